@@ -1,0 +1,157 @@
+// Package audit is the hash-chained record of every verdict the gateway gives:
+// actor, action, object, verdict. It is pure: it computes and checks hashes
+// and does no I/O. The store appends records in the transaction of the deed
+// they tell of; the gateway has the head signed in the HSM every minute and
+// copies it off the machine.
+//
+// Record hash = SHA-256("mohor audit record v1\n" ‖ prev ‖ body), where body is
+// the canonical JSON of the event (fixed field order, detail keys sorted).
+// Record 1 has a prev of 32 zero bytes.
+package audit
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Verdicts. A refusal carries the stable error code of the API in
+// Event.Detail["code"].
+const (
+	Accepted = "accepted"
+	Refused  = "refused"
+	Noted    = "noted" // a fact without a decision: a start, a head, an alarm
+)
+
+// Event is one verdict. It must never hold a PIN, a code or key material.
+type Event struct {
+	// At is the time of the verdict, UTC, kept to the microsecond.
+	At time.Time
+	// Actor is who asked: "app:<id>", "officer:<ic>", "cli:<user>", "gateway".
+	Actor string
+	// Action is the verb: "otp.issue", "signer.authorize", "batch.seal" …
+	Action string
+	// Object is what it was about: a transaction, batch, credential, serial.
+	Object string
+	// Verdict is Accepted, Refused or Noted.
+	Verdict string
+	// RequestID joins the event with the log lines of the same request.
+	RequestID string
+	// Detail holds small facts, at most a few hundred bytes in all.
+	Detail map[string]string
+}
+
+// Record is an event with its place in the chain.
+type Record struct {
+	Event
+	Seq  int64 // from 1, without gaps
+	Prev [32]byte
+	Hash [32]byte
+}
+
+// body fixes the order of the hashed fields.
+type body struct {
+	Seq     int64             `json:"seq"`
+	At      string            `json:"at"`
+	Actor   string            `json:"actor"`
+	Action  string            `json:"action"`
+	Object  string            `json:"object"`
+	Verdict string            `json:"verdict"`
+	Request string            `json:"request"`
+	Detail  map[string]string `json:"detail"`
+}
+
+// timeLayout keeps microseconds, so that a time survives every database.
+const timeLayout = "2006-01-02T15:04:05.000000Z"
+
+func (r *Record) sum() [32]byte {
+	detail := r.Detail
+	if detail == nil {
+		detail = map[string]string{}
+	}
+	// encoding/json sorts map keys; a map[string]string cannot fail to encode.
+	b, err := json.Marshal(body{r.Seq, r.At.UTC().Format(timeLayout), r.Actor, r.Action, r.Object, r.Verdict, r.RequestID, detail})
+	if err != nil {
+		panic("audit: impossible: " + err.Error())
+	}
+	h := sha256.New()
+	h.Write([]byte("mohor audit record v1\n"))
+	h.Write(r.Prev[:])
+	h.Write(b)
+	return [32]byte(h.Sum(nil))
+}
+
+// Next links event e behind the record (seq, hash); 0 and zeros for the first.
+func Next(seq int64, hash [32]byte, e Event) Record {
+	e.At = e.At.UTC().Truncate(time.Microsecond)
+	r := Record{Event: e, Seq: seq + 1, Prev: hash}
+	r.Hash = r.sum()
+	return r
+}
+
+// ErrBroken is matched by every failure of verification; the error itself is a
+// *BrokenError that names the place.
+var ErrBroken = errors.New("audit chain broken")
+
+// BrokenError says where the chain stops being believable.
+type BrokenError struct {
+	Seq  int64  // the first record that cannot be believed
+	What string // what is wrong with it
+}
+
+func (e *BrokenError) Error() string {
+	return fmt.Sprintf("audit chain broken at record %d: %s", e.Seq, e.What)
+}
+
+// Is reports that every BrokenError is an ErrBroken.
+func (e *BrokenError) Is(target error) bool { return target == ErrBroken }
+
+// Verifier checks records in order, one Add each, then Finish. Its memory is
+// the list of heads it was given. Heads must be in ascending order of Seq.
+type Verifier struct {
+	heads []Head
+	seq   int64
+	hash  [32]byte
+}
+
+// NewVerifier starts a verification against heads whose signatures have been
+// checked (Head.Verify), as read from the off-box copy.
+func NewVerifier(heads []Head) *Verifier { return &Verifier{heads: heads} }
+
+// NewVerifierFrom starts behind a head already believed, so that a start-up
+// check need only read what came since.
+func NewVerifierFrom(h Head) *Verifier { return &Verifier{seq: h.Seq, hash: h.Hash} }
+
+// Add checks the next record: its number, its link, its hash, and any head that
+// names it.
+func (v *Verifier) Add(r Record) error {
+	switch {
+	case r.Seq != v.seq+1:
+		return &BrokenError{v.seq + 1, fmt.Sprintf("found record %d in its place (deleted or reordered)", r.Seq)}
+	case r.Prev != v.hash:
+		return &BrokenError{r.Seq, "it does not link to the record before it"}
+	case r.sum() != r.Hash:
+		return &BrokenError{r.Seq, "its content does not match its hash (edited)"}
+	}
+	v.seq, v.hash = r.Seq, r.Hash
+	for len(v.heads) > 0 && v.heads[0].Seq <= v.seq {
+		h := v.heads[0]
+		v.heads = v.heads[1:]
+		if h.Seq == v.seq && h.Hash != v.hash {
+			return &BrokenError{r.Seq, "it is not the record whose hash was signed at " + h.At.UTC().Format(time.RFC3339) + " (chain rewritten)"}
+		}
+	}
+	return nil
+}
+
+// Finish reports records that signed heads promise and that were not given to
+// Add (truncation), and returns the last record's number and hash.
+func (v *Verifier) Finish() (seq int64, hash [32]byte, err error) {
+	if len(v.heads) > 0 {
+		return v.seq, v.hash, &BrokenError{v.seq + 1, fmt.Sprintf("missing; a head signed at %s covers %d records (truncated)",
+			v.heads[0].At.UTC().Format(time.RFC3339), v.heads[len(v.heads)-1].Seq)}
+	}
+	return v.seq, v.hash, nil
+}
