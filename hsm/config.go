@@ -1,0 +1,136 @@
+package hsm
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"time"
+
+	"github.com/mohor-sign/mohor/internal/secret"
+)
+
+// Config says which token to open and how much of it to use.
+type Config struct {
+	// Module is the path of the PKCS#11 library; see [DefaultModule].
+	Module string
+	// TokenLabel is CKA_LABEL of the token, 1 to 32 bytes of printable ASCII.
+	TokenLabel string
+	// PIN is the token PIN (CKU_USER), never an officer's. Open keeps a copy for a later log-in
+	// and wipes it in Close.
+	PIN secret.Text
+	// KEK is the label of the key that wraps new officers' keys: "mohor-kek-" and a number.
+	// Empty means "mohor-kek-1". Rotation names the next one here and runs EnsureKeys; keys
+	// wrapped by an older KEK name it and still open.
+	KEK string
+	// Sessions is the number of sessions for custody and HMAC, 1 to 1024; 0 means 4 per core,
+	// which is right for SoftHSM. A network HSM gains up to 30 to 60. Signing keys use
+	// Sessions/4, at least 2, on top, and one session holds the log-in.
+	Sessions int
+	// AcquireTimeout bounds each wait for a session or for the key derivation; 0 means 5 s.
+	AcquireTimeout time.Duration
+	// KDF is used for keys sealed from now on; zero means [DefaultKDF].
+	KDF KDFParams
+	// KDFConcurrency is how many key derivations run at once; 0 means one per core. Memory in
+	// use is at most this times KDF.MemoryKiB (or of the stored keys, at most 256 MiB each).
+	KDFConcurrency int
+}
+
+// KDFParams are the parameters of Argon2id (RFC 9106), stored with each sealed key.
+type KDFParams struct {
+	MemoryKiB uint32 `json:"m"` // memory in KiB, 1,024 to 262,144
+	Time      uint32 `json:"t"` // passes, 1 to 16
+	Threads   uint8  `json:"p"` // lanes, 1 to 8
+}
+
+// DefaultKDF is Argon2id with 19 MiB, two passes, one lane: about 26 ms of one core.
+var DefaultKDF = KDFParams{MemoryKiB: 19 << 10, Time: 2, Threads: 1}
+
+func (p KDFParams) check() error {
+	if p.MemoryKiB < 1<<10 || p.MemoryKiB > 256<<10 || p.Time < 1 || p.Time > 16 || p.Threads < 1 || p.Threads > 8 {
+		return fmt.Errorf("%w: Argon2id parameters m=%d t=%d p=%d out of bounds", ErrInput, p.MemoryKiB, p.Time, p.Threads)
+	}
+	return nil
+}
+
+const (
+	defaultAcquireTimeout = 5 * time.Second
+	maxSessions           = 1024
+)
+
+var (
+	kekLabel   = regexp.MustCompile(`^mohor-kek-[1-9][0-9]{0,5}$`)
+	tokenLabel = regexp.MustCompile(`^[!-~]([ -~]{0,30}[!-~])?$`)
+)
+
+// completed fills in the defaults and refuses what cannot be.
+func (c Config) completed() (Config, error) {
+	if c.Sessions == 0 {
+		c.Sessions = 4 * runtime.NumCPU()
+	}
+	if c.AcquireTimeout == 0 {
+		c.AcquireTimeout = defaultAcquireTimeout
+	}
+	if c.KDF == (KDFParams{}) {
+		c.KDF = DefaultKDF
+	}
+	if c.KDFConcurrency == 0 {
+		c.KDFConcurrency = runtime.NumCPU()
+	}
+	if c.KEK == "" {
+		c.KEK = "mohor-kek-1"
+	}
+	switch {
+	case c.Sessions < 1 || c.Sessions > maxSessions:
+		return c, fmt.Errorf("%w: %d sessions", ErrInput, c.Sessions)
+	case c.AcquireTimeout < 0:
+		return c, fmt.Errorf("%w: acquire timeout %v", ErrInput, c.AcquireTimeout)
+	case c.KDFConcurrency < 1 || c.KDFConcurrency > maxSessions:
+		return c, fmt.Errorf("%w: %d key derivations at once", ErrInput, c.KDFConcurrency)
+	case !kekLabel.MatchString(c.KEK):
+		return c, fmt.Errorf("%w: KEK label %q", ErrInput, c.KEK)
+	case !tokenLabel.MatchString(c.TokenLabel):
+		return c, fmt.Errorf("%w: token label %q", ErrInput, c.TokenLabel)
+	case c.PIN.Len() == 0:
+		return c, fmt.Errorf("%w: no token PIN", ErrInput)
+	}
+	if err := c.KDF.check(); err != nil {
+		return c, err
+	}
+	// One library under two names would be initialised twice.
+	path, err := filepath.EvalSymlinks(c.Module)
+	if err != nil {
+		return c, fmt.Errorf("%w at %q: %w", ErrNoModule, c.Module, err)
+	}
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return c, fmt.Errorf("%w at %q: not a file", ErrNoModule, c.Module)
+	}
+	if c.Module, err = filepath.Abs(path); err != nil {
+		return c, fmt.Errorf("%w at %q: %w", ErrNoModule, c.Module, err)
+	}
+	return c, nil
+}
+
+// softHSM lists where distributions put SoftHSM's library.
+var softHSM = []string{
+	"/usr/lib/softhsm/libsofthsm2.so",
+	"/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+	"/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
+	"/usr/lib64/softhsm/libsofthsm2.so",
+	"/usr/lib64/pkcs11/libsofthsm2.so",
+	"/usr/local/lib/softhsm/libsofthsm2.so",
+	"/opt/homebrew/lib/softhsm/libsofthsm2.so",
+}
+
+// DefaultModule gives the path of SoftHSM's library on this machine, for development and tests,
+// or ErrNoModule. SoftHSM wants SOFTHSM2_CONF in the environment before [Open] or [CreateToken]
+// loads it; softhsm-config writes that file.
+func DefaultModule() (string, error) {
+	for _, path := range softHSM {
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%w: SoftHSM is not installed (Debian: apt install softhsm2)", ErrNoModule)
+}
