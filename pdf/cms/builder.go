@@ -1,0 +1,193 @@
+// Package cms builds and checks the SignedData of a PAdES baseline signature:
+// CMS (RFC 5652) in DER, detached, with one signer and the signed attributes
+// content-type, message-digest and signing-certificate-v2 (RFC 5035), as ETSI
+// EN 319 122-1 and EN 319 142-1 ask. It never touches a private key: the
+// builder gives the bytes to be hashed and signed, and takes the signature.
+package cms
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+)
+
+// maxCertificates bounds the certificates of a SignedData.
+const maxCertificates = 32
+
+// Builder makes SignedData for one certificate. It is immutable.
+type Builder struct {
+	cert  *x509.Certificate
+	certs [][]byte // as in the certificates field
+	id    hashID
+	alg   Algorithm
+}
+
+// New returns a builder for signatures of cert's key. chain are certificates
+// to embed besides cert: the intermediates; the root may be left out. h is the
+// hash of the document, of the signed attributes and of RSA-PSS: SHA256,
+// SHA384 or SHA512. The error wraps ErrKey when cert's key does not fit alg.
+func New(cert *x509.Certificate, chain []*x509.Certificate, h crypto.Hash, alg Algorithm) (*Builder, error) {
+	if cert == nil {
+		return nil, errors.New("no certificate")
+	}
+	id, err := byHash(h)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkKey(cert, alg); err != nil {
+		return nil, err
+	}
+	b := &Builder{cert: cert, id: id, alg: alg, certs: [][]byte{cert.Raw}}
+	for _, c := range chain {
+		if c == nil {
+			return nil, errors.New("no certificate in chain")
+		}
+		b.certs = append(b.certs, c.Raw)
+	}
+	if len(b.certs) > maxCertificates {
+		return nil, fmt.Errorf("chain of more than %d certificates", maxCertificates)
+	}
+	slices.SortFunc(b.certs, bytes.Compare) // SET OF in DER: X.690, Section 11.6
+	b.certs = slices.CompactFunc(b.certs, bytes.Equal)
+	return b, nil
+}
+
+// SignedAttributes returns the DER of the signed attributes as SET OF (RFC
+// 5652, Section 5.4). What the key signs is the hash of exactly these bytes.
+// contentDigest is the digest of the ByteRange. There is no signing-time: in
+// PAdES /M has it (EN 319 142-1, Section 6.3).
+func (b *Builder) SignedAttributes(contentDigest []byte) ([]byte, error) {
+	if len(contentDigest) != b.id.hash.Size() {
+		return nil, fmt.Errorf("digest of %d bytes, %d expected", len(contentDigest), b.id.hash.Size())
+	}
+	contentType := attribute(oidContentType, func(v *cryptobyte.Builder) { v.AddASN1ObjectIdentifier(oidData) })
+	messageDigest := attribute(oidMessageDigest, func(v *cryptobyte.Builder) { v.AddASN1OctetString(contentDigest) })
+	attributes := make([][]byte, 0, 3)
+	for _, a := range []*cryptobyte.Builder{contentType, messageDigest, attribute(oidSigningCertV2, b.signingCertificate)} {
+		der, err := a.Bytes()
+		if err != nil {
+			return nil, fmt.Errorf("encoding signed attributes: %w", err)
+		}
+		attributes = append(attributes, der)
+	}
+	slices.SortFunc(attributes, bytes.Compare)
+	var out cryptobyte.Builder
+	out.AddASN1(cbasn1.SET, func(out *cryptobyte.Builder) {
+		for _, a := range attributes {
+			out.AddBytes(a)
+		}
+	})
+	return out.Bytes()
+}
+
+func attribute(oid []int, value func(*cryptobyte.Builder)) *cryptobyte.Builder {
+	var b cryptobyte.Builder
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1ObjectIdentifier(oid)
+		b.AddASN1(cbasn1.SET, value)
+	})
+	return &b
+}
+
+// signingCertificate writes SigningCertificateV2 (RFC 5035, Section 3). The
+// hash algorithm is absent when it is the default, SHA-256.
+func (b *Builder) signingCertificate(out *cryptobyte.Builder) {
+	h := b.id.hash.New()
+	h.Write(b.cert.Raw)
+	out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) {
+		out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) {
+			out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) {
+				if b.id.hash != crypto.SHA256 {
+					addAlgorithm(out, b.id.oid, false)
+				}
+				out.AddASN1OctetString(h.Sum(nil))
+				out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) { // IssuerSerial
+					out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) { // GeneralNames
+						out.AddASN1(cbasn1.Tag(4).Constructed().ContextSpecific(), func(out *cryptobyte.Builder) {
+							out.AddBytes(b.cert.RawIssuer)
+						})
+					})
+					out.AddASN1BigInt(b.cert.SerialNumber)
+				})
+			})
+		})
+	})
+}
+
+// Assemble returns the ContentInfo for /Contents. signedAttrs are the bytes
+// SignedAttributes returned, signature is the key's answer: the RSA signature,
+// or ECDSA-Sig-Value in DER. The signature is checked; the error wraps
+// ErrSignature when it does not verify.
+func (b *Builder) Assemble(signedAttrs, signature []byte) ([]byte, error) {
+	h := b.id.hash.New()
+	h.Write(signedAttrs)
+	if err := verifyKey(b.cert, b.alg, b.id.hash, rsa.PSSSaltLengthEqualsHash, h.Sum(nil), signature); err != nil {
+		return nil, err
+	}
+	return b.encode(signedAttrs, signature)
+}
+
+func (b *Builder) encode(signedAttrs, signature []byte) ([]byte, error) {
+	if len(signedAttrs) == 0 || signedAttrs[0] != byte(cbasn1.SET) {
+		return nil, errors.New("signed attributes are no SET")
+	}
+	var out cryptobyte.Builder
+	out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) {
+		out.AddASN1ObjectIdentifier(oidSignedData)
+		out.AddASN1(cbasn1.Tag(0).Constructed().ContextSpecific(), func(out *cryptobyte.Builder) {
+			out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) {
+				out.AddASN1Int64(1)
+				out.AddASN1(cbasn1.SET, func(out *cryptobyte.Builder) { addAlgorithm(out, b.id.oid, false) })
+				out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) { out.AddASN1ObjectIdentifier(oidData) })
+				out.AddASN1(cbasn1.Tag(0).Constructed().ContextSpecific(), func(out *cryptobyte.Builder) {
+					for _, c := range b.certs {
+						out.AddBytes(c)
+					}
+				})
+				out.AddASN1(cbasn1.SET, func(out *cryptobyte.Builder) { b.signerInfo(out, signedAttrs, signature) })
+			})
+		})
+	})
+	return out.Bytes()
+}
+
+func (b *Builder) signerInfo(out *cryptobyte.Builder, signedAttrs, signature []byte) {
+	out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) {
+		out.AddASN1Int64(1)
+		out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) { // IssuerAndSerialNumber
+			out.AddBytes(b.cert.RawIssuer)
+			out.AddASN1BigInt(b.cert.SerialNumber)
+		})
+		addAlgorithm(out, b.id.oid, false)
+		out.AddUint8(0xA0) // [0] IMPLICIT in the place of SET
+		out.AddBytes(signedAttrs[1:])
+		addSignatureAlgorithm(out, b.alg, b.id)
+		out.AddASN1OctetString(signature)
+	})
+}
+
+// Size returns an upper bound in bytes of what Assemble returns.
+func (b *Builder) Size() int {
+	// A DER ECDSA signature is at most twice the field size plus a leading
+	// zero and a header each, and its own header.
+	longest := 2*(66+3) + 3
+	if key, ok := b.cert.PublicKey.(*rsa.PublicKey); ok {
+		longest = key.Size()
+	}
+	attrs, err := b.SignedAttributes(make([]byte, b.id.hash.Size()))
+	if err != nil {
+		return 0
+	}
+	der, err := b.encode(attrs, make([]byte, longest))
+	if err != nil {
+		return 0
+	}
+	return len(der)
+}

@@ -1,0 +1,181 @@
+// Package pdf makes room for a signature in a PDF file, gives the digest to
+// be signed and embeds the result: PAdES baseline B-B (ETSI EN 319 142-1) as
+// an incremental update (ISO 32000-2, Sections 7.5.6 and 12.8).
+//
+// The bytes of the document are never changed, only appended to, and every
+// offset is computed while the appended bytes are written; nothing is ever
+// searched for in the document. Memory is the increment and one buffer,
+// whatever the size of the document. What cannot be done right is refused
+// with an *Error:
+//
+//	doc, err := pdf.Open(r, size)
+//	prepared, err := doc.Prepare(pdf.Options{Time: now, ContentsSize: builder.Size()})
+//	digest, original, err := prepared.Digest(crypto.SHA256)
+//	// compare original with what was authorised, make the CMS of digest
+//	n, err := prepared.Complete(w, cms)
+package pdf
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/mohor-sign/mohor/pdf/syntax"
+)
+
+// Error is the type of all refusals of a document: Code is one of the codes
+// below (and of the wire contract), Offset the place in the file or -1.
+type Error = syntax.Error
+
+// Reasons for refusing, for errors.Is.
+const (
+	ErrInvalid     = syntax.ErrInvalid     // pdf_invalid: not a PDF, or damaged
+	ErrEncrypted   = syntax.ErrEncrypted   // pdf_encrypted
+	ErrCertified   = syntax.ErrCertified   // pdf_certified_no_changes
+	ErrTooLarge    = syntax.ErrTooLarge    // pdf_too_large: a bound of pdf/syntax
+	ErrUnsupported = syntax.ErrUnsupported // pdf_unsupported: legal, but not handled yet
+	// ErrOptions: the document is fine, what was asked for is not.
+	ErrOptions syntax.Sentinel = "invalid_request"
+)
+
+// Document is an open PDF file. Its methods must not be called concurrently.
+type Document struct {
+	r     io.ReaderAt
+	file  *syntax.File
+	tree  *syntax.Tree
+	form  *syntax.Form
+	perms syntax.Value // the catalog's /Perms
+	xfa   bool
+}
+
+// FieldInfo describes a signature field.
+type FieldInfo struct {
+	Name   string // fully qualified, UTF-8
+	Signed bool   // has a value
+}
+
+// Open reads the structure of a document of size bytes: cross-reference data,
+// page tree and form fields. It refuses with ErrInvalid, ErrEncrypted,
+// ErrTooLarge or ErrUnsupported; an error of r is wrapped as it is. r must
+// stay readable and unchanged while the Document and what it prepared are used.
+func Open(r io.ReaderAt, size int64) (*Document, error) {
+	file, err := syntax.Open(r, size)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := file.Tree()
+	if err != nil {
+		return nil, err
+	}
+	form, err := file.Form(tree.Catalog)
+	if err != nil {
+		return nil, err
+	}
+	d := &Document{r: r, file: file, tree: tree, form: form}
+	d.xfa = form.Dict.Key("XFA").Kind != syntax.Null
+	perms, err := file.Resolve(tree.Catalog.Value.Key("Perms"))
+	if err != nil {
+		return nil, err
+	}
+	d.perms = perms.Value
+	return d, nil
+}
+
+// Pages returns the number of pages, at least 1.
+func (d *Document) Pages() int { return len(d.tree.Pages) }
+
+// Signatures returns the signature fields in the order of the field tree.
+func (d *Document) Signatures() []FieldInfo {
+	out := make([]FieldInfo, 0, len(d.form.Fields))
+	for _, f := range d.form.Fields {
+		out = append(out, FieldInfo{Name: f.Name, Signed: f.V.Kind != syntax.Null})
+	}
+	return out
+}
+
+// Warnings names what a signatory should know before signing, as stable
+// words: open_action, additional_actions, javascript, embedded_files, xfa.
+// Only what the catalog and the pages say themselves is looked at.
+func (d *Document) Warnings() []string {
+	var out []string
+	catalog := d.tree.Catalog.Value
+	if catalog.Key("OpenAction").Kind == syntax.Dictionary {
+		out = append(out, "open_action")
+	} else if o, err := d.file.Resolve(catalog.Key("OpenAction")); err != nil || o.Value.Kind == syntax.Dictionary {
+		out = append(out, "open_action")
+	}
+	if d.tree.Actions || catalog.Key("AA").Kind != syntax.Null {
+		out = append(out, "additional_actions")
+	}
+	if names, err := d.file.Resolve(catalog.Key("Names")); err == nil {
+		if names.Value.Key("JavaScript").Kind != syntax.Null {
+			out = append(out, "javascript")
+		}
+		if names.Value.Key("EmbeddedFiles").Kind != syntax.Null {
+			out = append(out, "embedded_files")
+		}
+	}
+	if d.xfa {
+		out = append(out, "xfa")
+	}
+	return out
+}
+
+// signable refuses documents to which no signature can be added.
+func (d *Document) signable() error {
+	if mdp := d.perms.Key("DocMDP"); mdp.Kind != syntax.Null {
+		certified, err := d.certifiedNoChanges(mdp)
+		if err != nil {
+			return err
+		}
+		if certified {
+			return syntax.Errorf(ErrCertified, mdp.Start, "a certification signature permits no change")
+		}
+		return syntax.Errorf(ErrUnsupported, mdp.Start, "a second signature is not supported yet")
+	}
+	if d.perms.Kind != syntax.Null && len(d.perms.Dict) > 0 {
+		return syntax.Errorf(ErrUnsupported, d.perms.Start, "usage rights signature")
+	}
+	for _, f := range d.form.Fields {
+		if f.V.Kind != syntax.Null {
+			return syntax.Errorf(ErrUnsupported, f.V.Start, "a second signature is not supported yet")
+		}
+	}
+	if d.xfa {
+		return syntax.Errorf(ErrUnsupported, d.form.Dict.Start, "XFA form")
+	}
+	return nil
+}
+
+// certifiedNoChanges reads the DocMDP transform parameters (ISO 32000-2,
+// Section 12.8.2.2). /P is 2 when absent.
+func (d *Document) certifiedNoChanges(mdp syntax.Value) (bool, error) {
+	sig, err := d.file.Resolve(mdp)
+	if err != nil {
+		return false, fmt.Errorf("reading certification: %w", err)
+	}
+	references, err := d.file.Resolve(sig.Value.Key("Reference"))
+	if err != nil {
+		return false, err
+	}
+	for _, v := range references.Value.Array {
+		ref, err := d.file.Resolve(v)
+		if err != nil {
+			return false, err
+		}
+		if !ref.Value.Key("TransformMethod").IsName("DocMDP") {
+			continue
+		}
+		params, err := d.file.Resolve(ref.Value.Key("TransformParams"))
+		if err != nil {
+			return false, err
+		}
+		p, err := d.file.Resolve(params.Value.Key("P"))
+		if err != nil {
+			return false, err
+		}
+		if p.Value.Kind == syntax.Integer && p.Value.Int == 1 {
+			return true, nil
+		}
+	}
+	return false, nil
+}

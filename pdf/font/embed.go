@@ -1,0 +1,184 @@
+package font
+
+import (
+	"bytes"
+	"compress/zlib"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Embed returns the indirect objects that embed the subset of the face which
+// sets used: objs[i] is the body, without `obj` and `endobj`, of object number
+// first+i, generation 0; type0 is the number of the font dictionary to put in
+// /Resources /Font. Streams are Flate compressed, the bytes are a function of
+// face, used's set of characters and first. The ToUnicode map makes each glyph
+// the lowest of the characters of used that share it. Its error wraps ErrFont,
+// or says that an argument is out of range.
+//
+// ISO 32000-2, 9.7.4 (CIDFonts), 9.8 (font descriptors), 9.9 (embedded font
+// programs), 9.10.3 (ToUnicode).
+func (f *Face) Embed(used string, first int) (objs [][]byte, type0 int, err error) {
+	if first < 1 || first > 8388607-5 {
+		return nil, 0, errors.New("first object number out of range")
+	}
+	chars := f.characters(used)
+	glyphs, err := f.closure(chars)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrFont, err)
+	}
+	program, err := f.subset(glyphs)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrFont, err)
+	}
+	file, err := stream(program, fmt.Sprintf("/Length1 %d", len(program)))
+	if err != nil {
+		return nil, 0, err
+	}
+	shown := make([]uint16, 0, len(chars))
+	for g := range chars {
+		shown = append(shown, g)
+	}
+	slices.Sort(shown)
+	unicode, err := stream(toUnicode(shown, chars), "")
+	if err != nil {
+		return nil, 0, err
+	}
+	name := f.subsetName(glyphs)
+	return [][]byte{
+		fmt.Appendf(nil, "<</Type/Font/Subtype/Type0/BaseFont/%s/Encoding/Identity-H/DescendantFonts[%d 0 R]/ToUnicode %d 0 R>>",
+			name, first+1, first+4),
+		fmt.Appendf(nil, "<</Type/Font/Subtype/CIDFontType2/BaseFont/%s/CIDSystemInfo<</Registry(Adobe)/Ordering(Identity)/Supplement 0>>/FontDescriptor %d 0 R/DW %d/W%s/CIDToGIDMap/Identity>>",
+			name, first+2, f.perMille(int(f.adv[0])), f.widths(shown)),
+		f.descriptor(name, first+3),
+		file,
+		unicode,
+	}, first, nil
+}
+
+// characters returns the glyphs of used with the character each stands for.
+func (f *Face) characters(used string) map[uint16]rune {
+	chars := map[uint16]rune{}
+	for _, r := range norm.NFC.String(used) {
+		g := f.glyph(r)
+		if f.index(r) == 0 {
+			r = 0xFFFD
+		}
+		if old, ok := chars[g]; !ok || r < old {
+			chars[g] = r
+		}
+	}
+	return chars
+}
+
+// subsetName prefixes the face's name with six letters that depend on the
+// subset (ISO 32000-2, 9.9.2).
+func (f *Face) subsetName(glyphs []uint16) string {
+	h := sha256.New()
+	for _, g := range glyphs {
+		h.Write([]byte{byte(g >> 8), byte(g)})
+	}
+	tag := h.Sum(nil)[:6]
+	for i := range tag {
+		tag[i] = 'A' + tag[i]%26
+	}
+	return string(tag) + "+" + f.name
+}
+
+// perMille converts font units to thousandths of the em, rounded.
+func (f *Face) perMille(v int) int {
+	v *= 2000
+	if v < 0 {
+		return -((-v/f.unitsPerEm + 1) / 2)
+	}
+	return (v/f.unitsPerEm + 1) / 2
+}
+
+// widths returns the W array for the sorted glyphs: one run per row of
+// neighbours.
+func (f *Face) widths(glyphs []uint16) []byte {
+	w := []byte{'['}
+	for i, g := range glyphs {
+		if i == 0 || glyphs[i-1] != g-1 {
+			if i > 0 {
+				w = append(w, ']')
+			}
+			w = strconv.AppendInt(w, int64(g), 10)
+			w = append(w, '[')
+		} else {
+			w = append(w, ' ')
+		}
+		w = strconv.AppendInt(w, int64(f.perMille(int(f.adv[g]))), 10)
+	}
+	if len(glyphs) > 0 {
+		w = append(w, ']')
+	}
+	return append(w, ']')
+}
+
+func (f *Face) descriptor(name string, file int) []byte {
+	flags := 1 << 5 // non-symbolic
+	if f.fixedPitch {
+		flags |= 1 << 0
+	}
+	if f.serifed {
+		flags |= 1 << 1
+	}
+	if f.italicAngle != 0 {
+		flags |= 1 << 6
+	}
+	// A face does not say how thick its stems are; the usual estimate from the
+	// weight class serves the only purpose, choosing a substitute.
+	stem := 10 + 220*(max(50, min(f.weight, 950))-50)/900
+	return fmt.Appendf(nil, "<</Type/FontDescriptor/FontName/%s/Flags %d/FontBBox[%d %d %d %d]/ItalicAngle %s/Ascent %d/Descent %d/CapHeight %d/StemV %d/FontFile2 %d 0 R>>",
+		name, flags,
+		f.perMille(f.bbox[0]), f.perMille(f.bbox[1]), f.perMille(f.bbox[2]), f.perMille(f.bbox[3]),
+		strconv.FormatFloat(f.italicAngle, 'f', -1, 64),
+		f.perMille(f.ascent), f.perMille(f.descent), f.perMille(f.capHeight), stem, file)
+}
+
+// toUnicode writes the CMap from codes to UTF-16BE, at most 100 entries a
+// section (Adobe Technical Note #5014).
+func toUnicode(glyphs []uint16, chars map[uint16]rune) []byte {
+	var b bytes.Buffer
+	b.WriteString("/CIDInit /ProcSet findresource begin\n12 dict begin\nbegincmap\n" +
+		"/CIDSystemInfo<</Registry(Adobe)/Ordering(UCS)/Supplement 0>>def\n" +
+		"/CMapName/Adobe-Identity-UCS def\n/CMapType 2 def\n" +
+		"1 begincodespacerange\n<0000><FFFF>\nendcodespacerange\n")
+	for part := range slices.Chunk(glyphs, 100) {
+		fmt.Fprintf(&b, "%d beginbfchar\n", len(part))
+		for _, g := range part {
+			if r := chars[g]; r > 0xFFFF {
+				r -= 0x10000
+				fmt.Fprintf(&b, "<%04X><%04X%04X>\n", g, 0xD800+r>>10, 0xDC00+r&0x3FF)
+			} else {
+				fmt.Fprintf(&b, "<%04X><%04X>\n", g, r)
+			}
+		}
+		b.WriteString("endbfchar\n")
+	}
+	b.WriteString("endcmap\nCMapName currentdict /CMap defineresource pop\nend\nend\n")
+	return b.Bytes()
+}
+
+// stream returns data as a Flate stream object with extra entries.
+func stream(data []byte, extra string) ([]byte, error) {
+	var z bytes.Buffer
+	w, err := zlib.NewWriterLevel(&z, zlib.BestCompression)
+	if err != nil {
+		return nil, fmt.Errorf("compressing stream: %w", err)
+	}
+	if _, err := w.Write(data); err != nil {
+		return nil, fmt.Errorf("compressing stream: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("compressing stream: %w", err)
+	}
+	out := fmt.Appendf(nil, "<</Length %d/Filter/FlateDecode%s>>\nstream\n", z.Len(), extra)
+	out = append(out, z.Bytes()...)
+	return append(out, "\nendstream"...), nil
+}

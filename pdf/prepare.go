@@ -1,0 +1,188 @@
+package pdf
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/mohor-sign/mohor/pdf/syntax"
+)
+
+// Bounds of Options.
+const (
+	MaxText         = 1000    // bytes of UTF-8 in each text
+	MaxContents     = 1 << 20 // bytes of DER
+	DefaultContents = 16 << 10
+)
+
+// Options says what signature to make room for.
+type Options struct {
+	// Field is the name of an existing empty signature field to sign, or that
+	// of a new one at the root of the field tree. When empty, a new field is
+	// made: the first of Signature1, Signature2 … that is free.
+	Field string
+	// Name, Reason, Location and ContactInfo go into the signature dictionary
+	// (ISO 32000-2, Table 255). UTF-8 without control characters, at most
+	// MaxText bytes each.
+	Name, Reason, Location, ContactInfo string
+	// Time is the claimed time of signing, written as /M in UTC with seconds.
+	Time time.Time
+	// Visible asks for an appearance on a page. nil makes no mark.
+	Visible *Visible
+	// ContentsSize is the number of bytes of DER to reserve, DefaultContents
+	// when 0, at most MaxContents.
+	ContentsSize int
+}
+
+// Prepared is a document with room for a signature. It holds the increment,
+// not the document. Its methods may be called repeatedly, not concurrently.
+type Prepared struct {
+	r         io.ReaderAt
+	size      int64
+	increment []byte
+	gap, end  int // the /Contents string, < and > included, in increment
+}
+
+// Prepare makes room for a signature. The same document and options give the
+// same bytes. It refuses with ErrOptions, or the document with ErrCertified,
+// ErrUnsupported (among others, when it is signed already), ErrInvalid or
+// ErrTooLarge.
+func (d *Document) Prepare(o Options) (*Prepared, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if err := d.signable(); err != nil {
+		return nil, err
+	}
+	c := newIncrement(d.file)
+	sig, err := c.reserve(1)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.placeField(c, o, sig); err != nil {
+		return nil, err
+	}
+	if err := c.begin(d.r); err != nil {
+		return nil, err
+	}
+	if err := c.rewrite(); err != nil {
+		return nil, err
+	}
+	body, byteRange, contents := o.signature()
+	at := c.object(piece{num: sig, body: body}) - d.file.Size()
+	if err := c.finish(); err != nil {
+		return nil, err
+	}
+	p := &Prepared{r: d.r, size: d.file.Size(), increment: c.buf.Bytes()}
+	p.gap = int(at) + contents
+	p.end = p.gap + 2*o.ContentsSize + 2
+	a, b, n := p.byteRange()
+	if n > syntax.MaxFile {
+		return nil, syntax.Errorf(ErrTooLarge, -1, "file of %d bytes", n)
+	}
+	copy(p.increment[int(at)+byteRange:], fmt.Sprintf("[0 %-*d %-*d %-*d]", rangeDigits, a, rangeDigits, b, rangeDigits, n-b))
+	return p, nil
+}
+
+// byteRange returns where the gap starts and ends and the size of the whole.
+func (p *Prepared) byteRange() (start, end, size int64) {
+	return p.size + int64(p.gap), p.size + int64(p.end), p.size + int64(len(p.increment))
+}
+
+// rangeDigits is the width of a number in /ByteRange: offsets do not exceed
+// ten digits.
+const rangeDigits = 10
+
+// signature returns the body of the signature dictionary and where in it
+// /ByteRange's and /Contents' values start.
+func (o *Options) signature() (body []byte, byteRange, contents int) {
+	var b bytes.Buffer
+	b.WriteString("<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached\n/ByteRange ")
+	byteRange = b.Len()
+	fmt.Fprintf(&b, "[0 %*s %*s %*s]\n/Contents ", rangeDigits, "", rangeDigits, "", rangeDigits, "")
+	contents = b.Len()
+	b.WriteByte('<')
+	b.Write(bytes.Repeat([]byte{'0'}, 2*o.ContentsSize))
+	b.WriteString(">\n/M(D:" + o.Time.UTC().Format("20060102150405") + "Z)")
+	for _, t := range [][2]string{{"Name", o.Name}, {"Reason", o.Reason}, {"Location", o.Location}, {"ContactInfo", o.ContactInfo}} {
+		if t[1] != "" {
+			b.WriteString("\n/" + t[0] + textString(t[1]))
+		}
+	}
+	b.WriteString("\n>>")
+	return b.Bytes(), byteRange, contents
+}
+
+func (o *Options) check() error {
+	if o.ContentsSize == 0 {
+		o.ContentsSize = DefaultContents
+	}
+	if o.ContentsSize < 0 || o.ContentsSize > MaxContents {
+		return refuse("ContentsSize %d out of bounds", o.ContentsSize)
+	}
+	if y := o.Time.UTC().Year(); o.Time.IsZero() || y < 1970 || y > 9999 {
+		return refuse("Time missing or out of bounds")
+	}
+	if strings.Contains(o.Field, ".") {
+		return syntax.Errorf(ErrUnsupported, -1, "a field below another field")
+	}
+	for _, t := range []string{o.Field, o.Name, o.Reason, o.Location, o.ContactInfo} {
+		if err := checkText(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkText(s string) error {
+	if len(s) > MaxText {
+		return refuse("text of more than %d bytes", MaxText)
+	}
+	if !utf8.ValidString(s) {
+		return refuse("text is not UTF-8")
+	}
+	for _, r := range s {
+		if r < ' ' || r >= 0x7F && r < 0xA0 || r == 0x2028 || r == 0x2029 {
+			return refuse("text has control characters")
+		}
+	}
+	return nil
+}
+
+func refuse(format string, args ...any) error {
+	return syntax.Errorf(ErrOptions, -1, format, args...)
+}
+
+// textString encodes a text string (ISO 32000-2, Section 7.9.2.2): ASCII as a
+// literal, anything else as UTF-16BE.
+func textString(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if r >= 0x7F {
+			return utf16String(s)
+		}
+	}
+	b.WriteByte('(')
+	for _, c := range []byte(s) {
+		if c == '(' || c == ')' || c == '\\' {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(c)
+	}
+	b.WriteByte(')')
+	return b.String()
+}
+
+func utf16String(s string) string {
+	var b strings.Builder
+	b.WriteString("<FEFF")
+	for _, u := range utf16.Encode([]rune(s)) {
+		fmt.Fprintf(&b, "%04X", u)
+	}
+	b.WriteByte('>')
+	return b.String()
+}
