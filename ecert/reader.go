@@ -1,0 +1,168 @@
+package ecert
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/mohor-sign/mohor/pdf/font"
+)
+
+// The codes of refused rows.
+const (
+	CodeICInvalid       = "row_ic_invalid"
+	CodeNumberDuplicate = "row_number_duplicate"
+	CodeFieldMissing    = "row_field_missing"
+	CodeFieldTooLong    = "row_field_too_long"
+	CodeFieldInvalid    = "row_field_invalid" // a character or value that cannot be accepted
+)
+
+// Refusal says why one row is not taken.
+type Refusal struct {
+	Row      int    // row of the file, the header being row 1
+	Column   string // name of the column as the header spells it
+	Name     string // the candidate's name, as far as it can be shown; at most 120 characters
+	Code     string // one of the Code constants
+	Detail   string // in English
+	DetailMS string // in Malay
+}
+
+// The fields of a row, in the order in which they are judged.
+const (
+	fieldName = iota
+	fieldIC
+	fieldNumber
+	fieldProgrammeCode
+	fieldProgrammeName
+	fieldLevel
+	fieldCentreCode
+	fieldCentreName
+	fieldBatch
+	fieldYear
+	fieldLanguage
+	fieldCount
+)
+
+// columnNames holds the accepted names of each field, the Malay one first.
+var columnNames = [fieldCount][]string{
+	fieldName:          {"nama", "name"},
+	fieldIC:            {"no_kp", "no_kad_pengenalan", "ic", "mykad"},
+	fieldNumber:        {"no_sijil", "nombor_sijil", "number", "certificate_number", "certificate_no"},
+	fieldProgrammeCode: {"kod_program", "programme_code", "program_code", "kod_noss", "noss_code"},
+	fieldProgrammeName: {"nama_program", "programme_name", "program_name"},
+	fieldLevel:         {"tahap", "level", "jenis", "type"},
+	fieldCentreCode:    {"kod_pusat", "centre_code", "center_code"},
+	fieldCentreName:    {"pusat", "nama_pusat", "centre", "center", "centre_name", "center_name"},
+	fieldBatch:         {"batch", "kelompok"},
+	fieldYear:          {"tahun", "bulan_tahun", "year", "month_year"},
+	fieldLanguage:      {"bahasa", "language"},
+}
+
+// Reader reads a candidate list row by row. Its memory does not grow with the
+// file but for the certificate numbers seen, some 40 bytes each.
+type Reader struct {
+	scan   *scanner
+	header []string        // as spelled
+	order  [fieldCount]int // index of each field in a row
+	row    int
+	seen   map[[maxNumber]byte]uint32 // number to the row that has it
+	face   *font.Face
+	err    error // sticky
+}
+
+// NewReader reads the header. Its error is a *CSVError, or what r returned.
+func NewReader(r io.Reader) (*Reader, error) {
+	face, err := font.Serif()
+	if err != nil {
+		return nil, fmt.Errorf("loading typeface: %w", err)
+	}
+	scan, err := newScanner(r)
+	if err != nil {
+		return nil, err
+	}
+	rd := &Reader{scan: scan, row: 1, seen: map[[maxNumber]byte]uint32{}, face: face}
+	fields, line, err := scan.next(maxColumns)
+	if err == io.EOF {
+		return nil, &CSVError{1, 0, "the file is empty", "fail kosong"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := rd.readHeader(fields, line); err != nil {
+		return nil, err
+	}
+	return rd, nil
+}
+
+// columnKey reduces a column's name to the form of columnNames.
+func columnKey(s string) string {
+	words := strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return strings.ContainsRune(" \t_-.", r) })
+	return strings.Join(words, "_")
+}
+
+func (r *Reader) readHeader(fields [][]byte, line int) error {
+	if len(fields) == 1 && bytes.ContainsAny(fields[0], ";\t") {
+		return &CSVError{line, 1, "fields are separated by semicolons or tabs; separate them by commas",
+			"medan dipisahkan oleh koma bertitik atau tab; gunakan koma"}
+	}
+	for i := range r.order {
+		r.order[i] = -1
+	}
+	for at, raw := range fields {
+		name := strings.TrimSpace(string(raw))
+		shown := printable(name, 40)
+		field := slices.IndexFunc(columnNames[:], func(names []string) bool { return slices.Contains(names, columnKey(name)) })
+		switch {
+		case name == "":
+			return &CSVError{line, at + 1, "a column without a name", "lajur tanpa nama"}
+		case field < 0:
+			return &CSVError{line, at + 1, fmt.Sprintf("unknown column %q", shown), fmt.Sprintf("lajur %q tidak dikenali", shown)}
+		case r.order[field] >= 0:
+			return &CSVError{line, at + 1, fmt.Sprintf("column %q means the same as column %d", shown, r.order[field]+1),
+				fmt.Sprintf("lajur %q sama maksud dengan lajur %d", shown, r.order[field]+1)}
+		}
+		r.order[field] = at
+		r.header = append(r.header, shown)
+	}
+	for field, at := range r.order {
+		if at < 0 {
+			name := columnNames[field][0]
+			return &CSVError{line, 0, fmt.Sprintf("column %q is missing", name), fmt.Sprintf("lajur %q tiada", name)}
+		}
+	}
+	return nil
+}
+
+// Next returns the next candidate, or the refusal of its row, or an error:
+// io.EOF at the end, a *CSVError, or what the underlying reader returned. After
+// an error it returns the same again. The candidates before a *CSVError must
+// not be used: the list is refused whole.
+func (r *Reader) Next() (Candidate, *Refusal, error) {
+	if r.err != nil {
+		return Candidate{}, nil, r.err
+	}
+	for {
+		fields, line, err := r.scan.next(len(r.header))
+		if err != nil {
+			r.err = err
+			return Candidate{}, nil, err
+		}
+		r.row++
+		if r.row-1 > MaxRows {
+			r.err = &CSVError{line, 0, fmt.Sprintf("more than %d rows", MaxRows), fmt.Sprintf("lebih daripada %d baris", MaxRows)}
+			return Candidate{}, nil, r.err
+		}
+		if !slices.ContainsFunc(fields, func(f []byte) bool { return len(bytes.TrimSpace(f)) > 0 }) {
+			continue
+		}
+		if len(fields) < len(r.header) {
+			r.err = &CSVError{line, 0, fmt.Sprintf("%d fields in the row, the header has %d", len(fields), len(r.header)),
+				fmt.Sprintf("%d medan dalam baris, pengepala mempunyai %d", len(fields), len(r.header))}
+			return Candidate{}, nil, r.err
+		}
+		c, refusal := r.judge(fields)
+		return c, refusal, nil
+	}
+}
