@@ -1,0 +1,265 @@
+// Package batch lets many documents be signed under one PIN and one code:
+// intake, sealing, workers, progress, archive. A single signature goes through
+// the same [Runner] as a batch of ten thousand.
+//
+// Item states: pending → claimed → signed | refused. A claim is fenced by its
+// attempt number; results are stored a chunk at a time, in one transaction.
+package batch
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/ecert"
+	"github.com/mohor-sign/mohor/signer"
+)
+
+// What callers decide on.
+var (
+	ErrUnknown     = errors.New("no such batch")
+	ErrSealed      = errors.New("batch is sealed")
+	ErrNotSealed   = errors.New("batch is not sealed")
+	ErrEmpty       = errors.New("batch is empty")
+	ErrRefusedRows = errors.New("batch has refused rows")
+	ErrName        = errors.New("batch name must have 1 to 120 printable characters")
+	ErrKind        = errors.New("the batch is of another kind")
+	ErrInput       = errors.New("unreadable input")
+	ErrTooLarge    = errors.New("upload too large")
+	ErrLive        = errors.New("batch has a live transaction")
+)
+
+// Kinds of a batch.
+const (
+	PDF    = "pdf"
+	Digest = "digest"
+	Ecert  = "ecert"
+)
+
+// Status of a batch, as the API names it.
+type Status string
+
+// The states of a batch.
+const (
+	Open               Status = "OPEN"
+	Sealed             Status = "SEALED"
+	Signing            Status = "SIGNING"
+	NeedsAuthorisation Status = "NEEDS_AUTHORISATION"
+	Signed             Status = "SIGNED"
+	SignedWithRefusals Status = "SIGNED_WITH_REFUSALS"
+	Cancelled          Status = "CANCELLED"
+)
+
+// States of an item.
+const (
+	Pending     = "pending"
+	Claimed     = "claimed"
+	ItemSigned  = "signed"
+	ItemRefused = "refused"
+)
+
+// Batch is a row of the register of batches with its counts.
+type Batch struct {
+	ID, App, Name, Kind string
+	Status              Status
+	Next                uint32 // index of the next item, the number taken in so far
+	Count               uint32 // when sealed
+	Root                [32]byte
+	RefusedRows         uint32 // rows refused at intake
+	Signed, Refused     uint32
+	Pending             uint32
+	CreatedAt           time.Time
+	StartedAt           time.Time
+	FinishedAt          time.Time
+}
+
+// Item is one document with its outcome.
+type Item struct {
+	signer.Document
+	Record     *Record // eCertificates only
+	State      string
+	Code       string // of a refusal
+	Detail     string
+	Signature  []byte
+	SignedBlob string
+	SignedSize int64
+	SignedAt   time.Time
+}
+
+// Record is what the public page answers about an eCertificate.
+type Record struct {
+	ID        string // 16 random bytes, base64url without padding: 22 characters
+	Candidate ecert.Candidate
+}
+
+// Refusal is a row that was not taken in.
+type Refusal struct {
+	Row    int    `json:"row"`
+	Column string `json:"column"`
+	Name   string `json:"name"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// Intake is the result of one upload.
+type Intake struct {
+	Accepted int
+	Refused  []Refusal
+}
+
+// Queue is the database of batches. Each call is durable, with its event, when
+// it returns nil; a call that is refused changes nothing.
+type Queue interface {
+	// CreateBatch stores b as OPEN.
+	CreateBatch(ctx context.Context, b Batch, ev audit.Event) error
+	// Batch returns a batch with its counts, or ErrUnknown.
+	Batch(ctx context.Context, id string) (Batch, error)
+	// AddItems appends items, whose indexes must follow on the batch's Next, and
+	// refused rows. ErrSealed when it is not OPEN.
+	AddItems(ctx context.Context, id string, items []Item, refused []Refusal, ev audit.Event) error
+	// Numbers lists the certificate numbers already in the batch.
+	Numbers(ctx context.Context, id string) (map[string]bool, error)
+	// Seal makes an OPEN batch immutable with its count and root. ErrSealed when
+	// it is not OPEN, ErrRefusedRows when rows were refused and that was not
+	// accepted.
+	Seal(ctx context.Context, id string, count uint32, root [32]byte, acceptRefused bool, ev audit.Event) error
+	// CancelBatch ends a batch that is OPEN, SEALED or NEEDS_AUTHORISATION;
+	// ErrSealed when signing has begun, ErrLive when a transaction waits on it.
+	CancelBatch(ctx context.Context, id string, ev audit.Event) error
+	// Items lists items in index order: state "" is all, after is exclusive (-1
+	// from the start), limit bounds the answer.
+	Items(ctx context.Context, id, state string, after int64, limit int) ([]Item, error)
+}
+
+// Service takes batches in. All fields are required.
+type Service struct {
+	Queue    Queue
+	Blobs    signer.Blobs
+	Renderer *ecert.Renderer
+	// RecordURL makes the address in a certificate's QR code.
+	RecordURL func(id string) string
+	// TempDir is where uploads are spooled while they are checked.
+	TempDir string
+	// MaxUpload bounds one upload in bytes; MaxPDF one PDF in it.
+	MaxUpload, MaxPDF int64
+	Now               func() time.Time
+
+	locks sync.Map // batch id → *sync.Mutex: one upload at a time
+}
+
+// Create makes an open batch.
+func (s *Service) Create(ctx context.Context, app, name, kind, requestID string) (Batch, error) {
+	if n := utf8.RuneCountInString(name); n < 1 || n > 120 || !utf8.ValidString(name) || strings.ContainsFunc(name, unprintable) {
+		return Batch{}, ErrName
+	}
+	if kind != PDF && kind != Digest && kind != Ecert {
+		return Batch{}, ErrKind
+	}
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // crypto/rand never fails (it ends the process)
+	b := Batch{ID: "ba_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(id[:])),
+		App: app, Name: name, Kind: kind, Status: Open, CreatedAt: s.Now().UTC()}
+	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "batch.create", Object: b.ID, Verdict: audit.Accepted, RequestID: requestID, Detail: map[string]string{"kind": kind}}
+	return b, s.Queue.CreateBatch(ctx, b, ev)
+}
+
+// Batch returns an app's own batch, or ErrUnknown.
+func (s *Service) Batch(ctx context.Context, app, id string) (Batch, error) {
+	b, err := s.Queue.Batch(ctx, id)
+	if err == nil && b.App != app {
+		return Batch{}, ErrUnknown
+	}
+	return b, err
+}
+
+// Seal fixes count and root: from here on the batch cannot change.
+func (s *Service) Seal(ctx context.Context, app, id string, acceptRefused bool, requestID string) (Batch, error) {
+	defer s.lock(id)()
+	b, err := s.Batch(ctx, app, id)
+	if err != nil {
+		return Batch{}, err
+	}
+	if b.Status != Open {
+		return Batch{}, ErrSealed
+	}
+	var t signer.Tree
+	err = s.each(ctx, id, "", func(it *Item) error {
+		t.Add(it.Leaf())
+		return nil
+	})
+	if err != nil {
+		return Batch{}, err
+	}
+	n, root := t.Root()
+	if n == 0 {
+		return Batch{}, ErrEmpty
+	}
+	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "batch.seal", Object: id, Verdict: audit.Accepted, RequestID: requestID,
+		Detail: map[string]string{"count": strconv.FormatUint(uint64(n), 10), "fingerprint": signer.Fingerprint(root)}}
+	if err := s.Queue.Seal(ctx, id, n, root, acceptRefused, ev); err != nil {
+		return Batch{}, err
+	}
+	return s.Queue.Batch(ctx, id)
+}
+
+// Cancel ends a batch before it is signed.
+func (s *Service) Cancel(ctx context.Context, app, id, requestID string) error {
+	defer s.lock(id)()
+	if _, err := s.Batch(ctx, app, id); err != nil {
+		return err
+	}
+	return s.Queue.CancelBatch(ctx, id, audit.Event{At: s.Now(), Actor: "app:" + app, Action: "batch.cancel", Object: id, Verdict: audit.Accepted, RequestID: requestID})
+}
+
+// page is how many rows are read at a time.
+const page = 500
+
+// each calls f for every item in index order, a page of rows in memory.
+func (s *Service) each(ctx context.Context, id, state string, f func(*Item) error) error {
+	after := int64(-1)
+	for {
+		items, err := s.Queue.Items(ctx, id, state, after, page)
+		if err != nil {
+			return err
+		}
+		for k := range items {
+			if err := f(&items[k]); err != nil {
+				return err
+			}
+			after = int64(items[k].Index)
+		}
+		if len(items) < page {
+			return nil
+		}
+	}
+}
+
+// lock serialises uploads and sealing of one batch within this process; across
+// processes the queue's own checks decide.
+func (s *Service) lock(id string) (unlock func()) {
+	m, _ := s.locks.LoadOrStore(id, new(sync.Mutex))
+	m.(*sync.Mutex).Lock()
+	return m.(*sync.Mutex).Unlock
+}
+
+func unprintable(r rune) bool { return !strconv.IsPrint(r) }
+
+// MarshalText keeps a record in one database column, as JSON.
+func (r *Record) MarshalText() ([]byte, error) { return json.Marshal(r.Candidate) }
+
+// UnmarshalText reads what MarshalText wrote.
+func (r *Record) UnmarshalText(p []byte) error {
+	if err := json.Unmarshal(p, &r.Candidate); err != nil {
+		return fmt.Errorf("reading certificate record: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+package batch
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/pdf"
+)
+
+// ErrNotSigned means a document has no signed version yet.
+var ErrNotSigned = errors.New("document is not signed yet")
+
+// Document is a PDF an app uploaded, to be named in transactions.
+type Document struct {
+	ID        string
+	App       string
+	Name      string
+	Size      int64
+	Pages     int
+	Digest    []byte // SHA-256 of the bytes
+	Blob      string
+	CreatedAt time.Time
+}
+
+// Documents is the register of uploads. Each call is durable when it returns.
+type Documents interface {
+	// PutDocument stores d with its event.
+	PutDocument(ctx context.Context, d Document, ev audit.Event) error
+	// Document returns an upload or ErrUnknown.
+	Document(ctx context.Context, id string) (Document, error)
+	// SignedDocument returns the newest signed version, or ErrNotSigned.
+	SignedDocument(ctx context.Context, id string) (blob string, size int64, err error)
+}
+
+// Upload stores a PDF and checks that it can be signed; *pdf.Error says what
+// stands against it, and nothing is registered then. It also returns the
+// warnings of the reader.
+func (s *Service) Upload(ctx context.Context, docs Documents, app, name, requestID string, r io.Reader) (Document, []string, error) {
+	name, err := CleanName(name)
+	if err != nil {
+		return Document{}, nil, fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // crypto/rand never fails (it ends the process)
+	d := Document{ID: "do_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(id[:])), App: app, Name: name, CreatedAt: s.Now().UTC()}
+	d.Blob = "document/" + d.ID
+	if d.Size, d.Digest, err = s.StorePDF(ctx, d.Blob, r); err != nil {
+		return Document{}, nil, err
+	}
+	f, err := s.Blobs.Open(ctx, d.Blob)
+	if err != nil {
+		return Document{}, nil, err
+	}
+	defer f.Close()
+	parsed, err := pdf.Open(f, f.Size())
+	if err != nil {
+		return Document{}, nil, err
+	}
+	d.Pages = parsed.Pages()
+	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "document.upload", Object: d.ID, Verdict: audit.Accepted, RequestID: requestID,
+		Detail: map[string]string{"sha256": fmt.Sprintf("%x", d.Digest)}}
+	return d, parsed.Warnings(), docs.PutDocument(ctx, d, ev)
+}

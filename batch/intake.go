@@ -1,0 +1,306 @@
+package batch
+
+import (
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/ecert"
+	"github.com/mohor-sign/mohor/pdf"
+	"github.com/mohor-sign/mohor/signer"
+)
+
+// add is the common shape of an upload: spool, check everything, then write
+// blobs, then one transaction. Until that commits nothing was taken in; blobs
+// of a failed upload are overwritten by the next one, whose indexes are the
+// same.
+func (s *Service) add(ctx context.Context, app, id, kind, requestID string, r io.Reader, take func(b Batch, f *os.File, size int64) ([]Item, []Refusal, error)) (Intake, error) {
+	defer s.lock(id)()
+	b, err := s.Batch(ctx, app, id)
+	if err != nil {
+		return Intake{}, err
+	}
+	switch {
+	case b.Status != Open:
+		return Intake{}, ErrSealed
+	case b.Kind != kind:
+		return Intake{}, fmt.Errorf("%w: it takes %s", ErrKind, b.Kind)
+	}
+	f, size, err := s.spool(r)
+	if err != nil {
+		return Intake{}, err
+	}
+	defer f.Close()
+	items, refused, err := take(b, f, size)
+	if err != nil {
+		return Intake{}, err
+	}
+	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "batch.intake", Object: id, Verdict: audit.Accepted, RequestID: requestID,
+		Detail: map[string]string{"accepted": strconv.Itoa(len(items)), "refused": strconv.Itoa(len(refused))}}
+	if err := s.Queue.AddItems(ctx, id, items, refused, ev); err != nil {
+		return Intake{}, err
+	}
+	return Intake{Accepted: len(items), Refused: refused}, nil
+}
+
+// spool copies an upload into an unlinked temporary file.
+func (s *Service) spool(r io.Reader) (*os.File, int64, error) {
+	f, err := os.CreateTemp(s.TempDir, "upload-*")
+	if err != nil {
+		return nil, 0, fmt.Errorf("spooling upload: %w", err)
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, 0, errors.Join(fmt.Errorf("spooling upload: %w", err), f.Close())
+	}
+	n, err := io.Copy(f, io.LimitReader(r, s.MaxUpload+1))
+	if err == nil && n > s.MaxUpload {
+		err = fmt.Errorf("%w: more than %d bytes", ErrTooLarge, s.MaxUpload)
+	}
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, 0, errors.Join(fmt.Errorf("spooling upload: %w", err), f.Close())
+	}
+	return f, n, nil
+}
+
+// AddCandidates takes in a CSV of eCertificate candidates and renders a
+// certificate for each good row. A file that cannot be read as CSV is refused
+// whole (*ecert.CSVError).
+func (s *Service) AddCandidates(ctx context.Context, app, id, requestID string, r io.Reader) (Intake, error) {
+	return s.add(ctx, app, id, Ecert, requestID, r, func(b Batch, f *os.File, _ int64) ([]Item, []Refusal, error) {
+		seen, err := s.Queue.Numbers(ctx, id)
+		if err != nil {
+			return nil, nil, err
+		}
+		// The whole file is judged before the first page is drawn.
+		var good []ecert.Candidate
+		var refused []Refusal
+		err = readCandidates(f, func(c ecert.Candidate) {
+			if seen[c.Number] {
+				refused = append(refused, Refusal{Row: c.Row, Column: "number", Name: c.Name, Code: "row_number_duplicate", Detail: "certificate number already in the batch"})
+				return
+			}
+			good = append(good, c)
+		}, func(r ecert.Refusal) {
+			refused = append(refused, Refusal{Row: r.Row, Column: r.Column, Name: r.Name, Code: r.Code, Detail: r.Detail})
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		items := make([]Item, len(good))
+		for k := range good {
+			if items[k], err = s.render(ctx, b, b.Next+uint32(k), good[k]); err != nil {
+				return nil, nil, err
+			}
+		}
+		return items, refused, nil
+	})
+}
+
+func readCandidates(r io.Reader, good func(ecert.Candidate), bad func(ecert.Refusal)) error {
+	rd, err := ecert.NewReader(r)
+	if err != nil {
+		return err
+	}
+	for {
+		c, refusal, err := rd.Next()
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		case refusal != nil:
+			bad(*refusal)
+		default:
+			good(c)
+		}
+	}
+}
+
+// render draws one certificate and stores it.
+func (s *Service) render(ctx context.Context, b Batch, index uint32, c ecert.Candidate) (Item, error) {
+	var public [16]byte
+	_, _ = rand.Read(public[:]) // crypto/rand never fails (it ends the process)
+	rec := &Record{ID: base64.RawURLEncoding.EncodeToString(public[:]), Candidate: c}
+	page, err := s.Renderer.Render(c, s.RecordURL(rec.ID))
+	if err != nil {
+		return Item{}, fmt.Errorf("drawing certificate %q: %w", c.Number, err)
+	}
+	sum := sha256.Sum256(page)
+	it := Item{Document: signer.Document{Index: index, Name: c.Number + " " + c.Name, Hash: crypto.SHA256, Digest: sum[:],
+		Blob: fmt.Sprintf("original/%s/%d", b.ID, index), Size: int64(len(page)), Reference: c.Number}, Record: rec, State: Pending}
+	_, err = s.Blobs.Create(ctx, it.Blob, func(w io.Writer) error {
+		_, err := w.Write(page)
+		return err
+	})
+	return it, err
+}
+
+// maxLine bounds one NDJSON line, maxItems one upload.
+const (
+	maxLine  = 16 << 10
+	maxItems = 1_000_000
+)
+
+// AddDigests takes in one {"name","digest":{"alg","value"},"reference"?} a
+// line; a line that is not that refuses the upload whole (ErrInput).
+func (s *Service) AddDigests(ctx context.Context, app, id, requestID string, r io.Reader) (Intake, error) {
+	return s.add(ctx, app, id, Digest, requestID, r, func(b Batch, f *os.File, _ int64) ([]Item, []Refusal, error) {
+		var items []Item
+		sc := bufio.NewScanner(f)
+		sc.Buffer(make([]byte, 4096), maxLine)
+		for row := 1; sc.Scan(); row++ {
+			if len(bytes.TrimSpace(sc.Bytes())) == 0 {
+				continue
+			}
+			d, err := parseDigestLine(sc.Bytes())
+			if err != nil {
+				return nil, nil, fmt.Errorf("%w: line %d: %w", ErrInput, row, err)
+			}
+			d.Index = b.Next + uint32(len(items))
+			if items = append(items, Item{Document: d, State: Pending}); len(items) > maxItems {
+				return nil, nil, fmt.Errorf("%w: more than %d lines", ErrTooLarge, maxItems)
+			}
+		}
+		if err := sc.Err(); err != nil {
+			return nil, nil, fmt.Errorf("%w: %w", ErrInput, err)
+		}
+		return items, nil, nil
+	})
+}
+
+// DigestHash maps the API's names.
+func DigestHash(alg string) (crypto.Hash, bool) {
+	h, ok := map[string]crypto.Hash{"SHA-256": crypto.SHA256, "SHA-384": crypto.SHA384, "SHA-512": crypto.SHA512}[alg]
+	return h, ok
+}
+
+func parseDigestLine(line []byte) (signer.Document, error) {
+	var l struct {
+		Name   string `json:"name"`
+		Digest struct {
+			Alg   string `json:"alg"`
+			Value string `json:"value"`
+		} `json:"digest"`
+		Reference string `json:"reference"`
+	}
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&l); err != nil {
+		return signer.Document{}, fmt.Errorf("reading JSON: %w", err)
+	}
+	h, ok := DigestHash(l.Digest.Alg)
+	v, err := base64.StdEncoding.DecodeString(l.Digest.Value)
+	switch {
+	case !ok:
+		return signer.Document{}, errors.New(`digest.alg must be "SHA-256", "SHA-384" or "SHA-512"`)
+	case err != nil || len(v) != h.Size():
+		return signer.Document{}, fmt.Errorf("digest.value must be %d bytes in base64", h.Size())
+	}
+	name, err := CleanName(l.Name)
+	return signer.Document{Name: name, Hash: h, Digest: v, Reference: l.Reference}, err
+}
+
+// CleanName accepts a document name of 1 to 200 characters without control,
+// format or line characters.
+func CleanName(name string) (string, error) {
+	if n := utf8.RuneCountInString(name); n < 1 || n > 200 || !utf8.ValidString(name) || strings.ContainsFunc(name, unprintable) {
+		return "", errors.New("name must have 1 to 200 printable characters")
+	}
+	return name, nil
+}
+
+// AddPDFs takes in a ZIP of PDFs; files that cannot be signed come back as
+// refused, a file that is not a ZIP refuses the upload whole (ErrInput).
+func (s *Service) AddPDFs(ctx context.Context, app, id, requestID string, r io.Reader) (Intake, error) {
+	return s.add(ctx, app, id, PDF, requestID, r, func(b Batch, f *os.File, size int64) ([]Item, []Refusal, error) {
+		zr, err := zip.NewReader(f, size)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%w: %w", ErrInput, err)
+		}
+		if len(zr.File) > maxItems {
+			return nil, nil, fmt.Errorf("%w: more than %d files", ErrTooLarge, maxItems)
+		}
+		var items []Item
+		var refused []Refusal
+		for row, zf := range zr.File {
+			if strings.HasSuffix(zf.Name, "/") {
+				continue
+			}
+			it, err := s.unpack(ctx, b, b.Next+uint32(len(items)), zf)
+			var bad *pdf.Error
+			switch {
+			case errors.As(err, &bad):
+				refused = append(refused, Refusal{Row: row + 1, Name: zf.Name, Code: bad.Code, Detail: bad.Detail})
+			case err != nil:
+				return nil, nil, err
+			default:
+				items = append(items, it)
+			}
+		}
+		return items, refused, nil
+	})
+}
+
+// unpack stores one file of a ZIP and checks that it can be signed.
+func (s *Service) unpack(ctx context.Context, b Batch, index uint32, zf *zip.File) (Item, error) {
+	name, err := CleanName(zf.Name)
+	if err != nil {
+		return Item{}, fmt.Errorf("%w: file %d: %w", ErrInput, index+1, err)
+	}
+	rc, err := zf.Open()
+	if err != nil {
+		return Item{}, fmt.Errorf("%w: %q: %w", ErrInput, name, err)
+	}
+	defer rc.Close()
+	it := Item{Document: signer.Document{Index: index, Name: name, Hash: crypto.SHA256, Blob: fmt.Sprintf("original/%s/%d", b.ID, index), Reference: name}, State: Pending}
+	it.Size, it.Digest, err = s.StorePDF(ctx, it.Blob, rc)
+	return it, err
+}
+
+// StorePDF writes a PDF of at most MaxPDF bytes as a blob, checks that its
+// structure can be signed (*pdf.Error otherwise) and returns its SHA-256.
+func (s *Service) StorePDF(ctx context.Context, blob string, r io.Reader) (size int64, digest []byte, err error) {
+	h := sha256.New()
+	size, err = s.Blobs.Create(ctx, blob, func(w io.Writer) error { return copyPDF(w, h, r, s.MaxPDF) })
+	if err != nil {
+		return 0, nil, err
+	}
+	f, err := s.Blobs.Open(ctx, blob)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer f.Close()
+	if _, err := pdf.Open(f, f.Size()); err != nil {
+		return 0, nil, err
+	}
+	return size, h.Sum(nil), nil
+}
+
+func copyPDF(w io.Writer, h hash.Hash, r io.Reader, limit int64) error {
+	n, err := io.Copy(io.MultiWriter(w, h), io.LimitReader(r, limit+1))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	if n > limit {
+		return &pdf.Error{Code: string(pdf.ErrTooLarge), Offset: limit, Detail: fmt.Sprintf("the file is larger than %d bytes", limit)}
+	}
+	return nil
+}

@@ -1,0 +1,157 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"github.com/mohor-sign/mohor/signer"
+)
+
+// Runner signs what an authorisation covers: it claims documents a chunk at a
+// time, signs them in Width goroutines, and stores finished ones together.
+type Runner struct {
+	Signer *signer.Signer
+	Width  int // documents in work at once
+	Chunk  int // most documents claimed or stored at once
+	Log    *slog.Logger
+
+	base context.Context // ends at Shutdown
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+}
+
+// ErrShutdown is why a run ended early when the gateway stopped.
+var ErrShutdown = errors.New("gateway is stopping")
+
+// NewRunner makes a runner; width and chunk are at least 1.
+func NewRunner(s *signer.Signer, width, chunk int, log *slog.Logger) *Runner {
+	r := &Runner{Signer: s, Width: max(1, width), Chunk: max(1, chunk), Log: log}
+	r.base, r.stop = context.WithCancel(context.Background())
+	return r
+}
+
+// Start runs the authorisation in the background until it is done, fails or
+// the runner is shut down.
+func (r *Runner) Start(a *signer.Authorization) {
+	r.wg.Go(func() {
+		if err := r.Run(r.base, a); err != nil {
+			r.Log.Error("batch stopped", "transaction", a.Request.ID, "batch", a.Request.Batch, "error", err)
+		}
+	})
+}
+
+// Shutdown stops background runs after the documents in work and waits for
+// them; what they had not signed needs a new authorisation. No Start may
+// follow.
+func (r *Runner) Shutdown() {
+	r.stop()
+	r.wg.Wait()
+}
+
+// Run signs everything a covers and closes it. When it cannot finish, what was
+// stored stays stored and the rest is left as "needs authorisation"; the error
+// says why. Cancelling ctx is one reason.
+func (r *Runner) Run(ctx context.Context, a *signer.Authorization) error {
+	err := r.run(ctx, a)
+	if err == nil {
+		return a.Close()
+	}
+	if ctx.Err() != nil {
+		err = ErrShutdown
+	}
+	// The same call that recovers after a crash.
+	return errors.Join(err, a.Close(), r.Signer.Abandon(context.WithoutCancel(ctx), a.Intent, err))
+}
+
+func (r *Runner) run(ctx context.Context, a *signer.Authorization) error {
+	work := make(chan signer.Claimed)
+	results := make(chan signer.Outcome, r.Chunk)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+
+	var workers sync.WaitGroup
+	workers.Go(func() {
+		defer close(work)
+		r.feed(ctx, a, work, cancel)
+	})
+	for range r.Width {
+		workers.Go(func() {
+			for d := range work {
+				out, err := r.Signer.Sign(ctx, a, d)
+				if err != nil {
+					cancel(err)
+					return
+				}
+				results <- out
+			}
+		})
+	}
+	go func() {
+		workers.Wait()
+		close(results)
+	}()
+
+	done := false
+	for out := range results {
+		chunk := r.gather(out, results)
+		// Results are stored even when ctx has ended: they are signatures made.
+		d, err := r.Signer.Complete(context.WithoutCancel(ctx), a, chunk)
+		if err != nil {
+			cancel(err)
+			for range results { // let the workers end
+			}
+			return err
+		}
+		// From here on this chunk is signed, whatever happens next.
+		done = done || d
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if !done {
+		return signer.ErrFence
+	}
+	return nil
+}
+
+// feed claims and hands out documents until none is left or ctx ends. Workers
+// that stopped early are the reason for the select.
+func (r *Runner) feed(ctx context.Context, a *signer.Authorization, work chan<- signer.Claimed, cancel context.CancelCauseFunc) {
+	for {
+		claimed, err := r.Signer.Claim(ctx, a, r.Chunk)
+		if err != nil {
+			cancel(err)
+			return
+		}
+		if len(claimed) == 0 {
+			return
+		}
+		for _, d := range claimed {
+			select {
+			case work <- d:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// gather takes what is ready, up to a chunk, without waiting: under load chunks
+// grow by themselves, a single signature is stored at once.
+func (r *Runner) gather(first signer.Outcome, results <-chan signer.Outcome) []signer.Outcome {
+	chunk := []signer.Outcome{first}
+	for len(chunk) < r.Chunk {
+		select {
+		case out, ok := <-results:
+			if !ok {
+				return chunk
+			}
+			chunk = append(chunk, out)
+		default:
+			return chunk
+		}
+	}
+	return chunk
+}

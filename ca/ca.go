@@ -1,0 +1,235 @@
+// Package ca issues certificates: a root and an issuing CA whose keys stay in
+// the HSM, officers' certificates, and CRLs (RFC 5280).
+//
+// Order of issuance: the serial number is reserved with its audit event, then
+// the certificate is signed, compared with what was asked for, and stored. A
+// crash in between leaves a reserved serial, never a certificate without a
+// record that could be relied on.
+package ca
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math/big"
+	"sync"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+)
+
+// Names of the authorities; they are also the labels of their keys and the
+// names under /ca and /crl.
+const (
+	Root    = "root"
+	Issuing = "issuing"
+)
+
+// What callers decide on.
+var (
+	ErrUnknown = errors.New("no such certificate")
+	ErrRevoked = errors.New("certificate already revoked")
+)
+
+// Statuses of a certificate row.
+const (
+	Reserved = "RESERVED" // serial taken, nothing released
+	Active   = "ACTIVE"
+	Revoked  = "REVOKED"
+)
+
+// Certificate is a row of the register of certificates.
+type Certificate struct {
+	Serial     string // decimal
+	Issuer     string // Root or Issuing
+	Subject    string // RFC 4514 text, for reading
+	Credential string // officer's credential id; empty for authorities
+	Status     string
+	DER        []byte
+	NotBefore  time.Time
+	NotAfter   time.Time
+	RevokedAt  time.Time
+	Reason     int // CRLReason, RFC 5280, Section 5.3.1
+}
+
+// CRL is a published certificate revocation list.
+type CRL struct {
+	Issuer     string
+	Number     int64
+	DER        []byte
+	ThisUpdate time.Time
+	NextUpdate time.Time
+}
+
+// Keys gives the authorities' signers by name. Each Sign is made in the HSM and
+// has been verified when it returns.
+type Keys interface {
+	Signer(ctx context.Context, name string) (crypto.Signer, error)
+}
+
+// Records is the register. Each call is durable, together with its event, when
+// it returns nil.
+type Records interface {
+	// ReserveSerial inserts c as Reserved; a serial that exists is an error.
+	ReserveSerial(ctx context.Context, c Certificate, ev audit.Event) error
+	// StoreCertificate makes the reserved serial Active with its DER.
+	StoreCertificate(ctx context.Context, serial string, der []byte, ev audit.Event) error
+	// CertificateBySerial returns a row or ErrUnknown.
+	CertificateBySerial(ctx context.Context, serial string) (Certificate, error)
+	// AuthorityCertificate returns the newest active certificate of Root or
+	// Issuing, or ErrUnknown.
+	AuthorityCertificate(ctx context.Context, name string) (Certificate, error)
+	// Revoke marks an active certificate and its credential as revoked;
+	// ErrRevoked when it was, ErrUnknown when there is none.
+	Revoke(ctx context.Context, serial string, at time.Time, reason int, ev audit.Event) error
+	// RevokedBy lists the issuer's revoked certificates.
+	RevokedBy(ctx context.Context, issuer string) ([]Certificate, error)
+	// LatestCRL returns the issuer's newest CRL or ErrUnknown.
+	LatestCRL(ctx context.Context, issuer string) (CRL, error)
+	// StoreCRL keeps a CRL; a number that is not above the last is an error.
+	StoreCRL(ctx context.Context, c CRL, ev audit.Event) error
+}
+
+// Profile holds what all certificates of an installation share.
+type Profile struct {
+	Organization string        // O of the authorities' subjects
+	Sandbox      bool          // stamps SANDBOX, NOT VALID into the authorities' subjects
+	PublicURL    string        // base of CRL and AIA addresses, http, without a slash at the end
+	PolicyOID    string        // certificate policy of officers' certificates
+	RootYears    int           // validity of the root
+	IssuingYears int           // validity of the issuing CA
+	Officer      time.Duration // validity of officers' certificates
+	CRLFor       time.Duration // thisUpdate to nextUpdate
+}
+
+// DefaultProfile: root 20 years, issuing 10, officers 13 months (396 days), CRL
+// 24 hours.
+func DefaultProfile() Profile {
+	return Profile{Organization: "Mohor", RootYears: 20, IssuingYears: 10, Officer: 396 * 24 * time.Hour, CRLFor: 24 * time.Hour,
+		PolicyOID: "2.25.210904146799044461029223963532115549110"}
+}
+
+// Authority is the pair of CAs. Make it with Load.
+type Authority struct {
+	profile Profile
+	keys    Keys
+	records Records
+	now     func() time.Time
+	certs   map[string]*x509.Certificate
+	crlMu   sync.Mutex // one CRL is made at a time
+}
+
+// Load reads the authorities' certificates and checks that each fits its key in
+// the HSM. ErrUnknown when Bootstrap has not been run.
+func Load(ctx context.Context, p Profile, k Keys, r Records, now func() time.Time) (*Authority, error) {
+	a := &Authority{profile: p, keys: k, records: r, now: now, certs: map[string]*x509.Certificate{}}
+	for _, name := range []string{Root, Issuing} {
+		row, err := r.AuthorityCertificate(ctx, name)
+		if err != nil {
+			return nil, fmt.Errorf("reading the %s certificate: %w", name, err)
+		}
+		if a.certs[name], err = x509.ParseCertificate(row.DER); err != nil {
+			return nil, fmt.Errorf("parsing the %s certificate: %w", name, err)
+		}
+		key, err := k.Signer(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if pub, ok := a.certs[name].PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !pub.Equal(key.Public()) {
+			return nil, fmt.Errorf("checking the %s certificate: it does not belong to the key %q in the token", name, name)
+		}
+	}
+	return a, nil
+}
+
+// Bootstrap makes the authorities' certificates that are missing, and their
+// first CRLs, and says which it made. The keys must exist.
+func Bootstrap(ctx context.Context, p Profile, k Keys, r Records, now func() time.Time) (made []string, err error) {
+	a := &Authority{profile: p, keys: k, records: r, now: now, certs: map[string]*x509.Certificate{}}
+	for _, name := range []string{Root, Issuing} {
+		row, err := r.AuthorityCertificate(ctx, name)
+		switch {
+		case errors.Is(err, ErrUnknown):
+			if a.certs[name], err = a.issueAuthority(ctx, name); err != nil {
+				return made, fmt.Errorf("issuing the %s certificate: %w", name, err)
+			}
+			made = append(made, "certificate "+name)
+		case err != nil:
+			return made, fmt.Errorf("reading the %s certificate: %w", name, err)
+		default:
+			if a.certs[name], err = x509.ParseCertificate(row.DER); err != nil {
+				return made, fmt.Errorf("parsing the %s certificate: %w", name, err)
+			}
+		}
+		if _, err := r.LatestCRL(ctx, name); errors.Is(err, ErrUnknown) {
+			if _, err := a.PublishCRL(ctx, name); err != nil {
+				return made, err
+			}
+			made = append(made, "crl "+name)
+		} else if err != nil {
+			return made, fmt.Errorf("reading the %s CRL: %w", name, err)
+		}
+	}
+	return made, nil
+}
+
+// Certificate returns the authority's own certificate, nil for another name.
+func (a *Authority) Certificate(name string) *x509.Certificate { return a.certs[name] }
+
+// Chain returns the issuing CA's certificate and the root's.
+func (a *Authority) Chain() []*x509.Certificate {
+	return []*x509.Certificate{a.certs[Issuing], a.certs[Root]}
+}
+
+// issue reserves, signs, compares and stores one certificate.
+func (a *Authority) issue(ctx context.Context, actor string, row Certificate, template, parent *x509.Certificate, pub crypto.PublicKey) (*x509.Certificate, error) {
+	key, err := a.keys.Signer(ctx, row.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	// RFC 5280, Section 4.1.2.2: positive, at most 20 octets; 127 random bits.
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, fmt.Errorf("making serial number: %w", err)
+	}
+	template.SerialNumber = serial.SetBit(serial, 126, 1)
+	row.Serial, row.Status = serial.String(), Reserved
+	row.NotBefore, row.NotAfter = template.NotBefore, template.NotAfter
+	ev := audit.Event{At: a.now(), Actor: actor, Action: "ca.reserve", Object: row.Serial, Verdict: audit.Accepted,
+		Detail: map[string]string{"issuer": row.Issuer, "subject": row.Subject}}
+	if err := a.records.ReserveSerial(ctx, row, ev); err != nil {
+		return nil, fmt.Errorf("reserving serial number: %w", err)
+	}
+	// From here on a certificate with this serial may come to exist.
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, pub, key)
+	if err != nil {
+		return nil, fmt.Errorf("signing certificate: %w", err)
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("parsing the new certificate: %w", err)
+	}
+	if c.SerialNumber.Cmp(serial) != 0 || string(c.RawSubject) != string(template.RawSubject) || !c.NotAfter.Equal(template.NotAfter) {
+		return nil, errors.New("comparing the new certificate: it is not what was asked for")
+	}
+	issuer := parent
+	if parent == template {
+		issuer = c
+	}
+	if err := c.CheckSignatureFrom(issuer); err != nil {
+		return nil, fmt.Errorf("checking the new certificate: %w", err)
+	}
+	ev.Action, ev.At = "ca.issue", a.now()
+	if err := a.records.StoreCertificate(ctx, row.Serial, der, ev); err != nil {
+		return nil, fmt.Errorf("storing certificate: %w", err)
+	}
+	return c, nil
+}
+
+// BySerial finds a certificate by its decimal serial number, or ErrUnknown.
+func (a *Authority) BySerial(ctx context.Context, serial string) (Certificate, error) {
+	return a.records.CertificateBySerial(ctx, serial)
+}

@@ -1,0 +1,243 @@
+package ca
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/sha1"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+)
+
+// Attribute types of subjects (X.520).
+var (
+	oidCountry      = asn1.ObjectIdentifier{2, 5, 4, 6}
+	oidOrganization = asn1.ObjectIdentifier{2, 5, 4, 10}
+	oidOrgUnit      = asn1.ObjectIdentifier{2, 5, 4, 11}
+	oidCommonName   = asn1.ObjectIdentifier{2, 5, 4, 3}
+	oidSurname      = asn1.ObjectIdentifier{2, 5, 4, 4}
+	oidSerialNumber = asn1.ObjectIdentifier{2, 5, 4, 5}
+	// id-kp-documentSigning, RFC 9336, Section 3.
+	oidDocumentSigning = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 36}
+)
+
+// sandboxUnit stands in the authorities' subjects of a sandbox.
+const sandboxUnit = "SANDBOX, NOT VALID"
+
+type attribute struct {
+	oid   asn1.ObjectIdentifier
+	value string
+}
+
+// distinguishedName encodes attributes in the order given, countryName and
+// serialNumber as PrintableString (RFC 5280, Appendix A.1), others as
+// UTF8String where they need it.
+func distinguishedName(attrs ...attribute) ([]byte, error) {
+	var seq pkix.RDNSequence
+	for _, a := range attrs {
+		seq = append(seq, pkix.RelativeDistinguishedNameSET{{Type: a.oid, Value: a.value}})
+	}
+	return asn1.Marshal(seq)
+}
+
+func (a *Authority) authoritySubject(name string) ([]byte, string, error) {
+	cn := map[string]string{Root: a.profile.Organization + " Root CA", Issuing: a.profile.Organization + " Issuing CA"}[name]
+	attrs := []attribute{{oidCountry, "MY"}, {oidOrganization, a.profile.Organization}}
+	if a.profile.Sandbox {
+		attrs = append(attrs, attribute{oidOrgUnit, sandboxUnit})
+		cn += " (" + sandboxUnit + ")"
+	}
+	raw, err := distinguishedName(append(attrs, attribute{oidCommonName, cn})...)
+	return raw, cn, err
+}
+
+func (a *Authority) issueAuthority(ctx context.Context, name string) (*x509.Certificate, error) {
+	key, err := a.keys.Signer(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	subject, cn, err := a.authoritySubject(name)
+	if err != nil {
+		return nil, fmt.Errorf("encoding subject: %w", err)
+	}
+	keyID, err := keyIdentifier(key.Public())
+	if err != nil {
+		return nil, err
+	}
+	now := a.now().UTC().Truncate(time.Second)
+	t := &x509.Certificate{
+		RawSubject: subject, SubjectKeyId: keyID, NotBefore: now.Add(-time.Minute),
+		BasicConstraintsValid: true, IsCA: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	parent := t
+	switch name {
+	case Root:
+		t.NotAfter = now.AddDate(a.profile.RootYears, 0, 0)
+		t.MaxPathLen = 1
+	case Issuing:
+		t.NotAfter = now.AddDate(a.profile.IssuingYears, 0, 0)
+		t.MaxPathLenZero = true
+		a.addresses(t, Root)
+		// RFC 5280, Section 4.2.1.4: a path needs the policy in every certificate
+		// below the root for it to be valid there.
+		if err := a.policy(t); err != nil {
+			return nil, err
+		}
+		parent = a.certs[Root]
+	}
+	return a.issue(ctx, "gateway", Certificate{Issuer: Root, Subject: cn, Credential: "authority:" + name}, t, parent, key.Public())
+}
+
+// Officer is who an officer's certificate names.
+type Officer struct {
+	IC, Name   string
+	Credential string
+}
+
+// IssueOfficer issues a signing certificate: subject C=MY, CN=<name>,
+// SURNAME=<IC>, serialNumber=<IC>; digitalSignature and nonRepudiation (RFC
+// 5280, Section 4.2.1.3), id-kp-documentSigning (RFC 9336) and emailProtection.
+func (a *Authority) IssueOfficer(ctx context.Context, actor string, o Officer, pub crypto.PublicKey) (*x509.Certificate, error) {
+	subject, err := distinguishedName(attribute{oidCountry, "MY"}, attribute{oidCommonName, o.Name}, attribute{oidSurname, o.IC}, attribute{oidSerialNumber, o.IC})
+	if err != nil {
+		return nil, fmt.Errorf("encoding subject: %w", err)
+	}
+	keyID, err := keyIdentifier(pub)
+	if err != nil {
+		return nil, err
+	}
+	now := a.now().UTC().Truncate(time.Second)
+	t := &x509.Certificate{
+		RawSubject: subject, SubjectKeyId: keyID, NotBefore: now.Add(-time.Minute), NotAfter: now.Add(a.profile.Officer),
+		KeyUsage:           x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment,
+		UnknownExtKeyUsage: []asn1.ObjectIdentifier{oidDocumentSigning},
+		// Verifiers built on NSS (pdfsig, Okular, LibreOffice) do not know RFC 9336
+		// and trust only certificates that are good for e-mail, too.
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
+		BasicConstraintsValid: true,
+	}
+	if issuer := a.certs[Issuing]; t.NotAfter.After(issuer.NotAfter) {
+		t.NotAfter = issuer.NotAfter
+	}
+	a.addresses(t, Issuing)
+	if err := a.policy(t); err != nil {
+		return nil, err
+	}
+	return a.issue(ctx, actor, Certificate{Issuer: Issuing, Subject: "C=MY,CN=" + o.Name + ",SURNAME=" + o.IC + ",SERIALNUMBER=" + o.IC, Credential: o.Credential}, t, a.certs[Issuing], pub)
+}
+
+// addresses points at the issuer's CRL and certificate (RFC 5280, Sections
+// 4.2.1.13 and 4.2.2.1).
+func (a *Authority) addresses(t *x509.Certificate, issuer string) {
+	t.CRLDistributionPoints = []string{a.profile.PublicURL + "/crl/" + issuer + ".crl"}
+	t.IssuingCertificateURL = []string{a.profile.PublicURL + "/ca/" + issuer + ".cer"}
+}
+
+func (a *Authority) policy(t *x509.Certificate) error {
+	oid, err := x509.ParseOID(a.profile.PolicyOID)
+	if err != nil {
+		return fmt.Errorf("reading policy OID %q: %w", a.profile.PolicyOID, err)
+	}
+	t.Policies = []x509.OID{oid}
+	return nil
+}
+
+// keyIdentifier is method 1 of RFC 5280, Section 4.2.1.2.
+func keyIdentifier(pub crypto.PublicKey) ([]byte, error) {
+	der, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		return nil, fmt.Errorf("encoding public key: %w", err)
+	}
+	var spki struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Key       asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(der, &spki); err != nil {
+		return nil, fmt.Errorf("encoding public key: %w", err)
+	}
+	sum := sha1.Sum(spki.Key.Bytes)
+	return sum[:], nil
+}
+
+// Revoke revokes a certificate for a CRLReason (RFC 5280, Section 5.3.1) and
+// publishes the issuer's CRL at once.
+func (a *Authority) Revoke(ctx context.Context, actor, serial string, reason int) error {
+	row, err := a.records.CertificateBySerial(ctx, serial)
+	if err != nil {
+		return err
+	}
+	now := a.now().UTC().Truncate(time.Second)
+	ev := audit.Event{At: now, Actor: actor, Action: "ca.revoke", Object: serial, Verdict: audit.Accepted, Detail: map[string]string{"reason": fmt.Sprint(reason)}}
+	if err := a.records.Revoke(ctx, serial, now, reason, ev); err != nil {
+		return err
+	}
+	_, err = a.PublishCRL(ctx, row.Issuer)
+	return err
+}
+
+// PublishCRL makes and stores the authority's next CRL (RFC 5280, Section 5).
+func (a *Authority) PublishCRL(ctx context.Context, name string) (CRL, error) {
+	a.crlMu.Lock()
+	defer a.crlMu.Unlock()
+	return a.publish(ctx, name)
+}
+
+func (a *Authority) publish(ctx context.Context, name string) (CRL, error) {
+	revoked, err := a.records.RevokedBy(ctx, name)
+	if err != nil {
+		return CRL{}, fmt.Errorf("listing revoked certificates: %w", err)
+	}
+	last, err := a.records.LatestCRL(ctx, name)
+	if err != nil && !errors.Is(err, ErrUnknown) {
+		return CRL{}, fmt.Errorf("reading the last CRL: %w", err)
+	}
+	key, err := a.keys.Signer(ctx, name)
+	if err != nil {
+		return CRL{}, err
+	}
+	now := a.now().UTC().Truncate(time.Second)
+	t := &x509.RevocationList{Number: big.NewInt(last.Number + 1), ThisUpdate: now, NextUpdate: now.Add(a.profile.CRLFor)}
+	for _, c := range revoked {
+		n, ok := new(big.Int).SetString(c.Serial, 10)
+		if !ok {
+			return CRL{}, fmt.Errorf("reading serial number %q of a revoked certificate: not decimal", c.Serial)
+		}
+		t.RevokedCertificateEntries = append(t.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: n, RevocationTime: c.RevokedAt, ReasonCode: c.Reason})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, t, a.certs[name], key)
+	if err != nil {
+		return CRL{}, fmt.Errorf("signing the %s CRL: %w", name, err)
+	}
+	c := CRL{Issuer: name, Number: last.Number + 1, DER: der, ThisUpdate: t.ThisUpdate, NextUpdate: t.NextUpdate}
+	ev := audit.Event{At: now, Actor: "gateway", Action: "ca.crl", Object: name, Verdict: audit.Accepted, Detail: map[string]string{"number": fmt.Sprint(c.Number), "revoked": fmt.Sprint(len(revoked))}}
+	if err := a.records.StoreCRL(ctx, c, ev); err != nil {
+		return CRL{}, fmt.Errorf("storing the %s CRL: %w", name, err)
+	}
+	return c, nil
+}
+
+// CRL returns the current CRL, made anew when half of its time has passed, so
+// that a mirror never holds an expired one.
+func (a *Authority) CRL(ctx context.Context, name string) (CRL, error) {
+	if a.certs[name] == nil {
+		return CRL{}, ErrUnknown
+	}
+	a.crlMu.Lock()
+	defer a.crlMu.Unlock()
+	c, err := a.records.LatestCRL(ctx, name)
+	if err != nil && !errors.Is(err, ErrUnknown) {
+		return CRL{}, err
+	}
+	if err == nil && a.now().Before(c.ThisUpdate.Add(a.profile.CRLFor/2)) {
+		return c, nil
+	}
+	return a.publish(ctx, name)
+}

@@ -1,0 +1,186 @@
+// Package enrol knows people and apps: officers and the media they hold their
+// certificates in, administrators, and the credentials of the applications
+// that ask for signatures.
+package enrol
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"net/mail"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/internal/mykad"
+	"github.com/mohor-sign/mohor/internal/secret"
+)
+
+// What callers decide on.
+var (
+	ErrInvalid   = errors.New("invalid registration")
+	ErrUnknown   = errors.New("not registered")
+	ErrPINPolicy = errors.New("PIN must have 8 to 64 characters, not all alike, and not be the IC number")
+	ErrExists    = errors.New("already registered")
+)
+
+// Media a certificate can be held in (only RoamingOTP signs here).
+const (
+	Token      = "TOKEN"
+	SoftCert   = "SOFTCERT"
+	Roaming    = "ROAMING"
+	RoamingOTP = "ROAMING_OTP"
+)
+
+// Officer is a person who signs.
+type Officer struct {
+	IC    string // 12 digits
+	Name  string // as on the certificate, at most 64 characters (X.520 ub-common-name)
+	Email string // where codes go
+}
+
+// Medium is how an officer holds the certificate for one system.
+type Medium struct {
+	Medium     string
+	Status     string // "ACTIVE"
+	System     string
+	Credential string // newest credential, "" when none
+	Algorithm  string
+	KeyStatus  string // "ACTIVE", "SUSPENDED", "REVOKED"
+	Serial     string
+	DER        []byte
+}
+
+// Credential is a new key with its certificate, ready to be stored.
+type Credential struct {
+	ID        string
+	IC        string
+	System    string
+	Algorithm string
+	Version   uint32
+	Sealed    []byte
+	Serial    string
+	CreatedAt time.Time
+}
+
+// Administrator is an account that administers; it gets a way to log in when
+// accounts arrive, until then it names the person in the audit.
+type Administrator struct {
+	Email, Name, Role string
+}
+
+// Keys makes officers' keys in the HSM.
+type Keys interface {
+	// Generate makes a key pair and returns the private half wrapped by the
+	// KEK and sealed by pin, in the text form that signer.Credential carries.
+	Generate(ctx context.Context, officer, credential, algorithm string, version uint32, pin secret.Text) (sealed []byte, pub crypto.PublicKey, err error)
+}
+
+// Records is the register of people and apps. Each call is durable, with its
+// event, when it returns nil.
+type Records interface {
+	// PutOfficer inserts or updates the officer and the medium for system.
+	PutOfficer(ctx context.Context, o Officer, system, medium string, ev audit.Event) error
+	// Officer returns a person with every medium, or ErrUnknown.
+	Officer(ctx context.Context, ic string) (Officer, []Medium, error)
+	// PutCredential stores a credential as ACTIVE.
+	PutCredential(ctx context.Context, c Credential, ev audit.Event) error
+	// PutAdministrator inserts the account; ErrExists when the e-mail is taken.
+	PutAdministrator(ctx context.Context, a Administrator, ev audit.Event) error
+	// Administrators counts the accounts.
+	Administrators(ctx context.Context) (int, error)
+	// PutApp inserts an app; ErrExists when its id is taken.
+	PutApp(ctx context.Context, a App, ev audit.Event) error
+	// AppByID and AppByKey find an app, or ErrUnknown.
+	AppByID(ctx context.Context, id string) (App, error)
+	AppByKey(ctx context.Context, hash [32]byte) (App, error)
+	// PutToken and AppByToken keep bearer tokens by hash until they expire.
+	PutToken(ctx context.Context, hash [32]byte, app string, now, expires time.Time) error
+	AppByToken(ctx context.Context, hash [32]byte, now time.Time) (App, error)
+}
+
+// Registrar enrols officers. All fields are required.
+type Registrar struct {
+	Records Records
+	Keys    Keys
+	CA      *ca.Authority
+	Now     func() time.Time
+}
+
+// AddOfficer registers a person with the medium ROAMING_OTP for system.
+func (r *Registrar) AddOfficer(ctx context.Context, actor string, o Officer, system string) error {
+	if _, err := mykad.Parse(o.IC); err != nil {
+		return fmt.Errorf("%w: IC must be 12 digits with a valid date", ErrInvalid)
+	}
+	if n := utf8.RuneCountInString(o.Name); n == 0 || n > 64 || strings.ContainsFunc(o.Name, unprintable) {
+		return fmt.Errorf("%w: name must have 1 to 64 printable characters", ErrInvalid)
+	}
+	if a, err := mail.ParseAddress(o.Email); err != nil || a.Address != o.Email || len(o.Email) > 254 {
+		return fmt.Errorf("%w: e-mail address", ErrInvalid)
+	}
+	if !validID(system) {
+		return fmt.Errorf("%w: system must have 1 to 32 letters, digits, - or _", ErrInvalid)
+	}
+	return r.Records.PutOfficer(ctx, o, system, RoamingOTP, audit.Event{At: r.Now(), Actor: actor, Action: "enrol.officer", Object: "officer:" + o.IC, Verdict: audit.Accepted,
+		Detail: map[string]string{"system": system, "medium": RoamingOTP}})
+}
+
+// IssueCredential makes a key under pin, has it certified, and stores both.
+// algorithm is "RSA-2048", "ECDSA-P256" … as the HSM names them.
+func (r *Registrar) IssueCredential(ctx context.Context, actor string, o Officer, system, algorithm string, pin secret.Text) (Credential, *x509.Certificate, error) {
+	if err := CheckPIN(pin, o.IC); err != nil {
+		return Credential{}, nil, err
+	}
+	c := Credential{ID: randomID("cr", 16), IC: o.IC, System: system, Algorithm: algorithm, Version: 1, CreatedAt: r.Now().UTC()}
+	sealed, pub, err := r.Keys.Generate(ctx, o.IC, c.ID, algorithm, c.Version, pin)
+	if err != nil {
+		return Credential{}, nil, fmt.Errorf("generating key: %w", err)
+	}
+	cert, err := r.CA.IssueOfficer(ctx, actor, ca.Officer{IC: o.IC, Name: o.Name, Credential: c.ID}, pub)
+	if err != nil {
+		return Credential{}, nil, fmt.Errorf("issuing certificate: %w", err)
+	}
+	c.Sealed, c.Serial = sealed, cert.SerialNumber.String()
+	ev := audit.Event{At: r.Now(), Actor: actor, Action: "enrol.credential", Object: c.ID, Verdict: audit.Accepted,
+		Detail: map[string]string{"officer": o.IC, "algorithm": algorithm, "version": "1", "serial": c.Serial}}
+	if err := r.Records.PutCredential(ctx, c, ev); err != nil {
+		return Credential{}, nil, fmt.Errorf("storing credential: %w", err)
+	}
+	return c, cert, nil
+}
+
+// CheckPIN refuses a PIN outside the policy: 8 to 64 characters, not one
+// character repeated, not holding the IC or its birth date.
+func CheckPIN(pin secret.Text, ic string) error {
+	s := string(pin.Reveal())
+	n := utf8.RuneCountInString(s)
+	if !utf8.ValidString(s) || n < 8 || n > 64 || strings.ContainsFunc(s, unprintable) {
+		return ErrPINPolicy
+	}
+	if strings.Count(s, s[:1]) == len(s) || strings.Contains(s, ic) || strings.Contains(s, ic[:6]) {
+		return ErrPINPolicy
+	}
+	return nil
+}
+
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }
+
+func validID(s string) bool {
+	return len(s) >= 1 && len(s) <= 32 && !strings.ContainsFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+	})
+}
+
+// randomID makes an identifier of n random bytes behind a readable prefix.
+func randomID(prefix string, n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // crypto/rand never fails (it ends the process)
+	return prefix + "_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b))
+}

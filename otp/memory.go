@@ -1,0 +1,64 @@
+package otp
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// MemoryCodes is the embedded [Codes]: one process, lost on restart. Use
+// [NewMemoryCodes].
+type MemoryCodes struct {
+	now func() time.Time
+	mu  sync.Mutex
+	m   map[string]memoryCode
+	// swept is when expired codes were last removed, so that memory follows
+	// the number of live codes.
+	swept time.Time
+}
+
+type memoryCode struct {
+	mac     []byte
+	expires time.Time
+}
+
+// NewMemoryCodes makes an empty store that reads the time from now.
+func NewMemoryCodes(now func() time.Time) *MemoryCodes {
+	return &MemoryCodes{now: now, m: map[string]memoryCode{}}
+}
+
+// Put implements Codes.
+func (s *MemoryCodes) Put(_ context.Context, key string, mac []byte, ttl time.Duration) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	if now.Sub(s.swept) > time.Minute {
+		for k, c := range s.m {
+			if !now.Before(c.expires) {
+				delete(s.m, k)
+			}
+		}
+		s.swept = now
+	}
+	s.m[key] = memoryCode{mac: append([]byte(nil), mac...), expires: now.Add(ttl)}
+	return nil
+}
+
+// Lookup implements Codes.
+func (s *MemoryCodes) Lookup(_ context.Context, key string) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.m[key]
+	if !ok || !s.now().Before(c.expires) {
+		return nil, ErrExpired
+	}
+	return c.mac, nil
+}
+
+// Drop implements Codes.
+func (s *MemoryCodes) Drop(_ context.Context, key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.m, key)
+	return nil
+}

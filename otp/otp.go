@@ -1,0 +1,286 @@
+// Package otp issues and checks one-time codes. A code is six decimal digits,
+// lives a few minutes, may be tried three times and authorises one intent: it
+// is bound to the transaction, the server's nonce, the officer, the key, the
+// app, the signature options and the exact documents ([Binding]).
+//
+// The digits come from HOTP (RFC 4226) over a random secret that is dropped at
+// once; what is kept is HMAC-SHA-256, made inside the HSM, over the binding,
+// the nonce and the digits. The database ([Records]) is the arbiter of tries
+// and single use; the MAC itself ([Codes]) may be lost at any time, which
+// means "ask for a new code", never a second use or a fourth try.
+package otp
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	pquerna "github.com/pquerna/otp"
+	"github.com/pquerna/otp/hotp"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/internal/secret"
+)
+
+// Digits is the length of a code, NonceSize that of a nonce in bytes.
+const (
+	Digits    = 6
+	NonceSize = 16
+)
+
+// What a caller decides on. The API maps each to a stable code.
+var (
+	ErrUnknown        = errors.New("no code was issued for this transaction")
+	ErrWrong          = errors.New("wrong code")
+	ErrExpired        = errors.New("code expired")
+	ErrAttempts       = errors.New("no tries left for this code")
+	ErrUsed           = errors.New("code already used")
+	ErrNonce          = errors.New("nonce is not the transaction's live one")
+	ErrResendTooSoon  = errors.New("a new code was asked for too soon or too often")
+	ErrTooManyCodes   = errors.New("too many unused codes for this officer")
+	ErrNotSent        = errors.New("code could not be sent")
+	ErrMACUnavailable = errors.New("code key unavailable")
+)
+
+// RetryError wraps ErrResendTooSoon or ErrTooManyCodes with the time to wait.
+type RetryError struct {
+	Err   error
+	After time.Duration
+}
+
+func (e *RetryError) Error() string { return e.Err.Error() }
+func (e *RetryError) Unwrap() error { return e.Err }
+
+// Binding is what a code authorises. Every field enters the MAC.
+type Binding struct {
+	Transaction string
+	Officer     string   // IC, 12 digits
+	Key         string   // credential id
+	App         string   // app id
+	Purpose     string   // "sign"; a code for one purpose is refused for another
+	Options     [32]byte // hash of the signature options
+	Count       uint32   // number of documents
+	Root        [32]byte // Merkle root over the documents
+}
+
+// Challenge is the live code of a transaction as the database keeps it; the
+// digits are not in it.
+type Challenge struct {
+	Transaction string
+	Officer     string
+	Nonce       [NonceSize]byte
+	Channel     string // "email"
+	SentTo      string // masked address, for showing
+	IssuedAt    time.Time
+	ExpiresAt   time.Time
+	ResendAfter time.Time
+	TriesLeft   int
+	Sends       int // codes sent for this transaction, this one included
+	Redeemed    bool
+}
+
+// Policy holds the limits; see docs/operating.md for the reasons.
+type Policy struct {
+	TTL         time.Duration // at most 10 minutes (NIST SP 800-63B, Section 3.1.3.2)
+	Tries       int
+	ResendAfter time.Duration
+	MaxSends    int // per transaction: the first and the resends
+	PerHour     int // codes sent to one officer and not redeemed
+	PerDay      int
+}
+
+// DefaultPolicy: 5 minutes, 3 tries, resend after 60 s and at most 3 times,
+// 10 unredeemed codes an hour and 30 a day.
+func DefaultPolicy() Policy {
+	return Policy{TTL: 5 * time.Minute, Tries: 3, ResendAfter: time.Minute, MaxSends: 4, PerHour: 10, PerDay: 30}
+}
+
+// Records is the database's part. Each call is durable when it returns.
+type Records interface {
+	// StoreChallenge makes c the transaction's only challenge, counts the send
+	// against the officer's limits and appends ev, all in one transaction. It
+	// sets c.Sends. It refuses with a *RetryError (ErrResendTooSoon when the
+	// challenge it replaces is younger than its ResendAfter or was the last one
+	// allowed; ErrTooManyCodes when the officer's limit is reached) and with
+	// ErrUsed when the replaced one was redeemed.
+	StoreChallenge(ctx context.Context, c *Challenge, p Policy, ev audit.Event) error
+	// Challenge returns the transaction's challenge or ErrUnknown.
+	Challenge(ctx context.Context, transaction string) (Challenge, error)
+	// ReserveTry takes one try of the challenge with this nonce, in one
+	// conditional update across all nodes: n tries are granted to exactly n
+	// callers. ErrAttempts when none is left, ErrUsed when it was redeemed,
+	// ErrNonce when the nonce is another one.
+	ReserveTry(ctx context.Context, transaction string, nonce [NonceSize]byte) (left int, err error)
+}
+
+// Codes keeps the MAC of the live code until it expires. Losing one is allowed.
+type Codes interface {
+	// Put keeps mac under key for ttl, replacing what was there.
+	Put(ctx context.Context, key string, mac []byte, ttl time.Duration) error
+	// Lookup returns the MAC, or ErrExpired when it is gone.
+	Lookup(ctx context.Context, key string) ([]byte, error)
+	// Drop forgets the key. Dropping an absent key is no error.
+	Drop(ctx context.Context, key string) error
+}
+
+// MAC makes HMAC-SHA-256 with the code key inside the HSM: 32 bytes. Errors
+// mean the HSM could not be reached; the caller may retry later.
+type MAC interface {
+	MAC(ctx context.Context, data []byte) ([]byte, error)
+}
+
+// Sender delivers a code out of band. It returns nil when the next hop has
+// taken responsibility for it, and an error when the officer will not get it.
+type Sender interface {
+	SendCode(ctx context.Context, m Message) error
+}
+
+// Message is what the officer reads. Titles come from outside and are hostile.
+type Message struct {
+	To          string // address
+	Name        string // officer
+	System      string // registered system name
+	Format      string // "RAW": the gateway has not seen the content
+	Count       int
+	Titles      []string // the first few document names
+	Fingerprint string   // XXXX-XXXX, the signing page shows the same
+	Classified  bool     // titles must not travel
+	Code        secret.Text
+	Expires     time.Time
+}
+
+// Issuer issues and checks codes. All fields are required.
+type Issuer struct {
+	Records Records
+	Codes   Codes
+	MAC     MAC
+	Sender  Sender
+	Policy  Policy
+	Now     func() time.Time
+}
+
+// Issue makes a new nonce and code for b, replacing what was live before, and
+// sends it: m.Code and m.Expires are filled in. When the message cannot be
+// delivered the code is dropped and ErrNotSent returned.
+func (i *Issuer) Issue(ctx context.Context, b Binding, channel, sentTo string, m Message, ev audit.Event) (Challenge, error) {
+	now := i.Now().UTC().Truncate(time.Microsecond)
+	c := Challenge{
+		Transaction: b.Transaction, Officer: b.Officer, Channel: channel, SentTo: sentTo,
+		IssuedAt: now, ExpiresAt: now.Add(i.Policy.TTL), ResendAfter: now.Add(i.Policy.ResendAfter), TriesLeft: i.Policy.Tries,
+	}
+	if _, err := rand.Read(c.Nonce[:]); err != nil {
+		return Challenge{}, fmt.Errorf("making nonce: %w", err)
+	}
+	code, err := newCode()
+	if err != nil {
+		return Challenge{}, fmt.Errorf("making code: %w", err)
+	}
+	defer code.Wipe()
+	mac, err := i.MAC.MAC(ctx, b.message(c.Nonce, code.Reveal()))
+	if err != nil {
+		return Challenge{}, fmt.Errorf("%w: %w", ErrMACUnavailable, err)
+	}
+	// The row first: from here on the old code is dead, and the new one counts
+	// against the limits whether or not it arrives.
+	if err := i.Records.StoreChallenge(ctx, &c, i.Policy, ev); err != nil {
+		return Challenge{}, err
+	}
+	key := c.codeKey()
+	if err := i.Codes.Put(ctx, key, mac, i.Policy.TTL); err != nil {
+		return Challenge{}, fmt.Errorf("keeping code: %w", err)
+	}
+	m.Code, m.Expires = code, c.ExpiresAt
+	if err := i.Sender.SendCode(ctx, m); err != nil {
+		_ = i.Codes.Drop(context.WithoutCancel(ctx), key) // the code went nowhere; losing it is allowed either way
+		return Challenge{}, fmt.Errorf("%w: %w", ErrNotSent, err)
+	}
+	return c, nil
+}
+
+// Check reserves a try and compares code with what was issued for b under
+// nonce. It returns the tries left. Order: redeemed → ErrUsed; expired →
+// ErrExpired (costs no try); no try left → ErrAttempts; different → ErrWrong.
+// A nil error does not spend the code: the intent's transaction does.
+func (i *Issuer) Check(ctx context.Context, b Binding, nonce [NonceSize]byte, code secret.Text) (left int, err error) {
+	c, err := i.Records.Challenge(ctx, b.Transaction)
+	if err != nil {
+		return 0, err
+	}
+	switch {
+	case c.Redeemed:
+		return 0, ErrUsed
+	case c.Nonce != nonce:
+		return c.TriesLeft, ErrNonce
+	case !i.Now().Before(c.ExpiresAt):
+		return c.TriesLeft, ErrExpired
+	}
+	want, err := i.Codes.Lookup(ctx, c.codeKey())
+	if err != nil {
+		return c.TriesLeft, err
+	}
+	left, err = i.Records.ReserveTry(ctx, b.Transaction, nonce)
+	if err != nil {
+		return left, err
+	}
+	got, err := i.MAC.MAC(ctx, b.message(nonce, code.Reveal()))
+	if err != nil {
+		return left, fmt.Errorf("%w: %w", ErrMACUnavailable, err)
+	}
+	if !hmac.Equal(got, want) {
+		return left, ErrWrong
+	}
+	return left, nil
+}
+
+// Forget drops the code of a challenge that was redeemed or cancelled.
+func (i *Issuer) Forget(ctx context.Context, c Challenge) error {
+	return i.Codes.Drop(ctx, c.codeKey())
+}
+
+// codeKey names the live code in Codes; with the nonce in it an old code can
+// never be found again.
+func (c *Challenge) codeKey() string { return fmt.Sprintf("otp:%s:%x", c.Transaction, c.Nonce) }
+
+// message is the MAC's input: every field with its length before it, so that
+// no two bindings share an encoding.
+func (b *Binding) message(nonce [NonceSize]byte, code []byte) []byte {
+	out := []byte("mohor otp v1\n")
+	add := func(p []byte) {
+		out = binary.BigEndian.AppendUint32(out, uint32(len(p)))
+		out = append(out, p...)
+	}
+	add([]byte(b.Transaction))
+	add(nonce[:])
+	add([]byte(b.Officer))
+	add([]byte(b.Key))
+	add([]byte(b.App))
+	add([]byte(b.Purpose))
+	add(b.Options[:])
+	add(binary.BigEndian.AppendUint32(nil, b.Count))
+	add(b.Root[:])
+	add(code)
+	return out
+}
+
+// newCode returns six digits: HOTP with SHA-256 over 32 random bytes at a
+// random counter, both forgotten at once (RFC 4226, Section 5.3).
+func newCode() (secret.Text, error) {
+	var seed [40]byte
+	if _, err := rand.Read(seed[:]); err != nil {
+		return secret.Text{}, err
+	}
+	defer clear(seed[:])
+	s, err := hotp.GenerateCodeCustom(
+		base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(seed[:32]),
+		binary.BigEndian.Uint64(seed[32:]),
+		hotp.ValidateOpts{Digits: pquerna.DigitsSix, Algorithm: pquerna.AlgorithmSHA256})
+	if err != nil {
+		return secret.Text{}, err
+	}
+	return secret.New(s), nil
+}

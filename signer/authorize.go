@@ -1,0 +1,227 @@
+package signer
+
+import (
+	"bytes"
+	"context"
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/otp"
+)
+
+// Confirmation is what the officer gave, with what the app believes is signed.
+type Confirmation struct {
+	App, Transaction string
+	Nonce            [otp.NonceSize]byte
+	PIN, Code        secret.Text
+	Root             []byte   // compared when not empty
+	Digests          [][]byte // compared, in order, when not empty
+	RequestID        string
+}
+
+// Authorization is permission to sign exactly the documents of one intent,
+// each once. It holds the opened key: Close it.
+type Authorization struct {
+	Request    *Request
+	Credential *Credential
+	Intent     Intent
+
+	key    Key
+	mu     sync.Mutex
+	leaves map[uint32][32]byte // what may be signed, by index
+	spent  map[uint32]bool
+	closed bool
+}
+
+// Authorize judges in this order: transaction live, nonce, documents → PIN lock
+// and certificate status → one try reserved → code → PIN counted → PIN opens
+// the key → code spent and intent recorded in one transaction. Every verdict
+// is audited. Until that transaction commits the code lives on for the tries
+// it has left; with it the code is spent.
+func (s *Signer) Authorize(ctx context.Context, f Confirmation) (*Authorization, error) {
+	ev := audit.Event{At: s.Now(), Actor: "app:" + f.App, Action: "signer.authorize", Object: f.Transaction, RequestID: f.RequestID}
+	r, err := s.Request(ctx, f.App, f.Transaction)
+	if err != nil {
+		return nil, s.refuse(ctx, ev, err)
+	}
+	ev.Actor, ev.Detail = "officer:"+r.Officer, map[string]string{"app": f.App}
+	a, err := s.judge(ctx, r, &f)
+	if err != nil {
+		return nil, s.refuse(ctx, ev, err)
+	}
+	ev.Verdict = audit.Accepted
+	ev.Detail["intent"], ev.Detail["credential"] = a.Intent.ID, r.Credential
+	ev.Detail["count"], ev.Detail["fingerprint"] = strconv.FormatUint(uint64(r.Count), 10), Fingerprint(r.Root)
+	// The intent and the end of the code are one commit: after it we can always
+	// say what this key was about to sign; before it the code is still live.
+	if err := s.Records.RecordIntent(ctx, a.Intent, f.Nonce, r.Officer, ev); err != nil {
+		return nil, errors.Join(s.refuse(ctx, ev, err), a.Close())
+	}
+	if ch, err := s.Codes.Records.Challenge(ctx, r.ID); err == nil {
+		_ = s.Codes.Forget(ctx, ch) // redeemed already: only housekeeping
+	}
+	return a, nil
+}
+
+// judge runs the checks in order and returns an authorisation whose intent is
+// sealed and not yet recorded.
+func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Authorization, error) {
+	if err := s.live(r); err != nil {
+		return nil, err
+	}
+	ch, err := s.Codes.Records.Challenge(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	if subtle.ConstantTimeCompare(ch.Nonce[:], f.Nonce[:]) != 1 {
+		return nil, otp.ErrNonce
+	}
+	leaves, err := s.documents(ctx, r, f)
+	if err != nil {
+		return nil, err
+	}
+	now := s.Now()
+	st, err := s.Records.PINState(ctx, r.Officer)
+	if err != nil {
+		return nil, err
+	}
+	if err := st.locked(now); err != nil {
+		return nil, err
+	}
+	c, err := s.Records.Credential(ctx, r.Officer, r.System, r.Credential)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.usable(now); err != nil {
+		return nil, err
+	}
+	left, err := s.Codes.Check(ctx, r.binding(), f.Nonce, f.Code)
+	if err != nil {
+		if errors.Is(err, otp.ErrWrong) {
+			err = &AttemptsError{err, left}
+		}
+		return nil, err
+	}
+	// The code was right; only now is the PIN looked at, and counted first.
+	if st, err = s.Records.CountPIN(ctx, r.Officer, s.PIN, now); err != nil {
+		return nil, err
+	}
+	key, err := s.Keys.Open(ctx, c, f.PIN)
+	if err != nil {
+		if errors.Is(err, ErrPINWrong) {
+			err = &AttemptsError{err, max(0, min(s.PIN.LockAfter-st.InARow, s.PIN.BlockAfter-st.Total))}
+		}
+		return nil, err
+	}
+	in := Intent{
+		ID: newID("in"), Transaction: r.ID, Credential: c.ID, Batch: r.Batch, Root: r.Root, Count: r.Count, OptionsHash: r.OptionsHash,
+		CreatedAt: now.UTC().Truncate(time.Second), Deadline: now.UTC().Truncate(time.Second).Add(s.IntentBase + time.Duration(r.Count)*s.IntentPerDocument),
+	}
+	if in.Seal, err = s.MAC.MAC(ctx, in.message()); err != nil {
+		return nil, errors.Join(ErrKeysUnavailable, err, key.Close())
+	}
+	return &Authorization{Request: r, Credential: &c, Intent: in, key: key, leaves: leaves, spent: make(map[uint32]bool, len(leaves))}, nil
+}
+
+// documents reads the rows that are to be signed, compares them with what the
+// code was bound to and with what the app believes, and keeps the leaves.
+func (s *Signer) documents(ctx context.Context, r *Request, f *Confirmation) (map[uint32][32]byte, error) {
+	if len(f.Root) > 0 && !bytes.Equal(f.Root, r.Root[:]) {
+		return nil, ErrDocuments
+	}
+	if len(f.Digests) > 0 && len(f.Digests) != int(r.Count) {
+		return nil, ErrDocuments
+	}
+	leaves := make(map[uint32][32]byte, r.Count)
+	var t Tree
+	for d, err := range s.Records.Pending(ctx, r.Batch) {
+		if err != nil {
+			return nil, err
+		}
+		if n := len(leaves); len(f.Digests) > 0 && (n >= len(f.Digests) || !bytes.Equal(f.Digests[n], d.Digest)) {
+			return nil, ErrDocuments
+		}
+		leaf := d.Leaf()
+		leaves[d.Index] = leaf
+		t.Add(leaf)
+	}
+	if n, root := t.Root(); n != r.Count || root != r.Root {
+		return nil, ErrDocuments
+	}
+	if _, hash, err := r.Options.Canonical(); err != nil || hash != r.OptionsHash {
+		return nil, ErrDocuments
+	}
+	return leaves, nil
+}
+
+// message is the input of the seal.
+func (in *Intent) message() []byte {
+	out := []byte("mohor intent v1\n")
+	add := func(p []byte) {
+		out = binary.BigEndian.AppendUint32(out, uint32(len(p)))
+		out = append(out, p...)
+	}
+	for _, s := range []string{in.ID, in.Transaction, in.Credential, in.Batch} {
+		add([]byte(s))
+	}
+	add(in.Root[:])
+	add(binary.BigEndian.AppendUint32(nil, in.Count))
+	add(in.OptionsHash[:])
+	add(binary.BigEndian.AppendUint64(nil, uint64(in.CreatedAt.Unix())))
+	add(binary.BigEndian.AppendUint64(nil, uint64(in.Deadline.Unix())))
+	return out
+}
+
+// VerifySeal recomputes the seal of a stored intent; ErrDocuments when it is
+// not what the HSM sealed.
+func (s *Signer) VerifySeal(ctx context.Context, in Intent) error {
+	want, err := s.MAC.MAC(ctx, in.message())
+	if err != nil {
+		return errors.Join(ErrKeysUnavailable, err)
+	}
+	if subtle.ConstantTimeCompare(want, in.Seal) != 1 {
+		return ErrDocuments
+	}
+	return nil
+}
+
+// spend marks a document as signed under this authorisation.
+func (a *Authorization) spend(d *Document, now time.Time) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	leaf, ok := a.leaves[d.Index]
+	switch {
+	case a.closed || !now.Before(a.Intent.Deadline):
+		return ErrDeadline
+	case !ok || leaf != d.Leaf():
+		return ErrDocuments
+	case a.spent[d.Index]:
+		return ErrSpent
+	}
+	a.spent[d.Index] = true
+	return nil
+}
+
+// unspend takes a spending back when no signature came of it.
+func (a *Authorization) unspend(index uint32) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.spent, index)
+}
+
+// Close destroys the opened key. Closing twice is no error.
+func (a *Authorization) Close() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil
+	}
+	a.closed = true
+	return a.key.Close()
+}

@@ -1,0 +1,151 @@
+package signer
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/mohor-sign/mohor/pdf"
+	"github.com/mohor-sign/mohor/pdf/cms"
+)
+
+// Formats of a signature.
+const (
+	RAW   = "RAW"   // the signature value over a digest
+	CMS   = "CMS"   // detached SignedData (RFC 5652, ETSI EN 319 122-1) over a digest
+	PADES = "PADES" // a PDF with the signature in it (ETSI EN 319 142-1)
+)
+
+// Algorithms of a signature.
+const (
+	RSAPKCS1 = "RSA-PKCS1"
+	RSAPSS   = "RSA-PSS"
+	ECDSA    = "ECDSA"
+)
+
+// Options is everything that shapes a signature and is fixed when the
+// transaction is created. Its canonical JSON (RFC 8785) is stored, hashed into
+// the code's binding and into the intent.
+type Options struct {
+	Format    string `json:"format"`
+	Algorithm string `json:"algorithm"`
+	Level     string `json:"level,omitempty"` // PADES and CMS: "B-B"
+	// Time is the claimed signing time, RFC 3339 UTC, seconds.
+	Time     string   `json:"time"`
+	Reason   string   `json:"reason,omitempty"`
+	Location string   `json:"location,omitempty"`
+	Contact  string   `json:"contact,omitempty"`
+	Field    string   `json:"field,omitempty"`
+	Visible  *Visible `json:"visible,omitempty"`
+}
+
+// Visible places an appearance; points from the lower left of the CropBox as
+// displayed. Page counts from 1, -1 is the last.
+type Visible struct {
+	Page   int     `json:"page"`
+	X      float64 `json:"x"`
+	Y      float64 `json:"y"`
+	Width  float64 `json:"width"`
+	Height float64 `json:"height"`
+}
+
+// Canonical returns the options in the form that is stored and hashed. Fields
+// are strings without control characters and numbers in the range where
+// encoding/json and RFC 8785 print alike; keys are sorted by going through a
+// map.
+func (o *Options) Canonical() (text []byte, hash [32]byte, err error) {
+	plain, err := json.Marshal(o)
+	if err != nil {
+		return nil, hash, fmt.Errorf("encoding signature options: %w", err)
+	}
+	var m map[string]any
+	if err := json.Unmarshal(plain, &m); err != nil {
+		return nil, hash, fmt.Errorf("encoding signature options: %w", err)
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(m); err != nil {
+		return nil, hash, fmt.Errorf("encoding signature options: %w", err)
+	}
+	text = bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return text, sha256.Sum256(text), nil
+}
+
+// fit fills in the algorithm for the credential's key and refuses one that
+// does not fit it.
+func (o *Options) fit(c *Credential) error {
+	rsaKey := false
+	if _, ok := c.Certificate.PublicKey.(*rsa.PublicKey); ok {
+		rsaKey = true
+	}
+	switch {
+	case o.Algorithm == "" && rsaKey:
+		o.Algorithm = RSAPKCS1
+	case o.Algorithm == "":
+		o.Algorithm = ECDSA
+	}
+	if fits := strings.HasPrefix(o.Algorithm, "RSA"); fits != rsaKey {
+		return fmt.Errorf("%w: %s with an %s key", ErrAlgorithm, o.Algorithm, c.Algorithm)
+	}
+	return nil
+}
+
+// signerOpts is how the HSM is to sign a digest of hash h.
+func (o *Options) signerOpts(h crypto.Hash) crypto.SignerOpts {
+	if o.Algorithm == RSAPSS {
+		return &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: h}
+	}
+	return h
+}
+
+func (o *Options) cmsAlgorithm() cms.Algorithm {
+	switch o.Algorithm {
+	case RSAPSS:
+		return cms.RSAPSS
+	case ECDSA:
+		return cms.ECDSA
+	default:
+		return cms.RSAPKCS1
+	}
+}
+
+// pdfOptions is how the document is prepared. It depends on nothing but the
+// stored options and the credential, so that preparing twice gives the same
+// bytes.
+func (o *Options) pdfOptions(c *Credential, contents int) (pdf.Options, error) {
+	at, err := time.Parse(time.RFC3339, o.Time)
+	if err != nil {
+		return pdf.Options{}, fmt.Errorf("reading claimed time: %w", err)
+	}
+	p := pdf.Options{
+		Field: o.Field, Name: c.OfficerName, Reason: o.Reason, Location: o.Location, ContactInfo: o.Contact,
+		Time: at, ContentsSize: contents,
+	}
+	if v := o.Visible; v != nil {
+		p.Visible = &pdf.Visible{Page: v.Page, X: v.X, Y: v.Y, Width: v.Width, Height: v.Height, Lines: appearance(o, c, at)}
+	}
+	return p, nil
+}
+
+// malaysia is MYT, the time officers read (domain convention; no zone database
+// is needed for a country without summer time).
+var malaysia = time.FixedZone("MYT", 8*3600)
+
+// appearance is the text of a visible signature, Malay with English beside it.
+func appearance(o *Options, c *Credential, at time.Time) []string {
+	lines := []string{
+		"Ditandatangani secara digital oleh / Digitally signed by",
+		c.OfficerName,
+		at.In(malaysia).Format("02/01/2006 15:04:05") + " MYT",
+	}
+	if o.Reason != "" {
+		lines = append(lines, "Tujuan / Reason: "+o.Reason)
+	}
+	return lines
+}

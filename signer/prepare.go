@@ -1,0 +1,348 @@
+package signer
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/internal/mykad"
+	"github.com/mohor-sign/mohor/otp"
+	"github.com/mohor-sign/mohor/pdf"
+	"github.com/mohor-sign/mohor/pdf/cms"
+)
+
+// Ask is what an app asks an officer to sign.
+type Ask struct {
+	App, SystemName     string
+	Officer, System     string // IC, system id
+	DataHeader          string
+	Process, Role       string
+	Class               string
+	Credential, Channel string // "" picks the first active, "auto"
+	Options             Options
+	Documents           []Document // of an implicit batch; or
+	Batch               string     // a sealed batch
+	RequestID           string
+}
+
+// maxTitles is how many document names the message shows.
+const maxTitles = 3
+
+// Prepare checks everything that can be checked before an officer is asked,
+// stores the request and sends the code. Nothing is stored and no code sent
+// when any document cannot be signed (*pdf.Error wrapped in a *DocumentError).
+func (s *Signer) Prepare(ctx context.Context, a Ask) (*Request, *otp.Challenge, error) {
+	ev := audit.Event{At: s.Now(), Actor: "app:" + a.App, Action: "transaction.create", Object: "officer:" + a.Officer, RequestID: a.RequestID}
+	r, c, titles, err := s.check(ctx, &a)
+	if err != nil {
+		return nil, nil, s.refuse(ctx, ev, err)
+	}
+	// From here on the request exists and waits; without a code nothing follows.
+	ev.Object, ev.Verdict = r.ID, audit.Accepted
+	ev.Detail = map[string]string{"officer": r.Officer, "credential": r.Credential, "count": strconv.FormatUint(uint64(r.Count), 10), "fingerprint": Fingerprint(r.Root)}
+	if err := s.Records.CreateRequest(ctx, r, a.Documents, ev); err != nil {
+		return nil, nil, s.refuse(ctx, ev, err)
+	}
+	ch, err := s.sendCode(ctx, r, c, titles, a.RequestID)
+	if err != nil {
+		// The app never learns the id: end the request so that nothing half-done stays.
+		ev.Action, ev.Verdict, ev.Detail = "transaction.cancel", audit.Noted, map[string]string{"reason": "code not sent"}
+		if cerr := s.Records.CancelRequest(context.WithoutCancel(ctx), r.ID, Cancelled, ev); cerr != nil {
+			err = errors.Join(err, cerr)
+		}
+		return nil, nil, err
+	}
+	return r, ch, nil
+}
+
+// check does step 1 and 2 of the cycle: who, with which key, what, signable?
+func (s *Signer) check(ctx context.Context, a *Ask) (*Request, *Credential, []string, error) {
+	now := s.Now().UTC().Truncate(time.Second)
+	if a.Channel != "" && a.Channel != "auto" && a.Channel != "email" {
+		return nil, nil, nil, ErrChannel
+	}
+	c, err := s.Records.Credential(ctx, a.Officer, a.System, a.Credential)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if err := c.usable(now); err != nil {
+		return nil, nil, nil, err
+	}
+	if named, ok := headerIC(a.DataHeader); ok && named != a.Officer {
+		return nil, nil, nil, ErrHeader
+	}
+	st, err := s.Records.PINState(ctx, a.Officer)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if err := st.locked(now); err != nil {
+		return nil, nil, nil, err
+	}
+	a.Options.Time = now.Format(time.RFC3339)
+	if err := a.Options.fit(&c); err != nil {
+		return nil, nil, nil, err
+	}
+	_, hash, err := a.Options.Canonical()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	r := &Request{
+		ID: newID("tx"), App: a.App, SystemName: a.SystemName, Officer: a.Officer, System: a.System, DataHeader: a.DataHeader,
+		Process: a.Process, Role: a.Role, Class: a.Class, Credential: c.ID, Options: a.Options, OptionsHash: hash,
+		Batch: a.Batch, Implicit: a.Batch == "", Status: Waiting, CreatedAt: now, ExpiresAt: now.Add(s.Lifetime),
+	}
+	if r.Implicit {
+		r.Batch = newID("ba")
+	}
+	titles, err := s.measure(ctx, r, a.Documents, &c)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return r, &c, titles, nil
+}
+
+// DocumentError names the document that cannot be signed.
+type DocumentError struct {
+	Index uint32
+	Name  string
+	Err   error
+}
+
+func (e *DocumentError) Error() string {
+	return fmt.Sprintf("document %d (%q): %v", e.Index, e.Name, e.Err)
+}
+func (e *DocumentError) Unwrap() error { return e.Err }
+
+// measure fills in count and root, and tries each loose PDF with exactly the
+// options it will be signed with.
+func (s *Signer) measure(ctx context.Context, r *Request, docs []Document, c *Credential) ([]string, error) {
+	var t Tree
+	var titles []string
+	note := func(d *Document) {
+		t.Add(d.Leaf())
+		if len(titles) < maxTitles {
+			titles = append(titles, d.Name)
+		}
+	}
+	for i := range docs {
+		if err := docs[i].Check(); err != nil {
+			return nil, err
+		}
+		if r.Options.Format == PADES {
+			if err := s.tryPDF(ctx, r, &docs[i], c); err != nil {
+				return nil, &DocumentError{docs[i].Index, docs[i].Name, err}
+			}
+		}
+		note(&docs[i])
+	}
+	if !r.Implicit {
+		for d, err := range s.Records.Pending(ctx, r.Batch) {
+			if err != nil {
+				return nil, err
+			}
+			note(&d)
+		}
+	}
+	if r.Count, r.Root = t.Root(); r.Count == 0 {
+		return nil, ErrBatchEmpty
+	}
+	return titles, nil
+}
+
+func (s *Signer) tryPDF(ctx context.Context, r *Request, d *Document, c *Credential) error {
+	b, err := cms.New(c.Certificate, c.Chain[:len(c.Chain)-1], crypto.SHA256, r.Options.cmsAlgorithm())
+	if err != nil {
+		return err
+	}
+	blob, err := s.Blobs.Open(ctx, d.Blob)
+	if err != nil {
+		return fmt.Errorf("opening document: %w", err)
+	}
+	defer blob.Close()
+	doc, err := pdf.Open(blob, blob.Size())
+	if err != nil {
+		return err
+	}
+	o, err := r.Options.pdfOptions(c, b.Size())
+	if err != nil {
+		return err
+	}
+	_, err = doc.Prepare(o)
+	return err
+}
+
+func (s *Signer) sendCode(ctx context.Context, r *Request, c *Credential, titles []string, requestID string) (*otp.Challenge, error) {
+	ev := audit.Event{At: s.Now(), Actor: "app:" + r.App, Action: "otp.issue", Object: r.ID, Verdict: audit.Accepted, RequestID: requestID,
+		Detail: map[string]string{"officer": r.Officer, "channel": "email"}}
+	ch, err := s.Codes.Issue(ctx, r.binding(), "email", maskEmail(c.Email), otp.Message{
+		To: c.Email, Name: c.OfficerName, System: r.SystemName, Format: r.Options.Format, Count: int(r.Count),
+		Titles: titles, Fingerprint: Fingerprint(r.Root), Classified: r.Class != "" && r.Class != "terbuka",
+	}, ev)
+	if err != nil {
+		return nil, s.refuse(ctx, ev, err)
+	}
+	return &ch, nil
+}
+
+// Resend issues a new code and nonce for a waiting request; the old ones die.
+func (s *Signer) Resend(ctx context.Context, app, id, channel, requestID string) (*Request, *otp.Challenge, error) {
+	r, err := s.Request(ctx, app, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "otp.resend", Object: id, RequestID: requestID}
+	if channel != "" && channel != "auto" && channel != "email" {
+		return nil, nil, s.refuse(ctx, ev, ErrChannel)
+	}
+	if err := s.live(r); err != nil {
+		return nil, nil, s.refuse(ctx, ev, err)
+	}
+	c, err := s.Records.Credential(ctx, r.Officer, r.System, r.Credential)
+	if err != nil {
+		return nil, nil, err
+	}
+	var titles []string
+	for d, err := range s.Records.Pending(ctx, r.Batch) {
+		if err != nil {
+			return nil, nil, err
+		}
+		if titles = append(titles, d.Name); len(titles) == maxTitles {
+			break
+		}
+	}
+	ch, err := s.sendCode(ctx, r, &c, titles, requestID)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r, ch, nil
+}
+
+// Request returns an app's own transaction, or ErrUnknown. One whose time ran
+// out while it waited is ended as EXPIRED on the way.
+func (s *Signer) Request(ctx context.Context, app, id string) (*Request, error) {
+	r, err := s.Records.Request(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if r.App != app {
+		return nil, ErrUnknown
+	}
+	if r.Status == Waiting && !s.Now().Before(r.ExpiresAt) {
+		err := s.Records.CancelRequest(ctx, id, Expired, audit.Event{At: s.Now(), Actor: "gateway", Action: "transaction.expire", Object: id, Verdict: audit.Noted})
+		if err != nil && !errors.Is(err, ErrFinished) {
+			return nil, err
+		}
+		r, err = s.Records.Request(ctx, id)
+		return &r, err
+	}
+	return &r, nil
+}
+
+// Cancel ends a waiting request of app.
+func (s *Signer) Cancel(ctx context.Context, app, id, requestID string) error {
+	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "transaction.cancel", Object: id, Verdict: audit.Accepted, RequestID: requestID}
+	r, err := s.Request(ctx, app, id)
+	if err != nil {
+		return err
+	}
+	if err := s.live(r); err != nil {
+		return s.refuse(ctx, ev, err)
+	}
+	return s.Records.CancelRequest(ctx, id, Cancelled, ev)
+}
+
+// live says whether a request can still be confirmed.
+func (s *Signer) live(r *Request) error {
+	switch r.Status {
+	case Waiting:
+		return nil
+	case Signing, Signed, SignedWithRefusals:
+		return otp.ErrUsed
+	case Expired:
+		return ErrTransactionExpired
+	case Cancelled:
+		return ErrCancelled
+	default:
+		return ErrFinished
+	}
+}
+
+func (r *Request) binding() otp.Binding {
+	return otp.Binding{Transaction: r.ID, Officer: r.Officer, Key: r.Credential, App: r.App, Purpose: "sign",
+		Options: r.OptionsHash, Count: r.Count, Root: r.Root}
+}
+
+// refuse records that err was the verdict; a refusal is as audited as an
+// acceptance, and failing to audit is said too.
+func (s *Signer) refuse(ctx context.Context, ev audit.Event, err error) error {
+	ev.Verdict = audit.Refused
+	d := map[string]string{"reason": reason(err)}
+	for k, v := range ev.Detail {
+		d[k] = v
+	}
+	ev.Detail = d
+	if aerr := s.Records.Audit(context.WithoutCancel(ctx), ev); aerr != nil {
+		return errors.Join(fmt.Errorf("auditing refusal: %w", aerr), err)
+	}
+	return err
+}
+
+// reason is the sentinel's own text: never a message that could hold input.
+func reason(err error) string {
+	for _, known := range []error{
+		ErrUnknown, ErrNoCredential, ErrUnknownOfficer, ErrMedium, ErrCertificateExpired, ErrCertificateRevoked, ErrCertificateOnHold,
+		ErrChannel, ErrHeader, ErrPINLocked, ErrPINWrong, ErrDocuments, ErrTransactionExpired, ErrCancelled, ErrFinished, ErrBatchBusy,
+		ErrBatchEmpty, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrBusy,
+		errRestart, otp.ErrUnknown, otp.ErrWrong, otp.ErrExpired, otp.ErrAttempts, otp.ErrUsed, otp.ErrNonce, otp.ErrResendTooSoon, otp.ErrTooManyCodes,
+		otp.ErrNotSent, otp.ErrMACUnavailable, pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrUnsupported,
+	} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	return "internal error"
+}
+
+// locked is the verdict of the PIN counter.
+func (p *PINState) locked(now time.Time) error {
+	switch {
+	case p.Blocked:
+		return &LockedError{}
+	case now.Before(p.LockedUntil):
+		return &LockedError{Until: p.LockedUntil}
+	}
+	return nil
+}
+
+// headerIC finds the IC a data header ends in, as iGFMAS builds them.
+func headerIC(h string) (string, bool) {
+	if len(h) < 12 {
+		return "", false
+	}
+	n, err := mykad.Parse(h[len(h)-12:])
+	return string(n), err == nil
+}
+
+// maskEmail keeps the first letter and the domain.
+func maskEmail(a string) string {
+	local, domain, ok := strings.Cut(a, "@")
+	if !ok || local == "" {
+		return "•••"
+	}
+	first := []rune(local)[0]
+	return string(first) + "•••@" + domain
+}
+
+// newID makes an identifier of 128 random bits with a readable prefix.
+func newID(prefix string) string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // crypto/rand never fails (it ends the process)
+	return prefix + "_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b[:]))
+}

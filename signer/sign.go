@@ -1,0 +1,186 @@
+package signer
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/pdf"
+	"github.com/mohor-sign/mohor/pdf/cms"
+)
+
+// Sign spends one claimed document and makes its signature. A document that
+// cannot be signed comes back as a refused Outcome and the others may go on;
+// an error stops the authorisation: ErrDocuments when a row or the stored
+// bytes are not what was authorised, ErrDeadline, ErrKeysUnavailable.
+func (s *Signer) Sign(ctx context.Context, a *Authorization, d Claimed) (Outcome, error) {
+	if err := a.spend(&d.Document, s.Now()); err != nil {
+		return Outcome{}, err
+	}
+	out := Outcome{Index: d.Index, Attempt: d.Attempt}
+	var err error
+	switch a.Request.Options.Format {
+	case RAW:
+		out.Signature, err = a.key.Sign(ctx, d.Digest, a.Request.Options.signerOpts(d.Hash))
+	case CMS:
+		var b *cms.Builder
+		if b, err = a.builder(d.Hash); err == nil {
+			out.Signature, err = a.cms(ctx, b, d.Digest, d.Hash)
+		}
+	case PADES:
+		err = s.signPDF(ctx, a, &d.Document, &out)
+	default:
+		err = fmt.Errorf("signing: unknown format %q", a.Request.Options.Format)
+	}
+	var bad *pdf.Error
+	if errors.As(err, &bad) {
+		out.Refused = bad
+		return out, nil
+	}
+	if err != nil {
+		a.unspend(d.Index)
+		return Outcome{}, err
+	}
+	return out, nil
+}
+
+func (a *Authorization) builder(h crypto.Hash) (*cms.Builder, error) {
+	chain := a.Credential.Chain
+	return cms.New(a.Credential.Certificate, chain[:len(chain)-1], h, a.Request.Options.cmsAlgorithm())
+}
+
+// cms makes one SignedData over a content digest with one use of the key, and
+// checks the finished structure before believing it.
+func (a *Authorization) cms(ctx context.Context, b *cms.Builder, digest []byte, h crypto.Hash) ([]byte, error) {
+	attrs, err := b.SignedAttributes(digest)
+	if err != nil {
+		return nil, fmt.Errorf("building signed attributes: %w", err)
+	}
+	sum := h.New()
+	sum.Write(attrs)
+	sig, err := a.key.Sign(ctx, sum.Sum(nil), a.Request.Options.signerOpts(h))
+	if err != nil {
+		return nil, err
+	}
+	der, err := b.Assemble(attrs, sig)
+	if err != nil {
+		return nil, fmt.Errorf("assembling SignedData: %w", err)
+	}
+	sd, err := cms.Parse(der)
+	if err != nil {
+		return nil, fmt.Errorf("checking SignedData: %w", err)
+	}
+	if err := sd.Verify(digest); err != nil {
+		return nil, fmt.Errorf("checking SignedData: %w", err)
+	}
+	return der, nil
+}
+
+// signPDF prepares the stored document as it was authorised, signs its byte
+// range and stores the result under a name that only depends on the document,
+// so that doing it again replaces it.
+func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out *Outcome) error {
+	blob, err := s.Blobs.Open(ctx, d.Blob)
+	if err != nil {
+		return fmt.Errorf("opening document: %w", err)
+	}
+	defer blob.Close()
+	b, err := a.builder(crypto.SHA256)
+	if err != nil {
+		return err
+	}
+	opts, err := a.Request.Options.pdfOptions(a.Credential, b.Size())
+	if err != nil {
+		return err
+	}
+	doc, err := pdf.Open(blob, blob.Size())
+	if err != nil {
+		return err
+	}
+	p, err := doc.Prepare(opts)
+	if err != nil {
+		return err
+	}
+	toSign, original, err := p.Digest(crypto.SHA256)
+	if err != nil {
+		return err
+	}
+	// One pass gave both digests: what is signed is what was authorised.
+	if !bytes.Equal(original, d.Digest) {
+		return ErrDocuments
+	}
+	der, err := a.cms(ctx, b, toSign, crypto.SHA256)
+	if err != nil {
+		return err
+	}
+	out.Blob = fmt.Sprintf("signed/%s/%d", a.Request.Batch, d.Index)
+	out.Size, err = s.Blobs.Create(ctx, out.Blob, func(w io.Writer) error {
+		_, err := p.Complete(w, der)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("storing signed document: %w", err)
+	}
+	return nil
+}
+
+// Claim hands out up to n of the authorisation's documents.
+func (s *Signer) Claim(ctx context.Context, a *Authorization, n int) ([]Claimed, error) {
+	return s.Records.Claim(ctx, a.Intent.ID, n, a.Intent.Deadline)
+}
+
+// Complete stores outcomes; only after it returns nil may anyone say "signed".
+func (s *Signer) Complete(ctx context.Context, a *Authorization, out []Outcome) (done bool, err error) {
+	refused := 0
+	for _, o := range out {
+		if o.Refused != nil {
+			refused++
+		}
+	}
+	ev := audit.Event{At: s.Now(), Actor: "officer:" + a.Request.Officer, Action: "signer.complete", Object: a.Request.ID, Verdict: audit.Accepted,
+		Detail: map[string]string{"intent": a.Intent.ID, "signed": strconv.Itoa(len(out) - refused), "refused": strconv.Itoa(refused)}}
+	done, err = s.Records.Complete(ctx, a.Intent.ID, out, s.Now(), ev)
+	if errors.Is(err, ErrCertificateRevoked) || errors.Is(err, ErrCertificateOnHold) {
+		return false, s.refuse(ctx, ev, err) // made, not released: the record says so
+	}
+	return done, err
+}
+
+// Abandon ends an authorisation before its work is done: what was completed
+// stays, the rest needs a new PIN and code. It is what start-up recovery calls
+// for intents left by a crash, too.
+func (s *Signer) Abandon(ctx context.Context, in Intent, why error) error {
+	return s.Records.Abandon(ctx, in.ID, audit.Event{At: s.Now(), Actor: "gateway", Action: "signer.abandon", Object: in.Transaction, Verdict: audit.Noted,
+		Detail: map[string]string{"intent": in.ID, "reason": reason(why)}})
+}
+
+// errRestart is the reason for intents found open at start.
+var errRestart = errors.New("gateway restarted")
+
+// Recover closes what a crash left open: keys were in the memory of a process
+// that is gone, so every open intent is abandoned. An intent whose seal does
+// not verify was not written by the gateway; it is closed as well and said.
+func (s *Signer) Recover(ctx context.Context) (abandoned int, err error) {
+	open, err := s.Records.OpenIntents(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("listing open intents: %w", err)
+	}
+	for _, in := range open {
+		why := errRestart
+		if err := s.VerifySeal(ctx, in); errors.Is(err, ErrDocuments) {
+			why = err
+		} else if err != nil {
+			return abandoned, err
+		}
+		if err := s.Abandon(ctx, in, why); err != nil {
+			return abandoned, fmt.Errorf("abandoning intent %s: %w", in.ID, err)
+		}
+		abandoned++
+	}
+	return abandoned, nil
+}

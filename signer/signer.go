@@ -1,0 +1,319 @@
+// Package signer decides whether a signature may be made, and makes it. It is
+// the only way to an officer's key:
+//
+//	Prepare    checks everything, stores the request, sends the code
+//	Authorize  judges nonce, PIN lock, code and PIN, records the intent, opens the key
+//	Sign       spends one authorised document and returns its signature
+//	Complete   stores results in one transaction; only then is anything "signed"
+//
+// docs/signing-cycle.md tells the same with the crash points. A single
+// signature is a batch of one. No exported function takes a digest and a key.
+package signer
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"io"
+	"iter"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/otp"
+)
+
+// What callers decide on. The API maps each to a stable code.
+var (
+	ErrUnknown            = errors.New("no such transaction")
+	ErrNoCredential       = errors.New("no active certificate")
+	ErrUnknownOfficer     = errors.New("no such officer")
+	ErrMedium             = errors.New("the officer's medium is not ROAMING_OTP")
+	ErrCertificateExpired = errors.New("certificate expired")
+	ErrCertificateRevoked = errors.New("certificate revoked")
+	ErrCertificateOnHold  = errors.New("certificate suspended")
+	ErrChannel            = errors.New("channel not available for this officer")
+	ErrHeader             = errors.New("data header names another person")
+	ErrPINLocked          = errors.New("PIN locked")
+	ErrPINWrong           = errors.New("wrong PIN")
+	ErrDocuments          = errors.New("documents are not those of the transaction")
+	ErrTransactionExpired = errors.New("transaction expired")
+	ErrCancelled          = errors.New("transaction cancelled")
+	ErrFinished           = errors.New("transaction finished")
+	ErrBatchBusy          = errors.New("batch has a live transaction")
+	ErrBatchEmpty         = errors.New("nothing to sign")
+	ErrSpent              = errors.New("document already signed under this authorisation")
+	ErrDeadline           = errors.New("authorisation ran out")
+	ErrFence              = errors.New("the claim was taken over")
+	ErrAlgorithm          = errors.New("algorithm does not fit the key")
+	ErrKeysUnavailable    = errors.New("HSM unavailable")
+	ErrBusy               = errors.New("too busy, try again")
+)
+
+// AttemptsError wraps otp.ErrWrong or ErrPINWrong with the tries left.
+type AttemptsError struct {
+	Err  error
+	Left int
+}
+
+func (e *AttemptsError) Error() string { return e.Err.Error() }
+func (e *AttemptsError) Unwrap() error { return e.Err }
+
+// LockedError wraps ErrPINLocked. Until is zero when only an administrator can
+// unlock.
+type LockedError struct{ Until time.Time }
+
+func (e *LockedError) Error() string { return ErrPINLocked.Error() }
+func (e *LockedError) Unwrap() error { return ErrPINLocked }
+
+// MediumError wraps ErrMedium with the medium the officer does have.
+type MediumError struct{ Medium string }
+
+func (e *MediumError) Error() string { return ErrMedium.Error() }
+func (e *MediumError) Unwrap() error { return ErrMedium }
+
+// Status of a transaction, as the API names it.
+type Status string
+
+// The states of a transaction. All but Waiting and Signing are final.
+const (
+	Waiting            Status = "WAITING"
+	Signing            Status = "SIGNING"
+	Signed             Status = "SIGNED"
+	SignedWithRefusals Status = "SIGNED_WITH_REFUSALS"
+	Failed             Status = "FAILED"
+	Expired            Status = "EXPIRED"
+	Cancelled          Status = "CANCELLED"
+	NeedsAuthorisation Status = "NEEDS_AUTHORISATION"
+)
+
+// Credential is an officer's key and certificate as stored.
+type Credential struct {
+	ID          string
+	Officer     string // IC
+	OfficerName string
+	Email       string
+	System      string
+	Algorithm   string // "RSA-2048", "ECDSA-P256" …
+	Version     uint32 // of the sealed key, from 1
+	Sealed      []byte // hsm.SealedKey in its text form; opens only in the HSM and with the PIN
+	Certificate *x509.Certificate
+	Chain       []*x509.Certificate // issuing CA first, root last
+	Status      string              // "ACTIVE", "SUSPENDED", "REVOKED"
+}
+
+// usable is the certificate-status part of the order of judgement.
+func (c *Credential) usable(now time.Time) error {
+	switch {
+	case c.Status == "REVOKED":
+		return ErrCertificateRevoked
+	case c.Status == "SUSPENDED":
+		return ErrCertificateOnHold
+	case c.Status != "ACTIVE":
+		return ErrNoCredential
+	case now.Before(c.Certificate.NotBefore) || now.After(c.Certificate.NotAfter):
+		return ErrCertificateExpired
+	}
+	return nil
+}
+
+// Document is one thing to be signed, as it is authorised.
+type Document struct {
+	Index  uint32
+	Name   string
+	Hash   crypto.Hash // SHA-256, SHA-384 or SHA-512
+	Digest []byte      // of the document's own bytes (PADES), or the digest given (RAW, CMS)
+	Blob   string      // where the document's bytes are; empty for a bare digest
+	Size   int64
+	// DocumentID and Reference are the caller's handles; they are not part of
+	// what is authorised.
+	DocumentID string
+	Reference  string
+}
+
+// Request is one transaction: what one PIN and one code will authorise.
+type Request struct {
+	ID          string
+	App         string
+	SystemName  string // registered name, shown to the officer
+	Officer     string // IC
+	System      string
+	DataHeader  string
+	Process     string
+	Role        string
+	Class       string // classification; "" or "terbuka" lets titles travel
+	Credential  string
+	Options     Options
+	OptionsHash [32]byte
+	Batch       string // batch that holds the documents
+	Implicit    bool   // the batch was made for this transaction
+	Count       uint32
+	Root        [32]byte
+	Status      Status
+	CreatedAt   time.Time
+	ExpiresAt   time.Time
+	FinishedAt  time.Time
+}
+
+// Intent is the record that a key is about to sign exactly Root.
+type Intent struct {
+	ID          string
+	Transaction string
+	Credential  string
+	Batch       string
+	Root        [32]byte
+	Count       uint32
+	OptionsHash [32]byte
+	CreatedAt   time.Time
+	Deadline    time.Time
+	// Seal is HMAC-SHA-256 under the intent key in the HSM over all of the
+	// above, so that a row written by someone else is not an intent.
+	Seal []byte
+}
+
+// Claimed is a document handed to one worker; Attempt is the fence that its
+// completion must carry.
+type Claimed struct {
+	Document
+	Attempt int64
+}
+
+// Outcome is what became of one claimed document.
+type Outcome struct {
+	Index     uint32
+	Attempt   int64
+	Signature []byte // RAW: the signature value; CMS: the DER; PADES: empty
+	Blob      string // PADES: the signed file
+	Size      int64
+	Refused   error // the document could not be signed; the others go on
+}
+
+// PINState is the officer's PIN counter.
+type PINState struct {
+	InARow      int // failures since the last right PIN or the last lock
+	Total       int // failures since the last right PIN
+	LockedUntil time.Time
+	Blocked     bool // only an administrator unlocks
+}
+
+// PINPolicy: 5 failures in a row lock for 15 minutes, 10 since the last right
+// PIN block (NIST SP 800-63B, Section 3.2.2 asks for at most 100).
+type PINPolicy struct {
+	LockAfter  int
+	LockFor    time.Duration
+	BlockAfter int
+}
+
+// DefaultPINPolicy is the one of docs/operating.md.
+func DefaultPINPolicy() PINPolicy {
+	return PINPolicy{LockAfter: 5, LockFor: 15 * time.Minute, BlockAfter: 10}
+}
+
+// Records is the database. Every call that changes something also appends its
+// audit event in the same transaction, and is durable when it returns nil: no
+// audit, no action. A call that returns an error changed nothing, or did and
+// the answer was lost; callers treat both as "not done" and the crash rules of
+// docs/signing-cycle.md make that safe.
+type Records interface {
+	// Credential finds the officer's credential for system: the one named, or
+	// the first active one when id is "". ErrUnknownOfficer when the officer has
+	// no medium for system, *MediumError when it is another medium,
+	// ErrNoCredential when there is none.
+	Credential(ctx context.Context, ic, system, id string) (Credential, error)
+	// PINState reads the officer's counter.
+	PINState(ctx context.Context, ic string) (PINState, error)
+	// CreateRequest stores r as WAITING and, when r.Implicit, its batch and
+	// docs. ErrBatchBusy when another live transaction holds the batch.
+	CreateRequest(ctx context.Context, r *Request, docs []Document, ev audit.Event) error
+	// Request returns a transaction or ErrUnknown.
+	Request(ctx context.Context, id string) (Request, error)
+	// Pending streams the batch's documents that are not signed or refused, in
+	// ascending index.
+	Pending(ctx context.Context, batch string) iter.Seq2[Document, error]
+	// CancelRequest ends a WAITING transaction as status (Cancelled, Expired or
+	// Failed) and kills its code; ErrFinished when it is not waiting.
+	CancelRequest(ctx context.Context, id string, status Status, ev audit.Event) error
+	// CountPIN adds one to the counter before the PIN is tried and returns the
+	// state after it; *LockedError, without counting, when locked or blocked.
+	// n parallel calls are granted at most p.LockAfter tries.
+	CountPIN(ctx context.Context, ic string, p PINPolicy, now time.Time) (PINState, error)
+	// RecordIntent spends the code and records the intent, in one transaction:
+	// the challenge with this nonce is marked redeemed (otp.ErrUsed when it was
+	// already), the PIN counter is cleared, the request and its batch become
+	// SIGNING, the intent is inserted. Of many callers exactly one gets nil.
+	RecordIntent(ctx context.Context, in Intent, nonce [otp.NonceSize]byte, officer string, ev audit.Event) error
+	// Claim hands out up to n pending documents of the intent's batch, each to
+	// one caller until lease.
+	Claim(ctx context.Context, intent string, n int, lease time.Time) ([]Claimed, error)
+	// Complete stores the outcomes of claimed documents in one transaction that
+	// locks and re-reads the credential's status: ErrCertificateRevoked or
+	// ErrCertificateOnHold discard the signatures. ErrFence when a claim was
+	// taken over. When nothing is left it closes the intent and finishes the
+	// request and the batch; done says so.
+	Complete(ctx context.Context, intent string, out []Outcome, now time.Time, ev audit.Event) (done bool, err error)
+	// Abandon closes an open intent that will not be used further: claimed
+	// documents are pending again, the request and its batch end as
+	// NEEDS_AUTHORISATION. Doing it twice is no error.
+	Abandon(ctx context.Context, intent string, ev audit.Event) error
+	// OpenIntents lists intents neither finished nor abandoned: at start, those
+	// a crash left behind.
+	OpenIntents(ctx context.Context) ([]Intent, error)
+	// Audit appends a lone event: a refusal, an alarm.
+	Audit(ctx context.Context, ev audit.Event) error
+}
+
+// Keys opens officers' keys in the HSM.
+type Keys interface {
+	// Open unwraps the credential's key under its PIN. ErrPINWrong when the PIN
+	// does not open the seal; ErrBusy when the bounded wait ran out;
+	// ErrKeysUnavailable when the HSM cannot be reached. It never counts tries.
+	Open(ctx context.Context, c Credential, pin secret.Text) (Key, error)
+}
+
+// Key is an opened key; it may be used by several goroutines.
+type Key interface {
+	// Sign signs digest (PKCS #1 v1.5, PSS or ECDSA as opts says; ECDSA as
+	// ASN.1 DER) and has verified the result with the credential's public key.
+	Sign(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error)
+	// Close destroys the key's session object. Closing twice is no error.
+	Close() error
+}
+
+// MAC makes HMAC-SHA-256 with the intent key inside the HSM: 32 bytes.
+type MAC interface {
+	MAC(ctx context.Context, data []byte) ([]byte, error)
+}
+
+// Blobs keeps documents' bytes.
+type Blobs interface {
+	// Open opens a blob for reading at any offset; the caller closes it.
+	Open(ctx context.Context, id string) (Blob, error)
+	// Create writes a blob under id, whole or not at all: write fills it, and
+	// it is durable (synced, renamed) when Create returns nil. An existing blob
+	// of that id is replaced.
+	Create(ctx context.Context, id string, write func(io.Writer) error) (size int64, err error)
+}
+
+// Blob is an open document.
+type Blob interface {
+	io.ReaderAt
+	io.Closer
+	Size() int64
+}
+
+// Signer is the orchestrator; all fields are required.
+type Signer struct {
+	Records Records
+	Keys    Keys
+	MAC     MAC
+	Blobs   Blobs
+	Codes   *otp.Issuer
+	PIN     PINPolicy
+	// Lifetime is how long a transaction waits for its PIN and code;
+	// SigningTime how long an intent may sign: Base plus PerDocument each.
+	Lifetime          time.Duration
+	IntentBase        time.Duration
+	IntentPerDocument time.Duration
+	Now               func() time.Time
+}

@@ -1,0 +1,211 @@
+package store
+
+import (
+	"context"
+	"crypto"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/pdf"
+	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store/sqlc"
+)
+
+// refusal is what is kept of the reason a document was not signed.
+func refusal(err error) (code, detail string) {
+	var bad *pdf.Error
+	if errors.As(err, &bad) {
+		return bad.Code, bad.Detail
+	}
+	return "internal_error", ""
+}
+
+// CreateBatch implements batch.Queue.
+func (d *DB) CreateBatch(ctx context.Context, b batch.Batch, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		return q.AddBatch(ctx, sqlc.AddBatchParams{ID: b.ID, AppID: b.App, Name: b.Name, Kind: b.Kind, Status: string(b.Status), Root: []byte{}, CreatedAt: micros(b.CreatedAt)})
+	})
+}
+
+// Batch implements batch.Queue. Batches made for a single transaction are found
+// too: the caller of the API never learns their ids.
+func (d *DB) Batch(ctx context.Context, id string) (batch.Batch, error) {
+	row, err := d.q.Batch(ctx, id)
+	if err != nil {
+		return batch.Batch{}, absent(err, batch.ErrUnknown)
+	}
+	b := batch.Batch{ID: row.ID, App: row.AppID, Name: row.Name, Kind: row.Kind, Status: batch.Status(row.Status), Next: uint32(row.NextIndex),
+		Count: uint32(row.Count), RefusedRows: uint32(row.RefusedRows), CreatedAt: instant(row.CreatedAt), StartedAt: instant(row.StartedAt), FinishedAt: instant(row.FinishedAt)}
+	if len(row.Root) == 32 {
+		b.Root = [32]byte(row.Root)
+	}
+	counts, err := d.q.CountStates(ctx, id)
+	if err != nil {
+		return batch.Batch{}, err
+	}
+	for _, c := range counts {
+		switch c.State {
+		case batch.ItemSigned:
+			b.Signed = uint32(c.N)
+		case batch.ItemRefused:
+			b.Refused = uint32(c.N)
+		default:
+			b.Pending += uint32(c.N)
+		}
+	}
+	return b, nil
+}
+
+// AddItems implements batch.Queue.
+func (d *DB) AddItems(ctx context.Context, id string, items []batch.Item, refused []batch.Refusal, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		var first uint32
+		if len(items) > 0 {
+			first = items[0].Index
+		} else if b, err := q.Batch(ctx, id); err != nil {
+			return absent(err, batch.ErrUnknown)
+		} else {
+			first = uint32(b.NextIndex)
+		}
+		n, err := q.GrowBatch(ctx, sqlc.GrowBatchParams{Added: int64(len(items)), Refused: int64(len(refused)), ID: id, Expected: int64(first)})
+		if err != nil {
+			return err
+		}
+		if n != 1 {
+			return batch.ErrSealed
+		}
+		for k := range items {
+			p := itemParams(id, &items[k].Document)
+			if r := items[k].Record; r != nil {
+				text, err := r.MarshalText()
+				if err != nil {
+					return fmt.Errorf("encoding certificate record: %w", err)
+				}
+				p.RecordID = sql.NullString{String: r.ID, Valid: true}
+				p.Number = sql.NullString{String: r.Candidate.Number, Valid: true}
+				p.Record = sql.NullString{String: string(text), Valid: true}
+			}
+			if err := q.AddItem(ctx, p); err != nil {
+				return fmt.Errorf("adding item %d: %w", items[k].Index, err)
+			}
+		}
+		for _, r := range refused {
+			if err := q.AddRefusedRow(ctx, sqlc.AddRefusedRowParams{BatchID: id, Row: int64(r.Row), Col: r.Column, Name: r.Name, Code: r.Code, Detail: r.Detail}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Numbers implements batch.Queue.
+func (d *DB) Numbers(ctx context.Context, id string) (map[string]bool, error) {
+	rows, err := d.q.Numbers(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]bool, len(rows))
+	for _, n := range rows {
+		out[n.String] = true
+	}
+	return out, nil
+}
+
+// Seal implements batch.Queue.
+func (d *DB) Seal(ctx context.Context, id string, count uint32, root [32]byte, acceptRefused bool, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		b, err := q.Batch(ctx, id)
+		if err != nil {
+			return absent(err, batch.ErrUnknown)
+		}
+		if b.RefusedRows > 0 && !acceptRefused {
+			return batch.ErrRefusedRows
+		}
+		n, err := q.SealBatch(ctx, sqlc.SealBatchParams{Count: int64(count), Root: root[:], ID: id})
+		if err == nil && n != 1 {
+			err = batch.ErrSealed
+		}
+		return err
+	})
+}
+
+// CancelBatch implements batch.Queue.
+func (d *DB) CancelBatch(ctx context.Context, id string, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		if n, err := q.LiveTransactions(ctx, id); err != nil {
+			return err
+		} else if n > 0 {
+			return batch.ErrLive
+		}
+		for _, was := range []batch.Status{batch.Open, batch.Sealed, batch.NeedsAuthorisation} {
+			n, err := q.SetBatchStatus(ctx, sqlc.SetBatchStatusParams{Status: string(batch.Cancelled), ID: id, Was: string(was)})
+			if err != nil || n == 1 {
+				return err
+			}
+		}
+		return batch.ErrSealed
+	})
+}
+
+// Items implements batch.Queue.
+func (d *DB) Items(ctx context.Context, id, state string, after int64, limit int) ([]batch.Item, error) {
+	var rows []sqlc.Item
+	var err error
+	if state == "" {
+		rows, err = d.q.ItemsAfter(ctx, sqlc.ItemsAfterParams{BatchID: id, After: after, Lim: int64(limit)})
+	} else {
+		rows, err = d.q.ItemsInState(ctx, sqlc.ItemsInStateParams{BatchID: id, State: state, After: after, Lim: int64(limit)})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading items: %w", err)
+	}
+	out := make([]batch.Item, len(rows))
+	for k, x := range rows {
+		out[k] = batch.Item{State: x.State, Code: x.Code, Detail: x.Detail, Signature: x.Signature, SignedBlob: x.SignedBlob, SignedSize: x.SignedSize, SignedAt: instant(x.SignedAt),
+			Document: signer.Document{Index: uint32(x.Idx), Name: x.Name, Hash: crypto.Hash(x.Hash), Digest: x.Digest, Blob: x.Blob, Size: x.Size, DocumentID: x.DocumentID, Reference: x.Reference}}
+		if x.RecordID.Valid {
+			out[k].Record = &batch.Record{ID: x.RecordID.String}
+			if err := out[k].Record.UnmarshalText([]byte(x.Record.String)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
+// ItemByRecord finds the eCertificate with a public id; batch.ErrUnknown when
+// there is none.
+func (d *DB) ItemByRecord(ctx context.Context, id string) (it batch.Item, err error) {
+	row, err := d.q.ItemByRecord(ctx, sql.NullString{String: id, Valid: true})
+	if err != nil {
+		return batch.Item{}, absent(err, batch.ErrUnknown)
+	}
+	it = batch.Item{State: row.State, SignedBlob: row.SignedBlob, SignedAt: instant(row.SignedAt), Record: &batch.Record{ID: id}}
+	it.Index, it.Name = uint32(row.Idx), row.Name
+	return it, it.Record.UnmarshalText([]byte(row.Record.String))
+}
+
+// PutDocument implements batch.Documents.
+func (d *DB) PutDocument(ctx context.Context, x batch.Document, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		return q.AddDocument(ctx, sqlc.AddDocumentParams{ID: x.ID, AppID: x.App, Name: x.Name, Size: x.Size, Pages: int64(x.Pages), Digest: x.Digest, Blob: x.Blob, CreatedAt: micros(x.CreatedAt)})
+	})
+}
+
+// Document implements batch.Documents.
+func (d *DB) Document(ctx context.Context, id string) (batch.Document, error) {
+	x, err := d.q.Document(ctx, id)
+	if err != nil {
+		return batch.Document{}, absent(err, batch.ErrUnknown)
+	}
+	return batch.Document{ID: x.ID, App: x.AppID, Name: x.Name, Size: x.Size, Pages: int(x.Pages), Digest: x.Digest, Blob: x.Blob, CreatedAt: instant(x.CreatedAt)}, nil
+}
+
+// SignedDocument implements batch.Documents.
+func (d *DB) SignedDocument(ctx context.Context, id string) (blob string, size int64, err error) {
+	x, err := d.q.SignedDocument(ctx, id)
+	return x.SignedBlob, x.SignedSize, absent(err, batch.ErrNotSigned)
+}

@@ -1,0 +1,74 @@
+-- name: AddBatch :exec
+INSERT INTO batches (id, app_id, name, kind, implicit, status, next_index, count, root, created_at)
+VALUES (@id, @app_id, @name, @kind, @implicit, @status, @next_index, @count, @root, @created_at);
+
+-- name: Batch :one
+SELECT id, app_id, name, kind, implicit, status, next_index, count, root, refused_rows, created_at, started_at, finished_at
+FROM batches WHERE id = @id;
+
+-- name: CountStates :many
+SELECT state, COUNT(*) AS n FROM items WHERE batch_id = @batch_id GROUP BY state;
+
+-- name: UnfinishedItems :one
+SELECT COUNT(*) FROM items WHERE batch_id = @batch_id AND state IN ('pending', 'claimed');
+
+-- name: GrowBatch :execrows
+UPDATE batches SET next_index = next_index + @added, refused_rows = refused_rows + @refused
+WHERE id = @id AND status = 'OPEN' AND next_index = @expected;
+
+-- name: AddItem :exec
+INSERT INTO items (batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state)
+VALUES (@batch_id, @idx, @name, @hash, @digest, @blob, @size, @document_id, @reference, @record_id, @number, @record, 'pending');
+
+-- name: AddRefusedRow :exec
+INSERT INTO refused_rows (batch_id, row, col, name, code, detail) VALUES (@batch_id, @row, @col, @name, @code, @detail);
+
+-- name: Numbers :many
+SELECT number FROM items WHERE batch_id = @batch_id AND number IS NOT NULL;
+
+-- name: SealBatch :execrows
+UPDATE batches SET status = 'SEALED', count = @count, root = @root WHERE id = @id AND status = 'OPEN' AND next_index = @count;
+
+-- name: SetBatchStatus :execrows
+UPDATE batches SET status = @status WHERE id = @id AND status = @was;
+
+-- name: StartBatch :execrows
+UPDATE batches SET status = 'SIGNING', started_at = CASE started_at WHEN 0 THEN @now ELSE started_at END
+WHERE id = @id AND status IN ('SEALED', 'NEEDS_AUTHORISATION');
+
+-- name: FinishBatch :exec
+UPDATE batches SET status = @status, finished_at = @now WHERE id = @id AND status = 'SIGNING';
+
+-- name: ItemsAfter :many
+SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
+    signature, signed_blob, signed_size, signed_at, intent_id
+FROM items WHERE batch_id = @batch_id AND idx > @after ORDER BY idx LIMIT @lim;
+
+-- name: ItemsInState :many
+SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
+    signature, signed_blob, signed_size, signed_at, intent_id
+FROM items WHERE batch_id = @batch_id AND state = @state AND idx > @after ORDER BY idx LIMIT @lim;
+
+-- name: ItemByRecord :one
+SELECT batch_id, idx, name, record_id, record, state, signed_blob, signed_at FROM items WHERE record_id = @record_id;
+
+-- name: PendingAfter :many
+SELECT idx, name, hash, digest, blob, size, document_id, reference, attempt
+FROM items WHERE batch_id = @batch_id AND state IN ('pending', 'claimed') AND idx > @after ORDER BY idx LIMIT @lim;
+
+-- name: ClaimItems :many
+UPDATE items SET state = 'claimed', attempt = attempt + 1, lease_until = @lease_until, intent_id = @intent_id
+WHERE items.batch_id = @batch_id AND items.idx IN (
+    SELECT p.idx FROM items p WHERE p.batch_id = @batch_id AND p.state = 'pending' ORDER BY p.idx LIMIT @lim)
+RETURNING items.idx, items.name, items.hash, items.digest, items.blob, items.size, items.document_id, items.reference, items.attempt;
+
+-- name: SignItem :execrows
+UPDATE items SET state = 'signed', signature = @signature, signed_blob = @signed_blob, signed_size = @signed_size, signed_at = @signed_at
+WHERE batch_id = @batch_id AND idx = @idx AND state = 'claimed' AND attempt = @attempt AND intent_id = @intent_id;
+
+-- name: RefuseItem :execrows
+UPDATE items SET state = 'refused', code = @code, detail = @detail, signed_at = @signed_at
+WHERE batch_id = @batch_id AND idx = @idx AND state = 'claimed' AND attempt = @attempt AND intent_id = @intent_id;
+
+-- name: ReleaseClaims :exec
+UPDATE items SET state = 'pending' WHERE batch_id = @batch_id AND state = 'claimed' AND intent_id = @intent_id;

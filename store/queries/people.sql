@@ -1,0 +1,97 @@
+-- name: PutMeta :exec
+INSERT INTO meta (name, value) VALUES (@name, @value) ON CONFLICT (name) DO NOTHING;
+
+-- name: Meta :one
+SELECT value FROM meta WHERE name = @name;
+
+-- name: LastEvent :one
+SELECT seq, hash FROM audit_events ORDER BY seq DESC LIMIT 1;
+
+-- name: AddEvent :exec
+INSERT INTO audit_events (seq, at, actor, action, object, verdict, request_id, detail, prev, hash)
+VALUES (@seq, @at, @actor, @action, @object, @verdict, @request_id, @detail, @prev, @hash);
+
+-- name: EventsAfter :many
+SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
+FROM audit_events WHERE seq > @after ORDER BY seq LIMIT @lim;
+
+-- name: PutOfficer :exec
+INSERT INTO officers (ic, name, email, created_at) VALUES (@ic, @name, @email, @created_at)
+ON CONFLICT (ic) DO UPDATE SET name = excluded.name, email = excluded.email;
+
+-- name: Officer :one
+SELECT ic, name, email, created_at, pin_in_a_row, pin_total, pin_locked_until, pin_blocked FROM officers WHERE ic = @ic;
+
+-- name: PutMedium :exec
+INSERT INTO media (ic, system, medium, status) VALUES (@ic, @system, @medium, 'ACTIVE')
+ON CONFLICT (ic, system) DO UPDATE SET medium = excluded.medium, status = excluded.status;
+
+-- name: Media :many
+SELECT ic, system, medium, status FROM media WHERE ic = @ic ORDER BY system;
+
+-- name: Medium :one
+SELECT medium FROM media WHERE ic = @ic AND system = @system;
+
+-- name: PutCredential :exec
+INSERT INTO credentials (id, ic, system, algorithm, version, sealed, serial, status, created_at)
+VALUES (@id, @ic, @system, @algorithm, @version, @sealed, @serial, 'ACTIVE', @created_at);
+
+-- name: CredentialByID :one
+SELECT c.id, c.ic, c.system, c.algorithm, c.version, c.sealed, c.serial, c.status, o.name, o.email, x.der
+FROM credentials c JOIN officers o ON o.ic = c.ic JOIN certificates x ON x.serial = c.serial
+WHERE c.id = @id;
+
+-- name: FirstCredential :one
+SELECT id FROM credentials WHERE ic = @ic AND system = @system
+ORDER BY CASE status WHEN 'ACTIVE' THEN 0 ELSE 1 END, created_at, id LIMIT 1;
+
+-- name: CredentialsOf :many
+SELECT c.id, c.system, c.algorithm, c.serial, c.status, x.der
+FROM credentials c JOIN certificates x ON x.serial = c.serial
+WHERE c.ic = @ic ORDER BY c.created_at, c.id;
+
+-- name: SetPIN :exec
+UPDATE officers SET pin_in_a_row = @in_a_row, pin_total = @total, pin_locked_until = @locked_until, pin_blocked = @blocked WHERE ic = @ic;
+
+-- name: PutAdministrator :execrows
+INSERT INTO administrators (email, name, role, created_at) VALUES (@email, @name, @role, @created_at) ON CONFLICT (email) DO NOTHING;
+
+-- name: Administrators :one
+SELECT COUNT(*) FROM administrators;
+
+-- name: PutApp :execrows
+INSERT INTO apps (id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at)
+VALUES (@id, @name, @systems, @grants, @pin_entry, @rate, @secret_hash, @key_hash, @created_at) ON CONFLICT (id) DO NOTHING;
+
+-- name: AppByID :one
+SELECT id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at FROM apps WHERE id = @id;
+
+-- name: AppByKey :one
+SELECT id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at FROM apps WHERE key_hash = @key_hash;
+
+-- name: PutToken :exec
+INSERT INTO tokens (hash, app_id, expires_at) VALUES (@hash, @app_id, @expires_at);
+
+-- name: TokenApp :one
+SELECT app_id FROM tokens WHERE hash = @hash AND expires_at > @now;
+
+-- name: DropTokens :exec
+DELETE FROM tokens WHERE expires_at <= @now;
+
+-- name: BeginReply :execrows
+INSERT INTO idempotency (app_id, key, fingerprint, created_at) VALUES (@app_id, @key, @fingerprint, @created_at) ON CONFLICT (app_id, key) DO NOTHING;
+
+-- name: Reply :one
+SELECT fingerprint, status, headers, body FROM idempotency WHERE app_id = @app_id AND key = @key;
+
+-- name: FinishReply :exec
+UPDATE idempotency SET status = @status, headers = @headers, body = @body WHERE app_id = @app_id AND key = @key;
+
+-- name: DropReply :exec
+DELETE FROM idempotency WHERE app_id = @app_id AND key = @key;
+
+-- name: DropOldReplies :exec
+DELETE FROM idempotency WHERE created_at < @before;
+
+-- name: DropRunningReplies :exec
+DELETE FROM idempotency WHERE status = 0;

@@ -1,0 +1,81 @@
+-- name: AddTransaction :exec
+INSERT INTO transactions (id, app_id, system_name, ic, system, data_header, process, role, classification, credential_id, options, options_hash,
+    batch_id, implicit, count, root, status, created_at, expires_at)
+VALUES (@id, @app_id, @system_name, @ic, @system, @data_header, @process, @role, @classification, @credential_id, @options, @options_hash,
+    @batch_id, @implicit, @count, @root, 'WAITING', @created_at, @expires_at);
+
+-- name: Transaction :one
+SELECT id, app_id, system_name, ic, system, data_header, process, role, classification, credential_id, options, options_hash,
+    batch_id, implicit, count, root, status, created_at, expires_at, finished_at
+FROM transactions WHERE id = @id;
+
+-- name: LiveTransactions :one
+SELECT COUNT(*) FROM transactions WHERE batch_id = @batch_id AND status IN ('WAITING', 'SIGNING');
+
+-- name: ExpireTransactions :exec
+UPDATE transactions SET status = 'EXPIRED', finished_at = @now WHERE status = 'WAITING' AND expires_at <= @now;
+
+-- name: EndWaiting :execrows
+UPDATE transactions SET status = @status, finished_at = @now WHERE id = @id AND status = 'WAITING';
+
+-- name: StartSigning :execrows
+UPDATE transactions SET status = 'SIGNING' WHERE id = @id AND status = 'WAITING';
+
+-- name: FinishTransaction :exec
+UPDATE transactions SET status = @status, finished_at = @now WHERE id = @id AND status = 'SIGNING';
+
+-- name: Challenge :one
+SELECT transaction_id, ic, nonce, channel, sent_to, issued_at, expires_at, resend_after, tries_left, sends, redeemed
+FROM challenges WHERE transaction_id = @transaction_id;
+
+-- name: PutChallenge :exec
+INSERT INTO challenges (transaction_id, ic, nonce, channel, sent_to, issued_at, expires_at, resend_after, tries_left, sends)
+VALUES (@transaction_id, @ic, @nonce, @channel, @sent_to, @issued_at, @expires_at, @resend_after, @tries_left, @sends)
+ON CONFLICT (transaction_id) DO UPDATE SET nonce = excluded.nonce, channel = excluded.channel, sent_to = excluded.sent_to,
+    issued_at = excluded.issued_at, expires_at = excluded.expires_at, resend_after = excluded.resend_after,
+    tries_left = excluded.tries_left, sends = excluded.sends;
+
+-- name: AddCodeSend :exec
+INSERT INTO code_sends (transaction_id, ic, sent_at) VALUES (@transaction_id, @ic, @sent_at);
+
+-- name: UnredeemedSends :one
+SELECT COUNT(*) FROM code_sends WHERE ic = @ic AND sent_at > @since AND redeemed = 0;
+
+-- name: ReserveTry :execrows
+UPDATE challenges SET tries_left = tries_left - 1
+WHERE transaction_id = @transaction_id AND nonce = @nonce AND redeemed = 0 AND tries_left > 0;
+
+-- name: RedeemChallenge :execrows
+UPDATE challenges SET redeemed = 1 WHERE transaction_id = @transaction_id AND nonce = @nonce AND redeemed = 0;
+
+-- name: RedeemSends :exec
+UPDATE code_sends SET redeemed = 1 WHERE transaction_id = @transaction_id;
+
+-- name: AddIntent :exec
+INSERT INTO intents (id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, state)
+VALUES (@id, @transaction_id, @credential_id, @batch_id, @root, @count, @options_hash, @created_at, @deadline, @seal, 'open');
+
+-- name: Intent :one
+SELECT id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, state, closed_at
+FROM intents WHERE id = @id;
+
+-- name: OpenIntents :many
+SELECT id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, state, closed_at
+FROM intents WHERE state = 'open' ORDER BY created_at;
+
+-- name: CloseIntent :execrows
+UPDATE intents SET state = @state, closed_at = @now WHERE id = @id AND state = 'open';
+
+-- name: CredentialStatus :one
+SELECT status FROM credentials WHERE id = @id;
+
+-- name: AddDocument :exec
+INSERT INTO documents (id, app_id, name, size, pages, digest, blob, created_at)
+VALUES (@id, @app_id, @name, @size, @pages, @digest, @blob, @created_at);
+
+-- name: Document :one
+SELECT id, app_id, name, size, pages, digest, blob, created_at FROM documents WHERE id = @id;
+
+-- name: SignedDocument :one
+SELECT i.signed_blob, i.signed_size FROM items i
+WHERE i.document_id = @document_id AND i.state = 'signed' ORDER BY i.signed_at DESC LIMIT 1;

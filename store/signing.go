@@ -1,0 +1,448 @@
+package store
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/otp"
+	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store/sqlc"
+)
+
+// Credential implements signer.Records.
+func (d *DB) Credential(ctx context.Context, ic, system, id string) (signer.Credential, error) {
+	medium, err := d.q.Medium(ctx, sqlc.MediumParams{Ic: ic, System: system})
+	if err != nil {
+		return signer.Credential{}, absent(err, signer.ErrUnknownOfficer)
+	}
+	if medium != enrol.RoamingOTP {
+		return signer.Credential{}, &signer.MediumError{Medium: medium}
+	}
+	if id == "" {
+		if id, err = d.q.FirstCredential(ctx, sqlc.FirstCredentialParams{Ic: ic, System: system}); err != nil {
+			return signer.Credential{}, absent(err, signer.ErrNoCredential)
+		}
+	}
+	row, err := d.q.CredentialByID(ctx, id)
+	if err != nil {
+		return signer.Credential{}, absent(err, signer.ErrNoCredential)
+	}
+	if row.Ic != ic || row.System != system {
+		return signer.Credential{}, signer.ErrNoCredential
+	}
+	c := signer.Credential{ID: row.ID, Officer: row.Ic, OfficerName: row.Name, Email: row.Email, System: row.System, Algorithm: row.Algorithm,
+		Version: uint32(row.Version), Sealed: row.Sealed, Status: row.Status}
+	if c.Certificate, err = x509.ParseCertificate(row.Der); err != nil {
+		return signer.Credential{}, fmt.Errorf("parsing certificate %s: %w", row.Serial, err)
+	}
+	for _, name := range []string{ca.Issuing, ca.Root} {
+		a, err := d.AuthorityCertificate(ctx, name)
+		if err != nil {
+			return signer.Credential{}, fmt.Errorf("reading chain: %w", err)
+		}
+		cert, err := x509.ParseCertificate(a.DER)
+		if err != nil {
+			return signer.Credential{}, fmt.Errorf("parsing the %s certificate: %w", name, err)
+		}
+		c.Chain = append(c.Chain, cert)
+	}
+	return c, nil
+}
+
+func pinState(o sqlc.Officer) signer.PINState {
+	return signer.PINState{InARow: int(o.PinInARow), Total: int(o.PinTotal), LockedUntil: instant(o.PinLockedUntil), Blocked: o.PinBlocked != 0}
+}
+
+// PINState implements signer.Records.
+func (d *DB) PINState(ctx context.Context, ic string) (signer.PINState, error) {
+	o, err := d.q.Officer(ctx, ic)
+	if err != nil {
+		return signer.PINState{}, absent(err, signer.ErrUnknownOfficer)
+	}
+	return pinState(o), nil
+}
+
+// CountPIN implements signer.Records. The lock is set with the last try
+// allowed, before that try is made; a right PIN takes it back.
+func (d *DB) CountPIN(ctx context.Context, ic string, p signer.PINPolicy, now time.Time) (st signer.PINState, err error) {
+	err = d.tx(ctx, func(q *sqlc.Queries) error {
+		o, err := q.Officer(ctx, ic)
+		if err != nil {
+			return absent(err, signer.ErrUnknownOfficer)
+		}
+		st = pinState(o)
+		switch {
+		case st.Blocked:
+			return &signer.LockedError{}
+		case now.Before(st.LockedUntil):
+			return &signer.LockedError{Until: st.LockedUntil}
+		case !st.LockedUntil.IsZero():
+			st.InARow, st.LockedUntil = 0, time.Time{} // the lock has run out
+		}
+		st.InARow++
+		st.Total++
+		if st.InARow >= p.LockAfter {
+			st.LockedUntil = now.Add(p.LockFor)
+		}
+		st.Blocked = st.Total >= p.BlockAfter
+		return q.SetPIN(ctx, sqlc.SetPINParams{Ic: ic, InARow: int64(st.InARow), Total: int64(st.Total), LockedUntil: micros(st.LockedUntil), Blocked: flag(st.Blocked)})
+	})
+	return st, err
+}
+
+// CreateRequest implements signer.Records.
+func (d *DB) CreateRequest(ctx context.Context, r *signer.Request, docs []signer.Document, ev audit.Event) error {
+	options, err := json.Marshal(r.Options)
+	if err != nil {
+		return fmt.Errorf("encoding signature options: %w", err)
+	}
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		if r.Implicit {
+			err := q.AddBatch(ctx, sqlc.AddBatchParams{ID: r.Batch, AppID: r.App, Name: r.ID, Kind: "transaction", Implicit: 1, Status: "SEALED",
+				NextIndex: int64(len(docs)), Count: int64(r.Count), Root: r.Root[:], CreatedAt: micros(r.CreatedAt)})
+			if err != nil {
+				return err
+			}
+			for k := range docs {
+				if err := q.AddItem(ctx, itemParams(r.Batch, &docs[k])); err != nil {
+					return err
+				}
+			}
+		} else {
+			// A request that nobody confirmed in time must not hold the batch.
+			if err := q.ExpireTransactions(ctx, micros(r.CreatedAt)); err != nil {
+				return err
+			}
+			if n, err := q.LiveTransactions(ctx, r.Batch); err != nil || n > 0 {
+				return errors.Join(err, signer.ErrBatchBusy)
+			}
+		}
+		return q.AddTransaction(ctx, sqlc.AddTransactionParams{ID: r.ID, AppID: r.App, SystemName: r.SystemName, Ic: r.Officer, System: r.System,
+			DataHeader: r.DataHeader, Process: r.Process, Role: r.Role, Classification: r.Class, CredentialID: r.Credential, Options: string(options),
+			OptionsHash: r.OptionsHash[:], BatchID: r.Batch, Implicit: flag(r.Implicit), Count: int64(r.Count), Root: r.Root[:],
+			CreatedAt: micros(r.CreatedAt), ExpiresAt: micros(r.ExpiresAt)})
+	})
+}
+
+func itemParams(batch string, x *signer.Document) sqlc.AddItemParams {
+	return sqlc.AddItemParams{BatchID: batch, Idx: int64(x.Index), Name: x.Name, Hash: int64(x.Hash), Digest: x.Digest, Blob: x.Blob, Size: x.Size,
+		DocumentID: x.DocumentID, Reference: x.Reference}
+}
+
+// Request implements signer.Records.
+func (d *DB) Request(ctx context.Context, id string) (signer.Request, error) {
+	t, err := d.q.Transaction(ctx, id)
+	if err != nil {
+		return signer.Request{}, absent(err, signer.ErrUnknown)
+	}
+	r := signer.Request{ID: t.ID, App: t.AppID, SystemName: t.SystemName, Officer: t.Ic, System: t.System, DataHeader: t.DataHeader, Process: t.Process,
+		Role: t.Role, Class: t.Classification, Credential: t.CredentialID, Batch: t.BatchID, Implicit: t.Implicit != 0, Count: uint32(t.Count),
+		Status: signer.Status(t.Status), CreatedAt: instant(t.CreatedAt), ExpiresAt: instant(t.ExpiresAt), FinishedAt: instant(t.FinishedAt)}
+	// A row of the wrong shape was not written here; zeros fail every comparison.
+	if len(t.Root) == 32 && len(t.OptionsHash) == 32 {
+		r.Root, r.OptionsHash = [32]byte(t.Root), [32]byte(t.OptionsHash)
+	}
+	if err := json.Unmarshal([]byte(t.Options), &r.Options); err != nil {
+		return signer.Request{}, fmt.Errorf("reading options of %s: %w", id, err)
+	}
+	return r, nil
+}
+
+// Pending implements signer.Records.
+func (d *DB) Pending(ctx context.Context, batch string) iter.Seq2[signer.Document, error] {
+	const page = 500
+	return func(yield func(signer.Document, error) bool) {
+		after := int64(-1)
+		for {
+			rows, err := d.q.PendingAfter(ctx, sqlc.PendingAfterParams{BatchID: batch, After: after, Lim: page})
+			if err != nil {
+				yield(signer.Document{}, fmt.Errorf("reading documents: %w", err))
+				return
+			}
+			for _, x := range rows {
+				doc := signer.Document{Index: uint32(x.Idx), Name: x.Name, Hash: crypto.Hash(x.Hash), Digest: x.Digest, Blob: x.Blob, Size: x.Size,
+					DocumentID: x.DocumentID, Reference: x.Reference}
+				if !yield(doc, nil) {
+					return
+				}
+				after = x.Idx
+			}
+			if len(rows) < page {
+				return
+			}
+		}
+	}
+}
+
+// CancelRequest implements signer.Records.
+func (d *DB) CancelRequest(ctx context.Context, id string, status signer.Status, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		n, err := q.EndWaiting(ctx, sqlc.EndWaitingParams{Status: string(status), Now: micros(ev.At), ID: id})
+		if err == nil && n == 0 {
+			err = signer.ErrFinished
+		}
+		return err
+	})
+}
+
+// RecordIntent implements signer.Records.
+func (d *DB) RecordIntent(ctx context.Context, in signer.Intent, nonce [otp.NonceSize]byte, officer string, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		// The conditional updates make exactly one caller win.
+		if n, err := q.RedeemChallenge(ctx, sqlc.RedeemChallengeParams{TransactionID: in.Transaction, Nonce: nonce[:]}); err != nil {
+			return err
+		} else if n != 1 {
+			return otp.ErrUsed
+		}
+		if n, err := q.StartSigning(ctx, in.Transaction); err != nil {
+			return err
+		} else if n != 1 {
+			return signer.ErrFinished
+		}
+		if n, err := q.StartBatch(ctx, sqlc.StartBatchParams{Now: micros(in.CreatedAt), ID: in.Batch}); err != nil {
+			return err
+		} else if n != 1 {
+			return signer.ErrFinished
+		}
+		if err := q.RedeemSends(ctx, in.Transaction); err != nil {
+			return err
+		}
+		if err := q.SetPIN(ctx, sqlc.SetPINParams{Ic: officer}); err != nil {
+			return err
+		}
+		return q.AddIntent(ctx, sqlc.AddIntentParams{ID: in.ID, TransactionID: in.Transaction, CredentialID: in.Credential, BatchID: in.Batch, Root: in.Root[:],
+			Count: int64(in.Count), OptionsHash: in.OptionsHash[:], CreatedAt: micros(in.CreatedAt), Deadline: micros(in.Deadline), Seal: in.Seal})
+	})
+}
+
+func intent(x sqlc.Intent) signer.Intent {
+	in := signer.Intent{ID: x.ID, Transaction: x.TransactionID, Credential: x.CredentialID, Batch: x.BatchID, Count: uint32(x.Count),
+		CreatedAt: instant(x.CreatedAt), Deadline: instant(x.Deadline), Seal: x.Seal}
+	if len(x.Root) == 32 && len(x.OptionsHash) == 32 {
+		in.Root, in.OptionsHash = [32]byte(x.Root), [32]byte(x.OptionsHash)
+	}
+	return in
+}
+
+// OpenIntents implements signer.Records.
+func (d *DB) OpenIntents(ctx context.Context) ([]signer.Intent, error) {
+	rows, err := d.q.OpenIntents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]signer.Intent, len(rows))
+	for k, x := range rows {
+		out[k] = intent(x)
+	}
+	return out, nil
+}
+
+// Claim implements signer.Records.
+func (d *DB) Claim(ctx context.Context, id string, n int, lease time.Time) (out []signer.Claimed, err error) {
+	err = d.tx(ctx, func(q *sqlc.Queries) error {
+		in, err := q.Intent(ctx, id)
+		if err != nil {
+			return absent(err, signer.ErrUnknown)
+		}
+		if in.State != "open" {
+			return signer.ErrFence
+		}
+		rows, err := q.ClaimItems(ctx, sqlc.ClaimItemsParams{LeaseUntil: micros(lease), IntentID: id, BatchID: in.BatchID, Lim: int64(n)})
+		for _, x := range rows {
+			out = append(out, signer.Claimed{Attempt: x.Attempt, Document: signer.Document{Index: uint32(x.Idx), Name: x.Name, Hash: crypto.Hash(x.Hash),
+				Digest: x.Digest, Blob: x.Blob, Size: x.Size, DocumentID: x.DocumentID, Reference: x.Reference}})
+		}
+		return err
+	})
+	return out, err
+}
+
+// Complete implements signer.Records.
+func (d *DB) Complete(ctx context.Context, id string, out []signer.Outcome, now time.Time, ev audit.Event) (done bool, err error) {
+	err = d.do(ctx, ev, func(q *sqlc.Queries) error {
+		in, err := q.Intent(ctx, id)
+		if err != nil {
+			return absent(err, signer.ErrUnknown)
+		}
+		if in.State != "open" {
+			return signer.ErrFence
+		}
+		// The write lock is held: a revocation is either before this or after.
+		status, err := q.CredentialStatus(ctx, in.CredentialID)
+		switch {
+		case err != nil:
+			return err
+		case status == "SUSPENDED":
+			return signer.ErrCertificateOnHold
+		case status != "ACTIVE":
+			return signer.ErrCertificateRevoked
+		}
+		for k := range out {
+			if err := storeOutcome(ctx, q, &in, &out[k], now); err != nil {
+				return err
+			}
+		}
+		left, err := q.UnfinishedItems(ctx, in.BatchID)
+		if err != nil || left > 0 {
+			return err
+		}
+		done = true
+		return finish(ctx, q, &in, now)
+	})
+	return done && err == nil, err
+}
+
+func storeOutcome(ctx context.Context, q *sqlc.Queries, in *sqlc.Intent, o *signer.Outcome, now time.Time) (err error) {
+	var n int64
+	if o.Refused != nil {
+		code, detail := refusal(o.Refused)
+		n, err = q.RefuseItem(ctx, sqlc.RefuseItemParams{Code: code, Detail: detail, SignedAt: micros(now), BatchID: in.BatchID, Idx: int64(o.Index),
+			Attempt: o.Attempt, IntentID: in.ID})
+	} else {
+		n, err = q.SignItem(ctx, sqlc.SignItemParams{Signature: o.Signature, SignedBlob: o.Blob, SignedSize: o.Size, SignedAt: micros(now),
+			BatchID: in.BatchID, Idx: int64(o.Index), Attempt: o.Attempt, IntentID: in.ID})
+	}
+	if err == nil && n != 1 {
+		err = signer.ErrFence
+	}
+	return err
+}
+
+// finish closes an intent all of whose documents have an outcome.
+func finish(ctx context.Context, q *sqlc.Queries, in *sqlc.Intent, now time.Time) error {
+	counts, err := q.CountStates(ctx, in.BatchID)
+	if err != nil {
+		return err
+	}
+	by := map[string]int64{}
+	for _, c := range counts {
+		by[c.State] = c.N
+	}
+	batch, request := "SIGNED", signer.Signed
+	if by["refused"] > 0 {
+		batch, request = "SIGNED_WITH_REFUSALS", signer.SignedWithRefusals
+		if by["signed"] == 0 {
+			request = signer.Failed
+		}
+	}
+	if _, err := q.CloseIntent(ctx, sqlc.CloseIntentParams{State: "finished", Now: micros(now), ID: in.ID}); err != nil {
+		return err
+	}
+	if err := q.FinishTransaction(ctx, sqlc.FinishTransactionParams{Status: string(request), Now: micros(now), ID: in.TransactionID}); err != nil {
+		return err
+	}
+	return q.FinishBatch(ctx, sqlc.FinishBatchParams{Status: batch, Now: micros(now), ID: in.BatchID})
+}
+
+// Abandon implements signer.Records.
+func (d *DB) Abandon(ctx context.Context, id string, ev audit.Event) error {
+	return d.tx(ctx, func(q *sqlc.Queries) error {
+		in, err := q.Intent(ctx, id)
+		if err != nil {
+			return absent(err, signer.ErrUnknown)
+		}
+		n, err := q.CloseIntent(ctx, sqlc.CloseIntentParams{State: "abandoned", Now: micros(ev.At), ID: id})
+		if err != nil || n == 0 {
+			return err // finished or abandoned before: nothing to do
+		}
+		if err := q.ReleaseClaims(ctx, sqlc.ReleaseClaimsParams{BatchID: in.BatchID, IntentID: id}); err != nil {
+			return err
+		}
+		if err := q.FinishTransaction(ctx, sqlc.FinishTransactionParams{Status: string(signer.NeedsAuthorisation), Now: micros(ev.At), ID: in.TransactionID}); err != nil {
+			return err
+		}
+		if _, err := q.SetBatchStatus(ctx, sqlc.SetBatchStatusParams{Status: "NEEDS_AUTHORISATION", ID: in.BatchID, Was: "SIGNING"}); err != nil {
+			return err
+		}
+		return appendEvent(ctx, q, ev)
+	})
+}
+
+// StoreChallenge implements otp.Records.
+func (d *DB) StoreChallenge(ctx context.Context, c *otp.Challenge, p otp.Policy, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		old, err := q.Challenge(ctx, c.Transaction)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+		case err != nil:
+			return err
+		case old.Redeemed != 0:
+			return otp.ErrUsed
+		case c.IssuedAt.Before(instant(old.ResendAfter)):
+			return &otp.RetryError{Err: otp.ErrResendTooSoon, After: instant(old.ResendAfter).Sub(c.IssuedAt)}
+		case int(old.Sends) >= p.MaxSends:
+			return &otp.RetryError{Err: otp.ErrResendTooSoon, After: p.TTL}
+		}
+		for _, lim := range []struct {
+			window time.Duration
+			max    int
+		}{{time.Hour, p.PerHour}, {24 * time.Hour, p.PerDay}} {
+			n, err := q.UnredeemedSends(ctx, sqlc.UnredeemedSendsParams{Ic: c.Officer, Since: micros(c.IssuedAt.Add(-lim.window))})
+			if err != nil {
+				return err
+			}
+			if int(n) >= lim.max {
+				return &otp.RetryError{Err: otp.ErrTooManyCodes, After: lim.window}
+			}
+		}
+		c.Sends = int(old.Sends) + 1
+		if err := q.AddCodeSend(ctx, sqlc.AddCodeSendParams{TransactionID: c.Transaction, Ic: c.Officer, SentAt: micros(c.IssuedAt)}); err != nil {
+			return err
+		}
+		return q.PutChallenge(ctx, sqlc.PutChallengeParams{TransactionID: c.Transaction, Ic: c.Officer, Nonce: c.Nonce[:], Channel: c.Channel, SentTo: c.SentTo,
+			IssuedAt: micros(c.IssuedAt), ExpiresAt: micros(c.ExpiresAt), ResendAfter: micros(c.ResendAfter), TriesLeft: int64(c.TriesLeft), Sends: int64(c.Sends)})
+	})
+}
+
+// Challenge implements otp.Records.
+func (d *DB) Challenge(ctx context.Context, transaction string) (otp.Challenge, error) {
+	return challenge(d.q.Challenge(ctx, transaction))
+}
+
+func challenge(c sqlc.Challenge, err error) (otp.Challenge, error) {
+	if err != nil {
+		return otp.Challenge{}, absent(err, otp.ErrUnknown)
+	}
+	if len(c.Nonce) != otp.NonceSize {
+		return otp.Challenge{}, fmt.Errorf("reading challenge: nonce of %d bytes", len(c.Nonce))
+	}
+	return otp.Challenge{Transaction: c.TransactionID, Officer: c.Ic, Nonce: [otp.NonceSize]byte(c.Nonce), Channel: c.Channel, SentTo: c.SentTo,
+		IssuedAt: instant(c.IssuedAt), ExpiresAt: instant(c.ExpiresAt), ResendAfter: instant(c.ResendAfter), TriesLeft: int(c.TriesLeft),
+		Sends: int(c.Sends), Redeemed: c.Redeemed != 0}, nil
+}
+
+// ReserveTry implements otp.Records.
+func (d *DB) ReserveTry(ctx context.Context, transaction string, nonce [otp.NonceSize]byte) (left int, err error) {
+	err = d.tx(ctx, func(q *sqlc.Queries) error {
+		n, err := q.ReserveTry(ctx, sqlc.ReserveTryParams{TransactionID: transaction, Nonce: nonce[:]})
+		if err != nil {
+			return err
+		}
+		c, err := challenge(q.Challenge(ctx, transaction))
+		if err != nil {
+			return err
+		}
+		left = c.TriesLeft
+		switch {
+		case n == 1:
+			return nil
+		case c.Redeemed:
+			return otp.ErrUsed
+		case c.Nonce != nonce:
+			return otp.ErrNonce
+		default:
+			return otp.ErrAttempts
+		}
+	})
+	return left, err
+}

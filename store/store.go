@@ -1,0 +1,225 @@
+// Package store keeps everything the gateway must remember: SQLite through
+// queries that sqlc checked and generated (store/sqlc), migrations by goose,
+// and documents' bytes in a directory ([Blobs]).
+//
+// One connection writes, in immediate transactions, with synchronous=FULL; a
+// pool reads. Every change appends its audit event in its own transaction, so
+// the hash chain has one order, also when several processes have the database
+// open.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/store/sqlc"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// DB is an open database.
+type DB struct {
+	write, read *sql.DB
+	q           *sqlc.Queries // reads
+}
+
+// Open opens or makes the SQLite database at path and brings its schema up to
+// date.
+func Open(ctx context.Context, path string) (*DB, error) {
+	dsn := func(extra string) string {
+		u := url.URL{Scheme: "file", Path: path}
+		return u.String() + "?_pragma=busy_timeout(15000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" + extra
+	}
+	w, err := sql.Open("sqlite", dsn("&_txlock=immediate"))
+	if err != nil {
+		return nil, fmt.Errorf("opening database: %w", err)
+	}
+	w.SetMaxOpenConns(1)
+	if err := migrate(ctx, w); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, err), w.Close())
+	}
+	r, err := sql.Open("sqlite", dsn("&_pragma=query_only(1)"))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening database: %w", err), w.Close())
+	}
+	r.SetMaxOpenConns(8)
+	return &DB{write: w, read: r, q: sqlc.New(r)}, nil
+}
+
+func migrate(ctx context.Context, db *sql.DB) error {
+	sub, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, sub)
+	if err != nil {
+		return fmt.Errorf("reading migrations: %w", err)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrating: %w", err)
+	}
+	return nil
+}
+
+// Close closes the database.
+func (d *DB) Close() error { return errors.Join(d.read.Close(), d.write.Close()) }
+
+// Ping asks the database for a sign of life.
+func (d *DB) Ping(ctx context.Context) error { return d.read.PingContext(ctx) }
+
+// tx runs f in one immediate transaction; f's error rolls it back.
+func (d *DB) tx(ctx context.Context, f func(q *sqlc.Queries) error) error {
+	t, err := d.write.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("beginning transaction: %w", err)
+	}
+	if err := f(sqlc.New(t)); err != nil {
+		if rerr := t.Rollback(); rerr != nil && !errors.Is(rerr, sql.ErrTxDone) {
+			err = errors.Join(err, rerr)
+		}
+		return err
+	}
+	if err := t.Commit(); err != nil {
+		return fmt.Errorf("committing: %w", err)
+	}
+	return nil
+}
+
+// do runs f and appends ev in one transaction.
+func (d *DB) do(ctx context.Context, ev audit.Event, f func(q *sqlc.Queries) error) error {
+	return d.tx(ctx, func(q *sqlc.Queries) error {
+		if err := f(q); err != nil {
+			return err
+		}
+		return appendEvent(ctx, q, ev)
+	})
+}
+
+// appendEvent links ev to the chain; the write lock is held, so nobody else can.
+func appendEvent(ctx context.Context, q *sqlc.Queries, ev audit.Event) error {
+	var seq int64
+	var hash [32]byte
+	last, err := q.LastEvent(ctx)
+	switch {
+	case err == nil:
+		seq, hash = last.Seq, [32]byte(last.Hash)
+	case !errors.Is(err, sql.ErrNoRows):
+		return fmt.Errorf("reading audit head: %w", err)
+	}
+	r := audit.Next(seq, hash, ev)
+	detail, err := json.Marshal(r.Detail)
+	if err != nil {
+		return fmt.Errorf("encoding audit detail: %w", err)
+	}
+	err = q.AddEvent(ctx, sqlc.AddEventParams{Seq: r.Seq, At: micros(r.At), Actor: r.Actor, Action: r.Action, Object: r.Object, Verdict: r.Verdict,
+		RequestID: r.RequestID, Detail: string(detail), Prev: r.Prev[:], Hash: r.Hash[:]})
+	if err != nil {
+		return fmt.Errorf("appending audit event: %w", err)
+	}
+	return nil
+}
+
+// Audit implements signer.Records: a lone event.
+func (d *DB) Audit(ctx context.Context, ev audit.Event) error {
+	return d.do(ctx, ev, func(*sqlc.Queries) error { return nil })
+}
+
+// AuditHead returns the number and hash of the last record; 0 when there is
+// none.
+func (d *DB) AuditHead(ctx context.Context) (seq int64, hash [32]byte, err error) {
+	last, err := d.q.LastEvent(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, hash, nil
+	}
+	if err != nil {
+		return 0, hash, fmt.Errorf("reading audit head: %w", err)
+	}
+	if len(last.Hash) != len(hash) {
+		return 0, hash, &audit.BrokenError{Seq: last.Seq, What: "its hash has the wrong length"}
+	}
+	return last.Seq, [32]byte(last.Hash), nil
+}
+
+// AuditRecords calls f for every record behind after, in order.
+func (d *DB) AuditRecords(ctx context.Context, after int64, f func(audit.Record) error) error {
+	const page = 1000
+	for {
+		rows, err := d.q.EventsAfter(ctx, sqlc.EventsAfterParams{After: after, Lim: page})
+		if err != nil {
+			return fmt.Errorf("reading audit: %w", err)
+		}
+		for _, e := range rows {
+			r := audit.Record{Seq: e.Seq, Event: audit.Event{At: instant(e.At), Actor: e.Actor, Action: e.Action, Object: e.Object, Verdict: e.Verdict, RequestID: e.RequestID}}
+			if len(e.Prev) != 32 || len(e.Hash) != 32 || json.Unmarshal([]byte(e.Detail), &r.Detail) != nil {
+				return &audit.BrokenError{Seq: e.Seq, What: "its columns cannot be read (edited)"}
+			}
+			r.Prev, r.Hash = [32]byte(e.Prev), [32]byte(e.Hash)
+			if err := f(r); err != nil {
+				return err
+			}
+			after = e.Seq
+		}
+		if len(rows) < page {
+			return nil
+		}
+	}
+}
+
+// Meta reads a fact about the installation; "" when it is not set.
+func (d *DB) Meta(ctx context.Context, name string) (string, error) {
+	v, err := d.q.Meta(ctx, name)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return v, err
+}
+
+// PutMeta sets a fact that was not set; an existing one stays as it is.
+func (d *DB) PutMeta(ctx context.Context, name, value string) error {
+	return d.tx(ctx, func(q *sqlc.Queries) error {
+		return q.PutMeta(ctx, sqlc.PutMetaParams{Name: name, Value: value})
+	})
+}
+
+// micros and instant keep times as microseconds since 1970 UTC; the zero time
+// is 0.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func instant(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// absent turns sql.ErrNoRows into the package's own word for it.
+func absent(err, is error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return is
+	}
+	return err
+}
