@@ -1,0 +1,78 @@
+package notify
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/textproto"
+
+	"github.com/wneessen/go-mail"
+)
+
+// errAnswer stands for what go-mail tells in the server's words.
+var errAnswer = errors.New("server does not offer the TLS or authentication asked for, or does not speak SMTP")
+
+// DeliveryError says where a delivery stopped. It never holds the server's
+// words, the recipient, the code or the text of the message.
+type DeliveryError struct {
+	Step     string // what was being done
+	Status   int    // the server's reply code (RFC 5321, Section 4.2), 0 if none
+	Enhanced string // its enhanced status code, "5.1.1" (RFC 3463), "" if none
+	Err      error  // cause on our side or in the network; may be nil
+}
+
+// Error implements error.
+func (e *DeliveryError) Error() string {
+	s := e.Step
+	if e.Status != 0 {
+		s += fmt.Sprintf(": server answered %d", e.Status)
+		if e.Enhanced != "" {
+			s += " " + e.Enhanced
+		}
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap gives the cause.
+func (e *DeliveryError) Unwrap() error { return e.Err }
+
+// Permanent says that the server refused for good (5xx): trying the same
+// address again is of no use.
+func (e *DeliveryError) Permanent() bool { return e.Status >= 500 && e.Status <= 599 }
+
+// failed turns an error of the SMTP client into a *DeliveryError and drops
+// everything in it that a server wrote or that was sent to it.
+func failed(ctx context.Context, step string, err error) error {
+	out := &DeliveryError{Step: step}
+	var (
+		send        *mail.SendError
+		reply       *textproto.Error
+		network     net.Error
+		certificate *tls.CertificateVerificationError
+	)
+	switch {
+	case errors.As(err, &send):
+		out.Step, out.Status, out.Enhanced = send.Reason.String(), send.ErrorCode(), send.EnhancedStatusCode()
+	case errors.As(err, &reply):
+		out.Status = reply.Code
+	case errors.As(err, &certificate):
+		out.Err = certificate
+	case errors.As(err, &network):
+		out.Err = network
+	case errors.Is(err, io.EOF):
+		out.Err = io.EOF
+	default:
+		out.Err = errAnswer
+	}
+	// The connection is closed when ctx ends; name that cause, not its effect.
+	if cause := ctx.Err(); cause != nil && out.Status == 0 {
+		out.Err = cause
+	}
+	return out
+}

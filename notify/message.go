@@ -1,0 +1,110 @@
+package notify
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	htmltemplate "html/template"
+	"regexp"
+	"strconv"
+	texttemplate "text/template"
+	"time"
+
+	"github.com/mohor-sign/mohor/otp"
+)
+
+//go:embed templates
+var templates embed.FS
+
+// The templates are constant: a fault in them is found by any test.
+var (
+	textCode = texttemplate.Must(texttemplate.ParseFS(templates, "templates/code.txt.tmpl"))
+	htmlCode = htmltemplate.Must(htmltemplate.ParseFS(templates, "templates/code.html.tmpl"))
+)
+
+var (
+	sixDigits   = regexp.MustCompile(`\A[0-9]{6}\z`)
+	fingerprint = regexp.MustCompile(`\A[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}\z`) // Crockford base32
+	// A dot-atom and a host name: no quoted local part, no comment, no literal.
+	address = regexp.MustCompile(`\A[A-Za-z0-9!#$%&'*+/=?^_{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_{|}~-]+)*@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\z`)
+)
+
+// malaysia is UTC+8 all year (MYT).
+var malaysia = time.FixedZone("MYT", 8*60*60)
+
+// page is what the templates show: every string one clean line.
+type page struct {
+	Name, System string
+	Count        int
+	Titles       []string
+	More         int
+	Classified   bool
+	Unseen       bool // RAW: only a digest came
+	Fingerprint  string
+	Expires      string
+	Code         string
+}
+
+// rendered is one message before it becomes MIME. Wipe it after sending.
+type rendered struct {
+	subject    string
+	text, html []byte
+}
+
+func (r *rendered) wipe() {
+	clear(r.text)
+	clear(r.html)
+}
+
+// render makes the message. Errors name the field, never its value.
+func render(m otp.Message) (*rendered, error) {
+	switch {
+	case !sixDigits.Match(m.Code.Reveal()):
+		return nil, fmt.Errorf("%w: the code is not six digits", ErrMessage)
+	case !fingerprint.MatchString(m.Fingerprint):
+		return nil, fmt.Errorf("%w: the fingerprint is not XXXX-XXXX", ErrMessage)
+	case m.Count < 1 || m.Count < len(m.Titles):
+		return nil, fmt.Errorf("%w: the count does not fit the titles", ErrMessage)
+	case m.Expires.IsZero():
+		return nil, fmt.Errorf("%w: no expiry", ErrMessage)
+	}
+	p := page{
+		Name:        unlink(clean(m.Name, nameChars)),
+		System:      unlink(clean(m.System, systemChars)),
+		Count:       m.Count,
+		Classified:  m.Classified,
+		Unseen:      m.Format == "RAW",
+		Fingerprint: m.Fingerprint,
+		Expires:     m.Expires.In(malaysia).Format("02/01/2006, 15:04:05 MST"),
+		Code:        string(m.Code.Reveal()),
+	}
+	if p.System == "" {
+		return nil, fmt.Errorf("%w: no system name", ErrMessage)
+	}
+	if !m.Classified {
+		p.Titles, p.More = titles(m.Titles, m.Count)
+	}
+	var text, html bytes.Buffer
+	if err := textCode.Execute(&text, p); err != nil {
+		return nil, fmt.Errorf("%w: text template", ErrMessage)
+	}
+	if err := htmlCode.Execute(&html, p); err != nil {
+		return nil, fmt.Errorf("%w: html template", ErrMessage)
+	}
+	subject := "Kod tandatangan / Signing code – " + p.System
+	return &rendered{subject: subject, text: text.Bytes(), html: html.Bytes()}, nil
+}
+
+// titles returns the first few, cleaned, and how many documents are left.
+func titles(all []string, count int) (shown []string, more int) {
+	for i, t := range all {
+		if i == titlesShown {
+			break
+		}
+		if t = unlink(clean(t, titleChars)); t == "" {
+			t = "(tiada nama / unnamed " + strconv.Itoa(i+1) + ")"
+		}
+		shown = append(shown, t)
+	}
+	return shown, count - len(shown)
+}

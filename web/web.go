@@ -1,0 +1,178 @@
+// Package web serves the public pages: the landing page, the verification
+// page of an eCertificate, and the API reference. They are plain HTML in Malay
+// with English beside it, made on the server from embedded templates; no
+// script, no cookie, nothing fetched from elsewhere.
+//
+// What a page says about a certificate is never better than what the record
+// proves: the word SAH needs both the record's status and a signature that
+// verified ([Conclude]). Personal data is limited to a masked name.
+package web
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"errors"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+)
+
+// ErrUnknown is returned by [Records] for an id nobody issued.
+var ErrUnknown = errors.New("unknown certificate")
+
+// Record is what is publicly known of one eCertificate.
+type Record struct {
+	ID          string // 16 bytes in base64url, 22 characters
+	Number      string // certificate number, "S102251979"
+	Status      string // the record's own word, see Conclude
+	Programme   string // NOSS code, "TP-021-3:2013"
+	Centre      string // accredited centre
+	Batch       string
+	MonthYear   string    // "072021"
+	NameMasked  string    // never the full name
+	Verdict     string    // of the signature: VALID, INVALID, INDETERMINATE, or "" when not checked
+	SignedAt    time.Time // zero: not signed yet
+	Signer      string
+	Fingerprint string // as the signatory saw it, XXXX-XXXX
+}
+
+// Records finds what is publicly known of certificates.
+type Records interface {
+	// CertificateRecord returns the record with this id (22 characters of
+	// base64url, already checked for form), or ErrUnknown. Any other error is
+	// shown as "try again later", never with its words. Concurrent calls are
+	// usual; the answer should take as long for unknown ids as for known ones.
+	CertificateRecord(ctx context.Context, id string) (Record, error)
+}
+
+// Links are shown on the landing page; an empty one is left out. When all are
+// empty, the routes of the API are shown: /ca/root.cer, /ca/chain.pem,
+// /crl/issuing.crl and, in a sandbox, /dev/mailbox.
+type Links struct {
+	CRL             string // of the issuing CA, DER
+	RootCertificate string // DER
+	Chain           string // PEM
+	Mailbox         string // sandbox only
+}
+
+// Config is what the pages need.
+type Config struct {
+	Records Records
+	// OpenAPI returns the OpenAPI 3.1 document in JSON. It is asked when the
+	// reference is first read, and may not change afterwards.
+	OpenAPI func() []byte
+	// Sandbox marks every page: nothing made here is valid.
+	Sandbox bool
+	Title   string // of the service or agency; "" means "Mohor"
+	Links   Links
+	Log     *slog.Logger     // internal failures; nil drops them
+	Now     func() time.Time // time of a check, as printed; nil means time.Now
+}
+
+//go:embed templates
+var templates embed.FS
+
+//go:embed assets/mohor.css
+var stylesheet []byte
+
+// styleURL changes with the content, so that it can be cached for good.
+var styleURL = func() string {
+	sum := sha256.Sum256(stylesheet)
+	return "/assets/mohor-" + base64.RawURLEncoding.EncodeToString(sum[:9]) + ".css"
+}()
+
+var pages = template.Must(template.New("").Funcs(template.FuncMap{"myt": myt}).ParseFS(templates, "templates/*.tmpl"))
+
+// malaysia is UTC+8 all year (MYT).
+var malaysia = time.FixedZone("MYT", 8*60*60)
+
+func myt(t time.Time) string { return t.In(malaysia).Format("02/01/2006, 15:04:05 MST") }
+
+// site holds the configuration and the reference once it is made.
+type site struct {
+	Config
+	reference reference
+}
+
+// Routes adds GET and HEAD of /, /docs, /s/{id} and the style sheet to r.
+func Routes(r chi.Router, c Config) {
+	if c.Title == "" {
+		c.Title = "Mohor"
+	}
+	if c.Links == (Links{}) {
+		c.Links = Links{CRL: "/crl/issuing.crl", RootCertificate: "/ca/root.cer", Chain: "/ca/chain.pem"}
+		if c.Sandbox {
+			c.Links.Mailbox = "/dev/mailbox"
+		}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	s := &site{Config: c}
+	r = r.With(protect)
+	for path, h := range map[string]http.HandlerFunc{"/": s.landing, "/docs": s.docs, "/s/{id}": s.certificate, styleURL: serveStyle} {
+		r.Get(path, h)
+		r.Head(path, h)
+	}
+}
+
+// protect sets what every answer carries. Nothing may run or be framed.
+func protect(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+		next.ServeHTTP(w, r)
+	})
+}
+
+func serveStyle(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/css; charset=utf-8")
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(stylesheet))
+}
+
+func (s *site) landing(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	s.show(w, http.StatusOK, "landing", s.Links)
+}
+
+// frame is what every template gets.
+type frame struct {
+	Title   string
+	Style   string
+	Sandbox bool
+	Data    any
+}
+
+// render makes a whole page in memory: what cannot be made is not half sent.
+func (s *site) render(name string, data any) ([]byte, error) {
+	var page bytes.Buffer
+	err := pages.ExecuteTemplate(&page, name, frame{Title: s.Title, Style: styleURL, Sandbox: s.Sandbox, Data: data})
+	return page.Bytes(), err
+}
+
+func (s *site) show(w http.ResponseWriter, status int, name string, data any) {
+	page, err := s.render(name, data)
+	if err != nil {
+		s.Log.Error("page could not be made", "page", name, "error", err)
+		http.Error(w, "Ralat dalaman / Internal error", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(page) // an error means that the reader has gone
+}
