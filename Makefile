@@ -1,0 +1,68 @@
+# make demo   on a fresh Debian or Ubuntu machine with Go: installs what it
+#             needs, signs a batch, a voucher and a hash, lets other tools check
+# make test   installs what it needs and runs every test
+# ONCE=1      ends `make demo` after its table
+
+SHELL := /bin/bash
+export GOFLAGS ?= -buildvcs=false
+GO ?= go
+DEMO_PACKAGES := gcc libc6-dev softhsm2 poppler-utils qpdf libnss3-tools openssl
+TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools
+# The module that holds the tools' exact versions.
+TOOL := $(GO) run -C tools
+
+.PHONY: demo test build run bench fmt lint generate check-generated deps fuzz
+
+demo: PACKAGES := $(DEMO_PACKAGES)
+demo: deps build
+	bin/mohor demo $(if $(ONCE),--once)
+
+test: PACKAGES := $(TEST_PACKAGES)
+test: deps
+	$(GO) vet ./...
+	$(GO) test -race -shuffle=on -timeout 40m ./...
+
+build:
+	$(GO) build -trimpath -o bin/mohor ./cmd/mohor
+
+# A sandbox that stays: its data is in var/mohor.
+run: PACKAGES := $(DEMO_PACKAGES)
+run: deps build
+	bin/mohor serve --dev
+
+bench: PACKAGES := $(TEST_PACKAGES)
+bench: deps build
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./hsm ./pdf ./ecert
+	bin/mohor bench sign --json
+
+fmt:
+	gofmt -w $$(git ls-files '*.go' | grep -v '^store/sqlc/')
+
+lint:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt'd:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(GO) build -C tools -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	bin/staticcheck ./...
+	CGO_ENABLED=0 $(GO) build ./api ./audit ./batch ./ca ./ecert ./enrol ./notify ./otp ./pdf/... ./signer ./store ./web
+
+# store/sqlc from store/queries, api/openapi.json from the code.
+generate:
+	$(GO) build -C tools -o ../bin/sqlc github.com/sqlc-dev/sqlc/cmd/sqlc
+	cd store && ../bin/sqlc generate
+	$(GO) run ./cmd/mohor openapi > api/openapi.json
+
+check-generated: generate
+	git diff --exit-code -- store/sqlc api/openapi.json
+
+# Installs the Debian packages that are missing; nothing when all are there.
+deps:
+	@missing=; for p in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  echo "installing:$$missing"; \
+	  $$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+
+fuzz:
+	@for t in ./pdf:FuzzOpen ./pdf/verify:FuzzVerify ./pdf/cms:FuzzCMSParse ./pdf/font:FuzzParse ./ecert:FuzzReader; do \
+	  $(GO) test -run '^$$' -fuzz "$${t#*:}" -fuzztime $(or $(FUZZTIME),60s) -fuzzminimizetime 5x "$${t%%:*}" || exit 1; done

@@ -1,0 +1,121 @@
+// Package api is the JSON API of the gateway ("Ultimate API", /v1) and the
+// public PKI, health and OpenAPI routes. Handlers decode, call signer, batch,
+// ca or enrol, and encode; they decide nothing. docs/api.md is the contract in
+// words, /openapi.json the one for machines.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+	"github.com/go-chi/chi/v5"
+
+	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/pdf/verify"
+	"github.com/mohor-sign/mohor/signer"
+)
+
+// Config is what the API calls. All fields are required unless said otherwise.
+type Config struct {
+	Signer    *signer.Signer
+	Runner    *batch.Runner
+	Batches   *batch.Service
+	Documents batch.Documents
+	CA        *ca.Authority
+	Apps      *enrol.Apps
+	People    enrol.Records
+	Replies   Replies
+	// Trust says whom /v1/verify trusts now: our root, with current CRLs.
+	Trust func(ctx context.Context) (verify.Options, error)
+	// Fingerprint is HMAC-SHA-256 under an HSM key over a request body, so that
+	// a stored fingerprint tells nothing about a PIN in it.
+	Fingerprint func(ctx context.Context, data []byte) ([]byte, error)
+	// Ready proves that the HSM, the database and the mailer work; nil error
+	// means ready. The names are those of the parts.
+	Ready func(ctx context.Context) map[string]error
+	// Version is the product's version.
+	Version string
+	// MaxPDF bounds a PDF in bytes; TempDir spools uploads to be verified.
+	MaxPDF  int64
+	TempDir string
+	// TrustedProxies are the only peers whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
+	Log            *slog.Logger
+	Now            func() time.Time
+}
+
+// server is the API at work.
+type server struct {
+	Config
+	limits *limiter
+}
+
+// New builds the API's handler on a new router and returns both it and the
+// OpenAPI 3.1 description. More routes (pages) can be added to the router.
+func New(c Config) (*chi.Mux, *huma.OpenAPI) {
+	s := &server{Config: c, limits: newLimiter(c.Now)}
+	useProblems()
+	r := chi.NewRouter()
+	r.Use(s.requestID, s.recoverPanic, s.logRequest, secureHeaders, s.authenticate, s.idempotent)
+	r.NotFound(s.notFound)
+	r.MethodNotAllowed(s.methodNotAllowed)
+	h := humachi.New(r, description(c.Version))
+	s.officers(h)
+	s.documents(h)
+	s.transactions(h)
+	s.batches(h)
+	s.verification(h)
+	s.pki(h)
+	s.oauth(h)
+	s.health(h)
+	h.OpenAPI().Extensions = map[string]any{"x-error-codes": codes()}
+	return r, h.OpenAPI()
+}
+
+// description is the head of the OpenAPI document.
+func description(version string) huma.Config {
+	c := huma.DefaultConfig("Mohor", version)
+	c.CreateHooks = nil // no $schema members in answers
+	c.DocsPath, c.SchemasPath = "", ""
+	c.OpenAPIPath = "/openapi"
+	c.Info.Description = "GPKI Roaming + OTP signing gateway. Errors are RFC 9457 problems with a stable `code`; `Accept-Language: ms` (default) or `en` chooses their words."
+	c.Info.License = nil
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"oauth2": {Type: "oauth2", Flows: &huma.OAuthFlows{ClientCredentials: &huma.OAuthFlow{TokenURL: "/oauth2/token", Scopes: map[string]string{}}}},
+		"apiKey": {Type: "apiKey", In: "header", Name: "X-API-Key"},
+		"basic":  {Type: "http", Scheme: "basic"},
+	}
+	c.Tags = []*huma.Tag{
+		{Name: "Officers", Description: "Which medium an officer holds and whether the officer can sign"},
+		{Name: "Documents", Description: "PDFs to be signed, and signed"},
+		{Name: "Transactions", Description: "One PIN and one code authorise one transaction"},
+		{Name: "Batches", Description: "Many documents under one transaction"},
+		{Name: "Verification", Description: "Is a signature valid?"},
+		{Name: "PKI", Description: "Certificates and revocation lists"},
+		{Name: "Apps", Description: "Tokens for applications"},
+		{Name: "Health", Description: "For load balancers and monitoring"},
+	}
+	return c
+}
+
+// secured is the security requirement of every /v1 operation: one of three.
+func secured() []map[string][]string {
+	return []map[string][]string{{"oauth2": {}}, {"apiKey": {}}, {"basic": {}}}
+}
+
+// op describes one operation; codes are the HTTP statuses it can fail with.
+func op(tag, id, method, path, summary string, codes ...int) huma.Operation {
+	o := huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{tag}, Errors: codes}
+	if len(path) > 3 && path[:4] == "/v1/" {
+		o.Security = secured()
+		o.Errors = append([]int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusServiceUnavailable}, codes...)
+	}
+	return o
+}

@@ -1,0 +1,256 @@
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/sse"
+
+	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/signer"
+)
+
+type batchCreateInput struct {
+	Body struct {
+		Name string `json:"name" minLength:"1" maxLength:"120"`
+		Kind string `json:"kind" enum:"pdf,digest,ecert"`
+	}
+}
+
+type batchBody struct {
+	ID          string     `json:"batch_id"`
+	Name        string     `json:"name"`
+	Kind        string     `json:"kind" enum:"pdf,digest,ecert"`
+	Status      string     `json:"status" enum:"OPEN,SEALED,SIGNING,NEEDS_AUTHORISATION,SIGNED,SIGNED_WITH_REFUSALS,CANCELLED"`
+	Count       uint32     `json:"count" doc:"Items taken in"`
+	Signed      uint32     `json:"signed"`
+	Refused     uint32     `json:"refused" doc:"Items that could not be signed"`
+	Pending     uint32     `json:"pending"`
+	RefusedRows uint32     `json:"refused_rows" doc:"Rows refused at intake"`
+	Root        string     `json:"root,omitempty" doc:"Base64; once sealed"`
+	Fingerprint string     `json:"fingerprint,omitempty"`
+	Rate        float64    `json:"rate" doc:"Signed items a second since signing began"`
+	StartedAt   *time.Time `json:"started_at,omitempty"`
+	FinishedAt  *time.Time `json:"finished_at,omitempty"`
+}
+
+type batchOutput struct{ Body batchBody }
+
+type batchInput struct {
+	ID string `path:"id"`
+}
+
+type itemsUploadInput struct {
+	upload
+	ID          string `path:"id"`
+	ContentType string `header:"Content-Type"`
+}
+
+type intakeOutput struct {
+	Body struct {
+		Accepted int             `json:"accepted"`
+		Refused  []batch.Refusal `json:"refused"`
+	}
+}
+
+type sealInput struct {
+	ID   string `path:"id"`
+	Body *struct {
+		AcceptRefused bool `json:"accept_refused,omitempty" doc:"Seal although rows were refused"`
+	}
+}
+
+type itemsInput struct {
+	ID    string `path:"id"`
+	State string `query:"state" enum:"pending,claimed,signed,refused"`
+	After int64  `query:"after" default:"-1" doc:"Index of the last item seen"`
+	Limit int    `query:"limit" default:"100" minimum:"1" maximum:"1000"`
+}
+
+type itemBody struct {
+	Index     uint32     `json:"index"`
+	Name      string     `json:"name"`
+	Reference string     `json:"reference,omitempty"`
+	State     string     `json:"state" enum:"pending,claimed,signed,refused"`
+	Digest    digestBody `json:"digest"`
+	Code      string     `json:"code,omitempty"`
+	Detail    string     `json:"detail,omitempty"`
+	Signature string     `json:"signature,omitempty"`
+	SignedAt  *time.Time `json:"signed_at,omitempty"`
+	RecordID  string     `json:"record_id,omitempty" doc:"eCertificates: the public page is /s/{record_id}"`
+}
+
+type itemsOutput struct {
+	Body struct {
+		Items []itemBody `json:"items"`
+	}
+}
+
+// Events of a batch's stream.
+type (
+	progressEvent batchBody
+	doneEvent     batchBody
+)
+
+func (s *server) batches(h huma.API) {
+	create := op("Batches", "createBatch", http.MethodPost, "/v1/batches", "Open a batch")
+	create.DefaultStatus = http.StatusCreated
+	huma.Register(h, create, s.createBatch)
+	huma.Register(h, streamed(op("Batches", "addItems", http.MethodPost, "/v1/batches/{id}/items", "Add candidates (CSV), PDFs (ZIP) or digests (NDJSON)",
+		http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity), "text/csv", "application/zip", "application/x-ndjson"), s.addItems)
+	huma.Register(h, op("Batches", "sealBatch", http.MethodPost, "/v1/batches/{id}/seal", "Fix count and root", http.StatusNotFound, http.StatusConflict), s.sealBatch)
+	huma.Register(h, op("Batches", "batch", http.MethodGet, "/v1/batches/{id}", "Status and counts", http.StatusNotFound), s.batch)
+	huma.Register(h, op("Batches", "batchItems", http.MethodGet, "/v1/batches/{id}/items", "Items with their outcome", http.StatusNotFound), s.batchItems)
+	huma.Register(h, binary(op("Batches", "batchArchive", http.MethodGet, "/v1/batches/{id}/archive", "ZIP of the signed PDFs and manifest.json", http.StatusNotFound, http.StatusConflict),
+		"application/zip", "The archive"), s.batchArchive)
+	huma.Register(h, op("Batches", "cancelBatch", http.MethodDelete, "/v1/batches/{id}", "Cancel before signing", http.StatusNotFound, http.StatusConflict), s.cancelBatch)
+	sse.Register(h, op("Batches", "batchEvents", http.MethodGet, "/v1/batches/{id}/events", "Progress as server-sent events", http.StatusNotFound),
+		map[string]any{"progress": progressEvent{}, "done": doneEvent{}}, s.batchEvents)
+}
+
+func batchView(b batch.Batch, now time.Time) batchBody {
+	v := batchBody{ID: b.ID, Name: b.Name, Kind: b.Kind, Status: string(b.Status), Count: b.Next, Signed: b.Signed, Refused: b.Refused, Pending: b.Pending, RefusedRows: b.RefusedRows}
+	if b.Status != batch.Open && b.Status != batch.Cancelled {
+		v.Root, v.Fingerprint = base64.StdEncoding.EncodeToString(b.Root[:]), signer.Fingerprint(b.Root)
+	}
+	if !b.StartedAt.IsZero() {
+		v.StartedAt = &b.StartedAt
+		end := now
+		if !b.FinishedAt.IsZero() {
+			v.FinishedAt, end = &b.FinishedAt, b.FinishedAt
+		}
+		if d := end.Sub(b.StartedAt).Seconds(); d > 0 {
+			v.Rate = float64(b.Signed) / d
+		}
+	}
+	return v
+}
+
+func (s *server) createBatch(ctx context.Context, in *batchCreateInput) (*batchOutput, error) {
+	b, err := s.Batches.Create(ctx, appOf(ctx).ID, in.Body.Name, in.Body.Kind, requestIDOf(ctx))
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &batchOutput{batchView(b, s.Now())}, nil
+}
+
+func (s *server) addItems(ctx context.Context, in *itemsUploadInput) (*intakeOutput, error) {
+	add := map[string]func(context.Context, string, string, string, io.Reader) (batch.Intake, error){
+		"text/csv": s.Batches.AddCandidates, "application/zip": s.Batches.AddPDFs, "application/x-ndjson": s.Batches.AddDigests,
+	}[mediaType(in.ContentType)]
+	if add == nil {
+		return nil, s.fail(ctx, fixed("Content-Type", "It must be text/csv, application/zip or application/x-ndjson.", "Ia mesti text/csv, application/zip atau application/x-ndjson."))
+	}
+	got, err := add(ctx, appOf(ctx).ID, in.ID, requestIDOf(ctx), in.body)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	out := &intakeOutput{}
+	out.Body.Accepted, out.Body.Refused = got.Accepted, got.Refused
+	if out.Body.Refused == nil {
+		out.Body.Refused = []batch.Refusal{}
+	}
+	return out, nil
+}
+
+func (s *server) sealBatch(ctx context.Context, in *sealInput) (*batchOutput, error) {
+	b, err := s.Batches.Seal(ctx, appOf(ctx).ID, in.ID, in.Body != nil && in.Body.AcceptRefused, requestIDOf(ctx))
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &batchOutput{batchView(b, s.Now())}, nil
+}
+
+func (s *server) batch(ctx context.Context, in *batchInput) (*batchOutput, error) {
+	b, err := s.Batches.Batch(ctx, appOf(ctx).ID, in.ID)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &batchOutput{batchView(b, s.Now())}, nil
+}
+
+func (s *server) batchItems(ctx context.Context, in *itemsInput) (*itemsOutput, error) {
+	if _, err := s.Batches.Batch(ctx, appOf(ctx).ID, in.ID); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	items, err := s.Batches.Queue.Items(ctx, in.ID, in.State, in.After, in.Limit)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	out := &itemsOutput{}
+	out.Body.Items = make([]itemBody, len(items))
+	for k := range items {
+		it := &items[k]
+		b := itemBody{Index: it.Index, Name: it.Name, Reference: it.Reference, State: it.State, Code: it.Code, Detail: it.Detail,
+			Digest: digestBody{hashName(it.Hash), base64.StdEncoding.EncodeToString(it.Digest)}}
+		if len(it.Signature) > 0 {
+			b.Signature = base64.StdEncoding.EncodeToString(it.Signature)
+		}
+		if it.State == batch.ItemSigned {
+			b.SignedAt = &it.SignedAt
+		}
+		if it.Record != nil {
+			b.RecordID = it.Record.ID
+		}
+		out.Body.Items[k] = b
+	}
+	return out, nil
+}
+
+func (s *server) batchArchive(ctx context.Context, in *batchInput) (*huma.StreamResponse, error) {
+	b, err := s.Batches.Batch(ctx, appOf(ctx).ID, in.ID)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	if b.Signed == 0 {
+		return nil, s.fail(ctx, batch.ErrNotSigned)
+	}
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		hc.SetHeader("Content-Type", "application/zip")
+		hc.SetHeader("Content-Disposition", `attachment; filename="`+b.ID+`.zip"`)
+		if err := s.Batches.Archive(ctx, b, hc.BodyWriter()); err != nil {
+			// The status line is gone; a cut connection is the honest answer.
+			s.Log.Error("sending archive", "request_id", requestIDOf(ctx), "error", err)
+			panic(http.ErrAbortHandler)
+		}
+	}}, nil
+}
+
+func (s *server) cancelBatch(ctx context.Context, in *batchInput) (*struct{}, error) {
+	if err := s.Batches.Cancel(ctx, appOf(ctx).ID, in.ID, requestIDOf(ctx)); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return nil, nil
+}
+
+// eventsEvery is how often a stream looks at the counts.
+const eventsEvery = 500 * time.Millisecond
+
+func (s *server) batchEvents(ctx context.Context, in *batchInput, send sse.Sender) {
+	tick := time.NewTicker(eventsEvery)
+	defer tick.Stop()
+	for {
+		b, err := s.Batches.Batch(ctx, appOf(ctx).ID, in.ID)
+		if err != nil {
+			_ = send.Data(doneEvent{}) // an unknown batch has nothing to tell; the stream ends
+			return
+		}
+		v := batchView(b, s.Now())
+		if b.Status != batch.Signing && b.Status != batch.Sealed && b.Status != batch.Open {
+			_ = send.Data(doneEvent(v)) // the stream ends either way
+			return
+		}
+		if send.Data(progressEvent(v)) != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

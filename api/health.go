@@ -1,0 +1,49 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mohor-sign/mohor/enrol"
+)
+
+type healthOutput struct {
+	Status int
+	Body   struct {
+		Status string            `json:"status" enum:"ok,unavailable"`
+		Parts  map[string]string `json:"parts,omitempty" doc:"ok or unavailable, for each part"`
+	}
+}
+
+func (s *server) health(h huma.API) {
+	huma.Register(h, op("Health", "healthz", http.MethodGet, "/healthz", "The process is alive"), func(context.Context, *struct{}) (*healthOutput, error) {
+		o := &healthOutput{Status: http.StatusOK}
+		o.Body.Status = "ok"
+		return o, nil
+	})
+	huma.Register(h, op("Health", "readyz", http.MethodGet, "/readyz", "The HSM signs (a canary key), the database and the mailer answer", http.StatusServiceUnavailable), s.readyz)
+}
+
+func (s *server) readyz(ctx context.Context, _ *struct{}) (*healthOutput, error) {
+	o := &healthOutput{Status: http.StatusOK}
+	o.Body.Status, o.Body.Parts = "ok", map[string]string{}
+	for part, err := range s.Ready(ctx) {
+		o.Body.Parts[part] = "ok"
+		if err != nil {
+			s.Log.Error("part not ready", "part", part, "error", err)
+			o.Body.Parts[part], o.Body.Status, o.Status = "unavailable", "unavailable", http.StatusServiceUnavailable
+		}
+	}
+	return o, nil
+}
+
+// readCloser gives a reader the Close that http asks for.
+type readCloser struct{ io.Reader }
+
+func (readCloser) Close() error { return nil }
+
+func isUnknown(err error) bool { return errors.Is(err, enrol.ErrUnknown) }

@@ -1,0 +1,223 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+	"golang.org/x/time/rate"
+
+	"github.com/mohor-sign/mohor/enrol"
+)
+
+type contextKey int
+
+const (
+	keyRequestID contextKey = iota
+	keyLanguage
+	keyApp
+)
+
+func requestIDOf(ctx context.Context) string {
+	id, _ := ctx.Value(keyRequestID).(string)
+	return id
+}
+
+// english says whether the client asked for English; Malay is the default.
+func english(ctx context.Context) bool {
+	en, _ := ctx.Value(keyLanguage).(bool)
+	return en
+}
+
+// appOf is the authenticated app; every /v1 request has one.
+func appOf(ctx context.Context) *enrol.App {
+	a, _ := ctx.Value(keyApp).(*enrol.App)
+	return a
+}
+
+// requestID echoes a well-formed X-Request-Id or makes one.
+func (s *server) requestID(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := r.Header.Get("X-Request-Id")
+		if len(id) == 0 || len(id) > 64 || strings.ContainsFunc(id, func(c rune) bool {
+			return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.')
+		}) {
+			var b [10]byte
+			_, _ = rand.Read(b[:]) // crypto/rand never fails (it ends the process)
+			id = strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))
+		}
+		w.Header().Set("X-Request-Id", id)
+		ctx := context.WithValue(r.Context(), keyRequestID, id)
+		ctx = context.WithValue(ctx, keyLanguage, prefersEnglish(r.Header.Get("Accept-Language")))
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// prefersEnglish: the first language named decides, and only "en" is English.
+func prefersEnglish(accept string) bool {
+	first, _, _ := strings.Cut(accept, ",")
+	first, _, _ = strings.Cut(strings.TrimSpace(strings.ToLower(first)), ";")
+	return first == "en" || strings.HasPrefix(first, "en-")
+}
+
+// recoverPanic answers "internal error" and logs the stack, without the value:
+// it may hold input.
+func (s *server) recoverPanic(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if v := recover(); v != nil {
+				if v == http.ErrAbortHandler {
+					panic(v)
+				}
+				s.Log.Error("request panicked", "request_id", requestIDOf(r.Context()), "stack", string(debug.Stack()))
+				writeProblem(w, r.Context(), errInternal)
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// logRequest writes one line a request: never the query, headers or body.
+func (s *server) logRequest(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+		start := s.Now()
+		next.ServeHTTP(ww, r)
+		route := chi.RouteContext(r.Context()).RoutePattern()
+		level := slog.LevelInfo
+		if ww.Status() >= 500 {
+			level = slog.LevelError
+		}
+		s.Log.Log(r.Context(), level, "request", "request_id", requestIDOf(r.Context()), "method", r.Method, "route", route,
+			"status", ww.Status(), "bytes", ww.BytesWritten(), "ms", s.Now().Sub(start).Milliseconds(), "peer", s.peer(r))
+	})
+}
+
+// peer is the client's address: the connection's, or the right-most address of
+// X-Forwarded-For that is not a trusted proxy, when the connection is one.
+func (s *server) peer(r *http.Request) string {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	addr := at.Addr().Unmap()
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for k := len(hops) - 1; k >= 0 && s.trusted(addr); k-- {
+		next, err := netip.ParseAddr(strings.TrimSpace(hops[k]))
+		if err != nil {
+			break
+		}
+		addr = next.Unmap()
+	}
+	return addr.String()
+}
+
+func (s *server) trusted(a netip.Addr) bool {
+	for _, p := range s.TrustedProxies {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+func secureHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		if strings.HasPrefix(r.URL.Path, "/v1/") || strings.HasPrefix(r.URL.Path, "/oauth2/") {
+			h.Set("Cache-Control", "no-store")
+			h.Set("Vary", "Accept-Language")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// authenticate lets a /v1 request through with its app: bearer token, API key
+// or Basic, exactly one of them; then the app's rate limit.
+func (s *server) authenticate(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, "/v1/") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		app, err := s.app(r)
+		if err != nil {
+			if errors.Is(err, enrol.ErrUnknown) {
+				w.Header().Set("WWW-Authenticate", `Bearer realm="mohor"`)
+				err = errUnauthenticated
+			}
+			writeProblem(w, r.Context(), s.logged(r.Context(), err))
+			return
+		}
+		if wait, ok := s.limits.take(app); !ok {
+			writeProblem(w, r.Context(), &retry{errRateLimited, wait})
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), keyApp, &app)))
+	})
+}
+
+func (s *server) app(r *http.Request) (enrol.App, error) {
+	key, auth := r.Header.Get("X-API-Key"), r.Header.Get("Authorization")
+	if (key != "") == (auth != "") {
+		return enrol.App{}, enrol.ErrUnknown
+	}
+	if key != "" {
+		return s.Apps.ByKey(r.Context(), key)
+	}
+	if id, pass, ok := r.BasicAuth(); ok {
+		return s.Apps.BySecret(r.Context(), id, pass)
+	}
+	scheme, token, _ := strings.Cut(auth, " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return enrol.App{}, enrol.ErrUnknown
+	}
+	return s.Apps.ByToken(r.Context(), token)
+}
+
+// limiter holds one token bucket an app: its registered rate, bursts of as
+// many as two seconds hold.
+type limiter struct {
+	now func() time.Time
+	mu  sync.Mutex
+	m   map[string]*rate.Limiter
+}
+
+func newLimiter(now func() time.Time) *limiter {
+	return &limiter{now: now, m: map[string]*rate.Limiter{}}
+}
+
+func (l *limiter) take(a enrol.App) (wait time.Duration, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.m[a.ID]
+	if b == nil || float64(b.Limit()) != a.Rate {
+		b = rate.NewLimiter(rate.Limit(a.Rate), max(1, int(2*a.Rate)))
+		l.m[a.ID] = b
+	}
+	now := l.now()
+	if b.AllowN(now, 1) {
+		return 0, true
+	}
+	return time.Duration(float64(time.Second) / a.Rate), false
+}
+
+func (s *server) notFound(w http.ResponseWriter, r *http.Request) {
+	writeProblem(w, r.Context(), errNotFound)
+}
+
+func (s *server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	writeProblem(w, r.Context(), errMethod)
+}

@@ -1,0 +1,143 @@
+package api
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/base64"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/mykad"
+)
+
+type mediumInput struct {
+	IC string `path:"ic" doc:"No. Kad Pengenalan, 12 digits" example:"800101149999"`
+}
+
+type certificateBody struct {
+	SerialNumber string    `json:"serial_number" doc:"Decimal"`
+	Subject      string    `json:"subject"`
+	NotBefore    time.Time `json:"not_before"`
+	NotAfter     time.Time `json:"not_after"`
+	Status       string    `json:"status" enum:"ACTIVE,SUSPENDED,REVOKED,EXPIRED"`
+	DER          string    `json:"der" doc:"Base64 of the DER"`
+	Chain        []string  `json:"chain" doc:"Issuing CA first; base64 of the DER"`
+}
+
+type keyBody struct {
+	Alg string `json:"alg" enum:"RSA-2048,RSA-3072,RSA-4096,ECDSA-P256,ECDSA-P384"`
+}
+
+type mediumBody struct {
+	Medium      string           `json:"medium" enum:"TOKEN,SOFTCERT,ROAMING,ROAMING_OTP"`
+	Status      string           `json:"status"`
+	System      string           `json:"system"`
+	Credential  string           `json:"credential_id,omitempty"`
+	Channels    []string         `json:"channels"`
+	Key         *keyBody         `json:"key,omitempty"`
+	Certificate *certificateBody `json:"certificate,omitempty"`
+}
+
+type officerBody struct {
+	IC       string       `json:"ic"`
+	CanSign  bool         `json:"can_sign"`
+	NextStep string       `json:"next_step" doc:"What the officer does next, in the language of the request"`
+	Status   string       `json:"status" enum:"ISSUED,NEW,WAITING_FOR_VERIFICATION,RENEW,EXPIRED,SUSPENDED,REVOKED,NO_CERTIFICATE,NOT_REGISTERED"`
+	Media    []mediumBody `json:"media"`
+}
+
+type officerOutput struct{ Body officerBody }
+
+func (s *server) officers(h huma.API) {
+	huma.Register(h, op("Officers", "medium", http.MethodGet, "/v1/officers/{ic}/medium", "Which medium an officer holds", http.StatusNotFound), s.medium)
+}
+
+func (s *server) medium(ctx context.Context, in *mediumInput) (*officerOutput, error) {
+	if _, err := mykad.Parse(in.IC); err != nil {
+		return nil, s.fail(ctx, badIC("ic"))
+	}
+	_, media, err := s.People.Officer(ctx, in.IC)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	b := officerBody{IC: in.IC, Status: "NO_CERTIFICATE"}
+	for _, m := range media {
+		if !appOf(ctx).Serves(m.System) {
+			continue
+		}
+		mb, status, err := s.mediumBody(&m)
+		if err != nil {
+			return nil, s.fail(ctx, err)
+		}
+		b.Media = append(b.Media, mb)
+		if status == "ISSUED" {
+			b.CanSign = true
+		}
+		if b.Status == "NO_CERTIFICATE" || status == "ISSUED" {
+			b.Status = status
+		}
+	}
+	if len(b.Media) == 0 {
+		return nil, s.fail(ctx, enrol.ErrUnknown)
+	}
+	b.NextStep = pick(english(ctx), "Apply for a roaming certificate or ask the agency administrator.", "Mohon sijil roaming atau hubungi pentadbir agensi.")
+	if b.CanSign {
+		b.NextStep = pick(english(ctx), "Ask for a code and sign.", "Minta kod dan tandatangan.")
+	}
+	return &officerOutput{b}, nil
+}
+
+func (s *server) mediumBody(m *enrol.Medium) (b mediumBody, status string, err error) {
+	b = mediumBody{Medium: m.Medium, Status: m.Status, System: m.System, Credential: m.Credential, Channels: []string{}}
+	if m.Medium == enrol.RoamingOTP {
+		b.Channels = []string{"email"}
+	}
+	if m.Credential == "" {
+		return b, "NO_CERTIFICATE", nil
+	}
+	cert, err := x509.ParseCertificate(m.DER)
+	if err != nil {
+		return b, "", err
+	}
+	status, shown := "ISSUED", m.KeyStatus
+	switch {
+	case m.KeyStatus == "REVOKED", m.KeyStatus == "SUSPENDED":
+		status = m.KeyStatus
+	case s.Now().After(cert.NotAfter):
+		status, shown = "EXPIRED", "EXPIRED"
+	}
+	b.Key = &keyBody{m.Algorithm}
+	b.Certificate = &certificateBody{SerialNumber: m.Serial, Subject: subject(cert), NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(), Status: shown,
+		DER: base64.StdEncoding.EncodeToString(m.DER)}
+	for _, c := range s.CA.Chain() {
+		b.Certificate.Chain = append(b.Certificate.Chain, base64.StdEncoding.EncodeToString(c.Raw))
+	}
+	return b, status, nil
+}
+
+// subject prints a subject DN in its own order, as the iGFMAS screen does:
+// C=MY,CN=…,SURNAME=…,SERIALNUMBER=….
+func subject(c *x509.Certificate) string {
+	names := map[string]string{"2.5.4.6": "C", "2.5.4.10": "O", "2.5.4.11": "OU", "2.5.4.3": "CN", "2.5.4.4": "SURNAME", "2.5.4.5": "SERIALNUMBER"}
+	out := ""
+	for _, a := range c.Subject.Names {
+		name := names[a.Type.String()]
+		if name == "" {
+			name = a.Type.String()
+		}
+		if out != "" {
+			out += ","
+		}
+		if v, ok := a.Value.(string); ok {
+			out += name + "=" + v
+		}
+	}
+	return out
+}
+
+func badIC(field string) error {
+	return &invalid{field, "The IC must be 12 digits that begin with a valid date (YYMMDD).", "No. Kad Pengenalan mesti 12 digit yang bermula dengan tarikh sah (YYMMDD)."}
+}

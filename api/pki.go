@@ -1,0 +1,180 @@
+package api
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mohor-sign/mohor/ca"
+)
+
+type fileOutput struct {
+	ContentType  string `header:"Content-Type"`
+	CacheControl string `header:"Cache-Control"`
+	LastModified string `header:"Last-Modified"`
+	Expires      string `header:"Expires"`
+	Body         []byte
+}
+
+type nameInput struct {
+	Name string `path:"name" doc:"root or issuing, with its suffix" example:"issuing.crl"`
+}
+
+type serialInput struct {
+	Serial string `path:"serial" doc:"Decimal"`
+}
+
+type certificateOutput struct{ Body certificateBody }
+
+func (s *server) pki(h huma.API) {
+	huma.Register(h, binary(op("PKI", "caChain", http.MethodGet, "/ca/chain.pem", "Issuing CA and root, PEM"), "application/pem-certificate-chain", "The chain"), s.caChain)
+	huma.Register(h, binary(op("PKI", "caCertificate", http.MethodGet, "/ca/{name}", "A CA's certificate, DER: root.cer, issuing.cer", http.StatusNotFound), "application/pkix-cert", "The certificate"), s.caCertificate)
+	huma.Register(h, binary(op("PKI", "crl", http.MethodGet, "/crl/{name}", "A CA's revocation list, DER: root.crl, issuing.crl", http.StatusNotFound), "application/pkix-crl", "The CRL"), s.crl)
+	huma.Register(h, op("PKI", "certificate", http.MethodGet, "/v1/certificates/{serial}", "An officer's certificate and its status", http.StatusNotFound), s.certificate)
+}
+
+const aDay = "public, max-age=86400"
+
+func (s *server) caChain(context.Context, *struct{}) (*fileOutput, error) {
+	var out []byte
+	for _, c := range s.CA.Chain() {
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+	}
+	return &fileOutput{ContentType: "application/pem-certificate-chain", CacheControl: aDay, Body: out}, nil
+}
+
+func (s *server) caCertificate(ctx context.Context, in *nameInput) (*fileOutput, error) {
+	name, ok := strings.CutSuffix(in.Name, ".cer")
+	c := s.CA.Certificate(name)
+	if !ok || c == nil {
+		return nil, s.fail(ctx, errNotFound)
+	}
+	// RFC 2585, Section 4.1.
+	return &fileOutput{ContentType: "application/pkix-cert", CacheControl: aDay, Body: c.Raw}, nil
+}
+
+func (s *server) crl(ctx context.Context, in *nameInput) (*fileOutput, error) {
+	name, ok := strings.CutSuffix(in.Name, ".crl")
+	if !ok {
+		return nil, s.fail(ctx, errNotFound)
+	}
+	c, err := s.CA.CRL(ctx, name)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	// A mirror may keep it for a quarter of its life, and is told when it ends.
+	age := int(c.NextUpdate.Sub(c.ThisUpdate).Seconds() / 4)
+	return &fileOutput{ContentType: "application/pkix-crl", CacheControl: "public, max-age=" + strconv.Itoa(age),
+		LastModified: c.ThisUpdate.Format(http.TimeFormat), Expires: c.NextUpdate.Format(http.TimeFormat), Body: c.DER}, nil
+}
+
+func (s *server) certificate(ctx context.Context, in *serialInput) (*certificateOutput, error) {
+	row, err := s.certificateOf(ctx, in.Serial)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	cert, err := x509.ParseCertificate(row.DER)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	b := certificateBody{SerialNumber: row.Serial, Subject: subject(cert), NotBefore: row.NotBefore, NotAfter: row.NotAfter, Status: row.Status,
+		DER: base64.StdEncoding.EncodeToString(row.DER)}
+	if row.Status == ca.Active && s.Now().After(row.NotAfter) {
+		b.Status = "EXPIRED"
+	}
+	for _, c := range s.CA.Chain() {
+		b.Chain = append(b.Chain, base64.StdEncoding.EncodeToString(c.Raw))
+	}
+	return &certificateOutput{b}, nil
+}
+
+// certificateOf finds an officer's certificate that the calling app may see:
+// one of an officer with a medium for one of its systems.
+func (s *server) certificateOf(ctx context.Context, serial string) (ca.Certificate, error) {
+	row, err := s.CA.BySerial(ctx, serial)
+	if err != nil {
+		return row, err
+	}
+	cert, err := x509.ParseCertificate(row.DER)
+	if err != nil || row.Status == ca.Reserved || strings.HasPrefix(row.Credential, "authority:") {
+		return row, ca.ErrUnknown
+	}
+	_, media, err := s.People.Officer(ctx, cert.Subject.SerialNumber)
+	if err != nil {
+		return row, ca.ErrUnknown
+	}
+	for _, m := range media {
+		if m.Credential == row.Credential && appOf(ctx).Serves(m.System) {
+			return row, nil
+		}
+	}
+	return row, ca.ErrUnknown
+}
+
+type tokenInput struct {
+	upload
+	Authorization string `header:"Authorization"`
+	ContentType   string `header:"Content-Type"`
+}
+
+type tokenOutput struct {
+	Status       int
+	CacheControl string `header:"Cache-Control"`
+	Body         tokenBody
+}
+
+// tokenBody is both answers of RFC 6749, Sections 5.1 and 5.2.
+type tokenBody struct {
+	AccessToken      string `json:"access_token,omitempty"`
+	TokenType        string `json:"token_type,omitempty" example:"Bearer"`
+	ExpiresIn        int    `json:"expires_in,omitempty" doc:"Seconds"`
+	Error            string `json:"error,omitempty" enum:"invalid_request,invalid_client,unsupported_grant_type,temporarily_unavailable"`
+	ErrorDescription string `json:"error_description,omitempty"`
+}
+
+func (s *server) oauth(h huma.API) {
+	o := streamed(op("Apps", "token", http.MethodPost, "/oauth2/token", "OAuth 2.0 client credentials (RFC 6749, Section 4.4)", http.StatusBadRequest, http.StatusUnauthorized),
+		"application/x-www-form-urlencoded")
+	huma.Register(h, o, s.token)
+	// The schema comes after: huma would otherwise want to read the form itself.
+	o.RequestBody.Content["application/x-www-form-urlencoded"].Schema = &huma.Schema{Type: "object", Required: []string{"grant_type"}, Properties: map[string]*huma.Schema{
+		"grant_type": {Type: "string", Enum: []any{"client_credentials"}}, "client_id": {Type: "string"}, "client_secret": {Type: "string", Format: "password"}}}
+}
+
+func tokenError(status int, code, text string) *tokenOutput {
+	return &tokenOutput{status, "no-store", tokenBody{Error: code, ErrorDescription: text}}
+}
+
+func (s *server) token(ctx context.Context, in *tokenInput) (*tokenOutput, error) {
+	r := &http.Request{Method: http.MethodPost, Header: http.Header{"Content-Type": {in.ContentType}, "Authorization": {in.Authorization}}, Body: http.MaxBytesReader(nil, readCloser{in.body}, 8<<10)}
+	if err := r.ParseForm(); err != nil || mediaType(in.ContentType) != "application/x-www-form-urlencoded" {
+		return tokenError(http.StatusBadRequest, "invalid_request", "the body must be a form"), nil
+	}
+	if r.PostForm.Get("grant_type") != "client_credentials" {
+		return tokenError(http.StatusBadRequest, "unsupported_grant_type", "grant_type must be client_credentials"), nil
+	}
+	id, pass, basic := r.BasicAuth()
+	if !basic {
+		id, pass = r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
+	}
+	app, err := s.Apps.BySecret(ctx, id, pass)
+	switch {
+	case isUnknown(err):
+		return tokenError(http.StatusUnauthorized, "invalid_client", "client_id or client_secret is wrong"), nil
+	case err != nil:
+		_ = s.logged(ctx, err)
+		return tokenError(http.StatusServiceUnavailable, "temporarily_unavailable", "try again"), nil
+	}
+	token, life, err := s.Apps.Token(ctx, app)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &tokenOutput{http.StatusOK, "no-store", tokenBody{AccessToken: token, TokenType: "Bearer", ExpiresIn: int(life / time.Second)}}, nil
+}

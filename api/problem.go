@@ -1,0 +1,337 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/ecert"
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/otp"
+	"github.com/mohor-sign/mohor/pdf"
+	"github.com/mohor-sign/mohor/signer"
+)
+
+// Problem is an error answer: RFC 9457 with a stable code.
+type Problem struct {
+	Type         string `json:"type" doc:"A URI that names the code" example:"urn:mohor:problem:otp_wrong"`
+	Title        string `json:"title" doc:"What happened, in the language of Accept-Language"`
+	Status       int    `json:"status" doc:"HTTP status"`
+	Detail       string `json:"detail,omitempty" doc:"What is wrong, where, and what to do"`
+	Instance     string `json:"instance" doc:"Request id, as in X-Request-Id"`
+	Code         string `json:"code" doc:"Stable code" example:"otp_wrong"`
+	AttemptsLeft *int   `json:"attempts_left,omitempty" doc:"Tries left for the PIN or code"`
+	RetryAfter   int    `json:"retry_after,omitempty" doc:"Seconds to wait"`
+	Field        string `json:"field,omitempty" doc:"The field that is wrong"`
+	Row          int    `json:"row,omitempty" doc:"The row that is wrong, from 1"`
+	Medium       string `json:"medium,omitempty" doc:"The medium the officer holds"`
+}
+
+// Error implements error; GetStatus and ContentType make it huma's answer.
+func (p *Problem) Error() string { return p.Code }
+
+// GetStatus implements huma.StatusError.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// ContentType implements huma.ContentTypeFilter.
+func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+// GetHeaders implements huma.HeadersError.
+func (p *Problem) GetHeaders() http.Header {
+	h := http.Header{}
+	if p.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(p.RetryAfter))
+	}
+	return h
+}
+
+// Errors of this package.
+var (
+	errInternal        = errors.New("internal error")
+	errUnauthenticated = errors.New("app unknown or token expired")
+	errForbidden       = errors.New("not granted")
+	errHosted          = errors.New("pin_entry is hosted")
+	errNotFound        = errors.New("not found")
+	errMethod          = errors.New("method not allowed")
+	errRateLimited     = errors.New("rate limited")
+	errConflict        = errors.New("idempotency key was used with another body")
+	errInProgress      = errors.New("request in progress")
+	errNotReady        = errors.New("not ready")
+)
+
+// invalid is an invalid_request that names the field and what is wrong; the
+// text is ours, never the client's.
+type invalid struct{ field, en, ms string }
+
+func (e *invalid) Error() string { return e.field + ": " + e.en }
+
+// retry adds a waiting time to an error.
+type retry struct {
+	err   error
+	after time.Duration
+}
+
+func (e *retry) Error() string { return e.err.Error() }
+func (e *retry) Unwrap() error { return e.err }
+
+type meaning struct {
+	err    error
+	code   string
+	status int
+	ms, en string
+}
+
+// meanings is the only place where an error gets its code. What is not here is
+// an internal error: it may hold anything.
+func meanings() []meaning {
+	return []meaning{
+		{errUnauthenticated, "unauthenticated", 401, "Aplikasi tidak dikenali atau token tamat tempoh", "The app is unknown or its token has expired"},
+		{errForbidden, "forbidden", 403, "Aplikasi tidak dibenarkan melakukan operasi ini", "The app is not granted this operation"},
+		{errHosted, "forbidden", 403, "PIN bagi aplikasi ini hanya boleh dimasukkan pada halaman gerbang", "The PIN for this app may be entered only on the gateway's own page"},
+		{errNotFound, "not_found", 404, "Tidak dijumpai", "Not found"},
+		{errMethod, "method_not_allowed", 405, "Kaedah tidak dibenarkan bagi laluan ini", "This path does not take that method"},
+		{errRateLimited, "rate_limited", 429, "Terlalu banyak permintaan; cuba sebentar lagi", "Too many requests; try again shortly"},
+		{errConflict, "idempotency_conflict", 409, "Idempotency-Key ini telah digunakan dengan kandungan lain", "This Idempotency-Key was used with another body"},
+		{errInProgress, "request_in_progress", 409, "Permintaan dengan Idempotency-Key ini sedang diproses", "A request with this Idempotency-Key is in progress"},
+		{errNotReady, "not_ready", 503, "Gerbang belum bersedia", "The gateway is not ready"},
+		{signer.ErrUnknown, "not_found", 404, "Transaksi tidak dijumpai", "No such transaction"},
+		{signer.ErrUnknownOfficer, "not_found", 404, "Pegawai tidak dijumpai bagi sistem ini", "No such officer for this system"},
+		{enrol.ErrUnknown, "not_found", 404, "Tidak dijumpai", "Not found"},
+		{ca.ErrUnknown, "not_found", 404, "Sijil tidak dijumpai", "No such certificate"},
+		{batch.ErrUnknown, "not_found", 404, "Tidak dijumpai", "Not found"},
+		{signer.ErrMedium, "medium_not_roaming_otp", 409, "Medium pegawai bukan ROAMING_OTP", "The officer's medium is not ROAMING_OTP"},
+		{signer.ErrNoCredential, "no_active_certificate", 409, "Pegawai tiada sijil aktif bagi sistem ini", "The officer has no active certificate for this system"},
+		{signer.ErrCertificateExpired, "certificate_expired", 409, "Sijil pegawai telah tamat tempoh", "The officer's certificate has expired"},
+		{signer.ErrCertificateRevoked, "certificate_revoked", 409, "Sijil pegawai telah dibatalkan", "The officer's certificate is revoked"},
+		{signer.ErrCertificateOnHold, "certificate_suspended", 409, "Sijil pegawai digantung", "The officer's certificate is suspended"},
+		{signer.ErrChannel, "channel_unavailable", 409, "Saluran kod itu tidak ada bagi pegawai ini", "That channel does not exist for this officer"},
+		{signer.ErrHeader, "header_mismatch", 409, "Data Header menamakan No. Kad Pengenalan orang lain", "The data header names another person's IC"},
+		{otp.ErrWrong, "otp_wrong", 403, "Kod OTP salah", "The code is wrong"},
+		{otp.ErrExpired, "otp_expired", 410, "Kod OTP telah luput; minta kod baharu", "The code has expired; ask for a new one"},
+		{otp.ErrAttempts, "otp_attempts_exhausted", 403, "Cubaan kod OTP telah habis; minta kod baharu", "No tries are left for this code; ask for a new one"},
+		{otp.ErrUsed, "otp_already_used", 409, "Kod OTP telah digunakan", "The code was already used"},
+		{otp.ErrUnknown, "otp_expired", 410, "Kod OTP telah luput; minta kod baharu", "The code has expired; ask for a new one"},
+		{otp.ErrResendTooSoon, "otp_resend_too_soon", 429, "Kod baharu diminta terlalu awal atau terlalu kerap", "A new code was asked for too soon or too often"},
+		{otp.ErrTooManyCodes, "otp_resend_too_soon", 429, "Terlalu banyak kod yang tidak digunakan bagi pegawai ini", "Too many unused codes for this officer"},
+		{otp.ErrNonce, "nonce_mismatch", 403, "Nonce bukan milik transaksi ini atau sudah diganti", "The nonce is not this transaction's live one"},
+		{otp.ErrNotSent, "mail_unavailable", 503, "Kod tidak dapat dihantar; cuba lagi", "The code could not be sent; try again"},
+		{otp.ErrMACUnavailable, "hsm_unavailable", 503, "HSM tidak dapat dihubungi; cuba lagi", "The HSM cannot be reached; try again"},
+		{signer.ErrDocuments, "documents_mismatch", 403, "Dokumen tidak sama dengan yang dipaparkan kepada pegawai", "The documents are not those shown to the officer"},
+		{signer.ErrPINWrong, "pin_wrong", 403, "PIN salah", "The PIN is wrong"},
+		{signer.ErrPINLocked, "pin_locked", 423, "PIN dikunci", "The PIN is locked"},
+		{signer.ErrTransactionExpired, "transaction_expired", 410, "Transaksi telah tamat tempoh", "The transaction has expired"},
+		{signer.ErrCancelled, "transaction_cancelled", 409, "Transaksi telah dibatalkan", "The transaction was cancelled"},
+		{signer.ErrFinished, "transaction_finished", 409, "Transaksi telah selesai", "The transaction is finished"},
+		{signer.ErrBatchBusy, "batch_busy", 409, "Kelompok ini mempunyai transaksi yang masih hidup", "The batch has a live transaction"},
+		{signer.ErrBatchEmpty, "batch_empty", 409, "Tiada apa-apa untuk ditandatangani", "There is nothing to sign"},
+		{signer.ErrKeysUnavailable, "hsm_unavailable", 503, "HSM tidak dapat dihubungi; cuba lagi", "The HSM cannot be reached; try again"},
+		{signer.ErrBusy, "hsm_unavailable", 503, "Gerbang terlalu sibuk; cuba lagi", "The gateway is too busy; try again"},
+		{batch.ErrShutdown, "hsm_unavailable", 503, "Gerbang sedang dihentikan; cuba lagi", "The gateway is stopping; try again"},
+		{batch.ErrSealed, "batch_sealed", 409, "Kelompok telah dimeterai", "The batch is sealed"},
+		{batch.ErrNotSealed, "batch_not_sealed", 409, "Kelompok belum dimeterai", "The batch is not sealed"},
+		{batch.ErrEmpty, "batch_empty", 409, "Kelompok kosong", "The batch is empty"},
+		{batch.ErrRefusedRows, "batch_has_refused_rows", 409, "Kelompok mempunyai baris yang ditolak; betulkan atau terima penolakan itu", "Rows were refused; mend them or accept the refusals"},
+		{batch.ErrLive, "batch_busy", 409, "Kelompok ini mempunyai transaksi yang masih hidup", "The batch has a live transaction"},
+		{batch.ErrNotSigned, "not_signed", 409, "Belum ditandatangani", "Not signed yet"},
+		{batch.ErrInput, "invalid_request", 400, "Muat naik tidak dapat dibaca", "The upload cannot be read"},
+		{batch.ErrKind, "invalid_request", 400, "Kelompok ini jenis lain", "The batch is of another kind"},
+		{batch.ErrName, "invalid_request", 400, "Nama mesti 1 hingga 120 aksara", "The name must have 1 to 120 printable characters"},
+		{signer.ErrAlgorithm, "invalid_request", 400, "Algoritma tidak sepadan dengan kunci pegawai", "The algorithm does not fit the officer's key"},
+		{batch.ErrTooLarge, "too_large", 413, "Muat naik terlalu besar", "The upload is too large"},
+		{ecert.ErrCSV, "csv_invalid", 422, "Fail CSV tidak sah", "The CSV file is invalid"},
+		{pdf.ErrInvalid, string(pdf.ErrInvalid), 422, "PDF tidak sah", "The PDF is invalid"},
+		{pdf.ErrEncrypted, string(pdf.ErrEncrypted), 422, "PDF disulitkan", "The PDF is encrypted"},
+		{pdf.ErrCertified, string(pdf.ErrCertified), 422, "PDF diperakui tanpa perubahan dibenarkan", "The PDF is certified and allows no changes"},
+		{pdf.ErrTooLarge, string(pdf.ErrTooLarge), 413, "PDF terlalu besar", "The PDF is too large"},
+		{pdf.ErrOptions, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
+		{pdf.ErrUnsupported, string(pdf.ErrUnsupported), 422, "PDF ini belum disokong", "This PDF is not supported yet"},
+	}
+}
+
+// errorCode is a row of the table of codes in the OpenAPI document.
+type errorCode struct {
+	Code   string `json:"code"`
+	Status int    `json:"status"`
+	MS     string `json:"ms"`
+	EN     string `json:"en"`
+}
+
+// codes lists each code once, with its first meaning.
+func codes() []errorCode {
+	seen := map[string]bool{}
+	out := []errorCode{{"invalid_request", 400, "Permintaan tidak sah", "Invalid request"}}
+	seen["invalid_request"] = true
+	for _, m := range meanings() {
+		if !seen[m.code] {
+			seen[m.code] = true
+			out = append(out, errorCode{m.code, m.status, m.ms, m.en})
+		}
+	}
+	return append(out, errorCode{"internal_error", 500, "Ralat dalaman", "Internal error"})
+}
+
+// newProblem builds the answer for err.
+func newProblem(ctx context.Context, err error) *Problem {
+	p := &Problem{Code: "internal_error", Status: 500, Title: "Ralat dalaman", Instance: requestIDOf(ctx),
+		Detail: "Sila maklumkan pentadbir dengan nombor permintaan ini."}
+	en := english(ctx)
+	if en {
+		p.Title, p.Detail = "Internal error", "Please tell the administrator this request id."
+	}
+	if m, ok := meaningOf(err); ok {
+		p.Code, p.Status, p.Title, p.Detail = m.code, m.status, pick(en, m.en, m.ms), ""
+	}
+	p.explain(err, en)
+	p.Type = "urn:mohor:problem:" + p.Code
+	if p.Status == http.StatusServiceUnavailable && p.RetryAfter == 0 {
+		p.RetryAfter = 5
+	}
+	return p
+}
+
+func meaningOf(err error) (meaning, bool) {
+	var bad *invalid
+	if errors.As(err, &bad) {
+		return meaning{code: "invalid_request", status: 400, ms: "Permintaan tidak sah", en: "Invalid request"}, true
+	}
+	for _, m := range meanings() {
+		if errors.Is(err, m.err) {
+			return m, true
+		}
+	}
+	return meaning{}, false
+}
+
+// explain adds what the typed errors know. Only our own words and numbers are
+// copied, never input.
+func (p *Problem) explain(err error, en bool) {
+	var (
+		bad    *invalid
+		left   *signer.AttemptsError
+		locked *signer.LockedError
+		medium *signer.MediumError
+		again  *otp.RetryError
+		wait   *retry
+		doc    *signer.DocumentError
+		broken *pdf.Error
+		csv    *ecert.CSVError
+	)
+	if errors.As(err, &bad) {
+		p.Field, p.Detail = bad.field, pick(en, bad.en, bad.ms)
+	}
+	if errors.As(err, &left) {
+		p.AttemptsLeft = &left.Left
+	}
+	if errors.As(err, &locked) {
+		p.Detail = pick(en, "An administrator must unlock it.", "Pentadbir perlu membukanya.")
+		if !locked.Until.IsZero() {
+			until := locked.Until.UTC().Format(time.RFC3339)
+			p.Detail = pick(en, "Locked until "+until+".", "Dikunci sehingga "+until+".")
+		}
+	}
+	if errors.As(err, &medium) {
+		p.Medium = medium.Medium
+	}
+	if errors.As(err, &again) {
+		p.RetryAfter = seconds(again.After)
+	}
+	if errors.As(err, &wait) {
+		p.RetryAfter = seconds(wait.after)
+	}
+	if errors.As(err, &broken) {
+		p.Detail = fmt.Sprintf("%s (offset %d)", broken.Detail, broken.Offset)
+		if errors.As(err, &doc) {
+			p.Field = fmt.Sprintf("documents[%d]", doc.Index)
+		}
+	}
+	if errors.As(err, &csv) {
+		p.Row, p.Detail = csv.Line, pick(en, csv.Detail, csv.DetailMS)
+	}
+}
+
+func seconds(d time.Duration) int { return max(1, int(math.Ceil(d.Seconds()))) }
+
+func pick(en bool, english, malay string) string {
+	if en {
+		return english
+	}
+	return malay
+}
+
+// fail logs what a client must not see and returns the problem.
+func (s *server) fail(ctx context.Context, err error) error {
+	return newProblem(ctx, s.logged(ctx, err))
+}
+
+// logged writes unmapped and 503 errors to the log, with the request id.
+func (s *server) logged(ctx context.Context, err error) error {
+	m, ok := meaningOf(err)
+	if !ok || m.status == http.StatusServiceUnavailable {
+		s.Log.Error("request failed", "request_id", requestIDOf(ctx), "error", err)
+	}
+	return err
+}
+
+func writeProblem(w http.ResponseWriter, ctx context.Context, err error) {
+	p := newProblem(ctx, err)
+	for k, v := range p.GetHeaders() {
+		w.Header()[k] = v
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // the client is gone if this fails
+}
+
+// problemsOnce: huma keeps its error constructor in a package variable.
+var problemsOnce sync.Once
+
+// useProblems makes huma's own errors (decoding, validation) problems, too.
+func useProblems() {
+	problemsOnce.Do(func() {
+		huma.NewErrorWithContext = func(c huma.Context, status int, msg string, errs ...error) huma.StatusError {
+			ctx := context.Background()
+			if c != nil {
+				ctx = c.Context()
+			}
+			return validationProblem(ctx, status, errs)
+		}
+		huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
+			return validationProblem(context.Background(), status, errs)
+		}
+	})
+}
+
+// validationProblem names the first bad field and the rule it broke. The value
+// is dropped: it may be a PIN.
+func validationProblem(ctx context.Context, status int, errs []error) *Problem {
+	switch {
+	case status == http.StatusRequestEntityTooLarge:
+		return newProblem(ctx, batch.ErrTooLarge)
+	case status >= 500 || status == http.StatusNotFound:
+		return newProblem(ctx, errInternal)
+	}
+	bad := &invalid{field: "body", en: "The request cannot be read: it must be the JSON that the API describes.", ms: "Permintaan tidak dapat dibaca: ia mesti JSON seperti huraian API."}
+	var p *Problem
+	for _, err := range errs {
+		if errors.As(err, &p) {
+			return p
+		}
+		var d *huma.ErrorDetail
+		if errors.As(err, &d) && d.Location != "" && !strings.Contains(d.Message, "invalid character") {
+			bad = &invalid{field: strings.TrimPrefix(d.Location, "body."), en: d.Message, ms: d.Message}
+			break
+		}
+	}
+	return newProblem(ctx, bad)
+}

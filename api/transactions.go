@@ -1,0 +1,507 @@
+package api
+
+import (
+	"context"
+	"crypto"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/mykad"
+	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/otp"
+	"github.com/mohor-sign/mohor/signer"
+)
+
+// maxDocuments bounds a transaction without a batch.
+const maxDocuments = 1000
+
+type visibleBody struct {
+	Page   any     `json:"page" doc:"Page number from 1, or \"last\""`
+	X      float64 `json:"x" minimum:"0" maximum:"14400" doc:"Points from the left of the CropBox as displayed"`
+	Y      float64 `json:"y" minimum:"0" maximum:"14400" doc:"Points from its bottom"`
+	Width  float64 `json:"width" minimum:"1" maximum:"14400"`
+	Height float64 `json:"height" minimum:"1" maximum:"14400"`
+}
+
+type padesBody struct {
+	Level    string       `json:"level,omitempty" enum:"B-B,B-T,B-LT,B-LTA" doc:"Only B-B is offered yet"`
+	Reason   string       `json:"reason,omitempty" maxLength:"200"`
+	Location string       `json:"location,omitempty" maxLength:"200"`
+	Contact  string       `json:"contact,omitempty" maxLength:"200"`
+	Field    string       `json:"field,omitempty" maxLength:"120" doc:"Signature field; made when absent"`
+	Certify  int          `json:"certify,omitempty" minimum:"0" maximum:"3" doc:"Not offered yet"`
+	Visible  *visibleBody `json:"visible,omitempty"`
+}
+
+type documentRef struct {
+	Name       string      `json:"name,omitempty" maxLength:"200"`
+	Digest     *digestBody `json:"digest,omitempty" doc:"Never hashed again"`
+	Data       string      `json:"data,omitempty" maxLength:"1398104" doc:"Base64; hashed by the gateway with SHA-256; at most 1 MiB"`
+	DocumentID string      `json:"document_id,omitempty" maxLength:"64"`
+	Reference  string      `json:"reference,omitempty" maxLength:"200"`
+}
+
+type createBody struct {
+	IC             string        `json:"ic" doc:"The officer who is to sign"`
+	System         string        `json:"system" maxLength:"32"`
+	DataHeader     string        `json:"data_header,omitempty" maxLength:"200"`
+	Process        string        `json:"process,omitempty" maxLength:"64"`
+	Role           string        `json:"role,omitempty" maxLength:"64"`
+	Classification string        `json:"classification,omitempty" enum:"terbuka,terhad,sulit,rahsia,rahsia besar"`
+	CredentialID   string        `json:"credential_id,omitempty" maxLength:"64" doc:"Default: the officer's first active one for the system"`
+	Channel        string        `json:"channel,omitempty" enum:"auto,push,email"`
+	Format         string        `json:"format" enum:"RAW,CMS,PADES"`
+	Algorithm      string        `json:"algorithm,omitempty" enum:"RSA-PKCS1,RSA-PSS,ECDSA"`
+	PAdES          *padesBody    `json:"pades,omitempty"`
+	Documents      []documentRef `json:"documents,omitempty" maxItems:"1000"`
+	BatchID        string        `json:"batch_id,omitempty" maxLength:"64"`
+	RedirectURI    string        `json:"redirect_uri,omitempty" maxLength:"500" doc:"Not offered yet"`
+	State          string        `json:"state,omitempty" maxLength:"500"`
+}
+
+type createInput struct{ Body createBody }
+
+type otpBody struct {
+	Channel      string    `json:"channel"`
+	SentTo       string    `json:"sent_to" example:"s•••@jpk.gov.my"`
+	ExpiresAt    time.Time `json:"expires_at"`
+	ResendAfter  time.Time `json:"resend_after"`
+	AttemptsLeft int       `json:"attempts_left"`
+}
+
+type documentItem struct {
+	ID     string     `json:"id,omitempty"`
+	Name   string     `json:"name"`
+	Digest digestBody `json:"digest"`
+}
+
+type signatureBody struct {
+	DocumentID string `json:"document_id,omitempty"`
+	Name       string `json:"name"`
+	Reference  string `json:"reference,omitempty"`
+	Format     string `json:"format"`
+	Algorithm  string `json:"algorithm"`
+	Signature  string `json:"signature,omitempty" doc:"RAW and CMS: base64"`
+	ContentURL string `json:"content_url,omitempty" doc:"PADES: where the signed PDF is"`
+	Code       string `json:"code,omitempty" doc:"Why this document was refused"`
+	Detail     string `json:"detail,omitempty"`
+}
+
+type informationBody struct {
+	IC           string    `json:"ic"`
+	Subject      string    `json:"subject"`
+	Issuer       string    `json:"issuer"`
+	SerialNumber string    `json:"serial_number" doc:"Decimal"`
+	NotBefore    time.Time `json:"not_before"`
+	NotAfter     time.Time `json:"not_after"`
+	SignedAt     time.Time `json:"signed_at"`
+}
+
+type transactionBody struct {
+	ID          string           `json:"transaction_id"`
+	Nonce       string           `json:"nonce,omitempty" doc:"Base64, 16 bytes; the live one, while WAITING"`
+	Status      string           `json:"status" enum:"WAITING,SIGNING,SIGNED,SIGNED_WITH_REFUSALS,FAILED,EXPIRED,CANCELLED,NEEDS_AUTHORISATION"`
+	ExpiresAt   time.Time        `json:"expires_at"`
+	Count       uint32           `json:"count"`
+	Root        string           `json:"root" doc:"Base64, 32 bytes"`
+	Fingerprint string           `json:"fingerprint" example:"7K3M-Q0ZV"`
+	BatchID     string           `json:"batch_id,omitempty"`
+	BatchRoot   string           `json:"batch_root,omitempty" doc:"Root of the sealed batch; differs from root when only the rest is authorised"`
+	Documents   []documentItem   `json:"documents,omitempty"`
+	OTP         *otpBody         `json:"otp,omitempty"`
+	Signed      uint32           `json:"signed,omitempty"`
+	Refused     uint32           `json:"refused,omitempty"`
+	Signatures  []signatureBody  `json:"signatures,omitempty"`
+	Information *informationBody `json:"signature_information,omitempty"`
+}
+
+type transactionOutput struct {
+	Status int
+	Body   transactionBody
+}
+
+type transactionInput struct {
+	ID string `path:"id"`
+}
+
+type resendInput struct {
+	ID   string `path:"id"`
+	Body *struct {
+		Channel string `json:"channel,omitempty" enum:"auto,push,email"`
+	}
+}
+
+type signBody struct {
+	Nonce     string      `json:"nonce" maxLength:"64" doc:"Base64, as given with the code"`
+	PIN       secret.Text `json:"pin" doc:"The certificate's PIN"`
+	OTP       secret.Text `json:"otp" doc:"Six digits"`
+	Root      string      `json:"root,omitempty" maxLength:"64" doc:"Compared when given"`
+	Documents []struct {
+		Digest digestBody `json:"digest"`
+	} `json:"documents,omitempty" maxItems:"1000" doc:"Compared when given"`
+}
+
+type signInput struct {
+	ID   string `path:"id"`
+	Body signBody
+}
+
+func (s *server) transactions(h huma.API) {
+	create := op("Transactions", "createTransaction", http.MethodPost, "/v1/transactions", "Ask an officer to sign; sends the code",
+		http.StatusNotFound, http.StatusConflict, http.StatusGone, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusLocked)
+	create.DefaultStatus, create.MaxBodyBytes = http.StatusCreated, 16<<20
+	huma.Register(h, create, s.createTransaction)
+	huma.Register(h, op("Transactions", "transaction", http.MethodGet, "/v1/transactions/{id}", "Status, and the signatures once signed", http.StatusNotFound), s.transaction)
+	huma.Register(h, op("Transactions", "resend", http.MethodPost, "/v1/transactions/{id}/otp", "Send a new code and nonce",
+		http.StatusNotFound, http.StatusConflict, http.StatusGone), s.resend)
+	huma.Register(h, op("Transactions", "sign", http.MethodPost, "/v1/transactions/{id}/sign", "Confirm with PIN and code",
+		http.StatusNotFound, http.StatusConflict, http.StatusGone, http.StatusLocked), s.sign)
+	huma.Register(h, op("Transactions", "cancelTransaction", http.MethodDelete, "/v1/transactions/{id}", "Cancel", http.StatusNotFound, http.StatusConflict, http.StatusGone), s.cancelTransaction)
+}
+
+// fixed prints a field's rule in both languages.
+func fixed(field, en, ms string) error { return &invalid{field, en, ms} }
+
+func (s *server) createTransaction(ctx context.Context, in *createInput) (*transactionOutput, error) {
+	a, err := s.ask(ctx, &in.Body)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	r, ch, err := s.Signer.Prepare(ctx, *a)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	b := waiting(r, ch)
+	for _, d := range a.Documents {
+		b.Documents = append(b.Documents, documentItem{d.DocumentID, d.Name, digestBody{hashName(d.Hash), base64.StdEncoding.EncodeToString(d.Digest)}})
+	}
+	return &transactionOutput{http.StatusCreated, b}, nil
+}
+
+// ask turns the request into the signer's words, checking what only the API
+// knows: grants, systems, and parts that are not offered yet.
+func (s *server) ask(ctx context.Context, b *createBody) (*signer.Ask, error) {
+	app := appOf(ctx)
+	if _, err := mykad.Parse(b.IC); err != nil {
+		return nil, badIC("ic")
+	}
+	if !app.Serves(b.System) || (b.Format == signer.RAW && !app.Granted(enrol.GrantRAW)) {
+		return nil, errForbidden
+	}
+	if b.RedirectURI != "" || b.State != "" {
+		return nil, fixed("redirect_uri", "The hosted signing page is not offered yet.", "Halaman tandatangan gerbang belum ditawarkan.")
+	}
+	if hasControl(b.DataHeader, b.Process, b.Role) {
+		return nil, fixed("data_header", "Control characters are not allowed.", "Aksara kawalan tidak dibenarkan.")
+	}
+	a := &signer.Ask{App: app.ID, SystemName: app.Name, Officer: b.IC, System: b.System, DataHeader: b.DataHeader, Process: b.Process, Role: b.Role,
+		Class: b.Classification, Credential: b.CredentialID, Channel: b.Channel, Batch: b.BatchID, RequestID: requestIDOf(ctx),
+		Options: signer.Options{Format: b.Format, Algorithm: b.Algorithm}}
+	if err := padesOptions(&a.Options, b.PAdES); err != nil {
+		return nil, err
+	}
+	if (b.BatchID == "") == (len(b.Documents) == 0) {
+		return nil, fixed("documents", "Give either documents or batch_id.", "Berikan documents atau batch_id.")
+	}
+	if b.BatchID != "" {
+		return a, s.checkBatch(ctx, b)
+	}
+	for k := range b.Documents {
+		d, err := s.documentOf(ctx, &b.Documents[k], k, b.Format)
+		if err != nil {
+			return nil, err
+		}
+		a.Documents = append(a.Documents, d)
+	}
+	return a, nil
+}
+
+func padesOptions(o *signer.Options, p *padesBody) error {
+	if o.Format == signer.RAW {
+		if p != nil {
+			return fixed("pades", "RAW signatures have no PAdES options.", "Tandatangan RAW tiada pilihan PAdES.")
+		}
+		return nil
+	}
+	o.Level = "B-B"
+	if p == nil {
+		return nil
+	}
+	switch {
+	case o.Format != signer.PADES:
+		return fixed("pades", "Only for the format PADES.", "Hanya bagi format PADES.")
+	case p.Level != "" && p.Level != "B-B":
+		return fixed("pades.level", "Only B-B is offered yet.", "Hanya B-B ditawarkan buat masa ini.")
+	case p.Certify != 0:
+		return fixed("pades.certify", "Certification is not offered yet.", "Perakuan dokumen belum ditawarkan.")
+	case hasControl(p.Reason, p.Location, p.Contact, p.Field):
+		return fixed("pades", "Control characters are not allowed.", "Aksara kawalan tidak dibenarkan.")
+	}
+	o.Reason, o.Location, o.Contact, o.Field = p.Reason, p.Location, p.Contact, p.Field
+	if v := p.Visible; v != nil {
+		page := 0
+		switch n := v.Page.(type) {
+		case float64:
+			page = int(n)
+			if n != float64(page) || page < 1 || page > 1_000_000 {
+				page = 0
+			}
+		case string:
+			if n == "last" {
+				page = -1
+			}
+		}
+		if page == 0 {
+			return fixed("pades.visible.page", `It must be a page number from 1, or "last".`, `Ia mesti nombor halaman dari 1, atau "last".`)
+		}
+		o.Visible = &signer.Visible{Page: page, X: v.X, Y: v.Y, Width: v.Width, Height: v.Height}
+	}
+	return nil
+}
+
+func (s *server) checkBatch(ctx context.Context, b *createBody) error {
+	ba, err := s.Batches.Batch(ctx, appOf(ctx).ID, b.BatchID)
+	switch {
+	case err != nil:
+		return err
+	case ba.Status == batch.Open:
+		return batch.ErrNotSealed
+	case ba.Status == batch.Signing:
+		return signer.ErrBatchBusy
+	case ba.Status != batch.Sealed && ba.Status != batch.NeedsAuthorisation:
+		return signer.ErrFinished
+	case (ba.Kind == batch.Digest) == (b.Format == signer.PADES):
+		return fixed("format", "The batch's kind needs another format.", "Jenis kelompok ini memerlukan format lain.")
+	}
+	return nil
+}
+
+func (s *server) documentOf(ctx context.Context, ref *documentRef, k int, format string) (signer.Document, error) {
+	field := fmt.Sprintf("documents[%d]", k)
+	d := signer.Document{Index: uint32(k), Name: ref.Name, DocumentID: ref.DocumentID, Reference: ref.Reference}
+	given := 0
+	for _, has := range []bool{ref.Digest != nil, ref.Data != "", ref.DocumentID != ""} {
+		if has {
+			given++
+		}
+	}
+	if given != 1 || (ref.DocumentID != "") != (format == signer.PADES) {
+		return d, fixed(field, "PADES takes document_id; RAW and CMS take exactly one of digest and data.", "PADES memerlukan document_id; RAW dan CMS memerlukan tepat satu daripada digest dan data.")
+	}
+	switch {
+	case ref.DocumentID != "":
+		up, err := s.document(ctx, ref.DocumentID)
+		if err != nil {
+			return d, err
+		}
+		if d.Name == "" {
+			d.Name = up.Name
+		}
+		d.Hash, d.Digest, d.Blob, d.Size = crypto.SHA256, up.Digest, up.Blob, up.Size
+	case ref.Digest != nil:
+		h, ok := batch.DigestHash(ref.Digest.Alg)
+		v, err := decodeBase64(ref.Digest.Value)
+		if !ok || err != nil || len(v) != h.Size() {
+			return d, fixed(field+".digest", "It must be base64 of as many bytes as its algorithm makes.", "Ia mesti base64 sepanjang hasil algoritmanya.")
+		}
+		d.Hash, d.Digest = h, v
+	default:
+		v, err := decodeBase64(ref.Data)
+		if err != nil {
+			return d, fixed(field+".data", "It must be base64.", "Ia mesti base64.")
+		}
+		h := crypto.SHA256.New()
+		h.Write(v)
+		d.Hash, d.Digest, d.Size = crypto.SHA256, h.Sum(nil), int64(len(v))
+	}
+	name, err := batch.CleanName(d.Name)
+	if err != nil {
+		return d, fixed(field+".name", "It must have 1 to 200 printable characters.", "Ia mesti 1 hingga 200 aksara yang boleh dicetak.")
+	}
+	d.Name = name
+	return d, nil
+}
+
+// waiting is the answer of a request that waits for its PIN and code.
+func waiting(r *signer.Request, ch *otp.Challenge) transactionBody {
+	b := transactionBody{ID: r.ID, Status: string(r.Status), ExpiresAt: r.ExpiresAt, Count: r.Count, Root: base64.StdEncoding.EncodeToString(r.Root[:]),
+		Fingerprint: signer.Fingerprint(r.Root)}
+	if !r.Implicit {
+		b.BatchID = r.Batch
+	}
+	if ch != nil && r.Status == signer.Waiting {
+		b.Nonce = base64.StdEncoding.EncodeToString(ch.Nonce[:])
+		b.OTP = &otpBody{ch.Channel, ch.SentTo, ch.ExpiresAt, ch.ResendAfter, ch.TriesLeft}
+	}
+	return b
+}
+
+func (s *server) transaction(ctx context.Context, in *transactionInput) (*transactionOutput, error) {
+	r, err := s.Signer.Request(ctx, appOf(ctx).ID, in.ID)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	b, err := s.view(ctx, r)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &transactionOutput{http.StatusOK, b}, nil
+}
+
+// view is the whole answer about a transaction in any state.
+func (s *server) view(ctx context.Context, r *signer.Request) (transactionBody, error) {
+	var ch *otp.Challenge
+	if r.Status == signer.Waiting {
+		c, err := s.Signer.Codes.Records.Challenge(ctx, r.ID)
+		if err != nil {
+			return transactionBody{}, err
+		}
+		ch = &c
+	}
+	b := waiting(r, ch)
+	ba, err := s.Batches.Queue.Batch(ctx, r.Batch)
+	if err != nil {
+		return b, err
+	}
+	if b.Signed, b.Refused = ba.Signed, ba.Refused; !r.Implicit {
+		b.BatchRoot = base64.StdEncoding.EncodeToString(ba.Root[:])
+	}
+	if r.Status != signer.Signed && r.Status != signer.SignedWithRefusals && r.Status != signer.Failed {
+		return b, nil
+	}
+	c, err := s.Signer.Records.Credential(ctx, r.Officer, r.System, r.Credential)
+	if err != nil {
+		return b, err
+	}
+	x := c.Certificate
+	b.Information = &informationBody{IC: r.Officer, Subject: subject(x), Issuer: subject(c.Chain[0]), SerialNumber: x.SerialNumber.String(),
+		NotBefore: x.NotBefore.UTC(), NotAfter: x.NotAfter.UTC(), SignedAt: r.FinishedAt}
+	if !r.Implicit {
+		return b, nil // a batch is counted here, listed under its own route
+	}
+	items, err := s.Batches.Queue.Items(ctx, r.Batch, "", -1, maxDocuments)
+	if err != nil {
+		return b, err
+	}
+	for k := range items {
+		b.Signatures = append(b.Signatures, signatureOf(r, &items[k]))
+	}
+	return b, nil
+}
+
+func signatureOf(r *signer.Request, it *batch.Item) signatureBody {
+	sig := signatureBody{DocumentID: it.DocumentID, Name: it.Name, Reference: it.Reference, Format: r.Options.Format, Algorithm: r.Options.Algorithm,
+		Code: it.Code, Detail: it.Detail}
+	if len(it.Signature) > 0 {
+		sig.Signature = base64.StdEncoding.EncodeToString(it.Signature)
+	}
+	if it.SignedBlob != "" {
+		sig.ContentURL = "/v1/documents/" + it.DocumentID + "/content"
+	}
+	return sig
+}
+
+func (s *server) resend(ctx context.Context, in *resendInput) (*transactionOutput, error) {
+	channel := ""
+	if in.Body != nil {
+		channel = in.Body.Channel
+	}
+	r, ch, err := s.Signer.Resend(ctx, appOf(ctx).ID, in.ID, channel, requestIDOf(ctx))
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &transactionOutput{http.StatusOK, waiting(r, ch)}, nil
+}
+
+func (s *server) sign(ctx context.Context, in *signInput) (*transactionOutput, error) {
+	defer in.Body.PIN.Wipe()
+	defer in.Body.OTP.Wipe()
+	app := appOf(ctx)
+	if app.PINEntry != enrol.PINInApp {
+		return nil, s.fail(ctx, errHosted)
+	}
+	f, err := confirmation(app.ID, in, requestIDOf(ctx))
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	a, err := s.Signer.Authorize(ctx, f)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	if !a.Request.Implicit {
+		s.Runner.Start(a)
+		b := waiting(a.Request, nil)
+		b.Status = string(signer.Signing)
+		return &transactionOutput{http.StatusAccepted, b}, nil
+	}
+	// From here on the code is spent: a client that goes away must not stop it.
+	ctx = context.WithoutCancel(ctx)
+	if err := s.Runner.Run(ctx, a); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return s.transaction(ctx, &transactionInput{in.ID})
+}
+
+func confirmation(app string, in *signInput, requestID string) (signer.Confirmation, error) {
+	f := signer.Confirmation{App: app, Transaction: in.ID, PIN: in.Body.PIN, Code: in.Body.OTP, RequestID: requestID}
+	nonce, err := decodeBase64(in.Body.Nonce)
+	if err != nil || len(nonce) != otp.NonceSize {
+		return f, fixed("nonce", "It must be base64 of 16 bytes.", "Ia mesti base64 bagi 16 bait.")
+	}
+	f.Nonce = [otp.NonceSize]byte(nonce)
+	if n := in.Body.OTP.Len(); n != otp.Digits || strings.Trim(string(in.Body.OTP.Reveal()), "0123456789") != "" {
+		return f, fixed("otp", "It must be six digits.", "Ia mesti enam digit.")
+	}
+	if n := in.Body.PIN.Len(); n == 0 || n > 256 {
+		return f, fixed("pin", "It must have 1 to 64 characters.", "Ia mesti 1 hingga 64 aksara.")
+	}
+	if in.Body.Root != "" {
+		if f.Root, err = decodeBase64(in.Body.Root); err != nil || len(f.Root) != 32 {
+			return f, fixed("root", "It must be base64 of 32 bytes.", "Ia mesti base64 bagi 32 bait.")
+		}
+	}
+	for k, d := range in.Body.Documents {
+		v, err := decodeBase64(d.Digest.Value)
+		if err != nil || len(v) == 0 {
+			return f, fixed(fmt.Sprintf("documents[%d].digest", k), "It must be base64.", "Ia mesti base64.")
+		}
+		f.Digests = append(f.Digests, v)
+	}
+	return f, nil
+}
+
+func (s *server) cancelTransaction(ctx context.Context, in *transactionInput) (*struct{}, error) {
+	if err := s.Signer.Cancel(ctx, appOf(ctx).ID, in.ID, requestIDOf(ctx)); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return nil, nil
+}
+
+// decodeBase64 takes padded standard base64, and base64url with or without
+// padding.
+func decodeBase64(v string) ([]byte, error) {
+	v = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(v, "="))
+	return base64.RawStdEncoding.Strict().DecodeString(v)
+}
+
+func hashName(h crypto.Hash) string {
+	return map[crypto.Hash]string{crypto.SHA256: "SHA-256", crypto.SHA384: "SHA-384", crypto.SHA512: "SHA-512"}[h]
+}
+
+func hasControl(texts ...string) bool {
+	for _, t := range texts {
+		if t != "" {
+			if _, err := batch.CleanName(t); err != nil {
+				return true
+			}
+		}
+	}
+	return false
+}

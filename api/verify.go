@@ -1,0 +1,161 @@
+package api
+
+import (
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/pdf/cms"
+	"github.com/mohor-sign/mohor/pdf/verify"
+	"github.com/mohor-sign/mohor/signer"
+)
+
+type verifyInput struct {
+	upload
+	ContentType string `header:"Content-Type"`
+}
+
+// detachedBody is a signature apart from its content.
+type detachedBody struct {
+	Digest      *digestBody `json:"digest"`
+	Data        string      `json:"data"`
+	Signature   string      `json:"signature"`
+	Certificate string      `json:"certificate"`
+	Format      string      `json:"format"`
+	Algorithm   string      `json:"algorithm"`
+}
+
+type verifyOutput struct{ Body verify.Report }
+
+func (s *server) verification(h huma.API) {
+	o := streamed(op("Verification", "verify", http.MethodPost, "/v1/verify", "Check a signed PDF, or a detached signature", http.StatusRequestEntityTooLarge),
+		"application/pdf", "application/json")
+	huma.Register(h, o, s.verify)
+	// The schema comes after: huma would otherwise want to read the body itself.
+	text := func(doc string) *huma.Schema { return &huma.Schema{Type: "string", Description: doc} }
+	o.RequestBody.Content["application/json"].Schema = &huma.Schema{Type: "object", Required: []string{"signature", "format"}, AdditionalProperties: false, Properties: map[string]*huma.Schema{
+		"digest": {Type: "object", Properties: map[string]*huma.Schema{"alg": {Type: "string", Enum: []any{"SHA-256", "SHA-384", "SHA-512"}}, "value": text("Base64")}},
+		"data":   text("Base64; hashed with SHA-256"), "signature": text("Base64"), "certificate": text("Base64 of the DER; required for RAW"),
+		"format": {Type: "string", Enum: []any{signer.RAW, signer.CMS}}, "algorithm": {Type: "string", Enum: []any{signer.RSAPKCS1, signer.RSAPSS, signer.ECDSA}, Description: "RAW only; default by the key"}}}
+}
+
+func (s *server) verify(ctx context.Context, in *verifyInput) (*verifyOutput, error) {
+	o, err := s.Trust(ctx)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	var report *verify.Report
+	switch mediaType(in.ContentType) {
+	case "application/pdf":
+		report, err = s.verifyPDF(ctx, in.body, o)
+	case "application/json":
+		report, err = verifyDetached(in.body, o)
+	default:
+		err = fixed("Content-Type", "It must be application/pdf or application/json.", "Ia mesti application/pdf atau application/json.")
+	}
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &verifyOutput{*report}, nil
+}
+
+func (s *server) verifyPDF(ctx context.Context, body io.Reader, o verify.Options) (*verify.Report, error) {
+	f, err := os.CreateTemp(s.TempDir, "verify-*")
+	if err != nil {
+		return nil, fmt.Errorf("spooling upload: %w", err)
+	}
+	defer f.Close()
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, fmt.Errorf("spooling upload: %w", err)
+	}
+	n, err := io.Copy(f, io.LimitReader(body, s.MaxPDF+1))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", batch.ErrInput, err)
+	}
+	if n > s.MaxPDF {
+		return nil, batch.ErrTooLarge
+	}
+	return verify.Verify(ctx, f, n, o)
+}
+
+// maxDetached bounds the JSON form in bytes.
+const maxDetached = 2 << 20
+
+func verifyDetached(body io.Reader, o verify.Options) (*verify.Report, error) {
+	var b detachedBody
+	dec := json.NewDecoder(io.LimitReader(body, maxDetached))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&b); err != nil {
+		return nil, fixed("body", "It must be the JSON that the API describes.", "Ia mesti JSON seperti huraian API.")
+	}
+	sig, err := decodeBase64(b.Signature)
+	if err != nil || len(sig) == 0 {
+		return nil, fixed("signature", "It must be base64.", "Ia mesti base64.")
+	}
+	digest, err := digestOf(&b)
+	if err != nil {
+		return nil, err
+	}
+	var got verify.Signature
+	switch b.Format {
+	case signer.CMS:
+		got = verify.Detached(digest, sig, o)
+	case signer.RAW:
+		if got, err = verifyRaw(&b, digest, sig, o); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, fixed("format", "It must be RAW or CMS.", "Ia mesti RAW atau CMS.")
+	}
+	return &verify.Report{Verdict: got.Verdict, Signatures: []verify.Signature{got}}, nil
+}
+
+func digestOf(b *detachedBody) ([]byte, error) {
+	if (b.Digest == nil) == (b.Data == "") {
+		return nil, fixed("digest", "Give either digest or data.", "Berikan digest atau data.")
+	}
+	if b.Digest == nil {
+		data, err := decodeBase64(b.Data)
+		if err != nil {
+			return nil, fixed("data", "It must be base64.", "Ia mesti base64.")
+		}
+		h := crypto.SHA256.New()
+		h.Write(data)
+		return h.Sum(nil), nil
+	}
+	h, ok := batch.DigestHash(b.Digest.Alg)
+	digest, err := decodeBase64(b.Digest.Value)
+	if !ok || err != nil || len(digest) != h.Size() {
+		return nil, fixed("digest", "It must be base64 of as many bytes as its algorithm makes.", "Ia mesti base64 sepanjang hasil algoritmanya.")
+	}
+	return digest, nil
+}
+
+func verifyRaw(b *detachedBody, digest, sig []byte, o verify.Options) (verify.Signature, error) {
+	der, err := decodeBase64(b.Certificate)
+	var cert *x509.Certificate
+	if err == nil {
+		cert, err = x509.ParseCertificate(der)
+	}
+	if err != nil {
+		return verify.Signature{}, errors.Join(fixed("certificate", "It must be the base64 of a certificate's DER.", "Ia mesti base64 bagi DER sijil."), err)
+	}
+	alg := cms.Algorithm(b.Algorithm)
+	if alg == "" {
+		alg = cms.ECDSA
+		if _, ok := cert.PublicKey.(*rsa.PublicKey); ok {
+			alg = cms.RSAPKCS1
+		}
+	}
+	return verify.Raw(cert, alg, digest, sig, o), nil
+}

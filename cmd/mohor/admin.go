@@ -1,0 +1,225 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/gateway"
+	"github.com/mohor-sign/mohor/pdf/verify"
+)
+
+type initCmd struct {
+	Data         string `default:"var/mohor" help:"Data folder." type:"path"`
+	Listen       string `default:"127.0.0.1:8080" help:"Address to listen on."`
+	BaseURL      string `help:"How people and applications reach the gateway (default http://LISTEN)."`
+	PublicURL    string `help:"http address for CRLs and CA certificates; fixed for good (default http://LISTEN)."`
+	Organization string `default:"Mohor" help:"Organization in the authorities' subjects."`
+	CAKey        string `default:"RSA-3072" help:"Keys of the authorities." enum:"RSA-3072,RSA-4096,ECDSA-P256,ECDSA-P384"`
+	Module       string `help:"PKCS#11 library (default SoftHSM with a token in the data folder)." type:"path"`
+	TokenLabel   string `help:"Label of the token (with --module)."`
+	AdminName    string `help:"First administrator." required:""`
+	AdminEmail   string `help:"First administrator's e-mail address." required:""`
+}
+
+func (c *initCmd) Run(e *env) error {
+	changed := false
+	err := gateway.Init(e.ctx, gateway.InitOptions{Dir: c.Data, Listen: c.Listen, BaseURL: c.BaseURL, PublicURL: c.PublicURL, Organization: c.Organization,
+		CAKey: c.CAKey, Module: c.Module, TokenLabel: c.TokenLabel, AdminName: c.AdminName, AdminEmail: c.AdminEmail, Now: e.now,
+		Report: func(what string, made bool) {
+			word := "there  "
+			if made {
+				word, changed = "made   ", true
+			}
+			fmt.Fprintln(e.stdout, word, what)
+		}})
+	if err != nil {
+		return err
+	}
+	if !changed {
+		fmt.Fprintln(e.stdout, "nothing to do: the installation in", c.Data, "is complete")
+		return nil
+	}
+	fmt.Fprintln(e.stdout, "ready:", c.Data)
+	fmt.Fprintf(e.stderr, "mohor: keys were made inside the token and have no backup: back up %s and the token together\n", c.Data)
+	return nil
+}
+
+type serveCmd struct {
+	Data   string `default:"var/mohor" help:"Data folder." type:"path"`
+	Dev    bool   `help:"Make or run a sandbox: mails stay in this process, certificates are NOT VALID."`
+	Listen string `help:"Address; with --dev 127.0.0.1:0 (default) takes a free port once and remembers it."`
+}
+
+func (c *serveCmd) Run(e *env) error {
+	log := slog.New(slog.NewTextHandler(e.stderr, nil))
+	if c.Dev {
+		return c.dev(e, log)
+	}
+	i, err := gateway.Open(e.ctx, c.Data, e.now)
+	if err != nil {
+		return err
+	}
+	s, err := gateway.Prove(e.ctx, i, nil, log)
+	if err != nil {
+		return errors.Join(err, i.Close())
+	}
+	listen := i.Config.Listen
+	if c.Listen != "" {
+		listen = c.Listen
+	}
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return errors.Join(err, s.CloseAll())
+	}
+	fmt.Fprintln(e.stdout, "listening on", l.Addr())
+	return errors.Join(s.Run(e.ctx, l), s.CloseAll())
+}
+
+func (c *serveCmd) dev(e *env, log *slog.Logger) error {
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:0"
+	}
+	s, l, dev, err := gateway.Dev(e.ctx, gateway.DevOptions{Dir: c.Data, Listen: c.Listen, Now: e.now, Log: log})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.stdout, "listening on %s\n%s\n%s/dev/mailbox\n%s\n", l.Addr(), dev.BaseURL, dev.BaseURL, filepath.Join(c.Data, gateway.DevFile))
+	return errors.Join(s.Run(e.ctx, l), s.CloseAll())
+}
+
+type officerCmd struct {
+	Add officerAddCmd `cmd:"" help:"Enrol an officer with a key and a certificate (sandbox only)."`
+}
+
+type officerAddCmd struct {
+	Data    string `default:"var/mohor" help:"Data folder." type:"path"`
+	IC      string `help:"No. Kad Pengenalan, 12 digits." required:""`
+	Name    string `help:"Name on the certificate." required:""`
+	Email   string `help:"Where codes go." required:""`
+	System  string `default:"IGFMAS" help:"ICT system."`
+	Key     string `default:"RSA-2048" enum:"RSA-2048,RSA-3072,RSA-4096,ECDSA-P256,ECDSA-P384" help:"Kind of key."`
+	PINFile string `help:"File with the PIN (default: ask)." type:"path"`
+	JSON    bool   `help:"Print JSON."`
+}
+
+func (c *officerAddCmd) Run(e *env) error {
+	i, err := gateway.Open(e.ctx, c.Data, e.now)
+	if err != nil {
+		return err
+	}
+	defer i.Close()
+	if !i.Sandbox {
+		return hinted{errors.New("an administrator cannot set an officer's PIN: only a sandbox allows it"), "the officer chooses the PIN when applying for the certificate"}
+	}
+	pin, err := c.pin(e)
+	if err != nil {
+		return err
+	}
+	defer pin.Wipe()
+	if err := enrol.CheckPIN(pin, c.IC+"      "); err != nil && len(c.IC) == 12 {
+		return err
+	}
+	o := enrol.Officer{IC: c.IC, Name: c.Name, Email: c.Email}
+	if err := i.Registrar.AddOfficer(e.ctx, "cli", o, c.System); err != nil {
+		return err
+	}
+	cr, cert, err := i.Registrar.IssueCredential(e.ctx, "cli", o, c.System, c.Key, pin)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(e.stdout).Encode(map[string]string{"ic": c.IC, "credential_id": cr.ID, "key": c.Key, "serial_number": cert.SerialNumber.String()})
+	}
+	fmt.Fprintf(e.stdout, "officer     %s\ncredential  %s (%s)\ncertificate %s, valid until %s\n", c.IC, cr.ID, c.Key, cert.SerialNumber, cert.NotAfter.Format("2006-01-02"))
+	return nil
+}
+
+type auditCmd struct {
+	Verify auditVerifyCmd `cmd:"" help:"Check the whole chain against its signed heads."`
+}
+
+type auditVerifyCmd struct {
+	Data  string `default:"var/mohor" help:"Data folder." type:"path"`
+	Heads string `help:"A copy of the head file kept on another machine." type:"path"`
+	JSON  bool   `help:"Print JSON."`
+}
+
+func (c *auditVerifyCmd) Run(e *env) error {
+	rep, err := gateway.VerifyAudit(e.ctx, c.Data, c.Heads)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(e.stdout).Encode(rep)
+	}
+	fmt.Fprintf(e.stdout, "audit chain intact: %d records, %d of them under %d signed heads\n", rep.Records, rep.Covered, rep.Heads)
+	return nil
+}
+
+type verifyCmd struct {
+	Files []string `arg:"" help:"Signed PDFs." type:"existingfile"`
+	Data  string   `default:"var/mohor" help:"Data folder whose root and CRLs are trusted." type:"path"`
+	Trust string   `help:"PEM file of roots to trust instead." type:"path"`
+	JSON  bool     `help:"Print JSON, one report a line."`
+}
+
+func (c *verifyCmd) Run(e *env) error {
+	o, err := gateway.OfflineTrust(e.ctx, c.Data, c.Trust, e.now())
+	if err != nil {
+		return hinted{err, "give --data or --trust"}
+	}
+	worst := error(nil)
+	for _, name := range c.Files {
+		rep, err := verifyFile(e, name, o)
+		if err != nil {
+			return err
+		}
+		if rep.Verdict != verify.Valid {
+			worst = errSilent
+		}
+		if c.JSON {
+			if err := json.NewEncoder(e.stdout).Encode(rep); err != nil {
+				return err
+			}
+			continue
+		}
+		printReport(e.stdout, name, rep)
+	}
+	return worst
+}
+
+func verifyFile(e *env, name string, o verify.Options) (*verify.Report, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", name, err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", name, err)
+	}
+	return verify.Verify(e.ctx, f, st.Size(), o)
+}
+
+func printReport(w io.Writer, name string, rep *verify.Report) {
+	fmt.Fprintf(w, "%-13s %s\n", rep.Verdict, name)
+	for _, r := range rep.Reasons {
+		fmt.Fprintf(w, "  - %s / %s\n", r.MS, r.EN)
+	}
+	for _, s := range rep.Signatures {
+		fmt.Fprintf(w, "  %s: %s, %s\n", s.Field, s.Verdict, s.Signer)
+		if s.SignedAt != nil {
+			fmt.Fprintf(w, "    %s (%s)\n", s.SignedAt.UTC().Format("2006-01-02T15:04:05Z"), s.TimeSource)
+		}
+		for _, r := range s.Reasons {
+			fmt.Fprintf(w, "    - %s / %s\n", r.MS, r.EN)
+		}
+	}
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/mohor-sign/mohor/internal/gateway"
+	"github.com/mohor-sign/mohor/internal/sandbox"
+)
+
+type benchCmd struct {
+	Sign benchSignCmd `cmd:"" help:"Raw C_Sign a second, hash signatures a second through the whole gateway, and their ratio."`
+}
+
+type benchSignCmd struct {
+	Items  int           `default:"2000" help:"Digests in one batch." `
+	Slices int           `default:"3" help:"Alternating slices of raw and whole; medians are printed."`
+	Time   time.Duration `default:"1s" help:"Length of a raw slice."`
+	JSON   bool          `help:"Print JSON."`
+}
+
+// benchResult is one kind of key.
+type benchResult struct {
+	Key   string  `json:"key"`
+	Raw   float64 `json:"raw_c_sign_per_s"`
+	Whole float64 `json:"batch_signatures_per_s"`
+	Ratio float64 `json:"ratio"`
+}
+
+func (c *benchSignCmd) Run(e *env) (err error) {
+	dir, err := os.MkdirTemp("", "mohor-bench-")
+	if err != nil {
+		return fmt.Errorf("making scratch folder: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	s, l, dev, err := gateway.Dev(e.ctx, gateway.DevOptions{Dir: filepath.Join(dir, "data"), Listen: "127.0.0.1:0", Now: e.now, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(e.ctx)
+	served := make(chan error, 1)
+	go func() { served <- s.Run(ctx, l) }()
+	results, err := c.measure(e, s, dev)
+	stop()
+	if err = errors.Join(err, <-served, s.CloseAll()); err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(e.stdout).Encode(map[string]any{"cores": runtime.NumCPU(), "items": c.Items, "slices": c.Slices, "results": results})
+	}
+	for _, r := range results {
+		fmt.Fprintf(e.stdout, "%-11s  raw C_Sign %8.0f /s   whole gateway %8.0f /s   ratio %.2f\n", r.Key, r.Raw, r.Whole, r.Ratio)
+	}
+	return nil
+}
+
+func (c *benchSignCmd) measure(e *env, s *gateway.Server, dev sandbox.DevFile) ([]benchResult, error) {
+	var out []benchResult
+	o := dev.Officers[0]
+	api := &client{base: dev.BaseURL, key: dev.APIKey, http: http.DefaultClient}
+	for _, cr := range o.Credentials {
+		var raw, whole []float64
+		for range c.Slices {
+			r, err := s.RawSignRate(e.ctx, cr.Key, runtime.NumCPU(), c.Time)
+			if err != nil {
+				return nil, err
+			}
+			w, err := c.batch(e, s, api, dev, o, cr.CredentialID)
+			if err != nil {
+				return nil, err
+			}
+			raw, whole = append(raw, r), append(whole, w)
+		}
+		slices.Sort(raw)
+		slices.Sort(whole)
+		r := benchResult{Key: cr.Key, Raw: raw[len(raw)/2], Whole: whole[len(whole)/2]}
+		r.Ratio = r.Whole / r.Raw
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// batch signs Items digests under one PIN and code and returns the rate from
+// the intent to the last commit.
+func (c *benchSignCmd) batch(e *env, s *gateway.Server, api *client, dev sandbox.DevFile, o sandbox.DevOfficer, credential string) (float64, error) {
+	var b batchInfo
+	if err := api.call(e.ctx, http.MethodPost, "/v1/batches", map[string]string{"name": "bench", "kind": "digest"}, &b); err != nil {
+		return 0, err
+	}
+	var lines bytes.Buffer
+	for k := range c.Items {
+		d := sha256.Sum256(fmt.Append(nil, b.ID, k))
+		fmt.Fprintf(&lines, "{\"name\":\"bench %d\",\"digest\":{\"alg\":\"SHA-256\",\"value\":%q}}\n", k, base64.StdEncoding.EncodeToString(d[:]))
+	}
+	if err := api.upload(e.ctx, http.MethodPost, "/v1/batches/"+b.ID+"/items", "application/x-ndjson", &lines, nil); err != nil {
+		return 0, err
+	}
+	if err := api.call(e.ctx, http.MethodPost, "/v1/batches/"+b.ID+"/seal", nil, nil); err != nil {
+		return 0, err
+	}
+	mark := s.Mailbox.Mark()
+	var t transaction
+	err := api.call(e.ctx, http.MethodPost, "/v1/transactions", map[string]any{"ic": o.IC, "system": dev.System, "credential_id": credential, "format": "RAW", "batch_id": b.ID}, &t)
+	if err != nil {
+		return 0, err
+	}
+	mail, err := s.Mailbox.WaitFor(e.ctx, o.Email, mark)
+	if err != nil {
+		return 0, fmt.Errorf("waiting for the code: %w", err)
+	}
+	err = api.call(e.ctx, http.MethodPost, "/v1/transactions/"+t.ID+"/sign", map[string]string{"nonce": t.Nonce, "pin": string(o.PIN.Reveal()), "otp": mail.Code}, nil)
+	if err != nil {
+		return 0, err
+	}
+	quiet := &env{ctx: e.ctx, stderr: new(bytes.Buffer)}
+	if b, err = api.follow(quiet, b.ID); err != nil {
+		return 0, err
+	}
+	if b.Signed != c.Items || b.StartedAt == nil || b.FinishedAt == nil {
+		return 0, fmt.Errorf("batch ended as %s with %d of %d signed", b.Status, b.Signed, c.Items)
+	}
+	return b.Rate, nil
+}

@@ -1,0 +1,109 @@
+// Command mohor is the gateway and its tools; `mohor --help` lists them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/mohor-sign/mohor/internal/gateway"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// env is what every command gets.
+type env struct {
+	ctx    context.Context
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+	now    func() time.Time
+}
+
+// cli is the command line.
+type cli struct {
+	Init    initCmd    `cmd:"" help:"Make a working installation in a data folder, or complete one."`
+	Serve   serveCmd   `cmd:"" help:"Serve the API and the public pages."`
+	Demo    demoCmd    `cmd:"" help:"Make a sandbox, sign a batch, a voucher and a hash, and have other tools check them."`
+	Officer officerCmd `cmd:"" help:"Officers."`
+	Batch   batchCmd   `cmd:"" help:"Batches."`
+	Sign    signCmd    `cmd:"" help:"Sign a PDF through a gateway."`
+	Verify  verifyCmd  `cmd:"" help:"Verify signed PDFs."`
+	Audit   auditCmd   `cmd:"" help:"The audit chain."`
+	Bench   benchCmd   `cmd:"" help:"Measure this machine."`
+	OpenAPI openapiCmd `cmd:"" name:"openapi" help:"Print the OpenAPI document."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// errSilent ends with status 1 after the command has said all there is to say.
+var errSilent = errors.New("")
+
+// hinted adds what to do next.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+// run is main without its globals: results to stdout, the rest to stderr. It
+// returns the exit status: 0, 1 for a failure, 2 for a wrong command line.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var c cli
+	status := -1
+	p, err := kong.New(&c, kong.Name("mohor"), kong.Description("GPKI Roaming + OTP digital signing gateway."), kong.UsageOnError(),
+		kong.Writers(stdout, stderr), kong.Exit(func(code int) { status = code }))
+	if err != nil {
+		fmt.Fprintf(stderr, "mohor: %v\n", err)
+		return 2
+	}
+	k, err := p.Parse(args)
+	if status >= 0 { // --help
+		return status
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "mohor: %v\nmohor: hint: mohor --help\n", err)
+		return 2
+	}
+	err = k.Run(&env{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, now: time.Now})
+	if err == nil {
+		return 0
+	}
+	if err != errSilent {
+		fmt.Fprintf(stderr, "mohor: %v\n", err)
+		var h hinted
+		if errors.As(err, &h) {
+			fmt.Fprintf(stderr, "mohor: hint: %s\n", h.hint)
+		}
+	}
+	return 1
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run(e *env) error {
+	_, err := fmt.Fprintln(e.stdout, "mohor", gateway.Version)
+	return err
+}
+
+type openapiCmd struct{}
+
+func (openapiCmd) Run(e *env) error {
+	doc, err := gateway.OpenAPI()
+	if err != nil {
+		return err
+	}
+	_, err = e.stdout.Write(append(doc, '\n'))
+	return err
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"github.com/mohor-sign/mohor/internal/secret"
+)
+
+// ask reads a secret without echo from a terminal, or a line from a pipe.
+func (e *env) ask(what string) (secret.Text, error) {
+	fmt.Fprintf(e.stderr, "%s: ", what)
+	if f, ok := e.stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		b, err := term.ReadPassword(int(f.Fd()))
+		fmt.Fprintln(e.stderr)
+		if err != nil {
+			return secret.Text{}, fmt.Errorf("reading %s: %w", what, err)
+		}
+		return secret.NewBytes(b), nil
+	}
+	fmt.Fprintln(e.stderr)
+	line, err := readLine(e.stdin)
+	if err != nil {
+		return secret.Text{}, fmt.Errorf("reading %s: %w", what, err)
+	}
+	return secret.New(line), nil
+}
+
+// readLine reads up to a newline, a byte at a time: nothing behind it is taken
+// from whoever reads next.
+func readLine(r io.Reader) (string, error) {
+	var line []byte
+	one := make([]byte, 1)
+	for len(line) < 4096 {
+		n, err := r.Read(one)
+		if n == 1 {
+			if one[0] == '\n' {
+				return strings.TrimSuffix(string(line), "\r"), nil
+			}
+			line = append(line, one[0])
+		}
+		if errors.Is(err, io.EOF) && len(line) > 0 {
+			return string(line), nil
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return "", bufio.ErrTooLong
+}
+
+// pin is the PIN from the file named, or asked for twice.
+func (c *officerAddCmd) pin(e *env) (secret.Text, error) {
+	if c.PINFile != "" {
+		return secretFile(c.PINFile)
+	}
+	first, err := e.ask("PIN")
+	if err != nil {
+		return secret.Text{}, err
+	}
+	again, err := e.ask("PIN again")
+	if err != nil {
+		return secret.Text{}, err
+	}
+	if string(first.Reveal()) != string(again.Reveal()) {
+		return secret.Text{}, errors.New("the two PINs differ")
+	}
+	return first, nil
+}
+
+// secretFile reads a file with one secret on its first line.
+func secretFile(path string) (secret.Text, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return secret.Text{}, fmt.Errorf("reading secret: %w", err)
+	}
+	defer f.Close()
+	line, err := readLine(f)
+	if err != nil {
+		return secret.Text{}, fmt.Errorf("reading secret %s: %w", path, err)
+	}
+	return secret.New(line), nil
+}
+
+// progress shows a bar on a terminal and plain lines, at most ten, elsewhere.
+type progress struct {
+	w     io.Writer
+	what  string
+	total int
+	bar   *progressbar.ProgressBar
+	said  int
+}
+
+func (e *env) progress(what string, total int) *progress {
+	p := &progress{w: e.stderr, what: what, total: total}
+	if f, ok := e.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		p.bar = progressbar.NewOptions(total, progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(e.stderr),
+			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionOnCompletion(func() { fmt.Fprintln(e.stderr) }))
+	}
+	return p
+}
+
+func (p *progress) at(n int) {
+	if p.bar != nil {
+		_ = p.bar.Set(n) // a bar that cannot be drawn is no failure
+		return
+	}
+	if n > p.said && (n == p.total || (n-p.said)*10 >= p.total) {
+		fmt.Fprintf(p.w, "mohor: %s %d of %d\n", p.what, n, p.total)
+		p.said = n
+	}
+}

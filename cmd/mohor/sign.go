@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mohor-sign/mohor/internal/secret"
+)
+
+type signCmd struct {
+	remote  `embed:""`
+	File    string `arg:"" help:"PDF to sign." type:"existingfile"`
+	Out     string `help:"Signed file (default: FILE-signed.pdf)." type:"path"`
+	Reason  string `help:"Reason shown in the signature."`
+	Visible string `help:"Place of a visible signature: PAGE,X,Y,WIDTH,HEIGHT in points; PAGE may be last."`
+	JSON    bool   `help:"Print JSON."`
+}
+
+func (c *signCmd) Run(e *env) error {
+	api, err := c.connect()
+	if err != nil {
+		return err
+	}
+	pades := map[string]any{"level": "B-B"}
+	if c.Reason != "" {
+		pades["reason"] = c.Reason
+	}
+	if c.Visible != "" {
+		if pades["visible"], err = parseVisible(c.Visible); err != nil {
+			return err
+		}
+	}
+	if c.Out == "" {
+		c.Out = strings.TrimSuffix(c.File, filepath.Ext(c.File)) + "-signed.pdf"
+	}
+	doc, err := api.uploadPDF(e.ctx, c.File)
+	if err != nil {
+		return err
+	}
+	var t transaction
+	err = api.call(e.ctx, http.MethodPost, "/v1/transactions", c.ask(map[string]any{"format": "PADES", "pades": pades,
+		"documents": []map[string]string{{"document_id": doc}}}), &t)
+	if err != nil {
+		return err
+	}
+	if err := c.confirm(e, api, &t); err != nil {
+		return err
+	}
+	if len(t.Signatures) != 1 || t.Signatures[0].ContentURL == "" {
+		return fmt.Errorf("the document was not signed: %s", t.Status)
+	}
+	if err := api.download(e.ctx, t.Signatures[0].ContentURL, c.Out); err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(e.stdout).Encode(map[string]any{"file": c.Out, "transaction_id": t.ID, "signature_information": t.Information})
+	}
+	fmt.Fprintf(e.stdout, "signed  %s\nby      %s\nserial  %s\nat      %s\n", c.Out, t.Information.Subject, t.Information.SerialNumber, t.Information.SignedAt.Format(time.RFC3339))
+	return nil
+}
+
+func parseVisible(s string) (map[string]any, error) {
+	parts := strings.Split(s, ",")
+	if len(parts) != 5 {
+		return nil, errors.New("--visible must be PAGE,X,Y,WIDTH,HEIGHT")
+	}
+	v := map[string]any{"page": "last"}
+	if parts[0] != "last" {
+		n, err := strconv.Atoi(parts[0])
+		if err != nil {
+			return nil, errors.New("--visible: PAGE must be a number or last")
+		}
+		v["page"] = n
+	}
+	for k, name := range []string{"x", "y", "width", "height"} {
+		f, err := strconv.ParseFloat(parts[k+1], 64)
+		if err != nil {
+			return nil, fmt.Errorf("--visible: %s must be a number", name)
+		}
+		v[name] = f
+	}
+	return v, nil
+}
+
+func (c *client) uploadPDF(ctx context.Context, file string) (id string, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", fmt.Errorf("opening %s: %w", file, err)
+	}
+	defer f.Close()
+	var doc struct {
+		ID string `json:"document_id"`
+	}
+	err = c.upload(ctx, http.MethodPost, "/v1/documents?name="+url.QueryEscape(filepath.Base(file)), "application/pdf", f, &doc)
+	return doc.ID, err
+}
+
+// ask adds who is to sign to the rest of a transaction.
+func (r *remote) ask(rest map[string]any) map[string]any {
+	rest["ic"], rest["system"] = r.IC, r.System
+	if r.Credential != "" {
+		rest["credential_id"] = r.Credential
+	}
+	return rest
+}
+
+// confirm asks for PIN and code and submits them; a wrong one may be given
+// again while tries are left.
+func (r *remote) confirm(e *env, api *client, t *transaction) error {
+	fmt.Fprintf(e.stderr, "mohor: %d document(s), fingerprint %s; the code was sent to %s\n", t.Count, t.Fingerprint, t.OTP.SentTo)
+	id, nonce := t.ID, t.Nonce
+	for {
+		pin, err := r.pin(e)
+		if err != nil {
+			return err
+		}
+		code, err := e.ask("Kod / Code")
+		if err != nil {
+			return err
+		}
+		err = api.call(e.ctx, http.MethodPost, "/v1/transactions/"+id+"/sign",
+			map[string]string{"nonce": nonce, "pin": string(pin.Reveal()), "otp": strings.TrimSpace(string(code.Reveal()))}, t)
+		pin.Wipe()
+		code.Wipe()
+		var p *problem
+		if errors.As(err, &p) && p.AttemptsLeft != nil && *p.AttemptsLeft > 0 && r.PINFile == "" {
+			fmt.Fprintf(e.stderr, "mohor: %v\n", err)
+			continue
+		}
+		return err
+	}
+}
+
+func (r *remote) pin(e *env) (secret.Text, error) {
+	if r.PINFile != "" {
+		return secretFile(r.PINFile)
+	}
+	return e.ask("PIN")
+}
+
+type batchCmd struct {
+	Sign batchSignCmd `cmd:"" help:"Sign a batch of eCertificates from a CSV of candidates, with one PIN and one code."`
+}
+
+type batchSignCmd struct {
+	remote        `embed:""`
+	File          string `arg:"" help:"CSV of candidates." type:"existingfile"`
+	Name          string `help:"Name of the batch (default: the file's)."`
+	Out           string `help:"ZIP of the signed certificates (default: FILE.zip)." type:"path"`
+	AcceptRefused bool   `help:"Sign the good rows although others were refused."`
+	Batch         string `help:"Go on with this batch instead of making one from FILE."`
+	JSON          bool   `help:"Print JSON."`
+}
+
+func (c *batchSignCmd) Run(e *env) error {
+	api, err := c.connect()
+	if err != nil {
+		return err
+	}
+	if c.Name == "" {
+		c.Name = filepath.Base(c.File)
+	}
+	if c.Out == "" {
+		c.Out = strings.TrimSuffix(c.File, filepath.Ext(c.File)) + ".zip"
+	}
+	if c.Batch == "" {
+		if c.Batch, err = c.take(e, api); err != nil {
+			return err
+		}
+	}
+	var t transaction
+	if err := api.call(e.ctx, http.MethodPost, "/v1/transactions", c.ask(map[string]any{"format": "PADES", "batch_id": c.Batch}), &t); err != nil {
+		return err
+	}
+	if err := c.confirm(e, api, &t); err != nil {
+		return err
+	}
+	b, err := api.follow(e, c.Batch)
+	if err != nil {
+		return err
+	}
+	if b.Status != "SIGNED" && b.Status != "SIGNED_WITH_REFUSALS" {
+		return hinted{fmt.Errorf("the batch stopped: %s, %d of %d signed", b.Status, b.Signed, b.Count), "mohor batch sign --batch " + c.Batch + " " + c.File}
+	}
+	if err := api.download(e.ctx, "/v1/batches/"+c.Batch+"/archive", c.Out); err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(e.stdout).Encode(map[string]any{"file": c.Out, "batch": b})
+	}
+	fmt.Fprintf(e.stdout, "%s  %d signed, %d refused\n%s\n", b.Status, b.Signed, b.Refused, c.Out)
+	return nil
+}
+
+// take makes, fills and seals the batch; refused rows are shown.
+func (c *batchSignCmd) take(e *env, api *client) (id string, err error) {
+	var b batchInfo
+	if err := api.call(e.ctx, http.MethodPost, "/v1/batches", map[string]string{"name": c.Name, "kind": "ecert"}, &b); err != nil {
+		return "", err
+	}
+	f, err := os.Open(c.File)
+	if err != nil {
+		return "", fmt.Errorf("opening %s: %w", c.File, err)
+	}
+	defer f.Close()
+	var got struct {
+		Accepted int `json:"accepted"`
+		Refused  []struct {
+			Row                        int
+			Column, Name, Code, Detail string
+		} `json:"refused"`
+	}
+	if err := api.upload(e.ctx, http.MethodPost, "/v1/batches/"+b.ID+"/items", "text/csv", f, &got); err != nil {
+		return "", err
+	}
+	for _, r := range got.Refused {
+		fmt.Fprintf(e.stderr, "mohor: row %d, %s: %s [%s]\n", r.Row, r.Column, r.Detail, r.Code)
+	}
+	if len(got.Refused) > 0 && !c.AcceptRefused {
+		return "", hinted{fmt.Errorf("%d rows were refused, nothing was signed", len(got.Refused)), "mend the rows, or sign the others with --accept-refused"}
+	}
+	return b.ID, api.call(e.ctx, http.MethodPost, "/v1/batches/"+b.ID+"/seal", map[string]bool{"accept_refused": c.AcceptRefused}, nil)
+}
+
+// follow watches a batch until it is done or stops.
+func (c *client) follow(e *env, id string) (batchInfo, error) {
+	var bar *progress
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var b batchInfo
+		if err := c.call(e.ctx, http.MethodGet, "/v1/batches/"+id, nil, &b); err != nil {
+			return b, err
+		}
+		if bar == nil {
+			bar = e.progress("signing", b.Count)
+		}
+		bar.at(b.Signed + b.Refused)
+		if b.Status != "SIGNING" && b.Status != "SEALED" {
+			return b, nil
+		}
+		select {
+		case <-e.ctx.Done():
+			return b, e.ctx.Err()
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,220 @@
+package gateway
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/template"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// ConfigFile is the name of the configuration in the data folder.
+const ConfigFile = "mohor.yaml"
+
+// configTemplate is the file `mohor init` writes; every field is documented in
+// it, where the operator reads it.
+//
+//go:embed mohor.yaml.tmpl
+var configTemplate string
+
+// Config is mohor.yaml. Unknown keys are refused. Relative paths are relative
+// to the data folder. What each field means stands in mohor.yaml.tmpl.
+type Config struct {
+	Listen       string      `yaml:"listen"`
+	ListenPublic string      `yaml:"listen_public"`
+	BaseURL      string      `yaml:"base_url"`
+	PublicURL    string      `yaml:"public_url"`
+	TLS          TLSConfig   `yaml:"tls"`
+	BehindProxy  ProxyConfig `yaml:"behind_proxy"`
+	Token        TokenConfig `yaml:"token"`
+	Database     string      `yaml:"database"`
+	Blobs        string      `yaml:"blobs"`
+	Mail         MailConfig  `yaml:"mail"`
+	CA           CAConfig    `yaml:"ca"`
+	Code         CodeConfig  `yaml:"code"`
+	PIN          PINConfig   `yaml:"pin"`
+	Limits       LimitConfig `yaml:"limits"`
+	Batch        BatchConfig `yaml:"batch"`
+	Audit        AuditConfig `yaml:"audit"`
+}
+
+// TLSConfig names the gateway's own certificate and key, PEM.
+type TLSConfig struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// ProxyConfig lists the proxies whose forwarded addresses are believed.
+type ProxyConfig struct {
+	Trusted []netip.Prefix `yaml:"trusted"`
+}
+
+// TokenConfig says where the keys are.
+type TokenConfig struct {
+	Module      string `yaml:"module"`
+	Label       string `yaml:"label"`
+	PINFile     string `yaml:"pin_file"`
+	SoftHSMConf string `yaml:"softhsm_conf"`
+	Sessions    int    `yaml:"sessions"`
+}
+
+// MailConfig is the way codes leave.
+type MailConfig struct {
+	Host         string `yaml:"host"`
+	Port         int    `yaml:"port"`
+	TLS          string `yaml:"tls"`
+	Username     string `yaml:"username"`
+	PasswordFile string `yaml:"password_file"`
+	From         string `yaml:"from"`
+}
+
+// CAConfig shapes certificates.
+type CAConfig struct {
+	Organization string        `yaml:"organization"`
+	Key          string        `yaml:"key"`
+	PolicyOID    string        `yaml:"policy_oid"`
+	Officer      time.Duration `yaml:"officer_validity"`
+	CRL          time.Duration `yaml:"crl_validity"`
+}
+
+// CodeConfig limits one-time codes.
+type CodeConfig struct {
+	TTL         time.Duration `yaml:"ttl"`
+	Tries       int           `yaml:"tries"`
+	ResendAfter time.Duration `yaml:"resend_after"`
+	MaxSends    int           `yaml:"max_sends"`
+	PerHour     int           `yaml:"per_hour"`
+	PerDay      int           `yaml:"per_day"`
+}
+
+// PINConfig limits PIN tries.
+type PINConfig struct {
+	LockAfter  int           `yaml:"lock_after"`
+	LockFor    time.Duration `yaml:"lock_for"`
+	BlockAfter int           `yaml:"block_after"`
+}
+
+// LimitConfig bounds what comes in.
+type LimitConfig struct {
+	PDFMegabytes    int64 `yaml:"pdf_megabytes"`
+	UploadMegabytes int64 `yaml:"upload_megabytes"`
+}
+
+// BatchConfig sizes the workers.
+type BatchConfig struct {
+	Width int `yaml:"width"`
+	Chunk int `yaml:"chunk"`
+}
+
+// AuditConfig says where signed heads go.
+type AuditConfig struct {
+	Heads string        `yaml:"heads"`
+	Every time.Duration `yaml:"every"`
+}
+
+// ErrConfig wraps everything that is wrong with a configuration.
+var ErrConfig = errors.New("configuration")
+
+// LoadConfig reads and checks the configuration of a data folder.
+func LoadConfig(dir string) (Config, error) {
+	raw, err := os.ReadFile(filepath.Join(dir, ConfigFile))
+	if err != nil {
+		return Config{}, fmt.Errorf("reading configuration: %w", err)
+	}
+	return parseConfig(dir, raw)
+}
+
+func parseConfig(dir string, raw []byte) (Config, error) {
+	var c Config
+	d := yaml.NewDecoder(bytes.NewReader(raw))
+	d.KnownFields(true)
+	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return Config{}, fmt.Errorf("%w: reading %s: %w", ErrConfig, ConfigFile, err)
+	}
+	if err := c.check(); err != nil {
+		return Config{}, err
+	}
+	for _, p := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.Token.PINFile, &c.Token.SoftHSMConf, &c.Database, &c.Blobs, &c.Mail.PasswordFile, &c.Audit.Heads} {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	return c, nil
+}
+
+// check names the first field that cannot be right, and what it must be.
+func (c *Config) check() error {
+	bad := func(field, want string) error { return fmt.Errorf("%w: %s must be %s", ErrConfig, field, want) }
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		return bad("listen", "host:port")
+	}
+	for field, v := range map[string]string{"base_url": c.BaseURL, "public_url": c.PublicURL} {
+		if u, err := url.Parse(v); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || strings.HasSuffix(v, "/") || u.RawQuery != "" {
+			return bad(field, "an http or https address without a slash at the end")
+		}
+	}
+	switch {
+	case !strings.HasPrefix(c.PublicURL, "http://"):
+		return bad("public_url", "an http address: whoever checks a certificate must reach it without a certificate")
+	case (c.TLS.Cert == "") != (c.TLS.Key == ""):
+		return bad("tls.cert and tls.key", "set together")
+	case c.TLS.Cert == "" && len(c.BehindProxy.Trusted) == 0 && !loopback(c.Listen):
+		return bad("listen", "a loopback address, unless tls.cert and tls.key or behind_proxy.trusted are set: PINs must not travel in the clear")
+	case c.Token.Label == "" || c.Token.PINFile == "":
+		return bad("token.label and token.pin_file", "set")
+	case c.Database == "" || c.Blobs == "" || c.Audit.Heads == "":
+		return bad("database, blobs and audit.heads", "set")
+	case c.Code.TTL < time.Minute || c.Code.TTL > 10*time.Minute:
+		return bad("code.ttl", "1m to 10m")
+	case c.Code.Tries < 1 || c.Code.Tries > 5:
+		return bad("code.tries", "1 to 5")
+	case c.Code.ResendAfter < time.Second || c.Code.MaxSends < 1 || c.Code.PerHour < 1 || c.Code.PerDay < c.Code.PerHour:
+		return bad("code.resend_after, max_sends, per_hour and per_day", "positive, per_day not below per_hour")
+	case c.PIN.LockAfter < 1 || c.PIN.LockAfter > 10 || c.PIN.BlockAfter < c.PIN.LockAfter || c.PIN.BlockAfter > 100 || c.PIN.LockFor < time.Minute:
+		return bad("pin", "lock_after 1 to 10, block_after from lock_after to 100, lock_for at least 1m")
+	case c.Limits.PDFMegabytes < 1 || c.Limits.UploadMegabytes < c.Limits.PDFMegabytes:
+		return bad("limits", "at least 1, upload_megabytes not below pdf_megabytes")
+	case c.Batch.Width < 0 || c.Batch.Chunk < 1 || c.Batch.Chunk > 1000:
+		return bad("batch", "width at least 0, chunk 1 to 1000")
+	case c.Audit.Every < time.Second || c.Audit.Every > time.Hour:
+		return bad("audit.every", "1s to 1h")
+	case c.CA.Officer < time.Hour || c.CA.CRL < time.Hour || c.CA.Organization == "":
+		return bad("ca", "complete: organization, officer_validity and crl_validity of at least 1h")
+	}
+	return nil
+}
+
+func loopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.IsLoopback()
+}
+
+// renderConfig fills the template for a new installation.
+func renderConfig(o InitOptions) ([]byte, error) {
+	t, err := template.New(ConfigFile).Option("missingkey=error").Parse(configTemplate)
+	if err != nil {
+		return nil, fmt.Errorf("reading configuration template: %w", err)
+	}
+	var b bytes.Buffer
+	if err := t.Execute(&b, o); err != nil {
+		return nil, fmt.Errorf("writing configuration: %w", err)
+	}
+	return b.Bytes(), nil
+}

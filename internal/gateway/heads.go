@@ -1,0 +1,150 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+)
+
+// headWriter signs the audit head and appends it to the head file.
+type headWriter struct {
+	i    *Installation
+	log  *slog.Logger
+	mu   sync.Mutex
+	last audit.Head
+}
+
+// believe reads the newest head and checks everything recorded since, so that
+// a gateway never goes on behind a broken chain.
+func (w *headWriter) believe(ctx context.Context) error {
+	pub, err := readSeal(w.i.Dir)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(w.i.Config.Audit.Heads)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("reading audit heads: %w", err)
+	}
+	v := audit.NewVerifier(nil)
+	if err == nil {
+		defer f.Close()
+		heads, err := audit.ReadHeads(f, pub)
+		if err != nil {
+			return err
+		}
+		if n := len(heads); n > 0 {
+			w.last = heads[n-1]
+			v = audit.NewVerifierFrom(w.last)
+		}
+	}
+	seen := false
+	err = w.i.db.AuditRecords(ctx, max(0, w.last.Seq-1), func(r audit.Record) error {
+		if r.Seq == w.last.Seq {
+			seen = true
+			if r.Hash != w.last.Hash {
+				return &audit.BrokenError{Seq: r.Seq, What: "it is not the record whose hash was signed (chain rewritten)"}
+			}
+			return nil
+		}
+		return v.Add(r)
+	})
+	if err == nil && w.last.Seq > 0 && !seen {
+		err = &audit.BrokenError{Seq: w.last.Seq, What: "missing, though a signed head covers it (truncated)"}
+	}
+	return err
+}
+
+// write signs the head when it has moved and makes it durable.
+func (w *headWriter) write(ctx context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	seq, hash, err := w.i.db.AuditHead(ctx)
+	if err != nil || seq == w.last.Seq {
+		return err
+	}
+	seal, err := w.i.hsm.Signer(sealKey)
+	if err != nil {
+		return fmt.Errorf("finding key %q: %w", sealKey, err)
+	}
+	h, err := audit.SignHead(seal, seq, hash, w.i.now())
+	if err != nil {
+		return err
+	}
+	line, err := json.Marshal(h)
+	if err != nil {
+		return fmt.Errorf("encoding audit head: %w", err)
+	}
+	if err := appendLine(w.i.Config.Audit.Heads, line); err != nil {
+		return fmt.Errorf("writing audit head: %w", err)
+	}
+	w.last = h
+	return nil
+}
+
+// appendLine adds a line durably. What a crash left of an unfinished line is
+// ended first, so that it cannot swallow the new one; ReadHeads would stumble
+// over it, so it is cut off instead.
+func appendLine(path string, line []byte) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	end, err := wholeLines(f)
+	if err != nil {
+		return err
+	}
+	if err := f.Truncate(end); err != nil {
+		return err
+	}
+	if _, err := f.WriteAt(append(line, '\n'), end); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// wholeLines is the length of the file up to its last newline.
+func wholeLines(f *os.File) (int64, error) {
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil || end == 0 {
+		return 0, err
+	}
+	tail := make([]byte, min(end, 4096))
+	if _, err := f.ReadAt(tail, end-int64(len(tail))); err != nil {
+		return 0, err
+	}
+	n := bytes.LastIndexByte(tail, '\n')
+	if n < 0 && end > int64(len(tail)) {
+		return 0, errors.New("the head file does not hold lines")
+	}
+	return end - int64(len(tail)) + int64(n) + 1, nil
+}
+
+// run writes heads until ctx ends, and one at the end.
+func (w *headWriter) run(ctx context.Context) {
+	t := time.NewTicker(w.i.Config.Audit.Every)
+	defer t.Stop()
+	for {
+		if err := w.write(context.WithoutCancel(ctx)); err != nil {
+			w.log.Error("signing audit head", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			if err := w.write(context.WithoutCancel(ctx)); err != nil {
+				w.log.Error("signing audit head", "error", err)
+			}
+			return
+		case <-t.C:
+		}
+	}
+}

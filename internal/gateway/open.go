@@ -1,0 +1,220 @@
+// Package gateway wires the parts into a working installation: initialising a
+// data folder, opening it, proving it, serving it. It alone imports hsm.
+package gateway
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/hsm"
+	"github.com/mohor-sign/mohor/pdf/verify"
+	"github.com/mohor-sign/mohor/store"
+)
+
+// Installation is an opened data folder: database, token, authorities.
+type Installation struct {
+	Dir     string
+	Config  Config
+	Sandbox bool
+
+	db   *store.DB
+	hsm  *hsm.Module
+	ca   *ca.Authority
+	now  func() time.Time
+	Apps *enrol.Apps
+	// Registrar enrols officers.
+	Registrar *enrol.Registrar
+}
+
+// Open opens the installation in dir. It is safe beside a running gateway. The
+// token PIN is tried once.
+func Open(ctx context.Context, dir string, now func() time.Time) (*Installation, error) {
+	c, err := LoadConfig(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w (run `mohor init --data %s` first)", err, dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	i := &Installation{Dir: dir, Config: c, now: now}
+	if i.db, err = store.Open(ctx, c.Database); err != nil {
+		return nil, err
+	}
+	if err := i.open(ctx); err != nil {
+		return nil, errors.Join(err, i.Close())
+	}
+	return i, nil
+}
+
+func (i *Installation) open(ctx context.Context) error {
+	is, err := i.db.Meta(ctx, metaSandbox)
+	if err != nil {
+		return fmt.Errorf("reading installation: %w", err)
+	}
+	if is == "" {
+		return fmt.Errorf("reading installation: it is not complete; run `mohor init` again")
+	}
+	i.Sandbox = is == "yes"
+	public, err := i.db.Meta(ctx, metaPublicURL)
+	if err != nil {
+		return fmt.Errorf("reading installation: %w", err)
+	}
+	if public != i.Config.PublicURL {
+		return fmt.Errorf("%w: public_url must be %q, as certificates issued since init say", ErrConfig, public)
+	}
+	h, err := hsmConfig(&i.Config)
+	if err != nil {
+		return err
+	}
+	defer h.PIN.Wipe()
+	if i.hsm, err = hsm.Open(ctx, h); err != nil {
+		return fmt.Errorf("opening token %q: %w", i.Config.Token.Label, err)
+	}
+	if i.ca, err = ca.Load(ctx, i.Config.profile(i.Sandbox), caKeys{i.hsm}, i.db, i.now); err != nil {
+		return err
+	}
+	i.Apps = &enrol.Apps{Records: i.db, Now: i.now, TokenFor: time.Hour}
+	i.Registrar = &enrol.Registrar{Records: i.db, Keys: officerKeys{i.hsm}, CA: i.ca, Now: i.now}
+	return nil
+}
+
+// Close closes database and token.
+func (i *Installation) Close() error {
+	var errs []error
+	if i.hsm != nil {
+		errs = append(errs, i.hsm.Close())
+	}
+	if i.db != nil {
+		errs = append(errs, i.db.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Trust says whom verifications trust: our own root, with current CRLs.
+func (i *Installation) Trust(ctx context.Context) (verify.Options, error) {
+	return trust(ctx, i.ca, i.now())
+}
+
+// RawSignRate measures C_Sign a second; see hsm.
+func (i *Installation) RawSignRate(ctx context.Context, algorithm string, sessions int, d time.Duration) (float64, error) {
+	return i.hsm.RawSignRate(ctx, hsm.Algorithm(algorithm), sessions, d)
+}
+
+// AuditReport is what VerifyAudit found.
+type AuditReport struct {
+	Records int64     `json:"records"`
+	Heads   int       `json:"heads"`
+	Covered int64     `json:"covered"` // records under a signed head
+	Newest  time.Time `json:"newest_head"`
+}
+
+// VerifyAudit checks the whole chain of dir against its signed heads, and
+// against a copy of the heads kept elsewhere when copy is not "". It needs
+// neither the token nor a stopped gateway. Broken chains are audit.ErrBroken.
+func VerifyAudit(ctx context.Context, dir, copyPath string) (AuditReport, error) {
+	var rep AuditReport
+	c, err := LoadConfig(dir)
+	if err != nil {
+		return rep, err
+	}
+	pub, err := readSeal(dir)
+	if err != nil {
+		return rep, err
+	}
+	if copyPath == "" {
+		copyPath = c.Audit.Heads
+	}
+	f, err := os.Open(copyPath)
+	if err != nil {
+		return rep, fmt.Errorf("reading audit heads: %w", err)
+	}
+	defer f.Close()
+	heads, err := audit.ReadHeads(f, pub)
+	if err != nil {
+		return rep, err
+	}
+	db, err := store.Open(ctx, c.Database)
+	if err != nil {
+		return rep, err
+	}
+	defer db.Close()
+	v := audit.NewVerifier(heads)
+	if err := db.AuditRecords(ctx, 0, v.Add); err != nil {
+		return rep, err
+	}
+	rep.Heads = len(heads)
+	if n := len(heads); n > 0 {
+		rep.Covered, rep.Newest = heads[n-1].Seq, heads[n-1].At
+	}
+	rep.Records, _, err = v.Finish()
+	return rep, err
+}
+
+// DataPath joins a name to the data folder.
+func (i *Installation) DataPath(name string) string { return filepath.Join(i.Dir, name) }
+
+// OfflineTrust says whom to trust from what lies in the data folder, without
+// the token: root.pem, the issuing CA and the newest CRLs. roots, when not "",
+// is a PEM file used instead of root.pem, and nothing else is read.
+func OfflineTrust(ctx context.Context, dir, roots string, now time.Time) (verify.Options, error) {
+	o := verify.Options{Roots: x509.NewCertPool(), Now: now}
+	path := roots
+	if path == "" {
+		path = filepath.Join(dir, "root.pem")
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return o, fmt.Errorf("reading trusted certificates: %w", err)
+	}
+	if !o.Roots.AppendCertsFromPEM(raw) {
+		return o, fmt.Errorf("reading trusted certificates: %s holds none", path)
+	}
+	if roots != "" {
+		return o, nil
+	}
+	c, err := LoadConfig(dir)
+	if err != nil {
+		return o, err
+	}
+	db, err := store.Open(ctx, c.Database)
+	if err != nil {
+		return o, err
+	}
+	defer db.Close()
+	for _, name := range []string{ca.Issuing, ca.Root} {
+		row, err := db.AuthorityCertificate(ctx, name)
+		if err != nil {
+			return o, fmt.Errorf("reading the %s certificate: %w", name, err)
+		}
+		cert, err := x509.ParseCertificate(row.DER)
+		if err != nil {
+			return o, fmt.Errorf("parsing the %s certificate: %w", name, err)
+		}
+		o.Intermediates = append(o.Intermediates, cert)
+		crl, err := db.LatestCRL(ctx, name)
+		if err != nil {
+			return o, fmt.Errorf("reading the %s CRL: %w", name, err)
+		}
+		list, err := x509.ParseRevocationList(crl.DER)
+		if err != nil {
+			return o, fmt.Errorf("parsing the %s CRL: %w", name, err)
+		}
+		o.CRLs = append(o.CRLs, list)
+	}
+	return o, nil
+}
+
+// Revoke revokes a certificate for a CRLReason (RFC 5280, Section 5.3.1) and
+// publishes the CRL.
+func (i *Installation) Revoke(ctx context.Context, actor, serial string, reason int) error {
+	return i.ca.Revoke(ctx, actor, serial, reason)
+}

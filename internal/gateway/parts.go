@@ -1,0 +1,232 @@
+package gateway
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/hsm"
+	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/pdf/verify"
+	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store"
+	"github.com/mohor-sign/mohor/web"
+)
+
+// sealKey is the label of the key that signs audit heads.
+const sealKey = "audit-seal"
+
+// hsmConfig prepares the way to the token. SOFTHSM2_CONF belongs to the
+// process, so one process sees the tokens of one configuration.
+func hsmConfig(c *Config) (hsm.Config, error) {
+	module := c.Token.Module
+	if module == "" {
+		var err error
+		if module, err = hsm.DefaultModule(); err != nil {
+			return hsm.Config{}, err
+		}
+	}
+	if c.Token.SoftHSMConf != "" {
+		if err := os.Setenv("SOFTHSM2_CONF", c.Token.SoftHSMConf); err != nil {
+			return hsm.Config{}, fmt.Errorf("setting SOFTHSM2_CONF: %w", err)
+		}
+	}
+	pin, err := readSecret(c.Token.PINFile)
+	if err != nil {
+		return hsm.Config{}, err
+	}
+	return hsm.Config{Module: module, TokenLabel: c.Token.Label, PIN: pin, Sessions: c.Token.Sessions}, nil
+}
+
+func (c *Config) profile(sandbox bool) ca.Profile {
+	p := ca.DefaultProfile()
+	p.Organization, p.Sandbox, p.PublicURL, p.PolicyOID, p.Officer, p.CRLFor = c.CA.Organization, sandbox, c.PublicURL, c.CA.PolicyOID, c.CA.Officer, c.CA.CRL
+	return p
+}
+
+// caKeys gives the authorities their keys.
+type caKeys struct{ m *hsm.Module }
+
+func (k caKeys) Signer(_ context.Context, name string) (crypto.Signer, error) {
+	s, err := k.m.Signer(name)
+	if err != nil {
+		return nil, fmt.Errorf("finding key %q: %w", name, keysError(err))
+	}
+	return s, nil
+}
+
+// macKey makes MACs with one key of the token.
+type macKey struct {
+	m   *hsm.Module
+	key hsm.MACKey
+}
+
+func (k macKey) MAC(ctx context.Context, data []byte) ([]byte, error) {
+	return k.m.MAC(ctx, k.key, data)
+}
+
+// officerKeys opens and makes officers' keys.
+type officerKeys struct{ m *hsm.Module }
+
+// Open implements signer.Keys.
+func (k officerKeys) Open(ctx context.Context, c signer.Credential, pin secret.Text) (signer.Key, error) {
+	var s hsm.SealedKey
+	if err := s.UnmarshalText(c.Sealed); err != nil {
+		return nil, fmt.Errorf("reading sealed key of %s: %w", c.ID, err)
+	}
+	key, err := k.m.Unseal(ctx, binding(c.Officer, c.ID, c.Algorithm, c.Version), s, c.Certificate.PublicKey, pin)
+	if err != nil {
+		return nil, keysError(err)
+	}
+	return openedKey{key}, nil
+}
+
+// Generate implements enrol.Keys.
+func (k officerKeys) Generate(ctx context.Context, officer, credential, algorithm string, version uint32, pin secret.Text) ([]byte, crypto.PublicKey, error) {
+	s, pub, err := k.m.Generate(ctx, binding(officer, credential, algorithm, version), pin)
+	if err != nil {
+		return nil, nil, keysError(err)
+	}
+	text, err := s.MarshalText()
+	return text, pub, err
+}
+
+func binding(officer, credential, algorithm string, version uint32) hsm.Binding {
+	return hsm.Binding{Officer: officer, KeyID: credential, Algorithm: hsm.Algorithm(algorithm), Version: version}
+}
+
+type openedKey struct{ *hsm.Key }
+
+// Sign implements signer.Key.
+func (k openedKey) Sign(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	sig, err := k.Key.Sign(ctx, digest, opts)
+	return sig, keysError(err)
+}
+
+// keysError says what hsm said in the words of signer.
+func keysError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, hsm.ErrWrongPIN):
+		return signer.ErrPINWrong
+	case errors.Is(err, hsm.ErrBusy):
+		return fmt.Errorf("%w: %w", signer.ErrBusy, err)
+	case errors.Is(err, hsm.ErrUnavailable), errors.Is(err, hsm.ErrClosed):
+		return fmt.Errorf("%w: %w", signer.ErrKeysUnavailable, err)
+	}
+	return err
+}
+
+// readSeal reads the audit-seal public key of a data folder.
+func readSeal(dir string) (*ecdsa.PublicKey, error) {
+	raw, err := os.ReadFile(filepath.Join(dir, sealFile))
+	if err != nil {
+		return nil, fmt.Errorf("reading audit-seal key: %w", err)
+	}
+	b, _ := pem.Decode(raw)
+	if b == nil {
+		return nil, fmt.Errorf("reading audit-seal key: %s is not PEM", sealFile)
+	}
+	pub, err := x509.ParsePKIXPublicKey(b.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("reading audit-seal key: %w", err)
+	}
+	key, ok := pub.(*ecdsa.PublicKey)
+	if !ok {
+		return nil, errors.New("reading audit-seal key: it is not ECDSA")
+	}
+	return key, nil
+}
+
+// publicRecords answers the public page from the stored record: the signed
+// file is verified anew each time, so a record never says more than its bytes.
+type publicRecords struct {
+	db    *store.DB
+	blobs *store.Blobs
+	ca    *ca.Authority
+	now   func() time.Time
+}
+
+// CertificateRecord implements web.Records.
+func (p *publicRecords) CertificateRecord(ctx context.Context, id string) (web.Record, error) {
+	it, err := p.db.ItemByRecord(ctx, id)
+	if errors.Is(err, batch.ErrUnknown) {
+		return web.Record{}, web.ErrUnknown
+	}
+	if err != nil {
+		return web.Record{}, err
+	}
+	c := it.Record.Candidate
+	r := web.Record{ID: id, Number: c.Number, Status: "BELUM DITANDATANGANI", Programme: c.ProgrammeCode, Centre: c.CentreName, Batch: c.Batch,
+		MonthYear: c.MonthYear(), NameMasked: maskName(c.Name)}
+	if it.State != batch.ItemSigned {
+		return r, nil
+	}
+	report, err := p.verify(ctx, it.SignedBlob)
+	if err != nil {
+		return web.Record{}, err
+	}
+	r.SignedAt, r.Verdict, r.Status = it.SignedAt, string(report.Verdict), "TIDAK SAH"
+	if len(report.Signatures) == 1 {
+		r.Signer = report.Signatures[0].Signer
+	}
+	switch {
+	case report.Verdict == verify.Valid:
+		r.Status = "SAH"
+	case report.Verdict == verify.Indeterminate:
+		r.Status = "TIDAK DAPAT DISAHKAN"
+	}
+	return r, nil
+}
+
+func (p *publicRecords) verify(ctx context.Context, blob string) (*verify.Report, error) {
+	f, err := p.blobs.Open(ctx, blob)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	o, err := trust(ctx, p.ca, p.now())
+	if err != nil {
+		return nil, err
+	}
+	return verify.Verify(ctx, f, f.Size(), o)
+}
+
+// trust is our own root, chain and current CRLs.
+func trust(ctx context.Context, a *ca.Authority, now time.Time) (verify.Options, error) {
+	o := verify.Options{Roots: x509.NewCertPool(), Intermediates: a.Chain(), Now: now}
+	o.Roots.AddCert(a.Certificate(ca.Root))
+	for _, name := range []string{ca.Issuing, ca.Root} {
+		c, err := a.CRL(ctx, name)
+		if err != nil {
+			return o, err
+		}
+		list, err := x509.ParseRevocationList(c.DER)
+		if err != nil {
+			return o, fmt.Errorf("parsing the %s CRL: %w", name, err)
+		}
+		o.CRLs = append(o.CRLs, list)
+	}
+	return o, nil
+}
+
+// maskName keeps the first letter of each word.
+func maskName(name string) string {
+	words := strings.Fields(name)
+	for k, w := range words {
+		runes := []rune(w)
+		words[k] = string(runes[0]) + strings.Repeat("•", min(len(runes)-1, 6))
+	}
+	return strings.Join(words, " ")
+}

@@ -1,0 +1,218 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/hsm"
+	"github.com/mohor-sign/mohor/internal/sandbox"
+	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/store"
+)
+
+// DevFile is the name of the file that tells a program how to use a sandbox.
+const DevFile = "dev.json"
+
+// The sandbox's system and app.
+const (
+	sandboxSystem = "IGFMAS"
+	sandboxApp    = "sandbox"
+)
+
+// DevOptions shape a sandbox.
+type DevOptions struct {
+	Dir string
+	// Listen is a loopback address; port 0 takes a free one the first time and
+	// the remembered one afterwards.
+	Listen string
+	// SoftHSMConf, CAKey and Audit as in InitOptions; empty for the defaults.
+	SoftHSMConf, CAKey string
+	Now                func() time.Time
+	Log                *slog.Logger
+	Report             func(what string, made bool)
+}
+
+// Dev makes or opens the sandbox in o.Dir, proves it and returns it with its
+// listener and what dev.json says. The caller runs and closes it.
+func Dev(ctx context.Context, o DevOptions) (s *Server, l net.Listener, dev sandbox.DevFile, err error) {
+	if !loopback(o.Listen) {
+		return nil, nil, dev, fmt.Errorf("%w: a sandbox listens on a loopback address only, not on %q", ErrConfig, o.Listen)
+	}
+	c, err := LoadConfig(o.Dir)
+	known := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, dev, err
+	}
+	listen := o.Listen
+	if _, port, _ := net.SplitHostPort(o.Listen); known && port == "0" {
+		listen = c.Listen
+	}
+	if l, err = net.Listen("tcp", listen); err != nil {
+		return nil, nil, dev, fmt.Errorf("listening on %s: %w", listen, err)
+	}
+	if s, dev, err = o.start(ctx, l); err != nil {
+		return nil, nil, dev, errors.Join(err, l.Close())
+	}
+	return s, l, dev, nil
+}
+
+func (o *DevOptions) start(ctx context.Context, l net.Listener) (*Server, sandbox.DevFile, error) {
+	var none sandbox.DevFile
+	err := Init(ctx, InitOptions{Dir: o.Dir, Listen: l.Addr().String(), Sandbox: true, SoftHSMConf: o.SoftHSMConf, CAKey: o.CAKey, Organization: "Mohor",
+		AdminName: "Pentadbir Kotak Pasir", AdminEmail: "pentadbir@mohor.example", ResendAfter: "5s", PerHour: 10_000, PerDay: 100_000, Now: o.Now, Report: o.Report})
+	if err != nil {
+		return nil, none, err
+	}
+	i, err := Open(ctx, o.Dir, o.Now)
+	if err != nil {
+		return nil, none, err
+	}
+	mailbox, err := sandbox.StartMailbox(o.Now, o.Log)
+	if err != nil {
+		return nil, none, errors.Join(err, i.Close())
+	}
+	s, err := Prove(ctx, i, mailbox, o.Log)
+	if err != nil {
+		return nil, none, errors.Join(err, mailbox.Close(), i.Close())
+	}
+	dev, err := s.people(ctx, "http://"+l.Addr().String())
+	if err != nil {
+		return nil, none, errors.Join(err, s.CloseAll())
+	}
+	o.Log.Warn("SANDBOX: codes can be read by anyone on this machine, PINs lie in "+DevFile+", certificates are NOT VALID", "data", o.Dir)
+	return s, dev, nil
+}
+
+// CloseAll closes the server, its mailbox and its installation.
+func (s *Server) CloseAll() error {
+	err := s.Close()
+	if s.Mailbox != nil {
+		err = errors.Join(err, s.Mailbox.Close())
+	}
+	return errors.Join(err, s.Installation.Close())
+}
+
+// people makes two officers with an RSA and an ECDSA key each, and an app,
+// unless dev.json says that they were made.
+func (s *Server) people(ctx context.Context, base string) (sandbox.DevFile, error) {
+	path := s.DataPath(DevFile)
+	dev, err := sandbox.ReadDevFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return dev, err
+	}
+	if err != nil {
+		if dev, err = s.enrolPeople(ctx); err != nil {
+			return dev, err
+		}
+	}
+	dev.BaseURL, dev.MailboxURL = base, base+"/dev/mailbox.json"
+	return dev, sandbox.WriteDevFile(path, dev)
+}
+
+func (s *Server) enrolPeople(ctx context.Context) (sandbox.DevFile, error) {
+	root, err := filepath.Abs(s.DataPath("root.pem"))
+	if err != nil {
+		return sandbox.DevFile{}, fmt.Errorf("finding root.pem: %w", err)
+	}
+	dev := sandbox.DevFile{System: sandboxSystem, ClientID: sandboxApp, RootCert: root}
+	for _, o := range []enrol.Officer{
+		{IC: "800101149901", Name: "SITI AMINAH BINTI AHMAD", Email: "siti@jpk.mohor.example"},
+		{IC: "750615109902", Name: "RAJESH A/L MUTHU", Email: "rajesh@janm.mohor.example"},
+	} {
+		d, err := s.enrolOfficer(ctx, o)
+		if err != nil {
+			return dev, err
+		}
+		dev.Officers = append(dev.Officers, d)
+	}
+	// An app made by an interrupted first start has secrets nobody knows: the
+	// id is numbered until one is free.
+	for n := 1; ; n++ {
+		_, clientSecret, key, err := s.Apps.Register(ctx, "sandbox", enrol.App{ID: dev.ClientID, Name: "iGFMAS (kotak pasir)", Systems: []string{sandboxSystem},
+			Grants: []string{enrol.GrantRAW}, PINEntry: enrol.PINInApp, Rate: 1000})
+		if errors.Is(err, enrol.ErrExists) && n < 100 {
+			dev.ClientID = fmt.Sprintf("%s-%d", sandboxApp, n+1)
+			continue
+		}
+		dev.ClientSecret, dev.APIKey = clientSecret, key
+		return dev, err
+	}
+}
+
+func (s *Server) enrolOfficer(ctx context.Context, o enrol.Officer) (sandbox.DevOfficer, error) {
+	pin := randomPIN()
+	d := sandbox.DevOfficer{IC: o.IC, Name: o.Name, Email: o.Email, PIN: pin}
+	if err := s.Registrar.AddOfficer(ctx, "sandbox", o, sandboxSystem); err != nil {
+		return d, err
+	}
+	for _, alg := range []hsm.Algorithm{hsm.RSA2048, hsm.ECDSAP256} {
+		c, _, err := s.Registrar.IssueCredential(ctx, "sandbox", o, sandboxSystem, string(alg), pin)
+		if err != nil {
+			return d, err
+		}
+		d.Credentials = append(d.Credentials, sandbox.DevCredential{CredentialID: c.ID, Key: string(alg)})
+	}
+	return d, nil
+}
+
+// randomPIN makes twelve letters and digits: 60 bits.
+func randomPIN() secret.Text {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // crypto/rand never fails (it ends the process)
+	return secret.New(strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b[:])[:12]))
+}
+
+// RemoveSandbox deletes a sandbox's data folder; ErrNotDev when it is not one,
+// ErrInUse while a gateway serves it.
+func RemoveSandbox(ctx context.Context, dir string) error {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(dir, ConfigFile)); errors.Is(err, fs.ErrNotExist) {
+		entries, err := os.ReadDir(dir)
+		if err != nil || len(entries) > 0 {
+			return errors.Join(fmt.Errorf("removing %s: %w", dir, ErrNotDev), err)
+		}
+		return nil
+	}
+	if err := checkSandbox(ctx, dir); err != nil {
+		return fmt.Errorf("removing %s: %w", dir, err)
+	}
+	unlock, err := lockFile(filepath.Join(dir, "serve.lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return os.RemoveAll(dir)
+}
+
+// checkSandbox reads the stamp without opening the token.
+func checkSandbox(ctx context.Context, dir string) error {
+	c, err := LoadConfig(dir)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(c.Database); errors.Is(err, fs.ErrNotExist) {
+		return nil // a first start that did not get as far as the database
+	}
+	db, err := store.Open(ctx, c.Database)
+	if err != nil {
+		return err
+	}
+	is, err := db.Meta(ctx, metaSandbox)
+	if err == nil && is == "no" {
+		err = ErrNotDev
+	}
+	return errors.Join(err, db.Close())
+}

@@ -1,0 +1,254 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mohor-sign/mohor/api"
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/ecert"
+	"github.com/mohor-sign/mohor/hsm"
+	"github.com/mohor-sign/mohor/internal/sandbox"
+	"github.com/mohor-sign/mohor/notify"
+	"github.com/mohor-sign/mohor/otp"
+	"github.com/mohor-sign/mohor/pdf/verify"
+	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store"
+	"github.com/mohor-sign/mohor/web"
+)
+
+// Version is the product's version.
+const Version = "0.1.0"
+
+// Server is a proven installation, ready to serve.
+type Server struct {
+	*Installation
+	Signer  *signer.Signer
+	Runner  *batch.Runner
+	Mailbox *sandbox.Mailbox // sandbox only
+
+	handler http.Handler
+	blobs   *store.Blobs
+	heads   *headWriter
+	log     *slog.Logger
+	unlock  func()
+}
+
+// Prove opens what serving needs and checks it all before anyone is listened
+// to: one gateway a folder, module, keys, audit chain since its last signed
+// head, a trial signature; then it closes what a crash left open. mailbox is
+// the sandbox's, or nil.
+func Prove(ctx context.Context, i *Installation, mailbox *sandbox.Mailbox, log *slog.Logger) (*Server, error) {
+	if i.Sandbox && mailbox == nil {
+		return nil, ErrSandbox
+	}
+	if !i.Sandbox && mailbox != nil {
+		return nil, ErrNotDev
+	}
+	unlock, err := lockFile(filepath.Join(i.Dir, "serve.lock"))
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Installation: i, Mailbox: mailbox, log: log, unlock: unlock, heads: &headWriter{i: i, log: log}}
+	if err := s.prove(ctx); err != nil {
+		unlock()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) prove(ctx context.Context) error {
+	if err := s.heads.believe(ctx); err != nil {
+		return fmt.Errorf("verifying the audit chain: %w", err)
+	}
+	if err := s.hsm.SelfTest(ctx); err != nil {
+		return fmt.Errorf("testing the module: %w", err)
+	}
+	if err := s.hsm.Canary(ctx); err != nil {
+		return fmt.Errorf("making a trial signature: %w", err)
+	}
+	var err error
+	if s.blobs, err = store.OpenBlobs(s.Config.Blobs); err != nil {
+		return err
+	}
+	if err := s.wire(); err != nil {
+		return errors.Join(err, s.blobs.Close())
+	}
+	if err := s.db.DropRunningReplies(ctx); err != nil {
+		return errors.Join(fmt.Errorf("clearing interrupted requests: %w", err), s.blobs.Close())
+	}
+	n, err := s.Signer.Recover(ctx)
+	if err != nil {
+		return errors.Join(fmt.Errorf("closing what a crash left open: %w", err), s.blobs.Close())
+	}
+	if n > 0 {
+		s.log.Warn("authorisations were open when the gateway last stopped; their batches need a new PIN and code", "count", n)
+	}
+	return s.db.Audit(ctx, audit.Event{At: s.now(), Actor: "gateway", Action: "gateway.start", Object: Version, Verdict: audit.Noted})
+}
+
+func (s *Server) wire() error {
+	sender, err := s.sender()
+	if err != nil {
+		return err
+	}
+	renderer, err := ecert.NewRenderer(ecert.Options{Sandbox: s.Sandbox})
+	if err != nil {
+		return fmt.Errorf("preparing certificates: %w", err)
+	}
+	c := &s.Config
+	codes := &otp.Issuer{Records: s.db, Codes: otp.NewMemoryCodes(s.now), MAC: macKey{s.hsm, hsm.CodeKey}, Sender: sender, Now: s.now,
+		Policy: otp.Policy{TTL: c.Code.TTL, Tries: c.Code.Tries, ResendAfter: c.Code.ResendAfter, MaxSends: c.Code.MaxSends, PerHour: c.Code.PerHour, PerDay: c.Code.PerDay}}
+	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.blobs, Codes: codes, Now: s.now,
+		PIN:      signer.PINPolicy{LockAfter: c.PIN.LockAfter, LockFor: c.PIN.LockFor, BlockAfter: c.PIN.BlockAfter},
+		Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond}
+	width := c.Batch.Width
+	if width == 0 {
+		width = 2 * runtime.GOMAXPROCS(0)
+	}
+	s.Runner = batch.NewRunner(s.Signer, width, c.Batch.Chunk, s.log)
+	batches := &batch.Service{Queue: s.db, Blobs: s.blobs, Renderer: renderer, TempDir: s.DataPath("tmp"), Now: s.now,
+		RecordURL: func(id string) string { return c.BaseURL + "/s/" + id },
+		MaxUpload: c.Limits.UploadMegabytes << 20, MaxPDF: c.Limits.PDFMegabytes << 20}
+	router, doc := api.New(api.Config{Signer: s.Signer, Runner: s.Runner, Batches: batches, Documents: s.db, CA: s.ca, Apps: s.Apps, People: s.db, Replies: s.db,
+		Trust: func(ctx context.Context) (verify.Options, error) { return trust(ctx, s.ca, s.now()) }, Fingerprint: macKey{s.hsm, hsm.IdempotencyKey}.MAC,
+		Ready: s.ready, Version: Version, MaxPDF: c.Limits.PDFMegabytes << 20, TempDir: s.DataPath("tmp"), TrustedProxies: c.BehindProxy.Trusted, Log: s.log, Now: s.now})
+	web.Routes(router, web.Config{Records: &publicRecords{s.db, s.blobs, s.ca, s.now}, Sandbox: s.Sandbox, Title: c.CA.Organization, Log: s.log, Now: s.now,
+		OpenAPI: func() []byte {
+			b, err := doc.MarshalJSON()
+			if err != nil {
+				s.log.Error("encoding the OpenAPI document", "error", err)
+			}
+			return b
+		}})
+	if s.Mailbox != nil {
+		s.Mailbox.Routes(router)
+	}
+	s.handler = router
+	return nil
+}
+
+// sender is the way codes leave: the sandbox's mailbox, or the mail server.
+func (s *Server) sender() (*notify.Mailer, error) {
+	m := s.Config.Mail
+	n := notify.Config{Host: m.Host, Port: m.Port, TLS: m.TLS, Username: m.Username, From: m.From}
+	if s.Mailbox != nil {
+		at, err := net.ResolveTCPAddr("tcp", s.Mailbox.Addr())
+		if err != nil {
+			return nil, fmt.Errorf("finding the mailbox: %w", err)
+		}
+		n = notify.Config{Host: at.IP.String(), Port: at.Port, TLS: notify.TLSNone, From: m.From}
+	}
+	if n.Host == "" {
+		return nil, fmt.Errorf("%w: mail.host must be set: codes are sent by mail", ErrConfig)
+	}
+	if m.PasswordFile != "" && s.Mailbox == nil {
+		var err error
+		if n.Password, err = readSecret(m.PasswordFile); err != nil {
+			return nil, err
+		}
+	}
+	mailer, err := notify.New(n, s.now)
+	if err != nil {
+		return nil, fmt.Errorf("%w: mail: %w", ErrConfig, err)
+	}
+	return mailer, nil
+}
+
+// ready proves the parts: the HSM by a signature, the database by a read.
+func (s *Server) ready(ctx context.Context) map[string]error {
+	return map[string]error{"hsm": s.hsm.Canary(ctx), "database": s.db.Ping(ctx)}
+}
+
+// Handler serves everything; tests use it without a listener.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Close ends background work: documents in work are finished and stored, the
+// rest of their batches needs a new authorisation. The installation stays open.
+func (s *Server) Close() error {
+	s.Runner.Shutdown()
+	err := s.heads.write(context.Background())
+	err = errors.Join(err, s.blobs.Close())
+	s.unlock()
+	return err
+}
+
+// Run serves on l (and on listen_public) until ctx ends, then lets requests in
+// work end.
+func (s *Server) Run(ctx context.Context, l net.Listener) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var wg sync.WaitGroup
+	wg.Go(func() { s.heads.run(ctx) })
+	main := s.server(s.handler)
+	if s.Config.TLS.Cert != "" {
+		cert, err := tls.LoadX509KeyPair(s.Config.TLS.Cert, s.Config.TLS.Key)
+		if err != nil {
+			return fmt.Errorf("reading tls.cert and tls.key: %w", err)
+		}
+		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}})
+	}
+	servers := []*http.Server{main}
+	failed := make(chan error, 2)
+	wg.Go(func() { failed <- main.Serve(l) })
+	if s.Config.ListenPublic != "" {
+		pl, err := net.Listen("tcp", s.Config.ListenPublic)
+		if err != nil {
+			return errors.Join(fmt.Errorf("listening on listen_public: %w", err), main.Close())
+		}
+		public := s.server(publicOnly(s.handler))
+		servers = append(servers, public)
+		wg.Go(func() { failed <- public.Serve(pl) })
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	stop()
+	grace, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for _, x := range servers {
+		if serr := x.Shutdown(grace); serr != nil {
+			_ = x.Close() // cut what would not end
+		}
+	}
+	wg.Wait()
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	return err
+}
+
+func (s *Server) server(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
+}
+
+// publicOnly serves what public_url promises and nothing else.
+func publicOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, "/crl/") && !strings.HasPrefix(r.URL.Path, "/ca/") {
+			http.NotFound(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// OpenAPI is the description of the API as JSON, without an installation.
+func OpenAPI() ([]byte, error) {
+	_, doc := api.New(api.Config{Version: Version, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	return doc.MarshalJSON()
+}

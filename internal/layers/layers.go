@@ -1,0 +1,104 @@
+// Package layers is the import table of the house, as a check: who may import
+// whom inside the module. A package that is not in the table may not exist, and
+// an edge that is not in it may not be drawn. Test files are free.
+package layers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Module is the module path.
+const Module = "github.com/mohor-sign/mohor"
+
+// MaxLines is the most lines a hand-written Go file may have.
+const MaxLines = 800
+
+// Package is what `go list -json` says of a package.
+type Package struct {
+	ImportPath string
+	Imports    []string
+	GoFiles    []string
+	CgoFiles   []string
+}
+
+// table lists for each package the packages of the module it may import. From
+// top (L6) to bottom (L0): a package imports only from below.
+func table() map[string]string {
+	return map[string]string{
+		"cmd/mohor": "internal/gateway internal/sandbox internal/secret enrol pdf/verify",
+
+		// L6: wires everything; it alone may import hsm.
+		"internal/gateway":     "* hsm",
+		"internal/gatewaytest": "internal/gateway internal/sandbox internal/secret",
+
+		// L5
+		"web":              "",
+		"internal/sandbox": "internal/secret",
+
+		// L4
+		"api":        "signer batch ca enrol otp pdf pdf/cms pdf/verify ecert internal/mykad internal/secret",
+		"store":      "audit signer batch ca enrol otp pdf store/sqlc",
+		"store/sqlc": "",
+
+		// L3, L2
+		"batch":  "audit signer ecert pdf",
+		"signer": "audit otp pdf pdf/cms internal/mykad internal/secret",
+		"notify": "otp internal/secret",
+
+		// L1
+		"otp":   "audit internal/secret",
+		"ca":    "audit",
+		"enrol": "audit ca internal/mykad internal/secret",
+		"pdf":   "pdf/syntax pdf/font",
+		"ecert": "pdf/font internal/mykad",
+
+		// L0
+		"audit":                "",
+		"hsm":                  "internal/secret",
+		"softhsm-config":       "",
+		"pdf/syntax":           "",
+		"pdf/cms":              "",
+		"pdf/font":             "",
+		"pdf/verify":           "pdf/syntax pdf/cms",
+		"pdf/internal/pdftest": "pdf pdf/syntax pdf/cms pdf/verify pdf/font",
+		"internal/mykad":       "",
+		"internal/secret":      "",
+		"internal/layers":      "",
+	}
+}
+
+// Check returns a line for each import that the table does not allow, each
+// package it does not know, and for a tree in which there is nothing to check.
+func Check(pkgs []Package) (violations []string) {
+	allowed := table()
+	files := 0
+	for _, p := range pkgs {
+		name, ok := strings.CutPrefix(p.ImportPath, Module+"/")
+		if !ok {
+			continue
+		}
+		files += len(p.GoFiles) + len(p.CgoFiles)
+		may, known := allowed[name]
+		if !known {
+			violations = append(violations, fmt.Sprintf("package %s is not in the table of internal/layers", name))
+			continue
+		}
+		for _, imp := range p.Imports {
+			to, ours := strings.CutPrefix(imp, Module+"/")
+			if ours && !permits(strings.Fields(may), to) {
+				violations = append(violations, fmt.Sprintf("%s imports %s, which the table of internal/layers forbids", name, to))
+			}
+		}
+	}
+	if files == 0 {
+		violations = append(violations, "no Go files were found: nothing was checked")
+	}
+	return violations
+}
+
+// permits: "*" allows everything but hsm, which must be named.
+func permits(may []string, to string) bool {
+	return slices.Contains(may, to) || (to != "hsm" && slices.Contains(may, "*"))
+}
