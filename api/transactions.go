@@ -179,6 +179,13 @@ func (s *server) createTransaction(ctx context.Context, in *createInput) (*trans
 		return nil, s.fail(ctx, err)
 	}
 	b := waiting(r, ch)
+	if !r.Implicit {
+		ba, err := s.Batches.Queue.Batch(ctx, r.Batch)
+		if err != nil {
+			return nil, s.fail(ctx, err)
+		}
+		b.BatchRoot = base64.StdEncoding.EncodeToString(ba.Root[:])
+	}
 	for _, d := range a.Documents {
 		b.Documents = append(b.Documents, documentItem{d.DocumentID, d.Name, digestBody{hashName(d.Hash), base64.StdEncoding.EncodeToString(d.Digest)}})
 	}

@@ -38,15 +38,14 @@ type detachedBody struct {
 type verifyOutput struct{ Body verify.Report }
 
 func (s *server) verification(h huma.API) {
-	o := streamed(op("Verification", "verify", http.MethodPost, "/v1/verify", "Check a signed PDF, or a detached signature", http.StatusRequestEntityTooLarge),
-		"application/pdf", "application/json")
+	o := streamed(op("Verification", "verify", http.MethodPost, "/v1/verify", "Check a signed PDF, or a detached signature", http.StatusRequestEntityTooLarge), "application/pdf")
 	huma.Register(h, o, s.verify)
-	// The schema comes after: huma would otherwise want to read the body itself.
+	// The JSON form comes after: huma would otherwise want to read the body itself.
 	text := func(doc string) *huma.Schema { return &huma.Schema{Type: "string", Description: doc} }
-	o.RequestBody.Content["application/json"].Schema = &huma.Schema{Type: "object", Required: []string{"signature", "format"}, AdditionalProperties: false, Properties: map[string]*huma.Schema{
+	o.RequestBody.Content["application/json"] = &huma.MediaType{Schema: &huma.Schema{Type: "object", Required: []string{"signature", "format"}, AdditionalProperties: false, Properties: map[string]*huma.Schema{
 		"digest": {Type: "object", Properties: map[string]*huma.Schema{"alg": {Type: "string", Enum: []any{"SHA-256", "SHA-384", "SHA-512"}}, "value": text("Base64")}},
 		"data":   text("Base64; hashed with SHA-256"), "signature": text("Base64"), "certificate": text("Base64 of the DER; required for RAW"),
-		"format": {Type: "string", Enum: []any{signer.RAW, signer.CMS}}, "algorithm": {Type: "string", Enum: []any{signer.RSAPKCS1, signer.RSAPSS, signer.ECDSA}, Description: "RAW only; default by the key"}}}
+		"format": {Type: "string", Enum: []any{signer.RAW, signer.CMS}}, "algorithm": {Type: "string", Enum: []any{signer.RSAPKCS1, signer.RSAPSS, signer.ECDSA}, Description: "RAW only; default by the key"}}}}
 }
 
 func (s *server) verify(ctx context.Context, in *verifyInput) (*verifyOutput, error) {

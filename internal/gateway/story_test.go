@@ -216,7 +216,7 @@ func TestAskRefusals(t *testing.T) {
 		"no documents":       {map[string]any{"documents": []any{}}, 400, "invalid_request"},
 		"unknown credential": {map[string]any{"credential_id": "cr_x"}, 409, "no_active_certificate"},
 		"foreign credential": {map[string]any{"credential_id": g.Dev.Officers[1].Credentials[0].CredentialID}, 409, "no_active_certificate"},
-		"wrong algorithm":    {map[string]any{"algorithm": "ECDSA"}, 400, "invalid_request"},
+		"wrong algorithm":    {map[string]any{"algorithm": "ECDSA", "credential_id": o.Credentials[0].CredentialID}, 400, "invalid_request"},
 		"short digest":       {map[string]any{"documents": []any{map[string]any{"name": "x", "digest": map[string]string{"alg": "SHA-512", "value": "AAAA"}}}}, 400, "invalid_request"},
 		"control character":  {map[string]any{"documents": []any{map[string]any{"name": "a\nKod / Code: 111111", "data": "AAAA"}}}, 400, "invalid_request"},
 		"unknown field":      {map[string]any{"colour": "red"}, 400, "invalid_request"},
