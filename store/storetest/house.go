@@ -1,0 +1,402 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/otp"
+	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store"
+)
+
+// What every House has registered.
+const (
+	System = "IGFMAS"
+	IC     = "900101145678"
+	PIN    = "kuda-biru-77"
+)
+
+// Clock is a time that a test moves; it stands still between moves.
+type Clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+// Now returns the clock's time.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.t
+}
+
+// Advance moves the clock.
+func (c *Clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(d)
+}
+
+// MAC is HMAC-SHA-256 under a key in memory; it implements otp.MAC and
+// signer.MAC.
+type MAC []byte
+
+// MAC implements otp.MAC and signer.MAC.
+func (m MAC) MAC(_ context.Context, data []byte) ([]byte, error) {
+	h := hmac.New(sha256.New, m)
+	h.Write(data)
+	return h.Sum(nil), nil
+}
+
+// Keys holds officers' and authorities' keys in memory, and counts their use.
+// It implements signer.Keys, enrol.Keys and ca.Keys.
+type Keys struct {
+	// Opens counts checks of a PIN, Signs uses of an officer's key, Live keys
+	// that were opened and not closed.
+	Opens, Signs, Live atomic.Int64
+	// OnOpen and OnSign, when set, are asked first; their error is the answer.
+	OnOpen func(c signer.Credential) error
+	OnSign func(c signer.Credential, digest []byte) error
+	// OnAuthority, when set, is asked before an authority signs.
+	OnAuthority func(name string) error
+
+	mu          sync.Mutex
+	officers    map[string]officerKey // by credential
+	authorities map[string]crypto.Signer
+}
+
+type officerKey struct {
+	pin string
+	key crypto.Signer
+}
+
+// Generate implements enrol.Keys for "ECDSA-P256", "ECDSA-P384" and
+// "RSA-2048".
+func (k *Keys) Generate(_ context.Context, _, credential, algorithm string, _ uint32, pin secret.Text) ([]byte, crypto.PublicKey, error) {
+	var key crypto.Signer
+	var err error
+	switch algorithm {
+	case "ECDSA-P256":
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case "ECDSA-P384":
+		key, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	case "RSA-2048":
+		key, err = rsa.GenerateKey(rand.Reader, 2048)
+	default:
+		err = fmt.Errorf("no such algorithm: %q", algorithm)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.officers[credential] = officerKey{string(pin.Reveal()), key}
+	return []byte("in memory"), key.Public(), nil
+}
+
+// Open implements signer.Keys.
+func (k *Keys) Open(_ context.Context, c signer.Credential, pin secret.Text) (signer.Key, error) {
+	k.Opens.Add(1)
+	if k.OnOpen != nil {
+		if err := k.OnOpen(c); err != nil {
+			return nil, err
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	o, ok := k.officers[c.ID]
+	if !ok {
+		return nil, fmt.Errorf("opening key: none for %s", c.ID)
+	}
+	if string(pin.Reveal()) != o.pin {
+		return nil, signer.ErrPINWrong
+	}
+	k.Live.Add(1)
+	return &openKey{keys: k, credential: c, key: o.key}, nil
+}
+
+type openKey struct {
+	keys       *Keys
+	credential signer.Credential
+	key        crypto.Signer
+	closed     atomic.Bool
+}
+
+// Sign implements signer.Key.
+func (o *openKey) Sign(_ context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if o.closed.Load() {
+		return nil, errors.New("signing: the key is closed")
+	}
+	o.keys.Signs.Add(1)
+	if o.keys.OnSign != nil {
+		if err := o.keys.OnSign(o.credential, digest); err != nil {
+			return nil, err
+		}
+	}
+	return o.key.Sign(rand.Reader, digest, opts)
+}
+
+// Close implements signer.Key.
+func (o *openKey) Close() error {
+	if !o.closed.Swap(true) {
+		o.keys.Live.Add(-1)
+	}
+	return nil
+}
+
+type authority struct {
+	crypto.Signer
+	ask func() error
+}
+
+func (a authority) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if err := a.ask(); err != nil {
+		return nil, err
+	}
+	return a.Signer.Sign(r, digest, opts)
+}
+
+// Signer implements ca.Keys; a key is made when it is first asked for.
+func (k *Keys) Signer(_ context.Context, name string) (crypto.Signer, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key, ok := k.authorities[name]
+	if !ok {
+		var err error
+		if key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+			return nil, err
+		}
+		k.authorities[name] = key
+	}
+	return authority{key, func() error {
+		if k.OnAuthority == nil {
+			return nil
+		}
+		return k.OnAuthority(name)
+	}}, nil
+}
+
+// NewKeys makes an empty Keys.
+func NewKeys() *Keys {
+	return &Keys{officers: map[string]officerKey{}, authorities: map[string]crypto.Signer{}}
+}
+
+// Mailbox is an otp.Sender that keeps the codes it is given.
+type Mailbox struct {
+	// Fail, when set, is the answer to every message.
+	Fail error
+
+	mu   sync.Mutex
+	last otp.Message
+	code string
+	n    int
+}
+
+// SendCode implements otp.Sender.
+func (m *Mailbox) SendCode(_ context.Context, msg otp.Message) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.last, m.code = msg, string(msg.Code.Reveal())
+	if m.Fail != nil {
+		return m.Fail
+	}
+	m.n++
+	return nil
+}
+
+// Code returns the newest code, Message the message around it, Sent how many
+// were delivered.
+func (m *Mailbox) Code() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.code
+}
+
+// Message returns the newest message.
+func (m *Mailbox) Message() otp.Message {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.last
+}
+
+// Sent returns how many messages were delivered.
+func (m *Mailbox) Sent() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.n
+}
+
+// House is an installation with software keys: two authorities, one app, one
+// officer with an ECDSA P-256 credential for System under PIN.
+type House struct {
+	DB         *store.DB
+	Clock      *Clock
+	Keys       *Keys
+	Mail       *Mailbox
+	Codes      *otp.MemoryCodes
+	CA         *ca.Authority
+	Registrar  *enrol.Registrar
+	Apps       *enrol.Apps
+	App        enrol.App
+	Officer    enrol.Officer
+	Credential enrol.Credential
+}
+
+// Profile is the certificate profile of a House.
+func Profile() ca.Profile {
+	p := ca.DefaultProfile()
+	p.PublicURL = "http://ca.example"
+	return p
+}
+
+// NewHouse registers all of a House in db, which must be empty.
+func NewHouse(t testing.TB, db *store.DB) *House {
+	t.Helper()
+	ctx := context.Background()
+	h := &House{DB: db, Keys: NewKeys(), Mail: &Mailbox{}, Clock: &Clock{t: time.Date(2026, 7, 1, 1, 0, 0, 0, time.UTC)}}
+	if _, err := ca.Bootstrap(ctx, Profile(), h.Keys, db, h.Clock.Now); err != nil {
+		t.Fatal(err)
+	}
+	h.attach(t, db)
+	var err error
+	h.App, _, _, err = h.Apps.Register(ctx, "test", enrol.App{ID: "igfmas", Name: "iGFMAS", Systems: []string{System}, Grants: []string{enrol.GrantRAW}, PINEntry: enrol.PINInApp})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Officer = enrol.Officer{IC: IC, Name: "NOR'AINI BINTI ALI", Email: "noraini@jpk.example"}
+	if err := h.Registrar.AddOfficer(ctx, "test", h.Officer, System); err != nil {
+		t.Fatal(err)
+	}
+	h.Credential = h.Issue(t, "ECDSA-P256")
+	return h
+}
+
+func (h *House) attach(t testing.TB, db *store.DB) {
+	t.Helper()
+	h.DB, h.Codes = db, otp.NewMemoryCodes(h.Clock.Now)
+	var err error
+	if h.CA, err = ca.Load(context.Background(), Profile(), h.Keys, db, h.Clock.Now); err != nil {
+		t.Fatal(err)
+	}
+	h.Registrar = &enrol.Registrar{Records: db, Keys: h.Keys, CA: h.CA, Now: h.Clock.Now}
+	h.Apps = &enrol.Apps{Records: db, Now: h.Clock.Now, TokenFor: time.Hour}
+}
+
+// Restart is the house after a crash, on db, which holds the same data: keys
+// stay in their module, live codes are lost.
+func (h *House) Restart(t testing.TB, db *store.DB) *House {
+	t.Helper()
+	n := *h
+	n.attach(t, db)
+	return &n
+}
+
+// Issue makes another credential for the officer.
+func (h *House) Issue(t testing.TB, algorithm string) enrol.Credential {
+	t.Helper()
+	c, _, err := h.Registrar.IssueCredential(context.Background(), "test", h.Officer, System, algorithm, secret.New(PIN))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Records is what a signer needs of a database.
+type Records interface {
+	signer.Records
+	otp.Records
+}
+
+// Signer makes a signer over records, the House's own database when nil. Limits
+// on sending are lifted and the lifetimes are those of production.
+func (h *House) Signer(records Records, blobs signer.Blobs) *signer.Signer {
+	if records == nil {
+		records = h.DB
+	}
+	p := otp.DefaultPolicy()
+	p.PerHour, p.PerDay = 1<<20, 1<<20
+	return &signer.Signer{
+		Records: records, Keys: h.Keys, MAC: MAC("intent key"), Blobs: blobs, PIN: signer.DefaultPINPolicy(), Now: h.Clock.Now,
+		Codes:    &otp.Issuer{Records: records, Codes: h.Codes, MAC: MAC("code key"), Sender: h.Mail, Policy: p, Now: h.Clock.Now},
+		Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 2 * time.Second,
+	}
+}
+
+// Ask asks for the officer's signature on n bare digests.
+func (h *House) Ask(n int) signer.Ask {
+	a := signer.Ask{App: h.App.ID, SystemName: h.App.Name, Officer: IC, System: System, Options: signer.Options{Format: signer.RAW}, RequestID: "req-1"}
+	for k := range n {
+		sum := sha256.Sum256(fmt.Appendf(nil, "document %d", k))
+		a.Documents = append(a.Documents, signer.Document{Index: uint32(k), Name: fmt.Sprintf("baucar-%d", k), Hash: crypto.SHA256, Digest: sum[:]})
+	}
+	return a
+}
+
+// Confirm is what the officer answers: PIN and the newest code.
+func (h *House) Confirm(r *signer.Request, c *otp.Challenge) signer.Confirmation {
+	return signer.Confirmation{App: r.App, Transaction: r.ID, Nonce: c.Nonce, PIN: secret.New(PIN), Code: secret.New(h.Mail.Code()), RequestID: "req-2"}
+}
+
+// Chain reads every audit record and verifies the chain.
+func Chain(t testing.TB, db *store.DB) []audit.Record {
+	t.Helper()
+	var out []audit.Record
+	v := audit.NewVerifier(nil)
+	err := db.AuditRecords(context.Background(), 0, func(r audit.Record) error {
+		out = append(out, r)
+		return v.Add(r)
+	})
+	if err != nil {
+		t.Fatalf("audit chain: %v", err)
+	}
+	seq, hash, err := v.Finish()
+	if err != nil {
+		t.Fatalf("audit chain: %v", err)
+	}
+	if n, head, err := db.AuditHead(context.Background()); err != nil || n != seq || head != hash {
+		t.Fatalf("audit head is %d, the chain ends at %d: %v", n, seq, err)
+	}
+	return out
+}
+
+// PDF makes a small document of one page that says text.
+func PDF(text string) []byte {
+	var b bytes.Buffer
+	var at []int
+	content := fmt.Sprintf("BT /F0 24 Tf 72 720 Td (%s) Tj ET", text)
+	b.WriteString("%PDF-1.7\n%\xE2\xE3\xCF\xD3\n")
+	for k, body := range []string{
+		"<</Type/Catalog/Pages 2 0 R>>",
+		"<</Type/Pages/Count 1/Kids[3 0 R]>>",
+		"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<</Font<</F0 4 0 R>>>>/Contents 5 0 R>>",
+		"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+		fmt.Sprintf("<</Length %d>>\nstream\n%s\nendstream", len(content), content),
+	} {
+		at = append(at, b.Len())
+		fmt.Fprintf(&b, "%d 0 obj\n%s\nendobj\n", k+1, body)
+	}
+	xref := b.Len()
+	fmt.Fprintf(&b, "xref\n0 %d\n0000000000 65535 f \n", len(at)+1)
+	for _, off := range at {
+		fmt.Fprintf(&b, "%010d 00000 n \n", off)
+	}
+	fmt.Fprintf(&b, "trailer\n<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n", len(at)+1, xref)
+	return b.Bytes()
+}

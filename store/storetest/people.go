@@ -1,0 +1,295 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/signer"
+)
+
+// ev is an event of the suite.
+func (h *House) ev(action, object string) audit.Event {
+	return audit.Event{At: h.Clock.Now(), Actor: "test", Action: action, Object: object, Verdict: audit.Accepted, RequestID: "r", Detail: map[string]string{"k": "v"}}
+}
+
+// events counts the records of an action.
+func (h *House) events(t *testing.T, action string) (n int) {
+	t.Helper()
+	for _, r := range Chain(t, h.DB) {
+		if r.Action == action {
+			n++
+		}
+	}
+	return n
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wants(t *testing.T, what string, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s: %v, want %v", what, err, want)
+	}
+}
+
+func countPIN(t *testing.T, h *House) {
+	ctx, p := context.Background(), signer.DefaultPINPolicy()
+	start := h.Clock.Now()
+	count := func(row, total int, locked, blocked bool) {
+		t.Helper()
+		st, err := h.DB.CountPIN(ctx, IC, p, h.Clock.Now())
+		if err != nil || st.InARow != row || st.Total != total || st.LockedUntil.IsZero() == locked || st.Blocked != blocked {
+			t.Fatalf("counted %+v, %v; want %d in a row of %d, locked %v, blocked %v", st, err, row, total, locked, blocked)
+		}
+		if kept, err := h.DB.PINState(ctx, IC); err != nil || kept != st {
+			t.Fatalf("kept %+v, %v; the answer was %+v", kept, err, st)
+		}
+	}
+	for n := 1; n <= 4; n++ {
+		count(n, n, false, false)
+	}
+	count(5, 5, true, false)
+	var locked *signer.LockedError
+	refused := func(until time.Time) {
+		t.Helper()
+		before, _ := h.DB.PINState(ctx, IC)
+		_, err := h.DB.CountPIN(ctx, IC, p, h.Clock.Now())
+		if !errors.As(err, &locked) || !errors.Is(err, signer.ErrPINLocked) || !locked.Until.Equal(until) {
+			t.Fatalf("a locked PIN: %v, want locked until %v", err, until)
+		}
+		if after, _ := h.DB.PINState(ctx, IC); after != before {
+			t.Fatalf("a refused try was counted: %+v then %+v", before, after)
+		}
+	}
+	refused(start.Add(15 * time.Minute))
+	h.Clock.Advance(15*time.Minute - time.Microsecond)
+	refused(start.Add(15 * time.Minute))
+	h.Clock.Advance(time.Microsecond) // the lock has run out, the total stays
+	for n := 6; n <= 9; n++ {
+		count(n-5, n, false, false)
+	}
+	count(5, 10, true, true)
+	h.Clock.Advance(365 * 24 * time.Hour)
+	refused(time.Time{})
+	if _, err := h.DB.CountPIN(ctx, "000000000000", p, start); !errors.Is(err, signer.ErrUnknownOfficer) {
+		t.Errorf("an unknown officer: %v", err)
+	}
+	if _, err := h.DB.PINState(ctx, "000000000000"); !errors.Is(err, signer.ErrUnknownOfficer) {
+		t.Errorf("an unknown officer: %v", err)
+	}
+}
+
+func countPINParallel(t *testing.T, h *House) {
+	granted, locked := parallel(t, 200, func() error {
+		_, err := h.DB.CountPIN(context.Background(), IC, signer.DefaultPINPolicy(), h.Clock.Now())
+		return err
+	}, signer.ErrPINLocked)
+	if granted != 5 || locked != 195 {
+		t.Errorf("200 parallel tries: %d granted, %d locked; want 5 and 195", granted, locked)
+	}
+}
+
+// parallel starts n calls at once and counts those that succeed and those that
+// answer refusal; another error fails t.
+func parallel(t *testing.T, n int, call func() error, refusal ...error) (ok, refused int) {
+	t.Helper()
+	start, errs := make(chan struct{}), make(chan error, n)
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			<-start
+			errs <- call()
+		})
+	}
+	close(start)
+	wg.Wait()
+	close(errs)
+	for err := range errs {
+		switch {
+		case err == nil:
+			ok++
+		case slices.ContainsFunc(refusal, func(r error) bool { return errors.Is(err, r) }):
+			refused++
+		default:
+			t.Error(err)
+		}
+	}
+	return ok, refused
+}
+
+func people(t *testing.T, h *House) {
+	ctx, db := context.Background(), h.DB
+	o, media, err := db.Officer(ctx, IC)
+	if err != nil || o != h.Officer || len(media) != 1 {
+		t.Fatalf("officer %+v, media %+v, %v", o, media, err)
+	}
+	if m := media[0]; m.Medium != enrol.RoamingOTP || m.System != System || m.Credential != h.Credential.ID || m.KeyStatus != "ACTIVE" || m.Serial != h.Credential.Serial || len(m.DER) == 0 {
+		t.Errorf("medium %+v", m)
+	}
+	_, _, err = db.Officer(ctx, "880101145678")
+	wants(t, "an unknown officer", err, enrol.ErrUnknown)
+	must(t, db.PutOfficer(ctx, enrol.Officer{IC: IC, Name: "NOR'AINI", Email: "n@jpk.example"}, "EPEROLEHAN", enrol.SoftCert, h.ev("put", IC)))
+	if o, media, err = db.Officer(ctx, IC); err != nil || o.Name != "NOR'AINI" || len(media) != 2 {
+		t.Errorf("after a second medium: %+v %+v %v", o, media, err)
+	}
+
+	n, err := db.Administrators(ctx)
+	must(t, err)
+	a := enrol.Administrator{Email: "sap@jpk.example", Name: "S", Role: "SAP"}
+	must(t, db.PutAdministrator(ctx, a, h.ev("admin", a.Email)))
+	before := h.events(t, "admin")
+	wants(t, "the same administrator", db.PutAdministrator(ctx, a, h.ev("admin", a.Email)), enrol.ErrExists)
+	if m, err := db.Administrators(ctx); err != nil || m != n+1 || h.events(t, "admin") != before {
+		t.Errorf("%d administrators, %v; %d events", m, err, h.events(t, "admin"))
+	}
+
+	wants(t, "the same app", db.PutApp(ctx, h.App, h.ev("app", h.App.ID)), enrol.ErrExists)
+	got, err := db.AppByID(ctx, h.App.ID)
+	if err != nil || got.Name != h.App.Name || got.SecretHash != h.App.SecretHash || got.KeyHash != h.App.KeyHash || got.Rate != h.App.Rate ||
+		got.PINEntry != h.App.PINEntry || !slices.Equal(got.Systems, h.App.Systems) || !slices.Equal(got.Grants, h.App.Grants) || !got.CreatedAt.Equal(h.App.CreatedAt) {
+		t.Errorf("app %+v, %v; want %+v", got, err, h.App)
+	}
+	if got, err := db.AppByKey(ctx, h.App.KeyHash); err != nil || got.ID != h.App.ID {
+		t.Errorf("by key: %+v, %v", got, err)
+	}
+	_, err = db.AppByKey(ctx, [32]byte{1})
+	wants(t, "a wrong key", err, enrol.ErrUnknown)
+	_, err = db.AppByID(ctx, "nobody")
+	wants(t, "a wrong id", err, enrol.ErrUnknown)
+
+	now, token := h.Clock.Now(), [32]byte{7}
+	must(t, db.PutToken(ctx, token, h.App.ID, now, now.Add(time.Hour)))
+	if got, err := db.AppByToken(ctx, token, now.Add(time.Hour-time.Microsecond)); err != nil || got.ID != h.App.ID {
+		t.Errorf("by token: %+v, %v", got, err)
+	}
+	_, err = db.AppByToken(ctx, token, now.Add(time.Hour))
+	wants(t, "an expired token", err, enrol.ErrUnknown)
+	must(t, db.PutToken(ctx, [32]byte{8}, h.App.ID, now.Add(2*time.Hour), now.Add(3*time.Hour)))
+	_, err = db.AppByToken(ctx, token, now) // removed, whatever the clock says
+	wants(t, "a token swept", err, enrol.ErrUnknown)
+}
+
+func certificates(t *testing.T, h *House) {
+	ctx, db, now := context.Background(), h.DB, h.Clock.Now()
+	c := ca.Certificate{Serial: "170141183460469231731687303715884105727", Issuer: ca.Issuing, Subject: "CN=x", Credential: "cr_x", NotBefore: now, NotAfter: now.Add(time.Hour)}
+	must(t, db.ReserveSerial(ctx, c, h.ev("reserve", c.Serial)))
+	if err := db.ReserveSerial(ctx, c, h.ev("reserve", c.Serial)); err == nil {
+		t.Error("a serial number was reserved twice")
+	}
+	if got, err := db.CertificateBySerial(ctx, c.Serial); err != nil || got.Status != ca.Reserved || len(got.DER) != 0 || !got.NotAfter.Equal(c.NotAfter) {
+		t.Errorf("reserved: %+v, %v", got, err)
+	}
+	wants(t, "revoking a reserved one", db.Revoke(ctx, c.Serial, now, 1, h.ev("revoke", c.Serial)), ca.ErrUnknown)
+	must(t, db.StoreCertificate(ctx, c.Serial, []byte{1, 2}, h.ev("store", c.Serial)))
+	wants(t, "storing twice", db.StoreCertificate(ctx, c.Serial, []byte{3}, h.ev("store", c.Serial)), ca.ErrUnknown)
+	if got, err := db.CertificateBySerial(ctx, c.Serial); err != nil || got.Status != ca.Active || !bytes.Equal(got.DER, []byte{1, 2}) {
+		t.Errorf("stored: %+v, %v", got, err)
+	}
+	_, err := db.CertificateBySerial(ctx, "1")
+	wants(t, "an unknown serial", err, ca.ErrUnknown)
+
+	at := now.Add(time.Second)
+	must(t, db.Revoke(ctx, c.Serial, at, 1, h.ev("revoke", c.Serial)))
+	wants(t, "revoking twice", db.Revoke(ctx, c.Serial, at, 1, h.ev("revoke", c.Serial)), ca.ErrRevoked)
+	wants(t, "revoking the unknown", db.Revoke(ctx, "1", at, 1, h.ev("revoke", "1")), ca.ErrUnknown)
+	if n := h.events(t, "revoke"); n != 1 {
+		t.Errorf("%d events tell of one revocation", n)
+	}
+	rows, err := db.RevokedBy(ctx, ca.Issuing)
+	if err != nil || len(rows) != 1 || rows[0].Serial != c.Serial || rows[0].Reason != 1 || !rows[0].RevokedAt.Equal(at) {
+		t.Errorf("revoked: %+v, %v", rows, err)
+	}
+	if rows, err := db.RevokedBy(ctx, ca.Root); err != nil || len(rows) != 0 {
+		t.Errorf("revoked by the root: %+v, %v", rows, err)
+	}
+
+	last, err := db.LatestCRL(ctx, ca.Issuing)
+	must(t, err)
+	for _, n := range []int64{last.Number, last.Number - 1} {
+		if err := db.StoreCRL(ctx, ca.CRL{Issuer: ca.Issuing, Number: n, DER: []byte{1}, ThisUpdate: now, NextUpdate: now}, h.ev("crl", "")); err == nil {
+			t.Errorf("CRL %d was stored after %d", n, last.Number)
+		}
+	}
+	must(t, db.StoreCRL(ctx, ca.CRL{Issuer: ca.Issuing, Number: last.Number + 1, DER: []byte{9}, ThisUpdate: now, NextUpdate: at}, h.ev("crl", "")))
+	if c, err := db.LatestCRL(ctx, ca.Issuing); err != nil || c.Number != last.Number+1 || !bytes.Equal(c.DER, []byte{9}) || !c.NextUpdate.Equal(at) {
+		t.Errorf("newest CRL: %+v, %v", c, err)
+	}
+	_, err = db.LatestCRL(ctx, "nobody")
+	wants(t, "no CRL", err, ca.ErrUnknown)
+	_, err = db.AuthorityCertificate(ctx, "nobody")
+	wants(t, "no authority", err, ca.ErrUnknown)
+}
+
+func replies(t *testing.T, h *House) {
+	ctx, db, now := context.Background(), h.DB, h.Clock.Now()
+	begin := func(app, key string, at time.Time) (fresh bool, status int, body string) {
+		t.Helper()
+		fresh, kept, status, headers, b, err := db.BeginReply(ctx, app, key, []byte("fp"), at)
+		if err != nil || !fresh && string(kept) != "fp" || status != 0 && headers != "h" {
+			t.Fatalf("fresh %v, fingerprint %q, headers %q, %v", fresh, kept, headers, err)
+		}
+		return fresh, status, string(b)
+	}
+	if fresh, _, _ := begin("a", "k", now); !fresh {
+		t.Fatal("a new key was known")
+	}
+	if fresh, status, _ := begin("a", "k", now); fresh || status != 0 {
+		t.Fatalf("a running request: fresh %v, status %d", fresh, status)
+	}
+	if fresh, _, _ := begin("b", "k", now); !fresh {
+		t.Error("another app's key is not its own")
+	}
+	must(t, db.FinishReply(ctx, "a", "k", 201, "h", []byte("answer")))
+	must(t, db.DropRunningReplies(ctx)) // a crash forgets what ran, not what was answered
+	if fresh, status, body := begin("a", "k", now.Add(24*time.Hour)); fresh || status != 201 || body != "answer" {
+		t.Errorf("kept: fresh %v, %d %q", fresh, status, body)
+	}
+	if fresh, _, _ := begin("b", "k", now); !fresh {
+		t.Error("a running request outlived a crash")
+	}
+	must(t, db.DropReply(ctx, "b", "k"))
+	if fresh, _, _ := begin("b", "k", now); !fresh {
+		t.Error("a dropped claim is still there")
+	}
+	if fresh, _, _ := begin("a", "k", now.Add(24*time.Hour+time.Microsecond)); !fresh {
+		t.Error("an answer was kept for more than 24 hours")
+	}
+	first, others := parallel(t, 50, func() error {
+		fresh, _, _, _, _, err := db.BeginReply(ctx, "a", "race", []byte("fp"), now)
+		if err == nil && !fresh {
+			err = errTaken
+		}
+		return err
+	}, errTaken)
+	if first != 1 || others != 49 {
+		t.Errorf("50 parallel requests with one key: %d ran", first)
+	}
+}
+
+var errTaken = errors.New("taken")
+
+func meta(t *testing.T, h *House) {
+	ctx := context.Background()
+	if v, err := h.DB.Meta(ctx, "x"); v != "" || err != nil {
+		t.Fatalf("%q, %v", v, err)
+	}
+	must(t, h.DB.PutMeta(ctx, "x", "1"))
+	must(t, h.DB.PutMeta(ctx, "x", "2"))
+	if v, err := h.DB.Meta(ctx, "x"); v != "1" || err != nil {
+		t.Errorf("a fact was overwritten: %q, %v", v, err)
+	}
+	must(t, h.DB.Ping(ctx))
+}

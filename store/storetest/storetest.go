@@ -1,0 +1,45 @@
+// Package storetest is the suite that every database engine of the store
+// passes, and a [House]: a whole installation with keys in memory, on which
+// signer, batch and the store itself are tested without cgo.
+package storetest
+
+import (
+	"testing"
+
+	"github.com/mohor-sign/mohor/store"
+)
+
+// Exercise runs the suite. Each call of open returns an empty, migrated
+// database that open closes at the end of its t.
+func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
+	for _, c := range []struct {
+		name string
+		run  func(t *testing.T, h *House)
+	}{
+		{"CountPINLocksAndBlocks", countPIN},
+		{"CountPINGrantsParallelCallers", countPINParallel},
+		{"StoreChallengeLimits", challengeLimits},
+		{"StoreChallengeKillsTheOldOne", challengeReplaced},
+		{"ReserveTryGrantsExactly", reserveTry},
+		{"CredentialSaysWhatIsMissing", credential},
+		{"OneLiveTransactionABatch", oneLive},
+		{"RecordIntentHasOneWinner", recordIntent},
+		{"RecordIntentIsOneTransaction", recordIntentWhole},
+		{"ClaimsAreFenced", claims},
+		{"CompleteRefusesRevoked", completeRevoked},
+		{"CompleteEnds", completeEnds},
+		{"AbandonTwice", abandon},
+		{"CancelRequest", cancelRequest},
+		{"BatchIntake", batchIntake},
+		{"BatchCancel", batchCancel},
+		{"Documents", documents},
+		{"Certificates", certificates},
+		{"People", people},
+		{"Replies", replies},
+		{"Meta", meta},
+		{"AuditChain", auditChain},
+		{"NoAuditNoAction", noAuditNoAction},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.run(t, NewHouse(t, open(t))) })
+	}
+}
