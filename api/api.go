@@ -40,6 +40,8 @@ type Config struct {
 	// Ready proves that the HSM, the database and the mailer work; nil error
 	// means ready. The names are those of the parts.
 	Ready func(ctx context.Context) map[string]error
+	// Stopping is closed when the gateway stops, so that event streams end.
+	Stopping <-chan struct{}
 	// Version is the product's version.
 	Version string
 	// MaxPDF bounds a PDF in bytes; TempDir spools uploads to be verified.
@@ -55,15 +57,17 @@ type Config struct {
 type server struct {
 	Config
 	limits *limiter
+	peers  *limiter // requests without an app, by address
+	failed failures
 }
 
 // New builds the API's handler on a new router and returns both it and the
 // OpenAPI 3.1 description. More routes (pages) can be added to the router.
 func New(c Config) (*chi.Mux, *huma.OpenAPI) {
-	s := &server{Config: c, limits: newLimiter(c.Now)}
+	s := &server{Config: c, limits: newLimiter(c.Now), peers: newLimiter(c.Now)}
 	useProblems()
 	r := chi.NewRouter()
-	r.Use(s.requestID, s.recoverPanic, s.logRequest, secureHeaders, s.authenticate, s.idempotent)
+	r.Use(s.requestID, s.recoverPanic, s.logRequest, secureHeaders, deadlines, s.authenticate, s.idempotent)
 	r.NotFound(s.notFound)
 	r.MethodNotAllowed(s.methodNotAllowed)
 	h := humachi.New(r, description(c.Version))

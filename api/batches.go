@@ -41,12 +41,12 @@ type batchBody struct {
 type batchOutput struct{ Body batchBody }
 
 type batchInput struct {
-	ID string `path:"id"`
+	ID string `path:"id" maxLength:"64"`
 }
 
 type itemsUploadInput struct {
 	upload
-	ID          string `path:"id"`
+	ID          string `path:"id" maxLength:"64"`
 	ContentType string `header:"Content-Type"`
 }
 
@@ -58,14 +58,14 @@ type intakeOutput struct {
 }
 
 type sealInput struct {
-	ID   string `path:"id"`
+	ID   string `path:"id" maxLength:"64"`
 	Body *struct {
 		AcceptRefused bool `json:"accept_refused,omitempty" doc:"Seal although rows were refused"`
 	}
 }
 
 type itemsInput struct {
-	ID    string `path:"id"`
+	ID    string `path:"id" maxLength:"64"`
 	State string `query:"state" enum:"pending,claimed,signed,refused"`
 	After int64  `query:"after" default:"-1" doc:"Index of the last item seen"`
 	Limit int    `query:"limit" default:"100" minimum:"1" maximum:"1000"`
@@ -249,6 +249,8 @@ func (s *server) batchEvents(ctx context.Context, in *batchInput, send sse.Sende
 		}
 		select {
 		case <-ctx.Done():
+			return
+		case <-s.Stopping:
 			return
 		case <-tick.C:
 		}

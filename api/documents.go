@@ -74,7 +74,7 @@ type documentBody struct {
 type documentOutput struct{ Body documentBody }
 
 type contentInput struct {
-	ID      string `path:"id"`
+	ID      string `path:"id" maxLength:"64"`
 	Version string `query:"version" enum:"signed,original" default:"signed"`
 }
 

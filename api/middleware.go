@@ -149,6 +149,10 @@ func secureHeaders(next http.Handler) http.Handler {
 func (s *server) authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.HasPrefix(r.URL.Path, "/v1/") {
+			if wait, ok := s.peers.take(s.peer(r), peerRate); !ok {
+				writeProblem(w, r.Context(), &retry{errRateLimited, wait})
+				return
+			}
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -156,12 +160,12 @@ func (s *server) authenticate(next http.Handler) http.Handler {
 		if err != nil {
 			if errors.Is(err, enrol.ErrUnknown) {
 				w.Header().Set("WWW-Authenticate", `Bearer realm="mohor"`)
-				err = errUnauthenticated
+				err = errors.Join(errUnauthenticated, s.unauthenticated(r))
 			}
 			writeProblem(w, r.Context(), s.logged(r.Context(), err))
 			return
 		}
-		if wait, ok := s.limits.take(app); !ok {
+		if wait, ok := s.limits.take(app.ID, app.Rate); !ok {
 			writeProblem(w, r.Context(), &retry{errRateLimited, wait})
 			return
 		}
@@ -187,8 +191,14 @@ func (s *server) app(r *http.Request) (enrol.App, error) {
 	return s.Apps.ByToken(r.Context(), token)
 }
 
-// limiter holds one token bucket an app: its registered rate, bursts of as
-// many as two seconds hold.
+// peerRate bounds requests without an app, a second and address.
+const peerRate = 50
+
+// maxBuckets bounds the memory of a limiter: beyond it all start afresh.
+const maxBuckets = 100_000
+
+// limiter holds a token bucket for each key; bursts are as many as two seconds
+// hold.
 type limiter struct {
 	now func() time.Time
 	mu  sync.Mutex
@@ -199,19 +209,22 @@ func newLimiter(now func() time.Time) *limiter {
 	return &limiter{now: now, m: map[string]*rate.Limiter{}}
 }
 
-func (l *limiter) take(a enrol.App) (wait time.Duration, ok bool) {
+func (l *limiter) take(key string, perSecond float64) (wait time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := l.m[a.ID]
-	if b == nil || float64(b.Limit()) != a.Rate {
-		b = rate.NewLimiter(rate.Limit(a.Rate), max(1, int(2*a.Rate)))
-		l.m[a.ID] = b
+	if len(l.m) > maxBuckets {
+		clear(l.m)
+	}
+	b := l.m[key]
+	if b == nil || float64(b.Limit()) != perSecond {
+		b = rate.NewLimiter(rate.Limit(perSecond), max(1, int(2*perSecond)))
+		l.m[key] = b
 	}
 	now := l.now()
 	if b.AllowN(now, 1) {
 		return 0, true
 	}
-	return time.Duration(float64(time.Second) / a.Rate), false
+	return time.Duration(float64(time.Second) / perSecond), false
 }
 
 func (s *server) notFound(w http.ResponseWriter, r *http.Request) {

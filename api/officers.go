@@ -14,7 +14,7 @@ import (
 )
 
 type mediumInput struct {
-	IC string `path:"ic" doc:"No. Kad Pengenalan, 12 digits" example:"800101149999"`
+	IC string `path:"ic" maxLength:"64" doc:"No. Kad Pengenalan, 12 digits" example:"800101149999"`
 }
 
 type certificateBody struct {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
 )
 
@@ -24,11 +25,11 @@ type fileOutput struct {
 }
 
 type nameInput struct {
-	Name string `path:"name" doc:"root or issuing, with its suffix" example:"issuing.crl"`
+	Name string `path:"name" maxLength:"64" doc:"root or issuing, with its suffix" example:"issuing.crl"`
 }
 
 type serialInput struct {
-	Serial string `path:"serial" doc:"Decimal"`
+	Serial string `path:"serial" maxLength:"64" doc:"Decimal"`
 }
 
 type certificateOutput struct{ Body certificateBody }
@@ -167,12 +168,18 @@ func (s *server) token(ctx context.Context, in *tokenInput) (*tokenOutput, error
 	app, err := s.Apps.BySecret(ctx, id, pass)
 	switch {
 	case isUnknown(err):
+		if err := s.audit(ctx, "app.token", "app:"+id, audit.Refused, "invalid_client"); err != nil {
+			return nil, s.fail(ctx, err)
+		}
 		return tokenError(http.StatusUnauthorized, "invalid_client", "client_id or client_secret is wrong"), nil
 	case err != nil:
 		_ = s.logged(ctx, err)
 		return tokenError(http.StatusServiceUnavailable, "temporarily_unavailable", "try again"), nil
 	}
 	token, life, err := s.Apps.Token(ctx, app)
+	if err == nil {
+		err = s.audit(ctx, "app.token", "app:"+app.ID, audit.Accepted, "")
+	}
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}

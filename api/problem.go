@@ -328,7 +328,7 @@ func validationProblem(ctx context.Context, status int, errs []error) *Problem {
 			return p
 		}
 		var d *huma.ErrorDetail
-		if errors.As(err, &d) && d.Location != "" && !strings.Contains(d.Message, "invalid character") {
+		if errors.As(err, &d) && d.Location != "" && d.Location != "body" {
 			bad = &invalid{field: strings.TrimPrefix(d.Location, "body."), en: d.Message, ms: d.Message}
 			break
 		}

@@ -128,11 +128,11 @@ type transactionOutput struct {
 }
 
 type transactionInput struct {
-	ID string `path:"id"`
+	ID string `path:"id" maxLength:"64"`
 }
 
 type resendInput struct {
-	ID   string `path:"id"`
+	ID   string `path:"id" maxLength:"64"`
 	Body *struct {
 		Channel string `json:"channel,omitempty" enum:"auto,push,email"`
 	}
@@ -149,7 +149,7 @@ type signBody struct {
 }
 
 type signInput struct {
-	ID   string `path:"id"`
+	ID   string `path:"id" maxLength:"64"`
 	Body signBody
 }
 
@@ -172,7 +172,7 @@ func fixed(field, en, ms string) error { return &invalid{field, en, ms} }
 func (s *server) createTransaction(ctx context.Context, in *createInput) (*transactionOutput, error) {
 	a, err := s.ask(ctx, &in.Body)
 	if err != nil {
-		return nil, s.fail(ctx, err)
+		return nil, s.refused(ctx, "transaction.create", "officer:"+in.Body.IC, err)
 	}
 	r, ch, err := s.Signer.Prepare(ctx, *a)
 	if err != nil {
@@ -432,11 +432,11 @@ func (s *server) sign(ctx context.Context, in *signInput) (*transactionOutput, e
 	defer in.Body.OTP.Wipe()
 	app := appOf(ctx)
 	if app.PINEntry != enrol.PINInApp {
-		return nil, s.fail(ctx, errHosted)
+		return nil, s.refused(ctx, "signer.authorize", in.ID, errHosted)
 	}
 	f, err := confirmation(app.ID, in, requestIDOf(ctx))
 	if err != nil {
-		return nil, s.fail(ctx, err)
+		return nil, s.refused(ctx, "signer.authorize", in.ID, err)
 	}
 	a, err := s.Signer.Authorize(ctx, f)
 	if err != nil {

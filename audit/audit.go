@@ -14,7 +14,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Verdicts. A refusal carries the stable error code of the API in
@@ -84,11 +87,62 @@ func (r *Record) sum() [32]byte {
 }
 
 // Next links event e behind the record (seq, hash); 0 and zeros for the first.
+// What is not UTF-8, and every control character, becomes U+FFFD, and text is
+// cut at 200 characters: some of it came from outside, and the record must read
+// back as it was hashed.
 func Next(seq int64, hash [32]byte, e Event) Record {
 	e.At = e.At.UTC().Truncate(time.Microsecond)
+	for _, s := range []*string{&e.Actor, &e.Action, &e.Object, &e.Verdict, &e.RequestID} {
+		*s = tidy(*s)
+	}
+	if e.Detail != nil {
+		d := make(map[string]string, len(e.Detail))
+		for k, v := range e.Detail {
+			d[tidy(k)] = tidy(v)
+		}
+		e.Detail = d
+	}
 	r := Record{Event: e, Seq: seq + 1, Prev: hash}
 	r.Hash = r.sum()
 	return r
+}
+
+// tidy makes outside text fit for a record.
+func tidy(s string) string {
+	const limit = 200
+	n := 0
+	for k := range s {
+		if n++; n > limit {
+			s = s[:k]
+			break
+		}
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, strings.ToValidUTF8(s, string(utf8.RuneError)))
+}
+
+// valid reports that all text is UTF-8. Other bytes would share their JSON, and
+// so their hash, with one another.
+func (e *Event) valid() bool {
+	for _, s := range []string{e.Actor, e.Action, e.Object, e.Verdict, e.RequestID} {
+		if !utf8.ValidString(s) {
+			return false
+		}
+	}
+	return validDetail(e.Detail)
+}
+
+func validDetail(d map[string]string) bool {
+	for k, v := range d {
+		if !utf8.ValidString(k) || !utf8.ValidString(v) {
+			return false
+		}
+	}
+	return true
 }
 
 // ErrBroken is matched by every failure of verification; the error itself is a
@@ -132,7 +186,7 @@ func (v *Verifier) Add(r Record) error {
 		return &BrokenError{v.seq + 1, fmt.Sprintf("found record %d in its place (deleted or reordered)", r.Seq)}
 	case r.Prev != v.hash:
 		return &BrokenError{r.Seq, "it does not link to the record before it"}
-	case r.sum() != r.Hash:
+	case !r.valid() || r.sum() != r.Hash:
 		return &BrokenError{r.Seq, "its content does not match its hash (edited)"}
 	}
 	v.seq, v.hash = r.Seq, r.Hash

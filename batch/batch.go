@@ -15,12 +15,13 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ecert"
+	"github.com/mohor-sign/mohor/internal/keylock"
+	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/signer"
 )
 
@@ -138,6 +139,8 @@ type Queue interface {
 	// Items lists items in index order: state "" is all, after is exclusive (-1
 	// from the start), limit bounds the answer.
 	Items(ctx context.Context, id, state string, after int64, limit int) ([]Item, error)
+	// Audit appends a lone event: a refusal.
+	Audit(ctx context.Context, ev audit.Event) error
 }
 
 // Service takes batches in. All fields are required.
@@ -153,22 +156,23 @@ type Service struct {
 	MaxUpload, MaxPDF int64
 	Now               func() time.Time
 
-	locks sync.Map // batch id → *sync.Mutex: one upload at a time
+	locks keylock.Locks // one upload or sealing of a batch at a time; across processes the queue's own checks decide
 }
 
 // Create makes an open batch.
 func (s *Service) Create(ctx context.Context, app, name, kind, requestID string) (Batch, error) {
+	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "batch.create", Verdict: audit.Accepted, RequestID: requestID, Detail: map[string]string{"kind": kind}}
 	if n := utf8.RuneCountInString(name); n < 1 || n > 120 || !utf8.ValidString(name) || strings.ContainsFunc(name, unprintable) {
-		return Batch{}, ErrName
+		return Batch{}, s.refuse(ctx, ev, ErrName)
 	}
 	if kind != PDF && kind != Digest && kind != Ecert {
-		return Batch{}, ErrKind
+		return Batch{}, s.refuse(ctx, ev, ErrKind)
 	}
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // crypto/rand never fails (it ends the process)
 	b := Batch{ID: "ba_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(id[:])),
 		App: app, Name: name, Kind: kind, Status: Open, CreatedAt: s.Now().UTC()}
-	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "batch.create", Object: b.ID, Verdict: audit.Accepted, RequestID: requestID, Detail: map[string]string{"kind": kind}}
+	ev.Object = b.ID
 	return b, s.Queue.CreateBatch(ctx, b, ev)
 }
 
@@ -183,13 +187,25 @@ func (s *Service) Batch(ctx context.Context, app, id string) (Batch, error) {
 
 // Seal fixes count and root: from here on the batch cannot change.
 func (s *Service) Seal(ctx context.Context, app, id string, acceptRefused bool, requestID string) (Batch, error) {
-	defer s.lock(id)()
-	b, err := s.Batch(ctx, app, id)
+	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "batch.seal", Object: id, Verdict: audit.Accepted, RequestID: requestID}
+	_, unlock, err := s.hold(ctx, app, id)
 	if err != nil {
-		return Batch{}, err
+		return Batch{}, s.refuse(ctx, ev, err)
+	}
+	defer unlock()
+	if err := s.seal(ctx, id, acceptRefused, ev); err != nil {
+		return Batch{}, s.refuse(ctx, ev, err)
+	}
+	return s.Queue.Batch(ctx, id)
+}
+
+func (s *Service) seal(ctx context.Context, id string, acceptRefused bool, ev audit.Event) error {
+	b, err := s.Queue.Batch(ctx, id)
+	if err != nil {
+		return err
 	}
 	if b.Status != Open {
-		return Batch{}, ErrSealed
+		return ErrSealed
 	}
 	var t signer.Tree
 	err = s.each(ctx, id, "", func(it *Item) error {
@@ -197,27 +213,32 @@ func (s *Service) Seal(ctx context.Context, app, id string, acceptRefused bool, 
 		return nil
 	})
 	if err != nil {
-		return Batch{}, err
+		return err
 	}
 	n, root := t.Root()
 	if n == 0 {
-		return Batch{}, ErrEmpty
+		return ErrEmpty
 	}
-	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "batch.seal", Object: id, Verdict: audit.Accepted, RequestID: requestID,
-		Detail: map[string]string{"count": strconv.FormatUint(uint64(n), 10), "fingerprint": signer.Fingerprint(root)}}
-	if err := s.Queue.Seal(ctx, id, n, root, acceptRefused, ev); err != nil {
-		return Batch{}, err
-	}
-	return s.Queue.Batch(ctx, id)
+	ev.Detail = map[string]string{"count": strconv.FormatUint(uint64(n), 10), "fingerprint": signer.Fingerprint(root)}
+	return s.Queue.Seal(ctx, id, n, root, acceptRefused, ev)
 }
 
 // Cancel ends a batch before it is signed.
 func (s *Service) Cancel(ctx context.Context, app, id, requestID string) error {
-	defer s.lock(id)()
-	if _, err := s.Batch(ctx, app, id); err != nil {
-		return err
+	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "batch.cancel", Object: id, Verdict: audit.Accepted, RequestID: requestID}
+	b, unlock, err := s.hold(ctx, app, id)
+	if err != nil {
+		return s.refuse(ctx, ev, err)
 	}
-	return s.Queue.CancelBatch(ctx, id, audit.Event{At: s.Now(), Actor: "app:" + app, Action: "batch.cancel", Object: id, Verdict: audit.Accepted, RequestID: requestID})
+	defer unlock()
+	if err := s.Queue.CancelBatch(ctx, id, ev); err != nil {
+		return s.refuse(ctx, ev, err)
+	}
+	if b.Signed > 0 {
+		return nil // what was signed stays
+	}
+	// From here on nobody reads the documents.
+	return s.Blobs.Remove(context.WithoutCancel(ctx), "original/"+id)
 }
 
 // page is how many rows are read at a time.
@@ -243,12 +264,34 @@ func (s *Service) each(ctx context.Context, id, state string, f func(*Item) erro
 	}
 }
 
-// lock serialises uploads and sealing of one batch within this process; across
-// processes the queue's own checks decide.
-func (s *Service) lock(id string) (unlock func()) {
-	m, _ := s.locks.LoadOrStore(id, new(sync.Mutex))
-	m.(*sync.Mutex).Lock()
-	return m.(*sync.Mutex).Unlock
+// hold finds an app's own batch and waits until nobody else works on it.
+func (s *Service) hold(ctx context.Context, app, id string) (Batch, func(), error) {
+	b, err := s.Batch(ctx, app, id)
+	if err != nil {
+		return b, nil, err
+	}
+	unlock, err := s.locks.Lock(ctx, id)
+	return b, unlock, err
+}
+
+// refuse records that err was the verdict.
+func (s *Service) refuse(ctx context.Context, ev audit.Event, err error) error {
+	ev.Verdict, ev.Detail = audit.Refused, map[string]string{"reason": reason(err)}
+	if aerr := s.Queue.Audit(context.WithoutCancel(ctx), ev); aerr != nil {
+		return errors.Join(fmt.Errorf("auditing refusal: %w", aerr), err)
+	}
+	return err
+}
+
+// reason is a text of our own, never one that could hold input.
+func reason(err error) string {
+	for _, known := range []error{ErrUnknown, ErrSealed, ErrNotSealed, ErrEmpty, ErrRefusedRows, ErrName, ErrKind, ErrInput, ErrTooLarge, ErrLive, ecert.ErrCSV,
+		pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrUnsupported} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	return "internal error"
 }
 
 func unprintable(r rune) bool { return !strconv.IsPrint(r) }

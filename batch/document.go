@@ -43,16 +43,18 @@ type Documents interface {
 // stands against it, and nothing is registered then. It also returns the
 // warnings of the reader.
 func (s *Service) Upload(ctx context.Context, docs Documents, app, name, requestID string, r io.Reader) (Document, []string, error) {
+	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "document.upload", Verdict: audit.Accepted, RequestID: requestID}
 	name, err := CleanName(name)
 	if err != nil {
-		return Document{}, nil, fmt.Errorf("%w: %w", ErrInput, err)
+		return Document{}, nil, s.refuse(ctx, ev, fmt.Errorf("%w: %w", ErrInput, err))
 	}
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // crypto/rand never fails (it ends the process)
 	d := Document{ID: "do_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(id[:])), App: app, Name: name, CreatedAt: s.Now().UTC()}
 	d.Blob = "document/" + d.ID
+	ev.Object = d.ID
 	if d.Size, d.Digest, err = s.StorePDF(ctx, d.Blob, r); err != nil {
-		return Document{}, nil, err
+		return Document{}, nil, s.refuse(ctx, ev, errors.Join(err, s.Blobs.Remove(context.WithoutCancel(ctx), d.Blob)))
 	}
 	f, err := s.Blobs.Open(ctx, d.Blob)
 	if err != nil {
@@ -64,7 +66,6 @@ func (s *Service) Upload(ctx context.Context, docs Documents, app, name, request
 		return Document{}, nil, err
 	}
 	d.Pages = parsed.Pages()
-	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "document.upload", Object: d.ID, Verdict: audit.Accepted, RequestID: requestID,
-		Detail: map[string]string{"sha256": fmt.Sprintf("%x", d.Digest)}}
+	ev.Detail = map[string]string{"sha256": fmt.Sprintf("%x", d.Digest)}
 	return d, parsed.Warnings(), docs.PutDocument(ctx, d, ev)
 }

@@ -30,12 +30,24 @@ import (
 // of a failed upload are overwritten by the next one, whose indexes are the
 // same.
 func (s *Service) add(ctx context.Context, app, id, kind, requestID string, r io.Reader, take func(b Batch, f *os.File, size int64) ([]Item, []Refusal, error)) (Intake, error) {
-	defer s.lock(id)()
-	b, err := s.Batch(ctx, app, id)
+	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "batch.intake", Object: id, Verdict: audit.Accepted, RequestID: requestID}
+	_, unlock, err := s.hold(ctx, app, id)
 	if err != nil {
-		return Intake{}, err
+		return Intake{}, s.refuse(ctx, ev, err)
 	}
+	defer unlock()
+	got, err := s.intake(ctx, id, kind, ev, r, take)
+	if err != nil {
+		return Intake{}, s.refuse(ctx, ev, err)
+	}
+	return got, nil
+}
+
+func (s *Service) intake(ctx context.Context, id, kind string, ev audit.Event, r io.Reader, take func(b Batch, f *os.File, size int64) ([]Item, []Refusal, error)) (Intake, error) {
+	b, err := s.Queue.Batch(ctx, id)
 	switch {
+	case err != nil:
+		return Intake{}, err
 	case b.Status != Open:
 		return Intake{}, ErrSealed
 	case b.Kind != kind:
@@ -47,12 +59,16 @@ func (s *Service) add(ctx context.Context, app, id, kind, requestID string, r io
 	}
 	defer f.Close()
 	items, refused, err := take(b, f, size)
-	if err != nil {
-		return Intake{}, err
+	if err == nil {
+		ev.Detail = map[string]string{"accepted": strconv.Itoa(len(items)), "refused": strconv.Itoa(len(refused))}
+		err = s.Queue.AddItems(ctx, id, items, refused, ev)
 	}
-	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "batch.intake", Object: id, Verdict: audit.Accepted, RequestID: requestID,
-		Detail: map[string]string{"accepted": strconv.Itoa(len(items)), "refused": strconv.Itoa(len(refused))}}
-	if err := s.Queue.AddItems(ctx, id, items, refused, ev); err != nil {
+	if err != nil && b.Next == 0 {
+		// Nothing is in the batch: what this upload wrote is nobody's. (Otherwise
+		// the next upload, whose indexes are the same, replaces it.)
+		err = errors.Join(err, s.Blobs.Remove(context.WithoutCancel(ctx), "original/"+id))
+	}
+	if err != nil {
 		return Intake{}, err
 	}
 	return Intake{Accepted: len(items), Refused: refused}, nil
@@ -206,9 +222,19 @@ func parseDigestLine(line []byte) (signer.Document, error) {
 	if err := dec.Decode(&l); err != nil {
 		return signer.Document{}, fmt.Errorf("reading JSON: %w", err)
 	}
+	if _, err := dec.Token(); err != io.EOF {
+		return signer.Document{}, errors.New("one JSON object a line")
+	}
 	h, ok := DigestHash(l.Digest.Alg)
-	v, err := base64.StdEncoding.DecodeString(l.Digest.Value)
+	v, err := base64.StdEncoding.Strict().DecodeString(l.Digest.Value)
+	if l.Reference != "" {
+		if _, err := CleanName(l.Reference); err != nil {
+			return signer.Document{}, errors.New("reference must have 1 to 200 printable characters")
+		}
+	}
 	switch {
+	case strings.ContainsAny(l.Digest.Value, "\r\n"):
+		return signer.Document{}, errors.New("digest.value must be base64 without line ends")
 	case !ok:
 		return signer.Document{}, errors.New(`digest.alg must be "SHA-256", "SHA-384" or "SHA-512"`)
 	case err != nil || len(v) != h.Size():
@@ -238,6 +264,9 @@ func (s *Service) AddPDFs(ctx context.Context, app, id, requestID string, r io.R
 		if len(zr.File) > maxItems {
 			return nil, nil, fmt.Errorf("%w: more than %d files", ErrTooLarge, maxItems)
 		}
+		if err := s.checkZIP(zr); err != nil {
+			return nil, nil, err
+		}
 		var items []Item
 		var refused []Refusal
 		for row, zf := range zr.File {
@@ -257,6 +286,28 @@ func (s *Service) AddPDFs(ctx context.Context, app, id, requestID string, r io.R
 		}
 		return items, refused, nil
 	})
+}
+
+// checkZIP refuses what would unpack to more than an upload may hold, and
+// entries that share their bytes. archive/zip gives no more bytes than an
+// entry claims.
+func (s *Service) checkZIP(zr *zip.Reader) error {
+	var total uint64
+	at := make(map[int64]bool, len(zr.File))
+	for _, zf := range zr.File {
+		off, err := zf.DataOffset()
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrInput, err)
+		}
+		if zf.CompressedSize64 > 0 && at[off] {
+			return fmt.Errorf("%w: two files share their bytes", ErrInput)
+		}
+		at[off] = true
+		if total += zf.UncompressedSize64; zf.UncompressedSize64 > uint64(s.MaxUpload) || total > uint64(s.MaxUpload) {
+			return fmt.Errorf("%w: it unpacks to more than %d bytes", ErrTooLarge, s.MaxUpload)
+		}
+	}
+	return nil
 }
 
 // unpack stores one file of a ZIP and checks that it can be signed.

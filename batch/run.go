@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 
 	"github.com/mohor-sign/mohor/signer"
@@ -79,7 +80,7 @@ func (r *Runner) run(ctx context.Context, a *signer.Authorization) error {
 	for range r.Width {
 		workers.Go(func() {
 			for d := range work {
-				out, err := r.Signer.Sign(ctx, a, d)
+				out, err := r.sign(ctx, a, d)
 				if err != nil {
 					cancel(err)
 					return
@@ -107,13 +108,28 @@ func (r *Runner) run(ctx context.Context, a *signer.Authorization) error {
 		// From here on this chunk is signed, whatever happens next.
 		done = done || d
 	}
+	if done {
+		return nil // whatever the feeder found after the last document was stored
+	}
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	if !done {
-		return signer.ErrFence
-	}
-	return nil
+	return signer.ErrFence
+}
+
+// errPanicked refuses a document whose handling panicked.
+var errPanicked = errors.New("internal error")
+
+// sign keeps a panic over one document from ending every other batch: the
+// document is refused, the log has the stack and not the value.
+func (r *Runner) sign(ctx context.Context, a *signer.Authorization, d signer.Claimed) (out signer.Outcome, err error) {
+	defer func() {
+		if recover() != nil {
+			r.Log.Error("signing panicked", "transaction", a.Request.ID, "index", d.Index, "stack", string(debug.Stack()))
+			out, err = signer.Outcome{Index: d.Index, Attempt: d.Attempt, Refused: errPanicked}, nil
+		}
+	}()
+	return r.Signer.Sign(ctx, a, d)
 }
 
 // feed claims and hands out documents until none is left or ctx ends. Workers

@@ -87,6 +87,9 @@ type Records interface {
 	Revoke(ctx context.Context, serial string, at time.Time, reason int, ev audit.Event) error
 	// RevokedBy lists the issuer's revoked certificates.
 	RevokedBy(ctx context.Context, issuer string) ([]Certificate, error)
+	// LastRevocation is the time of the issuer's newest revocation, zero when
+	// there is none.
+	LastRevocation(ctx context.Context, issuer string) (time.Time, error)
 	// LatestCRL returns the issuer's newest CRL or ErrUnknown.
 	LatestCRL(ctx context.Context, issuer string) (CRL, error)
 	// StoreCRL keeps a CRL; a number that is not above the last is an error.

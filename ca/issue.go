@@ -176,8 +176,12 @@ func (a *Authority) Revoke(ctx context.Context, actor, serial string, reason int
 	}
 	now := a.now().UTC().Truncate(time.Second)
 	ev := audit.Event{At: now, Actor: actor, Action: "ca.revoke", Object: serial, Verdict: audit.Accepted, Detail: map[string]string{"reason": fmt.Sprint(reason)}}
-	if err := a.records.Revoke(ctx, serial, now, reason, ev); err != nil {
+	if err := a.records.Revoke(ctx, serial, now, reason, ev); err != nil && !errors.Is(err, ErrRevoked) {
 		return err
+	} else if err != nil {
+		// Revoked before; perhaps the CRL could not be made then.
+		_, perr := a.PublishCRL(ctx, row.Issuer)
+		return errors.Join(err, perr)
 	}
 	_, err = a.PublishCRL(ctx, row.Issuer)
 	return err
@@ -224,6 +228,20 @@ func (a *Authority) publish(ctx context.Context, name string) (CRL, error) {
 	return c, nil
 }
 
+// lists says whether the CRL holds a revocation of that time or a later one.
+func lists(c CRL, at time.Time) (bool, error) {
+	list, err := x509.ParseRevocationList(c.DER)
+	if err != nil {
+		return false, fmt.Errorf("parsing CRL %d of %s: %w", c.Number, c.Issuer, err)
+	}
+	for _, e := range list.RevokedCertificateEntries {
+		if !e.RevocationTime.Before(at.Truncate(time.Second)) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // CRL returns the current CRL, made anew when half of its time has passed, so
 // that a mirror never holds an expired one.
 func (a *Authority) CRL(ctx context.Context, name string) (CRL, error) {
@@ -237,7 +255,18 @@ func (a *Authority) CRL(ctx context.Context, name string) (CRL, error) {
 		return CRL{}, err
 	}
 	if err == nil && a.now().Before(c.ThisUpdate.Add(a.profile.CRLFor/2)) {
-		return c, nil
+		last, err := a.records.LastRevocation(ctx, name)
+		if err != nil {
+			return CRL{}, err
+		}
+		if last.Before(c.ThisUpdate) {
+			return c, nil
+		}
+		// A revocation whose own CRL was not made (or in this very second): if the
+		// list has it, the list is current.
+		if on, err := lists(c, last); err != nil || on {
+			return c, err
+		}
 	}
 	return a.publish(ctx, name)
 }

@@ -115,7 +115,11 @@ func (r *Renderer) Render(c Candidate, address string) ([]byte, error) {
 	}
 	t := w.titles[c.Level]
 	title := strings.TrimSpace(t.heading+" "+t.level) + " " + c.Number + " – " + c.Name
-	return r.finish(p, cv.b, title, c.Language)
+	commitment, err := Commitment(c, address)
+	if err != nil {
+		return nil, err
+	}
+	return r.finish(p, cv.b, title, c.Language, commitment)
 }
 
 // check refuses what the Reader would have refused.
@@ -173,7 +177,7 @@ func originOf(address string) (string, error) {
 
 // finish writes the file: the shared objects, then content, Info, XMP,
 // cross-reference table and trailer.
-func (r *Renderer) finish(p *prefix, content []byte, title string, l Language) ([]byte, error) {
+func (r *Renderer) finish(p *prefix, content []byte, title string, l Language, commitment [16]byte) ([]byte, error) {
 	packed, err := r.compress(content)
 	if err != nil {
 		return nil, err
@@ -209,7 +213,7 @@ func (r *Renderer) finish(p *prefix, content []byte, title string, l Language) (
 		out = fmt.Appendf(out, "%010d 00000 n \n", at)
 	}
 	return fmt.Appendf(out, "trailer\n<</Size %d/Root 1 0 R/Info %d 0 R/ID[<%X><%X>]>>\nstartxref\n%d\n%%%%EOF\n",
-		first+3, first+1, id, id, start), nil
+		first+3, first+1, commitment, id, start), nil
 }
 
 func (r *Renderer) compress(data []byte) ([]byte, error) {

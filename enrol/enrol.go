@@ -119,7 +119,7 @@ func (r *Registrar) AddOfficer(ctx context.Context, actor string, o Officer, sys
 	if _, err := mykad.Parse(o.IC); err != nil {
 		return fmt.Errorf("%w: IC must be 12 digits with a valid date", ErrInvalid)
 	}
-	if n := utf8.RuneCountInString(o.Name); n == 0 || n > 64 || strings.ContainsFunc(o.Name, unprintable) {
+	if n := utf8.RuneCountInString(o.Name); n == 0 || n > 64 || !utf8.ValidString(o.Name) || strings.ContainsFunc(o.Name, unprintable) {
 		return fmt.Errorf("%w: name must have 1 to 64 printable characters", ErrInvalid)
 	}
 	if a, err := mail.ParseAddress(o.Email); err != nil || a.Address != o.Email || len(o.Email) > 254 {
@@ -164,7 +164,11 @@ func CheckPIN(pin secret.Text, ic string) error {
 	if !utf8.ValidString(s) || n < 8 || n > 64 || strings.ContainsFunc(s, unprintable) {
 		return ErrPINPolicy
 	}
-	if strings.Count(s, s[:1]) == len(s) || strings.Contains(s, ic) || strings.Contains(s, ic[:6]) {
+	if first, _ := utf8.DecodeRuneInString(s); strings.Count(s, string(first)) == n {
+		return ErrPINPolicy
+	}
+	// The birth date is the first six digits of the number, so this finds both.
+	if len(ic) >= 6 && strings.Contains(s, ic[:6]) {
 		return ErrPINPolicy
 	}
 	return nil

@@ -19,6 +19,7 @@ type MemoryCodes struct {
 
 type memoryCode struct {
 	mac     []byte
+	tries   int
 	expires time.Time
 }
 
@@ -44,14 +45,19 @@ func (s *MemoryCodes) Put(_ context.Context, key string, mac []byte, ttl time.Du
 	return nil
 }
 
-// Lookup implements Codes.
-func (s *MemoryCodes) Lookup(_ context.Context, key string) ([]byte, error) {
+// Try implements Codes.
+func (s *MemoryCodes) Try(_ context.Context, key string, limit int) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, ok := s.m[key]
-	if !ok || !s.now().Before(c.expires) {
+	switch {
+	case !ok || !s.now().Before(c.expires):
 		return nil, ErrExpired
+	case c.tries >= limit:
+		return nil, ErrAttempts
 	}
+	c.tries++
+	s.m[key] = c
 	return c.mac, nil
 }
 

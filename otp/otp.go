@@ -122,8 +122,11 @@ type Records interface {
 type Codes interface {
 	// Put keeps mac under key for ttl, replacing what was there.
 	Put(ctx context.Context, key string, mac []byte, ttl time.Duration) error
-	// Lookup returns the MAC, or ErrExpired when it is gone.
-	Lookup(ctx context.Context, key string) ([]byte, error)
+	// Try counts one comparison and returns the MAC: ErrExpired when it is gone,
+	// ErrAttempts when limit comparisons were counted before. It is a second
+	// count beside the database's, so that whoever can reset rows there gains no
+	// tries.
+	Try(ctx context.Context, key string, limit int) ([]byte, error)
 	// Drop forgets the key. Dropping an absent key is no error.
 	Drop(ctx context.Context, key string) error
 }
@@ -219,11 +222,11 @@ func (i *Issuer) Check(ctx context.Context, b Binding, nonce [NonceSize]byte, co
 	case !i.Now().Before(c.ExpiresAt):
 		return c.TriesLeft, ErrExpired
 	}
-	want, err := i.Codes.Lookup(ctx, c.codeKey())
-	if err != nil {
-		return c.TriesLeft, err
-	}
 	left, err = i.Records.ReserveTry(ctx, b.Transaction, nonce)
+	if err != nil {
+		return left, err
+	}
+	want, err := i.Codes.Try(ctx, c.codeKey(), i.Policy.Tries)
 	if err != nil {
 		return left, err
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strconv"
 	"sync"
 	"time"
@@ -36,8 +37,21 @@ type Authorization struct {
 	mu     sync.Mutex
 	leaves map[uint32][32]byte // what may be signed, by index
 	spent  map[uint32]bool
+	stored int // outcomes stored by this authorisation
 	closed bool
 }
+
+// complete counts stored outcomes; it reports whether the batch is said to be
+// done without as many as were authorised.
+func (a *Authorization) complete(n int, done bool) (foul bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stored += n
+	return done && a.stored != len(a.leaves)
+}
+
+// judgeFor bounds one judgement, which a client that goes away does not stop.
+const judgeFor = 30 * time.Second
 
 // Authorize judges in this order: transaction live, nonce, documents → PIN lock
 // and certificate status → one try reserved → code → PIN counted → PIN opens
@@ -51,6 +65,19 @@ func (s *Signer) Authorize(ctx context.Context, f Confirmation) (*Authorization,
 		return nil, s.refuse(ctx, ev, err)
 	}
 	ev.Actor, ev.Detail = "officer:"+r.Officer, map[string]string{"app": f.App}
+	// One confirmation of an officer at a time, so that right PINs in parallel do
+	// not count against each other; and a client that goes away does not leave a
+	// PIN counted and not judged.
+	unlock, err := s.confirming.Lock(ctx, r.Officer)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	defer unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), judgeFor)
+	defer cancel()
+	if r, err = s.Request(ctx, f.App, f.Transaction); err != nil {
+		return nil, s.refuse(ctx, ev, err)
+	}
 	a, err := s.judge(ctx, r, &f)
 	if err != nil {
 		return nil, s.refuse(ctx, ev, err)
@@ -61,7 +88,8 @@ func (s *Signer) Authorize(ctx context.Context, f Confirmation) (*Authorization,
 	// The intent and the end of the code are one commit: after it we can always
 	// say what this key was about to sign; before it the code is still live.
 	if err := s.Records.RecordIntent(ctx, a.Intent, f.Nonce, r.Officer, ev); err != nil {
-		return nil, errors.Join(s.refuse(ctx, ev, err), a.Close())
+		// The PIN was right, only another submit was first.
+		return nil, errors.Join(s.refuse(ctx, ev, err), a.Close(), s.Records.UncountPIN(ctx, r.Officer, s.PIN))
 	}
 	if ch, err := s.Codes.Records.Challenge(ctx, r.ID); err == nil {
 		_ = s.Codes.Forget(ctx, ch) // redeemed already: only housekeeping
@@ -101,6 +129,9 @@ func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Autho
 	if err := c.usable(now); err != nil {
 		return nil, err
 	}
+	if c.Certificate.SerialNumber.String() != r.Options.Certificate {
+		return nil, ErrDocuments
+	}
 	left, err := s.Codes.Check(ctx, r.binding(), f.Nonce, f.Code)
 	if err != nil {
 		if errors.Is(err, otp.ErrWrong) {
@@ -113,11 +144,12 @@ func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Autho
 		return nil, err
 	}
 	key, err := s.Keys.Open(ctx, c, f.PIN)
+	if errors.Is(err, ErrPINWrong) {
+		return nil, &AttemptsError{err, max(0, min(s.PIN.LockAfter-st.InARow, s.PIN.BlockAfter-st.Total))}
+	}
 	if err != nil {
-		if errors.Is(err, ErrPINWrong) {
-			err = &AttemptsError{err, max(0, min(s.PIN.LockAfter-st.InARow, s.PIN.BlockAfter-st.Total))}
-		}
-		return nil, err
+		// The PIN was not judged: the count is given back.
+		return nil, errors.Join(err, s.Records.UncountPIN(ctx, r.Officer, s.PIN))
 	}
 	in := Intent{
 		ID: newID("in"), Transaction: r.ID, Credential: c.ID, Batch: r.Batch, Root: r.Root, Count: r.Count, OptionsHash: r.OptionsHash,

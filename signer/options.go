@@ -36,12 +36,14 @@ type Options struct {
 	Algorithm string `json:"algorithm"`
 	Level     string `json:"level,omitempty"` // PADES and CMS: "B-B"
 	// Time is the claimed signing time, RFC 3339 UTC, seconds.
-	Time     string   `json:"time"`
-	Reason   string   `json:"reason,omitempty"`
-	Location string   `json:"location,omitempty"`
-	Contact  string   `json:"contact,omitempty"`
-	Field    string   `json:"field,omitempty"`
-	Visible  *Visible `json:"visible,omitempty"`
+	Time string `json:"time"`
+	// Certificate is the serial number, decimal, of the officer's certificate.
+	Certificate string   `json:"certificate"`
+	Reason      string   `json:"reason,omitempty"`
+	Location    string   `json:"location,omitempty"`
+	Contact     string   `json:"contact,omitempty"`
+	Field       string   `json:"field,omitempty"`
+	Visible     *Visible `json:"visible,omitempty"`
 }
 
 // Visible places an appearance; points from the lower left of the CropBox as
@@ -124,7 +126,7 @@ func (o *Options) pdfOptions(c *Credential, contents int) (pdf.Options, error) {
 		return pdf.Options{}, fmt.Errorf("reading claimed time: %w", err)
 	}
 	p := pdf.Options{
-		Field: o.Field, Name: c.OfficerName, Reason: o.Reason, Location: o.Location, ContactInfo: o.Contact,
+		Field: o.Field, Name: c.Certificate.Subject.CommonName, Reason: o.Reason, Location: o.Location, ContactInfo: o.Contact,
 		Time: at, ContentsSize: contents,
 	}
 	if v := o.Visible; v != nil {
@@ -141,7 +143,7 @@ var malaysia = time.FixedZone("MYT", 8*3600)
 func appearance(o *Options, c *Credential, at time.Time) []string {
 	lines := []string{
 		"Ditandatangani secara digital oleh / Digitally signed by",
-		c.OfficerName,
+		c.Certificate.Subject.CommonName,
 		at.In(malaysia).Format("02/01/2006 15:04:05") + " MYT",
 	}
 	if o.Reason != "" {

@@ -85,7 +85,7 @@ func (s *Signer) check(ctx context.Context, a *Ask) (*Request, *Credential, []st
 	if err := st.locked(now); err != nil {
 		return nil, nil, nil, err
 	}
-	a.Options.Time = now.Format(time.RFC3339)
+	a.Options.Time, a.Options.Certificate = now.Format(time.RFC3339), c.Certificate.SerialNumber.String()
 	if err := a.Options.fit(&c); err != nil {
 		return nil, nil, nil, err
 	}
@@ -193,25 +193,36 @@ func (s *Signer) sendCode(ctx context.Context, r *Request, c *Credential, titles
 
 // Resend issues a new code and nonce for a waiting request; the old ones die.
 func (s *Signer) Resend(ctx context.Context, app, id, channel, requestID string) (*Request, *otp.Challenge, error) {
+	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "otp.resend", Object: id, RequestID: requestID}
 	r, err := s.Request(ctx, app, id)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, s.refuse(ctx, ev, err)
 	}
-	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "otp.resend", Object: id, RequestID: requestID}
 	if channel != "" && channel != "auto" && channel != "email" {
 		return nil, nil, s.refuse(ctx, ev, ErrChannel)
 	}
 	if err := s.live(r); err != nil {
 		return nil, nil, s.refuse(ctx, ev, err)
 	}
-	c, err := s.Records.Credential(ctx, r.Officer, r.System, r.Credential)
+	// A code that could not be used is not sent.
+	st, err := s.Records.PINState(ctx, r.Officer)
+	if err == nil {
+		err = st.locked(s.Now())
+	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, s.refuse(ctx, ev, err)
+	}
+	c, err := s.Records.Credential(ctx, r.Officer, r.System, r.Credential)
+	if err == nil {
+		err = c.usable(s.Now())
+	}
+	if err != nil {
+		return nil, nil, s.refuse(ctx, ev, err)
 	}
 	var titles []string
 	for d, err := range s.Records.Pending(ctx, r.Batch) {
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, s.refuse(ctx, ev, err)
 		}
 		if titles = append(titles, d.Name); len(titles) == maxTitles {
 			break
@@ -250,12 +261,15 @@ func (s *Signer) Cancel(ctx context.Context, app, id, requestID string) error {
 	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "transaction.cancel", Object: id, Verdict: audit.Accepted, RequestID: requestID}
 	r, err := s.Request(ctx, app, id)
 	if err != nil {
-		return err
+		return s.refuse(ctx, ev, err)
 	}
 	if err := s.live(r); err != nil {
 		return s.refuse(ctx, ev, err)
 	}
-	return s.Records.CancelRequest(ctx, id, Cancelled, ev)
+	if err := s.Records.CancelRequest(ctx, id, Cancelled, ev); err != nil {
+		return s.refuse(ctx, ev, err)
+	}
+	return nil
 }
 
 // live says whether a request can still be confirmed.

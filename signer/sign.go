@@ -81,15 +81,19 @@ func (a *Authorization) cms(ctx context.Context, b *cms.Builder, digest []byte, 
 	return der, nil
 }
 
-// signPDF prepares the stored document as it was authorised, signs its byte
-// range and stores the result under a name that only depends on the document,
-// so that doing it again replaces it.
+// signPDF copies the stored document, checks that the copy is what was
+// authorised, and from then on works on the copy alone. The result is stored
+// under a name that only depends on the document, so that doing it again
+// replaces it.
 func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out *Outcome) error {
-	blob, err := s.Blobs.Open(ctx, d.Blob)
+	c, err := s.copyBlob(ctx, d.Blob)
 	if err != nil {
-		return fmt.Errorf("opening document: %w", err)
+		return err
 	}
-	defer blob.Close()
+	defer c.Close()
+	if !bytes.Equal(c.sum[:], d.Digest) {
+		return ErrDocuments
+	}
 	b, err := a.builder(crypto.SHA256)
 	if err != nil {
 		return err
@@ -98,7 +102,7 @@ func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out
 	if err != nil {
 		return err
 	}
-	doc, err := pdf.Open(blob, blob.Size())
+	doc, err := pdf.Open(c, c.size)
 	if err != nil {
 		return err
 	}
@@ -110,7 +114,6 @@ func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out
 	if err != nil {
 		return err
 	}
-	// One pass gave both digests: what is signed is what was authorised.
 	if !bytes.Equal(original, d.Digest) {
 		return ErrDocuments
 	}
@@ -146,7 +149,18 @@ func (s *Signer) Complete(ctx context.Context, a *Authorization, out []Outcome) 
 		Detail: map[string]string{"intent": a.Intent.ID, "signed": strconv.Itoa(len(out) - refused), "refused": strconv.Itoa(refused)}}
 	done, err = s.Records.Complete(ctx, a.Intent.ID, out, s.Now(), ev)
 	if errors.Is(err, ErrCertificateRevoked) || errors.Is(err, ErrCertificateOnHold) {
-		return false, s.refuse(ctx, ev, err) // made, not released: the record says so
+		// Made, not released: the record says so, and nothing of it stays.
+		for _, o := range out {
+			if o.Blob != "" {
+				err = errors.Join(err, s.Blobs.Remove(context.WithoutCancel(ctx), o.Blob))
+			}
+		}
+		return false, s.refuse(ctx, ev, err)
+	}
+	if err == nil && a.complete(len(out), done) {
+		// Somebody else wrote "signed" into rows of this batch.
+		ev.Action = "signer.alarm"
+		return false, s.refuse(ctx, ev, ErrDocuments)
 	}
 	return done, err
 }

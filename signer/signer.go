@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/internal/keylock"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/otp"
 )
@@ -238,6 +239,9 @@ type Records interface {
 	// state after it; *LockedError, without counting, when locked or blocked.
 	// n parallel calls are granted at most p.LockAfter tries.
 	CountPIN(ctx context.Context, ic string, p PINPolicy, now time.Time) (PINState, error)
+	// UncountPIN takes back one count whose PIN was not judged wrong, and the
+	// lock or block that this count alone had set.
+	UncountPIN(ctx context.Context, ic string, p PINPolicy) error
 	// RecordIntent spends the code and records the intent, in one transaction:
 	// the challenge with this nonce is marked redeemed (otp.ErrUsed when it was
 	// already), the PIN counter is cleared, the request and its batch become
@@ -293,6 +297,9 @@ type Blobs interface {
 	// it is durable (synced, renamed) when Create returns nil. An existing blob
 	// of that id is replaced.
 	Create(ctx context.Context, id string, write func(io.Writer) error) (size int64, err error)
+	// Remove deletes a blob, or all blobs under a folder. What is not there is
+	// no error.
+	Remove(ctx context.Context, id string) error
 }
 
 // Blob is an open document.
@@ -315,5 +322,9 @@ type Signer struct {
 	Lifetime          time.Duration
 	IntentBase        time.Duration
 	IntentPerDocument time.Duration
-	Now               func() time.Time
+	// TempDir is where private copies of large documents lie, unlinked.
+	TempDir string
+	Now     func() time.Time
+
+	confirming keylock.Locks // officers whose confirmation is being judged
 }

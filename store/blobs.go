@@ -95,6 +95,15 @@ func (b *Blobs) Create(_ context.Context, id string, write func(io.Writer) error
 	return size, nil
 }
 
+// Remove implements signer.Blobs.
+func (b *Blobs) Remove(_ context.Context, id string) error {
+	path := filepath.FromSlash(id)
+	if err := b.root.RemoveAll(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing blob: %w", err)
+	}
+	return nil
+}
+
 // makeDir makes dir and its parents, each synced into its parent.
 func (b *Blobs) makeDir(dir string) error {
 	if _, err := b.root.Stat(dir); err == nil {

@@ -212,6 +212,15 @@ func (d *DB) RevokedBy(ctx context.Context, issuer string) ([]ca.Certificate, er
 	return out, nil
 }
 
+// LastRevocation implements ca.Records.
+func (d *DB) LastRevocation(ctx context.Context, issuer string) (time.Time, error) {
+	at, err := d.q.LastRevocation(ctx, issuer)
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	return instant(at), err
+}
+
 // LatestCRL implements ca.Records.
 func (d *DB) LatestCRL(ctx context.Context, issuer string) (ca.CRL, error) {
 	c, err := d.q.LatestCRL(ctx, issuer)

@@ -100,6 +100,27 @@ func (d *DB) CountPIN(ctx context.Context, ic string, p signer.PINPolicy, now ti
 	return st, err
 }
 
+// UncountPIN implements signer.Records.
+func (d *DB) UncountPIN(ctx context.Context, ic string, p signer.PINPolicy) error {
+	return d.tx(ctx, func(q *sqlc.Queries) error {
+		o, err := q.Officer(ctx, ic)
+		if err != nil {
+			return absent(err, signer.ErrUnknownOfficer)
+		}
+		st := pinState(o)
+		if st.InARow == 0 || st.Total == 0 {
+			return nil // somebody's right PIN cleared it meanwhile
+		}
+		if st.InARow == p.LockAfter {
+			st.LockedUntil = time.Time{}
+		}
+		if st.Total == p.BlockAfter {
+			st.Blocked = false
+		}
+		return q.SetPIN(ctx, sqlc.SetPINParams{Ic: ic, InARow: int64(st.InARow - 1), Total: int64(st.Total - 1), LockedUntil: micros(st.LockedUntil), Blocked: flag(st.Blocked)})
+	})
+}
+
 // CreateRequest implements signer.Records.
 func (d *DB) CreateRequest(ctx context.Context, r *signer.Request, docs []signer.Document, ev audit.Event) error {
 	options, err := json.Marshal(r.Options)
@@ -120,8 +141,14 @@ func (d *DB) CreateRequest(ctx context.Context, r *signer.Request, docs []signer
 			}
 		} else {
 			// A request that nobody confirmed in time must not hold the batch.
-			if err := q.ExpireTransactions(ctx, micros(r.CreatedAt)); err != nil {
+			expired, err := q.ExpireTransactions(ctx, sqlc.ExpireTransactionsParams{Now: micros(r.CreatedAt), BatchID: r.Batch})
+			if err != nil {
 				return err
+			}
+			for _, id := range expired {
+				if err := appendEvent(ctx, q, audit.Event{At: ev.At, Actor: "gateway", Action: "transaction.expire", Object: id, Verdict: audit.Noted}); err != nil {
+					return err
+				}
 			}
 			if n, err := q.LiveTransactions(ctx, r.Batch); err != nil || n > 0 {
 				return errors.Join(err, signer.ErrBatchBusy)
@@ -209,7 +236,7 @@ func (d *DB) RecordIntent(ctx context.Context, in signer.Intent, nonce [otp.Nonc
 		} else if n != 1 {
 			return signer.ErrFinished
 		}
-		if n, err := q.StartBatch(ctx, sqlc.StartBatchParams{Now: micros(in.CreatedAt), ID: in.Batch}); err != nil {
+		if n, err := q.StartBatch(ctx, sqlc.StartBatchParams{Now: micros(ev.At), ID: in.Batch}); err != nil {
 			return err
 		} else if n != 1 {
 			return signer.ErrFinished

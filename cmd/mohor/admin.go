@@ -66,15 +66,16 @@ func (c *serveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	if c.Listen != "" {
+		if err := i.Config.ListenOn(c.Listen); err != nil {
+			return errors.Join(err, i.Close())
+		}
+	}
 	s, err := gateway.Prove(e.ctx, i, nil, log)
 	if err != nil {
 		return errors.Join(err, i.Close())
 	}
-	listen := i.Config.Listen
-	if c.Listen != "" {
-		listen = c.Listen
-	}
-	l, err := net.Listen("tcp", listen)
+	l, err := net.Listen("tcp", i.Config.Listen)
 	if err != nil {
 		return errors.Join(err, s.CloseAll())
 	}
@@ -153,6 +154,9 @@ type auditVerifyCmd struct {
 
 func (c *auditVerifyCmd) Run(e *env) error {
 	rep, err := gateway.VerifyAudit(e.ctx, c.Data, c.Heads)
+	if errors.Is(err, os.ErrNotExist) {
+		return hinted{err, "the first head is signed when the gateway first serves"}
+	}
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ type client struct {
 }
 
 func (r *remote) connect() (*client, error) {
-	c := &client{base: strings.TrimSuffix(r.Server, "/"), english: r.English, http: &http.Client{}}
+	c := &client{base: strings.TrimSuffix(r.Server, "/"), english: r.English, http: &http.Client{CheckRedirect: stay}}
 	dev, err := sandbox.ReadDevFile(filepath.Join(r.Data, gateway.DevFile))
 	if err == nil {
 		if c.base == "" {
@@ -72,6 +72,10 @@ func (r *remote) connect() (*client, error) {
 	}
 	return c, nil
 }
+
+// stay follows no redirect: key, PIN and code go to the gateway named and to
+// nobody it points at. The redirect itself is the answer, an error.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 func isLoopback(host string) bool {
 	return host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -73,21 +74,29 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return status
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "mohor: %v\nmohor: hint: mohor --help\n", err)
+		complain(stderr, err)
+		fmt.Fprintln(stderr, "mohor: hint: mohor --help")
 		return 2
 	}
 	err = k.Run(&env{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, now: time.Now})
 	if err == nil {
 		return 0
 	}
-	if err != errSilent {
-		fmt.Fprintf(stderr, "mohor: %v\n", err)
+	if !errors.Is(err, errSilent) {
+		complain(stderr, err)
 		var h hinted
 		if errors.As(err, &h) {
 			fmt.Fprintf(stderr, "mohor: hint: %s\n", h.hint)
 		}
 	}
 	return 1
+}
+
+// complain writes an error, each line of a joined one with the prefix.
+func complain(w io.Writer, err error) {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintf(w, "mohor: %s\n", line)
+	}
 }
 
 type versionCmd struct{}

@@ -43,22 +43,30 @@ func TestStories(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"mohor":         cmdMohor,
-			"status":        cmdStatus,
-			"serve":         cmdServe,
-			"stop-serving":  cmdStopServing,
-			"kill-9":        cmdKill9,
-			"officer-signs": cmdOfficerSigns,
-			"officer-ends":  cmdOfficerEnds,
-			"api":           cmdAPI,
-			"sqlexec":       cmdSQLExec,
-			"editfile":      cmdEditFile,
-			"jsonget":       cmdJSONGet,
-			"jsonkeys":      cmdJSONKeys,
-			"filemode":      cmdFileMode,
-			"snapshot":      cmdSnapshot,
-			"candidates":    cmdCandidates,
-			"unpack":        cmdUnpack,
+			"mohor":            cmdMohor,
+			"status":           cmdStatus,
+			"serve":            cmdServe,
+			"serve-in-earnest": cmdServeInEarnest,
+			"get":              cmdGet,
+			"stop-serving":     cmdStopServing,
+			"kill-9":           cmdKill9,
+			"killed-when":      cmdKilledWhen,
+			"officer-signs":    cmdOfficerSigns,
+			"officer-ends":     cmdOfficerEnds,
+			"api":              cmdAPI,
+			"sqlexec":          cmdSQLExec,
+			"editfile":         cmdEditFile,
+			"append":           cmdAppend,
+			"jsonget":          cmdJSONGet,
+			"jsonkeys":         cmdJSONKeys,
+			"filemode":         cmdFileMode,
+			"snapshot":         cmdSnapshot,
+			"candidates":       cmdCandidates,
+			"unpack":           cmdUnpack,
+			"manifest":         cmdManifest,
+			"contains":         cmdContains,
+			"restore":          cmdRestore,
+			"hides":            cmdHides,
 		},
 	})
 }
@@ -158,10 +166,10 @@ func judge(ts *testscript.TestScript, neg bool, err error, stdout, stderr string
 	}
 }
 
-// said is what a line on stderr looks like: a message (no capital, no full
-// stop; the gateway's own words end with their code in brackets), a prompt, or
+// said is what a line on stderr looks like: a message (no capital but of an
+// abbreviation, no full stop; the gateway's own words end with their code in brackets), a prompt, or
 // the log of serve.
-var said = regexp.MustCompile(`^(mohor: [^A-Z].*[^.]|mohor: .*\[[a-z_]+\]|(PIN|PIN again|Kod / Code): |time=.*)$`)
+var said = regexp.MustCompile(`^(mohor: ([^A-Z]|[A-Z]{2}|SoftHSM).*([^.]|\.\.\.)|mohor: .*\[[a-z_]+\]|(PIN|PIN again|Kod / Code): |time=.*)$`)
 
 func conventional(stderr string) error {
 	for line := range strings.Lines(stderr) {

@@ -184,12 +184,13 @@ func (c *batchSignCmd) Run(e *env) error {
 	if err := c.confirm(e, api, &t); err != nil {
 		return err
 	}
+	again := "mohor batch sign --batch " + c.Batch + " " + c.File
 	b, err := api.follow(e, c.Batch)
 	if err != nil {
-		return err
+		return hinted{err, "when the gateway answers again: " + again}
 	}
 	if b.Status != "SIGNED" && b.Status != "SIGNED_WITH_REFUSALS" {
-		return hinted{fmt.Errorf("the batch stopped: %s, %d of %d signed", b.Status, b.Signed, b.Count), "mohor batch sign --batch " + c.Batch + " " + c.File}
+		return hinted{fmt.Errorf("the batch stopped: %s, %d of %d signed", b.Status, b.Signed, b.Count), again}
 	}
 	if err := api.download(e.ctx, "/v1/batches/"+c.Batch+"/archive", c.Out); err != nil {
 		return err
@@ -222,11 +223,14 @@ func (c *batchSignCmd) take(e *env, api *client) (id string, err error) {
 	if err := api.upload(e.ctx, http.MethodPost, "/v1/batches/"+b.ID+"/items", "text/csv", f, &got); err != nil {
 		return "", err
 	}
+	fmt.Fprintf(e.stderr, "mohor: batch %s: %d rows taken, %d refused\n", b.ID, got.Accepted, len(got.Refused))
 	for _, r := range got.Refused {
 		fmt.Fprintf(e.stderr, "mohor: row %d, %s: %s [%s]\n", r.Row, r.Column, r.Detail, r.Code)
 	}
 	if len(got.Refused) > 0 && !c.AcceptRefused {
-		return "", hinted{fmt.Errorf("%d rows were refused, nothing was signed", len(got.Refused)), "mend the rows, or sign the others with --accept-refused"}
+		refusal := fmt.Errorf("%d rows were refused, nothing was signed", len(got.Refused))
+		// Nobody will come back for this batch.
+		return "", hinted{errors.Join(refusal, api.call(e.ctx, http.MethodDelete, "/v1/batches/"+b.ID, nil, nil)), "mend the rows, or sign the others with --accept-refused"}
 	}
 	return b.ID, api.call(e.ctx, http.MethodPost, "/v1/batches/"+b.ID+"/seal", map[string]bool{"accept_refused": c.AcceptRefused}, nil)
 }

@@ -194,6 +194,13 @@ func (c *Config) check() error {
 	return nil
 }
 
+// ListenOn replaces Listen for this process; the whole configuration must be
+// right with it.
+func (c *Config) ListenOn(address string) error {
+	c.Listen = address
+	return c.check()
+}
+
 func loopback(listen string) bool {
 	host, _, err := net.SplitHostPort(listen)
 	if err != nil {

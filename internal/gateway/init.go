@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
@@ -261,9 +262,7 @@ func (o *InitOptions) makeKeys(ctx context.Context, db *store.DB, c *Config, m *
 	if err != nil {
 		return err
 	}
-	wrote, err := once(filepath.Join(o.Dir, "root.pem"), 0o644, func() ([]byte, error) {
-		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Certificate(ca.Root).Raw}), nil
-	})
+	wrote, err := mirror(filepath.Join(o.Dir, "root.pem"), 0o644, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Certificate(ca.Root).Raw}))
 	o.Report("root.pem", wrote)
 	return err
 }
@@ -322,19 +321,37 @@ func once(path string, mode fs.FileMode, content func() ([]byte, error)) (made b
 	if err != nil {
 		return false, err
 	}
+	return true, replaceFile(path, mode, b)
+}
+
+// mirror keeps a file that repeats what the database says equal to it: the
+// database may have been made anew, or put back from a backup.
+func mirror(path string, mode fs.FileMode, content []byte) (made bool, err error) {
+	have, err := os.ReadFile(path)
+	if err == nil && bytes.Equal(have, content) {
+		return false, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("reading %s: %w", filepath.Base(path), err)
+	}
+	return true, replaceFile(path, mode, content)
+}
+
+// replaceFile writes a file whole or not at all.
+func replaceFile(path string, mode fs.FileMode, content []byte) error {
 	tmp := path + ".part"
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 	if err == nil {
-		_, err = f.Write(b)
+		_, err = f.Write(content)
 		err = errors.Join(err, f.Sync(), f.Close())
 	}
 	if err == nil {
 		err = os.Rename(tmp, path)
 	}
 	if err != nil {
-		return false, fmt.Errorf("writing %s: %w", filepath.Base(path), err)
+		return fmt.Errorf("writing %s: %w", filepath.Base(path), err)
 	}
-	return true, nil
+	return nil
 }
 
 // lockFile takes an exclusive lock that ends with the process.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/ecert"
 	"github.com/mohor-sign/mohor/hsm"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/pdf/verify"
@@ -156,6 +158,7 @@ type publicRecords struct {
 	blobs *store.Blobs
 	ca    *ca.Authority
 	now   func() time.Time
+	url   func(id string) string
 }
 
 // CertificateRecord implements web.Records.
@@ -179,9 +182,19 @@ func (p *publicRecords) CertificateRecord(ctx context.Context, id string) (web.R
 	}
 	r.SignedAt, r.Verdict, r.Status = it.SignedAt, string(report.Verdict), "TIDAK SAH"
 	if len(report.Signatures) == 1 {
-		r.Signer = report.Signatures[0].Signer
+		if cert, err := x509.ParseCertificate(report.Signatures[0].Certificate); err == nil {
+			r.Signer = cert.Subject.CommonName
+		}
+	}
+	// What is shown must be what was signed: the record's fields and this very
+	// address are committed to in the signed bytes.
+	want, err := ecert.Commitment(c, p.url(id))
+	if err != nil {
+		return web.Record{}, err
 	}
 	switch {
+	case report.Verdict == verify.Valid && !bytes.Equal(report.DocumentID, want[:]):
+		r.Verdict = string(verify.Invalid)
 	case report.Verdict == verify.Valid:
 		r.Status = "SAH"
 	case report.Verdict == verify.Indeterminate:

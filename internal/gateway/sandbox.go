@@ -54,6 +54,12 @@ func Dev(ctx context.Context, o DevOptions) (s *Server, l net.Listener, dev sand
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, dev, err
 	}
+	if known {
+		// Said before the remembered port is found taken, by the same gateway.
+		if err := inUse(o.Dir); err != nil {
+			return nil, nil, dev, err
+		}
+	}
 	listen := o.Listen
 	if _, port, _ := net.SplitHostPort(o.Listen); known && port == "0" {
 		listen = c.Listen
@@ -65,6 +71,15 @@ func Dev(ctx context.Context, o DevOptions) (s *Server, l net.Listener, dev sand
 		return nil, nil, dev, errors.Join(err, l.Close())
 	}
 	return s, l, dev, nil
+}
+
+// inUse is ErrInUse while a gateway serves dir; Prove takes the lock for good.
+func inUse(dir string) error {
+	unlock, err := lockFile(filepath.Join(dir, "serve.lock"))
+	if err == nil {
+		unlock()
+	}
+	return err
 }
 
 func (o *DevOptions) start(ctx context.Context, l net.Listener) (*Server, sandbox.DevFile, error) {

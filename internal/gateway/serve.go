@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,6 +45,12 @@ type Server struct {
 	heads   *headWriter
 	log     *slog.Logger
 	unlock  func()
+
+	stopping chan struct{} // closed when serving ends, for answers that never would
+	stopOnce sync.Once
+	readyMu  sync.Mutex
+	readyAt  time.Time
+	readyWas map[string]error
 }
 
 // Prove opens what serving needs and checks it all before anyone is listened
@@ -60,7 +68,7 @@ func Prove(ctx context.Context, i *Installation, mailbox *sandbox.Mailbox, log *
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Installation: i, Mailbox: mailbox, log: log, unlock: unlock, heads: &headWriter{i: i, log: log}}
+	s := &Server{Installation: i, Mailbox: mailbox, log: log, unlock: unlock, heads: &headWriter{i: i, log: log}, stopping: make(chan struct{})}
 	if err := s.prove(ctx); err != nil {
 		unlock()
 		return nil, err
@@ -111,20 +119,21 @@ func (s *Server) wire() error {
 	codes := &otp.Issuer{Records: s.db, Codes: otp.NewMemoryCodes(s.now), MAC: macKey{s.hsm, hsm.CodeKey}, Sender: sender, Now: s.now,
 		Policy: otp.Policy{TTL: c.Code.TTL, Tries: c.Code.Tries, ResendAfter: c.Code.ResendAfter, MaxSends: c.Code.MaxSends, PerHour: c.Code.PerHour, PerDay: c.Code.PerDay}}
 	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.blobs, Codes: codes, Now: s.now,
-		PIN:      signer.PINPolicy{LockAfter: c.PIN.LockAfter, LockFor: c.PIN.LockFor, BlockAfter: c.PIN.BlockAfter},
-		Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond}
+		PIN:     signer.PINPolicy{LockAfter: c.PIN.LockAfter, LockFor: c.PIN.LockFor, BlockAfter: c.PIN.BlockAfter},
+		TempDir: s.DataPath("tmp"), Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond}
 	width := c.Batch.Width
 	if width == 0 {
 		width = 2 * runtime.GOMAXPROCS(0)
 	}
 	s.Runner = batch.NewRunner(s.Signer, width, c.Batch.Chunk, s.log)
+	recordURL := func(id string) string { return c.BaseURL + "/s/" + id }
 	batches := &batch.Service{Queue: s.db, Blobs: s.blobs, Renderer: renderer, TempDir: s.DataPath("tmp"), Now: s.now,
-		RecordURL: func(id string) string { return c.BaseURL + "/s/" + id },
+		RecordURL: recordURL,
 		MaxUpload: c.Limits.UploadMegabytes << 20, MaxPDF: c.Limits.PDFMegabytes << 20}
 	router, doc := api.New(api.Config{Signer: s.Signer, Runner: s.Runner, Batches: batches, Documents: s.db, CA: s.ca, Apps: s.Apps, People: s.db, Replies: s.db,
 		Trust: func(ctx context.Context) (verify.Options, error) { return trust(ctx, s.ca, s.now()) }, Fingerprint: macKey{s.hsm, hsm.IdempotencyKey}.MAC,
-		Ready: s.ready, Version: Version, MaxPDF: c.Limits.PDFMegabytes << 20, TempDir: s.DataPath("tmp"), TrustedProxies: c.BehindProxy.Trusted, Log: s.log, Now: s.now})
-	web.Routes(router, web.Config{Records: &publicRecords{s.db, s.blobs, s.ca, s.now}, Sandbox: s.Sandbox, Title: c.CA.Organization, Log: s.log, Now: s.now,
+		Ready: s.ready, Stopping: s.stopping, Version: Version, MaxPDF: c.Limits.PDFMegabytes << 20, TempDir: s.DataPath("tmp"), TrustedProxies: c.BehindProxy.Trusted, Log: s.log, Now: s.now})
+	web.Routes(router, web.Config{Records: &publicRecords{s.db, s.blobs, s.ca, s.now, recordURL}, Sandbox: s.Sandbox, Title: c.CA.Organization, Log: s.log, Now: s.now,
 		OpenAPI: func() []byte {
 			b, err := doc.MarshalJSON()
 			if err != nil {
@@ -135,7 +144,7 @@ func (s *Server) wire() error {
 	if s.Mailbox != nil {
 		s.Mailbox.Routes(router)
 	}
-	s.handler = router
+	s.handler = s.guarded(router)
 	return nil
 }
 
@@ -166,13 +175,43 @@ func (s *Server) sender() (*notify.Mailer, error) {
 	return mailer, nil
 }
 
+// readyFor is how long a proof of readiness is repeated: the question is free
+// and the answer costs a signature.
+const readyFor = 2 * time.Second
+
 // ready proves the parts: the HSM by a signature, the database by a read.
 func (s *Server) ready(ctx context.Context) map[string]error {
-	return map[string]error{"hsm": s.hsm.Canary(ctx), "database": s.db.Ping(ctx)}
+	s.readyMu.Lock()
+	defer s.readyMu.Unlock()
+	if s.readyWas == nil || time.Since(s.readyAt) >= readyFor {
+		s.readyWas, s.readyAt = map[string]error{"hsm": s.hsm.Canary(ctx), "database": s.db.Ping(ctx)}, time.Now()
+	}
+	return s.readyWas
+}
+
+// guarded lets only the proxies in when TLS ends at them: whoever reaches the
+// plain port past them would send PINs in the clear.
+func (s *Server) guarded(next http.Handler) http.Handler {
+	trusted := s.Config.BehindProxy.Trusted
+	if s.Config.TLS.Cert != "" || len(trusted) == 0 {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		at, err := netip.ParseAddrPort(r.RemoteAddr)
+		peer := at.Addr().Unmap()
+		if err != nil || !peer.IsLoopback() && !slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(peer) }) {
+			http.Error(w, "only through the proxy", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Handler serves everything; tests use it without a listener.
 func (s *Server) Handler() http.Handler { return s.handler }
+
+// EndStreams ends answers that would go on as long as the gateway does.
+func (s *Server) EndStreams() { s.stopOnce.Do(func() { close(s.stopping) }) }
 
 // Close ends background work: documents in work are finished and stored, the
 // rest of their batches needs a new authorisation. The installation stays open.
@@ -217,6 +256,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	case err = <-failed:
 	}
 	stop()
+	s.EndStreams()
 	grace, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	for _, x := range servers {

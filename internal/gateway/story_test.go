@@ -366,7 +366,9 @@ func TestIdempotency(t *testing.T) {
 func TestRevokedCertificateSignsNoMore(t *testing.T) {
 	g := gatewaytest.New(t)
 	cr := g.Dev.Officers[0].Credentials[0].CredentialID
-	tx, code := g.Ask(raw("satu"))
+	first := raw("satu")
+	first["credential_id"] = cr
+	tx, code := g.Ask(first)
 	cert := certificate(t, g, cr)
 	if err := g.Server.Revoke(t.Context(), "test", cert.SerialNumber.String(), 1); err != nil {
 		t.Fatal(err)

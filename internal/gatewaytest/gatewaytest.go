@@ -148,6 +148,7 @@ func (g *Gateway) Stop() {
 	if g.Server == nil {
 		return
 	}
+	g.Server.EndStreams()
 	g.handler.Close()
 	if err := g.Server.CloseAll(); err != nil {
 		g.t.Error(err)

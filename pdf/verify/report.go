@@ -19,6 +19,9 @@ type Report struct {
 	Signatures []Signature `json:"signatures"`
 	// Reasons concern the document as a whole.
 	Reasons []Reason `json:"reasons,omitempty"`
+	// DocumentID is the first part of the trailer's /ID (ISO 32000-1, Section
+	// 14.4), nil when there is none. Where the verdict is VALID it was signed.
+	DocumentID []byte `json:"-"`
 }
 
 // Signature is the verdict on one signature.

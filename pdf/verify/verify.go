@@ -113,6 +113,9 @@ func (v *verifier) document(report *Report) error {
 	if v.file, err = syntax.Open(v.r, v.size); err != nil {
 		return err
 	}
+	if id := v.file.Trailer().Value.Key("ID"); len(id.Array) > 0 {
+		report.DocumentID = id.Array[0].Bytes
+	}
 	tree, err := v.file.Tree()
 	if err != nil {
 		return err

@@ -28,3 +28,6 @@ SELECT issuer, number, der, this_update, next_update FROM crls WHERE issuer = @i
 
 -- name: StoreCRL :exec
 INSERT INTO crls (issuer, number, der, this_update, next_update) VALUES (@issuer, @number, @der, @this_update, @next_update);
+
+-- name: LastRevocation :one
+SELECT revoked_at FROM certificates WHERE issuer = @issuer AND status = 'REVOKED' ORDER BY revoked_at DESC LIMIT 1;

@@ -12,8 +12,8 @@ FROM transactions WHERE id = @id;
 -- name: LiveTransactions :one
 SELECT COUNT(*) FROM transactions WHERE batch_id = @batch_id AND status IN ('WAITING', 'SIGNING');
 
--- name: ExpireTransactions :exec
-UPDATE transactions SET status = 'EXPIRED', finished_at = @now WHERE status = 'WAITING' AND expires_at <= @now;
+-- name: ExpireTransactions :many
+UPDATE transactions SET status = 'EXPIRED', finished_at = @now WHERE batch_id = @batch_id AND status = 'WAITING' AND expires_at <= @now RETURNING id;
 
 -- name: EndWaiting :execrows
 UPDATE transactions SET status = @status, finished_at = @now WHERE id = @id AND status = 'WAITING';

@@ -57,6 +57,17 @@ func (q *Queries) CertificateBySerial(ctx context.Context, serial string) (Certi
 	return i, err
 }
 
+const lastRevocation = `-- name: LastRevocation :one
+SELECT revoked_at FROM certificates WHERE issuer = ?1 AND status = 'REVOKED' ORDER BY revoked_at DESC LIMIT 1
+`
+
+func (q *Queries) LastRevocation(ctx context.Context, issuer string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, lastRevocation, issuer)
+	var revoked_at int64
+	err := row.Scan(&revoked_at)
+	return revoked_at, err
+}
+
 const latestCRL = `-- name: LatestCRL :one
 SELECT issuer, number, der, this_update, next_update FROM crls WHERE issuer = ?1 ORDER BY number DESC LIMIT 1
 `

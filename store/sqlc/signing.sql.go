@@ -231,13 +231,36 @@ func (q *Queries) EndWaiting(ctx context.Context, arg EndWaitingParams) (int64, 
 	return result.RowsAffected()
 }
 
-const expireTransactions = `-- name: ExpireTransactions :exec
-UPDATE transactions SET status = 'EXPIRED', finished_at = ?1 WHERE status = 'WAITING' AND expires_at <= ?1
+const expireTransactions = `-- name: ExpireTransactions :many
+UPDATE transactions SET status = 'EXPIRED', finished_at = ?1 WHERE batch_id = ?2 AND status = 'WAITING' AND expires_at <= ?1 RETURNING id
 `
 
-func (q *Queries) ExpireTransactions(ctx context.Context, now int64) error {
-	_, err := q.db.ExecContext(ctx, expireTransactions, now)
-	return err
+type ExpireTransactionsParams struct {
+	Now     int64
+	BatchID string
+}
+
+func (q *Queries) ExpireTransactions(ctx context.Context, arg ExpireTransactionsParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, expireTransactions, arg.Now, arg.BatchID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const finishTransaction = `-- name: FinishTransaction :exec

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,15 +16,18 @@ import (
 func auditChain(t *testing.T, h *House) {
 	ctx := context.Background()
 	at := time.Date(2026, 7, 1, 9, 0, 0, 123456789, time.FixedZone("MYT", 8*3600))
-	want := audit.Event{At: at, Actor: "app:\"x\"", Action: "a<b>&\u2028", Object: "", Verdict: audit.Refused, RequestID: "é\x01", Detail: map[string]string{"b": "2", "a": "\n"}}
+	want := audit.Event{At: at, Actor: "app:\"x\"", Action: "a<b>&\u2028", Object: "", Verdict: audit.Refused, RequestID: "é", Detail: map[string]string{"b": "2", "a": "ÿ\u00a0"}}
 	must(t, h.DB.Audit(ctx, want))
 	must(t, h.DB.Audit(ctx, audit.Event{At: at}))
-	must(t, h.DB.Audit(ctx, audit.Event{At: at, Actor: "not UTF-8: \xff", Detail: map[string]string{"\xfe": "\xfd"}}))
+	must(t, h.DB.Audit(ctx, audit.Event{At: at, Actor: "not UTF-8: \xff, a line\n", Object: strings.Repeat("é", 300), Detail: map[string]string{"\xfe": "\xfd"}}))
 	all := Chain(t, h.DB)
 	got := all[len(all)-3]
 	if !got.At.Equal(at.Truncate(time.Microsecond)) || got.At.Location() != time.UTC || got.Actor != want.Actor || got.Action != want.Action ||
 		got.Verdict != want.Verdict || got.RequestID != want.RequestID || !maps.Equal(got.Detail, want.Detail) {
 		t.Errorf("kept %+v, want %+v", got.Event, want)
+	}
+	if last := all[len(all)-1]; strings.ContainsAny(last.Actor, "\n\xff") || len(last.Object) != 400 {
+		t.Errorf("kept as it came: %+v", last.Event)
 	}
 	// Parallel writers make one chain without gaps.
 	before := len(all)

@@ -1,0 +1,62 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+)
+
+// audit appends a verdict that this package gave itself; most are given below.
+func (s *server) audit(ctx context.Context, action, object, verdict, reason string) error {
+	ev := audit.Event{At: s.Now(), Actor: "app:", Action: action, Object: object, Verdict: verdict, RequestID: requestIDOf(ctx)}
+	if app := appOf(ctx); app != nil {
+		ev.Actor += app.ID
+	}
+	if reason != "" {
+		ev.Detail = map[string]string{"reason": reason}
+	}
+	return s.Signer.Records.Audit(context.WithoutCancel(ctx), ev)
+}
+
+// refused audits a refusal and returns its problem.
+func (s *server) refused(ctx context.Context, action, object string, err error) error {
+	reason := "internal error"
+	if m, ok := meaningOf(err); ok {
+		reason = m.code
+	}
+	return s.fail(ctx, errors.Join(err, s.audit(ctx, action, object, audit.Refused, reason)))
+}
+
+// failures counts failed authentications between two audit events: strangers
+// must not be able to fill the chain.
+type failures struct {
+	mu     sync.Mutex
+	unsaid int
+	said   time.Time
+}
+
+// failuresEvery is how often failed authentications make an event.
+const failuresEvery = 10 * time.Second
+
+// unauthenticated notes a failed authentication; each event says how many.
+func (s *server) unauthenticated(r *http.Request) error {
+	s.failed.mu.Lock()
+	defer s.failed.mu.Unlock()
+	s.failed.unsaid++
+	now := s.Now()
+	if now.Sub(s.failed.said) < failuresEvery {
+		return nil
+	}
+	ev := audit.Event{At: now, Actor: "address:" + s.peer(r), Action: "app.authenticate", Verdict: audit.Refused, RequestID: requestIDOf(r.Context()),
+		Detail: map[string]string{"failures": strconv.Itoa(s.failed.unsaid)}}
+	if err := s.Signer.Records.Audit(context.WithoutCancel(r.Context()), ev); err != nil {
+		return err
+	}
+	s.failed.unsaid, s.failed.said = 0, now
+	return nil
+}

@@ -1,0 +1,67 @@
+package store_test
+
+import (
+	"context"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/otp"
+	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store/storetest"
+)
+
+// changes is every audited change of the store, each such that it would succeed
+// in the house as it is: in is open with all of its items claimed,
+// waiting has its code.
+func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out []signer.Outcome) map[string]func(context.Context) error {
+	db, now := h.DB, h.Clock.Now()
+	ev := audit.Event{At: now, Action: "test"}
+	return map[string]func(context.Context) error{
+		"Audit":       func(ctx context.Context) error { return db.Audit(ctx, ev) },
+		"CreateBatch": func(ctx context.Context) error { return db.CreateBatch(ctx, batch.Batch{ID: "ba2", App: h.App.ID}, ev) },
+		"AddItems": func(ctx context.Context) error {
+			return db.AddItems(ctx, "ba", []batch.Item{{Document: signer.Document{Name: "n", Digest: []byte{1}}}}, []batch.Refusal{{Row: 1}}, ev)
+		},
+		"Seal":        func(ctx context.Context) error { return db.Seal(ctx, "ba", 0, [32]byte{}, false, ev) },
+		"CancelBatch": func(ctx context.Context) error { return db.CancelBatch(ctx, "ba", ev) },
+		"PutDocument": func(ctx context.Context) error {
+			return db.PutDocument(ctx, batch.Document{ID: "d", App: h.App.ID, Digest: []byte{1}}, ev)
+		},
+		"PutOfficer":    func(ctx context.Context) error { return db.PutOfficer(ctx, enrol.Officer{IC: "1"}, "S", "M", ev) },
+		"PutAdmin":      func(ctx context.Context) error { return db.PutAdministrator(ctx, enrol.Administrator{Email: "e"}, ev) },
+		"PutApp":        func(ctx context.Context) error { return db.PutApp(ctx, enrol.App{ID: "new"}, ev) },
+		"ReserveSerial": func(ctx context.Context) error { return db.ReserveSerial(ctx, ca.Certificate{Serial: "1"}, ev) },
+		"Revoke":        func(ctx context.Context) error { return db.Revoke(ctx, h.Credential.Serial, now, 1, ev) },
+		"StoreCRL": func(ctx context.Context) error {
+			return db.StoreCRL(ctx, ca.CRL{Issuer: ca.Issuing, Number: 99, DER: []byte{1}}, ev)
+		},
+		"StoreChallenge": func(ctx context.Context) error {
+			return db.StoreChallenge(ctx, &otp.Challenge{Transaction: waiting.ID, IssuedAt: now.AddDate(1, 0, 0)}, otp.DefaultPolicy(), ev)
+		},
+		"CancelRequest": func(ctx context.Context) error { return db.CancelRequest(ctx, waiting.ID, signer.Cancelled, ev) },
+		"PutCredential": func(ctx context.Context) error {
+			return db.PutCredential(ctx, enrol.Credential{ID: "cr", IC: storetest.IC, Sealed: []byte{1}, Serial: h.Credential.Serial}, ev)
+		},
+		"CreateRequest": func(ctx context.Context) error {
+			r := *waiting
+			r.ID, r.Batch = "tx_new", "ba_new"
+			return db.CreateRequest(ctx, &r, h.Ask(1).Documents, ev)
+		},
+		"RecordIntent": func(ctx context.Context) error {
+			n := in
+			n.ID, n.Transaction, n.Batch = "in_new", waiting.ID, waiting.Batch
+			c, err := db.Challenge(ctx, waiting.ID)
+			if err != nil {
+				return err
+			}
+			return db.RecordIntent(ctx, n, c.Nonce, storetest.IC, ev)
+		},
+		"Complete": func(ctx context.Context) error {
+			_, err := db.Complete(ctx, in.ID, out, now, ev)
+			return err
+		},
+		"Abandon": func(ctx context.Context) error { return db.Abandon(ctx, in.ID, ev) },
+	}
+}

@@ -1,0 +1,246 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store"
+	"github.com/mohor-sign/mohor/store/storetest"
+)
+
+func open(t *testing.T, path string) *store.DB {
+	t.Helper()
+	db, err := store.Open(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func TestSQLite(t *testing.T) {
+	storetest.Exercise(t, func(t *testing.T) *store.DB { return open(t, filepath.Join(t.TempDir(), "mohor.db")) })
+}
+
+// raw is another program's connection to the same file.
+func raw(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(15000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func exec(t *testing.T, db *sql.DB, query string, args ...any) {
+	t.Helper()
+	if _, err := db.Exec(query, args...); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+func TestOpenTwiceKeepsEverything(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a name with spaces?.db")
+	h := storetest.NewHouse(t, open(t, path))
+	before := len(storetest.Chain(t, h.DB))
+	// A second process has it open, too; both append to one chain.
+	second := open(t, path)
+	errs := make(chan error, 40)
+	for k := range 40 {
+		db := []*store.DB{h.DB, second}[k%2]
+		go func() { errs <- db.Audit(context.Background(), audit.Event{At: time.Now(), Action: "x"}) }()
+	}
+	for range 40 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := len(storetest.Chain(t, second)); n != before+40 {
+		t.Errorf("%d records, want %d", n, before+40)
+	}
+}
+
+func TestOpenRefusesWhatIsNoDatabase(t *testing.T) {
+	if _, err := store.Open(context.Background(), t.TempDir()); err == nil {
+		t.Error("a directory was opened as a database")
+	}
+}
+
+// Whatever one does to the rows behind the gateway's back, the chain says so.
+func TestAuditChainFindsEditedRows(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mohor.db")
+	h := storetest.NewHouse(t, open(t, path))
+	storetest.Chain(t, h.DB) // control
+	seal, err := h.Keys.Signer(context.Background(), "seal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seq, hash, err := h.DB.AuditHead(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, err := audit.SignHead(seal, seq, hash, h.Clock.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	edit := raw(t, path)
+	for _, statement := range []string{
+		"UPDATE audit_events SET at = at + 1 WHERE seq = 3",
+		"UPDATE audit_events SET actor = actor || 'x' WHERE seq = 3",
+		"UPDATE audit_events SET action = 'x' WHERE seq = 3",
+		"UPDATE audit_events SET object = '' WHERE seq = 3",
+		"UPDATE audit_events SET verdict = 'noted' WHERE seq = 3",
+		"UPDATE audit_events SET request_id = 'x' WHERE seq = 3",
+		`UPDATE audit_events SET detail = '{"z":"1"}' WHERE seq = 3`,
+		"UPDATE audit_events SET detail = 'x' WHERE seq = 3",
+		"UPDATE audit_events SET prev = zeroblob(32) WHERE seq = 3",
+		"UPDATE audit_events SET hash = zeroblob(32) WHERE seq = 3",
+		"UPDATE audit_events SET hash = x'00' WHERE seq = 3",
+		"UPDATE audit_events SET seq = 9999 WHERE seq = 3",
+		"DELETE FROM audit_events WHERE seq = 1",
+		"DELETE FROM audit_events WHERE seq = 3",
+		"DELETE FROM audit_events WHERE seq = (SELECT max(seq) FROM audit_events)",
+		"DELETE FROM audit_events",
+		"UPDATE audit_events SET (actor, action, object) = (SELECT actor, action, object FROM audit_events WHERE seq = 5) WHERE seq = 4",
+		"INSERT INTO audit_events SELECT seq + 1, at, actor, action, object, verdict, request_id, detail, prev, hash FROM audit_events WHERE seq = (SELECT max(seq) FROM audit_events)",
+	} {
+		exec(t, edit, "CREATE TABLE kept AS SELECT * FROM audit_events")
+		exec(t, edit, statement)
+		v := audit.NewVerifier([]audit.Head{head})
+		err := h.DB.AuditRecords(context.Background(), 0, v.Add)
+		if err == nil {
+			_, _, err = v.Finish()
+		}
+		var broken *audit.BrokenError
+		if !errors.Is(err, audit.ErrBroken) || !errors.As(err, &broken) || broken.Seq < 1 {
+			t.Errorf("%s: %v", statement, err)
+		}
+		exec(t, edit, "DELETE FROM audit_events")
+		exec(t, edit, "INSERT INTO audit_events SELECT * FROM kept")
+		exec(t, edit, "DROP TABLE kept")
+		storetest.Chain(t, h.DB) // control
+	}
+}
+
+func TestAuditRecordsReadsInPages(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mohor.db")
+	db := open(t, path)
+	if seq, hash, err := db.AuditHead(context.Background()); seq != 0 || hash != [32]byte{} || err != nil {
+		t.Fatalf("head of an empty chain: %d %x %v", seq, hash, err)
+	}
+	// 2,345 records in one transaction, as Next makes them.
+	tx, err := raw(t, path).Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r audit.Record
+	for k := range 2345 {
+		r = audit.Next(r.Seq, r.Hash, audit.Event{At: time.Unix(int64(k+1), 0), Action: fmt.Sprint(k), Detail: map[string]string{}})
+		if _, err := tx.Exec("INSERT INTO audit_events VALUES (?,?,?,?,?,?,?,?,?,?)", r.Seq, r.At.UnixMicro(), "", r.Action, "", "", "", "{}", r.Prev[:], r.Hash[:]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(storetest.Chain(t, db)); n != 2345 {
+		t.Errorf("%d records were read", n)
+	}
+}
+
+// Invariant 4: no audit, no action. Every change of the store fails, and leaves
+// nothing behind, while its event cannot be written.
+func TestNothingHappensWithoutItsEvent(t *testing.T) {
+	ctx, path := context.Background(), filepath.Join(t.TempDir(), "mohor.db")
+	h := storetest.NewHouse(t, open(t, path))
+	s := h.Signer(nil, nil)
+	r, c, err := s.Prepare(ctx, h.Ask(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := s.Authorize(ctx, h.Confirm(r, c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	claimed, err := s.Claim(ctx, a, 2)
+	if err != nil || len(claimed) != 2 {
+		t.Fatalf("%d claimed, %v", len(claimed), err)
+	}
+	out := []signer.Outcome{{Index: 0, Attempt: 1, Signature: []byte("x")}, {Index: 1, Attempt: 1, Signature: []byte("x")}}
+	if err := h.DB.CreateBatch(ctx, batch.Batch{ID: "ba", App: h.App.ID, Name: "b", Kind: batch.Digest, Status: batch.Open}, audit.Event{Action: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	r2, c2, err := s.Prepare(ctx, h.Ask(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	edit := raw(t, path)
+	dump := func() string {
+		var all string
+		for _, table := range []string{"administrators", "officers", "media", "certificates", "credentials", "crls", "apps", "documents", "batches", "items", "refused_rows", "transactions", "challenges", "code_sends", "intents", "audit_events"} {
+			rows, err := edit.Query("SELECT * FROM " + table)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cols, _ := rows.Columns()
+			for rows.Next() {
+				row, at := make([]any, len(cols)), make([]any, len(cols))
+				for k := range row {
+					at[k] = &row[k]
+				}
+				if err := rows.Scan(at...); err != nil {
+					t.Fatal(err)
+				}
+				all += fmt.Sprintln(table, row)
+			}
+			if err := rows.Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return all
+	}
+	exec(t, edit, "CREATE TRIGGER no_audit BEFORE INSERT ON audit_events BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+	before := dump()
+	for name, call := range changes(h, r2, a.Intent, out) {
+		if err := call(ctx); err == nil {
+			t.Errorf("%s was done without its event", name)
+		}
+		if after := dump(); after != before {
+			t.Fatalf("%s left a trace without its event", name)
+		}
+	}
+	confirm := h.Confirm(r2, c2)
+	if _, err := s.Authorize(ctx, confirm); err == nil {
+		t.Error("authorised without an event")
+	}
+	exec(t, edit, "DROP TRIGGER no_audit")
+	// Control: each of them works with its event, but for what excludes another.
+	if a2, err := s.Authorize(ctx, confirm); err != nil {
+		t.Errorf("after the fault: %v", err)
+	} else if err := a2.Close(); err != nil {
+		t.Error(err)
+	}
+	if done, err := s.Complete(ctx, a, out); err != nil || !done {
+		t.Errorf("after the fault: %v, %v", done, err)
+	}
+	if dump() == before {
+		t.Error("the dump does not show changes")
+	}
+}
