@@ -8,8 +8,6 @@ package batch
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base32"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +18,7 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ecert"
+	"github.com/mohor-sign/mohor/internal/ident"
 	"github.com/mohor-sign/mohor/internal/keylock"
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/signer"
@@ -168,10 +167,7 @@ func (s *Service) Create(ctx context.Context, app, name, kind, requestID string)
 	if kind != PDF && kind != Digest && kind != Ecert {
 		return Batch{}, s.refuse(ctx, ev, ErrKind)
 	}
-	var id [16]byte
-	_, _ = rand.Read(id[:]) // crypto/rand never fails (it ends the process)
-	b := Batch{ID: "ba_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(id[:])),
-		App: app, Name: name, Kind: kind, Status: Open, CreatedAt: s.Now().UTC()}
+	b := Batch{ID: ident.New("ba", 16), App: app, Name: name, Kind: kind, Status: Open, CreatedAt: s.Now().UTC()}
 	ev.Object = b.ID
 	return b, s.Queue.CreateBatch(ctx, b, ev)
 }

@@ -2,15 +2,13 @@ package batch
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base32"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/internal/ident"
 	"github.com/mohor-sign/mohor/pdf"
 )
 
@@ -48,9 +46,7 @@ func (s *Service) Upload(ctx context.Context, docs Documents, app, name, request
 	if err != nil {
 		return Document{}, nil, s.refuse(ctx, ev, fmt.Errorf("%w: %w", ErrInput, err))
 	}
-	var id [16]byte
-	_, _ = rand.Read(id[:]) // crypto/rand never fails (it ends the process)
-	d := Document{ID: "do_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(id[:])), App: app, Name: name, CreatedAt: s.Now().UTC()}
+	d := Document{ID: ident.New("do", 16), App: app, Name: name, CreatedAt: s.Now().UTC()}
 	d.Blob = "document/" + d.ID
 	ev.Object = d.ID
 	if d.Size, d.Digest, err = s.StorePDF(ctx, d.Blob, r); err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/internal/ident"
 	"github.com/mohor-sign/mohor/internal/secret"
 )
 
@@ -62,7 +63,7 @@ func (s *Apps) Register(ctx context.Context, actor string, a App) (App, secret.T
 	if a.Rate <= 0 {
 		a.Rate = 50
 	}
-	clientSecret, apiKey := randomID("mcs", 32), randomID("mak", 32)
+	clientSecret, apiKey := ident.New("mcs", 32), ident.New("mak", 32)
 	a.SecretHash, a.KeyHash, a.CreatedAt = sha256.Sum256([]byte(clientSecret)), sha256.Sum256([]byte(apiKey)), s.Now().UTC()
 	ev := audit.Event{At: s.Now(), Actor: actor, Action: "enrol.app", Object: "app:" + a.ID, Verdict: audit.Accepted, Detail: map[string]string{"pin_entry": a.PINEntry}}
 	if err := s.Records.PutApp(ctx, a, ev); err != nil {
@@ -92,7 +93,7 @@ func (s *Apps) BySecret(ctx context.Context, id, clientSecret string) (App, erro
 
 // Token issues a bearer token (RFC 6749, Section 4.4) for an authenticated app.
 func (s *Apps) Token(ctx context.Context, a App) (token string, expiresIn time.Duration, err error) {
-	token = randomID("mat", 32)
+	token = ident.New("mat", 32)
 	if err := s.Records.PutToken(ctx, sha256.Sum256([]byte(token)), a.ID, s.Now(), s.Now().Add(s.TokenFor)); err != nil {
 		return "", 0, fmt.Errorf("storing token: %w", err)
 	}

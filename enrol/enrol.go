@@ -6,9 +6,7 @@ package enrol
 import (
 	"context"
 	"crypto"
-	"crypto/rand"
 	"crypto/x509"
-	"encoding/base32"
 	"errors"
 	"fmt"
 	"net/mail"
@@ -19,6 +17,7 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/internal/ident"
 	"github.com/mohor-sign/mohor/internal/mykad"
 	"github.com/mohor-sign/mohor/internal/secret"
 )
@@ -138,7 +137,7 @@ func (r *Registrar) IssueCredential(ctx context.Context, actor string, o Officer
 	if err := CheckPIN(pin, o.IC); err != nil {
 		return Credential{}, nil, err
 	}
-	c := Credential{ID: randomID("cr", 16), IC: o.IC, System: system, Algorithm: algorithm, Version: 1, CreatedAt: r.Now().UTC()}
+	c := Credential{ID: ident.New("cr", 16), IC: o.IC, System: system, Algorithm: algorithm, Version: 1, CreatedAt: r.Now().UTC()}
 	sealed, pub, err := r.Keys.Generate(ctx, o.IC, c.ID, algorithm, c.Version, pin)
 	if err != nil {
 		return Credential{}, nil, fmt.Errorf("generating key: %w", err)
@@ -180,11 +179,4 @@ func validID(s string) bool {
 	return len(s) >= 1 && len(s) <= 32 && !strings.ContainsFunc(s, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
 	})
-}
-
-// randomID makes an identifier of n random bytes behind a readable prefix.
-func randomID(prefix string, n int) string {
-	b := make([]byte, n)
-	_, _ = rand.Read(b) // crypto/rand never fails (it ends the process)
-	return prefix + "_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b))
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/internal/ident"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/otp"
 )
@@ -152,7 +153,7 @@ func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Autho
 		return nil, errors.Join(err, s.Records.UncountPIN(ctx, r.Officer, s.PIN))
 	}
 	in := Intent{
-		ID: newID("in"), Transaction: r.ID, Credential: c.ID, Batch: r.Batch, Root: r.Root, Count: r.Count, OptionsHash: r.OptionsHash,
+		ID: ident.New("in", 16), Transaction: r.ID, Credential: c.ID, Batch: r.Batch, Root: r.Root, Count: r.Count, OptionsHash: r.OptionsHash,
 		CreatedAt: now.UTC().Truncate(time.Second), Deadline: now.UTC().Truncate(time.Second).Add(s.IntentBase + time.Duration(r.Count)*s.IntentPerDocument),
 	}
 	if in.Seal, err = s.MAC.MAC(ctx, in.message()); err != nil {

@@ -3,8 +3,6 @@ package signer
 import (
 	"context"
 	"crypto"
-	"crypto/rand"
-	"encoding/base32"
 	"errors"
 	"fmt"
 	"strconv"
@@ -12,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/internal/ident"
 	"github.com/mohor-sign/mohor/internal/mykad"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/pdf"
@@ -94,12 +93,12 @@ func (s *Signer) check(ctx context.Context, a *Ask) (*Request, *Credential, []st
 		return nil, nil, nil, err
 	}
 	r := &Request{
-		ID: newID("tx"), App: a.App, SystemName: a.SystemName, Officer: a.Officer, System: a.System, DataHeader: a.DataHeader,
+		ID: ident.New("tx", 16), App: a.App, SystemName: a.SystemName, Officer: a.Officer, System: a.System, DataHeader: a.DataHeader,
 		Process: a.Process, Role: a.Role, Class: a.Class, Credential: c.ID, Options: a.Options, OptionsHash: hash,
 		Batch: a.Batch, Implicit: a.Batch == "", Status: Waiting, CreatedAt: now, ExpiresAt: now.Add(s.Lifetime),
 	}
 	if r.Implicit {
-		r.Batch = newID("ba")
+		r.Batch = ident.New("ba", 16)
 	}
 	titles, err := s.measure(ctx, r, a.Documents, &c)
 	if err != nil {
@@ -352,11 +351,4 @@ func maskEmail(a string) string {
 	}
 	first := []rune(local)[0]
 	return string(first) + "•••@" + domain
-}
-
-// newID makes an identifier of 128 random bits with a readable prefix.
-func newID(prefix string) string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // crypto/rand never fails (it ends the process)
-	return prefix + "_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b[:]))
 }

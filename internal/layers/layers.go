@@ -45,14 +45,14 @@ func table() map[string]string {
 		"store/storetest": "audit signer batch ca enrol otp store internal/secret",
 
 		// L3, L2
-		"batch":  "audit signer ecert pdf internal/keylock",
-		"signer": "audit otp pdf pdf/cms internal/keylock internal/mykad internal/secret",
+		"batch":  "audit signer ecert pdf internal/ident internal/keylock",
+		"signer": "audit otp pdf pdf/cms internal/ident internal/keylock internal/mykad internal/secret",
 		"notify": "otp internal/secret",
 
 		// L1
 		"otp":   "audit internal/secret",
 		"ca":    "audit",
-		"enrol": "audit ca internal/mykad internal/secret",
+		"enrol": "audit ca internal/ident internal/mykad internal/secret",
 		"pdf":   "pdf/syntax pdf/font",
 		"ecert": "pdf/font internal/mykad",
 
@@ -65,6 +65,7 @@ func table() map[string]string {
 		"pdf/font":             "",
 		"pdf/verify":           "pdf/syntax pdf/cms",
 		"pdf/internal/pdftest": "pdf pdf/syntax pdf/cms pdf/verify pdf/font",
+		"internal/ident":       "",
 		"internal/keylock":     "",
 		"internal/mykad":       "",
 		"internal/secret":      "",

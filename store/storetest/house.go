@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -376,21 +377,26 @@ func Chain(t testing.TB, db *store.DB) []audit.Record {
 	return out
 }
 
-// PDF makes a small document of one page that says text.
-func PDF(text string) []byte {
+// PDF makes a small document with a page for each text.
+func PDF(pages ...string) []byte {
 	var b bytes.Buffer
 	var at []int
-	content := fmt.Sprintf("BT /F0 24 Tf 72 720 Td (%s) Tj ET", text)
-	b.WriteString("%PDF-1.7\n%\xE2\xE3\xCF\xD3\n")
-	for k, body := range []string{
-		"<</Type/Catalog/Pages 2 0 R>>",
-		"<</Type/Pages/Count 1/Kids[3 0 R]>>",
-		"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<</Font<</F0 4 0 R>>>>/Contents 5 0 R>>",
-		"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
-		fmt.Sprintf("<</Length %d>>\nstream\n%s\nendstream", len(content), content),
-	} {
+	object := func(body string) {
 		at = append(at, b.Len())
-		fmt.Fprintf(&b, "%d 0 obj\n%s\nendobj\n", k+1, body)
+		fmt.Fprintf(&b, "%d 0 obj\n%s\nendobj\n", len(at), body)
+	}
+	b.WriteString("%PDF-1.7\n%\xE2\xE3\xCF\xD3\n")
+	var kids strings.Builder
+	for k := range pages {
+		fmt.Fprintf(&kids, " %d 0 R", 4+2*k)
+	}
+	object("<</Type/Catalog/Pages 2 0 R>>")
+	object(fmt.Sprintf("<</Type/Pages/Count %d/Kids[%s]>>", len(pages), kids.String()))
+	object("<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>")
+	for k, text := range pages {
+		content := fmt.Sprintf("BT /F0 24 Tf 72 720 Td (%s) Tj ET", text)
+		object(fmt.Sprintf("<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<</Font<</F0 3 0 R>>>>/Contents %d 0 R>>", 5+2*k))
+		object(fmt.Sprintf("<</Length %d>>\nstream\n%s\nendstream", len(content), content))
 	}
 	xref := b.Len()
 	fmt.Fprintf(&b, "xref\n0 %d\n0000000000 65535 f \n", len(at)+1)

@@ -1,0 +1,245 @@
+package batch_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/pdf"
+	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store/storetest"
+)
+
+func (h *house) addPDFs(id string, p []byte) (batch.Intake, error) {
+	return h.svc.AddPDFs(ctx, h.App.ID, id, "r", bytes.NewReader(p))
+}
+
+// stored counts the blobs.
+func (h *house) stored(t testing.TB) (n int) {
+	t.Helper()
+	must(t, filepath.WalkDir(h.dir, func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			n++
+		}
+		return err
+	}))
+	return n
+}
+
+func TestPDFs(t *testing.T) {
+	h := newHouse(t)
+	id := h.create(t, batch.PDF)
+	a, b := storetest.PDF("a"), storetest.PDF("b", "b2")
+	got, err := h.addPDFs(id, archive(t, "sub/", []byte{}, "sub/a.pdf", a, "bad.pdf", []byte("not a PDF"), "sub/a.pdf", b, "big.pdf", append(bytes.Clone(a), make([]byte, 1<<20)...)))
+	must(t, err)
+	if got.Accepted != 2 || len(got.Refused) != 2 || got.Refused[0].Name != "bad.pdf" || got.Refused[0].Row != 3 || got.Refused[0].Code != string(pdf.ErrInvalid) ||
+		got.Refused[1].Name != "big.pdf" || got.Refused[1].Code != string(pdf.ErrTooLarge) {
+		t.Errorf("%+v", got)
+	}
+	got, err = h.addPDFs(id, archive(t, "c.pdf", a))
+	if err != nil || got.Accepted != 1 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for k, want := range [][]byte{a, b, a} {
+		it := h.items(t, id)[k]
+		sum := sha256.Sum256(want)
+		blob, err := h.blobs.Open(ctx, it.Blob)
+		must(t, err)
+		p, err := io.ReadAll(io.NewSectionReader(blob, 0, blob.Size()))
+		must(t, errors.Join(err, blob.Close()))
+		if int(it.Index) != k || !bytes.Equal(it.Digest, sum[:]) || !bytes.Equal(p, want) || it.Size != int64(len(want)) {
+			t.Errorf("item %d: %+v", k, it.Document)
+		}
+	}
+	for what, bad := range map[string][]byte{
+		"no ZIP":             []byte("no ZIP"),
+		"nothing":            nil,
+		"a cut one":          archive(t, "a.pdf", a)[:100],
+		"a name of controls": archive(t, "a\x07.pdf", a),
+		"a long name":        archive(t, strings.Repeat("n", 201), a),
+		"a damaged file":     damaged(t, a),
+		"shared bytes":       shared(t, a),
+	} {
+		h.refuses(t, what, id, batch.ErrInput, func() error { _, err := h.addPDFs(id, bad); return err })
+	}
+	h.refuses(t, "a bomb", id, batch.ErrTooLarge, func() error {
+		_, err := h.addPDFs(id, archive(t, "a.pdf", a, "bomb.pdf", make([]byte, h.svc.MaxUpload+1)))
+		return err
+	})
+	h.refuses(t, "many that are large together", id, batch.ErrTooLarge, func() error {
+		half := make([]byte, h.svc.MaxUpload/2+1)
+		_, err := h.addPDFs(id, archive(t, "a.pdf", half, "b.pdf", half))
+		return err
+	})
+}
+
+// damaged is a ZIP whose file does not have its checksum.
+func damaged(t testing.TB, content []byte) []byte {
+	p := archive(t, "a.pdf", content)
+	at := bytes.LastIndex(p, []byte("PK\x01\x02"))
+	p[at+16] ^= 1 // CRC-32 in the central directory
+	if at = bytes.Index(p, []byte("PK\x07\x08")); at > 0 {
+		p[at+4] ^= 1 // and in the data descriptor
+	}
+	return p
+}
+
+// shared is a ZIP with two entries over the same bytes.
+func shared(t testing.TB, content []byte) []byte {
+	t.Helper()
+	p := archive(t, "a.pdf", content)
+	at := bytes.LastIndex(p, []byte("PK\x01\x02"))
+	end := bytes.LastIndex(p, []byte("PK\x05\x06"))
+	entry := bytes.Clone(p[at:end])
+	out := append(bytes.Clone(p[:end]), entry...)
+	tail := bytes.Clone(p[end:])
+	binary.LittleEndian.PutUint16(tail[8:], 2)
+	binary.LittleEndian.PutUint16(tail[10:], 2)
+	binary.LittleEndian.PutUint32(tail[12:], uint32(2*len(entry)))
+	out = append(out, tail...)
+	r, err := zip.NewReader(bytes.NewReader(out), int64(len(out)))
+	if err != nil || len(r.File) != 2 {
+		t.Fatalf("the ZIP is not what it should be: %v", err)
+	}
+	return out
+}
+
+// A first upload that is refused leaves no bytes behind.
+func TestRefusedUploadLeavesNothing(t *testing.T) {
+	h := newHouse(t)
+	id := h.create(t, batch.PDF)
+	h.refuses(t, "a bad second file", id, batch.ErrInput, func() error {
+		_, err := h.addPDFs(id, archive(t, "a.pdf", storetest.PDF("a"), "b\x07.pdf", storetest.PDF("b")))
+		return err
+	})
+	if n := h.stored(t); n != 0 {
+		t.Errorf("%d blobs are left", n)
+	}
+	_, err := h.addPDFs(id, archive(t, "a.pdf", storetest.PDF("a")))
+	must(t, err)
+	if n := h.stored(t); n != 1 {
+		t.Errorf("%d blobs", n)
+	}
+	must(t, h.svc.Cancel(ctx, h.App.ID, id, "r"))
+	if n := h.stored(t); n != 0 {
+		t.Errorf("%d blobs are left of a cancelled batch", n)
+	}
+}
+
+func TestUpload(t *testing.T) {
+	h := newHouse(t)
+	p := storetest.PDF("satu", "dua")
+	d, _, err := h.svc.Upload(ctx, h.DB, h.App.ID, "surat.pdf", "r", bytes.NewReader(p))
+	must(t, err)
+	sum := sha256.Sum256(p)
+	if got, err := h.DB.Document(ctx, d.ID); err != nil || got.Pages != 2 || got.Size != int64(len(p)) || !bytes.Equal(got.Digest, sum[:]) || got.App != h.App.ID || got.Name != "surat.pdf" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	before := h.stored(t)
+	for what, c := range map[string]struct {
+		name string
+		p    []byte
+		want error
+	}{
+		"a name":  {"", p, batch.ErrInput},
+		"no PDF":  {"a", []byte("no"), pdf.ErrInvalid},
+		"nothing": {"a", nil, pdf.ErrInvalid},
+		"large":   {"a", append(bytes.Clone(p), make([]byte, 1<<20)...), pdf.ErrTooLarge},
+	} {
+		h.refuses(t, what, "", c.want, func() error {
+			_, _, err := h.svc.Upload(ctx, h.DB, h.App.ID, c.name, "r", bytes.NewReader(c.p))
+			return err
+		})
+	}
+	if n := h.stored(t); n != before {
+		t.Errorf("%d blobs of refused uploads are left", n-before)
+	}
+}
+
+func TestArchive(t *testing.T) {
+	h := newHouse(t)
+	id := h.create(t, batch.PDF)
+	// The appearance is for page 2: the document with one page is refused, the
+	// others go on.
+	_, err := h.addPDFs(id, archive(t, "../../etc/passwd", storetest.PDF("a", "a2"), "satu muka.pdf", storetest.PDF("b"), "c.pdf", storetest.PDF("c", "c2")))
+	must(t, err)
+	_, err = h.svc.Seal(ctx, h.App.ID, id, false, "r")
+	must(t, err)
+	ask := h.ask(id)
+	ask.Options = signer.Options{Format: signer.PADES, Level: "B-B", Visible: &signer.Visible{Page: 2, X: 50, Y: 50, Width: 200, Height: 50}}
+	r, c, err := h.s.Prepare(ctx, ask)
+	must(t, err)
+	a, err := h.s.Authorize(ctx, h.Confirm(r, c))
+	must(t, err)
+	must(t, batch.NewRunner(h.s, 2, 2, quiet).Run(ctx, a))
+	b := h.batch(t, id)
+	if b.Status != batch.SignedWithRefusals || b.Signed != 2 || b.Refused != 1 || b.Pending != 0 {
+		t.Errorf("%+v", b)
+	}
+	var out bytes.Buffer
+	must(t, h.svc.Archive(ctx, b, &out))
+	zr, err := zip.NewReader(bytes.NewReader(out.Bytes()), int64(out.Len()))
+	must(t, err)
+	files := map[string][]byte{}
+	var names []string
+	for _, f := range zr.File {
+		rc, err := f.Open()
+		must(t, err)
+		files[f.Name], err = io.ReadAll(rc)
+		must(t, errors.Join(err, rc.Close()))
+		names = append(names, f.Name)
+		if strings.Contains(f.Name, "/") || strings.Contains(f.Name, "..") {
+			t.Errorf("file %q leaves its folder", f.Name)
+		}
+	}
+	if len(names) != 3 || names[2] != "manifest.json" {
+		t.Fatalf("files %q", names)
+	}
+	var m batch.Manifest
+	must(t, json.Unmarshal(files["manifest.json"], &m))
+	if m.Batch != id || m.Count != 3 || m.Fingerprint != signer.Fingerprint(b.Root) || m.Status != batch.SignedWithRefusals || len(m.Items) != 3 {
+		t.Errorf("manifest %+v", m)
+	}
+	for _, it := range m.Items {
+		if it.Index == 1 {
+			if it.State != batch.ItemRefused || it.Code == "" || it.File != "" || it.SHA256 != "" {
+				t.Errorf("the refused one: %+v", it)
+			}
+			continue
+		}
+		sum := sha256.Sum256(files[it.File])
+		if it.State != batch.ItemSigned || it.SHA256 != hex.EncodeToString(sum[:]) || it.SignedAt == "" || it.Digest == it.SHA256 {
+			t.Errorf("a signed one: %+v", it)
+		}
+	}
+	if err := h.svc.Archive(ctx, b, brokenWriter{}); !errors.Is(err, errBroken) {
+		t.Errorf("a client that goes away: %v", err)
+	}
+}
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }
+
+func TestFileName(t *testing.T) {
+	for in, want := range map[string]string{"a.pdf": "00008-a.pdf", "../x": "00008-___x.pdf", "": "00008-.pdf", "é 陳.pdf": "00008-___.pdf", strings.Repeat("a", 100): "00008-" + strings.Repeat("a", 80) + ".pdf"} {
+		it := batch.Item{Document: signer.Document{Index: 7, Name: in}}
+		if got := batch.FileName(&it); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+	it := batch.Item{Document: signer.Document{Name: "n", Reference: "S1000001"}}
+	if got := batch.FileName(&it); got != "00001-S1000001.pdf" {
+		t.Errorf("%q", got)
+	}
+}
