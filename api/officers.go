@@ -11,6 +11,7 @@ import (
 
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/mykad"
+	"github.com/mohor-sign/mohor/pdf/verify"
 )
 
 type mediumInput struct {
@@ -110,32 +111,12 @@ func (s *server) mediumBody(m *enrol.Medium) (b mediumBody, status string, err e
 		status, shown = "EXPIRED", "EXPIRED"
 	}
 	b.Key = &keyBody{m.Algorithm}
-	b.Certificate = &certificateBody{SerialNumber: m.Serial, Subject: subject(cert), NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(), Status: shown,
+	b.Certificate = &certificateBody{SerialNumber: m.Serial, Subject: verify.Subject(cert), NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(), Status: shown,
 		DER: base64.StdEncoding.EncodeToString(m.DER)}
 	for _, c := range s.CA.Chain() {
 		b.Certificate.Chain = append(b.Certificate.Chain, base64.StdEncoding.EncodeToString(c.Raw))
 	}
 	return b, status, nil
-}
-
-// subject prints a subject DN in its own order, as the iGFMAS screen does:
-// C=MY,CN=…,SURNAME=…,SERIALNUMBER=….
-func subject(c *x509.Certificate) string {
-	names := map[string]string{"2.5.4.6": "C", "2.5.4.10": "O", "2.5.4.11": "OU", "2.5.4.3": "CN", "2.5.4.4": "SURNAME", "2.5.4.5": "SERIALNUMBER"}
-	out := ""
-	for _, a := range c.Subject.Names {
-		name := names[a.Type.String()]
-		if name == "" {
-			name = a.Type.String()
-		}
-		if out != "" {
-			out += ","
-		}
-		if v, ok := a.Value.(string); ok {
-			out += name + "=" + v
-		}
-	}
-	return out
 }
 
 func badIC(field string) error {

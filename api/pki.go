@@ -14,6 +14,7 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/pdf/verify"
 )
 
 type fileOutput struct {
@@ -85,7 +86,7 @@ func (s *server) certificate(ctx context.Context, in *serialInput) (*certificate
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	b := certificateBody{SerialNumber: row.Serial, Subject: subject(cert), NotBefore: row.NotBefore, NotAfter: row.NotAfter, Status: row.Status,
+	b := certificateBody{SerialNumber: row.Serial, Subject: verify.Subject(cert), NotBefore: row.NotBefore, NotAfter: row.NotAfter, Status: row.Status,
 		DER: base64.StdEncoding.EncodeToString(row.DER)}
 	if row.Status == ca.Active && s.Now().After(row.NotAfter) {
 		b.Status = "EXPIRED"

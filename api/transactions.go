@@ -16,6 +16,7 @@ import (
 	"github.com/mohor-sign/mohor/internal/mykad"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/otp"
+	"github.com/mohor-sign/mohor/pdf/verify"
 	"github.com/mohor-sign/mohor/signer"
 )
 
@@ -388,7 +389,7 @@ func (s *server) view(ctx context.Context, r *signer.Request) (transactionBody, 
 		return b, err
 	}
 	x := c.Certificate
-	b.Information = &informationBody{IC: r.Officer, Subject: subject(x), Issuer: subject(c.Chain[0]), SerialNumber: x.SerialNumber.String(),
+	b.Information = &informationBody{IC: r.Officer, Subject: verify.Subject(x), Issuer: verify.Subject(c.Chain[0]), SerialNumber: x.SerialNumber.String(),
 		NotBefore: x.NotBefore.UTC(), NotAfter: x.NotAfter.UTC(), SignedAt: r.FinishedAt}
 	if !r.Implicit {
 		return b, nil // a batch is counted here, listed under its own route

@@ -29,7 +29,7 @@ type Signature struct {
 	Field       string     `json:"field"`
 	Verdict     Verdict    `json:"verdict"`
 	Reasons     []Reason   `json:"reasons"`
-	Signer      string     `json:"signer"`      // subject, RFC 4514
+	Signer      string     `json:"signer"`      // as Subject prints it
 	Certificate []byte     `json:"certificate"` // DER, base64 in JSON
 	SignedAt    *time.Time `json:"signed_at"`
 	TimeSource  string     `json:"time_source"` // "claimed": /M

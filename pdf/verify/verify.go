@@ -90,7 +90,7 @@ func Detached(contentDigest, der []byte, o Options) Signature {
 // asks; it is judged at Now, as there is no claimed time.
 func Raw(cert *x509.Certificate, alg cms.Algorithm, digest, sig []byte, o Options) Signature {
 	s := newSignature("")
-	s.Signer, s.Certificate = cert.Subject.String(), cert.Raw
+	s.Signer, s.Certificate = Subject(cert), cert.Raw
 	if err := cms.VerifyRaw(cert, alg, digest, sig); errors.Is(err, cms.ErrKey) {
 		s.find("key_weak", err.Error())
 	} else if err != nil {
@@ -193,7 +193,7 @@ func (v *verifier) signature(f syntax.Field) (Signature, error) {
 
 // signed checks the cryptography.
 func (s *Signature) signed(sd *cms.SignedData, digest []byte) {
-	s.Signer = sd.Certificate.Subject.String()
+	s.Signer = Subject(sd.Certificate)
 	s.Certificate = sd.Certificate.Raw
 	err := sd.Verify(digest)
 	switch {
