@@ -41,11 +41,10 @@ type house struct {
 func newHouse(t testing.TB) *house {
 	t.Helper()
 	dir := t.TempDir()
-	db, err := store.Open(ctx, filepath.Join(dir, "mohor.db"))
-	must(t, err)
-	t.Cleanup(func() { db.Close() })
+	db, _ := storetest.SQLite(t)
 	h := &house{House: storetest.NewHouse(t, db), temp: filepath.Join(dir, "temp"), dir: filepath.Join(dir, "blobs")}
 	must(t, os.Mkdir(h.temp, 0o700))
+	var err error
 	h.blobs, err = store.OpenBlobs(h.dir)
 	must(t, err)
 	t.Cleanup(func() { h.blobs.Close() })

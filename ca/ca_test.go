@@ -3,7 +3,6 @@ package ca_test
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -49,9 +48,7 @@ func (a *authority) clock() time.Time { return a.now }
 
 func bootstrapped(t testing.TB, edit func(p *ca.Profile)) *authority {
 	t.Helper()
-	db, err := store.Open(ctx, filepath.Join(t.TempDir(), "mohor.db"))
-	must(t, err)
-	t.Cleanup(func() { db.Close() })
+	db, _ := storetest.SQLite(t)
 	a := &authority{db: db, keys: storetest.NewKeys(), now: time.Date(2026, 7, 1, 9, 0, 0, 5, time.FixedZone("MYT", 8*3600)), shape: storetest.Profile()}
 	if edit != nil {
 		edit(&a.shape)
@@ -478,10 +475,10 @@ func TestSignerFailureLeavesAReservation(t *testing.T) {
 	// A key that signs something else is found out.
 	a.keys.OnAuthority = nil
 	other := bootstrapped(t, nil)
-	mixed, err := ca.Load(ctx, a.shape, swapped{a.keys, other.keys}, a.db, a.clock)
+	keys := &swapped{Keys: a.keys}
+	mixed, err := ca.Load(ctx, a.shape, keys, a.db, a.clock)
 	must(t, err)
-	mixedKeys = true
-	t.Cleanup(func() { mixedKeys = false })
+	keys.Keys = other.keys
 	if c, err := mixed.IssueOfficer(ctx, "test", ca.Officer{IC: ic, Name: name, Credential: "cr_2"}, key(t).Public()); err == nil {
 		t.Errorf("a certificate under another key was issued: %v", c.Subject)
 	}
@@ -490,17 +487,8 @@ func TestSignerFailureLeavesAReservation(t *testing.T) {
 	}
 }
 
-// mixedKeys makes swapped answer with the other keys.
-var mixedKeys bool
-
-type swapped struct{ right, wrong *storetest.Keys }
-
-func (s swapped) Signer(ctx context.Context, name string) (crypto.Signer, error) {
-	if mixedKeys {
-		return s.wrong.Signer(ctx, name)
-	}
-	return s.right.Signer(ctx, name)
-}
+// swapped is a token whose keys are exchanged while the gateway runs.
+type swapped struct{ ca.Keys }
 
 // reserved lists the serial numbers in the audit that were reserved and not
 // issued.

@@ -7,7 +7,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"errors"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +17,6 @@ import (
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/secret"
-	"github.com/mohor-sign/mohor/store"
 	"github.com/mohor-sign/mohor/store/storetest"
 )
 
@@ -26,9 +24,7 @@ var ctx = context.Background()
 
 func house(t testing.TB) *storetest.House {
 	t.Helper()
-	db, err := store.Open(ctx, filepath.Join(t.TempDir(), "mohor.db"))
-	must(t, err)
-	t.Cleanup(func() { db.Close() })
+	db, _ := storetest.SQLite(t)
 	return storetest.NewHouse(t, db)
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -133,8 +134,8 @@ type cycle struct {
 	*house
 	t      *testing.T
 	faults *faultRecords
-	db     *sql.DB // somebody else's eyes
-	signed int     // uses of the key
+	db     *sql.DB      // somebody else's eyes
+	signed atomic.Int64 // uses of the key
 }
 
 func (c *cycle) number(query string, args ...any) (n int) {
@@ -154,7 +155,7 @@ func (c *cycle) watch() {
 		return nil
 	}
 	c.Keys.OnSign = func(_ signer.Credential, digest []byte) error {
-		c.signed++
+		c.signed.Add(1)
 		if c.number(`SELECT count(*) FROM intents n JOIN items i ON i.batch_id = n.batch_id JOIN challenges c ON c.transaction_id = n.transaction_id
 			WHERE n.state = 'open' AND i.digest = ? AND c.redeemed = 1`, digest) != 1 {
 			c.t.Error("a key was used without a committed intent naming the digest")
@@ -166,9 +167,10 @@ func (c *cycle) watch() {
 // asked runs one call of the app or the officer; a refusal must be in the audit.
 func (c *cycle) asked(what string, call func() error) error {
 	c.t.Helper()
-	before := c.refusals(c.t)
+	const refusals = "SELECT count(*) FROM audit_events WHERE verdict = 'refused'"
+	before := c.number(refusals)
 	err := call()
-	after := c.refusals(c.t)
+	after := c.number(refusals)
 	switch {
 	case err == nil && after != before:
 		c.t.Errorf("%s succeeded with a refusal in the audit", what)
@@ -285,8 +287,8 @@ func (c *cycle) invariants(settled bool) {
 			c.t.Errorf("%d %s", n, what)
 		}
 	}
-	if n := c.number("SELECT count(*) FROM items WHERE state = 'signed'"); n > c.signed {
-		c.t.Errorf("%d items are signed after %d uses of the key", n, c.signed)
+	if n := c.number("SELECT count(*) FROM items WHERE state = 'signed'"); int64(n) > c.signed.Load() {
+		c.t.Errorf("%d items are signed after %d uses of the key", n, c.signed.Load())
 	}
 	if n := c.Keys.Live.Load(); n != 0 {
 		c.t.Errorf("%d keys are open", n)
@@ -330,8 +332,8 @@ func TestEveryDatabaseFaultBothWays(t *testing.T) {
 	}
 	control := &faultRecords{}
 	c := once(t, control)
-	if n := c.number("SELECT count(*) FROM items WHERE state = 'signed'"); n != 3 || c.signed != 3 {
-		t.Fatalf("without a fault %d items are signed with %d uses of the key, want 3", n, c.signed)
+	if n := c.number("SELECT count(*) FROM items WHERE state = 'signed'"); n != 3 || c.signed.Load() != 3 {
+		t.Fatalf("without a fault %d items are signed with %d uses of the key, want 3", n, c.signed.Load())
 	}
 	cases := 0
 	for method, n := range control.calls {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -168,17 +169,18 @@ func TestCertificateReplacedMeanwhile(t *testing.T) {
 // faultBlobs fails the nth writing, before it is done or after.
 type faultBlobs struct {
 	signer.Blobs
-	nth   int
-	after bool
+	nth    int64
+	after  bool
+	writes atomic.Int64
 }
 
 func (f *faultBlobs) Create(ctx context.Context, id string, write func(io.Writer) error) (int64, error) {
-	f.nth--
-	if f.nth == 0 && !f.after {
+	fire := f.writes.Add(1) == f.nth
+	if fire && !f.after {
 		return 0, errFault
 	}
 	n, err := f.Blobs.Create(ctx, id, write)
-	if f.nth == 0 {
+	if fire {
 		return 0, errFault
 	}
 	return n, err
@@ -192,7 +194,7 @@ func TestBlobFaultBothWays(t *testing.T) {
 			h := newHouse(t)
 			ask := h.pdfs(t, storetest.PDF("a"), storetest.PDF("b"), storetest.PDF("c"))
 			r, f := h.prepare(t, ask)
-			h.s.Blobs = &faultBlobs{h.blobs, nth, after}
+			h.s.Blobs = &faultBlobs{Blobs: h.blobs, nth: int64(nth), after: after}
 			a, err := h.s.Authorize(ctx, f)
 			must(t, err)
 			runner := batch.NewRunner(h.s, 1, 1, quiet)

@@ -38,10 +38,8 @@ func openDB(t testing.TB, path string) *store.DB {
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	dir := t.TempDir()
-	h := &house{path: filepath.Join(dir, "mohor.db")}
-	h.House = storetest.NewHouse(t, openDB(t, h.path))
-	h.blobs = openBlobs(t, dir)
+	db, path := storetest.SQLite(t)
+	h := &house{House: storetest.NewHouse(t, db), path: path, blobs: openBlobs(t, t.TempDir())}
 	h.s = h.Signer(nil, h.blobs)
 	return h
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store/storetest"
@@ -117,6 +118,25 @@ func TestRowsChangedTogetherBeforeAuthorize(t *testing.T) {
 		if h.Keys.Opens.Load() != 0 {
 			t.Errorf("%s: the PIN was tried", what)
 		}
+	}
+}
+
+// The tries are given back in the database: the code store has counted, too.
+func TestTriesResetInTheDatabase(t *testing.T) {
+	h := newHouse(t)
+	_, f := h.prepare(t, h.Ask(1))
+	code := h.Mail.Code()
+	for k := range 5 {
+		h.edit(t, "UPDATE challenges SET tries_left = 1000")
+		f.Code = secret.New(wrong(code))
+		want := otp.ErrWrong
+		if k >= 3 {
+			want = otp.ErrAttempts
+		}
+		h.refuses(t, "a wrong code", want, func() error {
+			_, err := h.s.Authorize(ctx, f)
+			return err
+		})
 	}
 }
 

@@ -138,6 +138,35 @@ func TestBlobsStayInTheirFolder(t *testing.T) {
 	}
 }
 
+func TestRemoveBlobs(t *testing.T) {
+	ctx := context.Background()
+	b, dir := blobs(t)
+	for _, id := range []string{"original/a/0", "original/a/1", "original/ab/0", "document/x"} {
+		if _, err := b.Create(ctx, id, text(id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	outside := filepath.Join(filepath.Dir(dir), "outside")
+	if err := os.WriteFile(outside, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // what is not there is no error
+		for _, id := range []string{"document/x", "original/a", "original/none", "none"} {
+			if err := b.Remove(ctx, id); err != nil {
+				t.Errorf("%s: %v", id, err)
+			}
+		}
+	}
+	for _, id := range []string{"../outside", "original/../../outside", outside, "..", "."} {
+		if err := b.Remove(ctx, id); err == nil {
+			t.Errorf("%q was removed", id)
+		}
+	}
+	if got := files(t, filepath.Dir(dir)); len(got) != 2 || got[0] != "blobs/original/ab/0" || got[1] != "outside" {
+		t.Errorf("left: %q", got)
+	}
+}
+
 func TestOpenBlobsRefusesAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {

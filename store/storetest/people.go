@@ -92,6 +92,37 @@ func countPIN(t *testing.T, h *House) {
 	}
 }
 
+func uncountPIN(t *testing.T, h *House) {
+	ctx, p := context.Background(), signer.DefaultPINPolicy()
+	wants(t, "an unknown officer", h.DB.UncountPIN(ctx, "000000000000", p), signer.ErrUnknownOfficer)
+	must(t, h.DB.UncountPIN(ctx, IC, p)) // nothing to take back
+	is := func(want signer.PINState) {
+		t.Helper()
+		if st, err := h.DB.PINState(ctx, IC); err != nil || st != want {
+			t.Errorf("counter %+v, %v; want %+v", st, err, want)
+		}
+	}
+	is(signer.PINState{})
+	count := func(n int) {
+		t.Helper()
+		for range n {
+			_, err := h.DB.CountPIN(ctx, IC, p, h.Clock.Now())
+			must(t, err)
+		}
+	}
+	count(5)
+	lock := h.Clock.Now().Add(p.LockFor)
+	is(signer.PINState{InARow: 5, Total: 5, LockedUntil: lock})
+	must(t, h.DB.UncountPIN(ctx, IC, p))
+	is(signer.PINState{InARow: 4, Total: 4})
+	count(1)
+	h.Clock.Advance(p.LockFor)
+	count(5)
+	is(signer.PINState{InARow: 5, Total: 10, LockedUntil: h.Clock.Now().Add(p.LockFor), Blocked: true})
+	must(t, h.DB.UncountPIN(ctx, IC, p))
+	is(signer.PINState{InARow: 4, Total: 9})
+}
+
 func countPINParallel(t *testing.T, h *House) {
 	granted, locked := parallel(t, 200, func() error {
 		_, err := h.DB.CountPIN(context.Background(), IC, signer.DefaultPINPolicy(), h.Clock.Now())
@@ -211,6 +242,12 @@ func certificates(t *testing.T, h *House) {
 	rows, err := db.RevokedBy(ctx, ca.Issuing)
 	if err != nil || len(rows) != 1 || rows[0].Serial != c.Serial || rows[0].Reason != 1 || !rows[0].RevokedAt.Equal(at) {
 		t.Errorf("revoked: %+v, %v", rows, err)
+	}
+	if last, err := db.LastRevocation(ctx, ca.Issuing); err != nil || !last.Equal(at) {
+		t.Errorf("the last revocation was at %v, %v", last, err)
+	}
+	if last, err := db.LastRevocation(ctx, ca.Root); err != nil || !last.IsZero() {
+		t.Errorf("the root's last revocation was at %v, %v", last, err)
 	}
 	if rows, err := db.RevokedBy(ctx, ca.Root); err != nil || len(rows) != 0 {
 		t.Errorf("revoked by the root: %+v, %v", rows, err)

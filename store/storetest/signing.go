@@ -262,6 +262,9 @@ func oneLive(t *testing.T, h *House) {
 	if got, err = h.DB.Request(ctx, "tx"); err != nil || got.Status != signer.Expired {
 		t.Errorf("the first is %s, %v", got.Status, err)
 	}
+	if n := h.events(t, "transaction.expire"); n != 1 {
+		t.Errorf("%d events tell of one transaction that ran out", n)
+	}
 	h.Clock.Advance(time.Hour)
 	k := 2
 	won, busy := parallel(t, 1, func() error { return again("tx3") }, signer.ErrBatchBusy)

@@ -17,6 +17,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		run  func(t *testing.T, h *House)
 	}{
 		{"CountPINLocksAndBlocks", countPIN},
+		{"UncountPINTakesBack", uncountPIN},
 		{"CountPINGrantsParallelCallers", countPINParallel},
 		{"StoreChallengeLimits", challengeLimits},
 		{"StoreChallengeKillsTheOldOne", challengeReplaced},
