@@ -89,8 +89,18 @@ func (s *Signer) Authorize(ctx context.Context, f Confirmation) (*Authorization,
 	// The intent and the end of the code are one commit: after it we can always
 	// say what this key was about to sign; before it the code is still live.
 	if err := s.Records.RecordIntent(ctx, a.Intent, f.Nonce, r.Officer, ev); err != nil {
-		// The PIN was right, only another submit was first.
-		return nil, errors.Join(s.refuse(ctx, ev, err), a.Close(), s.Records.UncountPIN(ctx, r.Officer, s.PIN))
+		err = errors.Join(s.refuse(ctx, ev, err), a.Close())
+		if errors.Is(err, otp.ErrUsed) || errors.Is(err, ErrFinished) {
+			// The PIN was right, only another submit was first.
+			return nil, errors.Join(err, s.Records.UncountPIN(ctx, r.Officer, s.PIN))
+		}
+		// Perhaps the intent was committed and the answer lost: then nobody holds
+		// the key it names, and it must not stay open. If it was not, there is
+		// nothing to abandon.
+		if aerr := s.Abandon(ctx, a.Intent, err); aerr != nil && !errors.Is(aerr, ErrUnknown) {
+			err = errors.Join(err, aerr)
+		}
+		return nil, err
 	}
 	if ch, err := s.Codes.Records.Challenge(ctx, r.ID); err == nil {
 		_ = s.Codes.Forget(ctx, ch) // redeemed already: only housekeeping

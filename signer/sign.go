@@ -173,6 +173,25 @@ func (s *Signer) Abandon(ctx context.Context, in Intent, why error) error {
 		Detail: map[string]string{"intent": in.ID, "reason": reason(why)}})
 }
 
+// Sweep abandons open intents past their deadline. A run ends by itself at its
+// deadline; what is found here lost its run in another way.
+func (s *Signer) Sweep(ctx context.Context) (abandoned int, err error) {
+	open, err := s.Records.OpenIntents(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("listing open intents: %w", err)
+	}
+	for _, in := range open {
+		if s.Now().Before(in.Deadline) {
+			continue
+		}
+		if err := s.Abandon(ctx, in, ErrDeadline); err != nil {
+			return abandoned, fmt.Errorf("abandoning intent %s: %w", in.ID, err)
+		}
+		abandoned++
+	}
+	return abandoned, nil
+}
+
 // errRestart is the reason for intents found open at start.
 var errRestart = errors.New("gateway restarted")
 

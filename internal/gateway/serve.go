@@ -230,6 +230,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	defer stop()
 	var wg sync.WaitGroup
 	wg.Go(func() { s.heads.run(ctx) })
+	wg.Go(func() { s.sweep(ctx) })
 	main := s.server(s.handler)
 	if s.Config.TLS.Cert != "" {
 		cert, err := tls.LoadX509KeyPair(s.Config.TLS.Cert, s.Config.TLS.Key)
@@ -269,6 +270,27 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		err = nil
 	}
 	return err
+}
+
+// sweepEvery is how often intents past their deadline are looked for.
+const sweepEvery = time.Minute
+
+// sweep closes what lost its run, until ctx ends.
+func (s *Server) sweep(ctx context.Context) {
+	t := time.NewTicker(sweepEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		if n, err := s.Signer.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("sweeping intents", "error", err)
+		} else if n > 0 {
+			s.log.Warn("authorisations ran out without an end", "count", n)
+		}
+	}
 }
 
 func (s *Server) server(h http.Handler) *http.Server {
