@@ -167,32 +167,6 @@ func TestForgedRecordIsNotValid(t *testing.T) {
 	}
 }
 
-// Rows marked as signed by somebody else end in an alarm, not in SIGNED alone.
-func TestForgedOutcomeRaisesAlarm(t *testing.T) {
-	g := gatewaytest.New(t)
-	b := g.Do("POST", "/v1/batches", "", map[string]string{"name": "Palsu", "kind": "digest"})
-	id := b.Text("batch_id")
-	var lines bytes.Buffer
-	for k := range 2000 {
-		p, err := json.Marshal(digestRef(fmt.Sprint(k)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines.Write(append(p, '\n'))
-	}
-	want(t, g.Do("POST", "/v1/batches/"+id+"/items", "application/x-ndjson", lines.Bytes()), 200, "")
-	want(t, g.Do("POST", "/v1/batches/"+id+"/seal", "", nil), 200, "")
-	tx, code := g.Ask(map[string]any{"format": "RAW", "batch_id": id, "credential_id": g.Dev.Officers[0].Credentials[0].CredentialID})
-	want(t, g.Confirm(tx, code, nil), 202, "")
-	if query(t, g, `UPDATE items SET state = 'signed', signature = 'FAKE' WHERE batch_id = ? AND idx = 1999 AND state = 'pending'`, id) != 1 {
-		t.Fatal("the batch was done before the row could be forged")
-	}
-	finish(t, g, id)
-	if n := count(t, g, `SELECT COUNT(*) FROM audit_events WHERE action = 'signer.alarm' AND object = ?`, tx.Text("transaction_id")); n != 1 {
-		t.Errorf("%d alarms", n)
-	}
-}
-
 // Resetting the tries in the database gives no more tries.
 func TestResetTriesGiveNoMore(t *testing.T) {
 	g := gatewaytest.New(t)

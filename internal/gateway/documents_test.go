@@ -348,7 +348,8 @@ func TestBatchGoesOnAfterAStop(t *testing.T) {
 	want(t, g.Do("POST", "/v1/batches/"+id+"/items", "application/x-ndjson", lines.Bytes()), 200, "")
 	sealed := g.Do("POST", "/v1/batches/"+id+"/seal", "", nil)
 	want(t, sealed, 200, "")
-	tx, code := g.Ask(map[string]any{"format": "RAW", "batch_id": id})
+	// RSA, so that there is time to stop it.
+	tx, code := g.Ask(map[string]any{"format": "RAW", "batch_id": id, "credential_id": g.Dev.Officers[0].Credentials[0].CredentialID})
 	want(t, g.Confirm(tx, code, nil), 202, "")
 	for signed := 0.0; signed == 0; { // the runner is at work: this ends
 		signed, _ = g.Do("GET", "/v1/batches/"+id, "", nil).Body["signed"].(float64)
@@ -364,7 +365,7 @@ func TestBatchGoesOnAfterAStop(t *testing.T) {
 	}
 	want(t, g.Confirm(tx, code, nil), 409, "transaction_finished")
 	first := signatures(t, g, id)
-	tx, code = g.Ask(map[string]any{"format": "RAW", "batch_id": id})
+	tx, code = g.Ask(map[string]any{"format": "RAW", "batch_id": id, "credential_id": g.Dev.Officers[0].Credentials[1].CredentialID})
 	want(t, tx, 201, "")
 	if int(tx.Body["count"].(float64)) != n-len(first) || (len(first) > 0) == (tx.Text("root") == sealed.Text("root")) || tx.Text("batch_root") != sealed.Text("root") {
 		t.Errorf("after %d signed: %s", len(first), tx.Raw)
