@@ -67,7 +67,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s := &server{Config: c, limits: newLimiter(c.Now), peers: newLimiter(c.Now)}
 	useProblems()
 	r := chi.NewRouter()
-	r.Use(s.requestID, s.recoverPanic, s.logRequest, secureHeaders, deadlines, s.authenticate, s.idempotent)
+	r.Use(s.requestID, s.recoverPanic, s.logRequest, secureHeaders, cutStalled, s.authenticate, s.idempotent)
 	r.NotFound(s.notFound)
 	r.MethodNotAllowed(s.methodNotAllowed)
 	h := humachi.New(r, description(c.Version))

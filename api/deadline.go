@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// stall is how long a peer may send, or take, nothing before it is cut off: a
+// stallAfter is how long a peer may send, or take, nothing before it is cut off: a
 // slow upload goes on, a stopped one does not hold its connection.
-const stall = 30 * time.Second
+const stallAfter = 30 * time.Second
 
 // deadlines moves the connection's read deadline with each read of the body,
 // until its end, and its write deadline with each write.
-func deadlines(next http.Handler) http.Handler {
+func deadlines(stall time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := http.NewResponseController(w)
 		if c.SetWriteDeadline(time.Time{}) != nil {
@@ -21,17 +21,18 @@ func deadlines(next http.Handler) http.Handler {
 			return
 		}
 		if r.Body != http.NoBody {
-			b := &steadyBody{ReadCloser: r.Body, c: c}
+			b := &steadyBody{ReadCloser: r.Body, c: c, stall: stall}
 			b.until(time.Now().Add(stall))
 			r.Body = b
 		}
-		next.ServeHTTP(&steadyWriter{w, c}, r)
+		next.ServeHTTP(&steadyWriter{w, c, stall}, r)
 	})
 }
 
 type steadyBody struct {
 	io.ReadCloser
-	c *http.ResponseController
+	c     *http.ResponseController
+	stall time.Duration
 }
 
 // until sets the read deadline; an error would have shown when the write
@@ -41,7 +42,7 @@ func (b *steadyBody) until(t time.Time) { _ = b.c.SetReadDeadline(t) }
 // Read implements io.Reader. At the end of the body the deadline goes: the
 // server goes on reading, to see whether the client is still there.
 func (b *steadyBody) Read(p []byte) (int, error) {
-	b.until(time.Now().Add(stall))
+	b.until(time.Now().Add(b.stall))
 	n, err := b.ReadCloser.Read(p)
 	if errors.Is(err, io.EOF) {
 		b.until(time.Time{})
@@ -51,14 +52,18 @@ func (b *steadyBody) Read(p []byte) (int, error) {
 
 type steadyWriter struct {
 	http.ResponseWriter
-	c *http.ResponseController
+	c     *http.ResponseController
+	stall time.Duration
 }
 
 // Write implements io.Writer.
 func (w *steadyWriter) Write(p []byte) (int, error) {
-	_ = w.c.SetWriteDeadline(time.Now().Add(stall)) // it worked once for this connection
+	_ = w.c.SetWriteDeadline(time.Now().Add(w.stall)) // it worked once for this connection
 	return w.ResponseWriter.Write(p)
 }
 
 // Unwrap implements the interface of http.ResponseController.
 func (w *steadyWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// cutStalled is deadlines with the time of production.
+func cutStalled(next http.Handler) http.Handler { return deadlines(stallAfter, next) }

@@ -67,7 +67,7 @@ type documentBody struct {
 	Size       int64      `json:"size" doc:"Bytes"`
 	Pages      int        `json:"pages"`
 	Digest     digestBody `json:"digest"`
-	Signatures []string   `json:"signatures" doc:"Signed fields already there; such a document is refused for now"`
+	Signatures []string   `json:"signatures" doc:"Fields that hold a signature; a second signature is not offered yet"`
 	Warnings   []string   `json:"warnings"`
 }
 
@@ -90,14 +90,11 @@ func (s *server) uploadDocument(ctx context.Context, in *uploadInput) (*document
 	if mediaType(in.ContentType) != "application/pdf" {
 		return nil, s.fail(ctx, &invalid{"Content-Type", "It must be application/pdf.", "Ia mesti application/pdf."})
 	}
-	d, warnings, err := s.Batches.Upload(ctx, s.Documents, appOf(ctx).ID, in.Name, requestIDOf(ctx), in.body)
+	d, found, err := s.Batches.Upload(ctx, s.Documents, appOf(ctx).ID, in.Name, requestIDOf(ctx), in.body)
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	if warnings == nil {
-		warnings = []string{}
-	}
-	return &documentOutput{documentBody{ID: d.ID, Name: d.Name, Size: d.Size, Pages: d.Pages, Signatures: []string{}, Warnings: warnings,
+	return &documentOutput{documentBody{ID: d.ID, Name: d.Name, Size: d.Size, Pages: d.Pages, Signatures: append([]string{}, found.Signatures...), Warnings: append([]string{}, found.Warnings...),
 		Digest: digestBody{"SHA-256", base64.StdEncoding.EncodeToString(d.Digest)}}}, nil
 }
 

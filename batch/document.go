@@ -9,7 +9,6 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/internal/ident"
-	"github.com/mohor-sign/mohor/pdf"
 )
 
 // ErrNotSigned means a document has no signed version yet.
@@ -27,6 +26,12 @@ type Document struct {
 	CreatedAt time.Time
 }
 
+// Findings is what stands out in an uploaded PDF.
+type Findings struct {
+	Signatures []string // names of the signature fields that hold a signature
+	Warnings   []string // parts that can change what is seen: scripts, actions …
+}
+
 // Documents is the register of uploads. Each call is durable when it returns.
 type Documents interface {
 	// PutDocument stores d with its event.
@@ -38,30 +43,21 @@ type Documents interface {
 }
 
 // Upload stores a PDF and checks that it can be signed; *pdf.Error says what
-// stands against it, and nothing is registered then. It also returns the
-// warnings of the reader.
-func (s *Service) Upload(ctx context.Context, docs Documents, app, name, requestID string, r io.Reader) (Document, []string, error) {
+// stands against it, and nothing is registered then.
+func (s *Service) Upload(ctx context.Context, docs Documents, app, name, requestID string, r io.Reader) (Document, Findings, error) {
 	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "document.upload", Verdict: audit.Accepted, RequestID: requestID}
 	name, err := CleanName(name)
 	if err != nil {
-		return Document{}, nil, s.refuse(ctx, ev, fmt.Errorf("%w: %w", ErrInput, err))
+		return Document{}, Findings{}, s.refuse(ctx, ev, fmt.Errorf("%w: %w", ErrInput, err))
 	}
 	d := Document{ID: ident.New("do", 16), App: app, Name: name, CreatedAt: s.Now().UTC()}
 	d.Blob = "document/" + d.ID
 	ev.Object = d.ID
-	if d.Size, d.Digest, err = s.StorePDF(ctx, d.Blob, r); err != nil {
-		return Document{}, nil, s.refuse(ctx, ev, errors.Join(err, s.Blobs.Remove(context.WithoutCancel(ctx), d.Blob)))
-	}
-	f, err := s.Blobs.Open(ctx, d.Blob)
+	p, err := s.storePDF(ctx, d.Blob, r)
 	if err != nil {
-		return Document{}, nil, err
+		return Document{}, Findings{}, s.refuse(ctx, ev, errors.Join(err, s.Blobs.Remove(context.WithoutCancel(ctx), d.Blob)))
 	}
-	defer f.Close()
-	parsed, err := pdf.Open(f, f.Size())
-	if err != nil {
-		return Document{}, nil, err
-	}
-	d.Pages = parsed.Pages()
+	d.Size, d.Digest, d.Pages = p.size, p.digest, p.pages
 	ev.Detail = map[string]string{"sha256": fmt.Sprintf("%x", d.Digest)}
-	return d, parsed.Warnings(), docs.PutDocument(ctx, d, ev)
+	return d, p.Findings, docs.PutDocument(ctx, d, ev)
 }

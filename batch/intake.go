@@ -322,27 +322,43 @@ func (s *Service) unpack(ctx context.Context, b Batch, index uint32, zf *zip.Fil
 	}
 	defer rc.Close()
 	it := Item{Document: signer.Document{Index: index, Name: name, Hash: crypto.SHA256, Blob: fmt.Sprintf("original/%s/%d", b.ID, index), Reference: name}, State: Pending}
-	it.Size, it.Digest, err = s.StorePDF(ctx, it.Blob, rc)
+	p, err := s.storePDF(ctx, it.Blob, rc)
+	it.Size, it.Digest = p.size, p.digest
 	return it, err
 }
 
-// StorePDF writes a PDF of at most MaxPDF bytes as a blob, checks that its
-// structure can be signed (*pdf.Error otherwise) and returns its SHA-256.
-func (s *Service) StorePDF(ctx context.Context, blob string, r io.Reader) (size int64, digest []byte, err error) {
+// storedPDF is what was learned of a PDF while it was stored.
+type storedPDF struct {
+	size   int64
+	digest []byte // SHA-256
+	pages  int
+	Findings
+}
+
+// storePDF writes a PDF of at most MaxPDF bytes as a blob and checks that its
+// structure can be signed (*pdf.Error otherwise).
+func (s *Service) storePDF(ctx context.Context, blob string, r io.Reader) (p storedPDF, err error) {
 	h := sha256.New()
-	size, err = s.Blobs.Create(ctx, blob, func(w io.Writer) error { return copyPDF(w, h, r, s.MaxPDF) })
+	p.size, err = s.Blobs.Create(ctx, blob, func(w io.Writer) error { return copyPDF(w, h, r, s.MaxPDF) })
 	if err != nil {
-		return 0, nil, err
+		return p, err
 	}
 	f, err := s.Blobs.Open(ctx, blob)
 	if err != nil {
-		return 0, nil, err
+		return p, err
 	}
 	defer f.Close()
-	if _, err := pdf.Open(f, f.Size()); err != nil {
-		return 0, nil, err
+	parsed, err := pdf.Open(f, f.Size())
+	if err != nil {
+		return p, err
 	}
-	return size, h.Sum(nil), nil
+	p.digest, p.pages, p.Warnings = h.Sum(nil), parsed.Pages(), parsed.Warnings()
+	for _, field := range parsed.Signatures() {
+		if field.Signed {
+			p.Signatures = append(p.Signatures, field.Name)
+		}
+	}
+	return p, nil
 }
 
 func copyPDF(w io.Writer, h hash.Hash, r io.Reader, limit int64) error {

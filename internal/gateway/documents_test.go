@@ -150,7 +150,11 @@ func TestUnsignablePDFs(t *testing.T) {
 	tx, code := g.Ask(pades(id))
 	want(t, g.Confirm(tx, code, nil), 200, "")
 	signed := g.Do("GET", "/v1/documents/"+id+"/content", "", nil).Raw
-	second := upload(t, g, signed)
+	up := g.Do("POST", "/v1/documents?name=dua.pdf", "application/pdf", signed)
+	if fields, _ := up.Body["signatures"].([]any); up.Status != 201 || len(fields) != 1 || fields[0] != "Signature1" {
+		t.Errorf("signatures of a signed upload: %s", up.Raw)
+	}
+	second := up.Text("document_id")
 	mark := g.Server.Mailbox.Mark()
 	r, _ := g.Ask(pades(second))
 	want(t, r, 422, "pdf_unsupported")

@@ -1,0 +1,4 @@
+package api
+
+// Deadlines lets a test choose the time.
+var Deadlines = deadlines
