@@ -68,7 +68,7 @@ func BenchmarkUnsealSignClose(b *testing.B) {
 		b.Run(string(a), func(b *testing.B) {
 			s, pub := generate(b, m, a)
 			signOnce(b, func() (*hsm.Key, error) {
-				return m.Unseal(b.Context(), binding(a), s, pub, pin(officerPIN))
+				return m.Unseal(b.Context(), binding(a), s, pub, pin(officerPIN), soon())
 			})
 		})
 	}

@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+
+	"github.com/miekg/pkcs11"
 )
 
 // canaryKey is a key of nobody, wrapped and held in memory, to see whether the module works.
@@ -16,7 +18,8 @@ type canaryKey struct {
 
 // Canary takes an ECDSA P-256 key of its own through what a signature takes: unwrap, sign, verify,
 // destroy; and makes one HMAC. About 1 ms on SoftHSM. Its errors are those of [Key.Sign] and
-// [Module.MAC]; a nil error means that officers' keys could be used a moment ago.
+// [Module.MAC]; a nil error means that officers' keys could be used a moment ago. It is also how
+// a loss is noticed when nobody signs.
 func (m *Module) Canary(ctx context.Context) error {
 	c := m.canary.Load()
 	if c == nil {
@@ -27,20 +30,43 @@ func (m *Module) Canary(ctx context.Context) error {
 		c = &canaryKey{w, pub}
 		m.canary.Store(c)
 	}
-	w := c.wrapped
-	w.blob = append([]byte(nil), w.blob...) // closing the key clears it
-	key, err := m.unwrap(ctx, w, c.public)
-	if err != nil {
-		return fmt.Errorf("opening canary key: %w", err)
-	}
+	return m.with(ctx, work{}, func(l *link, s *session) error { return l.sing(s, c) })
+}
+
+// try is the canary over a link that is not in use yet.
+func (l *link) try(ctx context.Context, c *canaryKey) error {
+	return l.pool.do(ctx, func(s *session) error { return l.sing(s, c) })
+}
+
+func (l *link) sing(s *session, c *canaryKey) error {
 	digest := make([]byte, crypto.SHA256.Size())
-	_, err = rand.Read(digest)
-	if err == nil {
-		_, err = key.Sign(ctx, digest, crypto.SHA256)
+	if _, err := rand.Read(digest); err != nil {
+		return err
 	}
-	if err := errors.Join(err, key.Close()); err != nil {
-		return fmt.Errorf("signing with canary key: %w", err)
+	job, err := newSigning(c.public, digest, crypto.SHA256)
+	if err != nil {
+		return err
 	}
-	_, err = m.mac(ctx, pepperKey, digest)
-	return err
+	err = l.withSecret(s, kekSpec(c.wrapped.kek), func(kek pkcs11.ObjectHandle) error {
+		h, err := s.unwrap(kek, c.wrapped)
+		if err != nil {
+			return fmt.Errorf("opening canary key: %w", err)
+		}
+		_, err = s.sign(h, job)
+		if derr := s.p11.DestroyObject(s.handle, h); derr != nil {
+			s.active = true
+			err = errors.Join(err, derr)
+		}
+		if err != nil {
+			return fmt.Errorf("signing with canary key: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return l.withSecret(s, macSpec(pepperKey), func(pepper pkcs11.ObjectHandle) error {
+		_, err := s.raw(pepper, signing{mechanism: pkcs11.NewMechanism(pkcs11.CKM_SHA256_HMAC, nil), input: digest})
+		return err
+	})
 }

@@ -48,7 +48,7 @@ func child(ctx context.Context) (err error) {
 		return err
 	}
 	for range 20 {
-		k, err := m.Unseal(ctx, binding(hsm.ECDSAP256), task.Sealed, pub, pin(officerPIN))
+		k, err := m.Unseal(ctx, binding(hsm.ECDSAP256), task.Sealed, pub, pin(officerPIN), soon())
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package hsm
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -28,13 +29,40 @@ type Config struct {
 	// which is right for SoftHSM. A network HSM gains up to 30 to 60. Signing keys use
 	// Sessions/4, at least 2, on top, and one session holds the log-in.
 	Sessions int
+	// Interactive is how many of the sessions stay free for people who wait: keys opened with
+	// [Use.Bulk] leave that many alone. 0 means a quarter, at least 1 (of one session, none).
+	Interactive int
 	// AcquireTimeout bounds each wait for a session or for the key derivation; 0 means 5 s.
 	AcquireTimeout time.Duration
+	// CallTimeout is how long the module may take over one piece of work (making a key pair:
+	// twelve times as long) before it counts as hung; 0 means 4 s.
+	CallTimeout time.Duration
+	// RecycleAfter is the number of opened keys after which the module is finalized and
+	// initialised again, without anyone noticing more than a pause; 0 means 200,000, negative
+	// never. SoftHSM does not free what it knows of a destroyed key, about 240 bytes.
+	RecycleAfter int
+	// NoRecovery leaves a lost module lost, as a control in tests of the recovery.
+	NoRecovery bool
+	// OnHang is called, once, when the module hangs. A call into the module cannot be ended,
+	// only the process can: [ServeProcess] ends it. nil does nothing; the Module then answers
+	// [ErrUnavailable] until the call comes back by itself.
+	OnHang func(what string) `json:"-"`
+	// Log hears of losses and recoveries; nil discards.
+	Log *slog.Logger `json:"-"`
+	// Services, if its label is set, is another token of the same module for the signing keys of
+	// [Module.Signer].
+	Services Token
 	// KDF is used for keys sealed from now on; zero means [DefaultKDF].
 	KDF KDFParams
 	// KDFConcurrency is how many key derivations run at once; 0 means one per core. Memory in
 	// use is at most this times KDF.MemoryKiB (or of the stored keys, at most 256 MiB each).
 	KDFConcurrency int
+}
+
+// Token is a token and its user PIN.
+type Token struct {
+	Label string      // CKA_LABEL, 1 to 32 bytes of printable ASCII
+	PIN   secret.Text // copied and wiped as Config.PIN
 }
 
 // KDFParams are the parameters of Argon2id (RFC 9106), stored with each sealed key.
@@ -56,6 +84,9 @@ func (p KDFParams) check() error {
 
 const (
 	defaultAcquireTimeout = 5 * time.Second
+	defaultCallTimeout    = 4 * time.Second
+	defaultRecycleAfter   = 200_000
+	slowCalls             = 12 // times CallTimeout, for making a key pair
 	maxSessions           = 1024
 )
 
@@ -72,6 +103,18 @@ func (c Config) completed() (Config, error) {
 	if c.AcquireTimeout == 0 {
 		c.AcquireTimeout = defaultAcquireTimeout
 	}
+	if c.Interactive == 0 {
+		c.Interactive = min(max(1, c.Sessions/4), c.Sessions-1)
+	}
+	if c.CallTimeout == 0 {
+		c.CallTimeout = defaultCallTimeout
+	}
+	if c.RecycleAfter == 0 {
+		c.RecycleAfter = defaultRecycleAfter
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
 	if c.KDF == (KDFParams{}) {
 		c.KDF = DefaultKDF
 	}
@@ -84,6 +127,14 @@ func (c Config) completed() (Config, error) {
 	switch {
 	case c.Sessions < 1 || c.Sessions > maxSessions:
 		return c, fmt.Errorf("%w: %d sessions", ErrInput, c.Sessions)
+	case c.Interactive < 0 || c.Interactive >= max(c.Sessions, 1) && c.Interactive > 0:
+		return c, fmt.Errorf("%w: %d of %d sessions kept for interactive use", ErrInput, c.Interactive, c.Sessions)
+	case c.CallTimeout < 0:
+		return c, fmt.Errorf("%w: call timeout %v", ErrInput, c.CallTimeout)
+	case c.Services.Label != "" && (!tokenLabel.MatchString(c.Services.Label) || c.Services.Label == c.TokenLabel):
+		return c, fmt.Errorf("%w: label %q of the token for service keys", ErrInput, c.Services.Label)
+	case c.Services.Label != "" && c.Services.PIN.Len() == 0:
+		return c, fmt.Errorf("%w: no PIN for token %q", ErrInput, c.Services.Label)
 	case c.AcquireTimeout < 0:
 		return c, fmt.Errorf("%w: acquire timeout %v", ErrInput, c.AcquireTimeout)
 	case c.KDFConcurrency < 1 || c.KDFConcurrency > maxSessions:

@@ -6,7 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"sync"
+	"time"
 
 	"github.com/miekg/pkcs11"
 
@@ -52,12 +52,8 @@ func (m *Module) Generate(ctx context.Context, b Binding, pin secret.Text) (Seal
 
 // generate makes a pair and wraps the private half; neither half stays in the module.
 func (m *Module) generate(ctx context.Context, a Algorithm) (w wrapped, pub crypto.PublicKey, err error) {
-	l, err := m.use()
-	if err != nil {
-		return w, nil, err
-	}
 	spec := kekSpec(m.cfg.KEK)
-	err = l.pool.do(ctx, func(s *session) error {
+	err = m.with(ctx, work{limit: slowCalls * m.cfg.CallTimeout}, func(l *link, s *session) error {
 		return l.withSecret(s, spec, func(kek pkcs11.ObjectHandle) error {
 			mechanism, public, private := officerPair(a)
 			pubHandle, key, err := s.p11.GenerateKeyPair(s.handle, []*pkcs11.Mechanism{pkcs11.NewMechanism(mechanism, nil)}, public, private)
@@ -117,7 +113,7 @@ func (m *Module) prove(ctx context.Context, b Binding, s SealedKey, pub crypto.P
 	if err := stored.UnmarshalText(text); err != nil {
 		return err
 	}
-	key, err := m.Unseal(ctx, b, stored, pub, pin)
+	key, err := m.Unseal(ctx, b, stored, pub, pin, Use{Until: time.Now().Add(time.Minute)})
 	if err != nil {
 		return err
 	}
@@ -129,33 +125,56 @@ func (m *Module) prove(ctx context.Context, b Binding, s SealedKey, pub crypto.P
 	return errors.Join(err, key.Close())
 }
 
+// Use says what an opened key is for.
+type Use struct {
+	// Bulk is work nobody waits for: it leaves Config.Interactive sessions to others.
+	Bulk bool
+	// Until is when the key destroys itself, whoever forgot to close it: the deadline of what was
+	// authorised. It must be set, and less than MaxUse away.
+	Until time.Time
+}
+
+// MaxUse is the longest time a key may stay open.
+const MaxUse = 24 * time.Hour
+
+func (u Use) check() error {
+	if left := time.Until(u.Until); left <= 0 || left > MaxUse {
+		return fmt.Errorf("%w: key to be open until %v", ErrInput, u.Until)
+	}
+	return nil
+}
+
 // Unseal opens an officer's key for signing. pub is the public key from its certificate. Errors:
 // [ErrWrongPIN] when the seal does not open, which is for the caller to count; [ErrInput] for a
-// binding, sealed key or public key that cannot be right; [ErrBusy] and [ErrUnavailable], which
-// say nothing about the PIN; [ErrNoKey] when the token lacks the KEK or the pepper.
+// binding, sealed key, public key or use that cannot be right; [ErrBusy] and [ErrUnavailable],
+// which say nothing about the PIN; [ErrNoKey] when the token lacks the KEK or the pepper.
 //
 // Whether the binding's version is the last one is for the caller to know.
-func (m *Module) Unseal(ctx context.Context, b Binding, s SealedKey, pub crypto.PublicKey, pin secret.Text) (*Key, error) {
+func (m *Module) Unseal(ctx context.Context, b Binding, s SealedKey, pub crypto.PublicKey, pin secret.Text, u Use) (*Key, error) {
 	if !b.Algorithm.matches(pub) {
 		return nil, fmt.Errorf("%w: public key is not %s", ErrInput, string(b.Algorithm))
+	}
+	if err := u.check(); err != nil {
+		return nil, err
 	}
 	w, err := m.open(ctx, b, s, pin)
 	if err != nil {
 		return nil, err
 	}
-	return m.unwrap(ctx, w, pub)
+	return m.unwrap(ctx, w, pub, u)
 }
 
-func (m *Module) unwrap(ctx context.Context, w wrapped, pub crypto.PublicKey) (*Key, error) {
-	l, err := m.use()
-	if err != nil {
-		return nil, err
-	}
-	k := &Key{link: l, wrapped: w, public: pub}
+// unwrap takes w over: it is wiped with the key.
+func (m *Module) unwrap(ctx context.Context, w wrapped, pub crypto.PublicKey, u Use) (*Key, error) {
+	k := &localKey{module: m, wrapped: w, public: pub, work: work{bulk: u.Bulk}}
 	if err := k.unwrap(ctx); err != nil {
+		clear(w.blob)
 		return nil, err
 	}
-	return k, nil
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.expiry = time.AfterFunc(time.Until(u.Until), func() { _ = k.close() })
+	return &Key{pub, k}, nil
 }
 
 // ChangePIN seals a key under another PIN, with the KDF parameters in force, and gives the binding
@@ -184,115 +203,4 @@ func (m *Module) ChangePIN(ctx context.Context, b Binding, s SealedKey, pub cryp
 		return b, SealedKey{}, fmt.Errorf("proving officer key: %w", err)
 	}
 	return next, sealed, nil
-}
-
-// Key is an officer's key, opened: a session object in the module. Its methods may be called from
-// several goroutines. Close it as soon as what was authorised is signed.
-type Key struct {
-	link   *link
-	public crypto.PublicKey
-
-	mu      sync.RWMutex // held for reading while signing
-	wrapped wrapped      // to unwrap it again if the session that holds it dies
-	handle  pkcs11.ObjectHandle
-	owner   *session // made the object, which dies with it
-	closed  bool
-}
-
-// Public gives the public key that Unseal was given.
-func (k *Key) Public() crypto.PublicKey { return k.public }
-
-// unwrap makes the session object. Called before k is shared, or with k.mu held.
-func (k *Key) unwrap(ctx context.Context) error {
-	return k.link.pool.do(ctx, func(s *session) error {
-		return k.link.withSecret(s, kekSpec(k.wrapped.kek), func(kek pkcs11.ObjectHandle) error {
-			h, err := s.unwrap(kek, k.wrapped)
-			if err != nil {
-				return err
-			}
-			k.link.pool.adopt(s)
-			k.handle, k.owner = h, s
-			return nil
-		})
-	})
-}
-
-// Sign signs a digest (SHA-256, SHA-384 or SHA-512). RSA keys make PKCS #1 v1.5 signatures (RFC
-// 8017, Section 8.2), or PSS (Section 8.1) when opts is an [rsa.PSSOptions] with a salt as long as
-// the digest; ECDSA signatures are DER (RFC 3279, Section 2.2.3). The signature is verified before
-// it is returned. Errors: [ErrInput], [ErrBusy], [ErrUnavailable], [ErrBadSignature], [ErrClosed],
-// and those of ctx; after any of them no signature was given out.
-func (k *Key) Sign(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	job, err := newSigning(k.public, digest, opts)
-	if err != nil {
-		return nil, err
-	}
-	sig, handle, err := k.sign(ctx, job)
-	if classify(err) != faultObject {
-		return sig, err
-	}
-	// The session that held the object is gone, and the object with it.
-	if err := k.again(ctx, handle); err != nil {
-		return nil, err
-	}
-	sig, _, err = k.sign(ctx, job)
-	if classify(err) == faultObject {
-		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	return sig, err
-}
-
-func (k *Key) sign(ctx context.Context, job signing) (sig []byte, handle pkcs11.ObjectHandle, err error) {
-	k.mu.RLock()
-	defer k.mu.RUnlock()
-	if k.closed {
-		return nil, 0, ErrClosed
-	}
-	err = k.link.pool.do(ctx, func(s *session) (err error) {
-		sig, err = s.sign(k.handle, job)
-		return err
-	})
-	return sig, k.handle, err
-}
-
-// again unwraps anew, unless another goroutine did.
-func (k *Key) again(ctx context.Context, dead pkcs11.ObjectHandle) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.closed {
-		return ErrClosed
-	}
-	if k.handle != dead {
-		return nil
-	}
-	before := k.owner
-	if err := k.unwrap(ctx); err != nil {
-		return err
-	}
-	k.link.pool.disown(before)
-	return nil
-}
-
-// Close waits for signatures under way and destroys the key in the module. If no session comes
-// free in AcquireTimeout the next holder of one destroys it. Closing again does nothing.
-func (k *Key) Close() error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.closed {
-		return nil
-	}
-	k.closed = true
-	clear(k.wrapped.blob)
-	p := k.link.pool
-	defer p.disown(k.owner)
-	err := p.do(context.Background(), func(s *session) error { return p.p11.DestroyObject(s.handle, k.handle) })
-	switch {
-	case err == nil, classify(err) == faultObject, errors.Is(err, ErrClosed):
-		return nil // destroyed, or gone with its session or the Module
-	}
-	p.doom(k.handle)
-	if errors.Is(err, ErrBusy) {
-		return nil
-	}
-	return fmt.Errorf("destroying officer key: %w", err)
 }

@@ -45,7 +45,7 @@ func generate(t testing.TB, m *hsm.Module, a hsm.Algorithm) (hsm.SealedKey, cryp
 
 func unseal(t testing.TB, m *hsm.Module, a hsm.Algorithm, s hsm.SealedKey, pub crypto.PublicKey) *hsm.Key {
 	t.Helper()
-	k, err := m.Unseal(t.Context(), binding(a), s, pub, pin(officerPIN))
+	k, err := m.Unseal(t.Context(), binding(a), s, pub, pin(officerPIN), soon())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,11 +145,11 @@ func TestUnsealRefusesWrongPIN(t *testing.T) {
 	m := open(t)
 	s, pub := generate(t, m, hsm.ECDSAP256)
 	for _, wrong := range []string{"12345679", "1234567", "123456789", " 12345678"} {
-		if _, err := m.Unseal(t.Context(), binding(hsm.ECDSAP256), s, pub, pin(wrong)); !errors.Is(err, hsm.ErrWrongPIN) {
+		if _, err := m.Unseal(t.Context(), binding(hsm.ECDSAP256), s, pub, pin(wrong), soon()); !errors.Is(err, hsm.ErrWrongPIN) {
 			t.Errorf("PIN %q: %v", wrong, err)
 		}
 	}
-	if _, err := m.Unseal(t.Context(), binding(hsm.ECDSAP256), s, pub, secret.Text{}); !errors.Is(err, hsm.ErrInput) {
+	if _, err := m.Unseal(t.Context(), binding(hsm.ECDSAP256), s, pub, secret.Text{}, soon()); !errors.Is(err, hsm.ErrInput) {
 		t.Errorf("no PIN: %v", err)
 	}
 	unseal(t, m, hsm.ECDSAP256, s, pub)
@@ -168,20 +168,20 @@ func TestUnsealRefusesOtherBinding(t *testing.T) {
 	} {
 		b := binding(hsm.ECDSAP256)
 		change(&b)
-		if _, err := m.Unseal(t.Context(), b, s, pub, pin(officerPIN)); !errors.Is(err, hsm.ErrWrongPIN) {
+		if _, err := m.Unseal(t.Context(), b, s, pub, pin(officerPIN), soon()); !errors.Is(err, hsm.ErrWrongPIN) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := m.Unseal(t.Context(), binding(hsm.ECDSAP384), s, otherPub, pin(officerPIN)); !errors.Is(err, hsm.ErrWrongPIN) {
+	if _, err := m.Unseal(t.Context(), binding(hsm.ECDSAP384), s, otherPub, pin(officerPIN), soon()); !errors.Is(err, hsm.ErrWrongPIN) {
 		t.Errorf("other algorithm: %v", err)
 	}
-	if _, err := m.Unseal(t.Context(), binding(hsm.ECDSAP256), s, otherPub, pin(officerPIN)); !errors.Is(err, hsm.ErrInput) {
+	if _, err := m.Unseal(t.Context(), binding(hsm.ECDSAP256), s, otherPub, pin(officerPIN), soon()); !errors.Is(err, hsm.ErrInput) {
 		t.Errorf("public key of another algorithm: %v", err)
 	}
 	// Parts of one row in another.
 	mixed := s
 	mixed.Salt = other.Salt
-	if _, err := m.Unseal(t.Context(), binding(hsm.ECDSAP256), mixed, pub, pin(officerPIN)); !errors.Is(err, hsm.ErrWrongPIN) {
+	if _, err := m.Unseal(t.Context(), binding(hsm.ECDSAP256), mixed, pub, pin(officerPIN), soon()); !errors.Is(err, hsm.ErrWrongPIN) {
 		t.Errorf("salt of another: %v", err)
 	}
 }
@@ -193,7 +193,7 @@ func TestUnsealRefusesAlteredKey(t *testing.T) {
 		altered := s
 		altered.Blob = bytes.Clone(s.Blob)
 		altered.Blob[i] ^= 0x40
-		if _, err := m.Unseal(t.Context(), binding(hsm.ECDSAP256), altered, pub, pin(officerPIN)); !errors.Is(err, hsm.ErrWrongPIN) {
+		if _, err := m.Unseal(t.Context(), binding(hsm.ECDSAP256), altered, pub, pin(officerPIN), soon()); !errors.Is(err, hsm.ErrWrongPIN) {
 			t.Fatalf("byte %d: %v", i, err)
 		}
 	}
@@ -213,7 +213,7 @@ func TestUnsealRefusesAlteredKey(t *testing.T) {
 	} {
 		altered := s
 		c.change(&altered)
-		if _, err := m.Unseal(t.Context(), binding(hsm.ECDSAP256), altered, pub, pin(officerPIN)); !errors.Is(err, c.want) {
+		if _, err := m.Unseal(t.Context(), binding(hsm.ECDSAP256), altered, pub, pin(officerPIN), soon()); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -277,7 +277,7 @@ func TestChangePIN(t *testing.T) {
 	if next.Version != 2 || next.Officer != b.Officer || next.KeyID != b.KeyID || changed.KDF.Time != 2 {
 		t.Errorf("binding %+v, KDF %+v", next, changed.KDF)
 	}
-	k, err := m.Unseal(t.Context(), next, changed, pub, pin("new-pin-1"))
+	k, err := m.Unseal(t.Context(), next, changed, pub, pin("new-pin-1"), soon())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,9 +286,9 @@ func TestChangePIN(t *testing.T) {
 		t.Error(err)
 	}
 	for name, try := range map[string]func() (*hsm.Key, error){
-		"old PIN":     func() (*hsm.Key, error) { return m.Unseal(t.Context(), next, changed, pub, pin(officerPIN)) },
-		"old version": func() (*hsm.Key, error) { return m.Unseal(t.Context(), b, changed, pub, pin("new-pin-1")) },
-		"rolled back": func() (*hsm.Key, error) { return m.Unseal(t.Context(), next, s, pub, pin(officerPIN)) },
+		"old PIN":     func() (*hsm.Key, error) { return m.Unseal(t.Context(), next, changed, pub, pin(officerPIN), soon()) },
+		"old version": func() (*hsm.Key, error) { return m.Unseal(t.Context(), b, changed, pub, pin("new-pin-1"), soon()) },
+		"rolled back": func() (*hsm.Key, error) { return m.Unseal(t.Context(), next, s, pub, pin(officerPIN), soon()) },
 	} {
 		if _, err := try(); !errors.Is(err, hsm.ErrWrongPIN) {
 			t.Errorf("%s: %v", name, err)
@@ -358,7 +358,7 @@ func TestConcurrentSigning(t *testing.T) {
 				if err != nil || !ecdsa.VerifyASN1(pub.(*ecdsa.PublicKey), digest, sig) {
 					t.Errorf("shared key: %v", err)
 				}
-				own, err := m.Unseal(t.Context(), binding(hsm.ECDSAP256), s, pub, pin(officerPIN))
+				own, err := m.Unseal(t.Context(), binding(hsm.ECDSAP256), s, pub, pin(officerPIN), soon())
 				if err != nil {
 					t.Error(err)
 					return
@@ -413,7 +413,7 @@ func TestCancelledContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, _, generated := m.Generate(ctx, binding(hsm.ECDSAP256), pin(officerPIN))
-	_, unsealed := m.Unseal(ctx, binding(hsm.ECDSAP256), s, pub, pin(officerPIN))
+	_, unsealed := m.Unseal(ctx, binding(hsm.ECDSAP256), s, pub, pin(officerPIN), soon())
 	_, signed := k.Sign(ctx, make([]byte, 32), crypto.SHA256)
 	_, mac := m.MAC(ctx, hsm.CodeKey, nil)
 	_, keys := m.EnsureKeys(ctx)
@@ -443,7 +443,7 @@ func TestKeyDerivationIsBounded(t *testing.T) {
 	errs := make(chan error, callers)
 	for range callers {
 		go func() {
-			_, err := m.Unseal(t.Context(), binding(hsm.ECDSAP256), slow, pub, pin(officerPIN))
+			_, err := m.Unseal(t.Context(), binding(hsm.ECDSAP256), slow, pub, pin(officerPIN), soon())
 			errs <- err
 		}()
 	}

@@ -16,8 +16,9 @@ var (
 	// ErrBusy: no session, or no place for the key derivation, came free in AcquireTimeout.
 	// Nothing was done; the caller may try again later.
 	ErrBusy = errors.New("hsm: busy")
-	// ErrUnavailable: the module or the token is gone, or the log-in is lost. Nothing is known
-	// about the call that was under way.
+	// ErrUnavailable: the module or the token is gone, hangs, or the log-in is lost. Nothing is
+	// known about the call that was under way; calls made since are refused without being made
+	// until the module is back.
 	ErrUnavailable = errors.New("hsm: module unavailable")
 	// ErrClosed: the Module or the Key was closed.
 	ErrClosed = errors.New("hsm: closed")
@@ -40,6 +41,9 @@ var (
 	ErrNoModule = errors.New("hsm: no PKCS#11 module")
 )
 
+// errRetired: the link was given up before the call was made. The Module has another, or will.
+var errRetired = fmt.Errorf("%w: connection given up", ErrUnavailable)
+
 // Return values that github.com/miekg/pkcs11 does not name, or names at length.
 const (
 	ckrOperationActive = pkcs11.Error(pkcs11.CKR_OPERATION_ACTIVE)
@@ -52,22 +56,23 @@ const (
 type fault int
 
 const (
-	faultNone    fault = iota
-	faultInput         // the input is wrong; the session is as good as before
-	faultObject        // the handle is dead: find or unwrap again
-	faultSession       // the session is dead or dirty and nothing was done: replace it, try once more
-	faultModule        // module, token or log-in are gone
-	faultOther         // anything else: nothing is known about the session
+	faultNone      fault = iota
+	faultInput           // the input is wrong; the session is as good as before
+	faultObject          // the handle is dead: find or unwrap again
+	faultSession         // the session is dead or dirty and nothing was done: replace it, try once more
+	faultModule          // module, token or log-in are gone: give up the link
+	faultOther           // anything else the module says: nothing is known about the session
+	faultNotModule       // the error is not the module's
 )
 
-// classify gives the fault of err; an error that does not come from the module is faultOther.
+// classify gives the fault of err.
 func classify(err error) fault {
 	if err == nil {
 		return faultNone
 	}
 	var rv pkcs11.Error
 	if !errors.As(err, &rv) {
-		return faultOther
+		return faultNotModule
 	}
 	switch rv {
 	case pkcs11.CKR_DATA_INVALID, pkcs11.CKR_DATA_LEN_RANGE,
@@ -94,11 +99,11 @@ func classify(err error) fault {
 	return faultOther
 }
 
-// unavailable marks errors that mean the module is lost, so that callers see ErrUnavailable and
-// still find the return value in the text.
+// unavailable marks what the module came back with, unless it is about the input, so that callers
+// see ErrUnavailable and still find the return value in the text.
 func unavailable(err error) error {
 	switch classify(err) {
-	case faultModule, faultSession:
+	case faultModule, faultSession, faultOther:
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return err

@@ -3,6 +3,7 @@ package hsm
 import (
 	"context"
 	"crypto"
+	"time"
 
 	"github.com/mohor-sign/mohor/internal/secret"
 )
@@ -17,6 +18,19 @@ func (m *Module) Opener(ctx context.Context, b Binding, s SealedKey, pub crypto.
 	return func() (*Key, error) {
 		again := w
 		again.blob = append([]byte(nil), w.blob...)
-		return m.unwrap(ctx, again, pub)
+		return m.unwrap(ctx, again, pub, Use{Until: time.Now().Add(time.Hour)})
 	}, nil
+}
+
+// HoldBulk holds a session as bulk work does until release is called.
+func HoldBulk(t interface{ Fatal(...any) }, m *Module) (release func()) {
+	l, err := m.use()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pl, err := l.pool.take(context.Background(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() { l.pool.give(pl, true) }
 }

@@ -67,12 +67,8 @@ func (m *Module) specs() []keySpec {
 // The keys cannot leave the token. Losing the pepper or a KEK loses the officers' keys; a backup
 // of the token itself is the operator's.
 func (m *Module) EnsureKeys(ctx context.Context) (made []string, err error) {
-	l, err := m.use()
-	if err != nil {
-		return nil, err
-	}
 	for _, spec := range m.specs() {
-		err := l.pool.do(ctx, func(s *session) error {
+		err := m.with(ctx, work{limit: slowCalls * m.cfg.CallTimeout}, func(_ *link, s *session) error {
 			_, err := s.findSecret(spec)
 			if !errors.Is(err, ErrNoKey) {
 				return err
@@ -210,7 +206,7 @@ func (l *link) withSecret(s *session, spec keySpec, f func(pkcs11.ObjectHandle) 
 			return err
 		}
 		if !again {
-			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return fmt.Errorf("%w: %v", ErrUnavailable, err) // not to be taken for a handle of the caller's
 		}
 		l.mu.Lock()
 		delete(l.handles, spec.label)
@@ -228,12 +224,8 @@ func (m *Module) MAC(ctx context.Context, key MACKey, data []byte) ([]byte, erro
 }
 
 func (m *Module) mac(ctx context.Context, key MACKey, data []byte) (sum []byte, err error) {
-	l, err := m.use()
-	if err != nil {
-		return nil, err
-	}
 	job := signing{mechanism: pkcs11.NewMechanism(pkcs11.CKM_SHA256_HMAC, nil), input: data}
-	err = l.pool.do(ctx, func(s *session) error {
+	err = m.with(ctx, work{}, func(l *link, s *session) error {
 		return l.withSecret(s, macSpec(key), func(h pkcs11.ObjectHandle) error {
 			sum, err = s.raw(h, job)
 			return err

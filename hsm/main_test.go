@@ -27,6 +27,13 @@ const (
 
 // TestMain keeps the token's directory for the whole binary: SOFTHSM2_CONF belongs to the process.
 func TestMain(m *testing.M) {
+	if os.Getenv(processEnv) != "" {
+		if err := serveProcess(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if os.Getenv(childEnv) != "" {
 		if err := child(context.Background()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -223,3 +230,6 @@ func (a attacker) closeOthers(t testing.TB) (closed int) {
 	}
 	return closed
 }
+
+// soon is a use that outlasts every test.
+func soon() hsm.Use { return hsm.Use{Until: time.Now().Add(time.Hour)} }

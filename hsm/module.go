@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/miekg/pkcs11"
 )
 
 // Module is an open, logged-in token. Its methods may be called from several goroutines.
@@ -16,21 +15,17 @@ type Module struct {
 	cfg    Config
 	kdf    chan struct{} // places for key derivations
 	canary atomic.Pointer[canaryKey]
+	watch  *watchdog
 
-	mu   sync.RWMutex
-	link *link // nil when closed
-}
+	link atomic.Pointer[link] // nil while there is none
 
-// link is one connection with the token. All that a recovery must throw away is in here: sessions,
-// the log-in and every handle.
-type link struct {
-	p11      *pkcs11.Ctx
-	slot     uint
-	pool     *pool
-	services *services
-
-	mu      sync.Mutex
-	handles map[string]pkcs11.ObjectHandle // secret keys by label
+	mu         sync.Mutex
+	closed     bool
+	cause      error         // why there is no link; nil while it is only being renewed
+	up         chan struct{} // closed when there is a link again, or never will be
+	generation int           // of links
+	stop       chan struct{} // closed by Close
+	recovering sync.WaitGroup
 }
 
 // Open loads the module, finds the token and logs in, trying the PIN once: [ErrTokenPIN],
@@ -46,38 +41,35 @@ func Open(ctx context.Context, cfg Config) (*Module, error) {
 		return nil, err
 	}
 	cfg.PIN = cfg.PIN.Copy()
-	l, err := connect(cfg)
+	cfg.Services.PIN = cfg.Services.PIN.Copy()
+	m := &Module{cfg: cfg, kdf: make(chan struct{}, cfg.KDFConcurrency), stop: make(chan struct{}), up: make(chan struct{}), generation: 1}
+	m.watch = newWatchdog(cfg.CallTimeout, m.hung)
+	l, err := m.connect()
 	if err != nil {
-		cfg.PIN.Wipe()
+		m.watch.stop()
+		m.wipe()
 		return nil, fmt.Errorf("opening token %q: %w", cfg.TokenLabel, err)
 	}
-	return &Module{cfg: cfg, kdf: make(chan struct{}, cfg.KDFConcurrency), link: l}, nil
+	m.install(l)
+	return m, nil
 }
 
-// connect makes a link. crypto11 goes first: it insists on initialising the module itself, while
-// we can live with finding it initialised.
-func connect(cfg Config) (*link, error) {
-	services, err := newServices(cfg)
-	if err != nil {
-		return nil, err
-	}
-	lib, err := load(cfg.Module)
-	if err != nil {
-		return nil, errors.Join(err, services.close())
-	}
-	// crypto11 takes the first token of that label; two are refused here.
-	slot, _, err := findToken(lib.p11, cfg.TokenLabel)
-	if err != nil {
-		lib.release()
-		return nil, errors.Join(err, services.close())
-	}
-	return &link{
-		p11:      lib.p11,
-		slot:     slot,
-		pool:     newPool(lib.p11, slot, cfg.Sessions, cfg.AcquireTimeout),
-		services: services,
-		handles:  make(map[string]pkcs11.ObjectHandle),
-	}, nil
+// connect makes a link under the eyes of the watchdog.
+func (m *Module) connect() (l *link, err error) {
+	m.watch.guard(func() { l, err = connect(m.cfg, m.lose) })
+	return l, err
+}
+
+// install makes l the link everyone uses. It is called with m.mu held, or before m is shared.
+func (m *Module) install(l *link) {
+	m.watch.look(l)
+	m.link.Store(l)
+	close(m.up)
+}
+
+func (m *Module) wipe() {
+	m.cfg.PIN.Wipe()
+	m.cfg.Services.PIN.Wipe()
 }
 
 // Close waits for calls under way, at most AcquireTimeout for each kind, then destroys all opened
@@ -86,34 +78,225 @@ func connect(cfg Config) (*link, error) {
 // [ErrClosed].
 func (m *Module) Close() error {
 	m.mu.Lock()
-	l := m.link
-	m.link = nil
-	m.mu.Unlock()
-	if l == nil {
+	if m.closed {
+		m.mu.Unlock()
 		return ErrClosed
 	}
-	if err := l.pool.close(); err != nil {
+	m.closed = true
+	l := m.link.Swap(nil)
+	m.mu.Unlock()
+	close(m.stop)
+	defer m.watch.stop()
+	if l == nil {
+		return m.endRecovery()
+	}
+	m.watch.look(nil)
+	if err := l.close(m.cfg.AcquireTimeout); err != nil {
 		return err
 	}
-	if err := l.services.close(); err != nil {
-		return err
-	}
-	l.p11.Destroy()
-	m.cfg.PIN.Wipe() // not before: services would offer an empty one
+	m.recovering.Wait() // of a link lost before this one
+	m.wipe()            // not before: services would offer an empty one
 	return nil
 }
 
-// use gives the present link.
-func (m *Module) use() (*link, error) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if m.link == nil {
-		return nil, ErrClosed
+// endRecovery waits until a recovery has noticed that the Module is closed.
+func (m *Module) endRecovery() error {
+	done := make(chan struct{})
+	go func() {
+		m.recovering.Wait()
+		m.wipe()
+		close(done)
+	}()
+	timer := time.NewTimer(m.cfg.AcquireTimeout)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-timer.C:
+		return errors.New("closing module: a call into the module is still under way")
 	}
-	return m.link, nil
 }
 
-// take waits for a place in a semaphore, at most wait; give it back by receiving.
+// use gives the present link. While the module is lost it refuses at once; while it is only being
+// initialised again it waits, at most AcquireTimeout.
+func (m *Module) use() (*link, error) {
+	if l := m.link.Load(); l != nil {
+		return l, nil
+	}
+	timer := time.NewTimer(m.cfg.AcquireTimeout)
+	defer timer.Stop()
+	for {
+		m.mu.Lock()
+		l, closed, cause, up := m.link.Load(), m.closed, m.cause, m.up
+		m.mu.Unlock()
+		switch {
+		case closed:
+			return nil, ErrClosed
+		case l != nil:
+			return l, nil
+		case cause != nil:
+			return nil, fmt.Errorf("%w: being recovered: %w", ErrUnavailable, cause)
+		}
+		select {
+		case <-up:
+		case <-m.stop:
+		case <-timer.C:
+			return nil, fmt.Errorf("%w: module is being initialised again", ErrBusy)
+		}
+	}
+}
+
+// with runs f with a session of the present link, and once more with the next link when that one
+// was given up before f was run.
+func (m *Module) with(ctx context.Context, w work, f func(*link, *session) error) error {
+	for again := true; ; again = false {
+		l, err := m.use()
+		if err != nil {
+			return err
+		}
+		err = l.pool.doAs(ctx, w, func(s *session) error { return f(l, s) })
+		if !again || !errors.Is(err, errRetired) {
+			return err
+		}
+	}
+}
+
+// lose gives up l because of cause, unless that is done already: the breaker opens. From here on
+// callers are refused without asking the module, until a recovery has proved that it works.
+func (m *Module) lose(l *link, cause error) {
+	if m.cfg.NoRecovery {
+		return
+	}
+	if m.give(l, cause) {
+		m.cfg.Log.Error("module lost", "generation", m.Generation(), "error", cause)
+	}
+}
+
+// recycle gives up l because it has opened so many keys that the module should forget them.
+func (m *Module) recycle(l *link) {
+	if m.give(l, nil) {
+		m.cfg.Log.Info("initialising module again", "generation", m.Generation(), "opened keys", l.opened.Load())
+	}
+}
+
+func (m *Module) give(l *link, cause error) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed || m.link.Load() != l {
+		return false
+	}
+	m.link.Store(nil)
+	m.cause, m.up = cause, make(chan struct{})
+	if errors.Is(cause, ErrTokenPIN) {
+		return true // refused when sessions were renewed: not offered again
+	}
+	m.recovering.Go(func() { m.recover(l, cause != nil) })
+	return true
+}
+
+// Generation counts the connections made with the token: 1 after Open, one more after each
+// recovery or recycling. Handles of an earlier one are worth nothing.
+func (m *Module) Generation() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.generation
+}
+
+// The pause between two tries to recover grows from the one to the other.
+const (
+	firstPause = 50 * time.Millisecond
+	lastPause  = 5 * time.Second
+)
+
+// recover finalizes the module, initialises it, finds the token by its label, logs in, finds the
+// keys and makes a trial signature, again and again until all of that works. A refused token PIN
+// ends it for good: tokens lock.
+func (m *Module) recover(old *link, lost bool) {
+	began := time.Now()
+	old.rest() // its calls are still watched
+	m.watch.look(nil)
+	m.watch.guard(old.finalize)
+	for pause, try := firstPause, 1; ; try++ {
+		l, err := m.connect()
+		if err == nil {
+			if err = m.trial(l); err == nil && m.resume(l) {
+				if lost {
+					m.cfg.Log.Warn("module recovered", "generation", m.Generation(), "after", time.Since(began).Round(time.Millisecond), "tries", try)
+				}
+				return
+			}
+			l.rest()
+			m.watch.guard(l.finalize)
+		}
+		if m.ended(err) {
+			return
+		}
+		select {
+		case <-m.stop:
+			return
+		case <-time.After(pause/2 + rand.N(pause)):
+		}
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// ended says whether there is no use in trying again; err becomes what callers are told.
+func (m *Module) ended(err error) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return true
+	}
+	first := m.cause == nil
+	m.cause = err
+	if first {
+		close(m.up) // whoever waits for a renewal is told that it failed
+		m.up = make(chan struct{})
+	}
+	if errors.Is(err, ErrTokenPIN) {
+		m.cfg.Log.Error("token PIN refused: it is not tried again; restart with the right PIN", "error", err)
+		return true
+	}
+	return false
+}
+
+// trial finds out whether officers' keys can be used over l, as far as that is known here.
+func (m *Module) trial(l *link) error {
+	c := m.canary.Load()
+	if c == nil {
+		return nil
+	}
+	m.watch.look(l)
+	return l.try(context.Background(), c)
+}
+
+// resume makes l the link everyone uses, unless the Module was closed.
+func (m *Module) resume(l *link) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return false
+	}
+	m.generation++
+	m.cause = nil
+	m.install(l)
+	return true
+}
+
+// hung opens the breaker for good, as far as this process can know: no call into a hung module can
+// be ended. Should it come back all the same, the recovery that waits for it goes on.
+func (m *Module) hung(what string) {
+	err := fmt.Errorf("%w: %s", ErrUnavailable, what)
+	m.cfg.Log.Error("module hangs", "what", what)
+	if l := m.link.Load(); l != nil {
+		m.lose(l, err)
+	}
+	if m.cfg.OnHang != nil {
+		m.cfg.OnHang(what)
+	}
+}
+
+// take waits for a place in a semaphore, at most wait (0: however long); give it back by receiving.
 func take(ctx context.Context, places chan struct{}, wait time.Duration, what string) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -123,14 +306,18 @@ func take(ctx context.Context, places chan struct{}, wait time.Duration, what st
 		return nil
 	default:
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
+	var late <-chan time.Time
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		late = timer.C
+	}
 	select {
 	case places <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-timer.C:
+	case <-late:
 		return fmt.Errorf("%w: no %s in %v", ErrBusy, what, wait)
 	}
 }

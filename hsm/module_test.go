@@ -115,7 +115,7 @@ func TestTokenWithoutKeys(t *testing.T) {
 	}
 	// Its officers' keys are no other token's, although the labels are the same.
 	s, pub := generate(t, m, hsm.ECDSAP256)
-	if _, err := open(t).Unseal(t.Context(), binding(hsm.ECDSAP256), s, pub, pin(officerPIN)); !errors.Is(err, hsm.ErrWrongPIN) {
+	if _, err := open(t).Unseal(t.Context(), binding(hsm.ECDSAP256), s, pub, pin(officerPIN), soon()); !errors.Is(err, hsm.ErrWrongPIN) {
 		t.Errorf("on another token: %v", err)
 	}
 }
@@ -123,7 +123,7 @@ func TestTokenWithoutKeys(t *testing.T) {
 // Somebody else in the process finalizes the module: all is gone, which is said, and not taken for
 // a wrong PIN.
 func TestFinalizedModuleIsUnavailable(t *testing.T) {
-	m := open(t)
+	m := open(t, func(c *hsm.Config) { c.NoRecovery = true })
 	if _, err := m.EnsureSigner(t.Context(), "finalized", hsm.ECDSAP256); err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestFinalizedModuleIsUnavailable(t *testing.T) {
 	_, signed := k.Sign(t.Context(), make([]byte, 32), crypto.SHA256)
 	_, served := signer.Sign(nil, make([]byte, 32), crypto.SHA256)
 	_, mac := m.MAC(t.Context(), hsm.CodeKey, nil)
-	_, unsealed := m.Unseal(t.Context(), binding(hsm.ECDSAP256), s, pub, pin(officerPIN))
+	_, unsealed := m.Unseal(t.Context(), binding(hsm.ECDSAP256), s, pub, pin(officerPIN), soon())
 	for name, err := range map[string]error{
 		"Sign": signed, "Signer": served, "MAC": mac, "Unseal": unsealed, "Canary": m.Canary(t.Context()), "SelfTest": m.SelfTest(t.Context()),
 	} {
@@ -557,7 +557,7 @@ func TestErrorsDoNotTellPINs(t *testing.T) {
 	m := open(t)
 	const wrong = "K4n4ri-9182"
 	s, pub := generate(t, m, hsm.ECDSAP256)
-	_, unsealed := m.Unseal(t.Context(), binding(hsm.ECDSAP256), s, pub, pin(wrong))
+	_, unsealed := m.Unseal(t.Context(), binding(hsm.ECDSAP256), s, pub, pin(wrong), soon())
 	_, _, changed := m.ChangePIN(t.Context(), binding(hsm.ECDSAP256), s, pub, pin(wrong), pin(wrong))
 	m.Close()
 	cfg := config(t)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/pkcs11"
@@ -18,17 +19,64 @@ type session struct {
 	keys   int  // live session objects this session made, which would die with it; under pool.mu
 }
 
-// pool hands sessions out one holder at a time. It holds places, not sessions: nil is a place
-// whose session is opened by its next holder, so the pool never shrinks.
+// place is room for one session. Its holder is the only user of s; the watchdog looks at the rest.
+type place struct {
+	s     *session     // nil: opened by the next holder, so the pool never shrinks
+	since atomic.Int64 // when the work under way began, as time since pool.began; 0: none
+	limit atomic.Int64 // nanoseconds it may take; 0: any
+}
+
+// start notes when work began and how long it may take.
+func (pl *place) start(w work, limit time.Duration, began time.Time) {
+	switch {
+	case w.limit > 0:
+		limit = w.limit
+	case w.limit < 0:
+		limit = 0
+	}
+	pl.limit.Store(int64(limit))
+	pl.since.Store(int64(time.Since(began)))
+}
+
+func longest(places []*place, began time.Time) (past time.Duration, ok bool) {
+	now := int64(time.Since(began))
+	for _, pl := range places {
+		since, limit := pl.since.Load(), pl.limit.Load()
+		if since == 0 || limit == 0 {
+			continue
+		}
+		if d := time.Duration(now - since - limit); d > past {
+			past, ok = d, true
+		}
+	}
+	return past, ok
+}
+
+// work says what a session is wanted for.
+type work struct {
+	bulk  bool          // leave the reserved sessions alone
+	limit time.Duration // how long it may take; 0: Config.CallTimeout, negative: any
+}
+
+// otherFaults in a row, with no success between, count as the loss of the module.
+const otherFaults = 4
+
+// pool hands sessions out one holder at a time.
 type pool struct {
 	p11    *pkcs11.Ctx
 	slot   uint
 	wait   time.Duration
-	size   int
-	places chan *session
+	limit  time.Duration
+	all    []*place
+	free   chan *place
+	bulk   chan struct{} // as many places as bulk work may hold
+	began  time.Time
+	lost   func(error) // hears that the module is gone; does not block
+	others atomic.Int32
 
 	mu      sync.Mutex
 	doomed  []pkcs11.ObjectHandle // to be destroyed by the next holder of any session
+	dooms   atomic.Int32          // len(doomed), to be read without mu
 	retired map[*session]struct{} // out of the pool, open for the sake of their keys
 	shut    bool                  // all sessions are closed; the module may be gone
 
@@ -36,15 +84,19 @@ type pool struct {
 	once   sync.Once
 }
 
-func newPool(p11 *pkcs11.Ctx, slot uint, size int, wait time.Duration) *pool {
+func newPool(p11 *pkcs11.Ctx, slot uint, cfg Config, lost func(error)) *pool {
 	p := &pool{
-		p11: p11, slot: slot, wait: wait, size: size,
-		places:  make(chan *session, size),
+		p11: p11, slot: slot, wait: cfg.AcquireTimeout, limit: cfg.CallTimeout, lost: lost,
+		free:    make(chan *place, cfg.Sessions),
+		bulk:    make(chan struct{}, cfg.Sessions-cfg.Interactive),
+		began:   time.Now().Add(-time.Second), // so that no time since is 0
 		retired: make(map[*session]struct{}),
 		closed:  make(chan struct{}),
 	}
-	for range size {
-		p.places <- nil
+	for range cfg.Sessions {
+		pl := &place{}
+		p.all = append(p.all, pl)
+		p.free <- pl
 	}
 	return p
 }
@@ -57,76 +109,147 @@ func (p *pool) open() (*session, error) {
 	return &session{p11: p.p11, handle: h}, nil
 }
 
-// place waits for a free place, at most p.wait.
-func (p *pool) place(ctx context.Context) (*session, error) {
+// take waits for a free place, at most p.wait in all.
+func (p *pool) take(ctx context.Context, bulk bool) (*place, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	select {
 	case <-p.closed:
-		return nil, ErrClosed
+		return nil, errRetired
 	default:
 	}
+	var timer *time.Timer
+	if bulk {
+		select {
+		case p.bulk <- struct{}{}:
+		default:
+			timer = time.NewTimer(p.wait)
+			defer timer.Stop()
+			select {
+			case p.bulk <- struct{}{}:
+			case <-p.closed:
+				return nil, errRetired
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			case <-timer.C:
+				return nil, fmt.Errorf("%w: no session in %v", ErrBusy, p.wait)
+			}
+		}
+	}
 	select {
-	case s := <-p.places:
-		return s, nil
+	case pl := <-p.free:
+		return pl, nil
 	default:
 	}
-	timer := time.NewTimer(p.wait)
-	defer timer.Stop()
+	if timer == nil {
+		timer = time.NewTimer(p.wait)
+		defer timer.Stop()
+	}
+	var err error
 	select {
-	case s := <-p.places:
-		return s, nil
+	case pl := <-p.free:
+		return pl, nil
 	case <-p.closed:
-		return nil, ErrClosed
+		err = errRetired
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		err = ctx.Err()
 	case <-timer.C:
-		return nil, fmt.Errorf("%w: no session in %v", ErrBusy, p.wait)
+		err = fmt.Errorf("%w: no session in %v", ErrBusy, p.wait)
+	}
+	if bulk {
+		<-p.bulk
+	}
+	return nil, err
+}
+
+// give puts a place back; whoever waits for the pool to come to rest waits for this.
+func (p *pool) give(pl *place, bulk bool) {
+	pl.since.Store(0)
+	p.free <- pl
+	if bulk {
+		<-p.bulk
 	}
 }
 
-// do runs f with a session of its own. If f finds the session dead or dirty, it runs once more
-// with a new one: those answers mean that nothing was done.
-func (p *pool) do(ctx context.Context, f func(*session) error) (err error) {
-	s, err := p.place(ctx)
+// do runs f with a session of its own, for interactive work.
+func (p *pool) do(ctx context.Context, f func(*session) error) error {
+	return p.doAs(ctx, work{}, f)
+}
+
+// doAs runs f with a session of its own. If f finds the session dead or dirty, it runs once more
+// with a new one: those answers mean that nothing was done. What says that the module is gone, and
+// what goes on saying nothing of use, gives up the link.
+func (p *pool) doAs(ctx context.Context, w work, f func(*session) error) (err error) {
+	pl, err := p.take(ctx, w.bulk)
 	if err != nil {
 		return err
 	}
+	pl.start(w, p.limit, p.began)
 	keep := false
 	defer func() { // also when f panics
 		if !keep {
-			p.discard(s)
-			s = nil
+			p.discard(pl.s)
+			pl.s = nil
 		}
-		p.places <- s
+		p.give(pl, w.bulk)
 	}()
-	for attempt := range 2 {
-		if s == nil {
-			if s, err = p.open(); err != nil {
-				return unavailable(err)
+	for again := true; ; again = false {
+		if pl.s == nil {
+			if pl.s, err = p.open(); err != nil {
+				return p.judge(err)
 			}
 		}
-		err = f(s)
+		err = f(pl.s)
 		switch classify(err) {
 		case faultNone:
-			p.sweep(s)
-			keep = !s.active
+			if p.dooms.Load() > 0 {
+				p.sweep(pl.s)
+			}
+			if p.others.Load() != 0 {
+				p.others.Store(0)
+			}
+			keep = !pl.s.active
 			return nil
 		case faultInput, faultObject:
-			keep = !s.active
+			keep = !pl.s.active
 			return err
 		case faultSession:
-			if attempt == 0 {
-				p.discard(s)
-				s = nil
+			if again {
+				p.discard(pl.s)
+				pl.s = nil
 				continue
 			}
 		}
-		return unavailable(err)
+		return p.judge(err)
 	}
-	return unavailable(err)
 }
+
+// judge marks an error, and gives up the link when it says, or repeats, that the module is gone.
+func (p *pool) judge(err error) error {
+	gone := false
+	switch classify(err) {
+	case faultModule, faultSession:
+		gone = true
+	case faultOther:
+		gone = p.others.Add(1) >= otherFaults
+	case faultNotModule:
+		switch {
+		case errors.Is(err, ErrUnavailable):
+			gone = true
+		case errors.Is(err, ErrBadSignature):
+			gone = p.others.Add(1) >= otherFaults
+		}
+	}
+	err = unavailable(err)
+	if gone {
+		p.lost(err)
+	}
+	return err
+}
+
+// longest gives how far the slowest work under way is past its limit; ok when any is.
+func (p *pool) longest() (past time.Duration, ok bool) { return longest(p.all, p.began) }
 
 // discard takes s out of the pool: closes it, or leaves that to the last of its keys.
 func (p *pool) discard(s *session) {
@@ -167,6 +290,7 @@ func (p *pool) disown(s *session) {
 func (p *pool) doom(h pkcs11.ObjectHandle) {
 	p.mu.Lock()
 	p.doomed = append(p.doomed, h)
+	p.dooms.Store(int32(len(p.doomed)))
 	p.mu.Unlock()
 }
 
@@ -175,27 +299,32 @@ func (p *pool) sweep(s *session) {
 	p.mu.Lock()
 	doomed := p.doomed
 	p.doomed = nil
+	p.dooms.Store(0)
 	p.mu.Unlock()
 	for _, h := range doomed {
 		_ = p.p11.DestroyObject(s.handle, h)
 	}
 }
 
-// close waits for all sessions to come back, at most p.wait, and closes them, and with them all
-// session objects. On an error calls are still under way and the module must not be finalized.
-// It is called once.
-func (p *pool) close() error {
+// close refuses new work, waits for all sessions to come back, at most wait (0: however long), and
+// closes them, and with them all session objects. On an error calls are still under way and the
+// module must not be finalized. It is called once.
+func (p *pool) close(wait time.Duration) error {
 	p.once.Do(func() { close(p.closed) })
-	timer := time.NewTimer(p.wait)
-	defer timer.Stop()
-	for range p.size {
+	var late <-chan time.Time
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		late = timer.C
+	}
+	for range p.all {
 		select {
-		case s := <-p.places:
-			if s != nil {
-				p.sweep(s)
-				p.closeSession(s)
+		case pl := <-p.free:
+			if pl.s != nil {
+				p.sweep(pl.s)
+				p.closeSession(pl.s)
 			}
-		case <-timer.C:
+		case <-late:
 			return errors.New("closing sessions: a call into the module is still under way")
 		}
 	}

@@ -22,16 +22,12 @@ import (
 // Then it runs [Module.Canary]. It needs the keys of [Module.EnsureKeys], takes a few
 // milliseconds, and leaves nothing behind in a module that resists. To be run before every start.
 func (m *Module) SelfTest(ctx context.Context) error {
-	l, err := m.use()
-	if err != nil {
-		return err
-	}
 	w, pub, err := m.generate(ctx, ECDSAP256)
 	if err != nil {
 		return fmt.Errorf("generating a key to attack: %w", err)
 	}
 	a := &attack{}
-	err = l.pool.do(ctx, func(s *session) error {
+	err = m.with(ctx, work{limit: slowCalls * m.cfg.CallTimeout}, func(_ *link, s *session) error {
 		*a = attack{s: s}
 		defer func() { s.active = true }() // whatever it was left in, nobody is to have this session
 		for _, spec := range m.specs() {

@@ -11,16 +11,21 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// services is the token as crypto11 sees it: the log-in, and the signing keys that live there.
+// services is the token as crypto11 sees it: a log-in, and the signing keys that live there.
 //
 // crypto11 puts a session back into its pool whatever happened to it, so a session that died
 // fails every later call that gets it. After such a fault the whole crypto11 context is replaced.
 type services struct {
-	cfg  Config
-	wait time.Duration
-	// permits has as many places as crypto11 has sessions. Holding one is holding a session;
+	module string
+	token  Token
+	wait   time.Duration
+	limit  time.Duration
+	lost   func(error)
+	began  time.Time
+	// free has as many places as crypto11 has sessions. Holding one is holding a session;
 	// holding all of them means that crypto11 is at rest.
-	permits chan struct{}
+	all  []*place
+	free chan *place
 
 	mu         sync.Mutex
 	ctx        *crypto11.Context
@@ -29,22 +34,54 @@ type services struct {
 	refused    bool // the token refused the PIN once: never offer it again
 }
 
-func newServices(cfg Config) (*services, error) {
-	s := &services{cfg: cfg, wait: cfg.AcquireTimeout, permits: make(chan struct{}, max(2, cfg.Sessions/4))}
-	if err := s.configure(); err != nil {
+func newServices(cfg Config, lost func(error)) (*services, error) {
+	n := max(2, cfg.Sessions/4)
+	s := &services{module: cfg.Module, token: Token{cfg.TokenLabel, cfg.PIN}, wait: cfg.AcquireTimeout, limit: cfg.CallTimeout,
+		lost: lost, began: time.Now().Add(-time.Second), free: make(chan *place, n)}
+	if cfg.Services.Label != "" {
+		s.token = cfg.Services
+	}
+	for range n {
+		pl := &place{}
+		s.all = append(s.all, pl)
+		s.free <- pl
+	}
+	err := s.configure()
+	switch {
+	case errors.Is(err, pkcs11.Error(pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED)):
+		// Left by a link whose end failed; crypto11 wants to do it itself.
+		err = s.reset(func(p11 *pkcs11.Ctx) error { return p11.Finalize() })
+	case errors.Is(err, pkcs11.Error(pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED)):
+		// Another Module of this process has it open, and we have just finalized it.
+		err = s.reset(func(p11 *pkcs11.Ctx) error { return p11.Initialize() })
+	}
+	if err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
+// reset does something to the module as a whole and tries again.
+func (s *services) reset(f func(*pkcs11.Ctx) error) error {
+	p11 := pkcs11.New(s.module)
+	if p11 == nil {
+		return fmt.Errorf("%w at %q: not loadable as PKCS#11", ErrNoModule, s.module)
+	}
+	defer p11.Destroy()
+	if err := f(p11); err != nil {
+		return unavailable(err)
+	}
+	return s.configure()
+}
+
 // configure opens a crypto11 context, which logs in unless this process is logged in already.
 func (s *services) configure() error {
 	conf := &crypto11.Config{
-		Path:            s.cfg.Module,
-		TokenLabel:      s.cfg.TokenLabel,
-		Pin:             string(s.cfg.PIN.Reveal()),
-		MaxSessions:     cap(s.permits) + 1, // one holds the log-in
-		PoolWaitTimeout: s.wait,             // never comes into play: permits are as many
+		Path:            s.module,
+		TokenLabel:      s.token.Label,
+		Pin:             string(s.token.PIN.Reveal()),
+		MaxSessions:     len(s.all) + 1, // one holds the log-in
+		PoolWaitTimeout: s.wait,         // never comes into play: places are as many
 	}
 	ctx, err := crypto11.Configure(conf)
 	conf.Pin = "" // crypto11 keeps conf
@@ -59,70 +96,115 @@ func (s *services) configure() error {
 		return loginError(rv)
 	}
 	// crypto11 does not name its other reasons; look for ourselves.
-	lib, loadErr := load(s.cfg.Module)
+	lib, loadErr := load(s.module)
 	if loadErr != nil {
 		return loadErr
 	}
 	defer lib.release()
-	if _, _, findErr := findToken(lib.p11, s.cfg.TokenLabel); findErr != nil {
+	if _, _, findErr := findToken(lib.p11, s.token.Label); findErr != nil {
 		return findErr
 	}
 	return err
 }
 
-// close waits until crypto11 is at rest and closes it.
-func (s *services) close() error {
-	if err := s.rest(context.Background()); err != nil {
+// close waits, at most wait, until crypto11 is at rest and closes it.
+func (s *services) close(wait time.Duration) error {
+	if err := s.rest(context.Background(), wait); err != nil {
 		return err
 	}
 	return s.ctx.Close()
 }
 
-// rest takes all permits, so that nobody uses crypto11.
-func (s *services) rest(ctx context.Context) error {
-	for n := range cap(s.permits) {
-		if err := take(ctx, s.permits, s.wait, "end of signatures under way"); err != nil {
-			s.release(n)
+// abandon lets go of a crypto11 that is at rest and whose module was finalized.
+func (s *services) abandon() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.ctx.Close()
+}
+
+// rest takes all places, so that nobody uses crypto11; wait 0 is however long that takes.
+func (s *services) rest(ctx context.Context, wait time.Duration) error {
+	var held []*place
+	for range s.all {
+		pl, err := s.acquire(ctx, wait, "end of signatures under way")
+		if err != nil {
+			s.release(held...)
 			return err
 		}
+		held = append(held, pl)
 	}
 	return nil
 }
 
-func (s *services) release(n int) {
-	for range n {
-		<-s.permits
+func (s *services) acquire(ctx context.Context, wait time.Duration, what string) (*place, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var late <-chan time.Time
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case pl := <-s.free:
+		return pl, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-late:
+		return nil, fmt.Errorf("%w: no %s in %v", ErrBusy, what, wait)
 	}
 }
 
+func (s *services) release(places ...*place) {
+	for _, pl := range places {
+		s.free <- pl
+	}
+}
+
+// longest is as pool.longest.
+func (s *services) longest() (past time.Duration, ok bool) { return longest(s.all, s.began) }
+
 // do runs f beside at most as many others as crypto11 has sessions. After a fault that crypto11
-// would keep, it replaces the context and runs f once more.
-func (s *services) do(ctx context.Context, f func(*crypto11.Context) error) error {
+// would keep, it replaces the context and runs f once more; what says that the module is gone
+// gives up the link.
+func (s *services) do(ctx context.Context, w work, f func(*crypto11.Context) error) error {
 	for again := true; ; again = false {
-		generation, err := s.once(ctx, f)
+		generation, err := s.once(ctx, w, f)
 		switch classify(err) {
 		case faultSession, faultObject:
 		case faultModule:
 			if !errors.Is(err, ckrNotLoggedIn) {
-				return unavailable(err)
+				return s.gone(err)
 			}
 		default:
-			return err
+			return unavailable(err)
 		}
 		if !again {
-			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return s.gone(err)
 		}
 		if err := s.renew(ctx, generation); err != nil {
-			return fmt.Errorf("%w: renewing sessions: %w", ErrUnavailable, err)
+			return s.gone(fmt.Errorf("renewing sessions: %w", err))
 		}
 	}
 }
 
-func (s *services) once(ctx context.Context, f func(*crypto11.Context) error) (generation int, err error) {
-	if err := take(ctx, s.permits, s.wait, "session"); err != nil {
+func (s *services) gone(err error) error {
+	err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+	s.lost(err)
+	return err
+}
+
+func (s *services) once(ctx context.Context, w work, f func(*crypto11.Context) error) (generation int, err error) {
+	pl, err := s.acquire(ctx, s.wait, "session")
+	if err != nil {
 		return 0, err
 	}
-	defer s.release(1)
+	pl.start(w, s.limit, s.began)
+	defer func() {
+		pl.since.Store(0)
+		s.release(pl)
+	}()
 	s.mu.Lock()
 	c := s.ctx
 	generation = s.generation
@@ -132,10 +214,10 @@ func (s *services) once(ctx context.Context, f func(*crypto11.Context) error) (g
 
 // renew replaces the context, unless somebody else did since.
 func (s *services) renew(ctx context.Context, generation int) error {
-	if err := s.rest(ctx); err != nil {
+	if err := s.rest(ctx, s.wait); err != nil {
 		return err
 	}
-	defer s.release(cap(s.permits))
+	defer func() { s.release(s.all...) }()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.generation != generation {

@@ -64,7 +64,7 @@ func (m *Module) EnsureSigner(ctx context.Context, label string, alg Algorithm) 
 	if err != nil {
 		return false, err
 	}
-	err = l.pool.do(ctx, func(s *session) error { return s.clearHalf(label) })
+	err = l.onServices(ctx, func(s *session) error { return s.clearHalf(label) })
 	switch {
 	case err == nil:
 		signer, err := m.signer(ctx, label)
@@ -78,7 +78,8 @@ func (m *Module) EnsureSigner(ctx context.Context, label string, alg Algorithm) 
 	case !errors.Is(err, ErrNoKey):
 		return false, err
 	}
-	if err := l.services.do(ctx, func(c *crypto11.Context) error { return makePair(c, label, alg) }); err != nil {
+	slow := work{limit: slowCalls * m.cfg.CallTimeout}
+	if err := l.services.do(ctx, slow, func(c *crypto11.Context) error { return makePair(c, label, alg) }); err != nil {
 		return false, fmt.Errorf("making key pair %q: %w", label, err)
 	}
 	_, err = m.signer(ctx, label)
@@ -161,7 +162,7 @@ func (m *Module) signer(ctx context.Context, label string) (*serviceSigner, erro
 	if err != nil {
 		return nil, err
 	}
-	err = l.pool.do(ctx, func(s *session) error {
+	err = l.onServices(ctx, func(s *session) error {
 		private, err := s.find(pkcs11.CKO_PRIVATE_KEY, label)
 		if err != nil {
 			return err
@@ -179,7 +180,7 @@ func (m *Module) signer(ctx context.Context, label string) (*serviceSigner, erro
 		return nil, err
 	}
 	k := &serviceSigner{m: m, label: label}
-	err = l.services.do(ctx, func(c *crypto11.Context) error {
+	err = l.services.do(ctx, work{}, func(c *crypto11.Context) error {
 		signer, err := l.services.signer(c, label)
 		if err == nil {
 			k.public = signer.Public()
@@ -203,21 +204,26 @@ func (k *serviceSigner) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts)
 	if err != nil {
 		return nil, err
 	}
-	l, err := k.m.use()
-	if err != nil {
-		return nil, err
-	}
 	input := digest
 	if _, ok := k.public.(*ecdsa.PublicKey); ok {
 		input = job.input // cut to the order of the curve
 	}
-	err = l.services.do(context.Background(), func(c *crypto11.Context) error {
-		signer, err := l.services.signer(c, k.label)
-		if err == nil {
-			sig, err = signer.Sign(rand.Reader, input, opts)
+	for again := true; ; again = false {
+		l, uerr := k.m.use()
+		if uerr != nil {
+			return nil, uerr
 		}
-		return err
-	})
+		err = l.services.do(context.Background(), work{}, func(c *crypto11.Context) error {
+			signer, err := l.services.signer(c, k.label)
+			if err == nil {
+				sig, err = signer.Sign(rand.Reader, input, opts)
+			}
+			return err
+		})
+		if !again || !errors.Is(err, errRetired) {
+			break
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("signing with %q: %w", k.label, err)
 	}
