@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/mohor-sign/mohor/signer"
 )
@@ -37,7 +38,8 @@ func NewRunner(s *signer.Signer, width, chunk int, log *slog.Logger) *Runner {
 // the runner is shut down.
 func (r *Runner) Start(a *signer.Authorization) {
 	r.wg.Go(func() {
-		if err := r.Run(r.base, a); err != nil {
+		// Nobody waits: an HSM that is away is waited for until the deadline, which Sign minds.
+		if err := r.finish(r.base, a, signer.MaxIntent); err != nil {
 			r.Log.Error("batch stopped", "transaction", a.Request.ID, "batch", a.Request.Batch, "error", err)
 		}
 	})
@@ -53,9 +55,17 @@ func (r *Runner) Shutdown() {
 
 // Run signs everything a covers and closes it. When it cannot finish, what was
 // stored stays stored and the rest is left as "needs authorisation"; the error
-// says why. Cancelling ctx is one reason.
+// says why. Cancelling ctx is one reason. An HSM that is away or too busy is waited for a few
+// seconds, as somebody is waiting for Run.
 func (r *Runner) Run(ctx context.Context, a *signer.Authorization) error {
-	err := r.run(ctx, a)
+	return r.finish(ctx, a, patience)
+}
+
+// patience is how long a caller of Run is kept waiting for the HSM.
+const patience = 10 * time.Second
+
+func (r *Runner) finish(ctx context.Context, a *signer.Authorization, patience time.Duration) error {
+	err := r.run(ctx, a, patience)
 	if err == nil {
 		return a.Close()
 	}
@@ -66,7 +76,7 @@ func (r *Runner) Run(ctx context.Context, a *signer.Authorization) error {
 	return errors.Join(err, a.Close(), r.Signer.Abandon(context.WithoutCancel(ctx), a.Intent, err))
 }
 
-func (r *Runner) run(ctx context.Context, a *signer.Authorization) error {
+func (r *Runner) run(ctx context.Context, a *signer.Authorization, patience time.Duration) error {
 	work := make(chan signer.Claimed)
 	results := make(chan signer.Outcome, r.Chunk)
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -80,7 +90,7 @@ func (r *Runner) run(ctx context.Context, a *signer.Authorization) error {
 	for range r.Width {
 		workers.Go(func() {
 			for d := range work {
-				out, err := r.sign(ctx, a, d)
+				out, err := r.persist(ctx, a, d, patience)
 				if err != nil {
 					cancel(err)
 					return
@@ -116,6 +126,34 @@ func (r *Runner) run(ctx context.Context, a *signer.Authorization) error {
 	}
 	return signer.ErrFence
 }
+
+// persist signs a document as soon as the HSM lets it: what it did not give out does not exist, so
+// the same digest is tried again.
+func (r *Runner) persist(ctx context.Context, a *signer.Authorization, d signer.Claimed, patience time.Duration) (signer.Outcome, error) {
+	began := time.Now()
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		out, err := r.sign(ctx, a, d)
+		if !errors.Is(err, signer.ErrKeysUnavailable) && !errors.Is(err, signer.ErrBusy) || time.Since(began)+pause > patience {
+			return out, err
+		}
+		if pause == firstPause {
+			r.Log.Warn("waiting for the HSM", "transaction", a.Request.ID, "index", d.Index, "error", err)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return out, err
+		}
+	}
+}
+
+// Pauses between two tries of the HSM.
+const (
+	firstPause = 50 * time.Millisecond
+	lastPause  = 2 * time.Second
+)
 
 // errPanicked refuses a document whose handling panicked.
 var errPanicked = errors.New("internal error")

@@ -454,7 +454,10 @@ func (p *Process) Unseal(ctx context.Context, b Binding, s SealedKey, pub crypto
 	defer clear(w.PIN)
 	w.Use = u
 	k := &remoteKey{p: p, public: pub, der: w.Public, use: u}
-	if err := k.open(ctx, "Unseal", w); err != nil {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := k.open("Unseal", w); err != nil {
 		return nil, err
 	}
 	return &Key{pub, k}, nil
@@ -469,7 +472,10 @@ func (p *Process) Reopen(ctx context.Context, share secret.Text, sealed, context
 	w := &wireReopen{Share: revealed(share), Sealed: sealed, Context: context, Public: der, Use: u}
 	defer clear(w.Share)
 	k := &remoteKey{p: p, public: pub, der: der, use: u}
-	if err := k.open(ctx, "Reopen", w); err != nil {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := k.open("Reopen", w); err != nil {
 		return nil, err
 	}
 	return &Key{pub, k}, nil
@@ -489,24 +495,18 @@ type remoteKey struct {
 	closed        bool
 }
 
-// open has the present child open the key. Called before k is shared, or with k.mu held. A ctx that
-// ends does not leave a key behind: what is opened all the same is closed.
-func (k *remoteKey) open(ctx context.Context, method string, args any) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+// open has the present child open the key. Called before k is shared, or with k.mu held. It does
+// not end with a context, which could leave a key behind; it is over when the child says so.
+func (k *remoteKey) open(method string, args any) error {
 	c, err := k.p.use()
 	if err != nil {
 		return err
 	}
 	var reply wireKey
-	if err := askChild(context.WithoutCancel(ctx), c, method, args, &reply, &reply.Err); err != nil {
+	if err := askChild(context.Background(), c, method, args, &reply, &reply.Err); err != nil {
 		return err
 	}
 	k.child, k.id, k.share, k.sealed = c, reply.Key, reply.Share, reply.Sealed
-	if err := ctx.Err(); err != nil {
-		return errors.Join(err, k.shut())
-	}
 	return nil
 }
 
@@ -519,7 +519,7 @@ func (k *remoteKey) signDigest(ctx context.Context, digest []byte, opts crypto.S
 	if !errors.Is(err, errGone) {
 		return sig, err
 	}
-	if err := k.again(ctx, at); err != nil {
+	if err := k.again(at); err != nil {
 		return nil, err
 	}
 	sig, _, err = k.sign(ctx, w)
@@ -539,7 +539,7 @@ func (k *remoteKey) sign(ctx context.Context, w *wireSign) ([]byte, *child, erro
 }
 
 // again opens the key in the present child, unless another goroutine did.
-func (k *remoteKey) again(ctx context.Context, dead *child) error {
+func (k *remoteKey) again(dead *child) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed {
@@ -550,7 +550,7 @@ func (k *remoteKey) again(ctx context.Context, dead *child) error {
 	}
 	w := &wireReopen{Share: slices.Clone(k.share), Sealed: k.sealed, Context: processContext, Public: k.der, Use: k.use}
 	defer clear(w.Share)
-	return k.open(ctx, "Reopen", w)
+	return k.open("Reopen", w)
 }
 
 func (k *remoteKey) activation(ctx context.Context, context []byte, until time.Time) (share secret.Text, sealed []byte, err error) {

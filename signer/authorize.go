@@ -51,6 +51,9 @@ func (a *Authorization) complete(n int, done bool) (foul bool) {
 	return done && a.stored != len(a.leaves)
 }
 
+// MaxIntent is longer than any authorisation runs.
+const MaxIntent = 24 * time.Hour
+
 // judgeFor bounds one judgement, which a client that goes away does not stop.
 const judgeFor = 30 * time.Second
 
@@ -154,7 +157,8 @@ func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Autho
 	if st, err = s.Records.CountPIN(ctx, r.Officer, s.PIN, now); err != nil {
 		return nil, err
 	}
-	key, err := s.Keys.Open(ctx, c, f.PIN)
+	runs := s.IntentBase + time.Duration(r.Count)*s.IntentPerDocument
+	key, err := s.Keys.Open(ctx, c, f.PIN, KeyUse{Bulk: !r.Implicit, For: runs})
 	if errors.Is(err, ErrPINWrong) {
 		return nil, &AttemptsError{err, max(0, min(s.PIN.LockAfter-st.InARow, s.PIN.BlockAfter-st.Total))}
 	}
@@ -164,7 +168,7 @@ func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Autho
 	}
 	in := Intent{
 		ID: ident.New("in", 16), Transaction: r.ID, Credential: c.ID, Batch: r.Batch, Root: r.Root, Count: r.Count, OptionsHash: r.OptionsHash,
-		CreatedAt: now.UTC().Truncate(time.Second), Deadline: now.UTC().Truncate(time.Second).Add(s.IntentBase + time.Duration(r.Count)*s.IntentPerDocument),
+		CreatedAt: now.UTC().Truncate(time.Second), Deadline: now.UTC().Truncate(time.Second).Add(runs),
 	}
 	if in.Seal, err = s.MAC.MAC(ctx, in.message()); err != nil {
 		return nil, errors.Join(ErrKeysUnavailable, err, key.Close())

@@ -272,7 +272,13 @@ type Keys interface {
 	// Open unwraps the credential's key under its PIN. ErrPINWrong when the PIN
 	// does not open the seal; ErrBusy when the bounded wait ran out;
 	// ErrKeysUnavailable when the HSM cannot be reached. It never counts tries.
-	Open(ctx context.Context, c Credential, pin secret.Text) (Key, error)
+	Open(ctx context.Context, c Credential, pin secret.Text, u KeyUse) (Key, error)
+}
+
+// KeyUse says what a key is opened for.
+type KeyUse struct {
+	Bulk bool          // nobody waits for each signature: leave sessions to those who do
+	For  time.Duration // the key destroys itself after that long, should nobody close it
 }
 
 // Key is an opened key; it may be used by several goroutines.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"github.com/mohor-sign/mohor/enrol"
@@ -62,7 +63,7 @@ func (c *serveCmd) Run(e *env) error {
 	if c.Dev {
 		return c.dev(e, log)
 	}
-	i, err := gateway.Open(e.ctx, c.Data, e.now)
+	i, err := gateway.OpenServing(e.ctx, c.Data, e.now, tokenProcess, log)
 	if err != nil {
 		return err
 	}
@@ -87,12 +88,24 @@ func (c *serveCmd) dev(e *env, log *slog.Logger) error {
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:0"
 	}
-	s, l, dev, err := gateway.Dev(e.ctx, gateway.DevOptions{Dir: c.Data, Listen: c.Listen, Now: e.now, Log: log})
+	s, l, dev, err := gateway.Dev(e.ctx, gateway.DevOptions{Dir: c.Data, Listen: c.Listen, Process: tokenProcess, Now: e.now, Log: log})
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(e.stdout, "listening on %s\n%s\n%s/dev/mailbox\n%s\n", l.Addr(), dev.BaseURL, dev.BaseURL, filepath.Join(c.Data, gateway.DevFile))
 	return errors.Join(s.Run(e.ctx, l), s.CloseAll())
+}
+
+// tokenProcess starts this program once more to hold the token. /proc/self/exe
+// is the program that runs, even after another was installed in its place.
+func tokenProcess() *exec.Cmd {
+	return &exec.Cmd{Path: "/proc/self/exe", Args: []string{os.Args[0], "token-process"}, Stderr: os.Stderr}
+}
+
+type tokenProcessCmd struct{}
+
+func (tokenProcessCmd) Run(e *env) error {
+	return gateway.TokenProcess(slog.New(slog.NewTextHandler(e.stderr, nil)), os.Exit)
 }
 
 type officerCmd struct {

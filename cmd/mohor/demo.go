@@ -69,7 +69,7 @@ func (c *demoCmd) Run(e *env) error {
 	defer logFile.Close()
 	start := time.Now()
 	fmt.Fprintln(e.stderr, "mohor: making a sandbox: token, keys, authorities, two officers, an application")
-	s, l, dev, err := gateway.Dev(e.ctx, gateway.DevOptions{Dir: c.Data, Listen: c.Listen, Now: e.now, Log: slog.New(slog.NewTextHandler(logFile, nil))})
+	s, l, dev, err := gateway.Dev(e.ctx, gateway.DevOptions{Dir: c.Data, Listen: c.Listen, Process: tokenProcess, Now: e.now, Log: slog.New(slog.NewTextHandler(logFile, nil))})
 	if err != nil {
 		return err
 	}

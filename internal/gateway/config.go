@@ -66,7 +66,24 @@ type TokenConfig struct {
 	PINFile     string `yaml:"pin_file"`
 	SoftHSMConf string `yaml:"softhsm_conf"`
 	Sessions    int    `yaml:"sessions"`
+	Interactive int    `yaml:"interactive"`
+	Process     string `yaml:"process"`
+	// Services, if it has a label, is another token for the keys of the
+	// authorities and the audit seal.
+	Services ServiceTokenConfig `yaml:"services"`
 }
+
+// ServiceTokenConfig is a second token of the same module.
+type ServiceTokenConfig struct {
+	Label   string `yaml:"label"`
+	PINFile string `yaml:"pin_file"`
+}
+
+// The values of token.process.
+const (
+	processSeparate = "separate"
+	processInside   = "inside"
+)
 
 // MailConfig is the way codes leave.
 type MailConfig struct {
@@ -144,7 +161,7 @@ func parseConfig(dir string, raw []byte) (Config, error) {
 	if err := c.check(); err != nil {
 		return Config{}, err
 	}
-	for _, p := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.Token.PINFile, &c.Token.SoftHSMConf, &c.Database, &c.Blobs, &c.Mail.PasswordFile, &c.Audit.Heads} {
+	for _, p := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.Token.PINFile, &c.Token.Services.PINFile, &c.Token.SoftHSMConf, &c.Database, &c.Blobs, &c.Mail.PasswordFile, &c.Audit.Heads} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -172,6 +189,10 @@ func (c *Config) check() error {
 		return bad("listen", "a loopback address, unless tls.cert and tls.key or behind_proxy.trusted are set: PINs must not travel in the clear")
 	case c.Token.Label == "" || c.Token.PINFile == "":
 		return bad("token.label and token.pin_file", "set")
+	case (c.Token.Services.Label == "") != (c.Token.Services.PINFile == ""):
+		return bad("token.services.label and token.services.pin_file", "set together")
+	case c.Token.Process != "" && c.Token.Process != processSeparate && c.Token.Process != processInside:
+		return bad("token.process", processSeparate+" or "+processInside)
 	case c.Database == "" || c.Blobs == "" || c.Audit.Heads == "":
 		return bad("database, blobs and audit.heads", "set")
 	case c.Code.TTL < time.Minute || c.Code.TTL > 10*time.Minute:

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -27,7 +29,7 @@ type Installation struct {
 	Sandbox bool
 
 	db   *store.DB
-	hsm  *hsm.Module
+	hsm  token
 	ca   *ca.Authority
 	now  func() time.Time
 	Apps *enrol.Apps
@@ -35,9 +37,16 @@ type Installation struct {
 	Registrar *enrol.Registrar
 }
 
-// Open opens the installation in dir. It is safe beside a running gateway. The
-// token PIN is tried once.
+// Open opens the installation in dir, with the token in this process. It is
+// safe beside a running gateway. The token PIN is tried once.
 func Open(ctx context.Context, dir string, now func() time.Time) (*Installation, error) {
+	return OpenServing(ctx, dir, now, nil, slog.New(slog.DiscardHandler))
+}
+
+// OpenServing is Open for a gateway that is going to serve: the token is in a
+// process of its own, which process starts and in which TokenProcess must run,
+// unless process is nil or the configuration says otherwise.
+func OpenServing(ctx context.Context, dir string, now func() time.Time, process func() *exec.Cmd, log *slog.Logger) (*Installation, error) {
 	c, err := LoadConfig(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w (run `mohor init --data %s` first)", err, dir)
@@ -49,13 +58,21 @@ func Open(ctx context.Context, dir string, now func() time.Time) (*Installation,
 	if i.db, err = store.Open(ctx, c.Database); err != nil {
 		return nil, err
 	}
-	if err := i.open(ctx); err != nil {
+	if process != nil {
+		if err := noCore(); err != nil {
+			return nil, err
+		}
+	}
+	if c.Token.Process == processInside {
+		process = nil
+	}
+	if err := i.open(ctx, process, log); err != nil {
 		return nil, errors.Join(err, i.Close())
 	}
 	return i, nil
 }
 
-func (i *Installation) open(ctx context.Context) error {
+func (i *Installation) open(ctx context.Context, process func() *exec.Cmd, log *slog.Logger) error {
 	is, err := i.db.Meta(ctx, metaSandbox)
 	if err != nil {
 		return fmt.Errorf("reading installation: %w", err)
@@ -71,13 +88,8 @@ func (i *Installation) open(ctx context.Context) error {
 	if public != i.Config.PublicURL {
 		return fmt.Errorf("%w: public_url must be %q, as certificates issued since init say", ErrConfig, public)
 	}
-	h, err := hsmConfig(&i.Config)
-	if err != nil {
+	if i.hsm, err = openToken(ctx, &i.Config, process, log); err != nil {
 		return err
-	}
-	defer h.PIN.Wipe()
-	if i.hsm, err = hsm.Open(ctx, h); err != nil {
-		return fmt.Errorf("opening token %q: %w", i.Config.Token.Label, err)
 	}
 	if i.ca, err = ca.Load(ctx, i.Config.profile(i.Sandbox), caKeys{i.hsm}, i.db, i.now); err != nil {
 		return err
@@ -104,9 +116,14 @@ func (i *Installation) Trust(ctx context.Context) (verify.Options, error) {
 	return trust(ctx, i.ca, i.now())
 }
 
-// RawSignRate measures C_Sign a second; see hsm.
+// RawSignRate measures C_Sign a second; see hsm. The token must be in this
+// process.
 func (i *Installation) RawSignRate(ctx context.Context, algorithm string, sessions int, d time.Duration) (float64, error) {
-	return i.hsm.RawSignRate(ctx, hsm.Algorithm(algorithm), sessions, d)
+	m, ok := i.hsm.(*hsm.Module)
+	if !ok {
+		return 0, errors.New("measuring the module: it is in another process")
+	}
+	return m.RawSignRate(ctx, hsm.Algorithm(algorithm), sessions, d)
 }
 
 // AuditReport is what VerifyAudit found.

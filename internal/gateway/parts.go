@@ -47,7 +47,14 @@ func hsmConfig(c *Config) (hsm.Config, error) {
 	if err != nil {
 		return hsm.Config{}, err
 	}
-	return hsm.Config{Module: module, TokenLabel: c.Token.Label, PIN: pin, Sessions: c.Token.Sessions}, nil
+	h := hsm.Config{Module: module, TokenLabel: c.Token.Label, PIN: pin, Sessions: c.Token.Sessions, Interactive: c.Token.Interactive}
+	if c.Token.Services.Label != "" {
+		h.Services.Label = c.Token.Services.Label
+		if h.Services.PIN, err = readSecret(c.Token.Services.PINFile); err != nil {
+			return hsm.Config{}, err
+		}
+	}
+	return h, nil
 }
 
 func (c *Config) profile(sandbox bool) ca.Profile {
@@ -57,7 +64,7 @@ func (c *Config) profile(sandbox bool) ca.Profile {
 }
 
 // caKeys gives the authorities their keys.
-type caKeys struct{ m *hsm.Module }
+type caKeys struct{ m token }
 
 func (k caKeys) Signer(_ context.Context, name string) (crypto.Signer, error) {
 	s, err := k.m.Signer(name)
@@ -69,7 +76,7 @@ func (k caKeys) Signer(_ context.Context, name string) (crypto.Signer, error) {
 
 // macKey makes MACs with one key of the token.
 type macKey struct {
-	m   *hsm.Module
+	m   token
 	key hsm.MACKey
 }
 
@@ -78,15 +85,15 @@ func (k macKey) MAC(ctx context.Context, data []byte) ([]byte, error) {
 }
 
 // officerKeys opens and makes officers' keys.
-type officerKeys struct{ m *hsm.Module }
+type officerKeys struct{ m token }
 
 // Open implements signer.Keys.
-func (k officerKeys) Open(ctx context.Context, c signer.Credential, pin secret.Text) (signer.Key, error) {
+func (k officerKeys) Open(ctx context.Context, c signer.Credential, pin secret.Text, u signer.KeyUse) (signer.Key, error) {
 	var s hsm.SealedKey
 	if err := s.UnmarshalText(c.Sealed); err != nil {
 		return nil, fmt.Errorf("reading sealed key of %s: %w", c.ID, err)
 	}
-	key, err := k.m.Unseal(ctx, binding(c.Officer, c.ID, c.Algorithm, c.Version), s, c.Certificate.PublicKey, pin)
+	key, err := k.m.Unseal(ctx, binding(c.Officer, c.ID, c.Algorithm, c.Version), s, c.Certificate.PublicKey, pin, hsm.Use{Bulk: u.Bulk, Until: time.Now().Add(min(u.For, hsm.MaxUse))})
 	if err != nil {
 		return nil, keysError(err)
 	}
@@ -124,7 +131,7 @@ func keysError(err error) error {
 		return signer.ErrPINWrong
 	case errors.Is(err, hsm.ErrBusy):
 		return fmt.Errorf("%w: %w", signer.ErrBusy, err)
-	case errors.Is(err, hsm.ErrUnavailable), errors.Is(err, hsm.ErrClosed):
+	case errors.Is(err, hsm.ErrUnavailable), errors.Is(err, hsm.ErrClosed), errors.Is(err, hsm.ErrBadSignature):
 		return fmt.Errorf("%w: %w", signer.ErrKeysUnavailable, err)
 	}
 	return err

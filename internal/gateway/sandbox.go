@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -38,9 +39,11 @@ type DevOptions struct {
 	Listen string
 	// SoftHSMConf, CAKey and Audit as in InitOptions; empty for the defaults.
 	SoftHSMConf, CAKey string
-	Now                func() time.Time
-	Log                *slog.Logger
-	Report             func(what string, made bool)
+	// Process is as in OpenServing.
+	Process func() *exec.Cmd
+	Now     func() time.Time
+	Log     *slog.Logger
+	Report  func(what string, made bool)
 }
 
 // Dev makes or opens the sandbox in o.Dir, proves it and returns it with its
@@ -89,7 +92,7 @@ func (o *DevOptions) start(ctx context.Context, l net.Listener) (*Server, sandbo
 	if err != nil {
 		return nil, none, err
 	}
-	i, err := Open(ctx, o.Dir, o.Now)
+	i, err := OpenServing(ctx, o.Dir, o.Now, o.Process, o.Log)
 	if err != nil {
 		return nil, none, err
 	}

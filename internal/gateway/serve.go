@@ -231,6 +231,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.heads.run(ctx) })
 	wg.Go(func() { s.sweep(ctx) })
+	wg.Go(func() { s.watch(ctx) })
 	main := s.server(s.handler)
 	if s.Config.TLS.Cert != "" {
 		cert, err := tls.LoadX509KeyPair(s.Config.TLS.Cert, s.Config.TLS.Key)

@@ -113,7 +113,7 @@ func (k *Keys) Generate(_ context.Context, _, credential, algorithm string, _ ui
 }
 
 // Open implements signer.Keys.
-func (k *Keys) Open(_ context.Context, c signer.Credential, pin secret.Text) (signer.Key, error) {
+func (k *Keys) Open(_ context.Context, c signer.Credential, pin secret.Text, _ signer.KeyUse) (signer.Key, error) {
 	k.Opens.Add(1)
 	if k.OnOpen != nil {
 		if err := k.OnOpen(c); err != nil {

@@ -1,0 +1,110 @@
+package gateway
+
+import (
+	"context"
+	"crypto"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"github.com/mohor-sign/mohor/hsm"
+	"github.com/mohor-sign/mohor/internal/secret"
+)
+
+// token is what an installation needs of the HSM: *hsm.Module in this process,
+// or *hsm.Process in another.
+type token interface {
+	MAC(ctx context.Context, key hsm.MACKey, data []byte) ([]byte, error)
+	Signer(label string) (crypto.Signer, error)
+	Generate(ctx context.Context, b hsm.Binding, pin secret.Text) (hsm.SealedKey, crypto.PublicKey, error)
+	Unseal(ctx context.Context, b hsm.Binding, s hsm.SealedKey, pub crypto.PublicKey, pin secret.Text, u hsm.Use) (*hsm.Key, error)
+	Reopen(ctx context.Context, share secret.Text, sealed, context []byte, pub crypto.PublicKey, u hsm.Use) (*hsm.Key, error)
+	ChangePIN(ctx context.Context, b hsm.Binding, s hsm.SealedKey, pub crypto.PublicKey, old, new secret.Text) (hsm.Binding, hsm.SealedKey, error)
+	SelfTest(ctx context.Context) error
+	Canary(ctx context.Context) error
+	Close() error
+}
+
+// openToken opens the token of a configuration in a process of its own, or in
+// this one when process is nil.
+func openToken(ctx context.Context, c *Config, process func() *exec.Cmd, log *slog.Logger) (token, error) {
+	h, err := hsmConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	defer h.PIN.Wipe()
+	defer h.Services.PIN.Wipe()
+	h.Log = log
+	var t token
+	if process == nil {
+		t, err = hsm.Open(ctx, h)
+	} else {
+		t, err = hsm.StartProcess(ctx, h, process)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening token %q: %w", c.Token.Label, err)
+	}
+	return t, nil
+}
+
+// TokenProcess is the process that holds the token for a serving gateway, which
+// has started it with a socket at file descriptor 3. It ends with the gateway.
+// exit ends it at once, for a module that hangs.
+func TokenProcess(log *slog.Logger, exit func(status int)) error {
+	if err := noCore(); err != nil {
+		return err
+	}
+	f := os.NewFile(3, "gateway")
+	conn, err := net.FileConn(f)
+	if err != nil {
+		return fmt.Errorf("taking the gateway's socket (this command is started by the gateway alone): %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("taking the gateway's socket: %w", err)
+	}
+	return hsm.ServeProcess(conn, log, exit)
+}
+
+// noCore keeps what is in this process's memory, PINs among it, from landing on
+// a disk.
+func noCore() error {
+	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
+		return fmt.Errorf("switching core dumps off: %w", err)
+	}
+	return nil
+}
+
+// watchEvery is how often an idle token is asked for a trial signature, which is
+// how its loss is noticed before somebody wants to sign.
+const watchEvery = 5 * time.Second
+
+// watch makes trial signatures until ctx ends. The token's own recovery says
+// what became of it; here only what it does not know is said.
+func (s *Server) watch(ctx context.Context) {
+	t := time.NewTicker(watchEvery)
+	defer t.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		err := s.hsm.Canary(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if failed := err != nil; failed != failing {
+			failing = failed
+			if failed {
+				s.log.Error("trial signature failed", "error", err)
+			} else {
+				s.log.Info("trial signatures succeed again")
+			}
+		}
+	}
+}
