@@ -145,6 +145,10 @@ func validDetail(d map[string]string) bool {
 	return true
 }
 
+// Intact reports that the record's content is what its hash was made of. Only a
+// Verifier tells whether the record belongs to the chain.
+func (r *Record) Intact() bool { return r.valid() && r.sum() == r.Hash }
+
 // ErrBroken is matched by every failure of verification; the error itself is a
 // *BrokenError that names the place.
 var ErrBroken = errors.New("audit chain broken")
@@ -186,7 +190,7 @@ func (v *Verifier) Add(r Record) error {
 		return &BrokenError{v.seq + 1, fmt.Sprintf("found record %d in its place (deleted or reordered)", r.Seq)}
 	case r.Prev != v.hash:
 		return &BrokenError{r.Seq, "it does not link to the record before it"}
-	case !r.valid() || r.sum() != r.Hash:
+	case !r.Intact():
 		return &BrokenError{r.Seq, "its content does not match its hash (edited)"}
 	}
 	v.seq, v.hash = r.Seq, r.Hash
