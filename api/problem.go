@@ -112,6 +112,7 @@ func meanings() []meaning {
 		{batch.ErrUnknown, "not_found", 404, "Tidak dijumpai", "Not found"},
 		{signer.ErrMedium, "medium_not_roaming_otp", 409, "Medium pegawai bukan ROAMING_OTP", "The officer's medium is not ROAMING_OTP"},
 		{signer.ErrNoCredential, "no_active_certificate", 409, "Pegawai tiada sijil aktif bagi sistem ini", "The officer has no active certificate for this system"},
+		{signer.ErrKeyVersion, "no_active_certificate", 409, "Kunci pegawai yang disimpan bukan yang terakhir direkodkan; maklumkan pentadbir", "The officer's stored key is not the one last recorded; tell the administrator"},
 		{signer.ErrCertificateExpired, "certificate_expired", 409, "Sijil pegawai telah tamat tempoh", "The officer's certificate has expired"},
 		{signer.ErrCertificateRevoked, "certificate_revoked", 409, "Sijil pegawai telah dibatalkan", "The officer's certificate is revoked"},
 		{signer.ErrCertificateOnHold, "certificate_suspended", 409, "Sijil pegawai digantung", "The officer's certificate is suspended"},
@@ -274,10 +275,10 @@ func (s *server) fail(ctx context.Context, err error) error {
 	return newProblem(ctx, s.logged(ctx, err))
 }
 
-// logged writes unmapped and 503 errors to the log, with the request id.
+// logged writes unmapped and 503 errors and alarms to the log, with the request id.
 func (s *server) logged(ctx context.Context, err error) error {
 	m, ok := meaningOf(err)
-	if !ok || m.status == http.StatusServiceUnavailable {
+	if !ok || m.status == http.StatusServiceUnavailable || errors.Is(err, signer.ErrKeyVersion) {
 		s.Log.Error("request failed", "request_id", requestIDOf(ctx), "error", err)
 	}
 	return err

@@ -18,6 +18,8 @@ type Runner struct {
 	Width  int // documents in work at once
 	Chunk  int // most documents claimed or stored at once
 	Log    *slog.Logger
+	// Patience is how long Run waits for an HSM that is away or too busy.
+	Patience time.Duration
 
 	base context.Context // ends at Shutdown
 	stop context.CancelFunc
@@ -29,7 +31,7 @@ var ErrShutdown = errors.New("gateway is stopping")
 
 // NewRunner makes a runner; width and chunk are at least 1.
 func NewRunner(s *signer.Signer, width, chunk int, log *slog.Logger) *Runner {
-	r := &Runner{Signer: s, Width: max(1, width), Chunk: max(1, chunk), Log: log}
+	r := &Runner{Signer: s, Width: max(1, width), Chunk: max(1, chunk), Log: log, Patience: 10 * time.Second}
 	r.base, r.stop = context.WithCancel(context.Background())
 	return r
 }
@@ -55,14 +57,11 @@ func (r *Runner) Shutdown() {
 
 // Run signs everything a covers and closes it. When it cannot finish, what was
 // stored stays stored and the rest is left as "needs authorisation"; the error
-// says why. Cancelling ctx is one reason. An HSM that is away or too busy is waited for a few
-// seconds, as somebody is waiting for Run.
+// says why. Cancelling ctx is one reason. Somebody waits for Run, so it waits for an
+// HSM that is away or too busy no longer than Patience.
 func (r *Runner) Run(ctx context.Context, a *signer.Authorization) error {
-	return r.finish(ctx, a, patience)
+	return r.finish(ctx, a, r.Patience)
 }
-
-// patience is how long a caller of Run is kept waiting for the HSM.
-const patience = 10 * time.Second
 
 func (r *Runner) finish(ctx context.Context, a *signer.Authorization, patience time.Duration) error {
 	err := r.run(ctx, a, patience)

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -112,6 +113,27 @@ func (h *house) hook(n int, do func() error) {
 
 var errAway = errors.New("token removed")
 
+// An HSM that goes away for a moment is waited for: nobody is asked for a PIN again.
+func TestRunWaitsForTheHSM(t *testing.T) {
+	for _, away := range []error{signer.ErrKeysUnavailable, signer.ErrBusy} {
+		h := newHouse(t)
+		id := h.sealed(t, 20)
+		a := h.authorize(t, id)
+		var uses atomic.Int64
+		h.Keys.OnSign = func(signer.Credential, []byte) error {
+			if n := uses.Add(1); n >= 7 && n < 10 {
+				return away
+			}
+			return nil
+		}
+		must(t, batch.NewRunner(h.s, 2, 4, quiet).Run(ctx, a))
+		if b := h.batch(t, id); b.Signed != 20 || uses.Load() != 23 {
+			t.Errorf("%v: %d signed with %d uses of the key", away, b.Signed, uses.Load())
+		}
+		h.settled(t, id, 20)
+	}
+}
+
 // Whatever ends a run early: what was stored stays, the rest waits for a new
 // PIN and code, which sign exactly the rest.
 func TestRunThatCannotFinish(t *testing.T) {
@@ -138,7 +160,9 @@ func TestRunThatCannotFinish(t *testing.T) {
 			run, cancel := context.WithCancel(ctx)
 			defer cancel()
 			h.hook(11, func() error { return c.at(h, cancel) })
-			if err := batch.NewRunner(h.s, 1, 1, quiet).Run(run, a); !errors.Is(err, c.want) {
+			r := batch.NewRunner(h.s, 1, 1, quiet)
+			r.Patience = 0
+			if err := r.Run(run, a); !errors.Is(err, c.want) {
 				t.Errorf("%v, want %v", err, c.want)
 			}
 			b := h.batch(t, id)

@@ -12,7 +12,6 @@ import (
 	"net/mail"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -26,7 +25,7 @@ import (
 var (
 	ErrInvalid   = errors.New("invalid registration")
 	ErrUnknown   = errors.New("not registered")
-	ErrPINPolicy = errors.New("PIN must have 8 to 64 characters, not all alike, and not be the IC number")
+	ErrPINPolicy = errors.New("PIN refused")
 	ErrExists    = errors.New("already registered")
 )
 
@@ -89,7 +88,9 @@ type Records interface {
 	PutOfficer(ctx context.Context, o Officer, system, medium string, ev audit.Event) error
 	// Officer returns a person with every medium, or ErrUnknown.
 	Officer(ctx context.Context, ic string) (Officer, []Medium, error)
-	// PutCredential stores a credential as ACTIVE.
+	// PutCredential stores a credential as ACTIVE and its key as version
+	// c.Version, with an audit event of that, too. ca.ErrRevoked or ca.ErrUnknown
+	// when its certificate is not active (any more).
 	PutCredential(ctx context.Context, c Credential, ev audit.Event) error
 	// PutAdministrator inserts the account; ErrExists when the e-mail is taken.
 	PutAdministrator(ctx context.Context, a Administrator, ev audit.Event) error
@@ -110,6 +111,7 @@ type Registrar struct {
 	Records Records
 	Keys    Keys
 	CA      *ca.Authority
+	PIN     PINPolicy
 	Now     func() time.Time
 }
 
@@ -132,9 +134,11 @@ func (r *Registrar) AddOfficer(ctx context.Context, actor string, o Officer, sys
 }
 
 // IssueCredential makes a key under pin, has it certified, and stores both.
-// algorithm is "RSA-2048", "ECDSA-P256" … as the HSM names them.
+// algorithm is "RSA-2048", "ECDSA-P256" … as the HSM names them. A *PINError when
+// the policy refuses the PIN; ca.ErrRevoked when the certificate was revoked
+// before its key was stored, which is then lost.
 func (r *Registrar) IssueCredential(ctx context.Context, actor string, o Officer, system, algorithm string, pin secret.Text) (Credential, *x509.Certificate, error) {
-	if err := CheckPIN(pin, o.IC); err != nil {
+	if err := r.PIN.Check(pin, o); err != nil {
 		return Credential{}, nil, err
 	}
 	c := Credential{ID: ident.New("cr", 16), IC: o.IC, System: system, Algorithm: algorithm, Version: 1, CreatedAt: r.Now().UTC()}
@@ -154,26 +158,6 @@ func (r *Registrar) IssueCredential(ctx context.Context, actor string, o Officer
 	}
 	return c, cert, nil
 }
-
-// CheckPIN refuses a PIN outside the policy: 8 to 64 characters, not one
-// character repeated, not holding the IC or its birth date.
-func CheckPIN(pin secret.Text, ic string) error {
-	s := string(pin.Reveal())
-	n := utf8.RuneCountInString(s)
-	if !utf8.ValidString(s) || n < 8 || n > 64 || strings.ContainsFunc(s, unprintable) {
-		return ErrPINPolicy
-	}
-	if first, _ := utf8.DecodeRuneInString(s); strings.Count(s, string(first)) == n {
-		return ErrPINPolicy
-	}
-	// The birth date is the first six digits of the number, so this finds both.
-	if len(ic) >= 6 && strings.Contains(s, ic[:6]) {
-		return ErrPINPolicy
-	}
-	return nil
-}
-
-func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
 func validID(s string) bool {
 	return len(s) >= 1 && len(s) <= 32 && !strings.ContainsFunc(s, func(r rune) bool {

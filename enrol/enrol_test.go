@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/enrol"
@@ -33,48 +31,6 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-func TestCheckPIN(t *testing.T) {
-	const ic = "900101145678"
-	for pin, good := range map[string]bool{
-		"kuda-biru-77": true, "87654321": true, "12345678": true, "aaaaaaab": true, "baaaaaaa": true, strings.Repeat("ab", 32): true, "kata laluan": true,
-		"kéy pässwörd": true, "陳大文陳大文陳大": true, "🐘🐅🐘🐅🐘🐅🐘🐅": true,
-		"": false, "1234567": false, "陳大文陳大文陳": false, strings.Repeat("ab", 32) + "c": false, strings.Repeat("é", 65): false,
-		"aaaaaaaa": false, "00000000": false, "éééééééé": false, "🐘🐘🐘🐘🐘🐘🐘🐘": false, strings.Repeat("x", 64): false,
-		ic: false, "x" + ic + "x": false, "900101ab": false, "ab900101": false, "abc900101abc": false,
-		"abcdefg\x00": false, "abcdefg\n": false, "\tabcdefgh": false, "abcdefg\u200b": false, "abcdefg\u202e": false, "abcdefgh\xff": false, "\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8": false,
-	} {
-		err := enrol.CheckPIN(secret.New(pin), ic)
-		if good && err != nil || !good && !errors.Is(err, enrol.ErrPINPolicy) {
-			t.Errorf("%q: %v, want good %v", pin, err, good)
-		}
-		if err != nil && pin != "" && strings.Contains(err.Error(), pin) {
-			t.Errorf("the error prints the PIN %q", pin)
-		}
-	}
-	if err := enrol.CheckPIN(secret.Text{}, ic); !errors.Is(err, enrol.ErrPINPolicy) {
-		t.Errorf("no PIN: %v", err)
-	}
-}
-
-// Whatever is given, an answer comes; an IC shorter than a birth date is no
-// reason to panic.
-func TestCheckPINNeverPanics(t *testing.T) {
-	for _, ic := range []string{"", "9", "90010", "900101", "9001011"} {
-		for _, pin := range []string{"", "a", "kuda-biru-77", strings.Repeat("9", 70)} {
-			err := enrol.CheckPIN(secret.New(pin), ic)
-			if good := pin == "kuda-biru-77"; good != (err == nil) {
-				t.Errorf("PIN %q with IC %q: %v", pin, ic, err)
-			}
-		}
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		pin, ic := string(rapid.SliceOf(rapid.Byte()).Draw(t, "pin")), rapid.String().Draw(t, "ic")
-		if err := enrol.CheckPIN(secret.New(pin), ic); err != nil && !errors.Is(err, enrol.ErrPINPolicy) {
-			t.Fatal(err)
-		}
-	})
 }
 
 func TestAddOfficer(t *testing.T) {

@@ -160,7 +160,7 @@ func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Autho
 	runs := s.IntentBase + time.Duration(r.Count)*s.IntentPerDocument
 	key, err := s.Keys.Open(ctx, c, f.PIN, KeyUse{Bulk: !r.Implicit, For: runs})
 	if errors.Is(err, ErrPINWrong) {
-		return nil, &AttemptsError{err, max(0, min(s.PIN.LockAfter-st.InARow, s.PIN.BlockAfter-st.Total))}
+		return nil, s.wrongPIN(err, st)
 	}
 	if err != nil {
 		// The PIN was not judged: the count is given back.

@@ -100,6 +100,12 @@ func (f *faultRecords) CountPIN(ctx context.Context, ic string, p signer.PINPoli
 func (f *faultRecords) UncountPIN(ctx context.Context, ic string, p signer.PINPolicy) error {
 	return f.do("UncountPIN", func() error { return f.Records.UncountPIN(ctx, ic, p) })
 }
+func (f *faultRecords) UnlockPIN(ctx context.Context, ic string, ev audit.Event) (signer.PINState, error) {
+	return value(f, "UnlockPIN", func() (signer.PINState, error) { return f.Records.UnlockPIN(ctx, ic, ev) })
+}
+func (f *faultRecords) Reseal(ctx context.Context, credential string, from uint32, sealed []byte, ev audit.Event) error {
+	return f.do("Reseal", func() error { return f.Records.Reseal(ctx, credential, from, sealed, ev) })
+}
 func (f *faultRecords) RecordIntent(ctx context.Context, in signer.Intent, nonce [otp.NonceSize]byte, officer string, ev audit.Event) error {
 	return f.do("RecordIntent", func() error { return f.Records.RecordIntent(ctx, in, nonce, officer, ev) })
 }

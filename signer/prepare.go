@@ -301,6 +301,10 @@ func (s *Signer) refuse(ctx context.Context, ev audit.Event, err error) error {
 		d[k] = v
 	}
 	ev.Detail = d
+	if errors.Is(err, ErrKeyVersion) {
+		d["refused"] = ev.Action
+		ev.Action = "signer.alarm"
+	}
 	if aerr := s.Records.Audit(context.WithoutCancel(ctx), ev); aerr != nil {
 		return errors.Join(fmt.Errorf("auditing refusal: %w", aerr), err)
 	}
@@ -312,7 +316,7 @@ func reason(err error) string {
 	for _, known := range []error{
 		ErrUnknown, ErrNoCredential, ErrUnknownOfficer, ErrMedium, ErrCertificateExpired, ErrCertificateRevoked, ErrCertificateOnHold,
 		ErrChannel, ErrHeader, ErrPINLocked, ErrPINWrong, ErrDocuments, ErrTransactionExpired, ErrCancelled, ErrFinished, ErrBatchBusy,
-		ErrBatchEmpty, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrBusy,
+		ErrBatchEmpty, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason,
 		errRestart, otp.ErrUnknown, otp.ErrWrong, otp.ErrExpired, otp.ErrAttempts, otp.ErrUsed, otp.ErrNonce, otp.ErrResendTooSoon, otp.ErrTooManyCodes,
 		otp.ErrNotSent, otp.ErrMACUnavailable, pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrUnsupported,
 	} {

@@ -50,6 +50,13 @@ var (
 	ErrAlgorithm          = errors.New("algorithm does not fit the key")
 	ErrKeysUnavailable    = errors.New("HSM unavailable")
 	ErrBusy               = errors.New("too busy, try again")
+	ErrPINPolicy          = errors.New("PIN refused")
+	ErrPINSame            = errors.New("the new PIN is the old one")
+	ErrPINChanged         = errors.New("the PIN was changed meanwhile")
+	ErrReason             = errors.New("a reason of 1 to 200 characters is needed")
+	// ErrKeyVersion: the stored key is not the one that the audit chain names last:
+	// its row was rolled back, swapped or edited. Audited as an alarm.
+	ErrKeyVersion = errors.New("the stored key is not the one last recorded")
 )
 
 // AttemptsError wraps otp.ErrWrong or ErrPINWrong with the tries left.
@@ -102,9 +109,11 @@ type Credential struct {
 	Certificate *x509.Certificate
 	Chain       []*x509.Certificate // issuing CA first, root last
 	Status      string              // "ACTIVE", "SUSPENDED", "REVOKED"
+	History     []KeyVersion        // what the audit chain tells of the key, oldest first
 }
 
-// usable is the certificate-status part of the order of judgement.
+// usable is the certificate-status part of the order of judgement. It stands
+// before every use of Sealed.
 func (c *Credential) usable(now time.Time) error {
 	switch {
 	case c.Status == "REVOKED":
@@ -116,7 +125,7 @@ func (c *Credential) usable(now time.Time) error {
 	case now.Before(c.Certificate.NotBefore) || now.After(c.Certificate.NotAfter):
 		return ErrCertificateExpired
 	}
-	return nil
+	return c.current()
 }
 
 // Document is one thing to be signed, as it is authorised.
@@ -220,7 +229,7 @@ type Records interface {
 	// Credential finds the officer's credential for system: the one named, or
 	// the first active one when id is "". ErrUnknownOfficer when the officer has
 	// no medium for system, *MediumError when it is another medium,
-	// ErrNoCredential when there is none.
+	// ErrNoCredential when there is none. Row and History are of one moment.
 	Credential(ctx context.Context, ic, system, id string) (Credential, error)
 	// PINState reads the officer's counter.
 	PINState(ctx context.Context, ic string) (PINState, error)
@@ -242,6 +251,14 @@ type Records interface {
 	// UncountPIN takes back one count whose PIN was not judged wrong, and the
 	// lock or block that this count alone had set.
 	UncountPIN(ctx context.Context, ic string, p PINPolicy) error
+	// UnlockPIN clears counter, lock and block, and returns what they were;
+	// ErrUnknownOfficer.
+	UnlockPIN(ctx context.Context, ic string, ev audit.Event) (PINState, error)
+	// Reseal replaces the sealed key of an ACTIVE credential, at version from, by
+	// sealed at the next version, and clears the officer's PIN counter. Of many
+	// callers with the same from one gets nil, the others ErrPINChanged.
+	// ErrCertificateRevoked, ErrCertificateOnHold, ErrNoCredential.
+	Reseal(ctx context.Context, credential string, from uint32, sealed []byte, ev audit.Event) error
 	// RecordIntent spends the code and records the intent, in one transaction:
 	// the challenge with this nonce is marked redeemed (otp.ErrUsed when it was
 	// already), the PIN counter is cleared, the request and its batch become
@@ -273,6 +290,9 @@ type Keys interface {
 	// does not open the seal; ErrBusy when the bounded wait ran out;
 	// ErrKeysUnavailable when the HSM cannot be reached. It never counts tries.
 	Open(ctx context.Context, c Credential, pin secret.Text, u KeyUse) (Key, error)
+	// ChangePIN seals the same key under another PIN, for the next version. Errors
+	// as of Open, about old.
+	ChangePIN(ctx context.Context, c Credential, old, next secret.Text) (version uint32, sealed []byte, err error)
 }
 
 // KeyUse says what a key is opened for.
@@ -323,6 +343,8 @@ type Signer struct {
 	Blobs   Blobs
 	Codes   *otp.Issuer
 	PIN     PINPolicy
+	// CheckPIN says whether the credential's holder may choose a PIN.
+	CheckPIN func(pin secret.Text, c *Credential) error
 	// Lifetime is how long a transaction waits for its PIN and code;
 	// SigningTime how long an intent may sign: Base plus PerDocument each.
 	Lifetime          time.Duration

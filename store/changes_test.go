@@ -44,6 +44,11 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 		"PutCredential": func(ctx context.Context) error {
 			return db.PutCredential(ctx, enrol.Credential{ID: "cr", IC: storetest.IC, Sealed: []byte{1}, Serial: h.Credential.Serial}, ev)
 		},
+		"Reseal": func(ctx context.Context) error { return db.Reseal(ctx, h.Credential.ID, 1, []byte{1}, ev) },
+		"UnlockPIN": func(ctx context.Context) error {
+			_, err := db.UnlockPIN(ctx, storetest.IC, ev)
+			return err
+		},
 		"CreateRequest": func(ctx context.Context) error {
 			r := *waiting
 			r.ID, r.Batch = "tx_new", "ba_new"

@@ -57,8 +57,22 @@ func (d *DB) Officer(ctx context.Context, ic string) (enrol.Officer, []enrol.Med
 // PutCredential implements enrol.Records.
 func (d *DB) PutCredential(ctx context.Context, c enrol.Credential, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		return q.PutCredential(ctx, sqlc.PutCredentialParams{ID: c.ID, Ic: c.IC, System: c.System, Algorithm: c.Algorithm, Version: int64(c.Version),
+		// The write lock is held: a revocation is either before this or finds the key.
+		cert, err := certificate(q.CertificateBySerial(ctx, c.Serial))
+		switch {
+		case err != nil:
+			return err
+		case cert.Status == ca.Revoked:
+			return ca.ErrRevoked
+		case cert.Status != ca.Active:
+			return ca.ErrUnknown
+		}
+		err = q.PutCredential(ctx, sqlc.PutCredentialParams{ID: c.ID, Ic: c.IC, System: c.System, Algorithm: c.Algorithm, Version: int64(c.Version),
 			Sealed: c.Sealed, Serial: c.Serial, CreatedAt: micros(c.CreatedAt)})
+		if err != nil {
+			return err
+		}
+		return appendEvent(ctx, q, keyVersion(ev, c.ID, int64(c.Version), c.Sealed))
 	})
 }
 
@@ -180,9 +194,10 @@ func (d *DB) AuthorityCertificate(ctx context.Context, name string) (ca.Certific
 	return certificate(d.q.AuthorityCertificate(ctx, "authority:"+name))
 }
 
-// Revoke implements ca.Records.
+// Revoke implements ca.Records. The officer's key, if it is an officer's
+// certificate, is destroyed in the same transaction.
 func (d *DB) Revoke(ctx context.Context, serial string, at time.Time, reason int, ev audit.Event) error {
-	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+	err := d.do(ctx, ev, func(q *sqlc.Queries) error {
 		n, err := q.RevokeCertificate(ctx, sqlc.RevokeCertificateParams{RevokedAt: micros(at), Reason: int64(reason), Serial: serial})
 		if err != nil {
 			return err
@@ -195,8 +210,21 @@ func (d *DB) Revoke(ctx context.Context, serial string, at time.Time, reason int
 			}
 			return ca.ErrUnknown
 		}
-		return q.RevokeCredential(ctx, serial)
+		keys, err := q.RevokeCredential(ctx, serial)
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			if err := appendEvent(ctx, q, keyDestroyed(ev, k.ID, k.Version)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
+	if err == nil {
+		d.scrub(ctx)
+	}
+	return err
 }
 
 // RevokedBy implements ca.Records.

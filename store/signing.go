@@ -20,30 +20,14 @@ import (
 )
 
 // Credential implements signer.Records.
-func (d *DB) Credential(ctx context.Context, ic, system, id string) (signer.Credential, error) {
-	medium, err := d.q.Medium(ctx, sqlc.MediumParams{Ic: ic, System: system})
+func (d *DB) Credential(ctx context.Context, ic, system, id string) (c signer.Credential, err error) {
+	// One snapshot: a change of PIN is in the row and in its history, or in neither.
+	err = d.snapshot(ctx, func(q *sqlc.Queries) error {
+		c, err = credential(ctx, q, ic, system, id)
+		return err
+	})
 	if err != nil {
-		return signer.Credential{}, absent(err, signer.ErrUnknownOfficer)
-	}
-	if medium != enrol.RoamingOTP {
-		return signer.Credential{}, &signer.MediumError{Medium: medium}
-	}
-	if id == "" {
-		if id, err = d.q.FirstCredential(ctx, sqlc.FirstCredentialParams{Ic: ic, System: system}); err != nil {
-			return signer.Credential{}, absent(err, signer.ErrNoCredential)
-		}
-	}
-	row, err := d.q.CredentialByID(ctx, id)
-	if err != nil {
-		return signer.Credential{}, absent(err, signer.ErrNoCredential)
-	}
-	if row.Ic != ic || row.System != system {
-		return signer.Credential{}, signer.ErrNoCredential
-	}
-	c := signer.Credential{ID: row.ID, Officer: row.Ic, OfficerName: row.Name, Email: row.Email, System: row.System, Algorithm: row.Algorithm,
-		Version: uint32(row.Version), Sealed: row.Sealed, Status: row.Status}
-	if c.Certificate, err = x509.ParseCertificate(row.Der); err != nil {
-		return signer.Credential{}, fmt.Errorf("parsing certificate %s: %w", row.Serial, err)
+		return signer.Credential{}, err
 	}
 	for _, name := range []string{ca.Issuing, ca.Root} {
 		a, err := d.AuthorityCertificate(ctx, name)
@@ -55,6 +39,41 @@ func (d *DB) Credential(ctx context.Context, ic, system, id string) (signer.Cred
 			return signer.Credential{}, fmt.Errorf("parsing the %s certificate: %w", name, err)
 		}
 		c.Chain = append(c.Chain, cert)
+	}
+	return c, nil
+}
+
+func credential(ctx context.Context, q *sqlc.Queries, ic, system, id string) (signer.Credential, error) {
+	medium, err := q.Medium(ctx, sqlc.MediumParams{Ic: ic, System: system})
+	if err != nil {
+		return signer.Credential{}, absent(err, signer.ErrUnknownOfficer)
+	}
+	if medium != enrol.RoamingOTP {
+		return signer.Credential{}, &signer.MediumError{Medium: medium}
+	}
+	if id == "" {
+		if id, err = q.FirstCredential(ctx, sqlc.FirstCredentialParams{Ic: ic, System: system}); err != nil {
+			return signer.Credential{}, absent(err, signer.ErrNoCredential)
+		}
+	}
+	row, err := q.CredentialByID(ctx, id)
+	if err != nil {
+		return signer.Credential{}, absent(err, signer.ErrNoCredential)
+	}
+	if row.Ic != ic || row.System != system {
+		return signer.Credential{}, signer.ErrNoCredential
+	}
+	c := signer.Credential{ID: row.ID, Officer: row.Ic, OfficerName: row.Name, Email: row.Email, System: row.System, Algorithm: row.Algorithm,
+		Version: uint32(row.Version), Sealed: row.Sealed, Status: row.Status}
+	if c.Certificate, err = x509.ParseCertificate(row.Der); err != nil {
+		return signer.Credential{}, fmt.Errorf("parsing certificate %s: %w", row.Serial, err)
+	}
+	events, err := q.KeyEvents(ctx, id)
+	if err != nil {
+		return signer.Credential{}, fmt.Errorf("reading key versions: %w", err)
+	}
+	for _, e := range events {
+		c.History = append(c.History, version(e))
 	}
 	return c, nil
 }

@@ -41,7 +41,7 @@ type DB struct {
 func Open(ctx context.Context, path string) (*DB, error) {
 	dsn := func(extra string) string {
 		u := url.URL{Scheme: "file", Path: path}
-		return u.String() + "?_pragma=busy_timeout(15000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" + extra
+		return u.String() + "?_pragma=busy_timeout(15000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=secure_delete(1)" + extra
 	}
 	// SQLite gives its journal files the mode of the database.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -72,7 +72,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, sub)
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, sub, goose.WithGoMigrations(keyVersions()))
 	if err != nil {
 		return fmt.Errorf("reading migrations: %w", err)
 	}
@@ -104,6 +104,16 @@ func (d *DB) tx(ctx context.Context, f func(q *sqlc.Queries) error) error {
 		return fmt.Errorf("committing: %w", err)
 	}
 	return nil
+}
+
+// snapshot runs f on one state of the database, for reading.
+func (d *DB) snapshot(ctx context.Context, f func(q *sqlc.Queries) error) error {
+	t, err := d.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return fmt.Errorf("beginning to read: %w", err)
+	}
+	defer t.Rollback() //nolint:errcheck // nothing was written
+	return f(sqlc.New(t))
 }
 
 // do runs f and appends ev in one transaction.
@@ -170,11 +180,10 @@ func (d *DB) AuditRecords(ctx context.Context, after int64, f func(audit.Record)
 			return fmt.Errorf("reading audit: %w", err)
 		}
 		for _, e := range rows {
-			r := audit.Record{Seq: e.Seq, Event: audit.Event{At: instant(e.At), Actor: e.Actor, Action: e.Action, Object: e.Object, Verdict: e.Verdict, RequestID: e.RequestID}}
-			if len(e.Prev) != 32 || len(e.Hash) != 32 || json.Unmarshal([]byte(e.Detail), &r.Detail) != nil {
-				return &audit.BrokenError{Seq: e.Seq, What: "its columns cannot be read (edited)"}
+			r, err := record(e)
+			if err != nil {
+				return err
 			}
-			r.Prev, r.Hash = [32]byte(e.Prev), [32]byte(e.Hash)
 			if err := f(r); err != nil {
 				return err
 			}
@@ -184,6 +193,16 @@ func (d *DB) AuditRecords(ctx context.Context, after int64, f func(audit.Record)
 			return nil
 		}
 	}
+}
+
+// record reads a row; *audit.BrokenError when it cannot be one of the chain.
+func record(e sqlc.AuditEvent) (audit.Record, error) {
+	r := audit.Record{Seq: e.Seq, Event: audit.Event{At: instant(e.At), Actor: e.Actor, Action: e.Action, Object: e.Object, Verdict: e.Verdict, RequestID: e.RequestID}}
+	if len(e.Prev) != 32 || len(e.Hash) != 32 || json.Unmarshal([]byte(e.Detail), &r.Detail) != nil {
+		return r, &audit.BrokenError{Seq: e.Seq, What: "its columns cannot be read (edited)"}
+	}
+	r.Prev, r.Hash = [32]byte(e.Prev), [32]byte(e.Hash)
+	return r, nil
 }
 
 // Meta reads a fact about the installation; "" when it is not set.

@@ -108,10 +108,6 @@ func (tokenProcessCmd) Run(e *env) error {
 	return gateway.TokenProcess(slog.New(slog.NewTextHandler(e.stderr, nil)), os.Exit)
 }
 
-type officerCmd struct {
-	Add officerAddCmd `cmd:"" help:"Enrol an officer with a key and a certificate (sandbox only)."`
-}
-
 type officerAddCmd struct {
 	Data    string `default:"var/mohor" help:"Data folder." type:"path"`
 	IC      string `help:"No. Kad Pengenalan, 12 digits." required:""`
@@ -132,15 +128,15 @@ func (c *officerAddCmd) Run(e *env) error {
 	if !i.Sandbox {
 		return hinted{errors.New("an administrator cannot set an officer's PIN: only a sandbox allows it"), "the officer chooses the PIN when applying for the certificate"}
 	}
-	pin, err := c.pin(e)
+	pin, err := e.newPIN(c.PINFile, "PIN", "PIN again")
 	if err != nil {
 		return err
 	}
 	defer pin.Wipe()
-	if err := enrol.CheckPIN(pin, c.IC+"      "); err != nil && len(c.IC) == 12 {
+	o := enrol.Officer{IC: c.IC, Name: c.Name, Email: c.Email}
+	if err := i.Registrar.PIN.Check(pin, o); err != nil {
 		return err
 	}
-	o := enrol.Officer{IC: c.IC, Name: c.Name, Email: c.Email}
 	if err := i.Registrar.AddOfficer(e.ctx, "cli", o, c.System); err != nil {
 		return err
 	}

@@ -56,25 +56,6 @@ func readLine(r io.Reader) (string, error) {
 	return "", bufio.ErrTooLong
 }
 
-// pin is the PIN from the file named, or asked for twice.
-func (c *officerAddCmd) pin(e *env) (secret.Text, error) {
-	if c.PINFile != "" {
-		return secretFile(c.PINFile)
-	}
-	first, err := e.ask("PIN")
-	if err != nil {
-		return secret.Text{}, err
-	}
-	again, err := e.ask("PIN again")
-	if err != nil {
-		return secret.Text{}, err
-	}
-	if string(first.Reveal()) != string(again.Reveal()) {
-		return secret.Text{}, errors.New("the two PINs differ")
-	}
-	return first, nil
-}
-
 // secretFile reads a file with one secret on its first line.
 func secretFile(path string) (secret.Text, error) {
 	f, err := os.Open(path)

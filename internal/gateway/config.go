@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/mohor-sign/mohor/enrol"
 )
 
 // ConfigFile is the name of the configuration in the data folder.
@@ -114,11 +116,14 @@ type CodeConfig struct {
 	PerDay      int           `yaml:"per_day"`
 }
 
-// PINConfig limits PIN tries.
+// PINConfig says which PINs may be chosen and how often one may be tried.
 type PINConfig struct {
-	LockAfter  int           `yaml:"lock_after"`
-	LockFor    time.Duration `yaml:"lock_for"`
-	BlockAfter int           `yaml:"block_after"`
+	MinLength    int           `yaml:"min_length"`
+	MaxLength    int           `yaml:"max_length"`
+	RefuseCommon bool          `yaml:"refuse_common"`
+	LockAfter    int           `yaml:"lock_after"`
+	LockFor      time.Duration `yaml:"lock_for"`
+	BlockAfter   int           `yaml:"block_after"`
 }
 
 // LimitConfig bounds what comes in.
@@ -152,7 +157,9 @@ func LoadConfig(dir string) (Config, error) {
 }
 
 func parseConfig(dir string, raw []byte) (Config, error) {
-	var c Config
+	// What a file of an earlier version does not say.
+	p := enrol.DefaultPINPolicy()
+	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}}
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(true)
 	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
@@ -203,6 +210,8 @@ func (c *Config) check() error {
 		return bad("code.resend_after, max_sends, per_hour and per_day", "positive, per_day not below per_hour")
 	case c.PIN.LockAfter < 1 || c.PIN.LockAfter > 10 || c.PIN.BlockAfter < c.PIN.LockAfter || c.PIN.BlockAfter > 100 || c.PIN.LockFor < time.Minute:
 		return bad("pin", "lock_after 1 to 10, block_after from lock_after to 100, lock_for at least 1m")
+	case c.PIN.MinLength < enrol.MinPIN || c.PIN.MinLength > c.PIN.MaxLength || c.PIN.MaxLength > enrol.MaxPIN:
+		return bad("pin.min_length and max_length", fmt.Sprintf("%d to %d characters, max_length not below min_length", enrol.MinPIN, enrol.MaxPIN))
 	case c.Limits.PDFMegabytes < 1 || c.Limits.UploadMegabytes < c.Limits.PDFMegabytes:
 		return bad("limits", "at least 1, upload_megabytes not below pdf_megabytes")
 	case c.Batch.Width < 0 || c.Batch.Chunk < 1 || c.Batch.Chunk > 1000:

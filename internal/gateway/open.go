@@ -95,7 +95,7 @@ func (i *Installation) open(ctx context.Context, process func() *exec.Cmd, log *
 		return err
 	}
 	i.Apps = &enrol.Apps{Records: i.db, Now: i.now, TokenFor: time.Hour}
-	i.Registrar = &enrol.Registrar{Records: i.db, Keys: officerKeys{i.hsm}, CA: i.ca, Now: i.now}
+	i.Registrar = &enrol.Registrar{Records: i.db, Keys: officerKeys{i.hsm}, CA: i.ca, PIN: i.Config.PIN.policy(), Now: i.now}
 	return nil
 }
 

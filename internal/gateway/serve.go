@@ -119,7 +119,7 @@ func (s *Server) wire() error {
 	codes := &otp.Issuer{Records: s.db, Codes: otp.NewMemoryCodes(s.now), MAC: macKey{s.hsm, hsm.CodeKey}, Sender: sender, Now: s.now,
 		Policy: otp.Policy{TTL: c.Code.TTL, Tries: c.Code.Tries, ResendAfter: c.Code.ResendAfter, MaxSends: c.Code.MaxSends, PerHour: c.Code.PerHour, PerDay: c.Code.PerDay}}
 	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.blobs, Codes: codes, Now: s.now,
-		PIN:     signer.PINPolicy{LockAfter: c.PIN.LockAfter, LockFor: c.PIN.LockFor, BlockAfter: c.PIN.BlockAfter},
+		PIN: c.PIN.limits(), CheckPIN: c.PIN.checkPIN,
 		TempDir: s.DataPath("tmp"), Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond}
 	width := c.Batch.Width
 	if width == 0 {

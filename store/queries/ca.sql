@@ -16,8 +16,8 @@ FROM certificates WHERE credential_id = @credential_id AND status = 'ACTIVE' ORD
 -- name: RevokeCertificate :execrows
 UPDATE certificates SET status = 'REVOKED', revoked_at = @revoked_at, reason = @reason WHERE serial = @serial AND status = 'ACTIVE';
 
--- name: RevokeCredential :exec
-UPDATE credentials SET status = 'REVOKED' WHERE serial = @serial;
+-- name: RevokeCredential :many
+UPDATE credentials SET status = 'REVOKED', sealed = x'' WHERE serial = @serial RETURNING id, version;
 
 -- name: RevokedBy :many
 SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at

@@ -15,6 +15,10 @@ VALUES (@seq, @at, @actor, @action, @object, @verdict, @request_id, @detail, @pr
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
 FROM audit_events WHERE seq > @after ORDER BY seq LIMIT @lim;
 
+-- name: KeyEvents :many
+SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
+FROM audit_events WHERE object = @object AND action IN ('key.version', 'key.destroy') ORDER BY seq;
+
 -- name: PutOfficer :exec
 INSERT INTO officers (ic, name, email, created_at) VALUES (@ic, @name, @email, @created_at)
 ON CONFLICT (ic) DO UPDATE SET name = excluded.name, email = excluded.email;
@@ -49,6 +53,15 @@ ORDER BY CASE status WHEN 'ACTIVE' THEN 0 ELSE 1 END, created_at, id LIMIT 1;
 SELECT c.id, c.system, c.algorithm, c.serial, c.status, x.der
 FROM credentials c JOIN certificates x ON x.serial = c.serial
 WHERE c.ic = @ic ORDER BY c.created_at, c.id;
+
+-- name: Reseal :one
+UPDATE credentials SET version = version + 1, sealed = @sealed WHERE id = @id AND version = @version AND status = 'ACTIVE' RETURNING ic, version;
+
+-- name: CredentialsAfter :many
+SELECT id, version, sealed, status FROM credentials WHERE id > @after ORDER BY id LIMIT @lim;
+
+-- name: DestroyKey :exec
+UPDATE credentials SET sealed = x'' WHERE id = @id;
 
 -- name: SetPIN :exec
 UPDATE officers SET pin_in_a_row = @in_a_row, pin_total = @total, pin_locked_until = @locked_until, pin_blocked = @blocked WHERE ic = @ic;

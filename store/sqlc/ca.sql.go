@@ -133,13 +133,36 @@ func (q *Queries) RevokeCertificate(ctx context.Context, arg RevokeCertificatePa
 	return result.RowsAffected()
 }
 
-const revokeCredential = `-- name: RevokeCredential :exec
-UPDATE credentials SET status = 'REVOKED' WHERE serial = ?1
+const revokeCredential = `-- name: RevokeCredential :many
+UPDATE credentials SET status = 'REVOKED', sealed = x'' WHERE serial = ?1 RETURNING id, version
 `
 
-func (q *Queries) RevokeCredential(ctx context.Context, serial string) error {
-	_, err := q.db.ExecContext(ctx, revokeCredential, serial)
-	return err
+type RevokeCredentialRow struct {
+	ID      string
+	Version int64
+}
+
+func (q *Queries) RevokeCredential(ctx context.Context, serial string) ([]RevokeCredentialRow, error) {
+	rows, err := q.db.QueryContext(ctx, revokeCredential, serial)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RevokeCredentialRow
+	for rows.Next() {
+		var i RevokeCredentialRow
+		if err := rows.Scan(&i.ID, &i.Version); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const revokedBy = `-- name: RevokedBy :many

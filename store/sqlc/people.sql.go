@@ -159,6 +159,50 @@ func (q *Queries) CredentialByID(ctx context.Context, id string) (CredentialByID
 	return i, err
 }
 
+const credentialsAfter = `-- name: CredentialsAfter :many
+SELECT id, version, sealed, status FROM credentials WHERE id > ?1 ORDER BY id LIMIT ?2
+`
+
+type CredentialsAfterParams struct {
+	After string
+	Lim   int64
+}
+
+type CredentialsAfterRow struct {
+	ID      string
+	Version int64
+	Sealed  []byte
+	Status  string
+}
+
+func (q *Queries) CredentialsAfter(ctx context.Context, arg CredentialsAfterParams) ([]CredentialsAfterRow, error) {
+	rows, err := q.db.QueryContext(ctx, credentialsAfter, arg.After, arg.Lim)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CredentialsAfterRow
+	for rows.Next() {
+		var i CredentialsAfterRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Version,
+			&i.Sealed,
+			&i.Status,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const credentialsOf = `-- name: CredentialsOf :many
 SELECT c.id, c.system, c.algorithm, c.serial, c.status, x.der
 FROM credentials c JOIN certificates x ON x.serial = c.serial
@@ -202,6 +246,15 @@ func (q *Queries) CredentialsOf(ctx context.Context, ic string) ([]CredentialsOf
 		return nil, err
 	}
 	return items, nil
+}
+
+const destroyKey = `-- name: DestroyKey :exec
+UPDATE credentials SET sealed = x'' WHERE id = ?1
+`
+
+func (q *Queries) DestroyKey(ctx context.Context, id string) error {
+	_, err := q.db.ExecContext(ctx, destroyKey, id)
+	return err
 }
 
 const dropOldReplies = `-- name: DropOldReplies :exec
@@ -327,6 +380,45 @@ func (q *Queries) FirstCredential(ctx context.Context, arg FirstCredentialParams
 	var id string
 	err := row.Scan(&id)
 	return id, err
+}
+
+const keyEvents = `-- name: KeyEvents :many
+SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
+FROM audit_events WHERE object = ?1 AND action IN ('key.version', 'key.destroy') ORDER BY seq
+`
+
+func (q *Queries) KeyEvents(ctx context.Context, object string) ([]AuditEvent, error) {
+	rows, err := q.db.QueryContext(ctx, keyEvents, object)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AuditEvent
+	for rows.Next() {
+		var i AuditEvent
+		if err := rows.Scan(
+			&i.Seq,
+			&i.At,
+			&i.Actor,
+			&i.Action,
+			&i.Object,
+			&i.Verdict,
+			&i.RequestID,
+			&i.Detail,
+			&i.Prev,
+			&i.Hash,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const lastEvent = `-- name: LastEvent :one
@@ -605,6 +697,28 @@ func (q *Queries) Reply(ctx context.Context, arg ReplyParams) (ReplyRow, error) 
 		&i.Headers,
 		&i.Body,
 	)
+	return i, err
+}
+
+const reseal = `-- name: Reseal :one
+UPDATE credentials SET version = version + 1, sealed = ?1 WHERE id = ?2 AND version = ?3 AND status = 'ACTIVE' RETURNING ic, version
+`
+
+type ResealParams struct {
+	Sealed  []byte
+	ID      string
+	Version int64
+}
+
+type ResealRow struct {
+	Ic      string
+	Version int64
+}
+
+func (q *Queries) Reseal(ctx context.Context, arg ResealParams) (ResealRow, error) {
+	row := q.db.QueryRowContext(ctx, reseal, arg.Sealed, arg.ID, arg.Version)
+	var i ResealRow
+	err := row.Scan(&i.Ic, &i.Version)
 	return i, err
 }
 

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -79,18 +82,28 @@ type Keys struct {
 	OnAuthority func(name string) error
 
 	mu          sync.Mutex
-	officers    map[string]officerKey // by credential
 	authorities map[string]crypto.Signer
 }
 
-type officerKey struct {
-	pin string
-	key crypto.Signer
+// seal is custody in software: the private key under AES-256-GCM by a key made
+// of the PIN, bound to officer, credential, algorithm and version, as in hsm.
+func seal(officer, credential, algorithm string, version uint32, pin secret.Text) (cipher.AEAD, []byte) {
+	h := hmac.New(sha256.New, []byte("pepper"))
+	h.Write(pin.Reveal())
+	b, err := aes.NewCipher(h.Sum(nil))
+	if err != nil {
+		panic("storetest: impossible: " + err.Error()) // the key has 32 bytes
+	}
+	gcm, err := cipher.NewGCMWithRandomNonce(b)
+	if err != nil {
+		panic("storetest: impossible: " + err.Error())
+	}
+	return gcm, fmt.Appendf(nil, "%q %q %q %d", officer, credential, algorithm, version)
 }
 
 // Generate implements enrol.Keys for "ECDSA-P256", "ECDSA-P384" and
 // "RSA-2048".
-func (k *Keys) Generate(_ context.Context, _, credential, algorithm string, _ uint32, pin secret.Text) ([]byte, crypto.PublicKey, error) {
+func (k *Keys) Generate(_ context.Context, officer, credential, algorithm string, version uint32, pin secret.Text) ([]byte, crypto.PublicKey, error) {
 	var key crypto.Signer
 	var err error
 	switch algorithm {
@@ -106,10 +119,12 @@ func (k *Keys) Generate(_ context.Context, _, credential, algorithm string, _ ui
 	if err != nil {
 		return nil, nil, err
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.officers[credential] = officerKey{string(pin.Reveal()), key}
-	return []byte("in memory"), key.Public(), nil
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	gcm, binding := seal(officer, credential, algorithm, version, pin)
+	return gcm.Seal(nil, nil, der, binding), key.Public(), nil
 }
 
 // Open implements signer.Keys.
@@ -120,17 +135,41 @@ func (k *Keys) Open(_ context.Context, c signer.Credential, pin secret.Text, _ s
 			return nil, err
 		}
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	o, ok := k.officers[c.ID]
-	if !ok {
-		return nil, fmt.Errorf("opening key: none for %s", c.ID)
+	der, err := unseal(c, pin)
+	if err != nil {
+		return nil, err
 	}
-	if string(pin.Reveal()) != o.pin {
-		return nil, signer.ErrPINWrong
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, err
 	}
 	k.Live.Add(1)
-	return &openKey{keys: k, credential: c, key: o.key}, nil
+	return &openKey{keys: k, credential: c, key: key.(crypto.Signer)}, nil
+}
+
+func unseal(c signer.Credential, pin secret.Text) ([]byte, error) {
+	gcm, binding := seal(c.Officer, c.ID, c.Algorithm, c.Version, pin)
+	der, err := gcm.Open(nil, nil, c.Sealed, binding)
+	if err != nil {
+		return nil, signer.ErrPINWrong
+	}
+	return der, nil
+}
+
+// ChangePIN implements signer.Keys; it counts as an Open.
+func (k *Keys) ChangePIN(_ context.Context, c signer.Credential, old, next secret.Text) (uint32, []byte, error) {
+	k.Opens.Add(1)
+	if k.OnOpen != nil {
+		if err := k.OnOpen(c); err != nil {
+			return 0, nil, err
+		}
+	}
+	der, err := unseal(c, old)
+	if err != nil {
+		return 0, nil, err
+	}
+	gcm, binding := seal(c.Officer, c.ID, c.Algorithm, c.Version+1, next)
+	return c.Version + 1, gcm.Seal(nil, nil, der, binding), nil
 }
 
 type openKey struct {
@@ -196,7 +235,7 @@ func (k *Keys) Signer(_ context.Context, name string) (crypto.Signer, error) {
 
 // NewKeys makes an empty Keys.
 func NewKeys() *Keys {
-	return &Keys{officers: map[string]officerKey{}, authorities: map[string]crypto.Signer{}}
+	return &Keys{authorities: map[string]crypto.Signer{}}
 }
 
 // Mailbox is an otp.Sender that keeps the codes it is given.
@@ -296,7 +335,7 @@ func (h *House) attach(t testing.TB, db *store.DB) {
 	if h.CA, err = ca.Load(context.Background(), Profile(), h.Keys, db, h.Clock.Now); err != nil {
 		t.Fatal(err)
 	}
-	h.Registrar = &enrol.Registrar{Records: db, Keys: h.Keys, CA: h.CA, Now: h.Clock.Now}
+	h.Registrar = &enrol.Registrar{Records: db, Keys: h.Keys, CA: h.CA, PIN: enrol.DefaultPINPolicy(), Now: h.Clock.Now}
 	h.Apps = &enrol.Apps{Records: db, Now: h.Clock.Now, TokenFor: time.Hour}
 }
 
@@ -335,6 +374,9 @@ func (h *House) Signer(records Records, blobs signer.Blobs) *signer.Signer {
 	p.PerHour, p.PerDay = 1<<20, 1<<20
 	return &signer.Signer{
 		Records: records, Keys: h.Keys, MAC: MAC("intent key"), Blobs: blobs, PIN: signer.DefaultPINPolicy(), Now: h.Clock.Now,
+		CheckPIN: func(pin secret.Text, c *signer.Credential) error {
+			return enrol.DefaultPINPolicy().Check(pin, enrol.Officer{IC: c.Officer, Name: c.OfficerName, Email: c.Email})
+		},
 		Codes:    &otp.Issuer{Records: records, Codes: h.Codes, MAC: MAC("code key"), Sender: h.Mail, Policy: p, Now: h.Clock.Now},
 		Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 2 * time.Second,
 	}

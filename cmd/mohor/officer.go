@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"time"
+
+	"github.com/mohor-sign/mohor/internal/gateway"
+	"github.com/mohor-sign/mohor/internal/secret"
+)
+
+type officerCmd struct {
+	Add       officerAddCmd       `cmd:"" help:"Enrol an officer with a key and a certificate (sandbox only)."`
+	ChangePIN officerChangePINCmd `cmd:"" name:"change-pin" help:"Change the PIN of an officer's key; the officer types the PINs."`
+	Unlock    officerUnlockCmd    `cmd:"" help:"Clear an officer's PIN counter, lock and block; the key and its PIN stay."`
+}
+
+type officerChangePINCmd struct {
+	Data       string `default:"var/mohor" help:"Data folder." type:"path"`
+	IC         string `help:"No. Kad Pengenalan, 12 digits." required:""`
+	System     string `default:"IGFMAS" help:"ICT system."`
+	Credential string `help:"The key, when the officer has several for the system (default: the first active one)."`
+	OldPINFile string `help:"File with the old PIN (default: ask)." type:"path"`
+	NewPINFile string `help:"File with the new PIN (default: ask twice)." type:"path"`
+}
+
+func (c *officerChangePINCmd) Run(e *env) error {
+	i, err := gateway.Open(e.ctx, c.Data, e.now)
+	if err != nil {
+		return err
+	}
+	defer i.Close()
+	old, err := e.secretFrom(c.OldPINFile, "PIN lama / Old PIN")
+	if err != nil {
+		return err
+	}
+	defer old.Wipe()
+	next, err := e.newPIN(c.NewPINFile, "PIN baharu / New PIN", "PIN baharu sekali lagi / New PIN again")
+	if err != nil {
+		return err
+	}
+	defer next.Wipe()
+	changed, others, err := i.ChangePIN(e.ctx, c.IC, c.System, c.Credential, old, next)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.stdout, "credential  %s\nversion     %d\n", changed.Credential, changed.Version)
+	for _, id := range others {
+		fmt.Fprintf(e.stderr, "mohor: key %s of this officer keeps its PIN\n", id)
+	}
+	return nil
+}
+
+// newPIN is the PIN from the file named, or asked for twice.
+func (e *env) newPIN(file, what, again string) (secret.Text, error) {
+	first, err := e.secretFrom(file, what)
+	if err != nil || file != "" {
+		return first, err
+	}
+	second, err := e.ask(again)
+	if err != nil {
+		return secret.Text{}, err
+	}
+	defer second.Wipe()
+	if string(first.Reveal()) != string(second.Reveal()) {
+		return secret.Text{}, errors.New("the two PINs differ")
+	}
+	return first, nil
+}
+
+// secretFrom reads the file named, or asks.
+func (e *env) secretFrom(file, what string) (secret.Text, error) {
+	if file != "" {
+		return secretFile(file)
+	}
+	return e.ask(what)
+}
+
+type officerUnlockCmd struct {
+	Data   string `default:"var/mohor" help:"Data folder." type:"path"`
+	IC     string `help:"No. Kad Pengenalan, 12 digits." required:""`
+	Reason string `help:"Why, and how the officer's identity was proved again; it stands in the audit." required:""`
+}
+
+func (c *officerUnlockCmd) Run(e *env) error {
+	was, err := gateway.UnlockPIN(e.ctx, c.Data, operator(), c.IC, c.Reason, e.now)
+	if err != nil {
+		return err
+	}
+	switch {
+	case was.Blocked:
+		fmt.Fprintf(e.stdout, "unlocked    %s: it was blocked after %d wrong PINs\n", c.IC, was.Total)
+	case e.now().Before(was.LockedUntil):
+		fmt.Fprintf(e.stdout, "unlocked    %s: it was locked until %s\n", c.IC, was.LockedUntil.Format(time.RFC3339))
+	default:
+		fmt.Fprintf(e.stdout, "cleared     %s: it was not locked; %d wrong PINs are forgotten\n", c.IC, was.Total)
+	}
+	return nil
+}
+
+// operator names who runs the command, for the audit: the account, and behind
+// sudo the one that called it.
+func operator() string {
+	name := fmt.Sprint("uid ", os.Getuid())
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if by := os.Getenv("SUDO_USER"); by != "" {
+		name = by + " as " + name
+	}
+	return "cli:" + name
+}
