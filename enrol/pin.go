@@ -254,7 +254,7 @@ func without(s string, o Officer) string {
 }
 
 // commonList holds what people choose, folded, one a line, letters and digits
-// only; made for this product from what Malaysian offices are seen to use.
+// only: our own list, Malay and English.
 //
 //go:embed common.txt
 var commonList string
