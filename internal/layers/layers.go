@@ -59,6 +59,7 @@ func table() map[string]string {
 		// L0
 		"audit":                "",
 		"hsm":                  "internal/secret",
+		"hsm/hsmtest":          "",
 		"softhsm-config":       "",
 		"pdf/syntax":           "",
 		"pdf/cms":              "",
