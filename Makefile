@@ -1,6 +1,7 @@
 # make demo   on a fresh Debian or Ubuntu machine with Go: installs what it
 #             needs, signs a batch, a voucher and a hash, lets other tools check
 # make test   installs what it needs and runs every test
+# make campaign   each fault of an HSM, 50 times, into batches of 1,000 (an hour)
 # ONCE=1      ends `make demo` after its table
 
 SHELL := /bin/bash
@@ -11,7 +12,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools
 # The module that holds the tools' exact versions.
 TOOL := $(GO) run -C tools
 
-.PHONY: demo test build run bench fmt lint generate check-generated deps fuzz
+.PHONY: demo test campaign build run bench fmt lint generate check-generated deps fuzz
 
 demo: PACKAGES := $(DEMO_PACKAGES)
 demo: deps build
@@ -21,6 +22,10 @@ test: PACKAGES := $(TEST_PACKAGES)
 test: deps
 	$(GO) vet ./...
 	$(GO) test -race -shuffle=on -timeout 40m ./...
+
+campaign: PACKAGES := $(TEST_PACKAGES)
+campaign: deps
+	$(GO) test -v -run '^TestCampaign$$' -timeout 4h ./internal/campaign -campaign $(or $(TIMES),50) -campaign.items 1000
 
 build:
 	$(GO) build -trimpath -o bin/mohor ./cmd/mohor

@@ -158,6 +158,16 @@ func TestFaultyModuleInjects(t *testing.T) {
 				t.Error("the token is not back")
 			}
 		}},
+		{"removed from the third call on", []string{"removed - 3+"}, func() {
+			b.gives(0, 0x32)
+			if n := listed(); n != 0 {
+				t.Errorf("%d slots with a token", n)
+			}
+			calls := b.Calls(t, "fault:", "C_SignInit")
+			if c := calls[len(calls)-2]; c.Function != "fault:removed" {
+				t.Errorf("log: %+v", calls)
+			}
+		}},
 		{"disconnected", []string{"disconnected 0x30"}, func() {
 			b.gives(0x30)
 			b.must(b.p11.Finalize())

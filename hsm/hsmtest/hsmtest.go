@@ -84,7 +84,15 @@ func (f *Faulty) Set(t testing.TB, faults ...string) {
 	}
 }
 
-// Call is a call of the module.
+// Forget empties the log.
+func (f *Faulty) Forget(t testing.TB) {
+	t.Helper()
+	if err := os.Truncate(f.log, 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+}
+
+// Call is a call of the module, or the moment a fault set in: its Function is "fault:" and the fault.
 type Call struct {
 	At       time.Time // when it came back
 	PID      int
@@ -95,8 +103,8 @@ type Call struct {
 	Input    []byte // of C_Sign: its first 64 bytes
 }
 
-// Calls are those of all functions named, in the order in which they came back, since the module
-// was built. Questions for the length of an output are not among them.
+// Calls are those of the functions named, in the order in which they came back; a name that ends in
+// a colon stands for all that begin so. Questions for the length of an output are not among them.
 func (f *Faulty) Calls(t testing.TB, functions ...string) (calls []Call) {
 	t.Helper()
 	b, err := os.ReadFile(f.log)
@@ -113,7 +121,8 @@ func (f *Faulty) Calls(t testing.TB, functions ...string) (calls []Call) {
 		if len(w) != 6 {
 			t.Fatalf("line of the log: %q", line)
 		}
-		if !want[w[2]] {
+		prefix, _, ok := strings.Cut(w[2], ":")
+		if !want[w[2]] && !(ok && want[prefix+":"]) {
 			continue
 		}
 		c, err := parseCall(w)

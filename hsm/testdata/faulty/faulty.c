@@ -13,8 +13,8 @@
  *
  * ID is a number from 1 to 65535 never used before in this control file; what happened already is
  * counted under it in MOHOR_FAULTY_CONTROL.state, which outlives C_Finalize and the process.
- * FUNCTION is a name such as C_Sign; without it a fault is for every function but C_Initialize and
- * C_Finalize, and * is for these too. N is "3" for the third call since the line appeared or "3+"
+ * FUNCTION is a name such as C_Sign; "-" or nothing is every function but C_Initialize and
+ * C_Finalize, and * is these too. N is "3" for the third call since the line appeared or "3+"
  * for that and all later ones; without it the faults marked 1 happen at the first call and the
  * others at every call. Lines are obeyed from top to bottom. A question for the length of an output
  * is neither counted nor logged; of the faults, it meets down, removed and disconnected.
@@ -38,7 +38,8 @@
  *   exit             1 the process ends with status 3
  *
  * A line of the log is: microseconds since 1970, process, function, what the real module returned
- * ("-" when it was not asked), what the caller was told, and the input of C_Sign in hexadecimal.
+ * ("-" when it was not asked), what the caller was told, and the input of C_Sign in hexadecimal. When
+ * a line of the control file is obeyed for the first time the function is "fault:" and the fault.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -94,6 +95,7 @@ struct call {
 	int query;        /* asks for a length */
 	int stop;         /* not to be forwarded: told is the answer */
 	int spoil;        /* change a bit of the output */
+	int empty;        /* C_GetSlotList: no slot has a token */
 	CK_RV told;       /* when stop or override */
 	int override;     /* forward, then say told */
 	unsigned wait_id; /* forward, then wait for this line to go */
@@ -132,7 +134,7 @@ static int parse(char *text, struct line *l)
 	if (!strcmp(l->fault, "wrong-signature"))
 		strcpy(l->function, "C_Sign");
 	if ((word = strtok_r(NULL, " \t", &rest)))
-		snprintf(l->function, sizeof l->function, "%s", word);
+		snprintf(l->function, sizeof l->function, "%s", strcmp(word, "-") ? word : "");
 	if ((word = strtok_r(NULL, " \t", &rest))) {
 		char *end;
 		l->n = strtoul(word, &end, 10);
@@ -243,6 +245,24 @@ static int behind(const char *fault)
 	return 1;
 }
 
+/* note appends a line to the log; when it cannot, the reader finds a line missing. */
+static void note(const char *function, int asked, CK_RV rv, CK_RV told, const CK_BYTE *in, CK_ULONG in_len)
+{
+	char text[512];
+	struct timespec t;
+	if (logfile < 0)
+		return;
+	clock_gettime(CLOCK_REALTIME, &t);
+	int n = snprintf(text, sizeof text, "%lld %d %s ", (long long)t.tv_sec * 1000000 + t.tv_nsec / 1000, (int)getpid(), function);
+	n += asked ? snprintf(text + n, sizeof text - n, "0x%lx", rv) : snprintf(text + n, sizeof text - n, "-");
+	n += snprintf(text + n, sizeof text - n, " 0x%lx ", told);
+	for (CK_ULONG i = 0; in && i < in_len && i < 64; i++)
+		n += snprintf(text + n, sizeof text - n, "%02x", in[i]);
+	text[n++] = '\n';
+	if (write(logfile, text, n) != n)
+		return;
+}
+
 static int is(const char *a, const char *b) { return !strcmp(a, b); }
 
 static void stop(struct call *c, CK_RV rv)
@@ -258,23 +278,23 @@ static int hits(const struct line *l, const struct call *c)
 		return 0;
 	if (*l->function && !is(l->function, "*") && !is(l->function, c->function))
 		return 0;
-	if (c->query)
-		return !l->n && (is(l->fault, "down") || is(l->fault, "removed") || is(l->fault, "disconnected"));
+	if (c->query) {
+		int meets = is(l->fault, "down") || is(l->fault, "removed") || is(l->fault, "disconnected");
+		return meets && (!l->n || (l->later && __atomic_load_n(&counts[l->id], __ATOMIC_SEQ_CST) >= l->n));
+	}
 	uint64_t k = __atomic_add_fetch(&counts[l->id], 1, __ATOMIC_SEQ_CST);
 	return !l->n || k == l->n || (l->later && k > l->n);
 }
 
-/* first: whether nobody saw this line before, whatever its function and number. */
+/* first: whether nobody obeyed this line before. */
 static int first(unsigned id)
 {
 	uint64_t no = 0;
 	return __atomic_compare_exchange_n(&counts[IDS + id], &no, 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
-static void lose_token(unsigned id)
+static void lose_token(void)
 {
-	if (!first(id))
-		return;
 	pthread_rwlock_wrlock(&inside);
 	close_sessions();
 	pthread_rwlock_unlock(&inside);
@@ -282,8 +302,8 @@ static void lose_token(unsigned id)
 
 static void removed(struct call *c)
 {
-	/* C_GetSlotList answers for itself. */
-	if (is(c->function, "C_GetSlotInfo") || is(c->function, "C_GetInfo") || is(c->function, "C_GetSlotList"))
+	c->empty = is(c->function, "C_GetSlotList");
+	if (c->empty || is(c->function, "C_GetSlotInfo") || is(c->function, "C_GetInfo"))
 		return;
 	stop(c, is(c->function, "C_OpenSession") || is(c->function, "C_GetTokenInfo") || is(c->function, "C_GetMechanismInfo") ||
 			is(c->function, "C_GetMechanismList") ? CKR_TOKEN_NOT_PRESENT : CKR_DEVICE_REMOVED);
@@ -291,8 +311,13 @@ static void removed(struct call *c)
 
 static void obey(const struct line *l, struct call *c)
 {
-	if (is(l->fault, "removed") || is(l->fault, "disconnected"))
-		lose_token(l->id);
+	if (first(l->id)) {
+		char text[48];
+		snprintf(text, sizeof text, "fault:%s", l->fault);
+		note(text, 0, 0, 0, NULL, 0);
+		if (is(l->fault, "removed") || is(l->fault, "disconnected"))
+			lose_token();
+	}
 	if (is(l->fault, "down") || is(l->fault, "error")) {
 		stop(c, l->argument);
 	} else if (is(l->fault, "removed")) {
@@ -354,19 +379,8 @@ static CK_RV end(struct call *c, CK_RV rv, const CK_BYTE *in, CK_ULONG in_len)
 		pthread_rwlock_unlock(&inside);
 	if (c->wait_id)
 		wait_until_gone(c->wait_id);
-	if (logfile >= 0 && !c->query) {
-		char text[512];
-		struct timespec t;
-		clock_gettime(CLOCK_REALTIME, &t);
-		int n = snprintf(text, sizeof text, "%lld %d %s ", (long long)t.tv_sec * 1000000 + t.tv_nsec / 1000, (int)getpid(), c->function);
-		n += c->stop ? snprintf(text + n, sizeof text - n, "-") : snprintf(text + n, sizeof text - n, "0x%lx", rv);
-		n += snprintf(text + n, sizeof text - n, " 0x%lx ", told);
-		for (CK_ULONG i = 0; in && i < in_len && i < 64; i++)
-			n += snprintf(text + n, sizeof text - n, "%02x", in[i]);
-		text[n++] = '\n';
-		if (write(logfile, text, n) != n) /* the reader finds a line missing */
-			return told;
-	}
+	if (!c->query)
+		note(c->function, !c->stop, rv, told, in, in_len);
 	return told;
 }
 
@@ -453,13 +467,9 @@ static CK_RV w_C_Login(S s, CK_USER_TYPE u, CK_UTF8CHAR_PTR p, U n)
 static CK_RV w_C_GetSlotList(CK_BBOOL present, CK_SLOT_ID_PTR l, UP n)
 {
 	struct call c;
-	struct line lines[LINES];
 	CK_RV rv = CKR_OK;
-	int gone = 0, k = read_control(lines);
-	for (int i = 0; i < k; i++)
-		gone |= is(lines[i].fault, "removed");
 	if (begin(&c, "C_GetSlotList", l == NULL)) {
-		if (gone && present)
+		if (c.empty && present)
 			*n = 0;
 		else
 			rv = real->C_GetSlotList(present, l, n);
