@@ -27,15 +27,24 @@ import (
 	"github.com/mohor-sign/mohor/internal/sandbox"
 )
 
-// What makes the test binary a gateway: its folder, and whether recovery is off.
+// What makes the test binary a gateway: its folder, and whether recovery is off; and what makes it
+// the process that holds the token.
 const (
 	childEnv   = "MOHOR_CAMPAIGN_DIR"
 	controlEnv = "MOHOR_CAMPAIGN_CONTROL"
+	tokenEnv   = "MOHOR_CAMPAIGN_TOKEN"
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(tokenEnv) != "" {
+		if err := gateway.TokenProcess(slog.New(slog.NewTextHandler(os.Stderr, nil)), os.Exit); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if dir := os.Getenv(childEnv); dir != "" {
-		os.Unsetenv(childEnv) // not for processes that the gateway starts
+		os.Unsetenv(childEnv) // not for the process that the gateway starts
 		if err := serve(dir, os.Getenv(controlEnv) != ""); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -43,6 +52,11 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
+}
+
+// tokenProcess is the process that holds the token.
+func tokenProcess() *exec.Cmd {
+	return &exec.Cmd{Path: os.Args[0], Env: append(os.Environ(), tokenEnv+"=1"), Stderr: os.Stderr}
 }
 
 // serve is a gateway until standard input ends.
@@ -65,8 +79,10 @@ func serve(dir string, control bool) error {
 // options are those of the gateway under test. The control is the same gateway without breaker and
 // recovery, which must fail.
 func options(dir string, control bool, log *slog.Logger) gateway.DevOptions {
-	o := gateway.DevOptions{Dir: dir, Listen: "127.0.0.1:0", CAKey: "ECDSA-P256", Now: time.Now, Log: log}
-	_ = control // the gateway has no recovery that could be turned off
+	o := gateway.DevOptions{Dir: dir, Listen: "127.0.0.1:0", CAKey: "ECDSA-P256", NoRecovery: control, Now: time.Now, Log: log}
+	if !*inside {
+		o.Process = tokenProcess
+	}
 	return o
 }
 

@@ -40,13 +40,24 @@ type Installation struct {
 // Open opens the installation in dir, with the token in this process. It is
 // safe beside a running gateway. The token PIN is tried once.
 func Open(ctx context.Context, dir string, now func() time.Time) (*Installation, error) {
-	return OpenServing(ctx, dir, now, nil, slog.New(slog.DiscardHandler))
+	return openServing(ctx, dir, now, serving{log: slog.New(slog.DiscardHandler)})
 }
 
 // OpenServing is Open for a gateway that is going to serve: the token is in a
 // process of its own, which process starts and in which TokenProcess must run,
 // unless process is nil or the configuration says otherwise.
 func OpenServing(ctx context.Context, dir string, now func() time.Time, process func() *exec.Cmd, log *slog.Logger) (*Installation, error) {
+	return openServing(ctx, dir, now, serving{process: process, log: log})
+}
+
+// serving is how the token is opened.
+type serving struct {
+	process    func() *exec.Cmd
+	log        *slog.Logger
+	noRecovery bool
+}
+
+func openServing(ctx context.Context, dir string, now func() time.Time, how serving) (*Installation, error) {
 	c, err := LoadConfig(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w (run `mohor init --data %s` first)", err, dir)
@@ -58,21 +69,21 @@ func OpenServing(ctx context.Context, dir string, now func() time.Time, process 
 	if i.db, err = store.Open(ctx, c.Database); err != nil {
 		return nil, err
 	}
-	if process != nil {
+	if how.process != nil {
 		if err := noCore(); err != nil {
 			return nil, err
 		}
 	}
 	if c.Token.Process == processInside {
-		process = nil
+		how.process = nil
 	}
-	if err := i.open(ctx, process, log); err != nil {
+	if err := i.open(ctx, how); err != nil {
 		return nil, errors.Join(err, i.Close())
 	}
 	return i, nil
 }
 
-func (i *Installation) open(ctx context.Context, process func() *exec.Cmd, log *slog.Logger) error {
+func (i *Installation) open(ctx context.Context, how serving) error {
 	is, err := i.db.Meta(ctx, metaSandbox)
 	if err != nil {
 		return fmt.Errorf("reading installation: %w", err)
@@ -88,7 +99,7 @@ func (i *Installation) open(ctx context.Context, process func() *exec.Cmd, log *
 	if public != i.Config.PublicURL {
 		return fmt.Errorf("%w: public_url must be %q, as certificates issued since init say", ErrConfig, public)
 	}
-	if i.hsm, err = openToken(ctx, &i.Config, process, log); err != nil {
+	if i.hsm, err = openToken(ctx, &i.Config, how); err != nil {
 		return err
 	}
 	if i.ca, err = ca.Load(ctx, i.Config.profile(i.Sandbox), caKeys{i.hsm}, i.db, i.now); err != nil {

@@ -41,9 +41,11 @@ type DevOptions struct {
 	SoftHSMConf, CAKey string
 	// Process is as in OpenServing.
 	Process func() *exec.Cmd
-	Now     func() time.Time
-	Log     *slog.Logger
-	Report  func(what string, made bool)
+	// NoRecovery leaves a lost token lost: a control in tests.
+	NoRecovery bool
+	Now        func() time.Time
+	Log        *slog.Logger
+	Report     func(what string, made bool)
 }
 
 // Dev makes or opens the sandbox in o.Dir, proves it and returns it with its
@@ -92,7 +94,7 @@ func (o *DevOptions) start(ctx context.Context, l net.Listener) (*Server, sandbo
 	if err != nil {
 		return nil, none, err
 	}
-	i, err := OpenServing(ctx, o.Dir, o.Now, o.Process, o.Log)
+	i, err := openServing(ctx, o.Dir, o.Now, serving{process: o.Process, log: o.Log, noRecovery: o.NoRecovery})
 	if err != nil {
 		return nil, none, err
 	}

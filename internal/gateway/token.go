@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"syscall"
 	"time"
 
@@ -30,20 +29,20 @@ type token interface {
 }
 
 // openToken opens the token of a configuration in a process of its own, or in
-// this one when process is nil.
-func openToken(ctx context.Context, c *Config, process func() *exec.Cmd, log *slog.Logger) (token, error) {
+// this one when there is no way to start one.
+func openToken(ctx context.Context, c *Config, how serving) (token, error) {
 	h, err := hsmConfig(c)
 	if err != nil {
 		return nil, err
 	}
 	defer h.PIN.Wipe()
 	defer h.Services.PIN.Wipe()
-	h.Log = log
+	h.Log, h.NoRecovery = how.log, how.noRecovery
 	var t token
-	if process == nil {
+	if how.process == nil {
 		t, err = hsm.Open(ctx, h)
 	} else {
-		t, err = hsm.StartProcess(ctx, h, process)
+		t, err = hsm.StartProcess(ctx, h, how.process)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening token %q: %w", c.Token.Label, err)
