@@ -191,10 +191,10 @@ func TestSelfTest(t *testing.T) {
 	m := open(t)
 	a := newAttacker(t)
 	keys, secrets := len(a.find(t, pkcs11.CKO_PRIVATE_KEY, "")), len(a.find(t, pkcs11.CKO_SECRET_KEY, ""))
-	if err := m.SelfTest(t.Context()); err != nil {
+	if err := m.SelfTest(t.Context(), firstKEK); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Canary(t.Context()); err != nil {
+	if err := m.Canary(t.Context(), firstKEK); err != nil {
 		t.Fatal(err)
 	}
 	if k, s := len(a.find(t, pkcs11.CKO_PRIVATE_KEY, "")), len(a.find(t, pkcs11.CKO_SECRET_KEY, "")); k != keys || s != secrets {
@@ -204,7 +204,7 @@ func TestSelfTest(t *testing.T) {
 
 // A KEK made by another tool, without the guards, is not used.
 func TestWeakKEKIsRefused(t *testing.T) {
-	m := open(t, func(c *hsm.Config) { c.KEK = "mohor-kek-1" })
+	m := open(t)
 	a := newAttacker(t)
 	weak := func(label string, more ...*pkcs11.Attribute) {
 		t.Helper()
@@ -225,43 +225,22 @@ func TestWeakKEKIsRefused(t *testing.T) {
 		more := append([]*pkcs11.Attribute(nil), guards...)
 		more[i] = yes(more[i].Type)
 		weak(label, more...)
-		if err := reopen(t, label); !errors.Is(err, hsm.ErrKeyPolicy) {
+		if _, err := m.EnsureKeys(t.Context(), label); !errors.Is(err, hsm.ErrKeyPolicy) {
 			t.Errorf("with attribute 0x%X: %v", more[i].Type, err)
 		}
 	}
 	// Flags cannot show that the template is missing; the self-test can.
 	weak("mohor-kek-104", guards...)
-	cfg := config(t)
-	cfg.KEK = "mohor-kek-104"
-	bare, err := hsm.Open(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer bare.Close()
-	if err := bare.SelfTest(t.Context()); !errors.Is(err, hsm.ErrUnsafeModule) {
+	if err := m.SelfTest(t.Context(), "mohor-kek-104"); !errors.Is(err, hsm.ErrUnsafeModule) {
 		t.Errorf("KEK without a template: %v", err)
 	}
 	// Two keys of one label: no telling which is ours.
 	weak("mohor-kek-105", guards...)
 	weak("mohor-kek-105", guards...)
-	if err := reopen(t, "mohor-kek-105"); !errors.Is(err, hsm.ErrKeyPolicy) {
+	if _, err := m.EnsureKeys(t.Context(), "mohor-kek-105"); !errors.Is(err, hsm.ErrKeyPolicy) {
 		t.Errorf("two KEKs: %v", err)
 	}
-	if err := m.SelfTest(t.Context()); err != nil {
+	if err := m.SelfTest(t.Context(), firstKEK); err != nil {
 		t.Errorf("the real KEK: %v", err)
 	}
-}
-
-// reopen opens the token with another KEK and ensures its keys.
-func reopen(t *testing.T, kek string) error {
-	t.Helper()
-	cfg := config(t)
-	cfg.KEK = kek
-	m, err := hsm.Open(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Close()
-	_, err = m.EnsureKeys(t.Context())
-	return err
 }

@@ -99,7 +99,7 @@ func signOnce(b *testing.B, open func() (*hsm.Key, error)) {
 func BenchmarkCanary(b *testing.B) {
 	m := open(b)
 	for b.Loop() {
-		if err := m.Canary(b.Context()); err != nil {
+		if err := m.Canary(b.Context(), firstKEK); err != nil {
 			b.Fatal(err)
 		}
 	}

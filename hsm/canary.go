@@ -19,11 +19,13 @@ type canaryKey struct {
 // Canary takes an ECDSA P-256 key of its own through what a signature takes: unwrap, sign, verify,
 // destroy; and makes one HMAC. About 1 ms on SoftHSM. Its errors are those of [Key.Sign] and
 // [Module.MAC]; a nil error means that officers' keys could be used a moment ago. It is also how
-// a loss is noticed when nobody signs.
-func (m *Module) Canary(ctx context.Context) error {
+// a loss is noticed when nobody signs. The key is wrapped by kek, and made anew when kek is another
+// one than the last time: after a rotation the new KEK is what must work, and the old one may be
+// retired.
+func (m *Module) Canary(ctx context.Context, kek string) error {
 	c := m.canary.Load()
-	if c == nil {
-		w, pub, err := m.generate(ctx, ECDSAP256)
+	if c == nil || c.wrapped.kek != kek {
+		w, pub, err := m.generate(ctx, kek, ECDSAP256)
 		if err != nil {
 			return fmt.Errorf("making canary key: %w", err)
 		}
@@ -67,6 +69,14 @@ func (l *link) sing(s *session, c *canaryKey) error {
 	}
 	return l.withSecret(s, macSpec(pepperKey), func(pepper pkcs11.ObjectHandle) error {
 		_, err := s.raw(pepper, signing{mechanism: pkcs11.NewMechanism(pkcs11.CKM_SHA256_HMAC, nil), input: digest})
+		return err
+	})
+}
+
+// hasPepper tells a token of ours from another of the same label.
+func (l *link) hasPepper(ctx context.Context) error {
+	return l.pool.do(ctx, func(s *session) error {
+		_, err := l.secret(s, macSpec(pepperKey))
 		return err
 	})
 }

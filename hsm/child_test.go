@@ -40,7 +40,7 @@ func child(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	if made, err := m.EnsureKeys(ctx); err != nil || len(made) != 0 {
+	if made, err := m.EnsureKeys(ctx, firstKEK); err != nil || len(made) != 0 {
 		return fmt.Errorf("EnsureKeys = %v, %w", made, err)
 	}
 	pub, err := x509.ParsePKIXPublicKey(task.Public)

@@ -21,10 +21,6 @@ type Config struct {
 	// PIN is the token PIN (CKU_USER), never an officer's. Open keeps a copy for a later log-in
 	// and wipes it in Close.
 	PIN secret.Text
-	// KEK is the label of the key that wraps new officers' keys: "mohor-kek-" and a number.
-	// Empty means "mohor-kek-1". Rotation names the next one here and runs EnsureKeys; keys
-	// wrapped by an older KEK name it and still open.
-	KEK string
 	// Sessions is the number of sessions for custody and HMAC, 1 to 1024; 0 means 4 per core,
 	// which is right for SoftHSM. A network HSM gains up to 30 to 60. Signing keys use
 	// Sessions/4, at least 2, on top, and one session holds the log-in.
@@ -90,10 +86,7 @@ const (
 	maxSessions           = 1024
 )
 
-var (
-	kekLabel   = regexp.MustCompile(`^mohor-kek-[1-9][0-9]{0,5}$`)
-	tokenLabel = regexp.MustCompile(`^[!-~]([ -~]{0,30}[!-~])?$`)
-)
+var tokenLabel = regexp.MustCompile(`^[!-~]([ -~]{0,30}[!-~])?$`)
 
 // completed fills in the defaults and refuses what cannot be.
 func (c Config) completed() (Config, error) {
@@ -121,9 +114,6 @@ func (c Config) completed() (Config, error) {
 	if c.KDFConcurrency == 0 {
 		c.KDFConcurrency = runtime.NumCPU()
 	}
-	if c.KEK == "" {
-		c.KEK = "mohor-kek-1"
-	}
 	switch {
 	case c.Sessions < 1 || c.Sessions > maxSessions:
 		return c, fmt.Errorf("%w: %d sessions", ErrInput, c.Sessions)
@@ -139,8 +129,6 @@ func (c Config) completed() (Config, error) {
 		return c, fmt.Errorf("%w: acquire timeout %v", ErrInput, c.AcquireTimeout)
 	case c.KDFConcurrency < 1 || c.KDFConcurrency > maxSessions:
 		return c, fmt.Errorf("%w: %d key derivations at once", ErrInput, c.KDFConcurrency)
-	case !kekLabel.MatchString(c.KEK):
-		return c, fmt.Errorf("%w: KEK label %q", ErrInput, c.KEK)
 	case !tokenLabel.MatchString(c.TokenLabel):
 		return c, fmt.Errorf("%w: token label %q", ErrInput, c.TokenLabel)
 	case c.PIN.Len() == 0:

@@ -21,21 +21,21 @@ type wrapped struct {
 	algorithm Algorithm
 }
 
-// Generate makes an officer's key pair in the module and seals the private key under the officer's
-// PIN and the binding. Before it returns it opens the result as [Module.Unseal] would, signs and
+// Generate makes an officer's key pair in the module, wraps the private key by the KEK of that label
+// and seals it under the officer's PIN and the binding. Before it returns it opens the result as [Module.Unseal] would, signs and
 // verifies, so that no key is certified that cannot be used. Errors: [ErrInput], [ErrNoKey] before
 // EnsureKeys, [ErrBusy], [ErrUnavailable], [ErrBadSignature].
 //
 // While the private key is wrapped, for less than a millisecond, it is an extractable (though
 // sensitive) session object that no other process can see.
-func (m *Module) Generate(ctx context.Context, b Binding, pin secret.Text) (SealedKey, crypto.PublicKey, error) {
+func (m *Module) Generate(ctx context.Context, kek string, b Binding, pin secret.Text) (SealedKey, crypto.PublicKey, error) {
 	if err := b.check(); err != nil {
 		return SealedKey{}, nil, err
 	}
 	if pin.Len() == 0 {
 		return SealedKey{}, nil, fmt.Errorf("%w: no PIN", ErrInput)
 	}
-	w, pub, err := m.generate(ctx, b.Algorithm)
+	w, pub, err := m.generate(ctx, kek, b.Algorithm)
 	if err != nil {
 		return SealedKey{}, nil, fmt.Errorf("generating officer key: %w", err)
 	}
@@ -51,8 +51,11 @@ func (m *Module) Generate(ctx context.Context, b Binding, pin secret.Text) (Seal
 }
 
 // generate makes a pair and wraps the private half; neither half stays in the module.
-func (m *Module) generate(ctx context.Context, a Algorithm) (w wrapped, pub crypto.PublicKey, err error) {
-	spec := kekSpec(m.cfg.KEK)
+func (m *Module) generate(ctx context.Context, label string, a Algorithm) (w wrapped, pub crypto.PublicKey, err error) {
+	if err := checkKEK(label); err != nil {
+		return w, nil, err
+	}
+	spec := kekSpec(label)
 	err = m.with(ctx, work{limit: slowCalls * m.cfg.CallTimeout}, func(l *link, s *session) error {
 		return l.withSecret(s, spec, func(kek pkcs11.ObjectHandle) error {
 			mechanism, public, private := officerPair(a)

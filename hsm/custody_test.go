@@ -36,7 +36,7 @@ func binding(a hsm.Algorithm) hsm.Binding {
 // generate makes an officer's key under officerPIN.
 func generate(t testing.TB, m *hsm.Module, a hsm.Algorithm) (hsm.SealedKey, crypto.PublicKey) {
 	t.Helper()
-	s, pub, err := m.Generate(t.Context(), binding(a), pin(officerPIN))
+	s, pub, err := m.Generate(t.Context(), firstKEK, binding(a), pin(officerPIN))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -331,7 +331,7 @@ func TestSignChecksInput(t *testing.T) {
 		"long":         {Officer: strings.Repeat("o", 257), KeyID: "k", Algorithm: hsm.ECDSAP256, Version: 1},
 		"not UTF-8":    {Officer: "\xff", KeyID: "k", Algorithm: hsm.ECDSAP256, Version: 1},
 	} {
-		if _, _, err := m.Generate(t.Context(), b, pin(officerPIN)); !errors.Is(err, hsm.ErrInput) {
+		if _, _, err := m.Generate(t.Context(), firstKEK, b, pin(officerPIN)); !errors.Is(err, hsm.ErrInput) {
 			t.Errorf("binding %s: %v", name, err)
 		}
 	}
@@ -412,15 +412,15 @@ func TestCancelledContext(t *testing.T) {
 	k := unseal(t, m, hsm.ECDSAP256, s, pub)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, _, generated := m.Generate(ctx, binding(hsm.ECDSAP256), pin(officerPIN))
+	_, _, generated := m.Generate(ctx, firstKEK, binding(hsm.ECDSAP256), pin(officerPIN))
 	_, unsealed := m.Unseal(ctx, binding(hsm.ECDSAP256), s, pub, pin(officerPIN), soon())
 	_, signed := k.Sign(ctx, make([]byte, 32), crypto.SHA256)
 	_, mac := m.MAC(ctx, hsm.CodeKey, nil)
-	_, keys := m.EnsureKeys(ctx)
+	_, keys := m.EnsureKeys(ctx, firstKEK)
 	_, opened := hsm.Open(ctx, config(t))
 	for name, err := range map[string]error{
 		"Generate": generated, "Unseal": unsealed, "Sign": signed, "MAC": mac, "EnsureKeys": keys,
-		"Open": opened, "SelfTest": m.SelfTest(ctx), "Canary": m.Canary(ctx),
+		"Open": opened, "SelfTest": m.SelfTest(ctx, firstKEK), "Canary": m.Canary(ctx, firstKEK),
 	} {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", name, err)

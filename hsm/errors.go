@@ -26,6 +26,8 @@ var (
 	ErrInput = errors.New("hsm: invalid input")
 	// ErrNoKey: the token has no key of that label.
 	ErrNoKey = errors.New("hsm: no such key")
+	// ErrKeyExists: the token has a key of that label already. It is left as it is.
+	ErrKeyExists = errors.New("hsm: key of that label exists")
 	// ErrKeyPolicy: a key of that label is there but is not what this package would have made,
 	// or there are several. It is left as it is.
 	ErrKeyPolicy = errors.New("hsm: key found is not as it must be")

@@ -55,19 +55,24 @@ func macSpec(key MACKey) keySpec {
 	return keySpec{string(key), pkcs11.CKM_GENERIC_SECRET_KEY_GEN, pkcs11.CKK_GENERIC_SECRET, guarded(pkcs11.CKA_SIGN, pkcs11.CKA_VERIFY), false}
 }
 
-func (m *Module) specs() []keySpec {
-	return []keySpec{kekSpec(m.cfg.KEK), macSpec(pepperKey), macSpec(CodeKey), macSpec(IntentKey), macSpec(IdempotencyKey)}
+func specs(kek string) []keySpec {
+	return []keySpec{kekSpec(kek), macSpec(pepperKey), macSpec(CodeKey), macSpec(IntentKey), macSpec(IdempotencyKey)}
 }
 
-// EnsureKeys makes the secret keys the gateway needs and the token lacks (the KEK named in the
-// configuration, pepper, code, intent and idempotency keys, 256 bits each) and gives the labels
-// of those it made. Keys that are there are checked: [ErrKeyPolicy] when one is not as EnsureKeys
-// would have made it, or there are two. Run again after an interruption it makes what is missing.
+// EnsureKeys makes the secret keys the gateway needs and the token lacks (the KEK of that label,
+// pepper, code, intent and idempotency keys, 256 bits each) and gives the labels of those it made.
+// Keys that are there, made in the token or imported ([Module.Import]), are checked:
+// [ErrKeyPolicy] when one is not as EnsureKeys would have made it, or there are two. Run again
+// after an interruption it makes what is missing. Whether a key that is there is the one that
+// ought to be is for the caller to know; see [Module.Keys].
 //
-// The keys cannot leave the token. Losing the pepper or a KEK loses the officers' keys; a backup
-// of the token itself is the operator's.
-func (m *Module) EnsureKeys(ctx context.Context) (made []string, err error) {
-	for _, spec := range m.specs() {
+// Keys made here cannot leave the token. Losing the pepper or a KEK loses the officers' keys; a
+// backup of the token itself is the operator's.
+func (m *Module) EnsureKeys(ctx context.Context, kek string) (made []string, err error) {
+	if err := checkKEK(kek); err != nil {
+		return nil, err
+	}
+	for _, spec := range specs(kek) {
 		err := m.with(ctx, work{limit: slowCalls * m.cfg.CallTimeout}, func(_ *link, s *session) error {
 			_, err := s.findSecret(spec)
 			if !errors.Is(err, ErrNoKey) {

@@ -23,6 +23,7 @@ const (
 	tokenName = "mohor-test"
 	tokenPIN  = "token-pin-4711"
 	soPIN     = "so-pin-08154711"
+	firstKEK  = "mohor-kek-1"
 )
 
 // TestMain keeps the token's directory for the whole binary: SOFTHSM2_CONF belongs to the process.
@@ -125,7 +126,7 @@ func open(t testing.TB, change ...func(*hsm.Config)) *hsm.Module {
 			t.Errorf("Close: %v", err)
 		}
 	})
-	if _, err := m.EnsureKeys(t.Context()); err != nil {
+	if _, err := m.EnsureKeys(t.Context(), firstKEK); err != nil {
 		t.Fatal(err)
 	}
 	return m

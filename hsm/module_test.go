@@ -48,7 +48,7 @@ func TestCreateTokenIsIdempotent(t *testing.T) {
 	if _, err := hsm.Open(t.Context(), cfg); !errors.Is(err, hsm.ErrTokenPIN) {
 		t.Errorf("Open with other PIN: %v", err)
 	}
-	if err := open(t).Canary(t.Context()); err != nil { // the keys are still there
+	if err := open(t).Canary(t.Context(), firstKEK); err != nil { // the keys are still there
 		t.Error(err)
 	}
 }
@@ -99,18 +99,18 @@ func TestTokenWithoutKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	_, _, generated := m.Generate(t.Context(), binding(hsm.ECDSAP256), pin(officerPIN))
+	_, _, generated := m.Generate(t.Context(), firstKEK, binding(hsm.ECDSAP256), pin(officerPIN))
 	_, mac := m.MAC(t.Context(), hsm.CodeKey, nil)
-	for name, err := range map[string]error{"Generate": generated, "MAC": mac, "SelfTest": m.SelfTest(t.Context()), "Canary": m.Canary(t.Context())} {
+	for name, err := range map[string]error{"Generate": generated, "MAC": mac, "SelfTest": m.SelfTest(t.Context(), firstKEK), "Canary": m.Canary(t.Context(), firstKEK)} {
 		if !errors.Is(err, hsm.ErrNoKey) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	want := "[mohor-kek-1 mohor-pepper mohor-code mohor-intent mohor-idempotency]"
-	if made, err := m.EnsureKeys(t.Context()); err != nil || fmt.Sprint(made) != want {
+	if made, err := m.EnsureKeys(t.Context(), firstKEK); err != nil || fmt.Sprint(made) != want {
 		t.Errorf("EnsureKeys = %v, %v", made, err)
 	}
-	if err := m.SelfTest(t.Context()); err != nil {
+	if err := m.SelfTest(t.Context(), firstKEK); err != nil {
 		t.Error(err)
 	}
 	// Its officers' keys are no other token's, although the labels are the same.
@@ -141,7 +141,7 @@ func TestFinalizedModuleIsUnavailable(t *testing.T) {
 	_, mac := m.MAC(t.Context(), hsm.CodeKey, nil)
 	_, unsealed := m.Unseal(t.Context(), binding(hsm.ECDSAP256), s, pub, pin(officerPIN), soon())
 	for name, err := range map[string]error{
-		"Sign": signed, "Signer": served, "MAC": mac, "Unseal": unsealed, "Canary": m.Canary(t.Context()), "SelfTest": m.SelfTest(t.Context()),
+		"Sign": signed, "Signer": served, "MAC": mac, "Unseal": unsealed, "Canary": m.Canary(t.Context(), firstKEK), "SelfTest": m.SelfTest(t.Context(), firstKEK),
 	} {
 		if !errors.Is(err, hsm.ErrUnavailable) || errors.Is(err, hsm.ErrUnsafeModule) {
 			t.Errorf("%s: %v", name, err)
@@ -150,7 +150,7 @@ func TestFinalizedModuleIsUnavailable(t *testing.T) {
 	if err := m.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
-	if err := open(t).Canary(t.Context()); err != nil {
+	if err := open(t).Canary(t.Context(), firstKEK); err != nil {
 		t.Errorf("after opening again: %v", err)
 	}
 }
@@ -173,7 +173,6 @@ func TestOpenRefuses(t *testing.T) {
 		"no label":       {func(c *hsm.Config) { c.TokenLabel = "" }, hsm.ErrInput},
 		"long label":     {func(c *hsm.Config) { c.TokenLabel = strings.Repeat("x", 33) }, hsm.ErrInput},
 		"sessions":       {func(c *hsm.Config) { c.Sessions = 5000 }, hsm.ErrInput},
-		"KEK label":      {func(c *hsm.Config) { c.KEK = "mohor-pepper" }, hsm.ErrInput},
 		"key derivation": {func(c *hsm.Config) { c.KDF.MemoryKiB = 1 }, hsm.ErrInput},
 	} {
 		cfg := config(t)
@@ -189,7 +188,7 @@ func TestOpenRefuses(t *testing.T) {
 
 func TestEnsureKeysIsIdempotent(t *testing.T) {
 	m := open(t)
-	if made, err := m.EnsureKeys(t.Context()); err != nil || len(made) != 0 {
+	if made, err := m.EnsureKeys(t.Context(), firstKEK); err != nil || len(made) != 0 {
 		t.Errorf("EnsureKeys = %v, %v", made, err)
 	}
 	// A missing key is made, and the others left alone.
@@ -201,7 +200,7 @@ func TestEnsureKeysIsIdempotent(t *testing.T) {
 	if err := a.p11.DestroyObject(a.s, a.find(t, pkcs11.CKO_SECRET_KEY, "mohor-idempotency")[0]); err != nil {
 		t.Fatal(err)
 	}
-	if made, err := m.EnsureKeys(t.Context()); err != nil || len(made) != 1 || made[0] != "mohor-idempotency" {
+	if made, err := m.EnsureKeys(t.Context(), firstKEK); err != nil || len(made) != 1 || made[0] != "mohor-idempotency" {
 		t.Errorf("EnsureKeys = %v, %v", made, err)
 	}
 	after, err := m.MAC(t.Context(), hsm.IntentKey, []byte("x"))
@@ -233,21 +232,6 @@ func TestMAC(t *testing.T) {
 		if _, err := m.MAC(t.Context(), key, nil); !errors.Is(err, hsm.ErrInput) {
 			t.Errorf("key %q: %v", key, err)
 		}
-	}
-}
-
-func TestKEKRotation(t *testing.T) {
-	old := open(t)
-	s, pub := generate(t, old, hsm.ECDSAP256)
-	m := open(t, func(c *hsm.Config) { c.KEK = "mohor-kek-2" })
-	next, nextPub := generate(t, m, hsm.ECDSAP256)
-	if s.KEK != "mohor-kek-1" || next.KEK != "mohor-kek-2" {
-		t.Errorf("wrapped by %s and %s", s.KEK, next.KEK)
-	}
-	unseal(t, m, hsm.ECDSAP256, s, pub)          // the old one still opens
-	unseal(t, old, hsm.ECDSAP256, next, nextPub) // and a node not restarted yet opens new ones
-	if err := m.SelfTest(t.Context()); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -487,7 +471,7 @@ func TestClosedModule(t *testing.T) {
 	_, signed := k.Sign(t.Context(), make([]byte, 32), crypto.SHA256)
 	_, served := signer.Sign(nil, make([]byte, 32), crypto.SHA256)
 	_, mac := m.MAC(t.Context(), hsm.CodeKey, nil)
-	for name, err := range map[string]error{"Sign": signed, "Signer": served, "MAC": mac, "Close": m.Close(), "Canary": m.Canary(t.Context())} {
+	for name, err := range map[string]error{"Sign": signed, "Signer": served, "MAC": mac, "Close": m.Close(), "Canary": m.Canary(t.Context(), firstKEK)} {
 		if !errors.Is(err, hsm.ErrClosed) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -495,7 +479,7 @@ func TestClosedModule(t *testing.T) {
 	if err := errors.Join(k.Close(), bad.Close()); err != nil {
 		t.Error(err)
 	}
-	if err := keep.Canary(t.Context()); err != nil {
+	if err := keep.Canary(t.Context(), firstKEK); err != nil {
 		t.Errorf("the other Module: %v", err)
 	}
 }

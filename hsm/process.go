@@ -40,7 +40,7 @@ type Process struct {
 	closed     bool
 	cause      error // why there is no child
 	generation int
-	tested     bool // SelfTest was passed: its key is the canary of the next child, too
+	tested     string // KEK with which SelfTest or Canary was passed last, or ""
 	stop       chan struct{}
 	done       chan struct{} // closed when supervision has ended
 }
@@ -243,19 +243,19 @@ func (p *Process) restart() *child {
 	}
 }
 
-// retest runs the self-test in a new process, if the first one passed it: it is another load of the
+// retest runs the self-test in a new process, if an earlier one passed it: it is another load of the
 // library, and its canary has to be made.
 func (p *Process) retest(c *child) error {
 	p.mu.Lock()
-	tested := p.tested
+	kek := p.tested
 	p.mu.Unlock()
-	if !tested {
+	if kek == "" {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), slowCalls*p.cfg.CallTimeout)
 	defer cancel()
 	var reply wireError
-	if err := c.call(ctx, "SelfTest", &wireLabel{}, &reply); err != nil {
+	if err := c.call(ctx, "SelfTest", &wireLabel{Label: kek}, &reply); err != nil {
 		return fmt.Errorf("%w: process for the token: %w", ErrUnavailable, err)
 	}
 	return fromWire(reply)
@@ -341,22 +341,24 @@ func (p *Process) MAC(ctx context.Context, key MACKey, data []byte) ([]byte, err
 	return reply.Bytes, nil
 }
 
-// SelfTest is [Module.SelfTest]. Once passed, every later process must pass it, too.
-func (p *Process) SelfTest(ctx context.Context) error {
-	var reply wireError
-	err := p.ask(ctx, "SelfTest", &wireLabel{}, &reply, &reply)
-	if err == nil {
-		p.mu.Lock()
-		p.tested = true
-		p.mu.Unlock()
-	}
-	return err
+// SelfTest is [Module.SelfTest]. Once it or Canary was passed, every later process must pass it with
+// that KEK.
+func (p *Process) SelfTest(ctx context.Context, kek string) error {
+	return p.prove(ctx, "SelfTest", kek)
 }
 
 // Canary is [Module.Canary].
-func (p *Process) Canary(ctx context.Context) error {
+func (p *Process) Canary(ctx context.Context, kek string) error { return p.prove(ctx, "Canary", kek) }
+
+func (p *Process) prove(ctx context.Context, method, kek string) error {
 	var reply wireError
-	return p.ask(ctx, "Canary", &wireNothing{}, &reply, &reply)
+	err := p.ask(ctx, method, &wireLabel{Label: kek}, &reply, &reply)
+	if err == nil {
+		p.mu.Lock()
+		p.tested = kek
+		p.mu.Unlock()
+	}
+	return err
 }
 
 // Signer is [Module.Signer].
@@ -397,8 +399,8 @@ func (k *remoteSigner) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) 
 }
 
 // Generate is [Module.Generate].
-func (p *Process) Generate(ctx context.Context, b Binding, pin secret.Text) (s SealedKey, pub crypto.PublicKey, err error) {
-	w := &wireUnseal{Binding: b, PIN: revealed(pin)}
+func (p *Process) Generate(ctx context.Context, kek string, b Binding, pin secret.Text) (s SealedKey, pub crypto.PublicKey, err error) {
+	w := &wireUnseal{KEK: kek, Binding: b, PIN: revealed(pin)}
 	defer clear(w.PIN)
 	var reply wireSealed
 	if err := p.ask(ctx, "Generate", w, &reply, &reply.Err); err != nil {

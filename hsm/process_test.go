@@ -96,10 +96,10 @@ func eventually(t testing.TB, f func() error) {
 
 func TestProcessIsAModule(t *testing.T) {
 	p, _ := openProcess(t)
-	if err := p.SelfTest(t.Context()); err != nil {
+	if err := p.SelfTest(t.Context(), firstKEK); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Canary(t.Context()); err != nil {
+	if err := p.Canary(t.Context(), firstKEK); err != nil {
 		t.Error(err)
 	}
 	m := open(t)
@@ -131,7 +131,7 @@ func TestProcessIsAModule(t *testing.T) {
 		t.Error(err)
 	}
 	b := binding(hsm.ECDSAP256)
-	s, pub, err := p.Generate(t.Context(), b, pin(officerPIN))
+	s, pub, err := p.Generate(t.Context(), firstKEK, b, pin(officerPIN))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,11 +174,11 @@ func mustSign(t testing.TB, k *hsm.Key) {
 // before go on signing, nothing that is answered is wrong, and nobody waits for ever.
 func TestProcessSurvivesItsProcess(t *testing.T) {
 	p, ps := openProcess(t)
-	if err := p.SelfTest(t.Context()); err != nil {
+	if err := p.SelfTest(t.Context(), firstKEK); err != nil {
 		t.Fatal(err)
 	}
 	b := binding(hsm.ECDSAP256)
-	s, pub, err := p.Generate(t.Context(), b, pin(officerPIN))
+	s, pub, err := p.Generate(t.Context(), firstKEK, b, pin(officerPIN))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +283,7 @@ func TestProcessEndsWithItsParent(t *testing.T) {
 	if err := ps.last().Signal(syscall.Signal(0)); !errors.Is(err, os.ErrProcessDone) {
 		t.Errorf("process is still there: %v", err)
 	}
-	if err := p.Canary(t.Context()); !errors.Is(err, hsm.ErrClosed) {
+	if err := p.Canary(t.Context(), firstKEK); !errors.Is(err, hsm.ErrClosed) {
 		t.Errorf("Canary after Close: %v", err)
 	}
 	if err := p.Close(); !errors.Is(err, hsm.ErrClosed) {

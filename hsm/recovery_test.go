@@ -23,7 +23,7 @@ func TestModuleRecovers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := open(t)
-			if err := m.SelfTest(t.Context()); err != nil {
+			if err := m.SelfTest(t.Context(), firstKEK); err != nil {
 				t.Fatal(err)
 			}
 			signer, err := m.Signer(makeSigner(t))
@@ -50,7 +50,7 @@ func TestModuleRecovers(t *testing.T) {
 				return err
 			})
 			mustSign(t, k)
-			if err := m.Canary(t.Context()); err != nil {
+			if err := m.Canary(t.Context(), firstKEK); err != nil {
 				t.Error(err)
 			}
 			if err := k.Close(); err != nil {

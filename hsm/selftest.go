@@ -19,10 +19,11 @@ import (
 //     token object or as a secret key, by saying so or by saying nothing, or an unwrapped one be read, changed, copied or wrapped;
 //   - an altered or shortened wrapped key unwraps.
 //
-// Then it runs [Module.Canary]. It needs the keys of [Module.EnsureKeys], takes a few
+// Then it runs [Module.Canary]. kek is the KEK to attack, the one new keys are wrapped by. It needs
+// the keys of [Module.EnsureKeys], takes a few
 // milliseconds, and leaves nothing behind in a module that resists. To be run before every start.
-func (m *Module) SelfTest(ctx context.Context) error {
-	w, pub, err := m.generate(ctx, ECDSAP256)
+func (m *Module) SelfTest(ctx context.Context, kek string) error {
+	w, pub, err := m.generate(ctx, kek, ECDSAP256)
 	if err != nil {
 		return fmt.Errorf("generating a key to attack: %w", err)
 	}
@@ -30,7 +31,7 @@ func (m *Module) SelfTest(ctx context.Context) error {
 	err = m.with(ctx, work{limit: slowCalls * m.cfg.CallTimeout}, func(_ *link, s *session) error {
 		*a = attack{s: s}
 		defer func() { s.active = true }() // whatever it was left in, nobody is to have this session
-		for _, spec := range m.specs() {
+		for _, spec := range specs(kek) {
 			h, err := s.findSecret(spec)
 			if err != nil {
 				return err
@@ -49,7 +50,7 @@ func (m *Module) SelfTest(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ErrUnsafeModule, errors.Join(a.found...))
 	}
 	m.canary.Store(&canaryKey{w, pub})
-	return m.Canary(ctx)
+	return m.Canary(ctx, kek)
 }
 
 // attack collects what the module let happen.

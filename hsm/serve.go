@@ -126,13 +126,13 @@ func (d *desk) ServiceSign(w *wireSign, reply *wireBytes) error {
 }
 
 // SelfTest is [Module.SelfTest].
-func (d *desk) SelfTest(_ *wireLabel, reply *wireError) error {
-	return d.run(reply, func(ctx context.Context, m *Module) error { return m.SelfTest(ctx) })
+func (d *desk) SelfTest(w *wireLabel, reply *wireError) error {
+	return d.run(reply, func(ctx context.Context, m *Module) error { return m.SelfTest(ctx, w.Label) })
 }
 
 // Canary is [Module.Canary].
-func (d *desk) Canary(_ *wireNothing, reply *wireError) error {
-	return d.run(reply, func(ctx context.Context, m *Module) error { return m.Canary(ctx) })
+func (d *desk) Canary(w *wireLabel, reply *wireError) error {
+	return d.run(reply, func(ctx context.Context, m *Module) error { return m.Canary(ctx, w.Label) })
 }
 
 // Generate is [Module.Generate].
@@ -140,7 +140,7 @@ func (d *desk) Generate(w *wireUnseal, reply *wireSealed) error {
 	return d.run(&reply.Err, func(ctx context.Context, m *Module) error {
 		pin := secret.NewBytes(w.PIN)
 		defer pin.Wipe()
-		s, pub, err := m.Generate(ctx, w.Binding, pin)
+		s, pub, err := m.Generate(ctx, w.KEK, w.Binding, pin)
 		if err != nil {
 			return err
 		}

@@ -19,12 +19,12 @@ import (
 type token interface {
 	MAC(ctx context.Context, key hsm.MACKey, data []byte) ([]byte, error)
 	Signer(label string) (crypto.Signer, error)
-	Generate(ctx context.Context, b hsm.Binding, pin secret.Text) (hsm.SealedKey, crypto.PublicKey, error)
+	Generate(ctx context.Context, kek string, b hsm.Binding, pin secret.Text) (hsm.SealedKey, crypto.PublicKey, error)
 	Unseal(ctx context.Context, b hsm.Binding, s hsm.SealedKey, pub crypto.PublicKey, pin secret.Text, u hsm.Use) (*hsm.Key, error)
 	Reopen(ctx context.Context, share secret.Text, sealed, context []byte, pub crypto.PublicKey, u hsm.Use) (*hsm.Key, error)
 	ChangePIN(ctx context.Context, b hsm.Binding, s hsm.SealedKey, pub crypto.PublicKey, old, new secret.Text) (hsm.Binding, hsm.SealedKey, error)
-	SelfTest(ctx context.Context) error
-	Canary(ctx context.Context) error
+	SelfTest(ctx context.Context, kek string) error
+	Canary(ctx context.Context, kek string) error
 	Close() error
 }
 
