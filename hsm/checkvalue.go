@@ -44,17 +44,16 @@ func (m *Module) Keys(ctx context.Context) ([]KeyInfo, error) {
 		return nil, err
 	}
 	var keys []KeyInfo
-	err = l.pool.do(ctx, func(s *session) error {
-		keys = nil
-		for class, ours := range map[uint]func(string) string{pkcs11.CKO_SECRET_KEY: secretKind, pkcs11.CKO_PRIVATE_KEY: signerKind} {
+	list := func(class uint, ours func(string) string) func(*session) error {
+		return func(s *session) error {
 			found, err := s.list(class, ours)
-			if err != nil {
-				return err
-			}
 			keys = append(keys, found...)
+			return err
 		}
-		return nil
-	})
+	}
+	if err = l.pool.do(ctx, list(pkcs11.CKO_SECRET_KEY, secretKind)); err == nil {
+		err = l.onServices(ctx, list(pkcs11.CKO_PRIVATE_KEY, signerKind))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("listing keys: %w", err)
 	}

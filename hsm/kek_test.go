@@ -122,7 +122,7 @@ func TestRotationUnderLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := m.Unseal(t.Context(), binding(hsm.ECDSAP256), s, pub, pin(officerPIN)); !errors.Is(err, hsm.ErrNoKey) {
+	if _, err := m.Unseal(t.Context(), binding(hsm.ECDSAP256), s, pub, pin(officerPIN), soon()); !errors.Is(err, hsm.ErrNoKey) {
 		t.Errorf("opening under a retired KEK: %v", err)
 	}
 	unseal(t, m, hsm.ECDSAP256, after, afterPub)
@@ -136,7 +136,7 @@ func generateAndSign(ctx context.Context, m *hsm.Module, kek string) error {
 	if err != nil {
 		return err
 	}
-	k, err := m.Unseal(ctx, binding(hsm.ECDSAP256), s, pub, pin(officerPIN))
+	k, err := m.Unseal(ctx, binding(hsm.ECDSAP256), s, pub, pin(officerPIN), soon())
 	if err != nil {
 		return err
 	}
@@ -313,7 +313,7 @@ func TestRestoredTokenSigns(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(second, again)
-	k, err := second.Unseal(t.Context(), binding(hsm.RSA2048), s, pub, pin(officerPIN))
+	k, err := second.Unseal(t.Context(), binding(hsm.RSA2048), s, pub, pin(officerPIN), soon())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -326,7 +326,7 @@ func TestRestoredTokenSigns(t *testing.T) {
 	if _, err := third.EnsureKeys(t.Context(), firstKEK); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := third.Unseal(t.Context(), binding(hsm.RSA2048), s, pub, pin(officerPIN)); !errors.Is(err, hsm.ErrWrongPIN) {
+	if _, err := third.Unseal(t.Context(), binding(hsm.RSA2048), s, pub, pin(officerPIN), soon()); !errors.Is(err, hsm.ErrWrongPIN) {
 		t.Errorf("another token: %v", err)
 	}
 }

@@ -361,6 +361,15 @@ func (p *Process) prove(ctx context.Context, method, kek string) error {
 	return err
 }
 
+// Keys is [Module.Keys].
+func (p *Process) Keys(ctx context.Context) ([]KeyInfo, error) {
+	var reply wireKeys
+	if err := p.ask(ctx, "Keys", &wireNothing{}, &reply, &reply.Err); err != nil {
+		return nil, err
+	}
+	return reply.Keys, nil
+}
+
 // Signer is [Module.Signer].
 func (p *Process) Signer(label string) (crypto.Signer, error) {
 	if err := checkSignerLabel(label); err != nil {

@@ -135,6 +135,14 @@ func (d *desk) Canary(w *wireLabel, reply *wireError) error {
 	return d.run(reply, func(ctx context.Context, m *Module) error { return m.Canary(ctx, w.Label) })
 }
 
+// Keys is [Module.Keys].
+func (d *desk) Keys(_ *wireNothing, reply *wireKeys) error {
+	return d.run(&reply.Err, func(ctx context.Context, m *Module) (err error) {
+		reply.Keys, err = m.Keys(ctx)
+		return err
+	})
+}
+
 // Generate is [Module.Generate].
 func (d *desk) Generate(w *wireUnseal, reply *wireSealed) error {
 	return d.run(&reply.Err, func(ctx context.Context, m *Module) error {

@@ -26,18 +26,14 @@ type (
 		Text string // "" for no error
 	}
 	wireNothing = struct{}
-	wireLabel   = struct {
-		Label     string
-		Algorithm Algorithm
+	wireLabel   = struct{ Label string }
+	wirePublic  = struct {
+		DER []byte // SubjectPublicKeyInfo
+		Err wireError
 	}
-	wirePublic = struct {
-		DER  []byte // SubjectPublicKeyInfo
-		Made bool
+	wireKeys = struct {
+		Keys []KeyInfo
 		Err  wireError
-	}
-	wireLabels = struct {
-		Labels []string
-		Err    wireError
 	}
 	wireMAC = struct {
 		Key  MACKey
@@ -88,7 +84,7 @@ type (
 // wireErrors are the errors that callers decide by. Their order is the protocol's.
 var wireErrors = []error{
 	ErrWrongPIN, ErrBusy, ErrUnavailable, ErrClosed, ErrInput, ErrNoKey, ErrKeyPolicy, ErrBadSignature,
-	ErrUnsafeModule, ErrNoToken, ErrTokenPIN, ErrNoModule, ErrActivation, errRetired, context.Canceled, context.DeadlineExceeded,
+	ErrKeyExists, ErrUnsafeModule, ErrNoToken, ErrTokenPIN, ErrNoModule, ErrActivation, errRetired, context.Canceled, context.DeadlineExceeded,
 }
 
 func toWire(err error) (w wireError) {

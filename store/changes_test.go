@@ -29,11 +29,13 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 		"PutDocument": func(ctx context.Context) error {
 			return db.PutDocument(ctx, batch.Document{ID: "d", App: h.App.ID, Digest: []byte{1}}, ev)
 		},
-		"PutOfficer":    func(ctx context.Context) error { return db.PutOfficer(ctx, enrol.Officer{IC: "1"}, "S", "M", ev) },
-		"PutAdmin":      func(ctx context.Context) error { return db.PutAdministrator(ctx, enrol.Administrator{Email: "e"}, ev) },
-		"PutApp":        func(ctx context.Context) error { return db.PutApp(ctx, enrol.App{ID: "new"}, ev) },
-		"ReserveSerial": func(ctx context.Context) error { return db.ReserveSerial(ctx, ca.Certificate{Serial: "1"}, ev) },
-		"Revoke":        func(ctx context.Context) error { return db.Revoke(ctx, h.Credential.Serial, now, 1, ev) },
+		"BeginKEK":        func(ctx context.Context) error { return db.BeginKEK(ctx, "mohor-kek-8", ev) },
+		"BeginRetirement": func(ctx context.Context) error { return db.BeginRetirement(ctx, "mohor-kek-9", ev) },
+		"PutOfficer":      func(ctx context.Context) error { return db.PutOfficer(ctx, enrol.Officer{IC: "1"}, "S", "M", ev) },
+		"PutAdmin":        func(ctx context.Context) error { return db.PutAdministrator(ctx, enrol.Administrator{Email: "e"}, ev) },
+		"PutApp":          func(ctx context.Context) error { return db.PutApp(ctx, enrol.App{ID: "new"}, ev) },
+		"ReserveSerial":   func(ctx context.Context) error { return db.ReserveSerial(ctx, ca.Certificate{Serial: "1"}, ev) },
+		"Revoke":          func(ctx context.Context) error { return db.Revoke(ctx, h.Credential.Serial, now, 1, ev) },
 		"StoreCRL": func(ctx context.Context) error {
 			return db.StoreCRL(ctx, ca.CRL{Issuer: ca.Issuing, Number: 99, DER: []byte{1}}, ev)
 		},

@@ -72,6 +72,9 @@ func (d *DB) PutCredential(ctx context.Context, c enrol.Credential, ev audit.Eve
 		if err != nil {
 			return err
 		}
+		if err := livesUnder(ctx, q, c.ID); err != nil {
+			return err
+		}
 		return appendEvent(ctx, q, keyVersion(ev, c.ID, int64(c.Version), c.Sealed))
 	})
 }

@@ -25,6 +25,7 @@ type initCmd struct {
 	CAKey        string `default:"RSA-3072" help:"Keys of the authorities." enum:"RSA-3072,RSA-4096,ECDSA-P256,ECDSA-P384"`
 	Module       string `help:"PKCS#11 library (default SoftHSM with a token in the data folder)." type:"path"`
 	TokenLabel   string `help:"Label of the token (with --module)."`
+	Ceremony     bool   `help:"Stop before the keys, which a ceremony with custodians makes (mohor hsm ceremony)."`
 	AdminName    string `help:"First administrator." required:""`
 	AdminEmail   string `help:"First administrator's e-mail address." required:""`
 }
@@ -32,7 +33,7 @@ type initCmd struct {
 func (c *initCmd) Run(e *env) error {
 	changed := false
 	err := gateway.Init(e.ctx, gateway.InitOptions{Dir: c.Data, Listen: c.Listen, BaseURL: c.BaseURL, PublicURL: c.PublicURL, Organization: c.Organization,
-		CAKey: c.CAKey, Module: c.Module, TokenLabel: c.TokenLabel, AdminName: c.AdminName, AdminEmail: c.AdminEmail, Now: e.now,
+		CAKey: c.CAKey, Module: c.Module, TokenLabel: c.TokenLabel, AdminName: c.AdminName, AdminEmail: c.AdminEmail, Ceremony: c.Ceremony, Now: e.now,
 		Report: func(what string, made bool) {
 			word := "there  "
 			if made {
@@ -40,6 +41,9 @@ func (c *initCmd) Run(e *env) error {
 			}
 			fmt.Fprintln(e.stdout, word, what)
 		}})
+	if errors.Is(err, gateway.ErrCeremony) {
+		return c.awaiting(e, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -49,6 +53,17 @@ func (c *initCmd) Run(e *env) error {
 	}
 	fmt.Fprintln(e.stdout, "ready:", c.Data)
 	fmt.Fprintf(e.stderr, "mohor: keys were made inside the token and have no backup: back up %s and the token together\n", c.Data)
+	return nil
+}
+
+// awaiting says what comes next; for whoever asked for a ceremony that is no failure.
+func (c *initCmd) awaiting(e *env, err error) error {
+	hint := fmt.Sprintf("mohor hsm ceremony --data %s --threshold 3 --custodian NAME=FILE …, then mohor init again", c.Data)
+	if !c.Ceremony {
+		return hinted{err, hint}
+	}
+	fmt.Fprintln(e.stdout, "ready for the key ceremony:", c.Data)
+	fmt.Fprintf(e.stderr, "mohor: hint: %s\n", hint)
 	return nil
 }
 

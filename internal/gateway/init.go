@@ -45,6 +45,9 @@ type InitOptions struct {
 	AdminEmail   string
 	// Sandbox stamps the installation for good: only `serve --dev` runs it.
 	Sandbox bool
+	// Ceremony has Init stop before the keys, with ErrCeremony, until
+	// Keyring.Ceremony has put them into the token; for good.
+	Ceremony bool
 	// What a sandbox raises.
 	ResendAfter     string
 	PerHour, PerDay int
@@ -58,6 +61,7 @@ const (
 	metaSandbox   = "sandbox"
 	metaPublicURL = "public_url"
 	metaID        = "installation"
+	metaCeremony  = "ceremony" // "yes": KEK, pepper and HMAC keys are not made here
 )
 
 // Errors an operator acts on.
@@ -65,6 +69,8 @@ var (
 	ErrSandbox = errors.New("this data folder is a sandbox: only `mohor serve --dev` runs it")
 	ErrNotDev  = errors.New("this data folder is not a sandbox: `mohor serve --dev` refuses it")
 	ErrInUse   = errors.New("another process is using this data folder")
+	// ErrCeremony: Init stopped before the keys, which are to come from a ceremony.
+	ErrCeremony = errors.New("the keys of this installation are to come from a ceremony")
 )
 
 // Init makes a working installation in o.Dir, or completes a half-made one, or
@@ -94,6 +100,9 @@ func Init(ctx context.Context, o InitOptions) error {
 		return err
 	}
 	err = o.stamp(ctx, db, &c)
+	if err == nil {
+		err = o.awaitCeremony(ctx, db)
+	}
 	if err == nil {
 		err = o.keys(ctx, db, &c)
 	}
@@ -218,6 +227,29 @@ func (o *InitOptions) stamp(ctx context.Context, db *store.DB, c *Config) error 
 	return nil
 }
 
+// awaitCeremony is ErrCeremony until the keys that a ceremony makes are on record.
+func (o *InitOptions) awaitCeremony(ctx context.Context, db *store.DB) error {
+	records, err := (&Keyring{db: db}).records(ctx)
+	if err != nil {
+		return err
+	}
+	if o.Ceremony && len(records) == 0 {
+		if err := db.PutMeta(ctx, metaCeremony, "yes"); err != nil {
+			return fmt.Errorf("stamping installation: %w", err)
+		}
+	}
+	is, err := db.Meta(ctx, metaCeremony)
+	switch {
+	case err != nil:
+		return fmt.Errorf("reading installation: %w", err)
+	case is != "yes" && o.Ceremony:
+		return fmt.Errorf("%w: this installation has keys made in the token; a ceremony is for a new one", ErrConfig)
+	case is == "yes" && len(records) == 0:
+		return ErrCeremony
+	}
+	return nil
+}
+
 // keys makes the service keys, the authorities and their first CRLs.
 func (o *InitOptions) keys(ctx context.Context, db *store.DB, c *Config) error {
 	h, err := hsmConfig(c)
@@ -234,21 +266,35 @@ func (o *InitOptions) keys(ctx context.Context, db *store.DB, c *Config) error {
 }
 
 func (o *InitOptions) makeKeys(ctx context.Context, db *store.DB, c *Config, m *hsm.Module) error {
-	made, err := m.EnsureKeys(ctx)
+	ring := &Keyring{Dir: o.Dir, config: *c, db: db, hsm: m, module: m, now: o.Now}
+	// A key that is on record is not made anew: it was lost, and what hangs on it with it.
+	if _, err := ring.compare(ctx, true); err != nil {
+		return fmt.Errorf("comparing the keys with their records: %w", err)
+	}
+	kek, err := db.CurrentKEK(ctx)
+	if err != nil {
+		return err
+	}
+	made, err := m.EnsureKeys(ctx, kek)
 	if err != nil {
 		return fmt.Errorf("making service keys: %w", err)
 	}
 	o.Report("service keys", len(made) > 0)
-	for label, alg := range map[string]hsm.Algorithm{ca.Root: hsm.Algorithm(c.CA.Key), ca.Issuing: hsm.Algorithm(c.CA.Key), sealKey: hsm.ECDSAP256} {
+	for label, alg := range serviceSigners(c) {
 		made, err := m.EnsureSigner(ctx, label, alg)
 		if err != nil {
 			return fmt.Errorf("making key %q: %w", label, err)
 		}
 		o.Report("key "+label, made)
 	}
-	if err := m.SelfTest(ctx); err != nil {
+	if err := m.SelfTest(ctx, kek); err != nil {
 		return fmt.Errorf("testing the module: %w", err)
 	}
+	recorded, err := ring.record(ctx, "cli", "init")
+	if err != nil {
+		return err
+	}
+	o.Report("check values of keys", recorded > 0)
 	if err := o.writeSeal(m); err != nil {
 		return err
 	}
@@ -265,6 +311,11 @@ func (o *InitOptions) makeKeys(ctx context.Context, db *store.DB, c *Config, m *
 	wrote, err := mirror(filepath.Join(o.Dir, "root.pem"), 0o644, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Certificate(ca.Root).Raw}))
 	o.Report("root.pem", wrote)
 	return err
+}
+
+// serviceSigners are the signing keys of an installation.
+func serviceSigners(c *Config) map[string]hsm.Algorithm {
+	return map[string]hsm.Algorithm{ca.Root: hsm.Algorithm(c.CA.Key), ca.Issuing: hsm.Algorithm(c.CA.Key), sealKey: hsm.ECDSAP256}
 }
 
 // sealFile holds the public half of the audit-seal key.

@@ -106,7 +106,7 @@ func (i *Installation) open(ctx context.Context, how serving) error {
 		return err
 	}
 	i.Apps = &enrol.Apps{Records: i.db, Now: i.now, TokenFor: time.Hour}
-	i.Registrar = &enrol.Registrar{Records: i.db, Keys: officerKeys{i.hsm}, CA: i.ca, PIN: i.Config.PIN.policy(), Now: i.now}
+	i.Registrar = &enrol.Registrar{Records: i.db, Keys: officerKeys{i.hsm, i.db.CurrentKEK}, CA: i.ca, PIN: i.Config.PIN.policy(), Now: i.now}
 	return nil
 }
 

@@ -85,7 +85,10 @@ func (k macKey) MAC(ctx context.Context, data []byte) ([]byte, error) {
 }
 
 // officerKeys opens and makes officers' keys.
-type officerKeys struct{ m token }
+type officerKeys struct {
+	m   token
+	kek func(context.Context) (string, error) // asked for each new key: a rotation changes it
+}
 
 // Open implements signer.Keys.
 func (k officerKeys) Open(ctx context.Context, c signer.Credential, pin secret.Text, u signer.KeyUse) (signer.Key, error) {
@@ -102,7 +105,11 @@ func (k officerKeys) Open(ctx context.Context, c signer.Credential, pin secret.T
 
 // Generate implements enrol.Keys.
 func (k officerKeys) Generate(ctx context.Context, officer, credential, algorithm string, version uint32, pin secret.Text) ([]byte, crypto.PublicKey, error) {
-	s, pub, err := k.m.Generate(ctx, binding(officer, credential, algorithm, version), pin)
+	kek, err := k.kek(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, pub, err := k.m.Generate(ctx, kek, binding(officer, credential, algorithm, version), pin)
 	if err != nil {
 		return nil, nil, keysError(err)
 	}

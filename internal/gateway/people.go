@@ -46,7 +46,7 @@ func (k officerKeys) ChangePIN(ctx context.Context, c signer.Credential, old, ne
 // the credential named, also beside a running gateway. others are the officer's
 // further active keys for that system, which keep their PIN.
 func (i *Installation) ChangePIN(ctx context.Context, ic, system, credential string, old, next secret.Text) (changed signer.PINChanged, others []string, err error) {
-	s := &signer.Signer{Records: i.db, Keys: officerKeys{i.hsm}, PIN: i.Config.PIN.limits(), CheckPIN: i.Config.PIN.checkPIN, Now: i.now}
+	s := &signer.Signer{Records: i.db, Keys: officerKeys{i.hsm, i.db.CurrentKEK}, PIN: i.Config.PIN.limits(), CheckPIN: i.Config.PIN.checkPIN, Now: i.now}
 	changed, err = s.ChangePIN(ctx, signer.PINChange{Officer: ic, System: system, Credential: credential, Old: old, New: next, Via: "cli"})
 	if err != nil {
 		return changed, nil, tellPIN(err)

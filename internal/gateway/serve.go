@@ -80,13 +80,16 @@ func (s *Server) prove(ctx context.Context) error {
 	if err := s.heads.believe(ctx); err != nil {
 		return fmt.Errorf("verifying the audit chain: %w", err)
 	}
-	if err := s.hsm.SelfTest(ctx); err != nil {
+	if err := s.keyring().prove(ctx, s.log); err != nil {
+		return fmt.Errorf("comparing the keys with their records: %w", err)
+	}
+	kek, err := s.db.CurrentKEK(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.hsm.SelfTest(ctx, kek); err != nil { // ends with a trial signature
 		return fmt.Errorf("testing the module: %w", err)
 	}
-	if err := s.hsm.Canary(ctx); err != nil {
-		return fmt.Errorf("making a trial signature: %w", err)
-	}
-	var err error
 	if s.blobs, err = store.OpenBlobs(s.Config.Blobs); err != nil {
 		return err
 	}
@@ -118,7 +121,7 @@ func (s *Server) wire() error {
 	c := &s.Config
 	codes := &otp.Issuer{Records: s.db, Codes: otp.NewMemoryCodes(s.now), MAC: macKey{s.hsm, hsm.CodeKey}, Sender: sender, Now: s.now,
 		Policy: otp.Policy{TTL: c.Code.TTL, Tries: c.Code.Tries, ResendAfter: c.Code.ResendAfter, MaxSends: c.Code.MaxSends, PerHour: c.Code.PerHour, PerDay: c.Code.PerDay}}
-	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.blobs, Codes: codes, Now: s.now,
+	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm, s.db.CurrentKEK}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.blobs, Codes: codes, Now: s.now,
 		PIN: c.PIN.limits(), CheckPIN: c.PIN.checkPIN,
 		TempDir: s.DataPath("tmp"), Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond}
 	width := c.Batch.Width
@@ -184,9 +187,18 @@ func (s *Server) ready(ctx context.Context) map[string]error {
 	s.readyMu.Lock()
 	defer s.readyMu.Unlock()
 	if s.readyWas == nil || time.Since(s.readyAt) >= readyFor {
-		s.readyWas, s.readyAt = map[string]error{"hsm": s.hsm.Canary(ctx), "database": s.db.Ping(ctx)}, time.Now()
+		s.readyWas, s.readyAt = map[string]error{"hsm": s.canary(ctx), "database": s.db.Ping(ctx)}, time.Now()
 	}
 	return s.readyWas
+}
+
+// canary signs under the KEK that is current now.
+func (s *Server) canary(ctx context.Context) error {
+	kek, err := s.db.CurrentKEK(ctx)
+	if err != nil {
+		return err
+	}
+	return s.hsm.Canary(ctx, kek)
 }
 
 // guarded lets only the proxies in when TLS ends at them: whoever reaches the

@@ -25,6 +25,7 @@ type token interface {
 	ChangePIN(ctx context.Context, b hsm.Binding, s hsm.SealedKey, pub crypto.PublicKey, old, new secret.Text) (hsm.Binding, hsm.SealedKey, error)
 	SelfTest(ctx context.Context, kek string) error
 	Canary(ctx context.Context, kek string) error
+	Keys(ctx context.Context) ([]hsm.KeyInfo, error)
 	Close() error
 }
 
@@ -93,7 +94,7 @@ func (s *Server) watch(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		err := s.hsm.Canary(ctx)
+		err := s.canary(ctx)
 		if ctx.Err() != nil {
 			return
 		}

@@ -66,6 +66,7 @@ func table() map[string]string {
 		"pdf/font":             "",
 		"pdf/verify":           "pdf/syntax pdf/cms",
 		"pdf/internal/pdftest": "pdf pdf/syntax pdf/cms pdf/verify pdf/font",
+		"internal/ceremony":    "internal/secret",
 		"internal/ident":       "",
 		"internal/keylock":     "",
 		"internal/mykad":       "",

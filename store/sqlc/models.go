@@ -101,6 +101,7 @@ type Credential struct {
 	Serial    string
 	Status    string
 	CreatedAt int64
+	Kek       sql.NullString
 }
 
 type Crl struct {
@@ -170,6 +171,11 @@ type Item struct {
 	SignedSize int64
 	SignedAt   int64
 	IntentID   string
+}
+
+type Kek struct {
+	Label string
+	State string
 }
 
 type Medium struct {

@@ -1,0 +1,180 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/store/sqlc"
+)
+
+// States of a KEK.
+const (
+	KEKMaking   = "MAKING"   // a rotation makes it; nothing is wrapped by it yet
+	KEKCurrent  = "CURRENT"  // wraps new keys; there is always one
+	KEKOld      = "OLD"      // only opens
+	KEKRetiring = "RETIRING" // is being destroyed
+	KEKRetired  = "RETIRED"  // is gone; its label is never used again
+)
+
+// ErrKEK: the KEK is not in a state for what was asked; the error says in which.
+var ErrKEK = errors.New("KEK is not in a state for that")
+
+// KEK is a key-encryption key as the database knows it.
+type KEK struct {
+	Label string
+	State string // "" when only credentials name it
+	Live  int64  // ACTIVE and SUSPENDED credentials whose key it wraps
+}
+
+// KEKs gives every KEK there is or was, in order of label. One labelled "" stands for live
+// credentials whose sealed key cannot be read.
+func (d *DB) KEKs(ctx context.Context) ([]KEK, error) {
+	rows, err := d.q.KEKs(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading KEKs: %w", err)
+	}
+	live, err := d.q.LiveByKEK(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("counting credentials: %w", err)
+	}
+	count := make(map[string]int64)
+	for _, l := range live {
+		count[l.Kek.String] = l.N
+	}
+	var out []KEK
+	for _, r := range rows {
+		out = append(out, KEK{r.Label, r.State, count[r.Label]})
+		delete(count, r.Label)
+	}
+	for label, n := range count {
+		out = append(out, KEK{Label: label, Live: n})
+	}
+	return out, nil
+}
+
+// CurrentKEK gives the label of the KEK that wraps new keys.
+func (d *DB) CurrentKEK(ctx context.Context) (string, error) {
+	label, err := d.q.CurrentKEK(ctx)
+	if err != nil {
+		return "", fmt.Errorf("reading the current KEK: %w", err)
+	}
+	return label, nil
+}
+
+// BeginKEK records that a KEK of a label never used before is about to be made.
+func (d *DB) BeginKEK(ctx context.Context, label string, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		n, err := q.AddKEK(ctx, sqlc.AddKEKParams{Label: label, State: KEKMaking})
+		if err == nil && n != 1 {
+			err = fmt.Errorf("%w: %s was used before", ErrKEK, label)
+		}
+		return err
+	})
+}
+
+// SwitchKEK makes a KEK that was being made the current one; the one that was is OLD.
+func (d *DB) SwitchKEK(ctx context.Context, label string, evs ...audit.Event) error {
+	return d.tx(ctx, func(q *sqlc.Queries) error {
+		if _, err := q.AgeKEK(ctx); err != nil {
+			return err
+		}
+		n, err := q.SetKEK(ctx, sqlc.SetKEKParams{State: KEKCurrent, Label: label, Was: KEKMaking})
+		if err == nil && n != 1 {
+			err = fmt.Errorf("%w: %s is not being made", ErrKEK, label)
+		}
+		if err != nil {
+			return err
+		}
+		return appendEvents(ctx, q, evs)
+	})
+}
+
+// AuditAll appends events together, or none.
+func (d *DB) AuditAll(ctx context.Context, evs ...audit.Event) error {
+	return d.tx(ctx, func(q *sqlc.Queries) error { return appendEvents(ctx, q, evs) })
+}
+
+func appendEvents(ctx context.Context, q *sqlc.Queries, evs []audit.Event) error {
+	for _, ev := range evs {
+		if err := appendEvent(ctx, q, ev); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// BeginRetirement records that a KEK is about to be destroyed, or was when an interruption came.
+// From then on no credential can be stored under it. [ErrKEK] while it is current or being made,
+// or while live credentials name it. A KEK that was never recorded may be retired, and one that was
+// retired before: an old copy of the token may have brought it back.
+func (d *DB) BeginRetirement(ctx context.Context, label string, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		live, err := q.LiveUnderKEK(ctx, sql.NullString{String: label, Valid: true})
+		if err != nil {
+			return err
+		}
+		if live > 0 {
+			return fmt.Errorf("%w: %d live credentials are wrapped by %s", ErrKEK, live, label)
+		}
+		if n, err := q.AddKEK(ctx, sqlc.AddKEKParams{Label: label, State: KEKRetiring}); err != nil || n == 1 {
+			return err
+		}
+		state, err := q.KEKState(ctx, label)
+		if err != nil {
+			return err
+		}
+		if state == KEKCurrent || state == KEKMaking {
+			return fmt.Errorf("%w: %s is %s", ErrKEK, label, state)
+		}
+		_, err = q.SetKEK(ctx, sqlc.SetKEKParams{State: KEKRetiring, Label: label, Was: state})
+		return err
+	})
+}
+
+// EndRetirement records that a KEK is destroyed.
+func (d *DB) EndRetirement(ctx context.Context, label string, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		n, err := q.SetKEK(ctx, sqlc.SetKEKParams{State: KEKRetired, Label: label, Was: KEKRetiring})
+		if err == nil && n != 1 {
+			err = fmt.Errorf("%w: %s is not being retired", ErrKEK, label)
+		}
+		return err
+	})
+}
+
+// livesUnder refuses a credential whose KEK was retired while its key was made.
+func livesUnder(ctx context.Context, q *sqlc.Queries, credential string) error {
+	state, err := q.KEKOfCredential(ctx, credential)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err == nil && (state == KEKRetiring || state == KEKRetired) {
+		err = fmt.Errorf("%w: the key was wrapped by one that is %s", ErrKEK, state)
+	}
+	return err
+}
+
+// KeyRecords calls f for every record of the action "hsm.key", in order. Each record's content is
+// checked against its own hash.
+func (d *DB) KeyRecords(ctx context.Context, f func(audit.Record) error) error {
+	rows, err := d.q.HSMKeyEvents(ctx)
+	if err != nil {
+		return fmt.Errorf("reading records of keys: %w", err)
+	}
+	for _, e := range rows {
+		r, err := record(e)
+		if err != nil {
+			return err
+		}
+		if err := audit.NewVerifierFrom(audit.Head{Seq: r.Seq - 1, Hash: r.Prev}).Add(r); err != nil {
+			return err
+		}
+		if err := f(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
