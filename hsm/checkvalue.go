@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,6 +21,9 @@ const (
 	kekCheck  = "mohor KEK check value, version 1" // 32 bytes: an AES key everybody knows
 )
 
+// NoCheck stands for the check value of a KEK in a module that imports no keys.
+const NoCheck = "none"
+
 // KeyInfo tells of a key in the token without telling the key.
 type KeyInfo struct {
 	Label string
@@ -32,6 +36,8 @@ type KeyInfo struct {
 	//   - KEK, which can only wrap: SHA-256 of the RFC 5649 wrapping of the 32 bytes "mohor KEK
 	//     check value, version 1", its first 8 bytes;
 	//   - signing key: SHA-256 of the public key (SubjectPublicKeyInfo, DER), its first 8 bytes.
+	//
+	// A module that imports no keys, not even one that everybody knows, leaves a KEK with [NoCheck].
 	Check string
 	Fault string // why there is no check value; the key cannot be used then
 }
@@ -60,11 +66,12 @@ func (m *Module) Keys(ctx context.Context) ([]KeyInfo, error) {
 	slices.SortFunc(keys, func(a, b KeyInfo) int { return strings.Compare(a.Label, b.Label) })
 	keys = slices.CompactFunc(keys, func(a, b KeyInfo) bool { return a.Label == b.Label }) // two of a label have a Fault
 	for k := range keys {
-		if err := m.check(ctx, l, &keys[k]); err != nil {
+		switch err := m.check(ctx, l, &keys[k]); {
+		case err == nil:
+		case ctx.Err() != nil, errors.Is(err, ErrBusy), errors.Is(err, ErrUnavailable), errors.Is(err, ErrClosed):
+			return nil, fmt.Errorf("computing check value of %q: %w", keys[k].Label, err) // says nothing about the key
+		default:
 			keys[k].Fault = err.Error()
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
 		}
 	}
 	return keys, nil
@@ -137,7 +144,9 @@ func (m *Module) check(ctx context.Context, l *link, k *KeyInfo) (err error) {
 	default:
 		sum, err = m.checkSigner(k)
 	}
-	if err == nil {
+	if err == nil && sum == nil {
+		k.Check = NoCheck
+	} else if err == nil {
 		k.Check = hex.EncodeToString(sum[:8])
 	}
 	return err
@@ -166,7 +175,8 @@ func publicSum(pub crypto.PublicKey) ([]byte, error) {
 	return sum[:], nil
 }
 
-// checkKEK wraps the key that everybody knows, as a session object that may be read.
+// checkKEK wraps the key that everybody knows, as a session object that may be read; nil when the
+// module refuses to import it.
 func (l *link) checkKEK(ctx context.Context, label string) (sum []byte, err error) {
 	err = l.pool.do(ctx, func(s *session) error {
 		return l.withSecret(s, kekSpec(label), func(kek pkcs11.ObjectHandle) error {
@@ -175,8 +185,12 @@ func (l *link) checkKEK(ctx context.Context, label string) (sum []byte, err erro
 				no(pkcs11.CKA_TOKEN), no(pkcs11.CKA_SENSITIVE), yes(pkcs11.CKA_EXTRACTABLE),
 				pkcs11.NewAttribute(pkcs11.CKA_VALUE, []byte(kekCheck)),
 			})
-			if err != nil {
+			switch classify(err) {
+			case faultNone:
+			case faultSession, faultModule, faultObject:
 				return fmt.Errorf("importing the known key: %w", err)
+			default:
+				return nil
 			}
 			defer s.destroy(known)
 			blob, _, err := s.wrap(kek, known)

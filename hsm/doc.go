@@ -26,6 +26,11 @@
 // object; the KEK itself cannot be modified, copied, read or used to encrypt and decrypt.
 // [Module.SelfTest] tries all of that and refuses a module that allows it.
 //
+// Which KEK wraps a new key is an argument of [Module.Generate]: a rotation changes it while the
+// module is open ([Module.MakeKEK], [Module.DestroyKEK]). A sealed key names its own. Keys of a
+// ceremony come in by [Module.Import]. [Module.Keys] gives a check value of every key, so that one
+// which was replaced is found out.
+//
 // # Sessions and the log-in
 //
 // A session has room for one operation at a time: two goroutines on one session end in

@@ -243,6 +243,15 @@ func TestCheckValues(t *testing.T) {
 	if len(before) != 6 || before[firstKEK].Kind != "KEK" || before["mohor-pepper"].Kind != "HMAC" {
 		t.Errorf("%+v", before)
 	}
+	closed := token(t)
+	if _, err := closed.EnsureKeys(t.Context(), firstKEK); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if keys, err := closed.Keys(ctx); err == nil {
+		t.Errorf("cancelled: %v", keys)
+	}
 	// Another KEK under the old label has another value.
 	if err := m.DestroyKEK(t.Context(), firstKEK); err != nil {
 		t.Fatal(err)

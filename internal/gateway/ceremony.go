@@ -135,7 +135,7 @@ func (r *Keyring) unkeyed(ctx context.Context) (kek string, err error) {
 	if kek, err = r.db.CurrentKEK(ctx); err != nil {
 		return "", err
 	}
-	keys, err := r.Keys(ctx)
+	keys, err := r.keys(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -293,7 +293,7 @@ func (r *Keyring) install(ctx context.Context, shares *Shares, want []Transcript
 			return err
 		}
 	}
-	keys, err := r.Keys(ctx)
+	keys, err := r.keys(ctx)
 	if err != nil {
 		return err
 	}

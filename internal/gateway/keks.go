@@ -37,7 +37,7 @@ func (r *Keyring) RotateKEK(ctx context.Context, actor string, shares *Shares, n
 	if _, err := r.compare(ctx, false); err != nil {
 		return Key{}, err
 	}
-	keys, err := r.Keys(ctx)
+	keys, err := r.keys(ctx)
 	if err != nil {
 		return Key{}, err
 	}
@@ -115,7 +115,7 @@ func (r *Keyring) beginKEK(ctx context.Context, actor string, keys []Key) (label
 
 // key finds one key of the list.
 func (r *Keyring) key(ctx context.Context, label string) (Key, error) {
-	keys, err := r.Keys(ctx)
+	keys, err := r.keys(ctx)
 	if err != nil {
 		return Key{}, err
 	}

@@ -100,6 +100,22 @@ type Key struct {
 
 // Keys lists the keys in the token, and those on record that should be there, in order of label.
 func (r *Keyring) Keys(ctx context.Context) ([]Key, error) {
+	keys, err := r.keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	live, err := r.db.LiveByKEK(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for k := range keys {
+		keys[k].Live = live[keys[k].Label]
+	}
+	return keys, nil
+}
+
+// keys is Keys without the number of credentials, which a start has no time to count.
+func (r *Keyring) keys(ctx context.Context) ([]Key, error) {
 	records, err := r.records(ctx)
 	if err != nil {
 		return nil, err
@@ -123,7 +139,7 @@ func (r *Keyring) Keys(ctx context.Context) ([]Key, error) {
 			continue // another application's
 		}
 		kek, record := known[info.Label], records[info.Label]
-		k := Key{Label: info.Label, Kind: info.Kind, State: kek.State, Local: info.Local, Check: info.Check, Live: kek.Live, Recorded: record.At, By: record.Detail["by"]}
+		k := Key{Label: info.Label, Kind: info.Kind, State: kek.State, Local: info.Local, Check: info.Check, Recorded: record.At, By: record.Detail["by"]}
 		k.judge(info, record, len(records) > 0)
 		keys = append(keys, k)
 		delete(records, info.Label)
@@ -133,9 +149,13 @@ func (r *Keyring) Keys(ctx context.Context) ([]Key, error) {
 		if kek.State == store.KEKRetired || kek.State == store.KEKRetiring {
 			continue
 		}
+		restore := restorable(record)
+		if kek.State == store.KEKOld {
+			restore += "; `mohor hsm retire-kek " + label + "` gives it up when no live credential names it"
+		}
 		keys = append(keys, Key{Label: label, Kind: record.Detail["kind"], State: kek.State, Local: record.Detail["local"] == "yes", Check: record.Detail["check"],
-			Live: kek.Live, Recorded: record.At, By: record.Detail["by"], Lost: true, Grave: kek.State != store.KEKOld || kek.Live > 0,
-			Problem: "is on record and not in the token: put the token of that time back" + restorable(record)})
+			Recorded: record.At, By: record.Detail["by"], Lost: true, Grave: true,
+			Problem: "is on record and not in the token: put the token of that time back" + restore})
 	}
 	slices.SortFunc(keys, func(a, b Key) int { return cmp.Compare(a.Label, b.Label) })
 	return keys, nil
@@ -190,7 +210,7 @@ func (r *Keyring) records(ctx context.Context) (map[string]audit.Record, error) 
 // compare gives warnings, and ErrKeys with all that is grave. With adopt, keys that never were on
 // record are passed over.
 func (r *Keyring) compare(ctx context.Context, adopt bool) (warnings []string, err error) {
-	keys, err := r.Keys(ctx)
+	keys, err := r.keys(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +229,7 @@ func (r *Keyring) compare(ctx context.Context, adopt bool) (warnings []string, e
 
 // record puts the keys of the token on record that are not, but for KEKs nobody knows.
 func (r *Keyring) record(ctx context.Context, actor, by string) (n int, err error) {
-	keys, err := r.Keys(ctx)
+	keys, err := r.keys(ctx)
 	if err != nil {
 		return 0, err
 	}
