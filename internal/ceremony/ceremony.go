@@ -9,8 +9,7 @@
 // The master secret is a scalar of ristretto255 (RFC 9496), about 252 bits. It
 // is shared after Shamir, with Feldman's commitments, so that a share can be
 // checked by itself. Commitments hide the secret as well as discrete logarithms
-// are hard: shares that must outlive that assumption need a passphrase, which
-// does not cover the commitments, or a safe, which does.
+// are hard, and a passphrase does not cover them: shares belong in safes.
 package ceremony
 
 import (
