@@ -154,7 +154,7 @@ func (r *Keyring) keys(ctx context.Context) ([]Key, error) {
 			restore += "; `mohor hsm retire-kek " + label + "` gives it up when no live credential names it"
 		}
 		keys = append(keys, Key{Label: label, Kind: record.Detail["kind"], State: kek.State, Local: record.Detail["local"] == "yes", Check: record.Detail["check"],
-			Recorded: record.At, By: record.Detail["by"], Lost: true, Grave: true,
+			Recorded: record.At, By: record.Detail["by"], Lost: true, Grave: kek.State != store.KEKOld, // which takes away no more than what it wrapped
 			Problem: "is on record and not in the token: put the token of that time back" + restore})
 	}
 	slices.SortFunc(keys, func(a, b Key) int { return cmp.Compare(a.Label, b.Label) })

@@ -327,6 +327,34 @@ func TestInterruptedRetirement(t *testing.T) {
 	}
 }
 
+// An old KEK that is lost takes its officers' keys along, not the gateway.
+func TestLostOldKEK(t *testing.T) {
+	g := gatewaytest.New(t)
+	m, _ := insider(t, g)
+	r := keyring(t, g)
+	if _, err := r.RotateKEK(t.Context(), "test", nil, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.DestroyKEK(t.Context(), "mohor-kek-1"); err != nil {
+		t.Fatal(err)
+	}
+	g.Stop()
+	g.Start()
+	if k := keyList(t, r)["mohor-kek-1"]; !k.Lost || k.Grave || k.Live != 4 || !strings.Contains(g.Log.String(), "mohor-kek-1 is on record and not in the token") {
+		t.Errorf("%+v\n%s", k, g.Log)
+	}
+	if _, err := issue(g, 0); err != nil {
+		t.Error(err)
+	}
+	revokeUnder(t, g, "mohor-kek-1")
+	if err := r.RetireKEK(t.Context(), "test", "mohor-kek-1"); err != nil { // gives it up
+		t.Error(err)
+	}
+	if k, there := keyList(t, r)["mohor-kek-1"]; there {
+		t.Errorf("%+v", k)
+	}
+}
+
 // A key that was replaced, lost, or is there twice stops the start, which names it.
 func TestReplacedKeyStopsTheStart(t *testing.T) {
 	g := gatewaytest.New(t)
