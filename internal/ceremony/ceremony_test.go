@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -229,7 +231,7 @@ func TestForgedShareIsRefused(t *testing.T) {
 		"another index":   strings.Replace(good, "index: 1", "index: 2", 1),
 		"lower threshold": strings.Replace(good, "threshold: 3", "threshold: 2", 1),
 		"capitals":        strings.Replace(good, value(good), strings.ToUpper(value(good)), 1),
-		"not reduced":     strings.Replace(good, value(good), "edd3f55c1a631258d69cf7a2def9de14"+strings.Repeat("0", 31)+"1", 1),
+		"not reduced":     strings.Replace(good, value(good), plusOrder(t, value(good)), 1),
 		"cut":             strings.Replace(good, value(good), value(good)[2:], 1),
 	} {
 		if _, err := ceremony.ParseShare(ceremony.Checksummed(edited)); !errors.Is(err, ceremony.ErrShare) {
@@ -239,6 +241,19 @@ func TestForgedShareIsRefused(t *testing.T) {
 	if _, err := ceremony.Combine([]*ceremony.Share{shares[0], shares[1], other[2]}); !errors.Is(err, ceremony.ErrMixed) || !strings.Contains(err.Error(), five[2]) {
 		t.Errorf("shares of two ceremonies: %v", err)
 	}
+}
+
+// plusOrder adds the order of the group (RFC 9496, Section 4.4) to a scalar: the same share,
+// written otherwise.
+func plusOrder(t *testing.T, scalar string) string {
+	t.Helper()
+	order, _ := new(big.Int).SetString("27742317777372353535851937790883648493", 10)
+	order.Add(order, new(big.Int).Lsh(big.NewInt(1), 252))
+	b := unhex(t, scalar)
+	slices.Reverse(b)
+	out := new(big.Int).Add(new(big.Int).SetBytes(b), order).FillBytes(make([]byte, 32))
+	slices.Reverse(out)
+	return hex.EncodeToString(out)
 }
 
 func TestPassphrase(t *testing.T) {
