@@ -80,6 +80,14 @@ func (a Algorithm) keyType() uint {
 	return pkcs11.CKK_EC
 }
 
+// privateParts are the attributes that hold a private key.
+func (a Algorithm) privateParts() []uint {
+	if a.bits() != 0 {
+		return []uint{pkcs11.CKA_PRIVATE_EXPONENT, pkcs11.CKA_PRIME_1, pkcs11.CKA_PRIME_2, pkcs11.CKA_EXPONENT_1, pkcs11.CKA_EXPONENT_2, pkcs11.CKA_COEFFICIENT}
+	}
+	return []uint{pkcs11.CKA_VALUE}
+}
+
 // pairGen gives the mechanism that makes a pair, and what the public half adds to its template.
 func (a Algorithm) pairGen() (mechanism uint, public []*pkcs11.Attribute) {
 	if n := a.bits(); n != 0 {

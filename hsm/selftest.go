@@ -14,10 +14,11 @@ import (
 // all that was found, when it gives way:
 //
 //   - the KEK, the pepper or an HMAC key can be read, changed (C_SetAttributeValue) or copied
-//     (C_CopyObject), or the KEK used to encrypt, decrypt or sign;
+//     (C_CopyObject), or wrapped by another key, or the KEK used to encrypt, decrypt, derive or sign;
 //   - a wrapped key can be unwrapped extractable, non-sensitive, modifiable, for decryption, as a
-//     token object or as a secret key, by saying so or by saying nothing, or an unwrapped one be read, changed, copied or wrapped;
-//   - an altered or shortened wrapped key unwraps.
+//     token object or as a secret key, by saying so or by saying nothing, or an unwrapped one be read,
+//     changed, copied or wrapped, or is not what was asked for;
+//   - an altered, shortened or lengthened wrapped key unwraps.
 //
 // Then it runs [Module.Canary]. kek is the KEK to attack, the one new keys are wrapped by. It needs
 // the keys of [Module.EnsureKeys], takes a few
@@ -79,30 +80,73 @@ func (a *attack) refused(err error, format string, args ...any) bool {
 // key attacks a secret key in the token.
 func (a *attack) key(spec keySpec, h pkcs11.ObjectHandle) {
 	a.unreadable(h, spec.label, pkcs11.CKA_VALUE)
+	a.guarded(spec, h)
+	a.unwrappable(h, spec.label)
+	if spec.unwrap {
+		a.unusable(spec.label, h)
+	}
+}
+
+// guarded tries to change a secret key, in place and in a copy.
+func (a *attack) guarded(spec keySpec, h pkcs11.ObjectHandle) {
 	changes := []*pkcs11.Attribute{
 		yes(pkcs11.CKA_EXTRACTABLE), no(pkcs11.CKA_SENSITIVE), yes(pkcs11.CKA_MODIFIABLE), yes(pkcs11.CKA_COPYABLE),
 		yes(pkcs11.CKA_DECRYPT), yes(pkcs11.CKA_ENCRYPT), yes(pkcs11.CKA_DERIVE), yes(pkcs11.CKA_SIGN), yes(pkcs11.CKA_UNWRAP),
 		pkcs11.NewAttribute(pkcs11.CKA_LABEL, spec.label),
 	}
-	a.unchangeable(h, spec.label, changes)
-	if !spec.unwrap {
-		return
+	if spec.unwrap {
+		changes = append(changes, pkcs11.NewAttribute(pkcs11.CKA_UNWRAP_TEMPLATE, []byte{}))
 	}
-	// What is wrapped under a key must not come out by decrypting with it.
+	a.unchangeable(h, spec.label, changes)
+}
+
+// unusable: what is wrapped under a key must not come out by decrypting with it. The wrapping
+// mechanisms are among those tried, since PKCS#11 v3.0, Section 6.13, has them for C_Decrypt too.
+func (a *attack) unusable(label string, h pkcs11.ObjectHandle) {
 	p, s := a.s.p11, a.s
+	block := make([]byte, 16)
 	for _, mechanism := range []*pkcs11.Mechanism{
 		pkcs11.NewMechanism(pkcs11.CKM_AES_ECB, nil),
-		pkcs11.NewMechanism(pkcs11.CKM_AES_CBC, make([]byte, 16)),
-		pkcs11.NewMechanism(pkcs11.CKM_AES_CBC_PAD, make([]byte, 16)),
+		pkcs11.NewMechanism(pkcs11.CKM_AES_CBC, block),
+		pkcs11.NewMechanism(pkcs11.CKM_AES_CBC_PAD, block),
+		pkcs11.NewMechanism(pkcs11.CKM_AES_CTR, append([]byte{128, 0, 0, 0, 0, 0, 0, 0}, block...)), // CK_AES_CTR_PARAMS
+		pkcs11.NewMechanism(pkcs11.CKM_AES_KEY_WRAP, nil),
+		pkcs11.NewMechanism(pkcs11.CKM_AES_KEY_WRAP_PAD, nil),
+		pkcs11.NewMechanism(ckmAESKeyWrapKWP, nil),
 	} {
-		a.reset(a.refused(p.DecryptInit(s.handle, []*pkcs11.Mechanism{mechanism}, h), "%q decrypts with mechanism 0x%X", spec.label, mechanism.Mechanism),
-			func() error { _, err := p.Decrypt(s.handle, make([]byte, 16)); return err })
-		a.reset(a.refused(p.EncryptInit(s.handle, []*pkcs11.Mechanism{mechanism}, h), "%q encrypts with mechanism 0x%X", spec.label, mechanism.Mechanism),
-			func() error { _, err := p.Encrypt(s.handle, make([]byte, 16)); return err })
+		a.reset(a.refused(p.DecryptInit(s.handle, []*pkcs11.Mechanism{mechanism}, h), "%q decrypts with mechanism 0x%X", label, mechanism.Mechanism),
+			func() error { _, err := p.Decrypt(s.handle, block); return err })
+		a.reset(a.refused(p.EncryptInit(s.handle, []*pkcs11.Mechanism{mechanism}, h), "%q encrypts with mechanism 0x%X", label, mechanism.Mechanism),
+			func() error { _, err := p.Encrypt(s.handle, block); return err })
 	}
 	mac := []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_CMAC, nil)}
-	a.reset(a.refused(p.SignInit(s.handle, mac, h), "%q signs", spec.label),
-		func() error { _, err := p.Sign(s.handle, make([]byte, 16)); return err })
+	a.reset(a.refused(p.SignInit(s.handle, mac, h), "%q signs", label),
+		func() error { _, err := p.Sign(s.handle, block); return err })
+	// A key derived from it is its digest.
+	derived, err := p.DeriveKey(s.handle, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_SHA256_KEY_DERIVATION, nil)}, h, []*pkcs11.Attribute{
+		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY), pkcs11.NewAttribute(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_GENERIC_SECRET),
+		pkcs11.NewAttribute(pkcs11.CKA_VALUE_LEN, 32), no(pkcs11.CKA_TOKEN), yes(pkcs11.CKA_EXTRACTABLE), no(pkcs11.CKA_SENSITIVE),
+	})
+	if !a.refused(err, "%q derives keys", label) {
+		s.destroy(derived)
+	}
+}
+
+// unwrappable makes a key of the attacker's, which could be one whose value is known, and tries to
+// take h out under it.
+func (a *attack) unwrappable(h pkcs11.ObjectHandle, label string) {
+	p, s := a.s.p11, a.s
+	own, err := p.GenerateKey(s.handle, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_KEY_GEN, nil)}, []*pkcs11.Attribute{
+		pkcs11.NewAttribute(pkcs11.CKA_VALUE_LEN, 32), no(pkcs11.CKA_TOKEN), yes(pkcs11.CKA_WRAP), yes(pkcs11.CKA_EXTRACTABLE), no(pkcs11.CKA_SENSITIVE),
+	})
+	if err != nil {
+		return // the module does not let anybody have such a key
+	}
+	defer s.destroy(own)
+	for _, mechanism := range []uint{ckmAESKeyWrapKWP, pkcs11.CKM_AES_KEY_WRAP_PAD, pkcs11.CKM_AES_KEY_WRAP, pkcs11.CKM_AES_ECB} {
+		_, err := p.WrapKey(s.handle, []*pkcs11.Mechanism{pkcs11.NewMechanism(mechanism, nil)}, own, h)
+		a.refused(err, "%q can be wrapped by another key with mechanism 0x%X", label, mechanism)
+	}
 }
 
 // reset ends an operation that should not have begun; how it ends does not matter.
@@ -139,6 +183,13 @@ func (a *attack) uncopyable(h pkcs11.ObjectHandle, label string, template ...*pk
 
 // wrapping attacks what the KEK wraps.
 func (a *attack) wrapping(kek pkcs11.ObjectHandle, w wrapped) {
+	a.template(kek, w)
+	a.altered(kek, w)
+	a.unwrapped(kek, w)
+}
+
+// template tries to unwrap a key as something else than CKA_UNWRAP_TEMPLATE says.
+func (a *attack) template(kek pkcs11.ObjectHandle, w wrapped) {
 	for _, deviation := range []*pkcs11.Attribute{
 		yes(pkcs11.CKA_EXTRACTABLE), no(pkcs11.CKA_SENSITIVE), yes(pkcs11.CKA_TOKEN), no(pkcs11.CKA_PRIVATE),
 		yes(pkcs11.CKA_MODIFIABLE), yes(pkcs11.CKA_COPYABLE), yes(pkcs11.CKA_DECRYPT), yes(pkcs11.CKA_UNWRAP),
@@ -154,16 +205,22 @@ func (a *attack) wrapping(kek pkcs11.ObjectHandle, w wrapped) {
 		a.unwrap(kek, w, template, "wrapped key unwraps with another attribute 0x%X", deviation.Type)
 		a.unwrapLeft(kek, w, left, wanted)
 	}
-	for i := range w.blob {
+}
+
+// altered tries blobs that are not as the KEK made them.
+func (a *attack) altered(kek pkcs11.ObjectHandle, w wrapped) {
+	try := func(blob []byte, format string, args ...any) {
 		altered := w
-		altered.blob = slices.Clone(w.blob)
-		altered.blob[i] ^= 1
-		a.unwrap(kek, altered, nil, "wrapped key unwraps with byte %d altered", i)
+		altered.blob = blob
+		a.unwrap(kek, altered, nil, format, args...)
 	}
-	short := w
-	short.blob = w.blob[:len(w.blob)-8]
-	a.unwrap(kek, short, nil, "wrapped key unwraps shortened")
-	a.unwrapped(kek, w)
+	for i := range w.blob {
+		blob := slices.Clone(w.blob)
+		blob[i] ^= 1
+		try(blob, "wrapped key unwraps with byte %d altered", i)
+	}
+	try(w.blob[:len(w.blob)-8], "wrapped key unwraps shortened")
+	try(append(slices.Clone(w.blob), make([]byte, 8)...), "wrapped key unwraps lengthened")
 }
 
 // unwrap tries a template, or our own when it is nil.
@@ -204,8 +261,18 @@ func (a *attack) unwrapped(kek pkcs11.ObjectHandle, w wrapped) {
 		return
 	}
 	defer a.s.destroy(h)
-	a.unreadable(h, "unwrapped key", pkcs11.CKA_VALUE)
-	a.unchangeable(h, "unwrapped key", []*pkcs11.Attribute{
+	const label = "unwrapped key"
+	for _, want := range unwrapTemplate() {
+		attrs, err := a.s.p11.GetAttributeValue(a.s.handle, h, []*pkcs11.Attribute{pkcs11.NewAttribute(want.Type, nil)})
+		if err == nil && !bytes.Equal(attrs[0].Value, want.Value) {
+			a.found = append(a.found, fmt.Errorf("%s has another attribute 0x%X than was asked for", label, want.Type))
+		}
+	}
+	for _, part := range w.algorithm.privateParts() {
+		a.unreadable(h, label, part)
+	}
+	a.unwrappable(h, label)
+	a.unchangeable(h, label, []*pkcs11.Attribute{
 		yes(pkcs11.CKA_EXTRACTABLE), no(pkcs11.CKA_SENSITIVE), yes(pkcs11.CKA_DECRYPT), yes(pkcs11.CKA_MODIFIABLE),
 	})
 	_, _, err = a.s.wrap(kek, h)
