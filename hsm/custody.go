@@ -18,6 +18,8 @@ type wrapped struct {
 	blob      []byte
 	kek       string
 	mechanism uint
+	parameter []byte // of the mechanism; RFC 5649 has none
+	without   []uint // attributes a module under examination does not know
 	algorithm Algorithm
 }
 
@@ -76,6 +78,17 @@ func (m *Module) generate(ctx context.Context, label string, a Algorithm) (w wra
 	return w, pub, err
 }
 
+// by is the mechanism that unwraps it.
+func (w wrapped) by() *pkcs11.Mechanism {
+	if w.parameter == nil {
+		return pkcs11.NewMechanism(w.mechanism, nil)
+	}
+	return pkcs11.NewMechanism(w.mechanism, w.parameter)
+}
+
+// as is the template it unwraps with.
+func (w wrapped) as() []*pkcs11.Attribute { return known(unwrapAs(w.algorithm), w.without) }
+
 // destroy destroys a session object; if it cannot, the session must go, and the object with it.
 func (s *session) destroy(h pkcs11.ObjectHandle) {
 	if err := s.p11.DestroyObject(s.handle, h); err != nil {
@@ -99,7 +112,7 @@ func (s *session) wrap(kek, key pkcs11.ObjectHandle) (blob []byte, mechanism uin
 
 // unwrap makes a session object of a wrapped key, as the KEK's template commands.
 func (s *session) unwrap(kek pkcs11.ObjectHandle, w wrapped) (pkcs11.ObjectHandle, error) {
-	h, err := s.p11.UnwrapKey(s.handle, []*pkcs11.Mechanism{pkcs11.NewMechanism(w.mechanism, nil)}, kek, w.blob, unwrapAs(w.algorithm))
+	h, err := s.p11.UnwrapKey(s.handle, []*pkcs11.Mechanism{w.by()}, kek, w.blob, w.as())
 	if err != nil {
 		return 0, fmt.Errorf("unwrapping key: %w", err)
 	}

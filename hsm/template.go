@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"fmt"
 	"runtime"
 	"slices"
 	"unsafe"
@@ -39,6 +40,26 @@ func unwrapTemplate() []*pkcs11.Attribute {
 // unwrapAs is a whole template for C_UnwrapKey.
 func unwrapAs(a Algorithm) []*pkcs11.Attribute {
 	return append([]*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_KEY_TYPE, a.keyType())}, unwrapTemplate()...)
+}
+
+// attributeName is how the standard calls an attribute that guards a key.
+func attributeName(attribute uint) string {
+	name, ok := map[uint]string{
+		pkcs11.CKA_CLASS: "CKA_CLASS", pkcs11.CKA_TOKEN: "CKA_TOKEN", pkcs11.CKA_PRIVATE: "CKA_PRIVATE", pkcs11.CKA_LABEL: "CKA_LABEL",
+		pkcs11.CKA_SENSITIVE: "CKA_SENSITIVE", pkcs11.CKA_EXTRACTABLE: "CKA_EXTRACTABLE", pkcs11.CKA_MODIFIABLE: "CKA_MODIFIABLE",
+		pkcs11.CKA_COPYABLE: "CKA_COPYABLE", pkcs11.CKA_ENCRYPT: "CKA_ENCRYPT", pkcs11.CKA_DECRYPT: "CKA_DECRYPT", pkcs11.CKA_SIGN: "CKA_SIGN",
+		pkcs11.CKA_SIGN_RECOVER: "CKA_SIGN_RECOVER", pkcs11.CKA_WRAP: "CKA_WRAP", pkcs11.CKA_UNWRAP: "CKA_UNWRAP", pkcs11.CKA_DERIVE: "CKA_DERIVE",
+		pkcs11.CKA_UNWRAP_TEMPLATE: "CKA_UNWRAP_TEMPLATE",
+	}[attribute]
+	if !ok {
+		return fmt.Sprintf("attribute 0x%X", attribute)
+	}
+	return name
+}
+
+// known leaves attributes out of a template, for a module that does not know them.
+func known(template []*pkcs11.Attribute, without []uint) []*pkcs11.Attribute {
+	return slices.DeleteFunc(template, func(a *pkcs11.Attribute) bool { return slices.Contains(without, a.Type) })
 }
 
 // officerPair gives the templates of a pair made to be wrapped: session objects, the private

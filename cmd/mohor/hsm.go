@@ -16,10 +16,12 @@ import (
 )
 
 type hsmCmd struct {
-	Keys      hsmKeysCmd     `cmd:"" help:"List the keys in the token with their check values."`
-	RotateKEK hsmRotateCmd   `cmd:"" name:"rotate-kek" help:"Make a new KEK, which wraps every key generated from now on."`
-	RetireKEK hsmRetireCmd   `cmd:"" name:"retire-kek" help:"Destroy a KEK that no live credential names."`
-	Ceremony  hsmCeremonyCmd `cmd:"" help:"Make the secret keys of a new installation with custodians, or restore them from shares."`
+	Keys      hsmKeysCmd      `cmd:"" help:"List the keys in the token with their check values."`
+	RotateKEK hsmRotateCmd    `cmd:"" name:"rotate-kek" help:"Make a new KEK, which wraps every key generated from now on."`
+	RetireKEK hsmRetireCmd    `cmd:"" name:"retire-kek" help:"Destroy a KEK that no live credential names."`
+	Ceremony  hsmCeremonyCmd  `cmd:"" help:"Make the secret keys of a new installation with custodians, or restore them from shares."`
+	Check     hsmCheckCmd     `cmd:"" help:"Examine a PKCS#11 module: what it supports, and whether it guards keys."`
+	CheckPart hsmCheckPartCmd `cmd:"" hidden:""`
 }
 
 type hsmKeysCmd struct {

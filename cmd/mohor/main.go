@@ -41,7 +41,7 @@ type cli struct {
 	Batch   batchCmd        `cmd:"" help:"Batches."`
 	Sign    signCmd         `cmd:"" help:"Sign a PDF through a gateway."`
 	Verify  verifyCmd       `cmd:"" help:"Verify signed PDFs."`
-	HSM     hsmCmd          `cmd:"" name:"hsm" help:"The keys in the HSM."`
+	HSM     hsmCmd          `cmd:"" name:"hsm" help:"The PKCS#11 module and its keys."`
 	Audit   auditCmd        `cmd:"" help:"The audit chain."`
 	Bench   benchCmd        `cmd:"" help:"Measure this machine."`
 	OpenAPI openapiCmd      `cmd:"" name:"openapi" help:"Print the OpenAPI document."`

@@ -39,7 +39,8 @@ func TestStories(t *testing.T) {
 			s := &story{vars: e.Vars, gateways: map[string]*child{}}
 			e.Values[storyKey{}] = s
 			e.Defer(s.end)
-			e.Vars = append(e.Vars, "TOP="+top, "SOFTHSM="+library("softhsm/libsofthsm2.so"), "SPY="+library("pkcs11-spy.so"))
+			e.Vars = append(e.Vars, "TOP="+top, "SOFTHSM="+library("softhsm/libsofthsm2.so"), "SPY="+library("pkcs11-spy.so"),
+				"NSS="+library("libsoftokn3.so"), "OPENCRYPTOKI="+library("opencryptoki/libopencryptoki.so.0"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -74,7 +75,8 @@ func TestStories(t *testing.T) {
 // needed is true for what is installed. With MOHOR_TEST_REQUIRE=all, what is
 // missing fails the story.
 func needed(name string) (bool, error) {
-	file, ok := map[string]string{"softhsm": "softhsm/libsofthsm2.so", "pkcs11-spy": "pkcs11-spy.so"}[name]
+	file, ok := map[string]string{"softhsm": "softhsm/libsofthsm2.so", "pkcs11-spy": "pkcs11-spy.so",
+		"nss": "libsoftokn3.so", "opencryptoki": "opencryptoki/libopencryptoki.so.0"}[name]
 	if !ok {
 		return false, errors.New("unknown condition")
 	}
