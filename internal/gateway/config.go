@@ -63,13 +63,15 @@ type ProxyConfig struct {
 
 // TokenConfig says where the keys are.
 type TokenConfig struct {
-	Module      string `yaml:"module"`
-	Label       string `yaml:"label"`
-	PINFile     string `yaml:"pin_file"`
-	SoftHSMConf string `yaml:"softhsm_conf"`
-	Sessions    int    `yaml:"sessions"`
-	Interactive int    `yaml:"interactive"`
-	Process     string `yaml:"process"`
+	Module        string `yaml:"module"`
+	Label         string `yaml:"label"`
+	PINFile       string `yaml:"pin_file"`
+	PINEnv        string `yaml:"pin_env"`
+	PINCredential string `yaml:"pin_credential"`
+	SoftHSMConf   string `yaml:"softhsm_conf"`
+	Sessions      int    `yaml:"sessions"`
+	Interactive   int    `yaml:"interactive"`
+	Process       string `yaml:"process"`
 	// Services, if it has a label, is another token for the keys of the
 	// authorities and the audit seal.
 	Services ServiceTokenConfig `yaml:"services"`
@@ -194,8 +196,10 @@ func (c *Config) check() error {
 		return bad("tls.cert and tls.key", "set together")
 	case c.TLS.Cert == "" && len(c.BehindProxy.Trusted) == 0 && !loopback(c.Listen):
 		return bad("listen", "a loopback address, unless tls.cert and tls.key or behind_proxy.trusted are set: PINs must not travel in the clear")
-	case c.Token.Label == "" || c.Token.PINFile == "":
-		return bad("token.label and token.pin_file", "set")
+	case c.Token.Label == "":
+		return bad("token.label", "set")
+	case c.Token.checkPIN() != nil:
+		return c.Token.checkPIN()
 	case (c.Token.Services.Label == "") != (c.Token.Services.PINFile == ""):
 		return bad("token.services.label and token.services.pin_file", "set together")
 	case c.Token.Process != "" && c.Token.Process != processSeparate && c.Token.Process != processInside:

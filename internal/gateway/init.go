@@ -92,7 +92,12 @@ func Init(ctx context.Context, o InitOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := o.token(ctx, &c); err != nil {
+	h, err := hsmConfig(&c)
+	if err != nil {
+		return err
+	}
+	defer h.PIN.Wipe()
+	if err := o.token(ctx, &c, h); err != nil {
 		return err
 	}
 	db, err := store.Open(ctx, c.Database)
@@ -104,7 +109,7 @@ func Init(ctx context.Context, o InitOptions) error {
 		err = o.awaitCeremony(ctx, db)
 	}
 	if err == nil {
-		err = o.keys(ctx, db, &c)
+		err = o.keys(ctx, db, &c, h)
 	}
 	if err == nil {
 		err = o.administrator(ctx, db)
@@ -173,17 +178,12 @@ func (o *InitOptions) files() error {
 
 // token makes the SoftHSM token. A token of another module is made with its
 // vendor's tools; here it must be there and take the PIN.
-func (o *InitOptions) token(ctx context.Context, c *Config) error {
+func (o *InitOptions) token(ctx context.Context, c *Config, h hsm.Config) error {
 	if c.Token.SoftHSMConf == filepath.Join(o.Dir, "token", "softhsm2.conf") {
 		if _, err := softhsmconfig.Write(filepath.Dir(c.Token.SoftHSMConf)); err != nil {
 			return fmt.Errorf("writing SoftHSM configuration: %w", err)
 		}
 	}
-	h, err := hsmConfig(c)
-	if err != nil {
-		return err
-	}
-	defer h.PIN.Wipe()
 	if c.Token.SoftHSMConf == "" {
 		o.Report("token "+c.Token.Label+" (of "+c.Token.Module+")", false)
 		return nil
@@ -251,15 +251,10 @@ func (o *InitOptions) awaitCeremony(ctx context.Context, db *store.DB) error {
 }
 
 // keys makes the service keys, the authorities and their first CRLs.
-func (o *InitOptions) keys(ctx context.Context, db *store.DB, c *Config) error {
-	h, err := hsmConfig(c)
-	if err != nil {
-		return err
-	}
-	defer h.PIN.Wipe()
+func (o *InitOptions) keys(ctx context.Context, db *store.DB, c *Config, h hsm.Config) error {
 	m, err := hsm.Open(ctx, h)
 	if err != nil {
-		return fmt.Errorf("opening token %q: %w", c.Token.Label, err)
+		return c.Token.openError(err)
 	}
 	err = o.makeKeys(ctx, db, c, m)
 	return errors.Join(err, m.Close())

@@ -57,7 +57,7 @@ func OpenKeyring(ctx context.Context, dir string, now func() time.Time) (*Keyrin
 		defer h.PIN.Wipe()
 		defer h.Services.PIN.Wipe()
 		if r.module, err = hsm.Open(ctx, h); err != nil {
-			err = fmt.Errorf("opening token %q: %w", c.Token.Label, err)
+			err = c.Token.openError(err)
 		}
 	}
 	if err != nil {

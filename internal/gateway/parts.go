@@ -43,7 +43,7 @@ func hsmConfig(c *Config) (hsm.Config, error) {
 			return hsm.Config{}, fmt.Errorf("setting SOFTHSM2_CONF: %w", err)
 		}
 	}
-	pin, err := readSecret(c.Token.PINFile)
+	pin, err := c.Token.pin()
 	if err != nil {
 		return hsm.Config{}, err
 	}

@@ -46,7 +46,7 @@ func openToken(ctx context.Context, c *Config, how serving) (token, error) {
 		t, err = hsm.StartProcess(ctx, h, how.process)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("opening token %q: %w", c.Token.Label, err)
+		return nil, c.Token.openError(err)
 	}
 	return t, nil
 }
