@@ -34,19 +34,21 @@ type env struct {
 
 // cli is the command line.
 type cli struct {
-	Init    initCmd         `cmd:"" help:"Make a working installation in a data folder, or complete one."`
-	Serve   serveCmd        `cmd:"" help:"Serve the API and the public pages."`
-	Demo    demoCmd         `cmd:"" help:"Make a sandbox, sign a batch, a voucher and a hash, and have other tools check them."`
-	Officer officerCmd      `cmd:"" help:"Officers."`
-	Batch   batchCmd        `cmd:"" help:"Batches."`
-	Sign    signCmd         `cmd:"" help:"Sign a PDF through a gateway."`
-	Verify  verifyCmd       `cmd:"" help:"Verify signed PDFs."`
-	HSM     hsmCmd          `cmd:"" name:"hsm" help:"The PKCS#11 module and its keys."`
-	Audit   auditCmd        `cmd:"" help:"The audit chain."`
-	Bench   benchCmd        `cmd:"" help:"Measure this machine."`
-	OpenAPI openapiCmd      `cmd:"" name:"openapi" help:"Print the OpenAPI document."`
-	Token   tokenProcessCmd `cmd:"" name:"token-process" hidden:""`
-	Version versionCmd      `cmd:"" help:"Print the version."`
+	Init       initCmd         `cmd:"" help:"Make a working installation in a data folder, or complete one."`
+	Serve      serveCmd        `cmd:"" help:"Serve the API and the public pages."`
+	Demo       demoCmd         `cmd:"" help:"Make a sandbox, sign a batch, a voucher and a hash, and have other tools check them."`
+	Officer    officerCmd      `cmd:"" help:"Officers."`
+	Batch      batchCmd        `cmd:"" help:"Batches."`
+	Sign       signCmd         `cmd:"" help:"Sign a PDF through a gateway."`
+	Verify     verifyCmd       `cmd:"" help:"Verify signed PDFs."`
+	HSM        hsmCmd          `cmd:"" name:"hsm" help:"The PKCS#11 module and its keys."`
+	Audit      auditCmd        `cmd:"" help:"The audit chain."`
+	Doctor     doctorCmd       `cmd:"" help:"Name each fault of an installation, with its fix."`
+	DoctorPart doctorPartCmd   `cmd:"" hidden:""`
+	Bench      benchCmd        `cmd:"" help:"Measure this machine."`
+	OpenAPI    openapiCmd      `cmd:"" name:"openapi" help:"Print the OpenAPI document."`
+	Token      tokenProcessCmd `cmd:"" name:"token-process" hidden:""`
+	Version    versionCmd      `cmd:"" help:"Print the version."`
 }
 
 // errSilent ends with status 1 after the command has said all there is to say.

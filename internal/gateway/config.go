@@ -159,23 +159,37 @@ func LoadConfig(dir string) (Config, error) {
 }
 
 func parseConfig(dir string, raw []byte) (Config, error) {
-	// What a file of an earlier version does not say.
-	p := enrol.DefaultPINPolicy()
-	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}}
-	d := yaml.NewDecoder(bytes.NewReader(raw))
-	d.KnownFields(true)
-	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		return Config{}, fmt.Errorf("%w: reading %s: %w", ErrConfig, ConfigFile, err)
+	c, err := decodeConfig(raw, true)
+	if err != nil {
+		return Config{}, err
 	}
 	if err := c.check(); err != nil {
 		return Config{}, err
 	}
+	c.resolve(dir)
+	return c, nil
+}
+
+// decodeConfig reads the file; strict refuses unknown keys.
+func decodeConfig(raw []byte, strict bool) (Config, error) {
+	// What a file of an earlier version does not say.
+	p := enrol.DefaultPINPolicy()
+	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}}
+	d := yaml.NewDecoder(bytes.NewReader(raw))
+	d.KnownFields(strict)
+	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return Config{}, fmt.Errorf("%w: reading %s: %w", ErrConfig, ConfigFile, err)
+	}
+	return c, nil
+}
+
+// resolve makes paths absolute.
+func (c *Config) resolve(dir string) {
 	for _, p := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.Token.PINFile, &c.Token.Services.PINFile, &c.Token.SoftHSMConf, &c.Database, &c.Blobs, &c.Mail.PasswordFile, &c.Audit.Heads} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
-	return c, nil
 }
 
 // check names the first field that cannot be right, and what it must be.

@@ -104,7 +104,7 @@ func (t *TokenConfig) credentialPath() (string, error) {
 func (t *TokenConfig) openError(err error) error {
 	if errors.Is(err, hsm.ErrTokenPIN) {
 		source, fix := t.pinSource()
-		return fmt.Errorf("opening token %q with the PIN of %s: %w; it was tried once: %s before the next start, since tokens lock after a few wrong ones", t.Label, source, err, fix)
+		return fmt.Errorf("opening token %q: %w; the PIN of %s was tried once: %s before the next start, since tokens lock after a few wrong ones", t.Label, err, source, fix)
 	}
 	return fmt.Errorf("opening token %q: %w", t.Label, err)
 }

@@ -1,0 +1,258 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/store"
+)
+
+// database: opens, current, whole; then it stays open for those behind.
+func (d *doctor) database(ctx context.Context) {
+	if why := d.unreadable(); why != "" {
+		d.skipped("the database", why)
+		return
+	}
+	path := d.config.Database
+	const backup = "stop the gateway and put the database back from the last backup"
+	h, err := store.Inspect(ctx, path)
+	switch {
+	case missing(err):
+		d.fault("there is no database "+path, "it holds every officer's key and the audit chain", "put it back from the last backup, or, for a new installation, mohor init --data "+d.Dir)
+		return
+	case err != nil:
+		d.fault("the database cannot be read: "+err.Error(), "nothing can be signed or looked up", backup)
+		return
+	case len(h.Damage) > 0:
+		d.fault("the database is damaged: "+strings.Join(h.Damage, "; "), "rows may be lost without a word", backup+"; keep the damaged file")
+		return
+	case h.Schema > h.Current:
+		d.fault(fmt.Sprintf("the schema of the database is %d, this program knows %d", h.Schema, h.Current), "an older program must not write to it", "install the version of mohor that last served this folder, or a newer one")
+		return
+	case h.Schema < h.Current:
+		d.fault(fmt.Sprintf("the schema of the database is %d, this program wants %d", h.Schema, h.Current), "it has not been migrated", "back the database up, then start the gateway once with this version")
+		return
+	}
+	d.ok("the database is whole, its schema %d is current", h.Schema)
+	if d.db, err = store.Open(ctx, path); err != nil {
+		d.fault("the database cannot be opened: "+err.Error(), "nothing can be signed or looked up", "give "+path+" and the files beside it to the gateway's user")
+		return
+	}
+	d.stamp(ctx)
+	d.loadAuthorities(ctx)
+}
+
+// stamp compares what was fixed at init.
+func (d *doctor) stamp(ctx context.Context) {
+	is, err := d.db.Meta(ctx, metaSandbox)
+	public, perr := d.db.Meta(ctx, metaPublicURL)
+	switch {
+	case err != nil || perr != nil:
+		d.fault("facts about the installation cannot be read: "+errors.Join(err, perr).Error(), "the gateway refuses to start", "put the database back from the last backup")
+	case is == "":
+		d.fault("the installation is not complete", "the gateway refuses to start", "run mohor init --data "+d.Dir+" again; it makes what is missing")
+	case public != d.config.PublicURL:
+		d.fault(fmt.Sprintf("public_url is %q, certificates issued since init say %q", d.config.PublicURL, public), "the gateway refuses to start, and verifiers ask the old address", fmt.Sprintf("public_url: %q in %s", public, d.path(ConfigFile)))
+	case is == "yes":
+		d.ok("this is a sandbox: its certificates are NOT VALID")
+	}
+	d.sandbox = is == "yes"
+	n, err := d.db.Administrators(ctx)
+	if err == nil && n == 0 {
+		d.fault("there is no administrator", "nobody can approve or unlock an officer", "run mohor init --data "+d.Dir+" --admin-name … --admin-email … again")
+	}
+}
+
+// unreadable says why neither database nor token may be touched, if so.
+func (d *doctor) unreadable() string {
+	switch {
+	case !d.readable:
+		return "the configuration cannot be read"
+	case d.foreign:
+		return "this user is not the gateway's"
+	}
+	return ""
+}
+
+// undone says why something that needs the database was left out.
+func (d *doctor) undone() string {
+	if why := d.unreadable(); why != "" {
+		return why
+	}
+	return "the database cannot be used"
+}
+
+// audit: the chain since its last signed head, and whether heads are signed.
+func (d *doctor) audit(ctx context.Context) {
+	if d.db == nil {
+		d.skipped("the audit chain", d.undone())
+		return
+	}
+	if _, err := readSeal(d.Dir); err != nil {
+		d.fault(cause(err), "without it no signed head can be verified", "mohor init --data "+d.Dir+" writes "+sealFile+" again")
+		return
+	}
+	heads := d.config.Audit.Heads
+	w := &headWriter{i: &Installation{Dir: d.Dir, Config: d.config, db: d.db}}
+	err := w.believe(ctx)
+	switch {
+	case errors.Is(err, audit.ErrBroken):
+		d.fault(cause(err), "somebody changed the record, or a backup that is too old was put back; the gateway refuses to start",
+			"keep everything as it is, compare with the off-box copy: mohor audit verify --data "+d.Dir+" --heads COPY")
+		return
+	case err != nil:
+		d.fault("audit heads cannot be read: "+cause(err), "nothing shows whether the chain was cut", "put "+heads+" back from its off-box copy")
+		return
+	}
+	d.ok("the audit chain is whole since its last signed head")
+	seq, _, err := d.db.AuditHead(ctx)
+	newest, _, terr := d.db.NewestTimes(ctx)
+	if err != nil || terr != nil {
+		d.fault("the newest audit record cannot be read: "+errors.Join(err, terr).Error(), "the gateway refuses to start", "put the database back from the last backup")
+		return
+	}
+	late := max(5*time.Minute, 2*d.config.Audit.Every)
+	switch _, serr := os.Stat(heads); {
+	case missing(serr) && d.pid == 0:
+		d.warning("no audit head has been signed", "nothing shows whether the chain was cut", "start the gateway once; if it has served before, put "+heads+" back from its off-box copy")
+	case missing(serr):
+		d.fault("there is no "+d.relative(heads)+" although the gateway runs", "nothing shows whether the chain was cut", "put it back from its off-box copy and look for \"signing audit head\" in the gateway's log")
+	case seq > w.last.Seq && d.Now().Sub(newest) > late && d.pid != 0:
+		d.fault(fmt.Sprintf("%d audit records are under no signed head, the newest from %s", seq-w.last.Seq, day(newest)), "they could be cut off unseen", "look for \"signing audit head\" in the gateway's log")
+	case seq > w.last.Seq && d.pid == 0:
+		d.warning(fmt.Sprintf("%d audit records are under no signed head", seq-w.last.Seq), "they could be cut off unseen", "start the gateway, which signs a head at once")
+	default:
+		d.ok("%d records are under signed heads, the newest from %s", w.last.Seq, day(w.last.At))
+	}
+}
+
+// certificates: authorities, their CRLs, and officers' that end soon.
+func (d *doctor) certificates(ctx context.Context) {
+	if d.db == nil {
+		d.skipped("certificates and CRLs", d.undone())
+		return
+	}
+	for _, name := range []string{ca.Root, ca.Issuing} {
+		if cert := d.authority[name]; cert != nil {
+			d.ends("the certificate of the "+name+" CA", cert.NotBefore, cert.NotAfter, "no officer's certificate verifies", "roll the CA over: mohor init in a new folder, and re-issue")
+		}
+		d.crl(ctx, name)
+	}
+	d.rootFile()
+	now := d.Now()
+	n, err := d.db.OfficersExpiring(ctx, now, now.Add(soon))
+	switch {
+	case err != nil:
+		d.fault(err.Error(), "renewals go unnoticed", "put the database back from the last backup")
+	case n > 0:
+		d.warning(fmt.Sprintf("%d officers' certificates end within 30 days", n), "these officers cannot sign from then on", "have them renew")
+	default:
+		d.ok("no officer's certificate ends within 30 days")
+	}
+}
+
+// loadAuthorities reads the CA certificates, for the token and those behind.
+func (d *doctor) loadAuthorities(ctx context.Context) {
+	for _, name := range []string{ca.Root, ca.Issuing} {
+		row, err := d.db.AuthorityCertificate(ctx, name)
+		var cert *x509.Certificate
+		if err == nil {
+			cert, err = x509.ParseCertificate(row.DER)
+		}
+		if err != nil {
+			d.fault("the certificate of the "+name+" CA cannot be read: "+err.Error(), "nothing can be issued or verified", "mohor init --data "+d.Dir+" completes an installation; else put the database back from the last backup")
+			continue
+		}
+		d.authority[name] = cert
+	}
+}
+
+func (d *doctor) crl(ctx context.Context, name string) {
+	c, err := d.db.LatestCRL(ctx, name)
+	if err != nil {
+		d.fault("the CRL of the "+name+" CA cannot be read: "+err.Error(), "signatures cannot be verified", "mohor init --data "+d.Dir+" makes it")
+		return
+	}
+	switch now := d.Now(); {
+	case now.After(c.NextUpdate) && d.pid != 0:
+		d.fault(fmt.Sprintf("the CRL of the %s CA ended %s", name, day(c.NextUpdate)), "verifiers call every signature indeterminate", "look into the gateway's log; revoking or fetching "+d.config.PublicURL+"/crl/"+name+".crl makes a new one")
+	case now.After(c.NextUpdate):
+		d.warning(fmt.Sprintf("the CRL of the %s CA ended %s", name, day(c.NextUpdate)), "verifiers call every signature indeterminate", "start the gateway, which makes a new one when it is asked for")
+	default:
+		d.ok("CRL %d of the %s CA is good until %s", c.Number, name, day(c.NextUpdate))
+	}
+}
+
+func (d *doctor) rootFile() {
+	cert := d.authority[ca.Root]
+	if cert == nil {
+		return
+	}
+	d.roots = x509.NewCertPool()
+	d.roots.AddCert(cert)
+	raw, err := os.ReadFile(d.path("root.pem"))
+	pool := x509.NewCertPool()
+	if err != nil || !pool.AppendCertsFromPEM(raw) || !pool.Equal(d.roots) {
+		d.fault("root.pem is not the root CA's certificate", "whoever trusts that file trusts something else", "mohor init --data "+d.Dir+" writes it again")
+	}
+}
+
+// clock: time goes on, and nothing we made lies in its future.
+func (d *doctor) clock(ctx context.Context) {
+	elapsed := time.Since(d.started)
+	if wall := time.Now().Round(0).Sub(d.started.Round(0)); math.Abs((wall - elapsed).Seconds()) > 1 {
+		d.warning(fmt.Sprintf("the clock was set by %v while the doctor looked on", (wall-elapsed).Round(time.Second)), "codes, locks and CRLs depend on it", "let one service keep the time: systemd-timesyncd or chrony")
+	}
+	now := d.Now()
+	if d.db != nil {
+		event, notBefore, err := d.db.NewestTimes(ctx)
+		switch {
+		case err != nil:
+			d.fault(err.Error(), "the clock cannot be compared", "put the database back from the last backup")
+		case event.After(now.Add(time.Minute)):
+			d.fault(fmt.Sprintf("the clock says %s, the newest audit record is from %s", day(now), day(event)), "codes and locks would last too long and signatures get times that are past", "set the clock: timedatectl set-ntp true")
+		case notBefore.After(now.Add(time.Minute)):
+			d.fault(fmt.Sprintf("the clock says %s, the newest certificate is valid from %s", day(now), day(notBefore)), "signatures would be made before their certificate begins", "set the clock: timedatectl set-ntp true")
+		default:
+			d.ok("the clock is not behind what was recorded")
+		}
+	} else {
+		d.skipped("the clock against what was recorded", d.undone())
+	}
+	d.synchronised()
+}
+
+// softHSM looks at the files of a SoftHSM token.
+func (d *doctor) softHSM() (whole bool) {
+	conf := d.config.Token.SoftHSMConf
+	if conf == "" {
+		return true
+	}
+	raw, err := os.ReadFile(conf)
+	if err != nil {
+		d.fault("SoftHSM's configuration cannot be read: "+cause(err), "SoftHSM shows no token", "token.softhsm_conf must name it; mohor init --data "+d.Dir+" writes token/softhsm2.conf")
+		return false
+	}
+	dir := ""
+	for line := range bytes.Lines(raw) {
+		if name, value, ok := strings.Cut(string(line), "="); ok && strings.TrimSpace(name) == "directories.tokendir" {
+			dir = strings.TrimSpace(value)
+		}
+	}
+	if _, err := os.ReadDir(dir); err != nil {
+		d.fault("SoftHSM's token folder cannot be read: "+err.Error(), "every key is in it: KEK, pepper, CA", "put "+filepath.Clean(dir)+" back from the backup, owned by the gateway's user")
+		return false
+	}
+	d.private(dir, "whoever copies it has every key but for the PINs", true)
+	return true
+}

@@ -1,0 +1,93 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/mohor-sign/mohor/store/sqlc"
+)
+
+// Health is what Inspect found.
+type Health struct {
+	Schema  int64    // number of the last migration applied
+	Current int64    // number of the last migration this program knows
+	Damage  []string // what PRAGMA quick_check says, at most 10 lines; empty is well
+}
+
+// Inspect looks at the database at path and changes nothing: it makes no file
+// and migrates nothing, so it may be used beside a running gateway and on a
+// damaged file.
+func Inspect(ctx context.Context, path string) (h Health, err error) {
+	if _, err := os.Stat(path); err != nil {
+		return h, fmt.Errorf("opening database: %w", err)
+	}
+	names, err := migrations.ReadDir("migrations")
+	if err != nil {
+		return h, fmt.Errorf("reading migrations: %w", err)
+	}
+	for _, n := range names {
+		var number int64
+		if _, err := fmt.Sscanf(n.Name(), "%d_", &number); err == nil {
+			h.Current = max(h.Current, number)
+		}
+	}
+	u := url.URL{Scheme: "file", Path: path}
+	db, err := sql.Open("sqlite", u.String()+"?mode=ro&_pragma=busy_timeout(5000)&_pragma=query_only(1)")
+	if err != nil {
+		return h, fmt.Errorf("opening database: %w", err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := db.QueryRowContext(ctx, "SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version").Scan(&h.Schema); err != nil {
+		return h, fmt.Errorf("reading schema version: %w", err)
+	}
+	rows, err := db.QueryContext(ctx, "PRAGMA quick_check(10)")
+	if err != nil {
+		return h, fmt.Errorf("checking database: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			return h, fmt.Errorf("checking database: %w", err)
+		}
+		if line != "ok" {
+			h.Damage = append(h.Damage, line)
+		}
+	}
+	return h, rows.Err()
+}
+
+// NewestTimes gives the latest times that somebody else's clock or an earlier
+// one has left: of the last audit record and the latest notBefore of a
+// certificate; zero when there is none.
+func (d *DB) NewestTimes(ctx context.Context) (event, notBefore time.Time, err error) {
+	at, err := d.q.NewestEventAt(ctx)
+	if err == nil || errors.Is(err, sql.ErrNoRows) {
+		var nb int64
+		event = instant(at)
+		nb, err = d.q.NewestNotBefore(ctx)
+		notBefore = instant(nb)
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	if err != nil {
+		return event, notBefore, fmt.Errorf("reading the newest times: %w", err)
+	}
+	return event, notBefore, nil
+}
+
+// OfficersExpiring counts active officers' certificates that end from now on
+// and before a time.
+func (d *DB) OfficersExpiring(ctx context.Context, now, before time.Time) (int64, error) {
+	n, err := d.q.OfficersExpiring(ctx, sqlc.OfficersExpiringParams{Now: micros(now), Before: micros(before)})
+	if err != nil {
+		return 0, fmt.Errorf("counting certificates: %w", err)
+	}
+	return n, nil
+}

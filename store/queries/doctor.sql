@@ -1,0 +1,9 @@
+-- name: NewestEventAt :one
+SELECT at FROM audit_events ORDER BY seq DESC LIMIT 1;
+
+-- name: NewestNotBefore :one
+SELECT not_before FROM certificates WHERE status <> 'RESERVED' ORDER BY not_before DESC LIMIT 1;
+
+-- name: OfficersExpiring :one
+SELECT COUNT(*) FROM certificates
+WHERE status = 'ACTIVE' AND credential_id NOT LIKE 'authority:%' AND not_after >= @now AND not_after < @before;
