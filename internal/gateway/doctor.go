@@ -56,7 +56,6 @@ type doctor struct {
 	db        *store.DB
 	pid       int // of the gateway that serves the folder, 0 for none
 	sandbox   bool
-	answers   bool // the gateway answers where it listens
 	roots     *x509.CertPool
 	authority map[string]*x509.Certificate
 }
@@ -155,6 +154,7 @@ func (d *doctor) readConfig() {
 		d.fault("the configuration cannot be read: "+cause(err), "it says where everything is", "mohor init --data "+d.Dir+", or put "+ConfigFile+" back from a backup")
 		return
 	}
+	before := d.faults
 	c, err := decodeConfig(raw, true)
 	if err != nil {
 		d.fault(cause(err), "the gateway refuses to start", "correct "+d.path(ConfigFile)+"; mohor init --data NEW writes an example with every field explained")
@@ -164,7 +164,7 @@ func (d *doctor) readConfig() {
 	}
 	if err := c.check(); err != nil {
 		d.fault(cause(err), "the gateway refuses to start", "correct it in "+d.path(ConfigFile))
-	} else {
+	} else if d.faults == before {
 		d.ok("%s is read", ConfigFile)
 	}
 	c.resolve(d.Dir)

@@ -1,6 +1,13 @@
 package gateway
 
-import "github.com/mohor-sign/mohor/internal/secret"
+import (
+	"context"
+
+	"github.com/mohor-sign/mohor/internal/secret"
+)
 
 // TokenPIN reads the token PIN from where c says.
 func TokenPIN(c *Config) (secret.Text, error) { return c.Token.pin() }
+
+// Greet goes to a mail server as far as a mail would.
+func Greet(ctx context.Context, m MailConfig, address string) error { return greet(ctx, m, address) }
