@@ -161,7 +161,7 @@ func (a *attack) unreadable(h pkcs11.ObjectHandle, label string, attribute uint)
 	if err == nil && len(attrs[0].Value) == 0 {
 		return // said nothing
 	}
-	a.refused(err, "%q can be read", label)
+	a.refused(err, "%s of %q can be read", attributeName(attribute), label)
 }
 
 // unchangeable tries each change in place and in a copy.
@@ -265,14 +265,14 @@ func (a *attack) unwrapped(kek pkcs11.ObjectHandle, w wrapped) {
 	}
 	defer a.s.destroy(h)
 	const label = "unwrapped key"
+	for _, part := range w.algorithm.privateParts() {
+		a.unreadable(h, label, part)
+	}
 	for _, want := range known(unwrapTemplate(), w.without) {
 		attrs, err := a.s.p11.GetAttributeValue(a.s.handle, h, []*pkcs11.Attribute{pkcs11.NewAttribute(want.Type, nil)})
 		if err == nil && !bytes.Equal(attrs[0].Value, want.Value) {
 			a.found = append(a.found, fmt.Errorf("%s has another %s than was asked for", label, attributeName(want.Type)))
 		}
-	}
-	for _, part := range w.algorithm.privateParts() {
-		a.unreadable(h, label, part)
 	}
 	a.unwrappable(h, label)
 	a.unchangeable(h, label, []*pkcs11.Attribute{
