@@ -8,7 +8,7 @@ SHELL := /bin/bash
 export GOFLAGS ?= -buildvcs=false
 GO ?= go
 DEMO_PACKAGES := gcc libc6-dev softhsm2 poppler-utils qpdf libnss3-tools openssl
-TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools opencryptoki
+TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools opencryptoki redis-server
 # The module that holds the tools' exact versions.
 TOOL := $(GO) run -C tools
 
@@ -48,7 +48,7 @@ lint:
 	$(GO) vet ./...
 	$(GO) build -C tools -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
 	bin/staticcheck ./...
-	CGO_ENABLED=0 $(GO) build ./api ./audit ./batch ./ca ./ecert ./enrol ./notify ./otp ./pdf/... ./signer ./store ./web
+	CGO_ENABLED=0 $(GO) build ./api ./audit ./batch ./ca ./ecert ./enrol ./notify ./otp ./pdf/... ./signer ./store/... ./web
 
 # store/sqlc from store/queries, api/openapi.json from the code.
 generate:

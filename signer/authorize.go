@@ -34,6 +34,10 @@ type Authorization struct {
 	Credential *Credential
 	Intent     Intent
 
+	// Unresumable says why a stop of this batch will need the officer again
+	// although there is a place for shares; nil when it will not.
+	Unresumable error
+
 	key    Key
 	mu     sync.Mutex
 	leaves map[uint32][32]byte // what may be signed, by index
@@ -89,10 +93,14 @@ func (s *Signer) Authorize(ctx context.Context, f Confirmation) (*Authorization,
 	ev.Verdict = audit.Accepted
 	ev.Detail["intent"], ev.Detail["credential"] = a.Intent.ID, r.Credential
 	ev.Detail["count"], ev.Detail["fingerprint"] = strconv.FormatUint(uint64(r.Count), 10), Fingerprint(r.Root)
+	s.activate(ctx, a, ev.Detail)
 	// The intent and the end of the code are one commit: after it we can always
 	// say what this key was about to sign; before it the code is still live.
 	if err := s.Records.RecordIntent(ctx, a.Intent, f.Nonce, r.Officer, ev); err != nil {
 		err = errors.Join(s.refuse(ctx, ev, err), a.Close())
+		if len(a.Intent.Activation) > 0 {
+			s.dropShare(ctx, &a.Intent)
+		}
 		if errors.Is(err, otp.ErrUsed) || errors.Is(err, ErrFinished) {
 			// The PIN was right, only another submit was first.
 			return nil, errors.Join(err, s.Records.UncountPIN(ctx, r.Officer, s.PIN))

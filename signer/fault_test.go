@@ -263,7 +263,7 @@ func (c *cycle) run() {
 
 	// The machine is started again, the database is well.
 	c.restart(c.t)
-	if _, err := c.s.Recover(ctx); err != nil {
+	if _, _, err := c.s.Recover(ctx); err != nil {
 		c.t.Errorf("recovering: %v", err)
 	}
 	c.invariants(true)

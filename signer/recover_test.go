@@ -30,10 +30,10 @@ func TestRecoverAbandonsOpenIntents(t *testing.T) {
 		t.Fatalf("%v, %v", done, err)
 	}
 	h.restart(t)
-	if n, err := h.s.Recover(ctx); err != nil || n != 1 {
+	if _, n, err := h.s.Recover(ctx); err != nil || n != 1 {
 		t.Errorf("%d abandoned, %v", n, err)
 	}
-	if n, err := h.s.Recover(ctx); err != nil || n != 0 {
+	if _, n, err := h.s.Recover(ctx); err != nil || n != 0 {
 		t.Errorf("again: %d abandoned, %v", n, err)
 	}
 	got, err := h.s.Request(ctx, r.App, r.ID)
@@ -91,7 +91,7 @@ func TestSealCoversTheIntent(t *testing.T) {
 		if column == "transaction_id" || column == "batch_id" { // rows that are not there
 			continue
 		}
-		if n, err := h.s.Recover(ctx); err != nil || n != 1 {
+		if _, n, err := h.s.Recover(ctx); err != nil || n != 1 {
 			t.Errorf("%s changed: %d abandoned, %v", column, n, err)
 		}
 		records := storetest.Chain(t, h.DB)
@@ -114,7 +114,7 @@ func TestWithoutTheHSM(t *testing.T) {
 	if err := h.s.VerifySeal(ctx, a.Intent); !errors.Is(err, signer.ErrKeysUnavailable) || errors.Is(err, signer.ErrDocuments) {
 		t.Errorf("verifying a seal: %v", err)
 	}
-	if n, err := h.s.Recover(ctx); !errors.Is(err, signer.ErrKeysUnavailable) || n != 0 {
+	if _, n, err := h.s.Recover(ctx); !errors.Is(err, signer.ErrKeysUnavailable) || n != 0 {
 		t.Errorf("recovering: %d, %v", n, err)
 	}
 	live := h.Keys.Live.Load()

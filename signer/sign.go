@@ -137,6 +137,10 @@ func (s *Signer) Claim(ctx context.Context, a *Authorization, n int) ([]Claimed,
 	return s.Records.Claim(ctx, a.Intent.ID, n, a.Intent.Deadline)
 }
 
+// completeAction is the audit event with the number of outcomes stored, which a
+// resumption counts.
+const completeAction = "signer.complete"
+
 // Complete stores outcomes; only after it returns nil may anyone say "signed".
 func (s *Signer) Complete(ctx context.Context, a *Authorization, out []Outcome) (done bool, err error) {
 	refused := 0
@@ -145,7 +149,7 @@ func (s *Signer) Complete(ctx context.Context, a *Authorization, out []Outcome) 
 			refused++
 		}
 	}
-	ev := audit.Event{At: s.Now(), Actor: "officer:" + a.Request.Officer, Action: "signer.complete", Object: a.Request.ID, Verdict: audit.Accepted,
+	ev := audit.Event{At: s.Now(), Actor: "officer:" + a.Request.Officer, Action: completeAction, Object: a.Request.ID, Verdict: audit.Accepted,
 		Detail: map[string]string{"intent": a.Intent.ID, "signed": strconv.Itoa(len(out) - refused), "refused": strconv.Itoa(refused)}}
 	done, err = s.Records.Complete(ctx, a.Intent.ID, out, s.Now(), ev)
 	if errors.Is(err, ErrCertificateRevoked) || errors.Is(err, ErrCertificateOnHold) {
@@ -160,15 +164,19 @@ func (s *Signer) Complete(ctx context.Context, a *Authorization, out []Outcome) 
 	if err == nil && a.complete(len(out), done) {
 		// Somebody else wrote "signed" into rows of this batch.
 		ev.Action = "signer.alarm"
-		return false, s.refuse(ctx, ev, ErrDocuments)
+		err = s.refuse(ctx, ev, ErrDocuments)
 	}
-	return done, err
+	if done && len(a.Intent.Activation) > 0 {
+		s.dropShare(ctx, &a.Intent)
+	}
+	return done && err == nil, err
 }
 
 // Abandon ends an authorisation before its work is done: what was completed
 // stays, the rest needs a new PIN and code. It is what start-up recovery calls
 // for intents left by a crash, too.
 func (s *Signer) Abandon(ctx context.Context, in Intent, why error) error {
+	s.dropShare(ctx, &in)
 	return s.Records.Abandon(ctx, in.ID, audit.Event{At: s.Now(), Actor: "gateway", Action: "signer.abandon", Object: in.Transaction, Verdict: audit.Noted,
 		Detail: map[string]string{"intent": in.ID, "reason": reason(why)}})
 }
@@ -185,32 +193,6 @@ func (s *Signer) Sweep(ctx context.Context) (abandoned int, err error) {
 			continue
 		}
 		if err := s.Abandon(ctx, in, ErrDeadline); err != nil {
-			return abandoned, fmt.Errorf("abandoning intent %s: %w", in.ID, err)
-		}
-		abandoned++
-	}
-	return abandoned, nil
-}
-
-// errRestart is the reason for intents found open at start.
-var errRestart = errors.New("gateway restarted")
-
-// Recover closes what a crash left open: keys were in the memory of a process
-// that is gone, so every open intent is abandoned. An intent whose seal does
-// not verify was not written by the gateway; it is closed as well and said.
-func (s *Signer) Recover(ctx context.Context) (abandoned int, err error) {
-	open, err := s.Records.OpenIntents(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("listing open intents: %w", err)
-	}
-	for _, in := range open {
-		why := errRestart
-		if err := s.VerifySeal(ctx, in); errors.Is(err, ErrDocuments) {
-			why = err
-		} else if err != nil {
-			return abandoned, err
-		}
-		if err := s.Abandon(ctx, in, why); err != nil {
 			return abandoned, fmt.Errorf("abandoning intent %s: %w", in.ID, err)
 		}
 		abandoned++

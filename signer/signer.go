@@ -180,6 +180,9 @@ type Intent struct {
 	// Seal is HMAC-SHA-256 under the intent key in the HSM over all of the
 	// above, so that a row written by someone else is not an intent.
 	Seal []byte
+	// Activation is the sealed half of the opened key while the intent is open
+	// and may be resumed, else empty. Its own seal covers the intent.
+	Activation []byte
 }
 
 // Claimed is a document handed to one worker; Attempt is the fence that its
@@ -277,6 +280,16 @@ type Records interface {
 	// documents are pending again, the request and its batch end as
 	// NEEDS_AUTHORISATION. Doing it twice is no error.
 	Abandon(ctx context.Context, intent string, ev audit.Event) error
+	// Authorised streams the documents that the intent was recorded for, as they
+	// are now, in ascending index: what its batch had pending then.
+	Authorised(ctx context.Context, in Intent) iter.Seq2[Authorised, error]
+	// Accepted lists the audit's accepted events of one action about an object,
+	// in their order.
+	Accepted(ctx context.Context, object, action string) ([]audit.Event, error)
+	// Resume lets another process go on with an open intent: what was claimed is
+	// pending again, so that whoever claimed it cannot complete. The credential's
+	// status is re-read as in Complete; ErrFence when the intent is closed.
+	Resume(ctx context.Context, intent string, ev audit.Event) error
 	// OpenIntents lists intents neither finished nor abandoned: at start, those
 	// a crash left behind.
 	OpenIntents(ctx context.Context) ([]Intent, error)
@@ -290,6 +303,10 @@ type Keys interface {
 	// does not open the seal; ErrBusy when the bounded wait ran out;
 	// ErrKeysUnavailable when the HSM cannot be reached. It never counts tries.
 	Open(ctx context.Context, c Credential, pin secret.Text, u KeyUse) (Key, error)
+	// Reopen opens a key from both halves of what Key.Split gave, for the same
+	// context and until the same time. ErrActivation when they do not belong
+	// together, or the time is over.
+	Reopen(ctx context.Context, c Credential, share secret.Text, sealed, context []byte, until time.Time) (Key, error)
 	// ChangePIN seals the same key under another PIN, for the next version. Errors
 	// as of Open, about old.
 	ChangePIN(ctx context.Context, c Credential, old, next secret.Text) (version uint32, sealed []byte, err error)
@@ -306,6 +323,10 @@ type Key interface {
 	// Sign signs digest (PKCS #1 v1.5, PSS or ECDSA as opts says; ECDSA as
 	// ASN.1 DER) and has verified the result with the credential's public key.
 	Sign(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error)
+	// Split makes two halves with which, and with the HSM's log-in, the key can
+	// be opened again without its PIN; one alone is worth nothing. context is
+	// authenticated.
+	Split(ctx context.Context, context []byte, until time.Time) (share secret.Text, sealed []byte, err error)
 	// Close destroys the key's session object. Closing twice is no error.
 	Close() error
 }
@@ -335,7 +356,7 @@ type Blob interface {
 	Size() int64
 }
 
-// Signer is the orchestrator; all fields are required.
+// Signer is the orchestrator; all fields but Shares are required.
 type Signer struct {
 	Records Records
 	Keys    Keys
@@ -345,6 +366,9 @@ type Signer struct {
 	PIN     PINPolicy
 	// CheckPIN says whether the credential's holder may choose a PIN.
 	CheckPIN func(pin secret.Text, c *Credential) error
+	// Shares lets batches go on after a stop without the officer; nil when there
+	// is no place for them, and every stop needs PIN and code.
+	Shares Shares
 	// Lifetime is how long a transaction waits for its PIN and code;
 	// SigningTime how long an intent may sign: Base plus PerDocument each.
 	Lifetime          time.Duration

@@ -267,13 +267,13 @@ func (d *DB) RecordIntent(ctx context.Context, in signer.Intent, nonce [otp.Nonc
 			return err
 		}
 		return q.AddIntent(ctx, sqlc.AddIntentParams{ID: in.ID, TransactionID: in.Transaction, CredentialID: in.Credential, BatchID: in.Batch, Root: in.Root[:],
-			Count: int64(in.Count), OptionsHash: in.OptionsHash[:], CreatedAt: micros(in.CreatedAt), Deadline: micros(in.Deadline), Seal: in.Seal})
+			Count: int64(in.Count), OptionsHash: in.OptionsHash[:], CreatedAt: micros(in.CreatedAt), Deadline: micros(in.Deadline), Seal: in.Seal, Activation: in.Activation})
 	})
 }
 
 func intent(x sqlc.Intent) signer.Intent {
 	in := signer.Intent{ID: x.ID, Transaction: x.TransactionID, Credential: x.CredentialID, Batch: x.BatchID, Count: uint32(x.Count),
-		CreatedAt: instant(x.CreatedAt), Deadline: instant(x.Deadline), Seal: x.Seal}
+		CreatedAt: instant(x.CreatedAt), Deadline: instant(x.Deadline), Seal: x.Seal, Activation: x.Activation}
 	if len(x.Root) == 32 && len(x.OptionsHash) == 32 {
 		in.Root, in.OptionsHash = [32]byte(x.Root), [32]byte(x.OptionsHash)
 	}
@@ -324,14 +324,8 @@ func (d *DB) Complete(ctx context.Context, id string, out []signer.Outcome, now 
 			return signer.ErrFence
 		}
 		// The write lock is held: a revocation is either before this or after.
-		status, err := q.CredentialStatus(ctx, in.CredentialID)
-		switch {
-		case err != nil:
+		if err := active(ctx, q, in.CredentialID); err != nil {
 			return err
-		case status == "SUSPENDED":
-			return signer.ErrCertificateOnHold
-		case status != "ACTIVE":
-			return signer.ErrCertificateRevoked
 		}
 		for k := range out {
 			if err := storeOutcome(ctx, q, &in, &out[k], now); err != nil {

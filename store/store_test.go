@@ -1,10 +1,12 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -51,6 +53,31 @@ func exec(t *testing.T, db *sql.DB, query string, args ...any) {
 	t.Helper()
 	if _, err := db.Exec(query, args...); err != nil {
 		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+// What was cleared is not left in the free space of the file, where a copy
+// would find it beside the half that is elsewhere.
+func TestClearedActivationIsGone(t *testing.T) {
+	db, path := storetest.SQLite(t)
+	h := storetest.NewHouse(t, db)
+	in := storetest.RecordedIntent(t, h)
+	holds := func() bool {
+		exec(t, raw(t, path), "PRAGMA wal_checkpoint(TRUNCATE)")
+		file, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Contains(file, []byte(storetest.Activation[:40]))
+	}
+	if !holds() {
+		t.Error("control: the file does not hold it")
+	}
+	if err := db.Abandon(context.Background(), in.ID, audit.Event{At: h.Clock.Now(), Action: "abandon"}); err != nil {
+		t.Fatal(err)
+	}
+	if holds() {
+		t.Error("the file still holds it")
 	}
 }
 

@@ -41,6 +41,7 @@ type Config struct {
 	Token        TokenConfig `yaml:"token"`
 	Database     string      `yaml:"database"`
 	Blobs        string      `yaml:"blobs"`
+	Redis        RedisConfig `yaml:"redis"`
 	Mail         MailConfig  `yaml:"mail"`
 	CA           CAConfig    `yaml:"ca"`
 	Code         CodeConfig  `yaml:"code"`
@@ -185,7 +186,7 @@ func decodeConfig(raw []byte, strict bool) (Config, error) {
 
 // resolve makes paths absolute.
 func (c *Config) resolve(dir string) {
-	for _, p := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.Token.PINFile, &c.Token.Services.PINFile, &c.Token.SoftHSMConf, &c.Database, &c.Blobs, &c.Mail.PasswordFile, &c.Audit.Heads} {
+	for _, p := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.Token.PINFile, &c.Token.Services.PINFile, &c.Token.SoftHSMConf, &c.Database, &c.Blobs, &c.Mail.PasswordFile, &c.Audit.Heads, &c.Redis.PasswordFile, &c.Redis.CAFile} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -202,6 +203,9 @@ func (c *Config) check() error {
 		if u, err := url.Parse(v); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || strings.HasSuffix(v, "/") || u.RawQuery != "" {
 			return bad(field, "an http or https address without a slash at the end")
 		}
+	}
+	if field, want := c.Redis.check(); field != "" {
+		return bad(field, want)
 	}
 	switch {
 	case !strings.HasPrefix(c.PublicURL, "http://"):

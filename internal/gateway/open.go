@@ -20,6 +20,7 @@ import (
 	"github.com/mohor-sign/mohor/hsm"
 	"github.com/mohor-sign/mohor/pdf/verify"
 	"github.com/mohor-sign/mohor/store"
+	"github.com/mohor-sign/mohor/store/ephemeral"
 )
 
 // Installation is an opened data folder: database, token, authorities.
@@ -28,11 +29,13 @@ type Installation struct {
 	Config  Config
 	Sandbox bool
 
-	db   *store.DB
-	hsm  token
-	ca   *ca.Authority
-	now  func() time.Time
-	Apps *enrol.Apps
+	db  *store.DB
+	hsm token
+	ca  *ca.Authority
+	// redis is nil when none is configured.
+	redis *ephemeral.Redis
+	now   func() time.Time
+	Apps  *enrol.Apps
 	// Registrar enrols officers.
 	Registrar *enrol.Registrar
 }
@@ -105,16 +108,22 @@ func (i *Installation) open(ctx context.Context, how serving) error {
 	if i.ca, err = ca.Load(ctx, i.Config.profile(i.Sandbox), caKeys{i.hsm}, i.db, i.now); err != nil {
 		return err
 	}
+	if err := i.openRedis(); err != nil {
+		return err
+	}
 	i.Apps = &enrol.Apps{Records: i.db, Now: i.now, TokenFor: time.Hour}
 	i.Registrar = &enrol.Registrar{Records: i.db, Keys: officerKeys{i.hsm, i.db.CurrentKEK}, CA: i.ca, PIN: i.Config.PIN.policy(), Now: i.now}
 	return nil
 }
 
-// Close closes database and token.
+// Close closes database, Redis and token.
 func (i *Installation) Close() error {
 	var errs []error
 	if i.hsm != nil {
 		errs = append(errs, i.hsm.Close())
+	}
+	if i.redis != nil {
+		errs = append(errs, i.redis.Close())
 	}
 	if i.db != nil {
 		errs = append(errs, i.db.Close())

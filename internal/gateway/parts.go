@@ -103,6 +103,15 @@ func (k officerKeys) Open(ctx context.Context, c signer.Credential, pin secret.T
 	return openedKey{key}, nil
 }
 
+// Reopen implements signer.Keys.
+func (k officerKeys) Reopen(ctx context.Context, c signer.Credential, share secret.Text, sealed, context []byte, until time.Time) (signer.Key, error) {
+	key, err := k.m.Reopen(ctx, share, sealed, context, c.Certificate.PublicKey, hsm.Use{Bulk: true, Until: until})
+	if err != nil {
+		return nil, keysError(err)
+	}
+	return openedKey{key}, nil
+}
+
 // Generate implements enrol.Keys.
 func (k officerKeys) Generate(ctx context.Context, officer, credential, algorithm string, version uint32, pin secret.Text) ([]byte, crypto.PublicKey, error) {
 	kek, err := k.kek(ctx)
@@ -129,6 +138,12 @@ func (k openedKey) Sign(ctx context.Context, digest []byte, opts crypto.SignerOp
 	return sig, keysError(err)
 }
 
+// Split implements signer.Key.
+func (k openedKey) Split(ctx context.Context, context []byte, until time.Time) (share secret.Text, sealed []byte, err error) {
+	share, sealed, err = k.Activation(ctx, context, until)
+	return share, sealed, keysError(err)
+}
+
 // keysError says what hsm said in the words of signer.
 func keysError(err error) error {
 	switch {
@@ -136,6 +151,8 @@ func keysError(err error) error {
 		return nil
 	case errors.Is(err, hsm.ErrWrongPIN):
 		return signer.ErrPINWrong
+	case errors.Is(err, hsm.ErrActivation):
+		return signer.ErrActivation
 	case errors.Is(err, hsm.ErrBusy):
 		return fmt.Errorf("%w: %w", signer.ErrBusy, err)
 	case errors.Is(err, hsm.ErrUnavailable), errors.Is(err, hsm.ErrClosed), errors.Is(err, hsm.ErrBadSignature):

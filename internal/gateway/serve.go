@@ -55,7 +55,8 @@ type Server struct {
 
 // Prove opens what serving needs and checks it all before anyone is listened
 // to: one gateway a folder, module, keys, audit chain since its last signed
-// head, a trial signature; then it closes what a crash left open. mailbox is
+// head, a trial signature; then it resumes or closes what a crash left open.
+// mailbox is
 // the sandbox's, or nil.
 func Prove(ctx context.Context, i *Installation, mailbox *sandbox.Mailbox, log *slog.Logger) (*Server, error) {
 	if i.Sandbox && mailbox == nil {
@@ -99,14 +100,29 @@ func (s *Server) prove(ctx context.Context) error {
 	if err := s.db.DropRunningReplies(ctx); err != nil {
 		return errors.Join(fmt.Errorf("clearing interrupted requests: %w", err), s.blobs.Close())
 	}
-	n, err := s.Signer.Recover(ctx)
+	if err := s.PingRedis(ctx); err != nil {
+		s.log.Warn("Redis is away; batches are signed but do not survive a stop", "error", err)
+	}
+	resumed, n, err := s.Signer.Recover(ctx)
 	if err != nil {
-		return errors.Join(fmt.Errorf("closing what a crash left open: %w", err), s.blobs.Close())
+		err = fmt.Errorf("closing what a crash left open: %w", err)
+	} else {
+		err = s.db.Audit(ctx, audit.Event{At: s.now(), Actor: "gateway", Action: "gateway.start", Object: Version, Verdict: audit.Noted})
+	}
+	if err != nil {
+		for _, a := range resumed { // for the next start
+			err = errors.Join(err, a.Close())
+		}
+		return errors.Join(err, s.blobs.Close())
 	}
 	if n > 0 {
 		s.log.Warn("authorisations were open when the gateway last stopped; their batches need a new PIN and code", "count", n)
 	}
-	return s.db.Audit(ctx, audit.Event{At: s.now(), Actor: "gateway", Action: "gateway.start", Object: Version, Verdict: audit.Noted})
+	for _, a := range resumed {
+		s.log.Info("a batch goes on after a stop", "transaction", a.Request.ID, "batch", a.Request.Batch)
+		s.Runner.Start(a)
+	}
+	return nil
 }
 
 func (s *Server) wire() error {
@@ -121,7 +137,7 @@ func (s *Server) wire() error {
 	c := &s.Config
 	codes := &otp.Issuer{Records: s.db, Codes: otp.NewMemoryCodes(s.now), MAC: macKey{s.hsm, hsm.CodeKey}, Sender: sender, Now: s.now,
 		Policy: otp.Policy{TTL: c.Code.TTL, Tries: c.Code.Tries, ResendAfter: c.Code.ResendAfter, MaxSends: c.Code.MaxSends, PerHour: c.Code.PerHour, PerDay: c.Code.PerDay}}
-	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm, s.db.CurrentKEK}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.blobs, Codes: codes, Now: s.now,
+	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm, s.db.CurrentKEK}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.blobs, Codes: codes, Shares: s.shares(), Now: s.now,
 		PIN: c.PIN.limits(), CheckPIN: c.PIN.checkPIN,
 		TempDir: s.DataPath("tmp"), Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond}
 	width := c.Batch.Width
@@ -226,7 +242,8 @@ func (s *Server) Handler() http.Handler { return s.handler }
 func (s *Server) EndStreams() { s.stopOnce.Do(func() { close(s.stopping) }) }
 
 // Close ends background work: documents in work are finished and stored, the
-// rest of their batches needs a new authorisation. The installation stays open.
+// rest of their batches is for the next start to resume or needs a new
+// authorisation. The installation stays open.
 func (s *Server) Close() error {
 	s.Runner.Shutdown()
 	err := s.heads.write(context.Background())

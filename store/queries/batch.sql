@@ -56,6 +56,10 @@ SELECT batch_id, idx, name, record_id, record, state, signed_blob, signed_at FRO
 SELECT idx, name, hash, digest, blob, size, document_id, reference, attempt
 FROM items WHERE batch_id = @batch_id AND state IN ('pending', 'claimed') AND idx > @after ORDER BY idx LIMIT @lim;
 
+-- name: AuthorisedAfter :many
+SELECT idx, name, hash, digest, blob, size, document_id, reference, state
+FROM items WHERE batch_id = @batch_id AND (state IN ('pending', 'claimed') OR intent_id = @intent_id) AND idx > @after ORDER BY idx LIMIT @lim;
+
 -- name: ClaimItems :many
 UPDATE items SET state = 'claimed', attempt = attempt + 1, lease_until = @lease_until, intent_id = @intent_id
 WHERE items.batch_id = @batch_id AND items.idx IN (

@@ -52,19 +52,19 @@ UPDATE challenges SET redeemed = 1 WHERE transaction_id = @transaction_id AND no
 UPDATE code_sends SET redeemed = 1 WHERE transaction_id = @transaction_id;
 
 -- name: AddIntent :exec
-INSERT INTO intents (id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, state)
-VALUES (@id, @transaction_id, @credential_id, @batch_id, @root, @count, @options_hash, @created_at, @deadline, @seal, 'open');
+INSERT INTO intents (id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, activation, state)
+VALUES (@id, @transaction_id, @credential_id, @batch_id, @root, @count, @options_hash, @created_at, @deadline, @seal, @activation, 'open');
 
 -- name: Intent :one
-SELECT id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, state, closed_at
+SELECT id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, state, closed_at, activation
 FROM intents WHERE id = @id;
 
 -- name: OpenIntents :many
-SELECT id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, state, closed_at
+SELECT id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, state, closed_at, activation
 FROM intents WHERE state = 'open' ORDER BY created_at;
 
 -- name: CloseIntent :execrows
-UPDATE intents SET state = @state, closed_at = @now WHERE id = @id AND state = 'open';
+UPDATE intents SET state = @state, closed_at = @now, activation = NULL WHERE id = @id AND state = 'open';
 
 -- name: CredentialStatus :one
 SELECT status FROM credentials WHERE id = @id;
@@ -79,3 +79,7 @@ SELECT id, app_id, name, size, pages, digest, blob, created_at FROM documents WH
 -- name: SignedDocument :one
 SELECT i.signed_blob, i.signed_size FROM items i
 WHERE i.document_id = @document_id AND i.state = 'signed' ORDER BY i.signed_at DESC LIMIT 1;
+
+-- name: AcceptedEvents :many
+SELECT seq, at, actor, action, object, verdict, request_id, detail FROM audit_events
+WHERE object = @object AND action = @action AND verdict = 'accepted' ORDER BY seq;

@@ -107,6 +107,68 @@ func (q *Queries) AddRefusedRow(ctx context.Context, arg AddRefusedRowParams) er
 	return err
 }
 
+const authorisedAfter = `-- name: AuthorisedAfter :many
+SELECT idx, name, hash, digest, blob, size, document_id, reference, state
+FROM items WHERE batch_id = ?1 AND (state IN ('pending', 'claimed') OR intent_id = ?2) AND idx > ?3 ORDER BY idx LIMIT ?4
+`
+
+type AuthorisedAfterParams struct {
+	BatchID  string
+	IntentID string
+	After    int64
+	Lim      int64
+}
+
+type AuthorisedAfterRow struct {
+	Idx        int64
+	Name       string
+	Hash       int64
+	Digest     []byte
+	Blob       string
+	Size       int64
+	DocumentID string
+	Reference  string
+	State      string
+}
+
+func (q *Queries) AuthorisedAfter(ctx context.Context, arg AuthorisedAfterParams) ([]AuthorisedAfterRow, error) {
+	rows, err := q.db.QueryContext(ctx, authorisedAfter,
+		arg.BatchID,
+		arg.IntentID,
+		arg.After,
+		arg.Lim,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AuthorisedAfterRow
+	for rows.Next() {
+		var i AuthorisedAfterRow
+		if err := rows.Scan(
+			&i.Idx,
+			&i.Name,
+			&i.Hash,
+			&i.Digest,
+			&i.Blob,
+			&i.Size,
+			&i.DocumentID,
+			&i.Reference,
+			&i.State,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const batch = `-- name: Batch :one
 SELECT id, app_id, name, kind, implicit, status, next_index, count, root, refused_rows, created_at, started_at, finished_at
 FROM batches WHERE id = ?1

@@ -146,6 +146,7 @@ type Intent struct {
 	Seal          []byte
 	State         string
 	ClosedAt      int64
+	Activation    []byte
 }
 
 type Item struct {

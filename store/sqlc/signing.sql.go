@@ -9,6 +9,59 @@ import (
 	"context"
 )
 
+const acceptedEvents = `-- name: AcceptedEvents :many
+SELECT seq, at, actor, action, object, verdict, request_id, detail FROM audit_events
+WHERE object = ?1 AND action = ?2 AND verdict = 'accepted' ORDER BY seq
+`
+
+type AcceptedEventsParams struct {
+	Object string
+	Action string
+}
+
+type AcceptedEventsRow struct {
+	Seq       int64
+	At        int64
+	Actor     string
+	Action    string
+	Object    string
+	Verdict   string
+	RequestID string
+	Detail    string
+}
+
+func (q *Queries) AcceptedEvents(ctx context.Context, arg AcceptedEventsParams) ([]AcceptedEventsRow, error) {
+	rows, err := q.db.QueryContext(ctx, acceptedEvents, arg.Object, arg.Action)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AcceptedEventsRow
+	for rows.Next() {
+		var i AcceptedEventsRow
+		if err := rows.Scan(
+			&i.Seq,
+			&i.At,
+			&i.Actor,
+			&i.Action,
+			&i.Object,
+			&i.Verdict,
+			&i.RequestID,
+			&i.Detail,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const addCodeSend = `-- name: AddCodeSend :exec
 INSERT INTO code_sends (transaction_id, ic, sent_at) VALUES (?1, ?2, ?3)
 `
@@ -55,8 +108,8 @@ func (q *Queries) AddDocument(ctx context.Context, arg AddDocumentParams) error 
 }
 
 const addIntent = `-- name: AddIntent :exec
-INSERT INTO intents (id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, state)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'open')
+INSERT INTO intents (id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, activation, state)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'open')
 `
 
 type AddIntentParams struct {
@@ -70,6 +123,7 @@ type AddIntentParams struct {
 	CreatedAt     int64
 	Deadline      int64
 	Seal          []byte
+	Activation    []byte
 }
 
 func (q *Queries) AddIntent(ctx context.Context, arg AddIntentParams) error {
@@ -84,6 +138,7 @@ func (q *Queries) AddIntent(ctx context.Context, arg AddIntentParams) error {
 		arg.CreatedAt,
 		arg.Deadline,
 		arg.Seal,
+		arg.Activation,
 	)
 	return err
 }
@@ -165,7 +220,7 @@ func (q *Queries) Challenge(ctx context.Context, transactionID string) (Challeng
 }
 
 const closeIntent = `-- name: CloseIntent :execrows
-UPDATE intents SET state = ?1, closed_at = ?2 WHERE id = ?3 AND state = 'open'
+UPDATE intents SET state = ?1, closed_at = ?2, activation = NULL WHERE id = ?3 AND state = 'open'
 `
 
 type CloseIntentParams struct {
@@ -279,7 +334,7 @@ func (q *Queries) FinishTransaction(ctx context.Context, arg FinishTransactionPa
 }
 
 const intent = `-- name: Intent :one
-SELECT id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, state, closed_at
+SELECT id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, state, closed_at, activation
 FROM intents WHERE id = ?1
 `
 
@@ -299,6 +354,7 @@ func (q *Queries) Intent(ctx context.Context, id string) (Intent, error) {
 		&i.Seal,
 		&i.State,
 		&i.ClosedAt,
+		&i.Activation,
 	)
 	return i, err
 }
@@ -315,7 +371,7 @@ func (q *Queries) LiveTransactions(ctx context.Context, batchID string) (int64, 
 }
 
 const openIntents = `-- name: OpenIntents :many
-SELECT id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, state, closed_at
+SELECT id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, state, closed_at, activation
 FROM intents WHERE state = 'open' ORDER BY created_at
 `
 
@@ -341,6 +397,7 @@ func (q *Queries) OpenIntents(ctx context.Context) ([]Intent, error) {
 			&i.Seal,
 			&i.State,
 			&i.ClosedAt,
+			&i.Activation,
 		); err != nil {
 			return nil, err
 		}

@@ -213,6 +213,56 @@ func (a authority) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]b
 	return a.Signer.Sign(r, digest, opts)
 }
 
+// Split implements signer.Key: the sealed half is the private key under
+// AES-256-GCM.
+func (o *openKey) Split(_ context.Context, context []byte, _ time.Time) (share secret.Text, sealed []byte, err error) {
+	if o.closed.Load() {
+		return share, nil, errors.New("splitting: the key is closed")
+	}
+	share = secret.NewBytes(make([]byte, 32))
+	rand.Read(share.Reveal())
+	aead, err := sealer(share)
+	if err != nil {
+		return share, nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(o.key)
+	if err != nil {
+		return share, nil, err
+	}
+	return share, aead.Seal(nil, nil, der, context), nil
+}
+
+func sealer(share secret.Text) (cipher.AEAD, error) {
+	b, err := aes.NewCipher(share.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(b)
+}
+
+// Reopen implements signer.Keys; it asks OnOpen and is not counted in Opens.
+func (k *Keys) Reopen(_ context.Context, c signer.Credential, share secret.Text, sealed, context []byte, _ time.Time) (signer.Key, error) {
+	if k.OnOpen != nil {
+		if err := k.OnOpen(c); err != nil {
+			return nil, err
+		}
+	}
+	aead, err := sealer(share)
+	if err != nil {
+		return nil, signer.ErrActivation
+	}
+	der, err := aead.Open(nil, nil, sealed, context)
+	if err != nil {
+		return nil, signer.ErrActivation
+	}
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, signer.ErrActivation
+	}
+	k.Live.Add(1)
+	return &openKey{keys: k, credential: c, key: key.(crypto.Signer)}, nil
+}
+
 // Signer implements ca.Keys; a key is made when it is first asked for.
 func (k *Keys) Signer(_ context.Context, name string) (crypto.Signer, error) {
 	k.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,9 +45,14 @@ func (h *House) challenge(transaction string, nonce byte) *otp.Challenge {
 }
 
 // intent records an intent for r under the challenge with this nonce.
+// Activation is what stands in for the sealed half of a key: as long as that of
+// an RSA-2048 key.
+var Activation = strings.Repeat("sealed half.", 145)
+
 func (h *House) intent(r *signer.Request, nonce byte) (signer.Intent, error) {
 	in := signer.Intent{ID: fmt.Sprintf("in_%s_%d", r.ID, nonce), Transaction: r.ID, Credential: r.Credential, Batch: r.Batch, Root: r.Root, Count: r.Count,
-		OptionsHash: r.OptionsHash, CreatedAt: h.Clock.Now(), Deadline: h.Clock.Now().Add(10 * time.Minute), Seal: []byte("seal")}
+		OptionsHash: r.OptionsHash, CreatedAt: h.Clock.Now(), Deadline: h.Clock.Now().Add(10 * time.Minute), Seal: []byte("seal"),
+		Activation: []byte(Activation)}
 	return in, h.DB.RecordIntent(context.Background(), in, [otp.NonceSize]byte{nonce}, IC, h.ev("intent", in.ID))
 }
 

@@ -1,0 +1,242 @@
+package signer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/internal/secret"
+)
+
+// Reasons why an authorisation is not resumed.
+var (
+	ErrActivation = errors.New("activation does not open")
+	ErrNoShare    = errors.New("activation's share is gone")
+	errRestart    = errors.New("gateway restarted")
+)
+
+// Shares is where one half of a split activation waits, apart from the
+// database, which has the other: Redis. It may forget at any time: then the
+// rest of the batch needs PIN and code, and nothing worse. It must forget by
+// itself when ttl is over, keep nothing in any error, and bound its own waits
+// to a few seconds. Nobody retries.
+type Shares interface {
+	// Put keeps share, 32 bytes, under the intent's id for ttl, replacing another.
+	Put(ctx context.Context, intent string, share secret.Text, ttl time.Duration) error
+	// Load returns a copy, which the caller wipes; ErrNoShare when it is not
+	// there, or nobody can say.
+	Load(ctx context.Context, intent string) (secret.Text, error)
+	// Drop ends it before its time; dropping what is not there is no error.
+	Drop(ctx context.Context, intent string) error
+}
+
+// Authorised is a document of an intent as it is found later.
+type Authorised struct {
+	Document
+	Done bool // signed or refused under this intent
+}
+
+// activate splits the opened key of a batch: the share is stored before the
+// intent is committed, the sealed half with it, so that a committed intent that
+// names an activation had both halves, and a share without its intent ends by
+// itself. A single signature ends with its request and needs none. Whatever
+// fails here leaves a batch that signs and cannot be resumed.
+func (s *Signer) activate(ctx context.Context, a *Authorization, detail map[string]string) {
+	if s.Shares == nil || a.Request.Implicit {
+		return
+	}
+	detail["resumable"] = "yes"
+	if a.Unresumable = s.split(ctx, a); a.Unresumable != nil {
+		detail["resumable"] = "no"
+	}
+}
+
+func (s *Signer) split(ctx context.Context, a *Authorization) error {
+	share, sealed, err := a.key.Split(ctx, activationContext(&a.Intent, a.Credential), a.Intent.Deadline)
+	if err != nil {
+		return err
+	}
+	defer share.Wipe()
+	if err := s.Shares.Put(ctx, a.Intent.ID, share, a.Intent.Deadline.Sub(s.Now())); err != nil {
+		return err
+	}
+	a.Intent.Activation = sealed
+	return nil
+}
+
+// activationContext binds an activation to its sealed intent, deadline
+// included, and to the key as it was opened: a changed PIN ends it.
+func activationContext(in *Intent, c *Credential) []byte {
+	sealed := sha256.Sum256(c.Sealed)
+	out := []byte("mohor activation v1\n")
+	for _, p := range [][]byte{in.message(), []byte(c.Officer), []byte(c.Algorithm), c.Certificate.Raw, sealed[:]} {
+		out = binary.BigEndian.AppendUint32(out, uint32(len(p)))
+		out = append(out, p...)
+	}
+	return binary.BigEndian.AppendUint32(out, c.Version)
+}
+
+// dropShare destroys an activation's share. When it cannot, the share is alone:
+// the sealed half goes with the intent, and the deadline ends the share.
+func (s *Signer) dropShare(ctx context.Context, in *Intent) {
+	if s.Shares != nil {
+		_ = s.Shares.Drop(context.WithoutCancel(ctx), in.ID)
+	}
+}
+
+// leaveFor is the least time to the deadline with which a batch waits for the
+// next start.
+const leaveFor = time.Minute
+
+// Leave is for a gateway that stops in good order: it says whether a's intent
+// stays open for the next start to resume; if not, Abandon it. The caller
+// closes a in any case.
+func (s *Signer) Leave(ctx context.Context, a *Authorization) (bool, error) {
+	if s.Shares == nil || len(a.Intent.Activation) == 0 || a.Intent.Deadline.Sub(s.Now()) < leaveFor {
+		return false, nil
+	}
+	err := s.Records.Audit(ctx, audit.Event{At: s.Now(), Actor: "gateway", Action: "signer.leave", Object: a.Request.ID, Verdict: audit.Noted,
+		Detail: map[string]string{"intent": a.Intent.ID}})
+	return err == nil, err
+}
+
+// Recover deals with what a crash or a stop left open. The keys were in the
+// memory of a process that is gone: an intent whose activation is whole, and
+// whose documents and credential are as they were, is resumed; any other is
+// abandoned, with the reason. An intent whose seal does not verify was not
+// written by the gateway; it is closed as well and said. The caller runs what
+// is resumed, or closes it.
+func (s *Signer) Recover(ctx context.Context) (resumed []*Authorization, abandoned int, err error) {
+	open, err := s.Records.OpenIntents(ctx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("listing open intents: %w", err)
+	}
+	for _, in := range open {
+		a, why := (*Authorization)(nil), s.VerifySeal(ctx, in)
+		if why != nil && !errors.Is(why, ErrDocuments) {
+			return resumed, abandoned, why
+		}
+		if why == nil {
+			a, why = s.resume(ctx, in)
+		}
+		if why == nil {
+			resumed = append(resumed, a)
+			continue
+		}
+		if err := s.Abandon(ctx, in, why); err != nil {
+			return resumed, abandoned, fmt.Errorf("abandoning intent %s: %w", in.ID, err)
+		}
+		abandoned++
+	}
+	return resumed, abandoned, nil
+}
+
+// resume rebuilds the authorisation of an intent whose seal was verified. It
+// judges everything that Authorize judged but PIN and code, for which both
+// halves of the activation stand, and keeps the deadline.
+func (s *Signer) resume(ctx context.Context, in Intent) (*Authorization, error) {
+	if s.Shares == nil || len(in.Activation) == 0 {
+		return nil, errRestart
+	}
+	if !s.Now().Before(in.Deadline) {
+		return nil, ErrDeadline
+	}
+	ev := audit.Event{At: s.Now(), Actor: "gateway", Action: "signer.resume", Object: in.Transaction, Verdict: audit.Noted, Detail: map[string]string{"intent": in.ID}}
+	a, err := s.found(ctx, in)
+	if errors.Is(err, ErrDocuments) {
+		ev.Action = "signer.alarm"
+		return nil, s.refuse(ctx, ev, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	share, err := s.Shares.Load(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer share.Wipe()
+	if a.key, err = s.Keys.Reopen(ctx, *a.Credential, share, in.Activation, activationContext(&in, a.Credential), in.Deadline); err != nil {
+		return nil, err
+	}
+	ev.Detail["credential"], ev.Detail["done"] = in.Credential, strconv.Itoa(a.stored)
+	ev.Detail["left"], ev.Detail["fingerprint"] = strconv.Itoa(len(a.leaves)-a.stored), Fingerprint(in.Root)
+	if err := s.Records.Resume(ctx, in.ID, ev); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+// found reads an intent's request, credential and documents and compares them
+// with what was sealed; the key is not opened.
+func (s *Signer) found(ctx context.Context, in Intent) (*Authorization, error) {
+	r, err := s.Records.Request(ctx, in.Transaction)
+	if err != nil {
+		return nil, err
+	}
+	_, hash, err := r.Options.Canonical()
+	if err != nil || hash != in.OptionsHash || r.OptionsHash != in.OptionsHash || r.Batch != in.Batch || r.Credential != in.Credential ||
+		r.Root != in.Root || r.Count != in.Count || r.Status != Signing {
+		return nil, ErrDocuments
+	}
+	// The key itself is compared by opening it: see activationContext.
+	c, err := s.Records.Credential(ctx, r.Officer, r.System, in.Credential)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.usable(s.Now()); err != nil {
+		return nil, err
+	}
+	if c.Certificate.SerialNumber.String() != r.Options.Certificate {
+		return nil, ErrDocuments
+	}
+	a := &Authorization{Request: &r, Credential: &c, Intent: in, leaves: make(map[uint32][32]byte, in.Count), spent: make(map[uint32]bool, in.Count)}
+	var t Tree
+	for d, err := range s.Records.Authorised(ctx, in) {
+		if err != nil {
+			return nil, err
+		}
+		leaf := d.Leaf()
+		a.leaves[d.Index] = leaf
+		t.Add(leaf)
+		if d.Done {
+			a.spent[d.Index] = true
+			a.stored++
+		}
+	}
+	if n, root := t.Root(); n != in.Count || root != in.Root {
+		return nil, ErrDocuments
+	}
+	// Outcomes in the rows that the audit does not know were stored by somebody
+	// else.
+	n, err := s.audited(ctx, in)
+	if err == nil && n != a.stored {
+		err = ErrDocuments
+	}
+	return a, err
+}
+
+// audited counts the outcomes that Complete stored under an intent.
+func (s *Signer) audited(ctx context.Context, in Intent) (n int, err error) {
+	events, err := s.Records.Accepted(ctx, in.Transaction, completeAction)
+	if err != nil {
+		return 0, err
+	}
+	for _, ev := range events {
+		if ev.Detail["intent"] != in.ID {
+			continue
+		}
+		for _, count := range []string{"signed", "refused"} {
+			k, err := strconv.Atoi(ev.Detail[count])
+			if err != nil {
+				return 0, fmt.Errorf("reading audited outcomes: %w", err)
+			}
+			n += k
+		}
+	}
+	return n, nil
+}

@@ -1,0 +1,87 @@
+package store
+
+import (
+	"context"
+	"crypto"
+	"encoding/json"
+	"fmt"
+	"iter"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store/sqlc"
+)
+
+// Authorised implements signer.Records. What the intent found pending is
+// pending or claimed still, or has its outcome under this intent.
+func (d *DB) Authorised(ctx context.Context, in signer.Intent) iter.Seq2[signer.Authorised, error] {
+	const page = 500
+	return func(yield func(signer.Authorised, error) bool) {
+		after := int64(-1)
+		for {
+			rows, err := d.q.AuthorisedAfter(ctx, sqlc.AuthorisedAfterParams{BatchID: in.Batch, IntentID: in.ID, After: after, Lim: page})
+			if err != nil {
+				yield(signer.Authorised{}, fmt.Errorf("reading authorised documents: %w", err))
+				return
+			}
+			for _, x := range rows {
+				doc := signer.Authorised{Done: x.State == "signed" || x.State == "refused", Document: signer.Document{Index: uint32(x.Idx), Name: x.Name,
+					Hash: crypto.Hash(x.Hash), Digest: x.Digest, Blob: x.Blob, Size: x.Size, DocumentID: x.DocumentID, Reference: x.Reference}}
+				if !yield(doc, nil) {
+					return
+				}
+				after = x.Idx
+			}
+			if len(rows) < page {
+				return
+			}
+		}
+	}
+}
+
+// Accepted implements signer.Records.
+func (d *DB) Accepted(ctx context.Context, object, action string) ([]audit.Event, error) {
+	rows, err := d.q.AcceptedEvents(ctx, sqlc.AcceptedEventsParams{Object: object, Action: action})
+	if err != nil {
+		return nil, fmt.Errorf("reading audit: %w", err)
+	}
+	out := make([]audit.Event, len(rows))
+	for k, e := range rows {
+		out[k] = audit.Event{At: instant(e.At), Actor: e.Actor, Action: e.Action, Object: e.Object, Verdict: e.Verdict, RequestID: e.RequestID}
+		if err := json.Unmarshal([]byte(e.Detail), &out[k].Detail); err != nil {
+			return nil, &audit.BrokenError{Seq: e.Seq, What: "its columns cannot be read (edited)"}
+		}
+	}
+	return out, nil
+}
+
+// Resume implements signer.Records.
+func (d *DB) Resume(ctx context.Context, id string, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		in, err := q.Intent(ctx, id)
+		if err != nil {
+			return absent(err, signer.ErrUnknown)
+		}
+		if in.State != "open" {
+			return signer.ErrFence
+		}
+		if err := active(ctx, q, in.CredentialID); err != nil {
+			return err
+		}
+		return q.ReleaseClaims(ctx, sqlc.ReleaseClaimsParams{BatchID: in.BatchID, IntentID: id})
+	})
+}
+
+// active reads a credential's status; the write lock is held.
+func active(ctx context.Context, q *sqlc.Queries, credential string) error {
+	status, err := q.CredentialStatus(ctx, credential)
+	switch {
+	case err != nil:
+		return err
+	case status == "SUSPENDED":
+		return signer.ErrCertificateOnHold
+	case status != "ACTIVE":
+		return signer.ErrCertificateRevoked
+	}
+	return nil
+}
