@@ -164,7 +164,7 @@ func (s *server) transactions(h huma.API) {
 		http.StatusNotFound, http.StatusConflict, http.StatusGone), s.resend)
 	huma.Register(h, op("Transactions", "sign", http.MethodPost, "/v1/transactions/{id}/sign", "Confirm with PIN and code",
 		http.StatusNotFound, http.StatusConflict, http.StatusGone, http.StatusLocked), s.sign)
-	huma.Register(h, op("Transactions", "cancelTransaction", http.MethodDelete, "/v1/transactions/{id}", "Cancel", http.StatusNotFound, http.StatusConflict, http.StatusGone), s.cancelTransaction)
+	huma.Register(h, op("Transactions", "cancelTransaction", http.MethodDelete, "/v1/transactions/{id}", "Cancel; a batch in signing stops and needs a new authorisation", http.StatusNotFound, http.StatusConflict, http.StatusGone), s.cancelTransaction)
 }
 
 // fixed prints a field's rule in both languages.
@@ -486,7 +486,7 @@ func confirmation(app string, in *signInput, requestID string) (signer.Confirmat
 }
 
 func (s *server) cancelTransaction(ctx context.Context, in *transactionInput) (*struct{}, error) {
-	if err := s.Signer.Cancel(ctx, appOf(ctx).ID, in.ID, requestIDOf(ctx)); err != nil {
+	if err := s.Runner.Cancel(ctx, appOf(ctx).ID, in.ID, requestIDOf(ctx)); err != nil {
 		return nil, s.fail(ctx, err)
 	}
 	return nil, nil

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/signer"
 )
 
@@ -24,6 +25,17 @@ type Runner struct {
 	base context.Context // ends at Shutdown
 	stop context.CancelFunc
 	wg   sync.WaitGroup
+
+	mu   sync.Mutex
+	runs map[string]*running // started and not ended, by transaction
+}
+
+// running is a run in the background.
+type running struct {
+	app   string
+	stop  context.CancelCauseFunc
+	ended chan struct{}
+	err   error // how, after ended
 }
 
 // ErrShutdown is why a run ended early when the gateway stopped.
@@ -31,7 +43,7 @@ var ErrShutdown = errors.New("gateway is stopping")
 
 // NewRunner makes a runner; width and chunk are at least 1.
 func NewRunner(s *signer.Signer, width, chunk int, log *slog.Logger) *Runner {
-	r := &Runner{Signer: s, Width: max(1, width), Chunk: max(1, chunk), Log: log, Patience: 10 * time.Second}
+	r := &Runner{Signer: s, Width: max(1, width), Chunk: max(1, chunk), Log: log, Patience: 10 * time.Second, runs: make(map[string]*running)}
 	r.base, r.stop = context.WithCancel(context.Background())
 	return r
 }
@@ -39,17 +51,59 @@ func NewRunner(s *signer.Signer, width, chunk int, log *slog.Logger) *Runner {
 // Start runs the authorisation in the background until it is done, fails or
 // the runner is shut down.
 func (r *Runner) Start(a *signer.Authorization) {
+	id := a.Request.ID
+	if a.Unresumable != nil {
+		r.Log.Warn("a stop of this batch will need the officer again", "transaction", id, "batch", a.Request.Batch, "error", a.Unresumable)
+	}
+	ctx, stop := context.WithCancelCause(r.base)
+	run := &running{app: a.Request.App, stop: stop, ended: make(chan struct{})}
+	r.mu.Lock()
+	r.runs[id] = run
+	r.mu.Unlock()
 	r.wg.Go(func() {
+		defer close(run.ended)
+		defer stop(nil)
 		// Nobody waits: an HSM that is away is waited for until the deadline, which Sign minds.
-		if err := r.finish(r.base, a, signer.MaxIntent); err != nil {
-			r.Log.Error("batch stopped", "transaction", a.Request.ID, "batch", a.Request.Batch, "error", err)
+		if run.err = r.finish(ctx, a, signer.MaxIntent); run.err != nil {
+			r.Log.Error("batch stopped", "transaction", id, "batch", a.Request.Batch, "error", run.err)
 		}
+		r.mu.Lock()
+		delete(r.runs, id)
+		r.mu.Unlock()
 	})
 }
 
+// Cancel ends a transaction of app. One that waits is cancelled, see
+// [signer.Signer.Cancel]. One that signs in the background stops after the
+// documents in work: what was signed stays, the rest needs a new authorisation,
+// the key and its activation are destroyed when Cancel returns nil.
+func (r *Runner) Cancel(ctx context.Context, app, id, requestID string) error {
+	r.mu.Lock()
+	run := r.runs[id]
+	r.mu.Unlock()
+	if run == nil || run.app != app {
+		return r.Signer.Cancel(ctx, app, id, requestID)
+	}
+	err := r.Signer.Records.Audit(ctx, audit.Event{At: r.Signer.Now(), Actor: "app:" + app, Action: "transaction.cancel", Object: id,
+		Verdict: audit.Noted, RequestID: requestID, Detail: map[string]string{"while": "signing"}})
+	if err != nil {
+		return err
+	}
+	run.stop(signer.ErrCancelled)
+	select {
+	case <-run.ended:
+		if errors.Is(run.err, signer.ErrCancelled) {
+			return nil
+		}
+		return r.Signer.Cancel(ctx, app, id, requestID) // something else ended it first
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Shutdown stops background runs after the documents in work and waits for
-// them; what they had not signed needs a new authorisation. No Start may
-// follow.
+// them. What they had not signed is for the next start to resume, or needs a
+// new authorisation. No Start may follow.
 func (r *Runner) Shutdown() {
 	r.stop()
 	r.wg.Wait()
@@ -57,8 +111,9 @@ func (r *Runner) Shutdown() {
 
 // Run signs everything a covers and closes it. When it cannot finish, what was
 // stored stays stored and the rest is left as "needs authorisation"; the error
-// says why. Cancelling ctx is one reason. Somebody waits for Run, so it waits for an
-// HSM that is away or too busy no longer than Patience.
+// says why. Cancelling ctx is one reason; its cause says which. Somebody waits
+// for Run, so it waits for an HSM that is away or too busy no longer than
+// Patience.
 func (r *Runner) Run(ctx context.Context, a *signer.Authorization) error {
 	return r.finish(ctx, a, r.Patience)
 }
@@ -68,11 +123,23 @@ func (r *Runner) finish(ctx context.Context, a *signer.Authorization, patience t
 	if err == nil {
 		return a.Close()
 	}
-	if ctx.Err() != nil {
+	// Only a run that nothing else stopped may go on after the next start.
+	orderly := ctx.Err() != nil && errors.Is(err, context.Canceled)
+	if cause := context.Cause(ctx); errors.Is(cause, signer.ErrCancelled) {
+		err, orderly = cause, false
+	} else if cause != nil {
 		err = ErrShutdown
 	}
+	err = errors.Join(err, a.Close())
+	ctx = context.WithoutCancel(ctx)
+	if orderly {
+		left, lerr := r.Signer.Leave(ctx, a)
+		if err = errors.Join(err, lerr); left {
+			return err
+		}
+	}
 	// The same call that recovers after a crash.
-	return errors.Join(err, a.Close(), r.Signer.Abandon(context.WithoutCancel(ctx), a.Intent, err))
+	return errors.Join(err, r.Signer.Abandon(ctx, a.Intent, err))
 }
 
 func (r *Runner) run(ctx context.Context, a *signer.Authorization, patience time.Duration) error {
@@ -143,7 +210,7 @@ func (r *Runner) persist(ctx context.Context, a *signer.Authorization, d signer.
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return out, err
+			return out, ctx.Err() // it was not the HSM that ended this
 		}
 	}
 }
