@@ -226,3 +226,6 @@ type batchInfo struct {
 	StartedAt  *time.Time `json:"started_at"`
 	FinishedAt *time.Time `json:"finished_at"`
 }
+
+// signed says whether every document has its outcome.
+func (b *batchInfo) signed() bool { return b.Status == "SIGNED" || b.Status == "SIGNED_WITH_REFUSALS" }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/mohor-sign/mohor/store/ephemeral/redistest"
 )
 
 // program is the name under which the test binary runs the real main.
@@ -52,6 +54,8 @@ func TestStories(t *testing.T) {
 			"stop-serving":     cmdStopServing,
 			"kill-9":           cmdKill9,
 			"killed-when":      cmdKilledWhen,
+			"midway":           cmdMidway,
+			"redis":            cmdRedis,
 			"officer-signs":    cmdOfficerSigns,
 			"officer-ends":     cmdOfficerEnds,
 			"api":              cmdAPI,
@@ -77,6 +81,14 @@ func TestStories(t *testing.T) {
 func needed(name string) (bool, error) {
 	file, ok := map[string]string{"softhsm": "softhsm/libsofthsm2.so", "pkcs11-spy": "pkcs11-spy.so",
 		"nss": "libsoftokn3.so", "opencryptoki": "opencryptoki/libopencryptoki.so.0"}[name]
+	if name == "redis" {
+		err := redistest.Missing()
+		if err != nil && os.Getenv("MOHOR_TEST_REQUIRE") == "all" {
+			return false, fmt.Errorf("redis-server is required: %w", err)
+		}
+		return err == nil, nil
+	}
+	file, ok := map[string]string{"softhsm": "softhsm/libsofthsm2.so", "pkcs11-spy": "pkcs11-spy.so"}[name]
 	if !ok {
 		return false, errors.New("unknown condition")
 	}
@@ -103,6 +115,7 @@ type story struct {
 	vars     []string
 	gateways map[string]*child // by data folder
 	behind   *signing
+	redis    *redistest.Server
 	last     int // exit status of the last mohor
 
 	mu     sync.Mutex
@@ -120,6 +133,9 @@ func (s *story) end() {
 	if s.behind != nil {
 		s.behind.cancel()
 		<-s.behind.done
+	}
+	if s.redis != nil {
+		_ = s.redis.Close() // the story has been told
 	}
 }
 

@@ -172,24 +172,30 @@ func (c *batchSignCmd) Run(e *env) error {
 	if c.Out == "" {
 		c.Out = strings.TrimSuffix(c.File, filepath.Ext(c.File)) + ".zip"
 	}
+	var b batchInfo
 	if c.Batch == "" {
-		if c.Batch, err = c.take(e, api); err != nil {
+		c.Batch, err = c.take(e, api)
+	} else {
+		err = api.call(e.ctx, http.MethodGet, "/v1/batches/"+c.Batch, nil, &b)
+	}
+	if err != nil {
+		return err
+	}
+	// A batch that was confirmed may have gone on without us.
+	if b.Status != "SIGNING" && !b.signed() {
+		var t transaction
+		if err := api.call(e.ctx, http.MethodPost, "/v1/transactions", c.ask(map[string]any{"format": "PADES", "batch_id": c.Batch}), &t); err != nil {
+			return err
+		}
+		if err := c.confirm(e, api, &t); err != nil {
 			return err
 		}
 	}
-	var t transaction
-	if err := api.call(e.ctx, http.MethodPost, "/v1/transactions", c.ask(map[string]any{"format": "PADES", "batch_id": c.Batch}), &t); err != nil {
-		return err
-	}
-	if err := c.confirm(e, api, &t); err != nil {
-		return err
-	}
 	again := "mohor batch sign --batch " + c.Batch + " " + c.File
-	b, err := api.follow(e, c.Batch)
-	if err != nil {
+	if b, err = api.follow(e, c.Batch); err != nil {
 		return hinted{err, "when the gateway answers again: " + again}
 	}
-	if b.Status != "SIGNED" && b.Status != "SIGNED_WITH_REFUSALS" {
+	if !b.signed() {
 		return hinted{fmt.Errorf("the batch stopped: %s, %d of %d signed", b.Status, b.Signed, b.Count), again}
 	}
 	if err := api.download(e.ctx, "/v1/batches/"+c.Batch+"/archive", c.Out); err != nil {
