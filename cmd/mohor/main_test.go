@@ -79,8 +79,6 @@ func TestStories(t *testing.T) {
 // needed is true for what is installed. With MOHOR_TEST_REQUIRE=all, what is
 // missing fails the story.
 func needed(name string) (bool, error) {
-	file, ok := map[string]string{"softhsm": "softhsm/libsofthsm2.so", "pkcs11-spy": "pkcs11-spy.so",
-		"nss": "libsoftokn3.so", "opencryptoki": "opencryptoki/libopencryptoki.so.0"}[name]
 	if name == "redis" {
 		err := redistest.Missing()
 		if err != nil && os.Getenv("MOHOR_TEST_REQUIRE") == "all" {
@@ -88,7 +86,8 @@ func needed(name string) (bool, error) {
 		}
 		return err == nil, nil
 	}
-	file, ok := map[string]string{"softhsm": "softhsm/libsofthsm2.so", "pkcs11-spy": "pkcs11-spy.so"}[name]
+	file, ok := map[string]string{"softhsm": "softhsm/libsofthsm2.so", "pkcs11-spy": "pkcs11-spy.so",
+		"nss": "libsoftokn3.so", "opencryptoki": "opencryptoki/libopencryptoki.so.0"}[name]
 	if !ok {
 		return false, errors.New("unknown condition")
 	}
