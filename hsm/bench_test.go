@@ -15,7 +15,7 @@ func BenchmarkRawSign(b *testing.B) {
 	m := open(b)
 	for _, a := range benchmarked {
 		b.Run(string(a), func(b *testing.B) {
-			rate, err := m.RawSignRate(b.Context(), a, 2, time.Second)
+			rate, err := m.RawSignRate(b.Context(), firstKEK, a, 2, time.Second)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -409,7 +409,7 @@ func TestBusyPool(t *testing.T) {
 	defer stop()
 	done := make(chan error, 1)
 	go func() { // RawSignRate holds the one session until it is told to stop
-		_, err := m.RawSignRate(ctx, hsm.ECDSAP256, 1, time.Minute)
+		_, err := m.RawSignRate(ctx, firstKEK, hsm.ECDSAP256, 1, time.Minute)
 		done <- err
 	}()
 	deadline := time.After(10 * time.Second)
@@ -557,11 +557,11 @@ func TestErrorsDoNotTellPINs(t *testing.T) {
 
 func TestRawSignRate(t *testing.T) {
 	m := open(t)
-	rate, err := m.RawSignRate(t.Context(), hsm.ECDSAP256, 2, 50*time.Millisecond)
+	rate, err := m.RawSignRate(t.Context(), firstKEK, hsm.ECDSAP256, 2, 50*time.Millisecond)
 	if err != nil || rate <= 0 {
 		t.Errorf("RawSignRate = %v, %v", rate, err)
 	}
-	if _, err := m.RawSignRate(t.Context(), hsm.ECDSAP256, 0, time.Second); !errors.Is(err, hsm.ErrInput) {
+	if _, err := m.RawSignRate(t.Context(), firstKEK, hsm.ECDSAP256, 0, time.Second); !errors.Is(err, hsm.ErrInput) {
 		t.Errorf("no sessions: %v", err)
 	}
 }

@@ -28,7 +28,8 @@ var digestInfo = map[crypto.Hash]struct {
 type signing struct {
 	mechanism *pkcs11.Mechanism
 	input     []byte
-	finish    func(raw []byte) ([]byte, error) // encodes and verifies
+	encode    func(raw []byte) ([]byte, error)
+	verify    func(sig []byte) error
 }
 
 // newSigning checks everything that can be wrong about a request, so that an error of the module
@@ -59,9 +60,8 @@ func newSigning(pub crypto.PublicKey, digest []byte, opts crypto.SignerOpts) (si
 		return signing{
 			mechanism: pkcs11.NewMechanism(pkcs11.CKM_RSA_PKCS, nil),
 			input:     slices.Concat(info.prefix, digest),
-			finish: func(sig []byte) ([]byte, error) {
-				return sig, rsa.VerifyPKCS1v15(pub, hash, digest, sig)
-			},
+			encode:    asItIs,
+			verify:    func(sig []byte) error { return rsa.VerifyPKCS1v15(pub, hash, digest, sig) },
 		}, nil
 	}
 	return signing{}, fmt.Errorf("%w: public key of type %T", ErrInput, pub)
@@ -77,9 +77,8 @@ func pssSigning(pub *rsa.PublicKey, digest []byte, hash crypto.Hash, mechanism, 
 	return signing{
 		mechanism: pkcs11.NewMechanism(pkcs11.CKM_RSA_PKCS_PSS, pkcs11.NewPSSParams(mechanism, mgf, uint(hash.Size()))),
 		input:     digest,
-		finish: func(sig []byte) ([]byte, error) {
-			return sig, rsa.VerifyPSS(pub, hash, digest, sig, opts)
-		},
+		encode:    asItIs,
+		verify:    func(sig []byte) error { return rsa.VerifyPSS(pub, hash, digest, sig, opts) },
 	}, nil
 }
 
@@ -90,18 +89,18 @@ func ecdsaSigning(pub *ecdsa.PublicKey, digest []byte) signing {
 	return signing{
 		mechanism: pkcs11.NewMechanism(pkcs11.CKM_ECDSA, nil),
 		input:     digest[:min(len(digest), size)],
-		finish: func(raw []byte) ([]byte, error) {
+		encode: func(raw []byte) ([]byte, error) {
 			if len(raw) != 2*size {
 				return nil, fmt.Errorf("%d bytes are no r and s", len(raw))
 			}
-			der, err := asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(raw[:size]), new(big.Int).SetBytes(raw[size:])})
-			if err != nil {
-				return nil, err
-			}
-			return der, verifyECDSA(pub, digest, der)
+			return asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(raw[:size]), new(big.Int).SetBytes(raw[size:])})
 		},
+		verify: func(der []byte) error { return verifyECDSA(pub, digest, der) },
 	}
 }
+
+// asItIs is the encoding of RSA signatures.
+func asItIs(raw []byte) ([]byte, error) { return raw, nil }
 
 func verifyECDSA(pub *ecdsa.PublicKey, digest, der []byte) error {
 	if !ecdsa.VerifyASN1(pub, digest, der) {
@@ -130,7 +129,10 @@ func (s *session) sign(key pkcs11.ObjectHandle, job signing) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	sig, err := job.finish(raw)
+	sig, err := job.encode(raw)
+	if err == nil {
+		err = job.verify(sig)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBadSignature, err)
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
-	"crypto/rsa"
 	"errors"
 	"fmt"
 	"io"
@@ -227,13 +226,8 @@ func (k *serviceSigner) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts)
 	if err != nil {
 		return nil, fmt.Errorf("signing with %q: %w", k.label, err)
 	}
-	switch pub := k.public.(type) {
-	case *rsa.PublicKey:
-		_, err = job.finish(sig)
-	case *ecdsa.PublicKey: // crypto11 has encoded it already
-		err = verifyECDSA(pub, digest, sig)
-	}
-	if err != nil {
+	// crypto11 has encoded an ECDSA signature already.
+	if err := job.verify(sig); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBadSignature, err)
 	}
 	return sig, nil

@@ -143,7 +143,11 @@ func (i *Installation) RawSignRate(ctx context.Context, algorithm string, sessio
 	if !ok {
 		return 0, errors.New("measuring the module: it is in another process")
 	}
-	return m.RawSignRate(ctx, hsm.Algorithm(algorithm), sessions, d)
+	kek, err := i.db.CurrentKEK(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return m.RawSignRate(ctx, kek, hsm.Algorithm(algorithm), sessions, d)
 }
 
 // AuditReport is what VerifyAudit found.
