@@ -34,6 +34,7 @@ var migrations embed.FS
 type DB struct {
 	write, read *sql.DB
 	q           *sqlc.Queries // reads
+	joined      *joined       // inside Together
 }
 
 // Open opens or makes the SQLite database at path and brings its schema up to
@@ -90,6 +91,9 @@ func (d *DB) Ping(ctx context.Context) error { return d.read.PingContext(ctx) }
 
 // tx runs f in one immediate transaction; f's error rolls it back.
 func (d *DB) tx(ctx context.Context, f func(q *sqlc.Queries) error) error {
+	if d.joined != nil {
+		return d.joined.do(f)
+	}
 	t, err := d.write.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("beginning transaction: %w", err)

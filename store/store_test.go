@@ -15,6 +15,7 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store"
 	"github.com/mohor-sign/mohor/store/storetest"
@@ -269,5 +270,54 @@ func TestNothingHappensWithoutItsEvent(t *testing.T) {
 	}
 	if dump() == before {
 		t.Error("the dump does not show changes")
+	}
+}
+
+// A thousand officers to a commit: all of them or none, one chain, seen from outside only at the end.
+func TestTogether(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mohor.db")
+	h := storetest.NewHouse(t, open(t, path))
+	other := open(t, path)
+	before := len(storetest.Chain(t, h.DB))
+	broken := errors.New("broken")
+	put := func(db *store.DB, k int) error {
+		ic := fmt.Sprintf("800101149%03d", k)
+		return db.PutOfficer(t.Context(), enrol.Officer{IC: ic, Name: "PEGAWAI", Email: "a@b.example"}, storetest.System, enrol.RoamingOTP,
+			audit.Event{At: time.Now(), Actor: "test", Action: "enrol.officer", Object: ic, Verdict: audit.Accepted})
+	}
+	known := func(db *store.DB) bool {
+		_, _, err := db.Officer(t.Context(), "800101149007")
+		return err == nil
+	}
+	for name, f := range map[string]func(*store.DB) error{
+		"an error of its own":     func(*store.DB) error { return broken },
+		"a change that failed":    func(db *store.DB) error { return db.StoreCertificate(t.Context(), "1", nil, audit.Event{}) },
+		"a failure nobody minded": func(db *store.DB) error { _ = db.StoreCertificate(t.Context(), "1", nil, audit.Event{}); return nil },
+		"one within another":      func(db *store.DB) error { return db.Together(t.Context(), func(*store.DB) error { return nil }) },
+	} {
+		err := h.DB.Together(t.Context(), func(db *store.DB) error { return errors.Join(put(db, 7), f(db)) })
+		if err == nil || known(h.DB) {
+			t.Errorf("%s: %v, officer kept %t", name, err, known(h.DB))
+		}
+	}
+	err := h.DB.Together(t.Context(), func(db *store.DB) error {
+		errs := make(chan error, 50)
+		for k := range 50 {
+			go func() { errs <- put(db, k) }()
+		}
+		var err error
+		for range 50 {
+			err = errors.Join(err, <-errs)
+		}
+		if !known(db) || known(h.DB) || known(other) {
+			t.Errorf("before the commit the officer is known inside %t, outside %t %t", known(db), known(h.DB), known(other))
+		}
+		return err
+	})
+	if err != nil || !known(other) {
+		t.Errorf("%v, officer known %t", err, known(other))
+	}
+	if n := len(storetest.Chain(t, other)); n != before+50 {
+		t.Errorf("%d records, want %d", n, before+50)
 	}
 }
