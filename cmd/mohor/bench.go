@@ -22,6 +22,7 @@ import (
 
 type benchCmd struct {
 	Sign benchSignCmd `cmd:"" help:"Raw C_Sign a second, hash signatures a second through the whole gateway, and their ratio."`
+	HSM  benchHSMCmd  `cmd:"" name:"hsm" help:"What custody leaves of the module's rate; with --keys what many officers cost; with --soak what a long run does to memory."`
 }
 
 type benchSignCmd struct {

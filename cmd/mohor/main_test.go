@@ -72,6 +72,7 @@ func TestStories(t *testing.T) {
 			"contains":         cmdContains,
 			"restore":          cmdRestore,
 			"hides":            cmdHides,
+			"bench-rows":       cmdBenchRows,
 		},
 	})
 }

@@ -11,3 +11,13 @@ func TokenPIN(c *Config) (secret.Text, error) { return c.Token.pin() }
 
 // Greet goes to a mail server as far as a mail would.
 func Greet(ctx context.Context, m MailConfig, address string) error { return greet(ctx, m, address) }
+
+// QuartilesOf and SlopeOf are the arithmetic of reports.
+var (
+	QuartilesOf = quartiles
+	SlopeOf     = slope
+	BenchIC     = benchIC
+)
+
+// Judge fills in whether a row keeps its target.
+func Judge(r *BenchRow) { r.judge() }
