@@ -34,3 +34,6 @@ func HoldBulk(t interface{ Fatal(...any) }, m *Module) (release func()) {
 	}
 	return func() { l.pool.give(pl, true) }
 }
+
+// DERSignature is how r and s are encoded.
+func DERSignature(r, s []byte) []byte { return derSignature(r, s) }
