@@ -107,7 +107,7 @@ func printBench(w io.Writer, r gateway.BenchReport) error {
 		}
 		fmt.Fprintf(b, "  %-72s %9.1f /s [%.1f %.1f]  %8.3f ms CPU", what, row.PerSecond.Median, row.PerSecond.Q1, row.PerSecond.Q3, row.CPU.Median)
 		if row.Ratio != nil {
-			fmt.Fprintf(b, "  %s %.3f [%.3f %.3f] of %s", row.RatioOf, row.Ratio.Median, row.Ratio.Q1, row.Ratio.Q3, row.Reference)
+			fmt.Fprintf(b, "  %s %.3f [%.3f %.3f], CPU %.3f of %s", row.RatioOf, row.Ratio.Median, row.Ratio.Q1, row.Ratio.Q3, row.CPURatio.Median, row.Reference)
 		}
 		fmt.Fprintln(b, verdict(row))
 	}

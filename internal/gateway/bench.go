@@ -55,7 +55,7 @@ type BenchReport struct {
 // BenchRow is one thing measured in alternating slices.
 type BenchRow struct {
 	What      string `json:"what"`
-	In        string `json:"in"` // where the module runs: "process", this one, or "another", of which CPU has only this side
+	In        string `json:"in"` // the process the module is loaded in: "gateway", or "another", of which CPU has only this side
 	Algorithm string `json:"algorithm,omitempty"`
 	Sessions  int    `json:"sessions"` // for raw C_Sign; of the rest, as many goroutines
 	Officers  int    `json:"officers,omitempty"`
@@ -68,6 +68,8 @@ type BenchRow struct {
 	Reference string     `json:"reference,omitempty"`
 	RatioOf   string     `json:"ratio_of,omitempty"`
 	Ratio     *Quartiles `json:"ratio,omitempty"`
+	// CPURatio compares processor time for one, which other work on the machine disturbs less.
+	CPURatio *Quartiles `json:"cpu_ratio,omitempty"`
 	// Target bounds the ratio: from below for rates, from above for times. Met says whether the
 	// upper quartile keeps it, MetThroughout whether each quartile does.
 	Target        float64 `json:"target,omitempty"`
@@ -148,7 +150,7 @@ func (o *BenchOptions) run(ctx context.Context, e *entrant, warm bool) (hsm.Slic
 
 func (e *entrant) result(seen map[*entrant][]hsm.Slice) BenchRow {
 	row := e.row
-	var rate, cpu, ratio []float64
+	var rate, cpu, ratio, used []float64
 	for round, s := range seen[e] {
 		rate = append(rate, s.PerSecond())
 		cpu = append(cpu, s.CPUPerOp().Seconds()*1000)
@@ -158,15 +160,16 @@ func (e *entrant) result(seen map[*entrant][]hsm.Slice) BenchRow {
 				r = 1 / r
 			}
 			ratio = append(ratio, r)
+			used = append(used, float64(s.CPUPerOp())/float64(max(1, seen[e.ref][round].CPUPerOp())))
 		}
 	}
 	if row.In == "" {
-		row.In = "process"
+		row.In = "gateway"
 	}
 	row.PerSecond, row.CPU = quartiles(rate), quartiles(cpu)
 	if e.ref != nil {
-		q := quartiles(ratio)
-		row.Ratio = &q
+		r, u := quartiles(ratio), quartiles(used)
+		row.Ratio, row.CPURatio = &r, &u
 	}
 	row.judge()
 	return row
