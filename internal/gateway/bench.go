@@ -251,7 +251,7 @@ func (o *BenchOptions) openFast(ctx context.Context, c *Config) (*hsm.Module, er
 
 func (o *BenchOptions) fastConfig(c *Config) (hsm.Config, error) {
 	h, err := hsmConfig(c)
-	h.Bench, h.Sessions = true, 2*slices.Max(o.Sessions) // so that nobody waits for one
+	h.Bench, h.Sessions = true, max(4*runtime.NumCPU(), slices.Max(o.Sessions)) // as many as hsm's default, and nobody waits
 	if h.RecycleAfter = o.RecycleAfter; h.RecycleAfter == 0 {
 		h.RecycleAfter = -1
 	}
