@@ -9,8 +9,9 @@
 // [crypto.Signer]s by way of crypto11.
 //
 // Officers' keys are many and do not live in the token. [Module.Generate] makes a pair inside the
-// module, takes the private key out wrapped by the KEK (RFC 5649), and seals the wrapped key once
-// more with AES-256-GCM under
+// module, takes the private key out wrapped by the KEK (RFC 5649; SoftHSM counts the padding in the
+// length, so what it wraps opens in SoftHSM alone), and seals the wrapped key once more with
+// AES-256-GCM under
 //
 //	HKDF-SHA256( HMAC-SHA256 made in the module with the pepper ( Argon2id(PIN, salt) ) )
 //
@@ -40,6 +41,8 @@
 // error it may have an operation under way (CKR_OPERATION_ACTIVE for whoever comes next) and is
 // replaced.
 //
+// Some sessions are kept for people who wait: keys opened for a batch ([Use]) leave them alone.
+//
 // The log-in belongs to the process and the token, not to a session: crypto11 logs one session
 // in, and all others are logged in with it. The token PIN is tried once, never in a loop: real
 // tokens lock. A second [Open] of the same token in one process shares the log-in, in which case
@@ -56,8 +59,18 @@
 // leaves this package, so a fault in the module shows as [ErrBadSignature] and not as a document
 // that nobody can verify (or, for RSA-CRT, one from which the key can be computed).
 //
-// # What cannot be had
+// # When the module goes away
+//
+// All that hangs on one connection with the token (library, log-in, sessions, handles) is one
+// value. An answer that says that the module or the token is gone, or session after session that
+// dies, gives it up: the breaker opens, and whoever asks is refused with [ErrUnavailable] without
+// the module being asked. Meanwhile the module is finalized and initialised, the token found by its
+// label, logged in to and tried with a signature, again and again with growing pauses, until all
+// of that works. Opened keys notice that their connection is gone and unwrap themselves over the
+// next one. The same is done, unnoticed, after many opened keys ([Config.RecycleAfter]).
 //
 // A call into the module cannot be cancelled. A context ends the wait for a session, and is
-// looked at before each call; a call under way runs to its end.
+// looked at before each call; a call under way runs to its end, or for ever. A watchdog sees that
+// and the breaker opens; but the call, its goroutine and the module are lost to this process. So
+// what serves has the module in another one ([Process], [ServeProcess]), which is ended then.
 package hsm

@@ -19,7 +19,7 @@ import (
 	"github.com/mohor-sign/mohor/internal/secret"
 )
 
-// ckmAESKeyWrapKWP is RFC 5649 in PKCS#11 v3.0, Section 2.12; CKM_AES_KEY_WRAP_PAD does the same
+// ckmAESKeyWrapKWP is RFC 5649 in PKCS#11 v3.0, Section 2.12; CKM_AES_KEY_WRAP_PAD does nearly the same
 // in SoftHSM.
 const ckmAESKeyWrapKWP = 0x210B
 
@@ -59,7 +59,7 @@ func (b Binding) check() error {
 // bytes for ECDSA, 1,900 for RSA-2048, 3,500 for RSA-4096. It prints as "[redacted]".
 type SealedKey struct {
 	KEK       string    // label of the key that wrapped it
-	Mechanism uint      // CKM_AES_KEY_WRAP_KWP (0x210B) or CKM_AES_KEY_WRAP_PAD (0x210A), both RFC 5649
+	Mechanism uint      // CKM_AES_KEY_WRAP_KWP (0x210B) or CKM_AES_KEY_WRAP_PAD (0x210A)
 	KDF       KDFParams // what the PIN went through
 	Salt      []byte    // 16 bytes
 	Blob      []byte    // 12-byte nonce, AES-256-GCM of the wrapped PKCS #8 key, 16-byte tag

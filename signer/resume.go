@@ -148,7 +148,7 @@ func (s *Signer) resume(ctx context.Context, in Intent) (*Authorization, error) 
 	}
 	ev := audit.Event{At: s.Now(), Actor: "gateway", Action: "signer.resume", Object: in.Transaction, Verdict: audit.Noted, Detail: map[string]string{"intent": in.ID}}
 	a, err := s.found(ctx, in)
-	if errors.Is(err, ErrDocuments) {
+	if errors.Is(err, ErrDocuments) || errors.Is(err, ErrKeyVersion) {
 		ev.Action = "signer.alarm"
 		return nil, s.refuse(ctx, ev, err)
 	}

@@ -38,7 +38,11 @@ func (w *headWriter) believe(ctx context.Context) error {
 	v := audit.NewVerifier(nil)
 	if err == nil {
 		defer f.Close()
-		heads, err := audit.ReadHeads(f, pub)
+		tail, err := lastHeads(f)
+		if err != nil {
+			return fmt.Errorf("reading audit heads: %w", err)
+		}
+		heads, err := audit.ReadHeads(tail, pub)
 		if err != nil {
 			return err
 		}
@@ -62,6 +66,31 @@ func (w *headWriter) believe(ctx context.Context) error {
 		err = &audit.BrokenError{Seq: w.last.Seq, What: "missing, though a signed head covers it (truncated)"}
 	}
 	return err
+}
+
+// headTail holds about twenty heads: how long a start takes must not depend on how many there are.
+// `mohor audit verify` reads them all.
+const headTail = 8 << 10
+
+// lastHeads gives the whole lines of the end of the head file.
+func lastHeads(f *os.File) (io.Reader, error) {
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, err
+	}
+	from := max(0, end-headTail)
+	tail := make([]byte, end-from)
+	if _, err := f.ReadAt(tail, from); err != nil && err != io.EOF {
+		return nil, err
+	}
+	if from > 0 {
+		n := bytes.IndexByte(tail, '\n')
+		if n < 0 {
+			return nil, errors.New("the head file does not hold lines")
+		}
+		tail = tail[n+1:]
+	}
+	return bytes.NewReader(tail), nil
 }
 
 // write signs the head when it has moved and makes it durable.
