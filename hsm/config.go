@@ -51,8 +51,9 @@ type Config struct {
 	Services Token
 	// KDF is used for keys sealed from now on; zero means [DefaultKDF].
 	KDF KDFParams
-	// KDFConcurrency is how many key derivations run at once; 0 means one per core. Memory in
-	// use is at most this times KDF.MemoryKiB (or of the stored keys, at most 256 MiB each).
+	// KDFConcurrency is how many key derivations run at once; 0 means one per core, but no more
+	// than KDF.MemoryKiB of each take an eighth of this machine's memory. Memory in use is at most
+	// this times KDF.MemoryKiB (or of the stored keys, at most 256 MiB each).
 	KDFConcurrency int
 	// Bench leaves Argon2id out, so that the rest of custody can be measured without it. It is
 	// refused but for a token labelled "mohor-bench-…", which nobody signs with. Keys sealed so
@@ -121,6 +122,9 @@ func (c Config) completed() (Config, error) {
 	}
 	if c.KDFConcurrency == 0 {
 		c.KDFConcurrency = runtime.NumCPU()
+		if total := memory(); total > 0 && c.KDF.check() == nil {
+			c.KDFConcurrency = max(1, min(c.KDFConcurrency, int(total/8/(int64(c.KDF.MemoryKiB)<<10))))
+		}
 	}
 	switch {
 	case c.Sessions < 1 || c.Sessions > maxSessions:
@@ -182,4 +186,17 @@ func DefaultModule() (string, error) {
 		}
 	}
 	return "", fmt.Errorf("%w: SoftHSM is not installed (Debian: apt install softhsm2)", ErrNoModule)
+}
+
+// memory is that of this machine in bytes, 0 where it cannot be known.
+func memory() int64 {
+	raw, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	var kib int64
+	if n, _ := fmt.Sscanf(string(raw), "MemTotal: %d kB", &kib); n != 1 {
+		return 0
+	}
+	return kib << 10
 }

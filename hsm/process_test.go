@@ -290,3 +290,43 @@ func TestProcessEndsWithItsParent(t *testing.T) {
 		t.Errorf("Close again: %v", err)
 	}
 }
+
+// TestTwoGatewaysOnOneToken: what one process does to its own side of a token, another does not
+// notice.
+func TestTwoGatewaysOnOneToken(t *testing.T) {
+	one, ps := openProcess(t)
+	two, _ := openProcess(t)
+	if err := errors.Join(one.SelfTest(t.Context(), firstKEK), two.SelfTest(t.Context(), firstKEK)); err != nil {
+		t.Fatal(err)
+	}
+	b := binding(hsm.ECDSAP256)
+	s, pub, err := one.Generate(t.Context(), firstKEK, b, pin(officerPIN))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := two.Unseal(t.Context(), b, s, pub, pin(officerPIN), soon())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	for range 3 {
+		before := one.Generation()
+		if err := ps.last().Kill(); err != nil {
+			t.Fatal(err)
+		}
+		for one.Generation() == before {
+			mustSign(t, k)
+		}
+	}
+	if g := two.Generation(); g != 1 {
+		t.Errorf("the other gateway's process was started %d times", g)
+	}
+	again, err := one.Unseal(t.Context(), b, s, pub, pin(officerPIN), soon())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustSign(t, again)
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -25,6 +25,7 @@ type initCmd struct {
 	CAKey        string `default:"RSA-3072" help:"Keys of the authorities." enum:"RSA-3072,RSA-4096,ECDSA-P256,ECDSA-P384"`
 	Module       string `help:"PKCS#11 library (default SoftHSM with a token in the data folder)." type:"path"`
 	TokenLabel   string `help:"Label of the token (with --module)."`
+	ServiceToken string `help:"Label of a second token of the module, for CA and audit-seal keys."`
 	Ceremony     bool   `help:"Stop before the keys, which a ceremony with custodians makes (mohor hsm ceremony)."`
 	AdminName    string `help:"First administrator." required:""`
 	AdminEmail   string `help:"First administrator's e-mail address." required:""`
@@ -33,7 +34,7 @@ type initCmd struct {
 func (c *initCmd) Run(e *env) error {
 	changed := false
 	err := gateway.Init(e.ctx, gateway.InitOptions{Dir: c.Data, Listen: c.Listen, BaseURL: c.BaseURL, PublicURL: c.PublicURL, Organization: c.Organization,
-		CAKey: c.CAKey, Module: c.Module, TokenLabel: c.TokenLabel, AdminName: c.AdminName, AdminEmail: c.AdminEmail, Ceremony: c.Ceremony, Now: e.now,
+		CAKey: c.CAKey, Module: c.Module, TokenLabel: c.TokenLabel, ServiceToken: c.ServiceToken, AdminName: c.AdminName, AdminEmail: c.AdminEmail, Ceremony: c.Ceremony, Now: e.now,
 		Report: func(what string, made bool) {
 			word := "there  "
 			if made {

@@ -36,8 +36,11 @@ type InitOptions struct {
 	// Module is the PKCS#11 library; empty is SoftHSM with a token made in Dir.
 	Module string
 	// SoftHSMConf uses an existing softhsm2.conf instead of one in Dir.
-	SoftHSMConf  string
-	TokenLabel   string // default: "mohor-" and 8 random hex digits
+	SoftHSMConf string
+	TokenLabel  string // default: "mohor-" and 8 random hex digits
+	// ServiceToken is the label of a second token for the keys of the authorities
+	// and the audit seal; empty for one token.
+	ServiceToken string
 	Organization string
 	CAKey        string
 	PolicyOID    string
@@ -97,6 +100,7 @@ func Init(ctx context.Context, o InitOptions) error {
 		return err
 	}
 	defer h.PIN.Wipe()
+	defer h.Services.PIN.Wipe()
 	if err := o.token(ctx, &c, h); err != nil {
 		return err
 	}
@@ -162,7 +166,11 @@ func (o *InitOptions) files() error {
 			return fmt.Errorf("making %s: %w", dir, err)
 		}
 	}
-	for _, name := range []string{"token.pin", "token-so.pin"} {
+	names := []string{"token.pin", "token-so.pin"}
+	if o.ServiceToken != "" {
+		names = append(names, "service-token.pin")
+	}
+	for _, name := range names {
 		made, err := once(filepath.Join(o.Dir, "secrets", name), 0o600, func() ([]byte, error) {
 			var b [16]byte
 			_, err := rand.Read(b[:])
@@ -198,6 +206,14 @@ func (o *InitOptions) token(ctx context.Context, c *Config, h hsm.Config) error 
 		return fmt.Errorf("making token %q: %w", c.Token.Label, err)
 	}
 	o.Report("token "+c.Token.Label, made)
+	if c.Token.Services.Label == "" {
+		return nil
+	}
+	h.TokenLabel, h.PIN, h.Services = h.Services.Label, h.Services.PIN, hsm.Token{}
+	if made, err = hsm.CreateToken(ctx, h, so); err != nil {
+		return fmt.Errorf("making token %q: %w", h.TokenLabel, err)
+	}
+	o.Report("token "+h.TokenLabel, made)
 	return nil
 }
 
