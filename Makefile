@@ -48,7 +48,7 @@ lint:
 	$(GO) vet ./...
 	$(GO) build -C tools -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
 	bin/staticcheck ./...
-	CGO_ENABLED=0 $(GO) build ./api ./audit ./batch ./ca ./ecert ./enrol ./notify ./otp ./pdf/... ./signer ./store/... ./web
+	CGO_ENABLED=0 $(GO) build ./api ./audit ./batch ./ca ./ecert ./enrol ./notify ./otp ./pdf/... ./signer ./store/... ./internal/ceremony ./web
 
 # store/sqlc from store/queries, api/openapi.json from the code.
 generate:
