@@ -3,11 +3,8 @@ package hsm
 import (
 	"context"
 	"crypto"
-	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -116,16 +113,7 @@ func (m *Module) activationSealer(ctx context.Context, share secret.Text) (ciphe
 		return nil, err
 	}
 	defer clear(peppered)
-	key, err := hkdf.Key(sha256.New, peppered, nil, activationLabel, 32)
-	if err != nil {
-		return nil, fmt.Errorf("deriving activation key: %w", err)
-	}
-	defer clear(key)
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, fmt.Errorf("preparing activation: %w", err)
-	}
-	return cipher.NewGCMWithRandomNonce(block)
+	return deriveAEAD(peppered, nil, activationLabel)
 }
 
 // activationAAD is context and time behind our label, each with its length in front.

@@ -150,7 +150,12 @@ func (m *Module) sealer(ctx context.Context, s SealedKey, pin secret.Text) (ciph
 		return nil, err
 	}
 	defer clear(peppered)
-	key, err := hkdf.Key(sha256.New, peppered, s.Salt, sealInfo, 32)
+	return deriveAEAD(peppered, s.Salt, sealInfo)
+}
+
+// deriveAEAD gives AES-256-GCM under HKDF-SHA256 (RFC 5869) of a secret.
+func deriveAEAD(from, salt []byte, info string) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, from, salt, info, 32)
 	if err != nil {
 		return nil, fmt.Errorf("deriving seal key: %w", err)
 	}
