@@ -25,7 +25,7 @@ func (s *server) health(h huma.API) {
 		o.Body.Status = "ok"
 		return o, nil
 	})
-	huma.Register(h, op("Health", "readyz", http.MethodGet, "/readyz", "The HSM signs (a canary key), the database and the mailer answer", http.StatusServiceUnavailable), s.readyz)
+	huma.Register(h, op("Health", "readyz", http.MethodGet, "/readyz", "The HSM signs (a canary key), the database answers", http.StatusServiceUnavailable), s.readyz)
 }
 
 func (s *server) readyz(ctx context.Context, _ *struct{}) (*healthOutput, error) {

@@ -127,7 +127,7 @@ func (r *Runner) finish(ctx context.Context, a *signer.Authorization, patience t
 	orderly := ctx.Err() != nil && errors.Is(err, context.Canceled)
 	if cause := context.Cause(ctx); errors.Is(cause, signer.ErrCancelled) {
 		err, orderly = cause, false
-	} else if cause != nil {
+	} else if orderly {
 		err = ErrShutdown
 	}
 	err = errors.Join(err, a.Close())

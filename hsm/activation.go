@@ -40,11 +40,11 @@ type activation struct {
 // the share inside the module with the pepper, and context and time authenticated; about 200 bytes
 // for ECDSA P-256, 1,750 for RSA-2048. Keep the halves in different places and destroy either to
 // end it. The context should name what the key was opened for; it may be of any length. Every call
-// makes another pair. [ErrClosed] when the key was closed; [ErrInput] when until is past or further
-// than [MaxUse]; [ErrBusy], [ErrUnavailable].
+// makes another pair. [ErrClosed] when the key was closed; [ErrInput] when until is past or later
+// than the key's own [Use.Until]; [ErrBusy], [ErrUnavailable].
 //
-// The module's part is what makes the time binding: neither half, nor both, can be turned into an
-// activation that lasts longer without asking a module for it.
+// The module's part makes the time binding for whoever can only ask a [Process]: no activation
+// outlasts the use it came from. It does not bind somebody who has the log-in itself.
 func (k *Key) Activation(ctx context.Context, context []byte, until time.Time) (share secret.Text, sealed []byte, err error) {
 	if err := (Use{Until: until}).check(); err != nil {
 		return share, nil, err
@@ -53,6 +53,9 @@ func (k *Key) Activation(ctx context.Context, context []byte, until time.Time) (
 }
 
 func (k *localKey) activation(ctx context.Context, context []byte, until time.Time) (share secret.Text, sealed []byte, err error) {
+	if until.Unix() > k.until.Unix() {
+		return share, nil, fmt.Errorf("%w: activation to outlast its key", ErrInput)
+	}
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	if k.closed {

@@ -182,7 +182,7 @@ func (m *Module) Unseal(ctx context.Context, b Binding, s SealedKey, pub crypto.
 
 // unwrap takes w over: it is wiped with the key.
 func (m *Module) unwrap(ctx context.Context, w wrapped, pub crypto.PublicKey, u Use) (*Key, error) {
-	k := &localKey{module: m, wrapped: w, public: pub, work: work{bulk: u.Bulk}}
+	k := &localKey{module: m, wrapped: w, public: pub, work: work{bulk: u.Bulk}, until: u.Until}
 	if err := k.unwrap(ctx); err != nil {
 		clear(w.blob)
 		return nil, err

@@ -49,6 +49,7 @@ type localKey struct {
 	module *Module
 	public crypto.PublicKey
 	work   work
+	until  time.Time
 	expiry *time.Timer
 
 	mu      sync.RWMutex // held for reading while signing

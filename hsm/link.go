@@ -105,7 +105,7 @@ func (l *link) rest() {
 	if l.other != nil {
 		_ = l.other.close(0)
 	}
-	_ = l.services.rest(context.Background(), 0)
+	_ = l.services.retire(0)
 }
 
 // finalize is C_Finalize; what the module says to it does not matter.

@@ -187,8 +187,13 @@ func (m *Module) give(l *link, cause error) bool {
 	}
 	m.link.Store(nil)
 	m.cause, m.up = cause, make(chan struct{})
-	if errors.Is(cause, ErrTokenPIN) {
-		return true // refused when sessions were renewed: not offered again
+	if errors.Is(cause, ErrTokenPIN) { // refused when sessions were renewed: not offered again
+		m.recovering.Go(func() {
+			l.rest()
+			m.watch.look(nil)
+			m.watch.guard(l.finalize)
+		})
+		return true
 	}
 	m.recovering.Go(func() { m.recover(l, cause != nil) })
 	return true

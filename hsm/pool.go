@@ -45,7 +45,7 @@ func longest(places []*place, began time.Time) (past time.Duration, ok bool) {
 		if since == 0 || limit == 0 {
 			continue
 		}
-		if d := time.Duration(now - since - limit); d > past {
+		if d := time.Duration(now - since - limit); d > past && pl.since.Load() == since { // not another's limit
 			past, ok = d, true
 		}
 	}

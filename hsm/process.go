@@ -27,9 +27,9 @@ import (
 // whatever else becomes of it, another process is started, and keys that were open are opened again
 // there. Meanwhile calls are refused with [ErrUnavailable] at once.
 //
-// The process that serves strangers then neither maps the module's library nor holds the token PIN
-// for longer than it takes to hand it on, keys, pepper or the KEK's handle: it can only ask, as the
-// officers' PINs, or activations that run out, allow.
+// The process that serves strangers then neither maps the module's library nor holds the log-in,
+// keys, pepper or the KEK's handle: it can only ask, as the officers' PINs, or activations that run
+// out, allow. It keeps the token PIN, for the next process.
 type Process struct {
 	cfg     Config
 	command func() *exec.Cmd
@@ -40,8 +40,9 @@ type Process struct {
 	closed     bool
 	cause      error // why there is no child
 	generation int
-	tested     string // KEK with which SelfTest or Canary was passed last, or ""
-	stop       chan struct{}
+	tested     string          // KEK with which SelfTest or Canary was passed last, or ""
+	life       context.Context // ends with Close
+	stop       context.CancelFunc
 	done       chan struct{} // closed when supervision has ended
 }
 
@@ -64,9 +65,11 @@ func StartProcess(ctx context.Context, cfg Config, command func() *exec.Cmd) (*P
 		return nil, err
 	}
 	cfg.PIN, cfg.Services.PIN = cfg.PIN.Copy(), cfg.Services.PIN.Copy()
-	p := &Process{cfg: cfg, command: command, stop: make(chan struct{}), done: make(chan struct{})}
+	p := &Process{cfg: cfg, command: command, done: make(chan struct{})}
+	p.life, p.stop = context.WithCancel(context.Background())
 	c, err := p.start()
 	if err != nil {
+		p.stop()
 		p.wipe()
 		return nil, fmt.Errorf("opening token %q: %w", cfg.TokenLabel, err)
 	}
@@ -102,7 +105,7 @@ func (p *Process) start() (*child, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting process for the token: %w", err), conn.Close())
 	}
-	c := &child{cmd: cmd, rpc: rpc.NewClient(conn), gone: make(chan struct{})}
+	c := &child{cmd: cmd, rpc: rpc.NewClient(&impatient{conn, p.cfg.CallTimeout}), gone: make(chan struct{})}
 	go func() {
 		_ = c.cmd.Wait() // how it ended shows in what becomes of its calls
 		_ = c.rpc.Close()
@@ -115,6 +118,24 @@ func (p *Process) start() (*child, error) {
 	return c, nil
 }
 
+// impatient is a connection to a process that may have stopped reading. Who asks writes under a lock
+// that all others wait for, so a write that does not end ends the connection.
+type impatient struct {
+	net.Conn
+	wait time.Duration
+}
+
+func (c *impatient) Write(b []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(c.wait)); err != nil {
+		return 0, err
+	}
+	n, err := c.Conn.Write(b)
+	if err != nil {
+		err = errors.Join(err, c.Close())
+	}
+	return n, err
+}
+
 func (p *Process) open(c *child) error {
 	conf, err := json.Marshal(p.cfg)
 	if err != nil {
@@ -123,7 +144,7 @@ func (p *Process) open(c *child) error {
 	w := &wireOpen{Config: conf, PIN: revealed(p.cfg.PIN), ServicesPIN: revealed(p.cfg.Services.PIN)}
 	defer clear(w.PIN)
 	defer clear(w.ServicesPIN)
-	ctx, cancel := context.WithTimeout(context.Background(), 2*guardedCalls*p.cfg.CallTimeout)
+	ctx, cancel := context.WithTimeout(p.life, 2*guardedCalls*p.cfg.CallTimeout)
 	defer cancel()
 	var reply wireError
 	if err := c.call(ctx, "Open", w, &reply); err != nil {
@@ -199,7 +220,7 @@ func (p *Process) attend(c *child) bool {
 	defer t.Stop()
 	for {
 		select {
-		case <-p.stop:
+		case <-p.life.Done():
 			return false
 		case <-c.gone:
 			return true
@@ -208,7 +229,7 @@ func (p *Process) attend(c *child) bool {
 		ctx, cancel := context.WithTimeout(context.Background(), p.cfg.CallTimeout)
 		err := c.call(ctx, "Alive", &wireNothing{}, &wireNothing{})
 		cancel()
-		if errors.Is(err, context.DeadlineExceeded) {
+		if err != nil {
 			p.cfg.Log.Error("process for the token does not answer", "pid", c.cmd.Process.Pid)
 			c.end(0)
 		}
@@ -235,7 +256,7 @@ func (p *Process) restart() *child {
 		}
 		timer := time.NewTimer(pause/2 + rand.N(pause))
 		select {
-		case <-p.stop:
+		case <-p.life.Done():
 			timer.Stop()
 			return nil
 		case <-timer.C:
@@ -252,7 +273,7 @@ func (p *Process) retest(c *child) error {
 	if kek == "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), slowCalls*p.cfg.CallTimeout)
+	ctx, cancel := context.WithTimeout(p.life, slowCalls*p.cfg.CallTimeout)
 	defer cancel()
 	var reply wireError
 	if err := c.call(ctx, "SelfTest", &wireLabel{Label: kek}, &reply); err != nil {
@@ -270,7 +291,7 @@ func (p *Process) Close() error {
 	}
 	p.closed = true
 	p.mu.Unlock()
-	close(p.stop)
+	p.stop()
 	<-p.done
 	p.child.Store(nil)
 	p.wipe()

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/mohor-sign/mohor/hsm"
 	"github.com/mohor-sign/mohor/internal/secret"
@@ -46,7 +47,6 @@ type processes struct {
 func (p *processes) command() *exec.Cmd {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), processEnv+"=1")
-	cmd.Stderr = os.Stderr
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cmds = append(p.cmds, cmd)
@@ -328,5 +328,32 @@ func TestTwoGatewaysOnOneToken(t *testing.T) {
 	mustSign(t, again)
 	if err := again.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestStoppedProcessWedgesNobody: more callers than the socket takes, and a process that reads
+// nothing. Everybody is answered, the process is replaced, and Close returns.
+func TestStoppedProcessWedgesNobody(t *testing.T) {
+	p, ps := openProcess(t, func(c *hsm.Config) { c.CallTimeout = time.Second })
+	if err := p.SelfTest(t.Context(), firstKEK); err != nil {
+		t.Fatal(err)
+	}
+	before := p.Generation()
+	if err := ps.last().Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var asking sync.WaitGroup
+	for range 1500 {
+		asking.Go(func() {
+			_, err := p.MAC(t.Context(), hsm.CodeKey, make([]byte, 64)) // a few may be quicker than the signal
+			if err != nil && !errors.Is(err, hsm.ErrUnavailable) {
+				t.Error(err)
+			}
+		})
+	}
+	asking.Wait()
+	eventually(t, func() error { return p.Canary(t.Context(), firstKEK) })
+	if p.Generation() == before {
+		t.Error("the process was not replaced")
 	}
 }

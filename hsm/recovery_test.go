@@ -3,6 +3,7 @@ package hsm_test
 import (
 	"crypto"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -136,7 +137,7 @@ func TestActivation(t *testing.T) {
 	_, otherPub := generate(t, m, hsm.ECDSAP256)
 	_, p384 := generate(t, m, hsm.ECDSAP384)
 	k := unseal(t, m, hsm.ECDSAP256, s, pub)
-	until := time.Now().Add(time.Hour)
+	until := time.Now().Add(time.Minute)
 	u := hsm.Use{Until: until}
 	ctx := []byte("intent 1")
 	share, sealed, err := k.Activation(t.Context(), ctx, until)
@@ -165,6 +166,16 @@ func TestActivation(t *testing.T) {
 		t.Errorf("second pair: %v", err)
 	}
 	later := hsm.Use{Until: until.Add(time.Second)}
+	brief, err := m.Reopen(t.Context(), share, sealed, ctx, pub, u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := brief.Activation(t.Context(), ctx, later.Until); !errors.Is(err, hsm.ErrInput) {
+		t.Errorf("an activation that outlasts its key: %v", err)
+	}
+	if err := brief.Close(); err != nil {
+		t.Error(err)
+	}
 	for name, try := range map[string]func() (*hsm.Key, error){
 		"other share":  func() (*hsm.Key, error) { return m.Reopen(t.Context(), share2, sealed, ctx, pub, u) },
 		"other sealed": func() (*hsm.Key, error) { return m.Reopen(t.Context(), share, sealed2, ctx, pub, u) },
@@ -195,5 +206,44 @@ func TestActivation(t *testing.T) {
 	}
 	if err := wrong.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestServiceKeysDoNotNoticeRecycling: a signature with a service key that comes while the module is
+// initialised again waits for that and no longer.
+func TestServiceKeysDoNotNoticeRecycling(t *testing.T) {
+	m := open(t, func(c *hsm.Config) { c.RecycleAfter = 3 })
+	signer, err := m.Signer(makeSigner(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, pub := generate(t, m, hsm.ECDSAP256)
+	var signing sync.WaitGroup
+	done := make(chan struct{})
+	for range 8 {
+		signing.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if _, err := signer.Sign(nil, make([]byte, 32), crypto.SHA256); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 60 {
+		k := unseal(t, m, hsm.ECDSAP256, s, pub)
+		if err := k.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	close(done)
+	signing.Wait()
+	if g := m.Generation(); g < 10 {
+		t.Errorf("generation %d", g)
 	}
 }

@@ -2,6 +2,7 @@ package hsm
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -21,7 +22,7 @@ const HungStatus = 75 // EX_TEMPFAIL of sysexits.h
 // conn asks, and closes the token when conn ends. exit ends this process at once; it is called with
 // [HungStatus] when the module hangs, since no call into it can be ended otherwise.
 func ServeProcess(conn net.Conn, log *slog.Logger, exit func(status int)) error {
-	d := &desk{log: log, exit: exit, keys: make(map[uint64]*Key)}
+	d := &desk{log: log, exit: exit, keys: make(map[uint64]*Key), signers: make(map[string]crypto.Signer)}
 	server := rpc.NewServer()
 	if err := server.RegisterName("HSM", d); err != nil {
 		return fmt.Errorf("registering: %w", err)
@@ -42,10 +43,11 @@ type desk struct {
 	log  *slog.Logger
 	exit func(int)
 
-	mu     sync.Mutex
-	module *Module
-	keys   map[uint64]*Key
-	last   uint64
+	mu      sync.Mutex
+	module  *Module
+	keys    map[uint64]*Key
+	last    uint64
+	signers map[string]crypto.Signer // service keys, which outlive what becomes of the module
 }
 
 var errNotOpen = errors.New("hsm: process was not told which token to open")
@@ -105,10 +107,13 @@ func (d *desk) MAC(w *wireMAC, reply *wireBytes) error {
 // Signer is [Module.Signer], for its public key.
 func (d *desk) Signer(w *wireLabel, reply *wirePublic) error {
 	return d.run(&reply.Err, func(_ context.Context, m *Module) error {
-		s, err := m.Signer(w.Label)
+		s, err := m.Signer(w.Label) // looked at anew, whatever was found before
 		if err != nil {
 			return err
 		}
+		d.mu.Lock()
+		d.signers[w.Label] = s
+		d.mu.Unlock()
 		reply.DER, err = x509.MarshalPKIXPublicKey(s.Public())
 		return err
 	})
@@ -116,11 +121,19 @@ func (d *desk) Signer(w *wireLabel, reply *wirePublic) error {
 
 // ServiceSign is the Sign of a [Module.Signer].
 func (d *desk) ServiceSign(w *wireSign, reply *wireBytes) error {
-	return d.run(&reply.Err, func(_ context.Context, m *Module) error {
-		s, err := m.Signer(w.Label)
-		if err == nil {
-			reply.Bytes, err = s.Sign(nil, w.Digest, signOpts(w))
+	return d.run(&reply.Err, func(_ context.Context, m *Module) (err error) {
+		d.mu.Lock()
+		s := d.signers[w.Label]
+		d.mu.Unlock()
+		if s == nil { // asked for in an earlier process
+			if s, err = m.Signer(w.Label); err != nil {
+				return err
+			}
+			d.mu.Lock()
+			d.signers[w.Label] = s
+			d.mu.Unlock()
 		}
+		reply.Bytes, err = s.Sign(nil, w.Digest, signOpts(w))
 		return err
 	})
 }

@@ -24,8 +24,11 @@ type services struct {
 	began  time.Time
 	// free has as many places as crypto11 has sessions. Holding one is holding a session;
 	// holding all of them means that crypto11 is at rest.
-	all  []*place
-	free chan *place
+	all      []*place
+	free     chan *place
+	retired  chan struct{} // closed when nobody is to begin anything any more
+	retiring sync.Once
+	renewing sync.Mutex
 
 	mu         sync.Mutex
 	ctx        *crypto11.Context
@@ -37,7 +40,7 @@ type services struct {
 func newServices(cfg Config, lost func(error)) (*services, error) {
 	n := max(2, cfg.Sessions/4)
 	s := &services{module: cfg.Module, token: Token{cfg.TokenLabel, cfg.PIN}, wait: cfg.AcquireTimeout, limit: cfg.CallTimeout,
-		lost: lost, began: time.Now().Add(-time.Second), free: make(chan *place, n)}
+		lost: lost, began: time.Now().Add(-time.Second), free: make(chan *place, n), retired: make(chan struct{})}
 	if cfg.Services.Label != "" {
 		s.token = cfg.Services
 	}
@@ -109,10 +112,16 @@ func (s *services) configure() error {
 
 // close waits, at most wait, until crypto11 is at rest and closes it.
 func (s *services) close(wait time.Duration) error {
-	if err := s.rest(context.Background(), wait); err != nil {
+	if err := s.retire(wait); err != nil {
 		return err
 	}
 	return s.ctx.Close()
+}
+
+// retire is rest for good: whoever waits is sent to the next link.
+func (s *services) retire(wait time.Duration) error {
+	s.retiring.Do(func() { close(s.retired) })
+	return s.rest(context.Background(), wait)
 }
 
 // abandon lets go of a crypto11 that is at rest and whose module was finalized.
@@ -126,7 +135,7 @@ func (s *services) abandon() {
 func (s *services) rest(ctx context.Context, wait time.Duration) error {
 	var held []*place
 	for range s.all {
-		pl, err := s.acquire(ctx, wait, "end of signatures under way")
+		pl, err := s.acquire(ctx, wait, nil, "end of signatures under way")
 		if err != nil {
 			s.release(held...)
 			return err
@@ -136,9 +145,15 @@ func (s *services) rest(ctx context.Context, wait time.Duration) error {
 	return nil
 }
 
-func (s *services) acquire(ctx context.Context, wait time.Duration, what string) (*place, error) {
+// acquire waits for a place, at most wait (0: however long), and no longer when retired is closed.
+func (s *services) acquire(ctx context.Context, wait time.Duration, retired <-chan struct{}, what string) (*place, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	select {
+	case <-retired:
+		return nil, errRetired
+	default:
 	}
 	var late <-chan time.Time
 	if wait > 0 {
@@ -149,6 +164,8 @@ func (s *services) acquire(ctx context.Context, wait time.Duration, what string)
 	select {
 	case pl := <-s.free:
 		return pl, nil
+	case <-retired:
+		return nil, errRetired
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-late:
@@ -196,7 +213,7 @@ func (s *services) gone(err error) error {
 }
 
 func (s *services) once(ctx context.Context, w work, f func(*crypto11.Context) error) (generation int, err error) {
-	pl, err := s.acquire(ctx, s.wait, "session")
+	pl, err := s.acquire(ctx, s.wait, s.retired, "session")
 	if err != nil {
 		return 0, err
 	}
@@ -214,15 +231,20 @@ func (s *services) once(ctx context.Context, w work, f func(*crypto11.Context) e
 
 // renew replaces the context, unless somebody else did since.
 func (s *services) renew(ctx context.Context, generation int) error {
+	s.renewing.Lock() // two that wait for each other's places would wait for ever
+	defer s.renewing.Unlock()
+	s.mu.Lock()
+	done := s.generation != generation
+	s.mu.Unlock()
+	if done {
+		return nil
+	}
 	if err := s.rest(ctx, s.wait); err != nil {
 		return err
 	}
 	defer func() { s.release(s.all...) }()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.generation != generation {
-		return nil
-	}
 	if s.refused {
 		return ErrTokenPIN
 	}

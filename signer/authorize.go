@@ -165,8 +165,9 @@ func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Autho
 	if st, err = s.Records.CountPIN(ctx, r.Officer, s.PIN, now); err != nil {
 		return nil, err
 	}
-	runs := s.IntentBase + time.Duration(r.Count)*s.IntentPerDocument
-	key, err := s.Keys.Open(ctx, c, f.PIN, KeyUse{Bulk: !r.Implicit, For: runs})
+	made := now.UTC().Truncate(time.Second)
+	deadline := made.Add(s.IntentBase + time.Duration(r.Count)*s.IntentPerDocument)
+	key, err := s.Keys.Open(ctx, c, f.PIN, KeyUse{Bulk: !r.Implicit, Until: deadline})
 	if errors.Is(err, ErrPINWrong) {
 		return nil, s.wrongPIN(err, st)
 	}
@@ -176,10 +177,10 @@ func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Autho
 	}
 	in := Intent{
 		ID: ident.New("in", 16), Transaction: r.ID, Credential: c.ID, Batch: r.Batch, Root: r.Root, Count: r.Count, OptionsHash: r.OptionsHash,
-		CreatedAt: now.UTC().Truncate(time.Second), Deadline: now.UTC().Truncate(time.Second).Add(runs),
+		CreatedAt: made, Deadline: deadline,
 	}
 	if in.Seal, err = s.MAC.MAC(ctx, in.message()); err != nil {
-		return nil, errors.Join(ErrKeysUnavailable, err, key.Close())
+		return nil, errors.Join(ErrKeysUnavailable, err, key.Close(), s.Records.UncountPIN(ctx, r.Officer, s.PIN))
 	}
 	return &Authorization{Request: r, Credential: &c, Intent: in, key: key, leaves: leaves, spent: make(map[uint32]bool, len(leaves))}, nil
 }

@@ -354,7 +354,7 @@ func TestKeysThatAreNotTheLastRecorded(t *testing.T) {
 	put(old.id, old.version, old.sealed)
 	c, err := h.DB.Credential(ctx, officers[old.id], storetest.System, old.id)
 	must(t, err)
-	key, err := h.Keys.Open(ctx, c, secret.New(old.pin), signer.KeyUse{For: time.Minute})
+	key, err := h.Keys.Open(ctx, c, secret.New(old.pin), signer.KeyUse{})
 	if err != nil {
 		t.Fatalf("control: %v", err)
 	}

@@ -117,7 +117,7 @@ func TestWithoutTheHSM(t *testing.T) {
 	if _, n, err := h.s.Recover(ctx); !errors.Is(err, signer.ErrKeysUnavailable) || n != 0 {
 		t.Errorf("recovering: %d, %v", n, err)
 	}
-	live := h.Keys.Live.Load()
+	live, tries := h.Keys.Live.Load(), h.pin(t)
 	code := string(f.Code.Reveal())
 	h.refuses(t, "no seal, no intent", signer.ErrKeysUnavailable, func() error {
 		_, err := h.s.Authorize(ctx, f)
@@ -125,6 +125,9 @@ func TestWithoutTheHSM(t *testing.T) {
 	})
 	if h.Keys.Live.Load() != live {
 		t.Error("the key that was opened for it is still open")
+	}
+	if got := h.pin(t); got != tries {
+		t.Errorf("a right PIN was counted: %+v", got)
 	}
 	h.s.MAC = mac
 	if n := h.Keys.Signs.Load(); n != 0 {

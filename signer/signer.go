@@ -314,8 +314,8 @@ type Keys interface {
 
 // KeyUse says what a key is opened for.
 type KeyUse struct {
-	Bulk bool          // nobody waits for each signature: leave sessions to those who do
-	For  time.Duration // the key destroys itself after that long, should nobody close it
+	Bulk  bool      // nobody waits for each signature: leave sessions to those who do
+	Until time.Time // the key destroys itself then, should nobody close it
 }
 
 // Key is an opened key; it may be used by several goroutines.

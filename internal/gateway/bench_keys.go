@@ -285,7 +285,7 @@ func (r *register) sign(ctx context.Context, _ int) error {
 	if err != nil {
 		return err
 	}
-	key, err := r.keys.Open(ctx, c, r.pin, signer.KeyUse{For: time.Minute})
+	key, err := r.keys.Open(ctx, c, r.pin, signer.KeyUse{Until: time.Now().Add(time.Minute)})
 	if err != nil {
 		return err
 	}

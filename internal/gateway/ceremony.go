@@ -119,7 +119,7 @@ func (r *Keyring) Ceremony(ctx context.Context, by string, threshold int, people
 	ev := audit.Event{At: r.now(), Actor: "cli", Action: ceremonyAction, Object: ceremonyObject + id, Verdict: audit.Accepted,
 		Detail: map[string]string{"transcript_sha256": sum, "shares": fmt.Sprintf("%d of %d", threshold, len(people)), "by": by}}
 	if err := r.db.Audit(ctx, ev); err != nil {
-		return t, "", fmt.Errorf("recording the ceremony: %w", err)
+		return t, path, fmt.Errorf("recording the ceremony: %w", err)
 	}
 	return t, path, r.install(ctx, shares, t.Keys)
 }

@@ -22,6 +22,8 @@ type headWriter struct {
 	log  *slog.Logger
 	mu   sync.Mutex
 	last audit.Head
+	// broken ends signing: no head is to stand behind a chain found broken.
+	broken bool
 }
 
 // believe reads the newest head and checks everything recorded since, so that
@@ -68,6 +70,41 @@ func (w *headWriter) believe(ctx context.Context) error {
 	return err
 }
 
+// auditEvery is how often the whole audit chain is checked while serving.
+const auditEvery = 24 * time.Hour
+
+// check verifies the whole chain against all signed heads at once and then each
+// day, until ctx ends or it is broken: a start looks only at what came after the
+// last head. The error is an audit.ErrBroken.
+func (w *headWriter) check(ctx context.Context) error {
+	t := time.NewTimer(0)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		t.Reset(auditEvery)
+		rep, err := VerifyAudit(ctx, w.i.Dir, "")
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, audit.ErrBroken):
+			w.mu.Lock()
+			w.broken = true
+			w.mu.Unlock()
+			return fmt.Errorf("verifying the whole audit chain: %w", err)
+		case errors.Is(err, fs.ErrNotExist): // no head was signed yet
+			t.Reset(w.i.Config.Audit.Every)
+		case err != nil:
+			w.log.Error("verifying the whole audit chain", "error", err)
+		default:
+			w.log.Info("whole audit chain verified", "records", rep.Records, "heads", rep.Heads)
+		}
+	}
+}
+
 // headTail holds about twenty heads: how long a start takes must not depend on how many there are.
 // `mohor audit verify` reads them all.
 const headTail = 8 << 10
@@ -97,6 +134,9 @@ func lastHeads(f *os.File) (io.Reader, error) {
 func (w *headWriter) write(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.broken {
+		return nil
+	}
 	seq, hash, err := w.i.db.AuditHead(ctx)
 	if err != nil || seq == w.last.Seq {
 		return err

@@ -48,6 +48,9 @@ func OpenKeyring(ctx context.Context, dir string, now func() time.Time) (*Keyrin
 	if err != nil {
 		return nil, err
 	}
+	if err := shield(); err != nil {
+		return nil, err
+	}
 	r := &Keyring{Dir: dir, config: c, now: now}
 	if r.db, err = store.Open(ctx, c.Database); err != nil {
 		return nil, err

@@ -72,10 +72,8 @@ func openServing(ctx context.Context, dir string, now func() time.Time, how serv
 	if i.db, err = store.Open(ctx, c.Database); err != nil {
 		return nil, err
 	}
-	if how.process != nil {
-		if err := noCore(); err != nil {
-			return nil, err
-		}
+	if err := shield(); err != nil {
+		return nil, err
 	}
 	if c.Token.Process == processInside {
 		how.process = nil

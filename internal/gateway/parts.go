@@ -96,11 +96,18 @@ func (k officerKeys) Open(ctx context.Context, c signer.Credential, pin secret.T
 	if err := s.UnmarshalText(c.Sealed); err != nil {
 		return nil, fmt.Errorf("reading sealed key of %s: %w", c.ID, err)
 	}
-	key, err := k.m.Unseal(ctx, binding(c.Officer, c.ID, c.Algorithm, c.Version), s, c.Certificate.PublicKey, pin, hsm.Use{Bulk: u.Bulk, Until: time.Now().Add(min(u.For, hsm.MaxUse))})
+	key, err := k.m.Unseal(ctx, binding(c.Officer, c.ID, c.Algorithm, c.Version), s, c.Certificate.PublicKey, pin, hsm.Use{Bulk: u.Bulk, Until: sooner(u.Until, time.Now().Add(hsm.MaxUse))})
 	if err != nil {
 		return nil, keysError(err)
 	}
 	return openedKey{key}, nil
+}
+
+func sooner(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // Reopen implements signer.Keys.

@@ -198,11 +198,17 @@ func (s *Server) sender() (*notify.Mailer, error) {
 // and the answer costs a signature.
 const readyFor = 2 * time.Second
 
+// readyWithin is how long a proof may take.
+const readyWithin = 10 * time.Second
+
 // ready proves the parts: the HSM by a signature, the database by a read.
 func (s *Server) ready(ctx context.Context) map[string]error {
 	s.readyMu.Lock()
 	defer s.readyMu.Unlock()
 	if s.readyWas == nil || time.Since(s.readyAt) >= readyFor {
+		// The answer is for everybody who asks: one who hangs up must not spoil it.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyWithin)
+		defer cancel()
 		s.readyWas, s.readyAt = map[string]error{"hsm": s.canary(ctx), "database": s.db.Ping(ctx)}, time.Now()
 	}
 	return s.readyWas
@@ -270,7 +276,12 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}})
 	}
 	servers := []*http.Server{main}
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
+	wg.Go(func() {
+		if err := s.heads.check(ctx); err != nil {
+			failed <- err
+		}
+	})
 	wg.Go(func() { failed <- main.Serve(l) })
 	if s.Config.ListenPublic != "" {
 		pl, err := net.Listen("tcp", s.Config.ListenPublic)

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/mohor-sign/mohor/hsm"
@@ -55,7 +54,7 @@ func openToken(ctx context.Context, c *Config, how serving) (token, error) {
 // has started it with a socket at file descriptor 3. It ends with the gateway.
 // exit ends it at once, for a module that hangs.
 func TokenProcess(log *slog.Logger, exit func(status int)) error {
-	if err := noCore(); err != nil {
+	if err := shield(); err != nil {
 		return err
 	}
 	f := os.NewFile(3, "gateway")
@@ -67,15 +66,6 @@ func TokenProcess(log *slog.Logger, exit func(status int)) error {
 		return fmt.Errorf("taking the gateway's socket: %w", err)
 	}
 	return hsm.ServeProcess(conn, log, exit)
-}
-
-// noCore keeps what is in this process's memory, PINs among it, from landing on
-// a disk.
-func noCore() error {
-	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
-		return fmt.Errorf("switching core dumps off: %w", err)
-	}
-	return nil
 }
 
 // watchEvery is how often an idle token is asked for a trial signature, which is
