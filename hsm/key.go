@@ -83,25 +83,34 @@ func (k *localKey) signDigest(ctx context.Context, digest []byte, opts crypto.Si
 	if err != nil {
 		return nil, err
 	}
-	sig, at, err := k.sign(ctx, job)
-	for try := 0; err != nil && try < 2; try++ {
+	var sig []byte
+	var at spot
+	for retired, lost, wrong := 0, 0, 0; ; {
+		sig, at, err = k.sign(ctx, job)
 		switch {
-		case classify(err) == faultObject, errors.Is(err, errRetired):
-			// The session that held the object is gone, or the whole link, and the object with it.
-			if err := k.again(ctx, at); err != nil {
-				return nil, err
-			}
-		case errors.Is(err, ErrBadSignature) && try == 0:
+		case errors.Is(err, errRetired) && retired < links:
+			retired++
+		case classify(err) == faultObject && lost < 2: // the session that held the object is gone
+			lost++
+		case errors.Is(err, ErrBadSignature) && wrong < 1:
+			wrong++
+			continue
 		default:
+			return sig, k.judge(at, err)
+		}
+		if err := k.again(ctx, at); err != nil {
 			return nil, err
 		}
-		sig, at, err = k.sign(ctx, job)
 	}
+}
+
+// judge gives up the link over which a key dies again and again.
+func (k *localKey) judge(at spot, err error) error {
 	if classify(err) == faultObject {
 		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 		k.module.lose(at.link, err)
 	}
-	return sig, err
+	return err
 }
 
 // spot is where a key was when it was used.

@@ -146,16 +146,26 @@ func (m *Module) use() (*link, error) {
 	}
 }
 
-// with runs f with a session of the present link, and once more with the next link when that one
-// was given up before f was run.
+// with runs f with a session of the present link.
 func (m *Module) with(ctx context.Context, w work, f func(*link, *session) error) error {
-	for again := true; ; again = false {
+	return m.over(func(l *link) error {
+		return l.pool.doAs(ctx, w, func(s *session) error { return f(l, s) })
+	})
+}
+
+// links is how many links may be given up, each before anything was done over it, until that is an
+// error.
+const links = 8
+
+// over runs f over the present link, and over the next one when that was given up before f did
+// anything.
+func (m *Module) over(f func(*link) error) error {
+	for try := 1; ; try++ {
 		l, err := m.use()
 		if err != nil {
 			return err
 		}
-		err = l.pool.doAs(ctx, w, func(s *session) error { return f(l, s) })
-		if !again || !errors.Is(err, errRetired) {
+		if err = f(l); try == links || !errors.Is(err, errRetired) {
 			return err
 		}
 	}

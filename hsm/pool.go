@@ -319,13 +319,16 @@ func (p *pool) close(wait time.Duration) error {
 	}
 	for range p.all {
 		select {
-		case pl := <-p.free:
-			if pl.s != nil {
-				p.sweep(pl.s)
-				p.closeSession(pl.s)
-			}
+		case <-p.free:
 		case <-late:
 			return errors.New("closing sessions: a call into the module is still under way")
+		}
+	}
+	// Not before all are back: a session that is closed takes keys with it that another is using.
+	for _, pl := range p.all {
+		if pl.s != nil {
+			p.sweep(pl.s)
+			p.closeSession(pl.s)
 		}
 	}
 	p.mu.Lock()

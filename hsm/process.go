@@ -566,8 +566,10 @@ func (k *remoteKey) sign(ctx context.Context, w *wireSign) ([]byte, *child, erro
 	}
 	w.Key = k.id
 	var reply wireBytes
-	err := askChild(ctx, k.child, "Sign", w, &reply, &reply.Err)
-	return reply.Bytes, k.child, err
+	if err := askChild(ctx, k.child, "Sign", w, &reply, &reply.Err); err != nil {
+		return nil, k.child, err // and the reply may still come
+	}
+	return reply.Bytes, k.child, nil
 }
 
 // again opens the key in the present child, unless another goroutine did.

@@ -157,36 +157,40 @@ func (m *Module) Signer(label string) (crypto.Signer, error) {
 }
 
 func (m *Module) signer(ctx context.Context, label string) (*serviceSigner, error) {
-	l, err := m.use()
-	if err != nil {
-		return nil, err
-	}
-	err = l.onServices(ctx, func(s *session) error {
-		private, err := s.find(pkcs11.CKO_PRIVATE_KEY, label)
-		if err != nil {
-			return err
-		}
-		if len(private) == 0 {
-			return fmt.Errorf("%w: %q", ErrNoKey, label)
-		}
-		public, err := s.find(pkcs11.CKO_PUBLIC_KEY, label)
-		if err != nil {
-			return err
-		}
-		return s.checkPair(label, private, public)
-	})
-	if err != nil {
-		return nil, err
-	}
 	k := &serviceSigner{m: m, label: label}
-	err = l.services.do(ctx, work{}, func(c *crypto11.Context) error {
-		signer, err := l.services.signer(c, label)
-		if err == nil {
-			k.public = signer.Public()
+	err := m.over(func(l *link) error {
+		err := l.onServices(ctx, func(s *session) error { return s.findPair(label) })
+		if err != nil {
+			return err
 		}
-		return err
+		return l.services.do(ctx, work{}, func(c *crypto11.Context) error {
+			signer, err := l.services.signer(c, label)
+			if err == nil {
+				k.public = signer.Public()
+			}
+			return err
+		})
 	})
-	return k, err
+	if err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// findPair looks for a pair and at how it is guarded.
+func (s *session) findPair(label string) error {
+	private, err := s.find(pkcs11.CKO_PRIVATE_KEY, label)
+	if err != nil {
+		return err
+	}
+	if len(private) == 0 {
+		return fmt.Errorf("%w: %q", ErrNoKey, label)
+	}
+	public, err := s.find(pkcs11.CKO_PUBLIC_KEY, label)
+	if err != nil {
+		return err
+	}
+	return s.checkPair(label, private, public)
 }
 
 // serviceSigner is a key by its label, so that it outlives crypto11's contexts.
@@ -207,22 +211,15 @@ func (k *serviceSigner) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts)
 	if _, ok := k.public.(*ecdsa.PublicKey); ok {
 		input = job.input // cut to the order of the curve
 	}
-	for again := true; ; again = false {
-		l, uerr := k.m.use()
-		if uerr != nil {
-			return nil, uerr
-		}
-		err = l.services.do(context.Background(), work{}, func(c *crypto11.Context) error {
+	err = k.m.over(func(l *link) error {
+		return l.services.do(context.Background(), work{}, func(c *crypto11.Context) error {
 			signer, err := l.services.signer(c, k.label)
 			if err == nil {
 				sig, err = signer.Sign(rand.Reader, input, opts)
 			}
 			return err
 		})
-		if !again || !errors.Is(err, errRetired) {
-			break
-		}
-	}
+	})
 	if err != nil {
 		return nil, fmt.Errorf("signing with %q: %w", k.label, err)
 	}

@@ -35,7 +35,7 @@ func TestStories(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
 		RequireUniqueNames: true,
-		Deadline:           time.Now().Add(5 * time.Minute),
+		Deadline:           time.Now().Add(25 * time.Minute), // all stories together, with the race detector, on a busy machine,
 		Condition:          needed,
 		Setup: func(e *testscript.Env) error {
 			s := &story{vars: e.Vars, gateways: map[string]*child{}}
