@@ -21,7 +21,7 @@ var (
 	size   = flag.Int("campaign.items", 200, "documents in a batch")
 	limit  = flag.Duration("campaign.limit", 15*time.Second, "after a fault is over the batch must be at its end in this time")
 	inside = flag.Bool("campaign.inside", false, "the token in the gateway's own process: crashes and hangs are not contained")
-	only   = flag.String("campaign.fault", "", "inject faults of this name alone")
+	only   = flag.String("campaign.fault", ".*", "inject faults whose names match this regular expression")
 )
 
 // probeLimit: whatever the module does, the gateway answers in this time.
@@ -71,6 +71,9 @@ func TestCampaign(t *testing.T) {
 			r.start(t)
 			table = append(table, summary(f.name, results))
 		})
+	}
+	if len(table) == 0 {
+		t.Errorf("no fault matches %q: nothing was injected", *only)
 	}
 	t.Logf("%d documents a batch; time without a signature after the fault was over\n%-24s %5s %9s %6s %5s %9s %9s %9s\n%s", *size,
 		"fault", "runs", "recovered", "deaths", "extra", "p50", "p95", "violations", strings.Join(table, "\n"))
