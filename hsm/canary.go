@@ -32,7 +32,10 @@ func (m *Module) Canary(ctx context.Context, kek string) error {
 		c = &canaryKey{w, pub}
 		m.canary.Store(c)
 	}
-	return m.with(ctx, work{}, func(l *link, s *session) error { return l.sing(s, c) })
+	return m.with(ctx, work{}, func(l *link, s *session) error {
+		m.count(l) // made every few seconds for years
+		return l.sing(s, c)
+	})
 }
 
 // try is the canary over a link that is not in use yet.

@@ -59,6 +59,7 @@ func (m *Module) generate(ctx context.Context, label string, a Algorithm) (w wra
 	}
 	spec := kekSpec(label)
 	err = m.with(ctx, work{limit: slowCalls * m.cfg.CallTimeout}, func(l *link, s *session) error {
+		m.count(l)
 		return l.withSecret(s, spec, func(kek pkcs11.ObjectHandle) error {
 			mechanism, public, private := officerPair(a)
 			pubHandle, key, err := s.p11.GenerateKeyPair(s.handle, []*pkcs11.Mechanism{pkcs11.NewMechanism(mechanism, nil)}, public, private)

@@ -70,9 +70,7 @@ func (k *localKey) unwrap(ctx context.Context) error {
 			}
 			l.pool.adopt(s)
 			k.link, k.handle, k.owner = l, h, s
-			if n := k.module.cfg.RecycleAfter; l.opened.Add(1) == int64(n) && n > 0 {
-				k.module.recycle(l)
-			}
+			k.module.count(l)
 			return nil
 		})
 	})

@@ -20,7 +20,7 @@ type link struct {
 	pool     *pool
 	other    *pool // sessions of the services' token, to look for keys; nil when that is the same
 	services *services
-	opened   atomic.Int64 // keys unwrapped, each of which the module may remember for good
+	opened   atomic.Int64 // keys made and unwrapped, which the module may remember for good
 
 	mu      sync.Mutex
 	handles map[string]pkcs11.ObjectHandle // secret keys by label

@@ -182,6 +182,13 @@ func (m *Module) lose(l *link, cause error) {
 	}
 }
 
+// count notes that the module made an object which it may remember for good.
+func (m *Module) count(l *link) {
+	if n := m.cfg.RecycleAfter; l.opened.Add(1) == int64(n) && n > 0 {
+		m.recycle(l)
+	}
+}
+
 // recycle gives up l because it has opened so many keys that the module should forget them.
 func (m *Module) recycle(l *link) {
 	if m.give(l, nil) {

@@ -82,6 +82,19 @@ func TestRecyclingIsNotNoticed(t *testing.T) {
 	}
 }
 
+// TestCanariesAreRecycledToo: trial signatures are made for as long as a gateway idles.
+func TestCanariesAreRecycledToo(t *testing.T) {
+	m := open(t, func(c *hsm.Config) { c.RecycleAfter = 5 })
+	for range 30 {
+		if err := m.Canary(t.Context(), firstKEK); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if g := m.Generation(); g < 4 {
+		t.Errorf("generation %d after 30 canaries", g)
+	}
+}
+
 // TestInteractiveSessionsAreReserved: bulk work that takes all it can get leaves a session to
 // others, and waits for its own in vain no longer than it may.
 func TestInteractiveSessionsAreReserved(t *testing.T) {

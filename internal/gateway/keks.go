@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -126,8 +127,25 @@ func (r *Keyring) key(ctx context.Context, label string) (Key, error) {
 	return keys[k], nil
 }
 
+// accounted verifies the whole audit chain and that each key it calls live is in its row: what is
+// about to be destroyed cannot be had back.
+func (r *Keyring) accounted(ctx context.Context) error {
+	_, err := VerifyAudit(ctx, r.Dir, "")
+	if errors.Is(err, fs.ErrNotExist) { // no head was signed yet: the chain stands by itself
+		v := audit.NewVerifier(nil)
+		if err = r.db.AuditRecords(ctx, 0, v.Add); err == nil {
+			_, _, err = v.Finish()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return r.db.Accounted(ctx)
+}
+
 // RetireKEK destroys a KEK in the token for good: one that is not current and that no live
-// credential names ([store.ErrKEK]), or one that nobody put on record. The intent is recorded
+// credential names ([store.ErrKEK]), or one that nobody put on record. The rows that say so must
+// agree with the audit chain ([store.ErrUnaccounted]). The intent is recorded
 // before the key is destroyed and the end after it; run again after an interruption it completes.
 func (r *Keyring) RetireKEK(ctx context.Context, actor, label string) error {
 	unlock, err := r.lock()
@@ -154,6 +172,9 @@ func (r *Keyring) RetireKEK(ctx context.Context, actor, label string) error {
 	}
 	event := func(action string) audit.Event {
 		return audit.Event{At: r.now(), Actor: actor, Action: action, Object: keyObject + label, Verdict: audit.Accepted, Detail: map[string]string{"check": check}}
+	}
+	if err := r.accounted(ctx); err != nil {
+		return fmt.Errorf("retiring %s: %w", label, err)
 	}
 	if err := r.db.BeginRetirement(ctx, label, event("hsm.kek.retire")); err != nil {
 		return fmt.Errorf("retiring %s: %w", label, err)

@@ -207,6 +207,44 @@ func TestRotationWhileServing(t *testing.T) {
 	}
 }
 
+// Who writes the database cannot have a KEK retired, and with it every key it wraps destroyed, by
+// making rows say that nobody uses it.
+func TestRowsAloneRetireNoKEK(t *testing.T) {
+	for what, statement := range map[string]string{
+		"keys cleared":       "UPDATE credentials SET status = 'REVOKED', sealed = x''",
+		"keys moved":         "UPDATE credentials SET sealed = CAST(replace(CAST(sealed AS TEXT), 'mohor-kek-1', 'mohor-kek-2') AS BLOB)",
+		"credentials gone":   "PRAGMA foreign_keys = OFF; DELETE FROM credentials",
+		"events written off": "UPDATE audit_events SET action = 'key.destroy' WHERE action = 'key.version'",
+	} {
+		t.Run(what, func(t *testing.T) {
+			g := gatewaytest.New(t)
+			r := keyring(t, g)
+			if _, err := r.RotateKEK(t.Context(), "test", nil, true); err != nil {
+				t.Fatal(err)
+			}
+			db, err := sql.Open("sqlite", "file:"+filepath.Join(g.Dir, "mohor.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			if _, err := db.ExecContext(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+			if what == "events written off" {
+				if _, err := db.ExecContext(t.Context(), "UPDATE credentials SET status = 'REVOKED', sealed = x''"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := r.RetireKEK(t.Context(), "test", "mohor-kek-1"); !errors.Is(err, store.ErrUnaccounted) && !errors.Is(err, audit.ErrBroken) {
+				t.Errorf("%v", err)
+			}
+			if _, there := keyList(t, r)["mohor-kek-1"]; !there {
+				t.Error("the KEK was destroyed")
+			}
+		})
+	}
+}
+
 // revokeUnder revokes every credential whose key a KEK wraps.
 func revokeUnder(t *testing.T, g *gatewaytest.Gateway, kek string) {
 	t.Helper()

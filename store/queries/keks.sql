@@ -28,3 +28,6 @@ SELECT k.state FROM credentials c JOIN keks k ON k.label = c.kek WHERE c.id = @i
 -- name: HSMKeyEvents :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
 FROM audit_events WHERE action = 'hsm.key' ORDER BY seq;
+
+-- name: SealedKeys :many
+SELECT id, sealed FROM credentials WHERE id > @after ORDER BY id LIMIT @lim;

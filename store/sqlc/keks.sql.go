@@ -181,6 +181,43 @@ func (q *Queries) LiveUnderKEK(ctx context.Context, kek sql.NullString) (int64, 
 	return count, err
 }
 
+const sealedKeys = `-- name: SealedKeys :many
+SELECT id, sealed FROM credentials WHERE id > ?1 ORDER BY id LIMIT ?2
+`
+
+type SealedKeysParams struct {
+	After string
+	Lim   int64
+}
+
+type SealedKeysRow struct {
+	ID     string
+	Sealed []byte
+}
+
+func (q *Queries) SealedKeys(ctx context.Context, arg SealedKeysParams) ([]SealedKeysRow, error) {
+	rows, err := q.db.QueryContext(ctx, sealedKeys, arg.After, arg.Lim)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SealedKeysRow
+	for rows.Next() {
+		var i SealedKeysRow
+		if err := rows.Scan(&i.ID, &i.Sealed); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const setKEK = `-- name: SetKEK :execrows
 UPDATE keks SET state = ?1 WHERE label = ?2 AND state = ?3
 `
