@@ -27,11 +27,12 @@ import (
 	"github.com/mohor-sign/mohor/internal/sandbox"
 )
 
-// What makes the test binary a gateway: its folder, and whether recovery is off; and what makes it
-// the process that holds the token.
+// What makes the test binary a gateway: its folder, and whether recovery is off or the token inside;
+// and what makes it the process that holds the token.
 const (
 	childEnv   = "MOHOR_CAMPAIGN_DIR"
 	controlEnv = "MOHOR_CAMPAIGN_CONTROL"
+	insideEnv  = "MOHOR_CAMPAIGN_INSIDE"
 	tokenEnv   = "MOHOR_CAMPAIGN_TOKEN"
 )
 
@@ -80,7 +81,7 @@ func serve(dir string, control bool) error {
 // recovery, which must fail.
 func options(dir string, control bool, log *slog.Logger) gateway.DevOptions {
 	o := gateway.DevOptions{Dir: dir, Listen: "127.0.0.1:0", CAKey: "ECDSA-P256", NoRecovery: control, Now: time.Now, Log: log}
-	if !*inside {
+	if os.Getenv(insideEnv) == "" {
 		o.Process = tokenProcess
 	}
 	return o
@@ -162,6 +163,9 @@ func (r *rig) start(t testing.TB) {
 func (r *rig) spawn() error {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+r.dir)
+	if *inside {
+		cmd.Env = append(cmd.Env, insideEnv+"=1")
+	}
 	cmd.Env = append(cmd.Env, r.Env...)
 	if r.control {
 		cmd.Env = append(cmd.Env, controlEnv+"=1")
