@@ -153,8 +153,10 @@ func slope(x, y []float64) (at, upper float64) {
 	return at, at + 1.96*math.Sqrt(rest/(n-2)/sxx)
 }
 
-// memory gives VmRSS and VmHWM of this process in bytes, as Linux counts them.
-func memory() (now, most int64, err error) {
+// memory gives VmRSS and RssAnon of this process in bytes, as Linux counts them. The first has the
+// pages of the database that readers have mapped, once for each, which the kernel may take back at
+// any time; the second is what the process alone needs.
+func memory() (resident, private int64, err error) {
 	raw, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0, 0, fmt.Errorf("reading memory in use: %w", err)
@@ -162,14 +164,14 @@ func memory() (now, most int64, err error) {
 	for line := range bytes.Lines(raw) {
 		var kib int64
 		if n, _ := fmt.Sscanf(string(line), "VmRSS: %d kB", &kib); n == 1 {
-			now = kib << 10
+			resident = kib << 10
 		}
-		if n, _ := fmt.Sscanf(string(line), "VmHWM: %d kB", &kib); n == 1 {
-			most = kib << 10
+		if n, _ := fmt.Sscanf(string(line), "RssAnon: %d kB", &kib); n == 1 {
+			private = kib << 10
 		}
 	}
-	if now == 0 || most == 0 {
+	if resident == 0 || private == 0 {
 		return 0, 0, errors.New("reading memory in use: /proc/self/status does not say")
 	}
-	return now, most, nil
+	return resident, private, nil
 }

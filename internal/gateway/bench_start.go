@@ -21,8 +21,8 @@ type Start struct {
 	Officers int           `json:"officers"`
 	Took     time.Duration `json:"took"`
 	CPU      time.Duration `json:"cpu"`
-	RSS      int64         `json:"rss"`  // VmRSS in bytes, when ready
-	Peak     int64         `json:"peak"` // VmHWM in bytes, after 500 signatures of officers at random
+	RSS      int64         `json:"rss"`     // VmRSS in bytes, when ready
+	Private  int64         `json:"private"` // RssAnon in bytes, after 500 signatures of officers at random
 }
 
 // ProbeStart starts a gateway in a folder that [BenchKeys] made, as `mohor serve` does, uses it and
@@ -77,7 +77,7 @@ func ProbeStart(ctx context.Context, dir string, now func() time.Time) (p Start,
 	if err := times(ctx, probeUses, r.sign); err != nil {
 		return p, err
 	}
-	_, p.Peak, err = memory()
+	_, p.Private, err = memory()
 	return p, err
 }
 
@@ -103,7 +103,7 @@ func (b *bench) starts(ctx context.Context, k *KeyReport) ([]BenchRow, error) {
 	first, second := seen[b.few()][1:], seen[b.Dir][1:] // the first round warmed up
 	k.Memory = []MemoryRow{
 		compare("VmRSS when ready", first, second, func(s Start) int64 { return s.RSS }),
-		compare(fmt.Sprintf("VmHWM after %d signatures", probeUses), first, second, func(s Start) int64 { return s.Peak }),
+		compare(fmt.Sprintf("RssAnon after %d signatures", probeUses), first, second, func(s Start) int64 { return s.Private }),
 	}
 	return rows, nil
 }
