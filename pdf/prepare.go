@@ -2,6 +2,8 @@ package pdf
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"strings"
@@ -31,8 +33,27 @@ type Options struct {
 	Name, Reason, Location, ContactInfo string
 	// Time is the claimed time of signing, written as /M in UTC with seconds.
 	Time time.Time
-	// Visible asks for an appearance on a page. nil makes no mark.
+	// Visible asks for an appearance on a page. nil makes no mark. In an existing
+	// field its place is the field's own: Page, X, Y, Width and Height stay 0.
 	Visible *Visible
+	// Certify makes a certification signature which permits no changes (1),
+	// filling in of forms and signing (2), or annotations too (3): DocMDP, ISO
+	// 32000-2, Section 12.8.2.2. 0 is an approval signature. Only the first
+	// signature of a document can certify.
+	Certify int
+	// Lock locks form fields. An existing field may have a lock of its own, which
+	// is honoured without being asked for; then Lock must be nil.
+	Lock *Lock
+	// SubFilter is SubFilterPAdES when empty, or SubFilterPKCS7.
+	SubFilter string
+	// Level, Hash and Certificates are what the caller is going to do. They
+	// change no byte: seed values of an existing field (ISO 32000-2, Section
+	// 12.7.5.5) may demand them. Level is LevelB when empty. Hash is the one of
+	// Digest, not known when 0. Certificates are that of the signatory and those
+	// above it, in ascending order.
+	Level        Level
+	Hash         crypto.Hash
+	Certificates []*x509.Certificate
 	// ContentsSize is the number of bytes of DER to reserve, DefaultContents
 	// when 0, at most MaxContents.
 	ContentsSize int
