@@ -59,36 +59,52 @@ type File struct {
 	// limit is /Size once the newest trailer is known. A reference beyond means
 	// null today, but the next object appended: a signature field whose value
 	// is such a reference would steal the signature.
-	limit    int64
-	inflated int64
-	read     int64
-	loading  int // depth of Load through /Length and object streams
-	cache    []*objectStream
+	limit     int64
+	revisions []Section
+	work      *work
+	password  []byte
+	loading   int // depth of Load through /Length and object streams
+	cache     []*objectStream
 }
 
-// Open reads the cross-reference data. It returns an *Error for documents it
-// refuses, ErrEncrypted among them, and wraps errors of r.
-func Open(r io.ReaderAt, size int64) (*File, error) {
-	if size > MaxFile {
-		return nil, tooLarge(-1, "file of %d bytes", size)
-	}
-	f := &File{r: r, size: size}
-	header, err := f.header()
-	if err != nil {
-		return nil, err
-	}
-	start, err := f.startxref()
-	if err != nil {
-		return nil, err
-	}
-	if err := f.chooseBase(header, start); err != nil {
-		return nil, err
-	}
-	f.xref = start
-	if err := f.readChain(start); err != nil {
+// work is what was done so far for a file, its revisions included.
+type work struct {
+	read     int64 // bytes parsed
+	inflated int64 // bytes decoded
+}
+
+// Open reads the cross-reference data of a file which is not encrypted or
+// opens with the empty user password. It returns an *Error for documents it
+// refuses and wraps errors of r.
+func Open(r io.ReaderAt, size int64) (*File, error) { return OpenWith(r, size, Options{}) }
+
+// OpenWith is Open with a password. A password that does not fit is refused
+// with ErrEncrypted.
+func OpenWith(r io.ReaderAt, size int64, o Options) (*File, error) {
+	f := &File{r: r, size: size, work: &work{}, password: o.Password}
+	if err := f.open(); err != nil {
 		return nil, err
 	}
 	return f, nil
+}
+
+func (f *File) open() error {
+	if f.size > MaxFile {
+		return tooLarge(-1, "file of %d bytes", f.size)
+	}
+	header, err := f.header()
+	if err != nil {
+		return err
+	}
+	start, err := f.startxref()
+	if err != nil {
+		return err
+	}
+	if err := f.chooseBase(header, start); err != nil {
+		return err
+	}
+	f.xref = start
+	return f.readChain(start)
 }
 
 // Size returns the size of the file in bytes.
@@ -158,11 +174,8 @@ func (f *File) startxref() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	p.blank()
-	if !bytes.HasPrefix(b[p.pos:], []byte("%%EOF")) {
-		return 0, invalid(p.at(), "no end-of-file marker")
-	}
-	return n, nil
+	_, err = p.marker()
+	return n, err
 }
 
 // chooseBase decides whether offsets count from the header or from the start
@@ -200,11 +213,16 @@ func (f *File) plausible(off int64) (bool, error) {
 		found = err == nil
 		return err
 	})
-	var refused *Error
-	if errors.As(err, &refused) {
+	if refused(err) {
 		return false, nil
 	}
 	return found, err
+}
+
+// refused tells faults of the document from errors of the reader below.
+func refused(err error) bool {
+	var own *Error
+	return errors.As(err, &own)
 }
 
 // parse calls fn with a parser at the offset. While fn reports errShort it is
@@ -220,7 +238,7 @@ func (f *File) parse(off int64, fn func(*parser) error) error {
 		}
 		p := parser{buf: b, base: off, eof: off+int64(len(b)) == f.size, limit: f.limit}
 		err := fn(&p)
-		if f.read += int64(p.pos); f.read > maxRead {
+		if f.work.read += int64(p.pos); f.work.read > maxRead {
 			return tooLarge(off, "more than %d bytes of objects", maxRead)
 		}
 		if !errors.Is(err, errShort) {

@@ -25,6 +25,17 @@ func readError(err error, at int64) error {
 	return fmt.Errorf("reading document: %w", err)
 }
 
+// Stream returns a reader of the decoded data of a stream object: FlateDecode,
+// LZWDecode, ASCIIHexDecode, ASCII85Decode and RunLengthDecode with predictors
+// (ISO 32000-2, Section 7.4). Other filters are refused with ErrUnsupported. At
+// most MaxStream bytes are read, and MaxInflated from the streams of one file.
+func (f *File) Stream(o *Object) (io.Reader, error) {
+	if o.Data == 0 {
+		return nil, invalid(o.Value.Start, "object %d is no stream", o.Num)
+	}
+	return f.streamData(o)
+}
+
 // streamData returns a reader of the decoded data of a stream. Filters: none
 // or FlateDecode with or without a PNG predictor (ISO 32000-2, Section 7.4.4).
 func (f *File) streamData(o *Object) (io.Reader, error) {
@@ -84,8 +95,8 @@ type meter struct {
 func (m *meter) Read(b []byte) (int, error) {
 	n, err := m.r.Read(b)
 	m.n += int64(n)
-	m.f.inflated += int64(n)
-	if m.n > MaxStream || m.f.inflated > MaxInflated {
+	m.f.work.inflated += int64(n)
+	if m.n > MaxStream || m.f.work.inflated > MaxInflated {
 		return 0, tooLarge(m.at, "stream inflates beyond the bound")
 	}
 	return n, err
@@ -305,7 +316,7 @@ func (f *File) compressed(num uint32, e entry) (*Object, error) {
 	p := parser{buf: s.data, pos: int(s.first + s.offs[i]), eof: true, limit: f.limit}
 	from := p.pos
 	v, err := p.value(0)
-	if f.read += int64(p.pos - from); f.read > maxRead {
+	if f.work.read += int64(p.pos - from); f.work.read > maxRead {
 		return nil, tooLarge(s.at, "more than %d bytes of objects", maxRead)
 	}
 	if err != nil {

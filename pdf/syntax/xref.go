@@ -102,6 +102,7 @@ func (f *File) merge(s *section, at int64, only func(entry) bool) error {
 // 32000-2, Sections 7.5.4, 7.5.8).
 func (f *File) readChain(start int64) error {
 	seen := make(map[int64]bool)
+	newer := int64(-1)
 	for off := start; ; {
 		if seen[off] {
 			return invalid(off+f.base, "cycle of cross-reference sections")
@@ -111,6 +112,14 @@ func (f *File) readChain(start int64) error {
 		if err != nil {
 			return err
 		}
+		end := trailer.Value.End
+		if trailer.Data != 0 {
+			end = trailer.Data + trailer.Value.Key("Length").Int
+		}
+		if err := f.revision(off, newer, end); err != nil {
+			return err
+		}
+		newer = off
 		if f.trailer == nil {
 			f.trailer = trailer
 			f.streams = trailer.Data != 0
