@@ -1,9 +1,13 @@
 package cms
 
 import (
+	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
+	_ "crypto/md5" // to recognise what must not be believed
 	"crypto/rsa"
+	_ "crypto/sha1"   // likewise, and for signing-certificate of RFC 2634
 	_ "crypto/sha256" // SHA-256
 	_ "crypto/sha512" // SHA-384, SHA-512
 	"crypto/x509"
@@ -32,12 +36,17 @@ var ErrSignature = errors.New("signature does not verify")
 // below 2048 or above 8192 bits, a curve other than P-256, P-384 and P-521.
 var ErrKey = errors.New("key not usable with this algorithm")
 
+// ErrAlgorithm: an algorithm this package does not know, or one that proves
+// nothing any more: SHA-1 and MD5.
+var ErrAlgorithm = errors.New("algorithm not supported or too weak")
+
 var (
 	oidData          = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}
 	oidSignedData    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}
 	oidContentType   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 3}
 	oidMessageDigest = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 4}
 	oidSigningTime   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 5}
+	oidSigningCert   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 12}
 	oidSigningCertV2 = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 47}
 	oidRSA           = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}
 	oidMGF1          = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 8}
@@ -45,36 +54,38 @@ var (
 )
 
 // hashID is a hash with its identifiers: its own, with RSA, with ECDSA (RFC
-// 5754, Sections 2 and 3).
+// 3370, Sections 2 and 3; RFC 5754, Sections 2 and 3).
 type hashID struct {
 	hash                    crypto.Hash
 	oid, withRSA, withECDSA asn1.ObjectIdentifier
 }
 
-func hashes() [3]hashID {
-	sha2 := func(n int) asn1.ObjectIdentifier {
-		return asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, n}
-	}
-	rsa := func(n int) asn1.ObjectIdentifier {
-		return asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, n}
-	}
-	ec := func(n int) asn1.ObjectIdentifier {
-		return asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, n}
-	}
-	return [3]hashID{
-		{crypto.SHA256, sha2(1), rsa(11), ec(2)},
-		{crypto.SHA384, sha2(2), rsa(12), ec(3)},
-		{crypto.SHA512, sha2(3), rsa(13), ec(4)},
+var hashIDs = [...]hashID{
+	sha2(crypto.SHA256, 1, 11, 2),
+	sha2(crypto.SHA384, 2, 12, 3),
+	sha2(crypto.SHA512, 3, 13, 4),
+	{crypto.SHA1, asn1.ObjectIdentifier{1, 3, 14, 3, 2, 26}, asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 5}, asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 1}},
+	{crypto.MD5, asn1.ObjectIdentifier{1, 2, 840, 113549, 2, 5}, asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 4}, nil},
+}
+
+func sha2(h crypto.Hash, n, rsa, ec int) hashID {
+	return hashID{
+		h, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, n},
+		asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, rsa}, asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, ec},
 	}
 }
 
+// weak says whether collisions of h are within reach.
+func weak(h crypto.Hash) bool { return h == crypto.SHA1 || h == crypto.MD5 }
+
+// byHash finds the identifiers of a hash that is fit for use.
 func byHash(h crypto.Hash) (hashID, error) {
-	for _, id := range hashes() {
-		if id.hash == h {
+	for _, id := range hashIDs {
+		if id.hash == h && !weak(h) {
 			return id, nil
 		}
 	}
-	return hashID{}, fmt.Errorf("digest algorithm %v not supported", h)
+	return hashID{}, fmt.Errorf("digest algorithm %v: %w", h, ErrAlgorithm)
 }
 
 // VerifyRaw checks a bare signature over a digest of SHA-256, SHA-384 or
@@ -185,17 +196,17 @@ func readAlgorithm(s *cryptobyte.String) (oid asn1.ObjectIdentifier, params cryp
 }
 
 // readHash reads a digest AlgorithmIdentifier with absent or NULL parameters.
-func readHash(s *cryptobyte.String) (crypto.Hash, bool) {
+func readHash(s *cryptobyte.String) (crypto.Hash, error) {
 	oid, params, ok := readAlgorithm(s)
 	if !ok || !nullOrAbsent(params) {
-		return 0, false
+		return 0, malformed("digest algorithm")
 	}
-	for _, id := range hashes() {
-		if id.oid.Equal(oid) {
-			return id.hash, true
+	for i := range hashIDs {
+		if hashIDs[i].oid.Equal(oid) {
+			return hashIDs[i].hash, nil
 		}
 	}
-	return 0, false
+	return 0, fmt.Errorf("digest algorithm %v: %w", oid, ErrAlgorithm)
 }
 
 func nullOrAbsent(params cryptobyte.String) bool {
@@ -203,50 +214,83 @@ func nullOrAbsent(params cryptobyte.String) bool {
 }
 
 // readSignatureAlgorithm reads the signer's AlgorithmIdentifier, which must
-// agree with the digest algorithm.
-func readSignatureAlgorithm(s *cryptobyte.String, h crypto.Hash) (alg Algorithm, salt int, ok bool) {
+// agree with the digest algorithm h. salt is that of RSA-PSS in bytes.
+func readSignatureAlgorithm(s *cryptobyte.String, h crypto.Hash) (alg Algorithm, salt int, err error) {
 	oid, params, ok := readAlgorithm(s)
 	if !ok {
-		return "", 0, false
+		return "", 0, malformed("signature algorithm")
 	}
-	id, err := byHash(h)
-	if err != nil {
-		return "", 0, false
+	if oid.Equal(oidPSS) {
+		salt, err := readPSS(params, h)
+		return RSAPSS, salt, err
 	}
-	switch {
-	case oid.Equal(id.withRSA), oid.Equal(oidRSA):
-		return RSAPKCS1, 0, nullOrAbsent(params)
-	case oid.Equal(id.withECDSA):
-		return ECDSA, 0, len(params) == 0
-	case oid.Equal(oidPSS):
-		salt, ok = readPSS(params, h)
-		return RSAPSS, salt, ok
+	alg, of := RSAPKCS1, h
+	if !oid.Equal(oidRSA) {
+		if alg, of = byOID(oid); of == 0 {
+			return "", 0, fmt.Errorf("signature algorithm %v: %w", oid, ErrAlgorithm)
+		}
 	}
-	return "", 0, false
+	if of != h || !nullOrAbsent(params) {
+		return "", 0, malformed("signature algorithm does not agree with the digest algorithm")
+	}
+	return alg, 0, nil
 }
 
-// readPSS reads RSASSA-PSS-params, whose hashes must be the digest's. The
-// defaults are SHA-1 and so never right.
-func readPSS(params cryptobyte.String, h crypto.Hash) (salt int, ok bool) {
+// byOID finds a signature algorithm that names its hash. The hash is 0 when
+// there is none.
+func byOID(oid asn1.ObjectIdentifier) (Algorithm, crypto.Hash) {
+	for i := range hashIDs {
+		switch {
+		case oid.Equal(hashIDs[i].withRSA):
+			return RSAPKCS1, hashIDs[i].hash
+		case oid.Equal(hashIDs[i].withECDSA):
+			return ECDSA, hashIDs[i].hash
+		}
+	}
+	return "", 0
+}
+
+// maxSalt bounds the salt of RSA-PSS: what fits a key of 8192 bits.
+const maxSalt = 1024
+
+// readPSS reads RSASSA-PSS-params (RFC 4055, Section 3.1), whose hashes must
+// be the digest's. What is absent has to do with SHA-1.
+func readPSS(params cryptobyte.String, h crypto.Hash) (salt int, err error) {
 	explicit := func(n uint8) cbasn1.Tag { return cbasn1.Tag(n).Constructed().ContextSpecific() }
-	var seq, hashField, mgfField, saltField cryptobyte.String
-	if !params.ReadASN1(&seq, cbasn1.SEQUENCE) || len(params) != 0 ||
-		!seq.ReadASN1(&hashField, explicit(0)) || !seq.ReadASN1(&mgfField, explicit(1)) ||
-		!seq.ReadASN1(&saltField, explicit(2)) {
-		return 0, false
+	var seq, hashField, mgfField, saltField, trailer cryptobyte.String
+	var hasHash, hasMGF, hasSalt, hasTrailer bool
+	if len(params) > 0 && !params.ReadASN1(&seq, cbasn1.SEQUENCE) || len(params) != 0 ||
+		!seq.ReadOptionalASN1(&hashField, &hasHash, explicit(0)) || !seq.ReadOptionalASN1(&mgfField, &hasMGF, explicit(1)) ||
+		!seq.ReadOptionalASN1(&saltField, &hasSalt, explicit(2)) || !seq.ReadOptionalASN1(&trailer, &hasTrailer, explicit(3)) ||
+		len(seq) != 0 || hasTrailer && !bytes.Equal(trailer, []byte{2, 1, 1}) {
+		return 0, malformed("parameters of RSASSA-PSS")
 	}
-	if got, ok := readHash(&hashField); !ok || got != h || len(hashField) != 0 {
-		return 0, false
+	of, mgf, salt := crypto.SHA1, crypto.SHA1, 20
+	if hasHash {
+		if of, err = readHash(&hashField); err != nil || len(hashField) != 0 {
+			return 0, cmp.Or(err, malformed("hash of RSASSA-PSS"))
+		}
 	}
-	oid, mgf, ok := readAlgorithm(&mgfField)
-	if !ok || !oid.Equal(oidMGF1) || len(mgfField) != 0 {
-		return 0, false
+	if hasMGF {
+		oid, inner, ok := readAlgorithm(&mgfField)
+		if !ok || len(mgfField) != 0 {
+			return 0, malformed("mask generation of RSASSA-PSS")
+		}
+		if !oid.Equal(oidMGF1) {
+			return 0, fmt.Errorf("mask generation %v: %w", oid, ErrAlgorithm)
+		}
+		if mgf, err = readHash(&inner); err != nil || len(inner) != 0 {
+			return 0, cmp.Or(err, malformed("mask generation of RSASSA-PSS"))
+		}
 	}
-	if got, ok := readHash(&mgf); !ok || got != h || len(mgf) != 0 {
-		return 0, false
+	if hasSalt && (!saltField.ReadASN1Integer(&salt) || len(saltField) != 0 || salt < 0 || salt > maxSalt) {
+		return 0, malformed("salt of RSASSA-PSS")
 	}
-	if !saltField.ReadASN1Integer(&salt) || len(saltField) != 0 || salt < h.Size() || salt > 128 {
-		return 0, false
+	if of != h {
+		return 0, malformed("signature algorithm does not agree with the digest algorithm")
 	}
-	return salt, len(seq) == 0 // trailerField is 1 by default and so absent in DER
+	if mgf != h {
+		return 0, fmt.Errorf("RSASSA-PSS of %v with MGF1 of %v: %w", h, mgf, ErrAlgorithm)
+	}
+	return salt, nil
 }

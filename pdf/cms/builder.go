@@ -30,7 +30,8 @@ type Builder struct {
 }
 
 // New returns a builder for signatures of cert's key. chain are certificates
-// to embed besides cert: the intermediates; the root may be left out. h is the
+// to embed besides cert, each once: the intermediates; the root may be among
+// them. h is the
 // hash of the document, of the signed attributes and of RSA-PSS: SHA256,
 // SHA384 or SHA512. The error wraps ErrKey when cert's key does not fit alg.
 func New(cert *x509.Certificate, chain []*x509.Certificate, h crypto.Hash, alg Algorithm) (*Builder, error) {
@@ -175,6 +176,31 @@ func (b *Builder) signerInfo(out *cryptobyte.Builder, signedAttrs, signature []b
 
 // Size returns an upper bound in bytes of what Assemble returns.
 func (b *Builder) Size() int {
+	der, err := b.longest()
+	if err != nil {
+		return 0
+	}
+	return len(der)
+}
+
+// SizeWith returns an upper bound in bytes of what AddTimestamp makes of it
+// with a token of tokenSize bytes.
+func (b *Builder) SizeWith(tokenSize int) int {
+	if tokenSize < 0 || tokenSize > MaxSize {
+		return 0
+	}
+	der, err := b.longest()
+	if err == nil {
+		der, err = insertUnsigned(der, timestampAttribute(make([]byte, tokenSize)))
+	}
+	if err != nil {
+		return 0
+	}
+	return len(der)
+}
+
+// longest encodes the longest signature there can be.
+func (b *Builder) longest() ([]byte, error) {
 	// A DER ECDSA signature is at most twice the field size plus a leading
 	// zero and a header each, and its own header.
 	longest := 2*(66+3) + 3
@@ -183,11 +209,7 @@ func (b *Builder) Size() int {
 	}
 	attrs, err := b.SignedAttributes(make([]byte, b.id.hash.Size()))
 	if err != nil {
-		return 0
+		return nil, err
 	}
-	der, err := b.encode(attrs, make([]byte, longest))
-	if err != nil {
-		return 0
-	}
-	return len(der)
+	return b.encode(attrs, make([]byte, longest))
 }

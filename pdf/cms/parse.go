@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"time"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -17,56 +18,137 @@ import (
 // MaxSize bounds a SignedData, in bytes.
 const MaxSize = 1 << 20
 
-// maxAttributes bounds the signed and the unsigned attributes of a signer.
-const maxAttributes = 64
+// maxDigests bounds the digest algorithms a SignedData lists.
+const maxDigests = 16
 
-// ErrMalformed: not a SignedData in strict DER of the profile of this package.
+// ErrMalformed: not a SignedData of the profile of this package.
 var ErrMalformed = errors.New("malformed CMS")
 
-// ErrDigest: the message-digest attribute is not the document's digest.
+// ErrDigest: the message-digest attribute is not the document's digest, or the
+// imprint of a time-stamp not the digest of what it should be over.
 var ErrDigest = errors.New("message digest differs")
 
-// ErrSigningCertificate: signing-certificate-v2 names another certificate.
+// ErrCertificateMissing: the signer's certificate is neither embedded nor
+// among those given. It comes with ErrMalformed.
+var ErrCertificateMissing = errors.New("signer's certificate is missing")
+
+// ErrSigningCertificate: signing-certificate-v2, or signing-certificate, names
+// another certificate.
 var ErrSigningCertificate = errors.New("signing certificate attribute does not match")
 
 // ErrSigningCertificateMissing: there is no signing-certificate-v2 attribute.
 var ErrSigningCertificateMissing = errors.New("signing certificate attribute is missing")
 
 // SignedData is a parsed signature with one signer. Nothing in it is checked
-// but its form; see Verify.
+// but its form; see Verify. What is unsigned in it anybody can have added.
 type SignedData struct {
 	// Certificate is the signer's certificate, found by the identifier the
-	// signer gave. Others are the rest of the embedded certificates.
+	// signer gave. Others are the rest of the embedded certificates, without
+	// those that crypto/x509 cannot read.
 	Certificate *x509.Certificate
 	Others      []*x509.Certificate
-	Hash        crypto.Hash
-	Algorithm   Algorithm
+	// Hash is SHA256, SHA384, SHA512, or SHA1 or MD5, which Verify refuses.
+	Hash      crypto.Hash
+	Algorithm Algorithm
 	// MessageDigest is the attribute's value.
 	MessageDigest []byte
 	// HasSigningTime says that a signing-time attribute is there, which PAdES
-	// forbids. HasUnsigned says that there are unsigned attributes.
+	// forbids. SigningTime is its value, zero when it is missing or unreadable.
+	// HasUnsigned says that there are unsigned attributes.
 	HasSigningTime, HasUnsigned bool
+	SigningTime                 time.Time
+	// SigningCertificateV1 says that there is a signing-certificate attribute
+	// with a SHA-1 hash (RFC 2634, Section 5.4), beside -v2 or in its place.
+	SigningCertificateV1 bool
+	// Signed and Unsigned are the types of all attributes, in their order.
+	Signed, Unsigned []asn1.ObjectIdentifier
+	// Commitments are the commitment types the signer claims, SignaturePolicy
+	// the identifier of the policy, nil without one (ETSI EN 319 122-1,
+	// Sections 5.2.3 and 5.2.9).
+	Commitments     []asn1.ObjectIdentifier
+	SignaturePolicy asn1.ObjectIdentifier
+	// Timestamps are the DER of the time-stamp tokens over SignatureValue
+	// (RFC 3161, Appendix A), unsigned, as ParseTimestamp reads them.
+	Timestamps [][]byte
+	// Revocation is what the SignedData brings along.
+	Revocation Revocation
 
-	salt        int
-	signedAttrs []byte // with tag SET
-	signature   []byte
-	essHash     crypto.Hash // 0 without the attribute
-	essDigest   []byte
-	essIssuer   []byte // Name, nil when absent
-	essSerial   *big.Int
+	salt             int
+	signedAttrs      []byte // with tag SET
+	signature        []byte
+	digestAlgorithm  []byte // AlgorithmIdentifiers, for CMSAlgorithmProtection
+	signatureAlg     []byte
+	certID, certIDv2 *certID
+}
+
+// Revocation are revocation data in DER: OCSPResponse (RFC 6960) and
+// CertificateList (RFC 5280), from the crls field (RFC 5940) and from the
+// attribute adbe-revocationInfoArchival (ISO 32000-2, Section 12.8.3.3.2).
+// Nothing in them is checked.
+type Revocation struct {
+	OCSPs, CRLs [][]byte
 }
 
 func malformed(what string) error { return fmt.Errorf("%w: %s", ErrMalformed, what) }
 
-// Parse reads one ContentInfo with SignedData (RFC 5652, Sections 3, 5) in
-// DER, without trailing bytes: content detached, exactly one signer, digest
-// algorithm of the SHA-2 family. Errors wrap ErrMalformed.
-func Parse(der []byte) (*SignedData, error) {
-	if len(der) > MaxSize {
-		return nil, malformed("too large")
+// Parse reads one ContentInfo with SignedData (RFC 5652, Sections 3, 5),
+// without trailing bytes: content detached, exactly one signer, signed
+// attributes. It may be in BER, but for the signed attributes. known are
+// certificates among which the signer's is looked for when it is not embedded.
+// Errors wrap ErrMalformed or ErrAlgorithm.
+func Parse(der []byte, known ...*x509.Certificate) (*SignedData, error) {
+	sd, _, err := parse(der, oidData, known)
+	return sd, err
+}
+
+// parse reads a SignedData with a type of content. The content is nil for
+// oidData, which is detached, and the octets of the content otherwise.
+func parse(in []byte, contentType asn1.ObjectIdentifier, known []*x509.Certificate) (d *SignedData, content []byte, err error) {
+	der, err := toDER(in)
+	if err != nil {
+		return nil, nil, err
 	}
+	sd, err := openContentInfo(der)
+	if err != nil {
+		return nil, nil, err
+	}
+	var version int
+	var algorithms, encap, certs, crls, signers cryptobyte.String
+	var hasCerts, hasCRLs bool
+	if !sd.ReadASN1Integer(&version) || version < 1 || version > 5 || version == 2 ||
+		!sd.ReadASN1(&algorithms, cbasn1.SET) ||
+		!sd.ReadASN1(&encap, cbasn1.SEQUENCE) ||
+		!sd.ReadOptionalASN1(&certs, &hasCerts, cbasn1.Tag(0).Constructed().ContextSpecific()) ||
+		!sd.ReadOptionalASN1(&crls, &hasCRLs, cbasn1.Tag(1).Constructed().ContextSpecific()) ||
+		!sd.ReadASN1(&signers, cbasn1.SET) || len(sd) != 0 {
+		return nil, nil, malformed("SignedData")
+	}
+	if content, err = readContent(encap, contentType); err != nil {
+		return nil, nil, err
+	}
+	d = &SignedData{}
+	all, err := readCertificates(certs)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := d.readRevocationChoices(crls); err != nil {
+		return nil, nil, err
+	}
+	if err := d.readSigner(signers, contentType, all, known); err != nil {
+		return nil, nil, err
+	}
+	// RFC 5652, Section 5.3: the signed attributes are in DER, whatever the
+	// rest is in.
+	if &der[0] != &in[0] && !bytes.Contains(in, d.signedAttrs[1:]) {
+		return nil, nil, malformed("signed attributes are not in DER")
+	}
+	return d, content, listed(algorithms, d.Hash)
+}
+
+// openContentInfo returns what is inside of the SignedData.
+func openContentInfo(der []byte) (sd cryptobyte.String, err error) {
 	in := cryptobyte.String(der)
-	var info, content, sd cryptobyte.String
+	var info, content cryptobyte.String
 	var oid asn1.ObjectIdentifier
 	if !in.ReadASN1(&info, cbasn1.SEQUENCE) || len(in) != 0 ||
 		!info.ReadASN1ObjectIdentifier(&oid) || !oid.Equal(oidSignedData) ||
@@ -74,51 +156,67 @@ func Parse(der []byte) (*SignedData, error) {
 		!content.ReadASN1(&sd, cbasn1.SEQUENCE) || len(content) != 0 {
 		return nil, malformed("no SignedData")
 	}
-	out := &SignedData{}
-	var version int
-	var algorithms, encap, certs, crls, signers cryptobyte.String
-	var hasCerts, hasCRLs bool
-	if !sd.ReadASN1Integer(&version) || version != 1 && version != 3 ||
-		!sd.ReadASN1(&algorithms, cbasn1.SET) ||
-		!sd.ReadASN1(&encap, cbasn1.SEQUENCE) ||
-		!sd.ReadOptionalASN1(&certs, &hasCerts, cbasn1.Tag(0).Constructed().ContextSpecific()) ||
-		!sd.ReadOptionalASN1(&crls, &hasCRLs, cbasn1.Tag(1).Constructed().ContextSpecific()) ||
-		!sd.ReadASN1(&signers, cbasn1.SET) || len(sd) != 0 {
-		return nil, malformed("SignedData")
-	}
-	if !encap.ReadASN1ObjectIdentifier(&oid) || !oid.Equal(oidData) || len(encap) != 0 {
-		return nil, malformed("content is not detached data")
-	}
-	all, err := readCertificates(certs)
-	if err != nil {
-		return nil, err
-	}
-	if err := out.readSigner(signers, all); err != nil {
-		return nil, err
-	}
-	if listed, ok := readHash(&algorithms); !ok || listed != out.Hash || len(algorithms) != 0 {
-		return nil, malformed("digest algorithms")
-	}
-	return out, nil
+	return sd, nil
 }
 
+func readContent(encap cryptobyte.String, contentType asn1.ObjectIdentifier) ([]byte, error) {
+	var oid asn1.ObjectIdentifier
+	if !encap.ReadASN1ObjectIdentifier(&oid) || !oid.Equal(contentType) {
+		return nil, malformed("content is not of the type expected")
+	}
+	if contentType.Equal(oidData) {
+		if len(encap) != 0 {
+			return nil, malformed("content is not detached")
+		}
+		return nil, nil
+	}
+	var explicit, octets cryptobyte.String
+	if !encap.ReadASN1(&explicit, cbasn1.Tag(0).Constructed().ContextSpecific()) || len(encap) != 0 ||
+		!explicit.ReadASN1(&octets, cbasn1.OCTET_STRING) || len(explicit) != 0 {
+		return nil, malformed("content")
+	}
+	return octets, nil
+}
+
+// listed asks for the signer's hash among the digest algorithms (RFC 5652,
+// Section 5.1).
+func listed(algorithms cryptobyte.String, h crypto.Hash) error {
+	found := false
+	for n := 0; len(algorithms) > 0; n++ {
+		var one cryptobyte.String
+		if n == maxDigests || !algorithms.ReadASN1Element(&one, cbasn1.SEQUENCE) {
+			return malformed("digest algorithms")
+		}
+		got, err := readHash(&one)
+		found = found || err == nil && got == h
+	}
+	if !found {
+		return malformed("digest algorithm of the signer is not listed")
+	}
+	return nil
+}
+
+// readCertificates reads CertificateSet. Attribute certificates are passed
+// over, and so is what crypto/x509 cannot read: it helps nobody.
 func readCertificates(certs cryptobyte.String) ([]*x509.Certificate, error) {
 	var all []*x509.Certificate
-	for len(certs) > 0 {
+	for n := 0; len(certs) > 0; n++ {
 		var raw cryptobyte.String
-		if len(all) == maxCertificates || !certs.ReadASN1Element(&raw, cbasn1.SEQUENCE) {
+		var tag cbasn1.Tag
+		if n == maxCertificates || !certs.ReadAnyASN1Element(&raw, &tag) {
 			return nil, malformed("certificates")
 		}
-		c, err := x509.ParseCertificate(raw)
-		if err != nil {
-			return nil, malformed("certificate")
+		if tag != cbasn1.SEQUENCE {
+			continue
 		}
-		all = append(all, c)
+		if c, err := x509.ParseCertificate(raw); err == nil {
+			all = append(all, c)
+		}
 	}
 	return all, nil
 }
 
-func (d *SignedData) readSigner(signers cryptobyte.String, all []*x509.Certificate) error {
+func (d *SignedData) readSigner(signers cryptobyte.String, contentType asn1.ObjectIdentifier, all, known []*x509.Certificate) (err error) {
 	var si cryptobyte.String
 	if !signers.ReadASN1(&si, cbasn1.SEQUENCE) || len(signers) != 0 {
 		return malformed("not exactly one signer")
@@ -127,38 +225,39 @@ func (d *SignedData) readSigner(signers cryptobyte.String, all []*x509.Certifica
 	if !si.ReadASN1Integer(&version) || version != 1 && version != 3 {
 		return malformed("version of signer")
 	}
-	if err := d.readIdentifier(&si, version, all); err != nil {
+	if err := d.readIdentifier(&si, version, all, known); err != nil {
 		return err
 	}
-	var ok bool
-	if d.Hash, ok = readHash(&si); !ok {
-		return malformed("digest algorithm")
+	before := si
+	if d.Hash, err = readHash(&si); err != nil {
+		return err
 	}
+	d.digestAlgorithm = before[:len(before)-len(si)]
 	var attrs, unsigned cryptobyte.String
 	if !si.ReadASN1Element(&attrs, cbasn1.Tag(0).Constructed().ContextSpecific()) {
 		return malformed("no signed attributes")
 	}
 	d.signedAttrs = append([]byte{byte(cbasn1.SET)}, attrs[1:]...)
-	if d.Algorithm, d.salt, ok = readSignatureAlgorithm(&si, d.Hash); !ok {
-		return malformed("signature algorithm")
+	before = si
+	if d.Algorithm, d.salt, err = readSignatureAlgorithm(&si, d.Hash); err != nil {
+		return err
 	}
+	d.signatureAlg = before[:len(before)-len(si)]
 	var signature cryptobyte.String
 	if !si.ReadASN1(&signature, cbasn1.OCTET_STRING) ||
 		!si.ReadOptionalASN1(&unsigned, &d.HasUnsigned, cbasn1.Tag(1).Constructed().ContextSpecific()) || len(si) != 0 {
 		return malformed("signer")
 	}
 	d.signature = signature
-	if d.HasUnsigned {
-		if _, err := readAttributes(unsigned, false); err != nil {
-			return err
-		}
+	if err := d.readUnsignedAttributes(unsigned); err != nil {
+		return err
 	}
-	return d.readSignedAttributes()
+	return d.readSignedAttributes(contentType)
 }
 
 // readIdentifier finds the signer's certificate. Two that answer to the same
 // identifier are refused.
-func (d *SignedData) readIdentifier(si *cryptobyte.String, version int, all []*x509.Certificate) error {
+func (d *SignedData) readIdentifier(si *cryptobyte.String, version int, all, known []*x509.Certificate) error {
 	var match func(*x509.Certificate) bool
 	var id cryptobyte.String
 	serial := new(big.Int)
@@ -177,136 +276,55 @@ func (d *SignedData) readIdentifier(si *cryptobyte.String, version int, all []*x
 		}
 		match = func(c *x509.Certificate) bool { return len(id) > 0 && bytes.Equal(c.SubjectKeyId, id) }
 	}
-	for _, c := range all {
-		switch {
-		case !match(c):
-			d.Others = append(d.Others, c)
-		case d.Certificate != nil:
-			return malformed("signer identifier is ambiguous")
-		default:
-			d.Certificate = c
+	find := func(from []*x509.Certificate, others *[]*x509.Certificate) error {
+		for _, c := range from {
+			switch {
+			case !match(c):
+				if others != nil {
+					*others = append(*others, c)
+				}
+			case d.Certificate != nil && !d.Certificate.Equal(c):
+				return malformed("signer identifier is ambiguous")
+			default:
+				d.Certificate = c
+			}
+		}
+		return nil
+	}
+	if err := find(all, &d.Others); err != nil {
+		return err
+	}
+	if d.Certificate == nil {
+		if err := find(known, nil); err != nil {
+			return err
 		}
 	}
 	if d.Certificate == nil {
-		return malformed("signer's certificate is not embedded")
+		return fmt.Errorf("%w: %w", ErrMalformed, ErrCertificateMissing)
 	}
 	return nil
 }
 
-type rawAttribute struct {
-	oid    asn1.ObjectIdentifier
-	values cryptobyte.String
-}
-
-// readAttributes reads attributes. Signed ones must be in the order of DER and
-// of different types (RFC 5652, Section 5.3).
-func readAttributes(in cryptobyte.String, signed bool) ([]rawAttribute, error) {
-	var out []rawAttribute
-	var last []byte
-	for len(in) > 0 {
-		var element, seq cryptobyte.String
-		if len(out) == maxAttributes || !in.ReadASN1Element(&element, cbasn1.SEQUENCE) {
-			return nil, malformed("attributes")
-		}
-		if signed && last != nil && bytes.Compare(last, element) >= 0 {
-			return nil, malformed("signed attributes are not in the order of DER")
-		}
-		last = element
-		var a rawAttribute
-		if !element.ReadASN1(&seq, cbasn1.SEQUENCE) || !seq.ReadASN1ObjectIdentifier(&a.oid) ||
-			!seq.ReadASN1(&a.values, cbasn1.SET) || len(seq) != 0 || len(a.values) == 0 {
-			return nil, malformed("attribute")
-		}
-		for _, other := range out {
-			if signed && other.oid.Equal(a.oid) {
-				return nil, malformed("signed attribute twice")
-			}
-		}
-		out = append(out, a)
-	}
-	return out, nil
-}
-
-func (d *SignedData) readSignedAttributes() error {
-	set := cryptobyte.String(d.signedAttrs)
-	var body cryptobyte.String
-	if !set.ReadASN1(&body, cbasn1.SET) {
-		return malformed("signed attributes")
-	}
-	attrs, err := readAttributes(body, true)
-	if err != nil {
-		return err
-	}
-	contentType := false
-	for _, a := range attrs {
-		v := a.values
-		switch {
-		case a.oid.Equal(oidContentType):
-			var oid asn1.ObjectIdentifier
-			if !v.ReadASN1ObjectIdentifier(&oid) || len(v) != 0 || !oid.Equal(oidData) {
-				return malformed("content type")
-			}
-			contentType = true
-		case a.oid.Equal(oidMessageDigest):
-			var digest cryptobyte.String
-			if !v.ReadASN1(&digest, cbasn1.OCTET_STRING) || len(v) != 0 {
-				return malformed("message digest")
-			}
-			d.MessageDigest = digest
-		case a.oid.Equal(oidSigningTime):
-			d.HasSigningTime = true
-		case a.oid.Equal(oidSigningCertV2):
-			if err := d.readSigningCertificate(v); err != nil {
-				return err
-			}
-		}
-	}
-	if !contentType || len(d.MessageDigest) != d.Hash.Size() {
-		return malformed("content type or message digest missing")
-	}
-	return nil
-}
-
-// readSigningCertificate reads the first ESSCertIDv2, which names the signer's
-// certificate (RFC 5035, Section 3).
-func (d *SignedData) readSigningCertificate(v cryptobyte.String) error {
-	var attr, ids, id, issuerSerial, digest cryptobyte.String
-	if !v.ReadASN1(&attr, cbasn1.SEQUENCE) || len(v) != 0 ||
-		!attr.ReadASN1(&ids, cbasn1.SEQUENCE) || !ids.ReadASN1(&id, cbasn1.SEQUENCE) {
-		return malformed("signing certificate")
-	}
-	d.essHash = crypto.SHA256
-	if id.PeekASN1Tag(cbasn1.SEQUENCE) {
-		var ok bool
-		if d.essHash, ok = readHash(&id); !ok {
-			return malformed("hash of signing certificate")
-		}
-	}
-	var has bool
-	if !id.ReadASN1(&digest, cbasn1.OCTET_STRING) ||
-		!id.ReadOptionalASN1(&issuerSerial, &has, cbasn1.SEQUENCE) || len(id) != 0 {
-		return malformed("signing certificate")
-	}
-	d.essDigest = digest
-	if !has {
-		return nil
-	}
-	var names, directory, name cryptobyte.String
-	d.essSerial = new(big.Int)
-	if !issuerSerial.ReadASN1(&names, cbasn1.SEQUENCE) || !issuerSerial.ReadASN1Integer(d.essSerial) || len(issuerSerial) != 0 ||
-		!names.ReadASN1(&directory, cbasn1.Tag(4).Constructed().ContextSpecific()) || len(names) != 0 ||
-		!directory.ReadASN1Element(&name, cbasn1.SEQUENCE) || len(directory) != 0 {
-		return malformed("issuer of signing certificate")
-	}
-	d.essIssuer = name
-	return nil
-}
+// SignatureValue returns the signature, which time-stamps are over.
+func (d *SignedData) SignatureValue() []byte { return d.signature }
 
 // Verify checks the signature over a content with the digest given: the
 // message digest (ErrDigest), the key's signature over the signed attributes
-// (ErrSignature, ErrKey) and signing-certificate-v2 (ErrSigningCertificate,
-// ErrSigningCertificateMissing), in this order. It does not judge the certificate.
+// (ErrSignature, ErrKey), the hash (ErrAlgorithm) and signing-certificate-v2
+// (ErrSigningCertificate, ErrSigningCertificateMissing), in this order. It does
+// not judge the certificate.
 func (d *SignedData) Verify(contentDigest []byte) error {
+	if err := d.verify(contentDigest); err != nil {
+		return err
+	}
+	if d.certIDv2 == nil {
+		return ErrSigningCertificateMissing
+	}
+	return nil
+}
+
+// verify is Verify which does not mind that signing-certificate-v2 is missing.
+func (d *SignedData) verify(contentDigest []byte) error {
 	if subtle.ConstantTimeCompare(d.MessageDigest, contentDigest) != 1 {
 		return ErrDigest
 	}
@@ -315,20 +333,13 @@ func (d *SignedData) Verify(contentDigest []byte) error {
 	if err := verifyKey(d.Certificate, d.Algorithm, d.Hash, d.salt, h.Sum(nil), d.signature); err != nil {
 		return err
 	}
-	return d.checkSigningCertificate()
-}
-
-func (d *SignedData) checkSigningCertificate() error {
-	if d.essHash == 0 {
-		return ErrSigningCertificateMissing
+	if weak(d.Hash) {
+		return fmt.Errorf("signature with %v: %w", d.Hash, ErrAlgorithm)
 	}
-	h := d.essHash.New()
-	h.Write(d.Certificate.Raw)
-	if !bytes.Equal(h.Sum(nil), d.essDigest) {
-		return ErrSigningCertificate
-	}
-	if d.essSerial != nil && (d.essSerial.Cmp(d.Certificate.SerialNumber) != 0 || !bytes.Equal(d.essIssuer, d.Certificate.RawIssuer)) {
-		return ErrSigningCertificate
+	for _, id := range []*certID{d.certID, d.certIDv2} {
+		if id != nil && !id.names(d.Certificate) {
+			return ErrSigningCertificate
+		}
 	}
 	return nil
 }
