@@ -64,9 +64,13 @@ func (d *Document) fillField(c *increment, f syntax.Field, o Options, sig uint32
 // newField makes a field that is its own widget annotation (ISO 32000-2,
 // Section 12.7.5.5), printed and locked.
 func (d *Document) newField(c *increment, o Options, name string, sig, widget uint32) error {
+	visible, err := d.anchored(o.Visible)
+	if err != nil {
+		return err
+	}
 	number := 1
-	if o.Visible != nil {
-		if number = o.Visible.Page; number == -1 {
+	if visible != nil {
+		if number = visible.Page; number == -1 {
 			number = len(d.tree.Pages)
 		}
 	}
@@ -78,15 +82,16 @@ func (d *Document) newField(c *increment, o Options, name string, sig, widget ui
 	if err != nil {
 		return fmt.Errorf("reading page: %w", err)
 	}
-	place := "/Rect[0 0 0 0]"
-	if o.Visible != nil {
-		geometry, err := d.file.Geometry(page, object)
-		if err != nil {
-			return err
-		}
-		if place, err = o.Visible.appear(c, geometry); err != nil {
-			return err
-		}
+	var place string
+	if visible == nil {
+		place, err = invisible(c, d.archive())
+	} else if geometry, e := d.file.Geometry(page, object); e != nil {
+		err = e
+	} else {
+		place, err = visible.appear(c, geometry, d.archive())
+	}
+	if err != nil {
+		return err
 	}
 	c.add(widget, fmt.Appendf(nil, "<</Type/Annot/Subtype/Widget/FT/Sig/T%s/F 132/P %d %d R/V %d 0 R%s>>",
 		textString(name), page.Num, page.Gen, sig, place))

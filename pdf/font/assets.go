@@ -1,9 +1,11 @@
 package font
 
-import _ "embed"
+import (
+	_ "embed"
+	"sync"
+)
 
-// The faces are read-only data; parsing one reads its table directory and
-// character map and takes some microseconds.
+// The faces are read-only data.
 var (
 	//go:embed assets/OpenSans-Regular.ttf
 	sansRegular []byte
@@ -17,17 +19,31 @@ var (
 	serifItalic []byte
 )
 
-// Sans returns Open Sans Regular, for forms and signature appearances.
-func Sans() (*Face, error) { return Parse(sansRegular) }
+// Each is parsed once: collecting the kerning of Open Sans takes a millisecond.
+var (
+	parseSans        = once(&sansRegular)
+	parseSansBold    = once(&sansBold)
+	parseSerif       = once(&serifRegular)
+	parseSerifBold   = once(&serifBold)
+	parseSerifItalic = once(&serifItalic)
+)
+
+func once(ttf *[]byte) func() (*Face, error) {
+	return sync.OnceValues(func() (*Face, error) { return Parse(*ttf) })
+}
+
+// Sans returns Open Sans Regular, for forms and signature appearances. Like the
+// other faces below it is one face for all callers.
+func Sans() (*Face, error) { return parseSans() }
 
 // SansBold returns Open Sans Bold.
-func SansBold() (*Face, error) { return Parse(sansBold) }
+func SansBold() (*Face, error) { return parseSansBold() }
 
 // Serif returns Mohor Serif Regular, for certificates.
-func Serif() (*Face, error) { return Parse(serifRegular) }
+func Serif() (*Face, error) { return parseSerif() }
 
 // SerifBold returns Mohor Serif Bold.
-func SerifBold() (*Face, error) { return Parse(serifBold) }
+func SerifBold() (*Face, error) { return parseSerifBold() }
 
 // SerifItalic returns Mohor Serif Italic.
-func SerifItalic() (*Face, error) { return Parse(serifItalic) }
+func SerifItalic() (*Face, error) { return parseSerifItalic() }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"compress/zlib"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -23,46 +25,123 @@ import (
 // ISO 32000-2, 9.7.4 (CIDFonts), 9.8 (font descriptors), 9.9 (embedded font
 // programs), 9.10.3 (ToUnicode).
 func (f *Face) Embed(used string, first int) (objs [][]byte, type0 int, err error) {
-	if first < 1 || first > 8388607-5 {
+	return f.embed(used, first, false)
+}
+
+// EmbedCIDSet is Embed with a /CIDSet, which PDF/A-1 wants of a subset (ISO
+// 19005-1, 6.3.5) and later parts advise against.
+func (f *Face) EmbedCIDSet(used string, first int) (objs [][]byte, type0 int, err error) {
+	return f.embed(used, first, true)
+}
+
+func (f *Face) embed(used string, first int, set bool) (objs [][]byte, type0 int, err error) {
+	if first < 1 || first > 8388607-6 {
 		return nil, 0, errors.New("first object number out of range")
 	}
+	s, err := f.embedded(used)
+	if err != nil {
+		return nil, 0, err
+	}
+	cidSet := ""
+	if set {
+		cidSet = fmt.Sprintf("/CIDSet %d 0 R", first+5)
+	}
+	objs = [][]byte{
+		fmt.Appendf(nil, "<</Type/Font/Subtype/Type0/BaseFont/%s/Encoding/Identity-H/DescendantFonts[%d 0 R]/ToUnicode %d 0 R>>",
+			s.name, first+1, first+4),
+		fmt.Appendf(nil, "<</Type/Font/Subtype/CIDFontType2/BaseFont/%s/CIDSystemInfo<</Registry(Adobe)/Ordering(Identity)/Supplement 0>>/FontDescriptor %d 0 R/DW %d/W%s/CIDToGIDMap/Identity>>",
+			s.name, first+2, f.perMille(int(f.adv[0])), s.widths),
+		f.descriptor(s.name, first+3, cidSet),
+		s.file,
+		s.unicode,
+	}
+	if set {
+		objs = append(objs, s.cidSet)
+	}
+	return objs, first, nil
+}
+
+// embedded is what of an embedded subset does not depend on object numbers.
+type embedded struct {
+	name                          string
+	widths, file, unicode, cidSet []byte
+}
+
+// maxRecent bounds the subsets a face remembers: those of the letters of one
+// signatory's appearance, drawn in document after document.
+const maxRecent = 32
+
+// embedded makes a subset, or takes it from the recent ones. The bytes it
+// shares are never changed.
+func (f *Face) embedded(used string) (*embedded, error) {
 	chars := f.characters(used)
+	key := chars.key()
+	f.mu.Lock()
+	s := f.recent[key]
+	f.mu.Unlock()
+	if s != nil {
+		return s, nil
+	}
+	s, err := f.makeSubset(chars)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.recent) >= maxRecent || f.recent == nil {
+		f.recent = make(map[string]*embedded)
+	}
+	f.recent[key] = s
+	return s, nil
+}
+
+func (f *Face) makeSubset(chars charMap) (*embedded, error) {
 	glyphs, err := f.closure(chars)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%w: %w", ErrFont, err)
+		return nil, fmt.Errorf("%w: %w", ErrFont, err)
 	}
 	program, err := f.subset(glyphs)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%w: %w", ErrFont, err)
+		return nil, fmt.Errorf("%w: %w", ErrFont, err)
 	}
-	file, err := stream(program, fmt.Sprintf("/Length1 %d", len(program)))
-	if err != nil {
-		return nil, 0, err
+	shown := slices.Sorted(maps.Keys(chars))
+	s := &embedded{name: f.subsetName(glyphs), widths: f.widths(shown)}
+	if s.file, err = stream(program, fmt.Sprintf("/Length1 %d", len(program))); err != nil {
+		return nil, err
 	}
-	shown := make([]uint16, 0, len(chars))
-	for g := range chars {
-		shown = append(shown, g)
+	if s.unicode, err = stream(toUnicode(shown, chars), ""); err != nil {
+		return nil, err
 	}
-	slices.Sort(shown)
-	unicode, err := stream(toUnicode(shown, chars), "")
-	if err != nil {
-		return nil, 0, err
+	s.cidSet, err = stream(cidSet(glyphs), "")
+	return s, err
+}
+
+// cidSet has a bit for each glyph, the highest of the first byte for CID 0
+// (ISO 32000-1, Table 124).
+func cidSet(glyphs []uint16) []byte {
+	bits := make([]byte, glyphs[len(glyphs)-1]/8+1)
+	for _, g := range glyphs {
+		bits[g/8] |= 0x80 >> (g % 8)
 	}
-	name := f.subsetName(glyphs)
-	return [][]byte{
-		fmt.Appendf(nil, "<</Type/Font/Subtype/Type0/BaseFont/%s/Encoding/Identity-H/DescendantFonts[%d 0 R]/ToUnicode %d 0 R>>",
-			name, first+1, first+4),
-		fmt.Appendf(nil, "<</Type/Font/Subtype/CIDFontType2/BaseFont/%s/CIDSystemInfo<</Registry(Adobe)/Ordering(Identity)/Supplement 0>>/FontDescriptor %d 0 R/DW %d/W%s/CIDToGIDMap/Identity>>",
-			name, first+2, f.perMille(int(f.adv[0])), f.widths(shown)),
-		f.descriptor(name, first+3),
-		file,
-		unicode,
-	}, first, nil
+	return bits
+}
+
+// charMap has the character each glyph stands for.
+type charMap map[uint16]rune
+
+// key tells character maps apart.
+func (c charMap) key() string {
+	b := make([]byte, 0, 6*len(c))
+	for _, g := range slices.Sorted(maps.Keys(c)) {
+		b = binary.BigEndian.AppendUint16(b, g)
+		b = binary.BigEndian.AppendUint32(b, uint32(c[g]))
+	}
+	return string(b)
 }
 
 // characters returns the glyphs of used with the character each stands for.
-func (f *Face) characters(used string) map[uint16]rune {
-	chars := map[uint16]rune{}
+func (f *Face) characters(used string) charMap {
+	chars := charMap{}
 	for _, r := range norm.NFC.String(used) {
 		g := f.glyph(r)
 		if f.index(r) == 0 {
@@ -120,7 +199,7 @@ func (f *Face) widths(glyphs []uint16) []byte {
 	return append(w, ']')
 }
 
-func (f *Face) descriptor(name string, file int) []byte {
+func (f *Face) descriptor(name string, file int, more string) []byte {
 	flags := 1 << 5 // non-symbolic
 	if f.fixedPitch {
 		flags |= 1 << 0
@@ -134,16 +213,16 @@ func (f *Face) descriptor(name string, file int) []byte {
 	// A face does not say how thick its stems are; the usual estimate from the
 	// weight class serves the only purpose, choosing a substitute.
 	stem := 10 + 220*(max(50, min(f.weight, 950))-50)/900
-	return fmt.Appendf(nil, "<</Type/FontDescriptor/FontName/%s/Flags %d/FontBBox[%d %d %d %d]/ItalicAngle %s/Ascent %d/Descent %d/CapHeight %d/StemV %d/FontFile2 %d 0 R>>",
+	return fmt.Appendf(nil, "<</Type/FontDescriptor/FontName/%s/Flags %d/FontBBox[%d %d %d %d]/ItalicAngle %s/Ascent %d/Descent %d/CapHeight %d/StemV %d/FontFile2 %d 0 R%s>>",
 		name, flags,
 		f.perMille(f.bbox[0]), f.perMille(f.bbox[1]), f.perMille(f.bbox[2]), f.perMille(f.bbox[3]),
 		strconv.FormatFloat(f.italicAngle, 'f', -1, 64),
-		f.perMille(f.ascent), f.perMille(f.descent), f.perMille(f.capHeight), stem, file)
+		f.perMille(f.ascent), f.perMille(f.descent), f.perMille(f.capHeight), stem, file, more)
 }
 
 // toUnicode writes the CMap from codes to UTF-16BE, at most 100 entries a
 // section (Adobe Technical Note #5014).
-func toUnicode(glyphs []uint16, chars map[uint16]rune) []byte {
+func toUnicode(glyphs []uint16, chars charMap) []byte {
 	var b bytes.Buffer
 	b.WriteString("/CIDInit /ProcSet findresource begin\n12 dict begin\nbegincmap\n" +
 		"/CIDSystemInfo<</Registry(Adobe)/Ordering(UCS)/Supplement 0>>def\n" +

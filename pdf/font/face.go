@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"unicode/utf16"
 
 	"golang.org/x/text/unicode/norm"
@@ -51,6 +52,9 @@ type Face struct {
 	longLoca            bool
 	weight              int
 	name                string
+
+	mu     sync.Mutex
+	recent map[string]*embedded
 }
 
 // Parse reads a TrueType file (sfnt version 0x00010000 or 'true').
