@@ -8,18 +8,18 @@ SHELL := /bin/bash
 export GOFLAGS ?= -buildvcs=false
 GO ?= go
 DEMO_PACKAGES := gcc libc6-dev softhsm2 poppler-utils qpdf libnss3-tools openssl
-TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools opencryptoki redis-server
+TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools opencryptoki redis-server python3-venv
 # The module that holds the tools' exact versions.
 TOOL := $(GO) run -C tools
 
-.PHONY: demo test campaign build run bench fmt lint generate check-generated deps fuzz
+.PHONY: demo test campaign build run bench fmt lint generate check-generated deps pyhanko fuzz
 
 demo: PACKAGES := $(DEMO_PACKAGES)
 demo: deps build
 	bin/mohor demo $(if $(ONCE),--once)
 
 test: PACKAGES := $(TEST_PACKAGES)
-test: deps
+test: deps pyhanko
 	$(GO) vet ./...
 	$(GO) test -race -shuffle=on -timeout 40m ./...
 
@@ -67,6 +67,13 @@ deps:
 	  echo "installing:$$missing"; \
 	  $$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
+
+# A judge of signed documents, in a virtual environment of its own.
+pyhanko: bin/pyhanko/installed
+bin/pyhanko/installed: tools/pyhanko-requirements.txt
+	python3 -m venv bin/pyhanko
+	bin/pyhanko/bin/pip install --quiet --disable-pip-version-check --no-deps -r $<
+	touch $@
 
 fuzz:
 	@for t in ./pdf:FuzzOpen ./pdf/verify:FuzzVerify ./pdf/cms:FuzzCMSParse ./pdf/font:FuzzParse ./ecert:FuzzReader; do \

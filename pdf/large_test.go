@@ -108,7 +108,7 @@ func TestChromiumDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := pdftest.New(t, cms.RSAPSS, crypto.SHA256, nil)
-	judge(t, p, p.NSS(t), document, p.Sign(t, document, pdf.Options{Reason: "Diluluskan"}))
+	judge(t, p, pdftest.NewJury(t, p.Root), document, p.Sign(t, document, pdf.Options{Reason: "Diluluskan"}))
 }
 
 func FuzzOpen(f *testing.F) {
