@@ -1,12 +1,15 @@
 package pdf
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
+	"slices"
 )
 
 // buffer is the size of reads of the document.
@@ -20,6 +23,9 @@ const buffer = 128 << 10
 func (p *Prepared) Digest(h crypto.Hash) (byteRange, original []byte, err error) {
 	if h != crypto.SHA256 && h != crypto.SHA384 && h != crypto.SHA512 {
 		return nil, nil, refuse("digest algorithm %v", h)
+	}
+	if p.hashes != nil && !slices.Contains(p.hashes, h) {
+		return nil, nil, refuse("the field's seed value /DigestMethod is not met")
 	}
 	before := sha256.New()
 	var signed hash.Hash
@@ -42,20 +48,29 @@ func (p *Prepared) Digest(h crypto.Hash) (byteRange, original []byte, err error)
 
 // Complete writes the signed document: the original bytes and the increment
 // with the DER in /Contents, padded with zeros. It returns the number of bytes
-// written. When the DER does not fit it returns ErrOptions and writes
-// nothing. It does not look at the document's bytes again: verify the result
+// written. When the DER does not fit it returns ErrOptions with the size needed
+// and writes nothing: never sign a second time for that, get a smaller
+// time-stamp. It does not look at the document's bytes again: verify the result
 // before believing it.
 func (p *Prepared) Complete(w io.Writer, cms []byte) (int64, error) {
-	if room := (p.end - p.gap - 2) / 2; len(cms) > room {
-		return 0, refuse("signature of %d bytes, room for %d", len(cms), room)
-	}
-	if len(cms) == 0 {
-		return 0, refuse("no signature")
+	if err := p.fits(cms); err != nil {
+		return 0, err
 	}
 	counter := &counter{w: w}
 	if err := p.copyOriginal(counter); err != nil {
 		return counter.n, err
 	}
+	_, err := p.Append(counter, cms)
+	return counter.n, err
+}
+
+// Append writes what Complete writes behind the original bytes: for documents
+// that stay where they are.
+func (p *Prepared) Append(w io.Writer, cms []byte) (int64, error) {
+	if err := p.fits(cms); err != nil {
+		return 0, err
+	}
+	counter := &counter{w: w}
 	at := p.gap + 1
 	hexadecimal := hex.AppendEncode(make([]byte, 0, 2*len(cms)), cms)
 	for _, b := range [][]byte{p.increment[:at], hexadecimal, p.increment[at+len(hexadecimal):]} {
@@ -64,6 +79,60 @@ func (p *Prepared) Complete(w io.Writer, cms []byte) (int64, error) {
 		}
 	}
 	return counter.n, nil
+}
+
+func (p *Prepared) fits(cms []byte) error {
+	if room := (p.end - p.gap - 2) / 2; len(cms) > room {
+		return refuse("signature of %d bytes, room for %d", len(cms), room)
+	}
+	if len(cms) == 0 {
+		return refuse("no signature")
+	}
+	return nil
+}
+
+// Signed returns the signed document without writing it, to be verified or
+// extended first: what Complete writes, and its size.
+func (p *Prepared) Signed(cms []byte) (io.ReaderAt, int64, error) {
+	var b bytes.Buffer
+	b.Grow(len(p.increment))
+	if _, err := p.Append(&b, cms); err != nil {
+		return nil, 0, err
+	}
+	r := &joined{p.r, p.size, b.Bytes()}
+	return r, r.size + int64(len(r.tail)), nil
+}
+
+// joined is a document with bytes appended.
+type joined struct {
+	r    io.ReaderAt
+	size int64
+	tail []byte
+}
+
+// ReadAt reads from the document, the tail, or both.
+func (j *joined) ReadAt(b []byte, off int64) (n int, err error) {
+	if off < 0 {
+		return 0, fs.ErrInvalid
+	}
+	if head := j.size - off; head > 0 {
+		part := b[:min(head, int64(len(b)))]
+		if n, err = j.r.ReadAt(part, off); n < len(part) {
+			return n, err
+		}
+		b, off = b[n:], off+int64(n)
+		if len(b) == 0 {
+			return n, nil
+		}
+	}
+	m := 0
+	if at := off - j.size; at < int64(len(j.tail)) {
+		m = copy(b, j.tail[at:])
+	}
+	if m < len(b) {
+		return n + m, io.EOF
+	}
+	return n + m, nil
 }
 
 func (p *Prepared) copyOriginal(w io.Writer) error {

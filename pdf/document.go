@@ -16,7 +16,6 @@
 package pdf
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/mohor-sign/mohor/pdf/syntax"
@@ -118,64 +117,4 @@ func (d *Document) Warnings() []string {
 		out = append(out, "xfa")
 	}
 	return out
-}
-
-// signable refuses documents to which no signature can be added.
-func (d *Document) signable() error {
-	if mdp := d.perms.Key("DocMDP"); mdp.Kind != syntax.Null {
-		certified, err := d.certifiedNoChanges(mdp)
-		if err != nil {
-			return err
-		}
-		if certified {
-			return syntax.Errorf(ErrCertified, mdp.Start, "a certification signature permits no change")
-		}
-		return syntax.Errorf(ErrUnsupported, mdp.Start, "a second signature is not supported yet")
-	}
-	if d.perms.Kind != syntax.Null && len(d.perms.Dict) > 0 {
-		return syntax.Errorf(ErrUnsupported, d.perms.Start, "usage rights signature")
-	}
-	for _, f := range d.form.Fields {
-		if f.V.Kind != syntax.Null {
-			return syntax.Errorf(ErrUnsupported, f.V.Start, "a second signature is not supported yet")
-		}
-	}
-	if d.xfa {
-		return syntax.Errorf(ErrUnsupported, d.form.Dict.Start, "XFA form")
-	}
-	return nil
-}
-
-// certifiedNoChanges reads the DocMDP transform parameters (ISO 32000-2,
-// Section 12.8.2.2). /P is 2 when absent.
-func (d *Document) certifiedNoChanges(mdp syntax.Value) (bool, error) {
-	sig, err := d.file.Resolve(mdp)
-	if err != nil {
-		return false, fmt.Errorf("reading certification: %w", err)
-	}
-	references, err := d.file.Resolve(sig.Value.Key("Reference"))
-	if err != nil {
-		return false, err
-	}
-	for _, v := range references.Value.Array {
-		ref, err := d.file.Resolve(v)
-		if err != nil {
-			return false, err
-		}
-		if !ref.Value.Key("TransformMethod").IsName("DocMDP") {
-			continue
-		}
-		params, err := d.file.Resolve(ref.Value.Key("TransformParams"))
-		if err != nil {
-			return false, err
-		}
-		p, err := d.file.Resolve(params.Value.Key("P"))
-		if err != nil {
-			return false, err
-		}
-		if p.Value.Kind == syntax.Integer && p.Value.Int == 1 {
-			return true, nil
-		}
-	}
-	return false, nil
 }

@@ -87,6 +87,22 @@ func (c *increment) replace(o *syntax.Object, v syntax.Value, text string) {
 	c.splice(o, syntax.Splice{Start: v.Start, End: v.End, With: []byte(" " + text)})
 }
 
+// set gives a dictionary of the object an entry. One that is there, be it null,
+// is replaced.
+func (c *increment) set(o *syntax.Object, dict syntax.Value, key, text string) error {
+	for _, e := range dict.Dict {
+		if e.Key == key {
+			c.replace(o, e.Value, text)
+			return nil
+		}
+	}
+	if o.Data != 0 || dict.Kind != syntax.Dictionary {
+		return syntax.Errorf(ErrInvalid, dict.Start, "dictionary expected")
+	}
+	c.entry(o, dict, "/"+key+" "+text)
+	return nil
+}
+
 // offset is the place in the whole file of the next byte written.
 func (c *increment) offset() int64 { return c.file.Size() + int64(c.buf.Len()) }
 

@@ -23,9 +23,10 @@ const (
 
 // Options says what signature to make room for.
 type Options struct {
-	// Field is the name of an existing empty signature field to sign, or that
-	// of a new one at the root of the field tree. When empty, a new field is
-	// made: the first of Signature1, Signature2 … that is free.
+	// Field is the fully qualified name of an existing empty signature field to
+	// sign, or of a new one: for a.b.c the nodes a and a.b are made as needed.
+	// When empty, a new field is made: the first of Signature1, Signature2 … that
+	// is free.
 	Field string
 	// Name, Reason, Location and ContactInfo go into the signature dictionary
 	// (ISO 32000-2, Table 255). UTF-8 without control characters, at most
@@ -54,8 +55,9 @@ type Options struct {
 	Level        Level
 	Hash         crypto.Hash
 	Certificates []*x509.Certificate
-	// ContentsSize is the number of bytes of DER to reserve, DefaultContents
-	// when 0, at most MaxContents.
+	// ContentsSize is the number of bytes of DER to reserve, DefaultContents when
+	// 0, at most MaxContents. It is part of what is signed: when a signature with
+	// its time-stamp needs more, only another signature helps. So be generous.
 	ContentsSize int
 }
 
@@ -65,18 +67,31 @@ type Prepared struct {
 	r         io.ReaderAt
 	size      int64
 	increment []byte
-	gap, end  int // the /Contents string, < and > included, in increment
+	gap, end  int           // the /Contents string, < and > included, in increment
+	hashes    []crypto.Hash // the only ones for Digest, nil for any
 }
 
 // Prepare makes room for a signature. The same document and options give the
-// same bytes. It refuses with ErrOptions, or the document with ErrCertified,
-// ErrUnsupported (among others, when it is signed already), ErrInvalid or
-// ErrTooLarge.
+// same bytes. It refuses with ErrOptions, or the document with ErrCertified
+// (an earlier signature forbids this one), ErrEncrypted (the owner forbids it),
+// ErrUnsupported, ErrInvalid or ErrTooLarge. Earlier signatures stay valid.
 func (d *Document) Prepare(o Options) (*Prepared, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	if err := d.signable(); err != nil {
+	t, err := d.target(&o, "Signature")
+	if err != nil {
+		return nil, err
+	}
+	r, err := d.rules()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.permit(t, &o); err != nil {
+		return nil, err
+	}
+	hashes, err := d.seeds(t, &o)
+	if err != nil {
 		return nil, err
 	}
 	c := newIncrement(d.file)
@@ -84,28 +99,54 @@ func (d *Document) Prepare(o Options) (*Prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.placeField(c, o, sig); err != nil {
+	if err := d.sign(c, t, &o, sig); err != nil {
 		return nil, err
 	}
+	if o.Certify != 0 {
+		if err := d.certify(c, sig); err != nil {
+			return nil, err
+		}
+	}
+	p, err := d.reserve(c, sig, o.signature(d.transforms(&o, t)), o.ContentsSize)
+	if err != nil {
+		return nil, err
+	}
+	p.hashes = hashes
+	return p, nil
+}
+
+// value is the text of a signature dictionary without /ByteRange and /Contents,
+// which go between its parts.
+type value struct{ head, tail string }
+
+// reserve writes the increment with the signature dictionary and its gap.
+func (d *Document) reserve(c *increment, sig uint32, v value, size int) (*Prepared, error) {
 	if err := c.begin(d.r); err != nil {
 		return nil, err
 	}
 	if err := c.rewrite(); err != nil {
 		return nil, err
 	}
-	body, byteRange, contents := o.signature()
-	at := c.object(piece{num: sig, body: body}) - d.file.Size()
+	var b bytes.Buffer
+	b.WriteString(v.head + "\n/ByteRange ")
+	byteRange := b.Len()
+	fmt.Fprintf(&b, "[0 %*s %*s %*s]\n/Contents ", rangeDigits, "", rangeDigits, "", rangeDigits, "")
+	contents := b.Len()
+	b.WriteByte('<')
+	b.Write(bytes.Repeat([]byte{'0'}, 2*size))
+	b.WriteString(">" + v.tail)
+	at := int(c.object(piece{num: sig, body: b.Bytes()}) - d.file.Size())
 	if err := c.finish(); err != nil {
 		return nil, err
 	}
 	p := &Prepared{r: d.r, size: d.file.Size(), increment: c.buf.Bytes()}
-	p.gap = int(at) + contents
-	p.end = p.gap + 2*o.ContentsSize + 2
-	a, b, n := p.byteRange()
+	p.gap = at + contents
+	p.end = p.gap + 2*size + 2
+	start, end, n := p.byteRange()
 	if n > syntax.MaxFile {
 		return nil, syntax.Errorf(ErrTooLarge, -1, "file of %d bytes", n)
 	}
-	copy(p.increment[int(at)+byteRange:], fmt.Sprintf("[0 %-*d %-*d %-*d]", rangeDigits, a, rangeDigits, b, rangeDigits, n-b))
+	copy(p.increment[at+byteRange:], fmt.Sprintf("[0 %-*d %-*d %-*d]", rangeDigits, start, rangeDigits, end, rangeDigits, n-end))
 	return p, nil
 }
 
@@ -118,24 +159,16 @@ func (p *Prepared) byteRange() (start, end, size int64) {
 // ten digits.
 const rangeDigits = 10
 
-// signature returns the body of the signature dictionary and where in it
-// /ByteRange's and /Contents' values start.
-func (o *Options) signature() (body []byte, byteRange, contents int) {
-	var b bytes.Buffer
-	b.WriteString("<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached\n/ByteRange ")
-	byteRange = b.Len()
-	fmt.Fprintf(&b, "[0 %*s %*s %*s]\n/Contents ", rangeDigits, "", rangeDigits, "", rangeDigits, "")
-	contents = b.Len()
-	b.WriteByte('<')
-	b.Write(bytes.Repeat([]byte{'0'}, 2*o.ContentsSize))
-	b.WriteString(">\n/M(D:" + o.Time.UTC().Format("20060102150405") + "Z)")
+// signature returns the signature dictionary; reference is its /Reference.
+func (o *Options) signature(reference string) value {
+	var b strings.Builder
+	b.WriteString("\n/M(D:" + o.Time.UTC().Format("20060102150405") + "Z)")
 	for _, t := range [][2]string{{"Name", o.Name}, {"Reason", o.Reason}, {"Location", o.Location}, {"ContactInfo", o.ContactInfo}} {
 		if t[1] != "" {
 			b.WriteString("\n/" + t[0] + textString(t[1]))
 		}
 	}
-	b.WriteString("\n>>")
-	return b.Bytes(), byteRange, contents
+	return value{"<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/" + o.SubFilter, b.String() + reference + "\n>>"}
 }
 
 func (o *Options) check() error {
@@ -148,8 +181,25 @@ func (o *Options) check() error {
 	if y := o.Time.UTC().Year(); o.Time.IsZero() || y < 1970 || y > 9999 {
 		return refuse("Time missing or out of bounds")
 	}
-	if strings.Contains(o.Field, ".") {
-		return syntax.Errorf(ErrUnsupported, -1, "a field below another field")
+	if o.Certify < 0 || o.Certify > annotating {
+		return refuse("Certify %d is none of 0 to 3", o.Certify)
+	}
+	if o.SubFilter == "" {
+		o.SubFilter = SubFilterPAdES
+	}
+	if o.SubFilter != SubFilterPAdES && o.SubFilter != SubFilterPKCS7 {
+		return refuse("unknown SubFilter")
+	}
+	if o.Level == "" {
+		o.Level = LevelB
+	}
+	if o.Level.rank() == 0 {
+		return refuse("unknown Level")
+	}
+	if o.Lock != nil {
+		if err := o.Lock.check(); err != nil {
+			return err
+		}
 	}
 	for _, t := range []string{o.Field, o.Name, o.Reason, o.Location, o.ContactInfo} {
 		if err := checkText(t); err != nil {

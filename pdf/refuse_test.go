@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/mohor-sign/mohor/pdf"
-	"github.com/mohor-sign/mohor/pdf/cms"
 	"github.com/mohor-sign/mohor/pdf/internal/pdftest"
 )
 
@@ -63,11 +62,9 @@ func TestRefusedDocuments(t *testing.T) {
 		"AES-256":              {qpdf(t, plain, "--encrypt", "", "owner", "256", "--"), pdf.ErrEncrypted},
 		"AES-128":              {qpdf(t, plain, "--encrypt", "user", "owner", "128", "--use-aes=y", "--"), pdf.ErrEncrypted},
 		"RC4":                  {qpdf(t, plain, "--allow-weak-crypto", "--encrypt", "", "owner", "40", "--"), pdf.ErrEncrypted},
-		"signed":               {pdftest.Document(signedField("", "")), pdf.ErrUnsupported},
 		"certified P 1":        {pdftest.Document(signedField("/Perms<</DocMDP 1001 0 R>>", docMDP("/P 1"))), pdf.ErrCertified},
-		"certified P 2":        {pdftest.Document(signedField("/Perms<</DocMDP 1001 0 R>>", docMDP(""))), pdf.ErrUnsupported},
+		"certified P 7":        {pdftest.Document(signedField("/Perms<</DocMDP 1001 0 R>>", docMDP("/P 7"))), pdf.ErrInvalid},
 		"usage rights":         {pdftest.Document(signedField("/Perms<</UR3 1001 0 R>>", "")), pdf.ErrUnsupported},
-		"XFA":                  {pdftest.Document(pdftest.Shape{Catalog: "/AcroForm<</Fields[]/XFA 3 0 R>>"}), pdf.ErrUnsupported},
 		"zero pages":           {pages("<</Type/Pages/Count 0/Kids[]>>", leaf), pdf.ErrInvalid},
 		"no kids":              {pages("<</Type/Pages/Count 0>>", leaf), pdf.ErrInvalid},
 		"cycle":                {pages("<</Type/Pages/Count 1/Kids[4 0 R 2 0 R]>>", leaf), pdf.ErrInvalid},
@@ -96,7 +93,7 @@ func TestRefusedDocuments(t *testing.T) {
 		"offsets off by three": {bytes.Replace(plain, []byte("%\xE2\xE3\xCF\xD3\n"), []byte("%\xE2\xE3\xCF\xD3\n%x\n"), 1), pdf.ErrInvalid},
 		"size too small":       {bytes.Replace(plain, []byte("/Size 12"), []byte("/Size 10"), 1), pdf.ErrInvalid},
 		"size huge":            {bytes.Replace(plain, []byte("/Size 12"), []byte("/Size 99999999"), 1), pdf.ErrInvalid},
-		"field locks":          {pdftest.Document(pdftest.Shape{Catalog: "/AcroForm<</Fields[1000 0 R]>>", Extra: map[int]string{1000: "<</FT/Sig/T(F)/Lock<<>>>>"}}), pdf.ErrUnsupported},
+		"malformed lock":       {pdftest.Document(pdftest.Shape{Catalog: "/AcroForm<</Fields[1000 0 R]>>", Extra: map[int]string{1000: "<</FT/Sig/T(F)/Lock<<>>>>"}}), pdf.ErrInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
@@ -258,14 +255,5 @@ func TestFieldsAndWarnings(t *testing.T) {
 	if got := fmt.Sprint(d.Pages(), d.Signatures(), d.Warnings()); got !=
 		"7 [{Kosong false} {Atas false} {Atas.Bé true}] [open_action additional_actions javascript embedded_files xfa]" {
 		t.Error(got)
-	}
-}
-
-// TestSecondSignatureIsRefused: a document we signed is refused.
-func TestSecondSignatureIsRefused(t *testing.T) {
-	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)
-	signed := p.Sign(t, pdftest.Document(pdftest.Shape{}), pdf.Options{})
-	if _, err := attempt(signed, pdf.Options{}); !errors.Is(err, pdf.ErrUnsupported) {
-		t.Errorf("got %v", err)
 	}
 }
