@@ -1,12 +1,79 @@
 package pdf
 
+import (
+	"bytes"
+	"encoding/xml"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/mohor-sign/mohor/pdf/syntax"
+)
+
 // archive is what a document claims to be in its metadata.
 type archive struct {
 	part   int  // of PDF/A, 0 when none is claimed
-	intent bool // has an output intent of PDF/A
+	intent bool // has an output intent
 }
 
-func (d *Document) archive() archive { return archive{} }
+// maxMetadata bounds the XMP packet looked into, in bytes.
+const maxMetadata = 1 << 20
+
+// archive reads the claim of PDF/A (ISO 19005-2, 6.6.4). Damaged metadata
+// claim nothing.
+func (d *Document) archive() archive {
+	catalog := d.tree.Catalog.Value
+	o, err := d.file.Resolve(catalog.Key("Metadata"))
+	if err != nil || o.Data == 0 {
+		return archive{}
+	}
+	r, err := d.file.Stream(o)
+	if err != nil {
+		return archive{}
+	}
+	packet, err := io.ReadAll(io.LimitReader(r, maxMetadata))
+	if err != nil {
+		return archive{}
+	}
+	a := archive{part: archivePart(packet)}
+	intents, err := d.file.Resolve(catalog.Key("OutputIntents"))
+	a.intent = err == nil && intents.Value.Kind == syntax.Array && len(intents.Value.Array) > 0
+	return a
+}
+
+// archivePart finds pdfaid:part, as an element or as an attribute.
+func archivePart(packet []byte) int {
+	const space = "http://www.aiim.org/pdfa/ns/id/"
+	if !bytes.Contains(packet, []byte(space)) {
+		return 0
+	}
+	is := func(n xml.Name) bool { return n.Local == "part" && n.Space == space }
+	d := xml.NewDecoder(bytes.NewReader(packet))
+	within := false
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return 0
+		}
+		value := ""
+		switch t := token.(type) {
+		case xml.StartElement:
+			within = is(t.Name)
+			for _, a := range t.Attr {
+				if is(a.Name) {
+					value = a.Value
+				}
+			}
+		case xml.CharData:
+			if within {
+				value = string(t)
+			}
+		}
+		if n, err := strconv.Atoi(strings.TrimSpace(value)); err == nil && n > 0 {
+			return n
+		}
+	}
+}
 
 // opaque says that nothing may be transparent: PDF/A-1 has no transparency,
 // the later parts want to know the colours it is computed in.

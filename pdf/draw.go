@@ -133,7 +133,11 @@ func (v *Visible) side(p *painter, part Part, left bool, room area) (float64, er
 		p.op("Q")
 	case PartImage:
 		aspect := float64(v.Image.width) / float64(v.Image.height)
-		at.w = min(0.4*room.w, room.h*aspect)
+		share := 0.4
+		if v.Template.Left != PartNone && v.Template.Right != PartNone {
+			share = 0.28
+		}
+		at.w = min(share*room.w, room.h*aspect)
 		height := at.w / aspect
 		at.y += (room.h - height) / 2
 		at.h = height

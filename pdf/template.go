@@ -11,7 +11,8 @@ const (
 	MaxQR     = 300  // bytes
 	largest   = 12.0 // font size of lines
 	smallest  = 3.0
-	readable  = 5.0 // below, words are broken rather than set smaller
+	readable  = 5.5 // below, names are broken rather than set smaller
+	poor      = 4.0 // below, words are
 	pleasant  = 7.5 // from here on lines are not wrapped to be set larger
 	padding   = 3.0
 	leading   = 1.25 // line height by font size
