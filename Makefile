@@ -8,20 +8,25 @@ SHELL := /bin/bash
 export GOFLAGS ?= -buildvcs=false
 GO ?= go
 DEMO_PACKAGES := gcc libc6-dev softhsm2 poppler-utils qpdf libnss3-tools openssl
-TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools opencryptoki redis-server python3-venv
+TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools opencryptoki redis-server python3-venv \
+  $(if $(shell command -v java),,default-jdk-headless) $(if $(shell command -v mvn),,maven)
 # The module that holds the tools' exact versions.
 TOOL := $(GO) run -C tools
 
-.PHONY: demo test campaign build run bench fmt lint generate check-generated deps pyhanko fuzz
+.PHONY: demo test campaign build run bench fmt lint generate check-generated deps pyhanko verapdf fuzz
 
 demo: PACKAGES := $(DEMO_PACKAGES)
 demo: deps build
 	bin/mohor demo $(if $(ONCE),--once)
 
 test: PACKAGES := $(TEST_PACKAGES)
-test: deps pyhanko
+test: deps pyhanko verapdf
 	$(GO) vet ./...
-	$(GO) test -race -shuffle=on -timeout 40m ./...
+	MOHOR_VERAPDF=$(CURDIR)/bin/verapdf $(GO) test -race -shuffle=on -timeout 40m ./...
+
+# The judge of PDF/A, a Java library in the version of its pom.xml.
+verapdf:
+	@[ -e bin/verapdf/.done ] || { mvn -q -B -f pdf/internal/pdftest/verapdf/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/bin/verapdf && touch bin/verapdf/.done; }
 
 campaign: PACKAGES := $(TEST_PACKAGES)
 campaign: deps
