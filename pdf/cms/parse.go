@@ -142,7 +142,10 @@ func parse(in []byte, contentType asn1.ObjectIdentifier, known []*x509.Certifica
 	if &der[0] != &in[0] && !bytes.Contains(in, d.signedAttrs[1:]) {
 		return nil, nil, malformed("signed attributes are not in DER")
 	}
-	return d, content, listed(algorithms, d.Hash)
+	if err := listed(algorithms, d.Hash); err != nil {
+		return nil, nil, err
+	}
+	return d, content, nil
 }
 
 // openContentInfo returns what is inside of the SignedData.

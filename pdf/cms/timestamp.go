@@ -72,7 +72,10 @@ func ParseTimestamp(der []byte, known ...*x509.Certificate) (*Timestamp, error) 
 		SigningCertificateV1: sd.certIDv2 == nil && sd.certID != nil,
 		signed:               sd, content: content,
 	}
-	return t, t.readInfo(content)
+	if err := t.readInfo(content); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 // readInfo reads TSTInfo. An extension that is critical is refused, as none is
