@@ -286,6 +286,9 @@ func readPSS(params cryptobyte.String, h crypto.Hash) (salt int, err error) {
 	if hasSalt && (!saltField.ReadASN1Integer(&salt) || len(saltField) != 0 || salt < 0 || salt > maxSalt) {
 		return 0, malformed("salt of RSASSA-PSS")
 	}
+	if salt == 0 { // to crypto/rsa 0 means whatever length is found
+		return 0, fmt.Errorf("RSASSA-PSS without salt: %w", ErrAlgorithm)
+	}
 	if of != h {
 		return 0, malformed("signature algorithm does not agree with the digest algorithm")
 	}

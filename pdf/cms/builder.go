@@ -1,8 +1,16 @@
-// Package cms builds and checks the SignedData of a PAdES baseline signature:
-// CMS (RFC 5652) in DER, detached, with one signer and the signed attributes
-// content-type, message-digest and signing-certificate-v2 (RFC 5035), as ETSI
-// EN 319 122-1 and EN 319 142-1 ask. It never touches a private key: the
-// builder gives the bytes to be hashed and signed, and takes the signature.
+// Package cms builds and checks the SignedData of PAdES signatures and the
+// time-stamp tokens in them.
+//
+// It builds CMS (RFC 5652) in DER, detached, with one signer and the signed
+// attributes content-type, message-digest and signing-certificate-v2 (RFC
+// 5035), as ETSI EN 319 122-1 and EN 319 142-1 ask, and adds tokens (RFC 3161).
+// It never touches a private key: the builder gives the bytes to be hashed and
+// signed, and takes the signature.
+//
+// It reads what others make too, BER and weak algorithms included, so that it
+// can be judged, but is strict where security depends on it: one signer, no
+// attribute twice, signed attributes in DER, nothing behind the end. Its
+// methods Verify do not judge certificates: package verify does.
 package cms
 
 import (

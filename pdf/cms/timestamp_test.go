@@ -3,6 +3,8 @@ package cms_test
 import (
 	"bytes"
 	"crypto"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
 	"errors"
@@ -12,9 +14,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"crypto/x509"
-	"crypto/x509/pkix"
 
 	"github.com/digitorus/timestamp"
 
