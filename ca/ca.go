@@ -1,5 +1,7 @@
 // Package ca issues certificates: a root and an issuing CA whose keys stay in
-// the HSM, officers' certificates, and CRLs (RFC 5280).
+// the HSM, officers' certificates, and CRLs (RFC 5280). It has a time-stamp unit
+// (RFC 3161) and an OCSP responder (RFC 6960) below the issuing CA, and asks those
+// of others.
 //
 // Order of issuance: the serial number is reserved with its audit event, then
 // the certificate is signed, compared with what was asked for, and stored. A
@@ -16,6 +18,7 @@ import (
 	"fmt"
 	"math/big"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -79,8 +82,8 @@ type Records interface {
 	StoreCertificate(ctx context.Context, serial string, der []byte, ev audit.Event) error
 	// CertificateBySerial returns a row or ErrUnknown.
 	CertificateBySerial(ctx context.Context, serial string) (Certificate, error)
-	// AuthorityCertificate returns the newest active certificate of Root or
-	// Issuing, or ErrUnknown.
+	// AuthorityCertificate returns the newest active certificate of Root, Issuing,
+	// TSA or Responder, or ErrUnknown.
 	AuthorityCertificate(ctx context.Context, name string) (Certificate, error)
 	// Revoke marks an active certificate and its credential as revoked;
 	// ErrRevoked when it was, ErrUnknown when there is none.
@@ -94,6 +97,9 @@ type Records interface {
 	LatestCRL(ctx context.Context, issuer string) (CRL, error)
 	// StoreCRL keeps a CRL; a number that is not above the last is an error.
 	StoreCRL(ctx context.Context, c CRL, ev audit.Event) error
+	// NewestTimes returns the time of the last audit record and the latest notBefore
+	// of a certificate, zero when there is none: the clock was there already.
+	NewestTimes(ctx context.Context) (event, notBefore time.Time, err error)
 }
 
 // Profile holds what all certificates of an installation share.
@@ -106,29 +112,55 @@ type Profile struct {
 	IssuingYears int           // validity of the issuing CA
 	Officer      time.Duration // validity of officers' certificates
 	CRLFor       time.Duration // thisUpdate to nextUpdate
+	TSA          time.Duration // validity of the time-stamp unit's certificate
+	TSAPolicy    string        // policy in its tokens, dotted
+	Accuracy     time.Duration // of its tokens, whole seconds, stated in them
+	Responder    time.Duration // validity of the OCSP responder's certificate
+	OCSPFor      time.Duration // thisUpdate to nextUpdate of its answers
 }
 
-// DefaultProfile: root 20 years, issuing 10, officers 13 months (396 days), CRL
-// 24 hours.
+// DefaultProfile: root 20 years, issuing 10, officers 13 months (396 days),
+// time-stamp unit 5 years, OCSP responder 30 days, CRL 24 hours, OCSP answers one
+// hour, tokens accurate to one second.
 func DefaultProfile() Profile {
-	return Profile{Organization: "Mohor", RootYears: 20, IssuingYears: 10, Officer: 396 * 24 * time.Hour, CRLFor: 24 * time.Hour,
-		PolicyOID: "2.25.210904146799044461029223963532115549110"}
+	const day = 24 * time.Hour
+	return Profile{Organization: "Mohor", RootYears: 20, IssuingYears: 10, Officer: 396 * day, CRLFor: day,
+		PolicyOID: "2.25.210904146799044461029223963532115549110",
+		TSA:       5 * 365 * day, TSAPolicy: DefaultTSAPolicy, Accuracy: time.Second, Responder: 30 * day, OCSPFor: time.Hour}
 }
 
-// Authority is the pair of CAs. Make it with Load.
+// DefaultTSAPolicy is below the arc of examples (ITU-T X.660): arcs of more than 31
+// bits, as a UUID's, are not read by many who read tokens.
+const DefaultTSAPolicy = "2.999.3161.1"
+
+// Authority is the pair of CAs with its time-stamp unit and OCSP responder. Make
+// it with Load.
 type Authority struct {
+	// Others asks other CAs about their certificates; nil leaves them unanswered.
+	// Set before use.
+	Others *Client
+
 	profile Profile
 	keys    Keys
 	records Records
 	now     func() time.Time
 	certs   map[string]*x509.Certificate
 	crlMu   sync.Mutex // one CRL is made at a time
+	units   map[string]*atomic.Pointer[unit]
+	clock   tokenClock
+	answers ocspCache
 }
 
-// Load reads the authorities' certificates and checks that each fits its key in
-// the HSM. ErrUnknown when Bootstrap has not been run.
+func newAuthority(p Profile, k Keys, r Records, now func() time.Time) *Authority {
+	return &Authority{profile: p, keys: k, records: r, now: now, certs: map[string]*x509.Certificate{},
+		units: map[string]*atomic.Pointer[unit]{TSA: {}, Responder: {}}}
+}
+
+// Load reads the certificates of authorities and units and checks that each fits
+// its key in the HSM. ErrUnknown when Bootstrap has not been run; a unit may have
+// no certificate yet, until Renew.
 func Load(ctx context.Context, p Profile, k Keys, r Records, now func() time.Time) (*Authority, error) {
-	a := &Authority{profile: p, keys: k, records: r, now: now, certs: map[string]*x509.Certificate{}}
+	a := newAuthority(p, k, r, now)
 	for _, name := range []string{Root, Issuing} {
 		row, err := r.AuthorityCertificate(ctx, name)
 		if err != nil {
@@ -141,17 +173,27 @@ func Load(ctx context.Context, p Profile, k Keys, r Records, now func() time.Tim
 		if err != nil {
 			return nil, err
 		}
-		if pub, ok := a.certs[name].PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !pub.Equal(key.Public()) {
+		if !fits(a.certs[name], key.Public()) {
 			return nil, fmt.Errorf("checking the %s certificate: it does not belong to the key %q in the token", name, name)
 		}
 	}
+	for name := range a.units {
+		if err := a.loadUnit(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	event, _, err := r.NewestTimes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.clock.last = event
 	return a, nil
 }
 
-// Bootstrap makes the authorities' certificates that are missing, and their
-// first CRLs, and says which it made. The keys must exist.
+// Bootstrap makes the certificates of authorities and units that are missing, and
+// the first CRLs, and says which it made. The keys must exist.
 func Bootstrap(ctx context.Context, p Profile, k Keys, r Records, now func() time.Time) (made []string, err error) {
-	a := &Authority{profile: p, keys: k, records: r, now: now, certs: map[string]*x509.Certificate{}}
+	a := newAuthority(p, k, r, now)
 	for _, name := range []string{Root, Issuing} {
 		row, err := r.AuthorityCertificate(ctx, name)
 		switch {
@@ -176,11 +218,20 @@ func Bootstrap(ctx context.Context, p Profile, k Keys, r Records, now func() tim
 			return made, fmt.Errorf("reading the %s CRL: %w", name, err)
 		}
 	}
-	return made, nil
+	units, _, err := a.Renew(ctx)
+	return append(made, units...), err
 }
 
-// Certificate returns the authority's own certificate, nil for another name.
-func (a *Authority) Certificate(name string) *x509.Certificate { return a.certs[name] }
+// Certificate returns the own certificate of an authority or a unit, nil when it
+// has none and for another name.
+func (a *Authority) Certificate(name string) *x509.Certificate {
+	if p := a.units[name]; p != nil {
+		if u := p.Load(); u != nil {
+			return u.cert
+		}
+	}
+	return a.certs[name]
+}
 
 // Chain returns the issuing CA's certificate and the root's.
 func (a *Authority) Chain() []*x509.Certificate {

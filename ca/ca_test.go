@@ -55,7 +55,7 @@ func bootstrapped(t testing.TB, edit func(p *ca.Profile)) *authority {
 	}
 	made, err := ca.Bootstrap(ctx, a.shape, a.keys, db, a.clock)
 	must(t, err)
-	if want := []string{"certificate root", "crl root", "certificate issuing", "crl issuing"}; !slices.Equal(made, want) {
+	if want := []string{"certificate root", "crl root", "certificate issuing", "crl issuing", "certificate tsa", "certificate ocsp"}; !slices.Equal(made, want) {
 		t.Fatalf("made %q", made)
 	}
 	a.Authority, err = ca.Load(ctx, a.shape, a.keys, db, a.clock)
@@ -178,7 +178,7 @@ func TestOfficersCertificate(t *testing.T) {
 	if c.IsCA || !c.BasicConstraintsValid {
 		t.Error("basic constraints")
 	}
-	if !slices.Equal(c.CRLDistributionPoints, []string{"http://ca.example/crl/issuing.crl"}) || !slices.Equal(c.IssuingCertificateURL, []string{"http://ca.example/ca/issuing.cer"}) || len(c.OCSPServer) != 0 {
+	if !slices.Equal(c.CRLDistributionPoints, []string{"http://ca.example/crl/issuing.crl"}) || !slices.Equal(c.IssuingCertificateURL, []string{"http://ca.example/ca/issuing.cer"}) || !slices.Equal(c.OCSPServer, []string{"http://ca.example/ocsp"}) {
 		t.Errorf("addresses %v %v %v", c.CRLDistributionPoints, c.IssuingCertificateURL, c.OCSPServer)
 	}
 	if len(c.Policies) != 1 || c.Policies[0].String() != a.shape.PolicyOID {

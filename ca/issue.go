@@ -48,7 +48,7 @@ func distinguishedName(attrs ...attribute) ([]byte, error) {
 }
 
 func (a *Authority) authoritySubject(name string) ([]byte, string, error) {
-	cn := map[string]string{Root: a.profile.Organization + " Root CA", Issuing: a.profile.Organization + " Issuing CA"}[name]
+	cn := a.profile.Organization + map[string]string{Root: " Root CA", Issuing: " Issuing CA", TSA: " Time Stamping", Responder: " OCSP Responder"}[name]
 	attrs := []attribute{{oidCountry, "MY"}, {oidOrganization, a.profile.Organization}}
 	if a.profile.Sandbox {
 		attrs = append(attrs, attribute{oidOrgUnit, sandboxUnit})
@@ -135,10 +135,14 @@ func (a *Authority) IssueOfficer(ctx context.Context, actor string, o Officer, p
 }
 
 // addresses points at the issuer's CRL and certificate (RFC 5280, Sections
-// 4.2.1.13 and 4.2.2.1).
+// 4.2.1.13 and 4.2.2.1), and at the OCSP responder, which answers for the issuing
+// CA alone.
 func (a *Authority) addresses(t *x509.Certificate, issuer string) {
 	t.CRLDistributionPoints = []string{a.profile.PublicURL + "/crl/" + issuer + ".crl"}
 	t.IssuingCertificateURL = []string{a.profile.PublicURL + "/ca/" + issuer + ".cer"}
+	if issuer == Issuing {
+		t.OCSPServer = []string{a.profile.PublicURL + "/ocsp"}
+	}
 }
 
 func (a *Authority) policy(t *x509.Certificate) error {
