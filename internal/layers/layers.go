@@ -54,7 +54,7 @@ func table() map[string]string {
 
 		// L1
 		"otp":   "audit internal/secret",
-		"ca":    "audit",
+		"ca":    "audit pdf/cms internal/dialguard",
 		"enrol": "audit ca internal/ident internal/mykad internal/secret",
 		"pdf":   "pdf/syntax pdf/font",
 		"ecert": "pdf/font internal/mykad",
@@ -70,6 +70,7 @@ func table() map[string]string {
 		"pdf/verify":           "pdf/syntax pdf/cms",
 		"pdf/internal/pdftest": "pdf pdf/syntax pdf/cms pdf/verify pdf/font",
 		"internal/ceremony":    "internal/secret",
+		"internal/dialguard":   "",
 		"internal/ident":       "",
 		"internal/keylock":     "",
 		"internal/mykad":       "",
