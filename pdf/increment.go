@@ -19,6 +19,7 @@ type increment struct {
 	edits   []*edit
 	buf     bytes.Buffer
 	places  []place
+	err     error // of the first object that could not be written
 }
 
 // piece is a new or rewritten object.
@@ -26,6 +27,8 @@ type piece struct {
 	num  uint32
 	gen  uint16
 	body []byte
+	// sealed says that the body is encrypted where the document is.
+	sealed bool
 }
 
 // edit is an object of the document with splices to be done.
@@ -119,8 +122,16 @@ func (c *increment) begin(r io.ReaderAt) error {
 	return nil
 }
 
-// object writes one indirect object and returns the offset of its body.
+// object writes one indirect object and returns the offset of its body. In an
+// encrypted document it is encrypted here; bytes before the first string stay
+// where they are in the body. finish returns what went wrong.
 func (c *increment) object(p piece) int64 {
+	if !p.sealed {
+		var err error
+		if p.body, err = c.file.Seal(p.num, p.gen, p.body); err != nil && c.err == nil {
+			c.err = err
+		}
+	}
 	c.places = append(c.places, place{p.num, p.gen, c.offset()})
 	fmt.Fprintf(&c.buf, "%d %d obj\n", p.num, p.gen)
 	at := c.offset()
@@ -133,11 +144,22 @@ func (c *increment) object(p piece) int64 {
 func (c *increment) rewrite() error {
 	for _, e := range c.edits {
 		slices.SortStableFunc(e.splices, func(a, b syntax.Splice) int { return int(a.Start - b.Start) })
+		// What was in the file itself is encrypted; what was in an object stream
+		// was so with the stream, and now has to be by itself.
+		sealed := !e.object.Compressed
+		for i := range e.splices {
+			if s := &e.splices[i]; sealed {
+				var err error
+				if s.With, err = c.file.Seal(e.object.Num, e.object.Gen, s.With); err != nil {
+					return err
+				}
+			}
+		}
 		body, err := e.object.Rewrite(e.splices)
 		if err != nil {
 			return err
 		}
-		c.object(piece{e.object.Num, e.object.Gen, body})
+		c.object(piece{e.object.Num, e.object.Gen, body, sealed})
 	}
 	for _, p := range c.objects {
 		c.object(p)
@@ -148,6 +170,9 @@ func (c *increment) rewrite() error {
 // finish writes the cross-reference section in the kind of the document's
 // newest one, the trailer and the end of the file.
 func (c *increment) finish() error {
+	if c.err != nil {
+		return c.err
+	}
 	start, stream := c.file.Xref()
 	at := c.offset()
 	id, err := c.id()
@@ -230,11 +255,15 @@ func (c *increment) trailer(prev int64, id string) {
 		c.buf.WriteByte('\n')
 		c.buf.Write(old.Raw(syntax.Value{Start: e.KeyStart, End: e.Value.End}))
 	}
-	fmt.Fprintf(&c.buf, "\n/ID %s\n/Size %d\n/Prev %d\n", id, c.next, prev)
+	if id != "" {
+		fmt.Fprintf(&c.buf, "\n/ID %s", id)
+	}
+	fmt.Fprintf(&c.buf, "\n/Size %d\n/Prev %d\n", c.next, prev)
 }
 
 // id keeps the first part of the file identifier and makes the second one
-// from the increment (ISO 32000-2, Section 14.4).
+// from the increment (ISO 32000-2, Section 14.4). An encrypted document that has
+// none gets none: its key depends on the first part.
 func (c *increment) id() (string, error) {
 	h := sha256.New()
 	h.Write(c.buf.Bytes())
@@ -252,6 +281,8 @@ func (c *increment) id() (string, error) {
 		h.Write(v.Array[0].Bytes)
 		h.Write(v.Array[1].Bytes)
 		first = fmt.Sprintf("<%x>", v.Array[0].Bytes)
+	} else if c.file.Encrypted() {
+		return "", nil
 	}
 	return fmt.Sprintf("[%s<%x>]", first, h.Sum(nil)[:16]), nil
 }

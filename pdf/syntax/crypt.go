@@ -1,63 +1,284 @@
 package syntax
 
-// Options says how to open a file.
-type Options struct {
-	// Password is the user's or the owner's password of an encrypted file, in
-	// UTF-8. When it is empty or does not fit, the empty user password is
-	// tried, with which most encrypted files open.
-	Password []byte
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/md5"
+	"crypto/rc4"
+	"crypto/sha256"
+	"encoding/binary"
+	"io"
+)
+
+// method is how strings or streams are encrypted (ISO 32000-2, Table 25).
+type method uint8
+
+const (
+	identity method = iota // not at all
+	methodRC4
+	methodAESV2 // AES-128 in CBC mode, a key for each object
+	methodAESV3 // AES-256 in CBC mode, the file's key
+)
+
+// security is the standard security handler of an open file.
+type security struct {
+	key         []byte
+	strings     method
+	streams     method
+	files       method // embedded files
+	filters     map[string]method
+	metadata    bool   // metadata streams are encrypted too
+	dict        uint32 // object number of the encryption dictionary, 0 when direct
+	permissions Permissions
 }
 
-// Permissions are the user access permissions of an encrypted file (ISO
-// 32000-2, Table 22). They hold for whoever did not open it as its owner; a
-// file that is not encrypted permits everything.
-type Permissions struct {
-	// Owner says that the file was opened with the owner's password, or is not
-	// encrypted: nothing is forbidden.
-	Owner bool
-	flags uint32
-	// revision of the standard security handler.
-	revision int
-}
+// Encrypted says whether the file is encrypted.
+func (f *File) Encrypted() bool { return f.security != nil }
 
-func (p Permissions) bit(n int) bool { return p.Owner || p.flags>>(n-1)&1 == 1 }
-
-// MayModify says whether the contents may be changed (bit 4).
-func (p Permissions) MayModify() bool { return p.bit(4) }
-
-// MayAnnotate says whether annotations may be added and changed (bit 6).
-func (p Permissions) MayAnnotate() bool { return p.bit(6) }
-
-// MayFillForms says whether existing form fields may be filled in, signature
-// fields signed (bit 9, from revision 3 on, or bit 6).
-func (p Permissions) MayFillForms() bool { return p.bit(6) || p.revision >= 3 && p.bit(9) }
-
-// MaySign returns nil when the permissions allow a signature: in an existing
-// empty field what MayFillForms says; with a new field bits 4 and 6. Otherwise
-// it returns an *Error that matches ErrEncrypted.
-func (p Permissions) MaySign(newField bool) error {
-	if !p.MayFillForms() {
-		return Errorf(ErrEncrypted, -1, "the permissions of the document forbid signing; its owner's password is needed")
+// Permissions returns what the file permits.
+func (f *File) Permissions() Permissions {
+	if f.security == nil {
+		return Permissions{Owner: true}
 	}
-	if newField && !(p.MayModify() && p.MayAnnotate()) {
-		return Errorf(ErrEncrypted, -1, "the permissions of the document forbid a new signature field; its owner's password is needed")
+	return f.security.permissions
+}
+
+// objectKey is the key for strings and streams of one object (ISO 32000-2,
+// Algorithm 1 and 1.A).
+func (s *security) objectKey(m method, num uint32, gen uint16) []byte {
+	if m == methodAESV3 {
+		return s.key
+	}
+	h := md5.New()
+	h.Write(s.key)
+	h.Write([]byte{byte(num), byte(num >> 8), byte(num >> 16), byte(gen), byte(gen >> 8)})
+	if m == methodAESV2 {
+		h.Write([]byte("sAlT"))
+	}
+	return h.Sum(nil)[:min(len(s.key)+5, 16)]
+}
+
+// open decrypts the strings of an object read from the file itself. Those of
+// the encryption dictionary and of cross-reference streams are plain.
+func (s *security) open(o *Object) error {
+	if o.Num == s.dict || o.Data != 0 && o.Value.Key("Type").IsName("XRef") || s.strings == identity {
+		return nil
+	}
+	var key []byte
+	return eachString(&o.Value, func(v *Value) error {
+		if key == nil {
+			key = s.objectKey(s.strings, o.Num, o.Gen)
+		}
+		plain, err := decrypt(s.strings, key, v.Bytes)
+		if err != nil {
+			return invalid(v.Start, "damaged encrypted string")
+		}
+		v.Bytes = plain
+		return nil
+	})
+}
+
+// eachString calls fn for the strings in v that are subject to encryption: not
+// for /Contents of a signature dictionary (ISO 32000-2, Section 7.6.2), which
+// is one with /ByteRange, whose /Type is optional.
+func eachString(v *Value, fn func(*Value) error) error {
+	if v.Kind == String {
+		return fn(v)
+	}
+	for i := range v.Array {
+		if err := eachString(&v.Array[i], fn); err != nil {
+			return err
+		}
+	}
+	signature := false
+	if v.Key("ByteRange").Kind != Null {
+		t := v.Key("Type")
+		signature = t.Kind == Null || t.IsName("Sig") || t.IsName("DocTimeStamp")
+	}
+	for i := range v.Dict {
+		e := &v.Dict[i]
+		if signature && e.Key == "Contents" && e.Value.Kind == String {
+			continue
+		}
+		if err := eachString(&e.Value, fn); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// Encrypted says whether the file is encrypted.
-func (f *File) Encrypted() bool { return false }
+// decrypt returns the plain bytes of a string. Producers leave empty strings
+// empty, whatever the method.
+func decrypt(m method, key, b []byte) ([]byte, error) {
+	if len(b) == 0 || m == identity {
+		return b, nil
+	}
+	if m == methodRC4 {
+		c, err := rc4.NewCipher(key)
+		if err != nil {
+			return nil, err
+		}
+		out := make([]byte, len(b))
+		c.XORKeyStream(out, b)
+		return out, nil
+	}
+	return io.ReadAll(&cbcReader{r: bytes.NewReader(b), key: key})
+}
 
-// Permissions returns what the file permits.
-func (f *File) Permissions() Permissions { return Permissions{Owner: true} }
+// streamMethod says how the data of a stream are encrypted (ISO 32000-2,
+// Section 7.6.6).
+func (f *File) streamMethod(d Value, filters []filter) (method, error) {
+	s := f.security
+	if s == nil {
+		return identity, nil
+	}
+	t, err := f.resolve(d.Key("Type"))
+	if err != nil {
+		return identity, err
+	}
+	if len(filters) > 0 && filters[0].name == "Crypt" {
+		name := filters[0].parms.Key("Name")
+		if name.Kind == Null {
+			return identity, nil
+		}
+		m, ok := s.filters[string(name.Bytes)]
+		if name.Kind != Name || !ok {
+			return identity, Errorf(ErrEncrypted, d.Start, "unknown crypt filter of a stream")
+		}
+		return m, nil
+	}
+	switch {
+	case t.IsName("XRef"), t.IsName("Metadata") && !s.metadata:
+		return identity, nil
+	case t.IsName("EmbeddedFile"):
+		return s.files, nil
+	}
+	return s.streams, nil
+}
 
-// Seal returns the body of an object to be written under a number and a
-// generation, with its strings and its stream data encrypted as the file's
-// other objects are. The body is the object's value, with its stream if there
-// is one and then a direct /Length; or any run of complete values which a
-// Splice inserts into an object that was not compressed. All bytes before the
-// first string keep their places. Not encrypted are /Contents of a signature
-// dictionary (ISO 32000-2, Section 7.6.2), metadata where the file leaves them
-// plain, and anything when the file is not encrypted. The same body gives the
-// same bytes.
-func (f *File) Seal(num uint32, gen uint16, body []byte) ([]byte, error) { return body, nil }
+// decryptStream returns the plain data of a stream, before its filters.
+func (s *security) decryptStream(r io.Reader, m method, num uint32, gen uint16) (io.Reader, error) {
+	switch m {
+	case identity:
+		return r, nil
+	case methodRC4:
+		c, err := rc4.NewCipher(s.objectKey(m, num, gen))
+		if err != nil {
+			return nil, err
+		}
+		return cipher.StreamReader{S: c, R: r}, nil
+	}
+	return &cbcReader{r: r, key: s.objectKey(m, num, gen)}, nil
+}
+
+// cbcReader decrypts AES in CBC mode: the initialization vector first, padding
+// of 1 to 16 bytes last (ISO 32000-2, Section 7.6.3.1). No data at all are none.
+type cbcReader struct {
+	r    io.Reader
+	key  []byte
+	mode cipher.BlockMode
+	buf  [4096]byte
+	held [aes.BlockSize]byte // the last block, until it is known whether it has the padding
+	full bool                // held is set
+	rest []byte
+	err  error
+}
+
+func (c *cbcReader) Read(b []byte) (int, error) {
+	for len(c.rest) == 0 {
+		if c.err != nil {
+			return 0, c.err
+		}
+		c.fill()
+	}
+	n := copy(b, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}
+
+// fill decrypts what fits the buffer. One block stays behind.
+func (c *cbcReader) fill() {
+	if c.mode == nil {
+		var iv [aes.BlockSize]byte
+		if _, c.err = io.ReadFull(c.r, iv[:]); c.err != nil {
+			return // io.EOF when there is nothing
+		}
+		block, err := aes.NewCipher(c.key)
+		if err != nil {
+			c.err = err
+			return
+		}
+		c.mode = cipher.NewCBCDecrypter(block, iv[:])
+	}
+	at := copy(c.buf[:], c.held[:])
+	if !c.full {
+		at = 0
+	}
+	n, err := io.ReadFull(c.r, c.buf[at:])
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		c.err = err
+		return
+	}
+	if n%aes.BlockSize != 0 {
+		c.err = io.ErrUnexpectedEOF
+		return
+	}
+	c.mode.CryptBlocks(c.buf[at:at+n], c.buf[at:at+n])
+	out := c.buf[:at+n]
+	if err == nil {
+		copy(c.held[:], out[len(out)-aes.BlockSize:])
+		c.full = true
+		c.rest = out[:len(out)-aes.BlockSize]
+		return
+	}
+	c.err = io.EOF
+	if len(out) == 0 {
+		c.err = io.ErrUnexpectedEOF // a vector alone: not even padding
+		return
+	}
+	pad := int(out[len(out)-1])
+	if pad < 1 || pad > aes.BlockSize {
+		c.err = io.ErrUnexpectedEOF
+		return
+	}
+	for _, p := range out[len(out)-pad:] {
+		if int(p) != pad {
+			c.err = io.ErrUnexpectedEOF
+			return
+		}
+	}
+	c.rest = out[:len(out)-pad]
+}
+
+// encrypt is the reverse of decrypt. The initialization vector is a MAC of the
+// text and of where it goes, so that the same increment always has the same
+// bytes, and no two texts share a vector.
+func (f *File) encrypt(m method, num uint32, gen uint16, nth int, text []byte) ([]byte, error) {
+	key := f.security.objectKey(m, num, gen)
+	switch m {
+	case identity:
+		return text, nil
+	case methodRC4:
+		return decrypt(m, key, text)
+	}
+	mac := hmac.New(sha256.New, f.security.key)
+	var place [24]byte
+	binary.BigEndian.PutUint64(place[:], uint64(f.size))
+	binary.BigEndian.PutUint32(place[8:], num)
+	binary.BigEndian.PutUint16(place[12:], gen)
+	binary.BigEndian.PutUint64(place[16:], uint64(nth))
+	mac.Write(place[:])
+	mac.Write(text)
+	out := append(make([]byte, 0, len(text)+2*aes.BlockSize), mac.Sum(nil)[:aes.BlockSize]...)
+	out = append(out, text...)
+	pad := aes.BlockSize - len(text)%aes.BlockSize
+	out = append(out, bytes.Repeat([]byte{byte(pad)}, pad)...)
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	cipher.NewCBCEncrypter(block, out[:aes.BlockSize]).CryptBlocks(out[aes.BlockSize:], out[aes.BlockSize:])
+	return out, nil
+}

@@ -1,10 +1,6 @@
 package syntax
 
-import (
-	"fmt"
-	"unicode/utf16"
-	"unicode/utf8"
-)
+import "fmt"
 
 // Field is a signature field reachable from the catalog's /AcroForm.
 type Field struct {
@@ -73,6 +69,14 @@ type fieldWalker struct {
 	f     *File
 	form  *Form
 	count int
+	kept  int // bytes of what the form keeps
+}
+
+func (w *fieldWalker) keep(n int, at int64) error {
+	if w.kept += n; w.kept > maxKept {
+		return tooLarge(at, "signature fields and names of more than %d bytes", maxKept)
+	}
+	return nil
 }
 
 func (w *fieldWalker) node(ref, kind Value, parent string, depth int) error {
@@ -138,6 +142,9 @@ func (w *fieldWalker) name(o *Object, parent string, depth int) (string, error) 
 	part := Text(t.Bytes)
 	if depth == 0 {
 		w.form.Names[part] = true
+		return part, w.keep(len(part)+64, o.Value.Start)
+	}
+	if parent == "" {
 		return part, nil
 	}
 	return parent + "." + part, nil
@@ -150,39 +157,17 @@ func (w *fieldWalker) signature(o *Object, name string, terminal bool) error {
 	if err != nil {
 		return fmt.Errorf("reading signature: %w", err)
 	}
-	switch {
-	case value.Kind != Null:
+	if value.Kind != Null { // a reference to a free object is an empty field
 		field.V = v
-	case v.Kind == Reference:
-		return invalid(v.Start, "value of signature field %d does not exist", o.Num)
 	}
-	if field.V.Kind == Null && o.Value.Key("T").Kind == Null {
-		return nil // a widget
+	if field.V.Kind == Null {
+		if t, err := w.f.resolve(o.Value.Key("T")); err != nil || t.Kind == Null {
+			return err // a widget
+		}
 	}
 	w.form.Fields = append(w.form.Fields, field)
-	return nil
+	return w.keep(o.kept()+len(name)+256, o.Value.Start)
 }
 
 // Has says whether the object is part of the field tree.
 func (f *Form) Has(num uint32) bool { return f.nodes.has(num) }
-
-// Text decodes a text string: UTF-16BE or UTF-8 with a byte order mark,
-// otherwise PDFDocEncoding, of which only the Latin-1 part is known here (ISO
-// 32000-2, Section 7.9.2.2).
-func Text(b []byte) string {
-	switch {
-	case len(b) >= 2 && b[0] == 0xFE && b[1] == 0xFF:
-		units := make([]uint16, 0, len(b)/2)
-		for i := 2; i+1 < len(b); i += 2 {
-			units = append(units, uint16(b[i])<<8|uint16(b[i+1]))
-		}
-		return string(utf16.Decode(units))
-	case len(b) >= 3 && b[0] == 0xEF && b[1] == 0xBB && b[2] == 0xBF && utf8.Valid(b[3:]):
-		return string(b[3:])
-	}
-	out := make([]rune, len(b))
-	for i, c := range b {
-		out[i] = rune(c)
-	}
-	return string(out)
-}

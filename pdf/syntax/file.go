@@ -16,61 +16,80 @@ import (
 	"io"
 )
 
-// Bounds. A file that exceeds one is refused with ErrTooLarge.
+// Bounds. A file that exceeds one is refused with ErrTooLarge. Together they
+// keep the cost of any file below some seconds and 256 MB.
 const (
-	MaxFile     = 9_000_000_000 // bytes; offsets of a cross-reference table have ten digits
-	MaxObjects  = 8_388_607     // largest object number (ISO 32000-1, Annex C)
-	MaxPages    = 200_000
-	MaxFields   = 100_000   // nodes of the form field tree
-	MaxDepth    = 64        // nesting of values, page tree and field tree
-	MaxSections = 1024      // cross-reference sections
-	MaxStream   = 64 << 20  // inflated bytes of one stream
-	MaxInflated = 256 << 20 // inflated bytes of one file
-	maxObject   = 16 << 20  // bytes of one object without its stream data
-	maxRead     = 256 << 20 // bytes of objects parsed in the life of a File
-	maxValues   = 1 << 18   // values in one object
-	maxName     = 1024      // bytes of a field name, and of that of its parent
-	maxHops     = 8         // references to references
-	maxHeader   = 1024      // bytes before %PDF-
-	maxTail     = 2048      // bytes searched for startxref
-	window      = 1024      // bytes read at first for an object
-	cacheStream = 4         // decoded object streams kept
-	cacheBytes  = 16 << 20  // of which bytes
-	maxSubs     = 1 << 17   // subsections of cross-reference tables
-	maxColumns  = 1 << 20   // bytes in a row of a predictor
-	freeEntries = 1 << 17   // cross-reference entries allowed besides one per byte of file
+	MaxFile         = 9_000_000_000 // bytes; offsets of a cross-reference table have ten digits
+	MaxObjects      = 8_388_607     // largest object number (ISO 32000-1, Annex C)
+	MaxPages        = 200_000
+	MaxFields       = 100_000   // nodes of the form field tree
+	MaxDepth        = 64        // nesting of values, page tree and field tree
+	MaxSections     = 1024      // cross-reference sections
+	MaxStream       = 64 << 20  // decoded bytes of one stream, after each of its filters
+	MaxInflated     = 256 << 20 // decoded bytes of one file with its revisions
+	maxObject       = 16 << 20  // bytes of one object without its stream data
+	maxObjectStream = 32 << 20  // decoded bytes of one object stream
+	maxWork         = 256 << 20 // of parsing a file with its revisions, see work
+	maxValues       = 1 << 18   // values in one object
+	maxKept         = 32 << 20  // bytes of the signature fields and names of a form
+	maxName         = 1024      // bytes of a field name, and of that of its parent
+	maxHops         = 8         // references to references
+	maxFilters      = 8         // of one stream
+	maxHeader       = 1024      // bytes before %PDF-
+	maxTail         = 1024      // last bytes of the file in which startxref stands, as all readers look there
+	window          = 1024      // bytes read at first for an object
+	cacheStreams    = 64        // decoded object streams kept
+	cacheBytes      = 16 << 20  // of which bytes
+	maxSubs         = 1 << 17   // subsections of cross-reference sections
+	maxColumns      = 1 << 20   // bytes in a row of a predictor
+	maxEntries      = 4 << 20   // cross-reference entries of all sections
+	freeEntries     = 1 << 17   // of those, allowed besides one per byte of file
 )
 
-// File is an open PDF file. Its methods must not be called concurrently.
+// File is an open PDF file. Its methods must not be called concurrently, nor
+// with those of a File that At returned.
 type File struct {
-	r    io.ReaderAt
-	size int64
-	base int64 // added to every offset in the file: junk before the header
+	r        io.ReaderAt
+	size     int64
+	base     int64 // added to every offset in the file: junk before the header
+	password []byte
+	security *security // nil when the file is not encrypted
+	work     *work
 
-	table    table
-	trailer  *Object
-	xref     int64 // offset given by the last startxref, without base
-	streams  bool  // the newest cross-reference section is a stream
-	hidden   set   // objects only the stream of a hybrid file gives
-	sections int
-	subs     int
-	entries  int
+	table     table
+	trailer   *Object
+	xref      int64 // offset given by the last startxref, without base
+	streams   bool  // the newest cross-reference section is a stream
+	revisions []Section
+	sections  int
+	subs      int
+	entries   int
+	seen      set // objects of the section being read
 
 	// limit is /Size once the newest trailer is known. A reference beyond means
 	// null today, but the next object appended: a signature field whose value
 	// is such a reference would steal the signature.
-	limit     int64
-	revisions []Section
-	work      *work
-	password  []byte
-	loading   int // depth of Load through /Length and object streams
-	cache     []*objectStream
+	limit   int64
+	loading int // depth of Load through /Length and object streams
+	cache   map[uint32]*objectStream
+	cached  int   // bytes
+	clock   int64 // counts uses of the cache
 }
 
 // work is what was done so far for a file, its revisions included.
 type work struct {
-	read     int64 // bytes parsed
+	parse    int64 // bytes parsed, and what values and places cost besides
 	inflated int64 // bytes decoded
+}
+
+// parsed counts the cost of a parse: a value costs as much as some bytes, and
+// so does going to a place.
+func (w *work) parsed(bytes, values int, at int64) error {
+	const perValue, perPlace = 4, 128
+	if w.parse += int64(bytes) + perValue*int64(values) + perPlace; w.parse > maxWork {
+		return tooLarge(at, "objects take more than %d units of work", maxWork)
+	}
+	return nil
 }
 
 // Open reads the cross-reference data of a file which is not encrypted or
@@ -104,7 +123,10 @@ func (f *File) open() error {
 		return err
 	}
 	f.xref = start
-	return f.readChain(start)
+	if err := f.readChain(start); err != nil {
+		return err
+	}
+	return f.unlock()
 }
 
 // Size returns the size of the file in bytes.
@@ -223,160 +245,4 @@ func (f *File) plausible(off int64) (bool, error) {
 func refused(err error) bool {
 	var own *Error
 	return errors.As(err, &own)
-}
-
-// parse calls fn with a parser at the offset. While fn reports errShort it is
-// called again, with a larger window.
-func (f *File) parse(off int64, fn func(*parser) error) error {
-	if off < 0 || off >= f.size {
-		return invalid(off, "place outside of the file")
-	}
-	for n := int64(window); ; n *= 4 {
-		b := make([]byte, min(n, f.size-off))
-		if err := f.readAt(b, off); err != nil {
-			return err
-		}
-		p := parser{buf: b, base: off, eof: off+int64(len(b)) == f.size, limit: f.limit}
-		err := fn(&p)
-		if f.work.read += int64(p.pos); f.work.read > maxRead {
-			return tooLarge(off, "more than %d bytes of objects", maxRead)
-		}
-		if !errors.Is(err, errShort) {
-			return err
-		}
-		if n >= maxObject {
-			return tooLarge(off, "object of more than %d bytes", maxObject)
-		}
-	}
-}
-
-// blank moves over white space. Unlike skip it stops at a comment: an offset
-// may point to the end of line before an object, but not to a comment.
-func (p *parser) blank() {
-	for p.pos < len(p.buf) && isSpace(p.buf[p.pos]) {
-		p.pos++
-	}
-}
-
-// objectHeader reads "number generation obj".
-func (p *parser) objectHeader() (uint32, uint16, error) {
-	start := p.at()
-	if p.blank(); p.pos < len(p.buf) && !isDigit(p.buf[p.pos]) {
-		return 0, 0, invalid(start, "object header expected")
-	}
-	num, err := p.natural()
-	if err != nil {
-		return 0, 0, err
-	}
-	gen, err := p.natural()
-	if err != nil {
-		return 0, 0, err
-	}
-	ok, err := p.keyword("obj")
-	if err != nil {
-		return 0, 0, err
-	}
-	if !ok || num > MaxObjects || gen > 65535 {
-		return 0, 0, invalid(start, "object header expected")
-	}
-	return uint32(num), uint16(gen), nil
-}
-
-// objectAt reads the indirect object at an offset of the file (base added).
-func (f *File) objectAt(off int64) (*Object, error) {
-	o := &Object{}
-	err := f.parse(off, func(p *parser) error {
-		var err error
-		if o.Num, o.Gen, err = p.objectHeader(); err != nil {
-			return err
-		}
-		if o.Value, err = p.value(0); err != nil {
-			return err
-		}
-		o.src, o.base = p.buf, p.base
-		if done, err := p.keyword("endobj"); done || err != nil {
-			return err
-		}
-		at := p.at()
-		ok, err := p.keyword("stream")
-		if err != nil {
-			return err
-		}
-		if !ok || o.Value.Kind != Dictionary {
-			return invalid(at, "endobj expected")
-		}
-		if p.pos+2 > len(p.buf) {
-			return p.short()
-		}
-		if p.buf[p.pos] == '\r' {
-			p.pos++
-		}
-		if p.buf[p.pos] != '\n' {
-			return invalid(p.at(), "line feed expected after stream")
-		}
-		p.pos++
-		o.Data = p.at()
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return o, nil
-}
-
-// Load returns an indirect object. An object that does not exist is null (ISO
-// 32000-2, Section 7.3.10). Objects hidden in a hybrid file are refused with
-// ErrUnsupported.
-func (f *File) Load(num uint32, gen uint16) (*Object, error) {
-	e := f.table.at(num)
-	if f.hidden.has(num) {
-		return nil, Errorf(ErrUnsupported, -1, "object %d of the structure is hidden from some readers (hybrid file)", num)
-	}
-	switch e.kind() {
-	case inFile:
-		if e.gen() != gen {
-			break
-		}
-		o, err := f.objectAt(e.offset() + f.base)
-		if err != nil {
-			return nil, fmt.Errorf("reading object %d: %w", num, err)
-		}
-		if o.Num != num || o.Gen != gen {
-			return nil, invalid(e.offset()+f.base, "object %d expected", num)
-		}
-		return o, nil
-	case inStream:
-		if gen != 0 {
-			break
-		}
-		return f.compressed(num, e)
-	}
-	return &Object{Num: num, Gen: gen}, nil
-}
-
-// Resolve follows a reference. For a direct value the Object has number 0.
-func (f *File) Resolve(v Value) (*Object, error) {
-	for hop := 0; v.Kind == Reference; hop++ {
-		if hop == maxHops {
-			return nil, invalid(v.Start, "more than %d references in a row", maxHops)
-		}
-		o, err := f.Load(uint32(v.Int), v.Gen)
-		if err != nil || o.Value.Kind != Reference {
-			return o, err
-		}
-		v = o.Value
-	}
-	return &Object{Value: v}, nil
-}
-
-// resolve is Resolve for callers who want the value alone.
-func (f *File) resolve(v Value) (Value, error) {
-	if v.Kind != Reference {
-		return v, nil
-	}
-	o, err := f.Resolve(v)
-	if err != nil {
-		return Value{}, err
-	}
-	return o.Value, nil
 }

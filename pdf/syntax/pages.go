@@ -15,6 +15,7 @@ type Page struct {
 // none of its own. Absent ones are Null; they may be references.
 type Inherited struct {
 	MediaBox, CropBox, Rotate Value
+	resources                 Value // a reference to the node that has them
 }
 
 // Tree is what the catalog leads to.
@@ -48,14 +49,19 @@ func (s set) has(num uint32) bool {
 
 // Tree reads the catalog and walks the page tree. It refuses trees which
 // readers may understand in different ways: cycles, nodes reached twice, no
-// page at all, a root /Count that is wrong.
+// page at all, a /Count that is wrong. A node without /Type is what its /Kids
+// make it.
 func (f *File) Tree() (*Tree, error) {
 	root := f.trailer.Value.Key("Root")
 	catalog, err := f.Resolve(root)
 	if err != nil {
 		return nil, fmt.Errorf("reading catalog: %w", err)
 	}
-	if catalog.Value.Kind != Dictionary || catalog.Data != 0 || !catalog.Value.Key("Type").IsName("Catalog") {
+	kind, err := f.resolve(catalog.Value.Key("Type"))
+	if err != nil {
+		return nil, err
+	}
+	if catalog.Value.Kind != Dictionary || catalog.Data != 0 || kind.Kind != Null && !kind.IsName("Catalog") {
 		return nil, invalid(root.Start, "no catalog")
 	}
 	t := &Tree{Catalog: catalog}
@@ -70,17 +76,13 @@ func (f *File) Tree() (*Tree, error) {
 	if len(t.Pages) == 0 {
 		return nil, invalid(pages.Start, "no pages")
 	}
-	if w.count != int64(len(t.Pages)) {
-		return nil, invalid(pages.Start, "page tree has %d pages, its /Count says otherwise", len(t.Pages))
-	}
 	return t, nil
 }
 
 type walker struct {
-	f     *File
-	tree  *Tree
-	seen  set
-	count int64
+	f    *File
+	tree *Tree
+	seen set
 }
 
 func (w *walker) node(ref Value, from *Inherited, depth int) error {
@@ -100,34 +102,45 @@ func (w *walker) node(ref Value, from *Inherited, depth int) error {
 	if o.Value.Kind != Dictionary || o.Data != 0 {
 		return invalid(ref.Start, "page tree node %d is no dictionary", o.Num)
 	}
-	kids := o.Value.Key("Kids")
-	if o.Value.Key("Type").IsName("Page") {
-		if kids.Kind != Null {
-			return invalid(kids.Start, "page %d has /Kids", o.Num)
-		}
-		return w.leaf(o, from)
-	}
-	if !o.Value.Key("Type").IsName("Pages") {
-		return invalid(ref.Start, "page tree node %d has no known /Type", o.Num)
-	}
-	if kids, err = w.f.resolve(kids); err != nil {
+	kids, err := w.f.resolve(o.Value.Key("Kids"))
+	if err != nil {
 		return err
 	}
-	if kids.Kind != Array {
+	kind, err := w.f.resolve(o.Value.Key("Type"))
+	if err != nil {
+		return err
+	}
+	switch {
+	case kind.IsName("Page"), kind.Kind == Null && kids.Kind == Null:
+		if kids.Kind != Null {
+			return invalid(ref.Start, "page %d has /Kids", o.Num)
+		}
+		if depth == 0 {
+			return invalid(ref.Start, "page %d is the root of the page tree", o.Num)
+		}
+		return w.leaf(o, from)
+	case !kind.IsName("Pages") && kind.Kind != Null:
+		return invalid(ref.Start, "page tree node %d has no known /Type", o.Num)
+	case kids.Kind != Array:
 		return invalid(ref.Start, "page tree node %d has no /Kids", o.Num)
 	}
-	if depth == 0 {
-		count, err := w.f.resolve(o.Value.Key("Count"))
-		if err != nil {
-			return err
-		}
-		w.count = count.Int
+	count, err := w.f.resolve(o.Value.Key("Count"))
+	if err != nil {
+		return err
 	}
-	own := from.refine(o.Value)
+	own, err := w.f.refine(from, o)
+	if err != nil {
+		return err
+	}
+	before := len(w.tree.Pages)
 	for _, kid := range kids.Array {
 		if err := w.node(kid, own, depth+1); err != nil {
 			return err
 		}
+	}
+	// Readers go by the counts when they look for a page by its number.
+	if n := len(w.tree.Pages) - before; count.Kind != Integer || count.Int != int64(n) {
+		return invalid(ref.Start, "page tree node %d has %d pages, its /Count says otherwise", o.Num, n)
 	}
 	return nil
 }
@@ -147,27 +160,74 @@ func (w *walker) leaf(o *Object, from *Inherited) error {
 	return nil
 }
 
-// refine returns the attributes below a node, i itself when it has none.
-func (i *Inherited) refine(node Value) *Inherited {
-	own := *i
-	for _, e := range node.Dict {
-		switch {
-		case e.Value.Kind == Null:
-		case e.Key == "MediaBox":
-			own.MediaBox = e.Value
-		case e.Key == "CropBox":
-			own.CropBox = e.Value
-		case e.Key == "Rotate":
-			own.Rotate = e.Value
+// refine returns the attributes below a node, from itself when it has none. An
+// attribute that refers to null is as good as absent.
+func (f *File) refine(from *Inherited, node *Object) (*Inherited, error) {
+	own, changed := *from, false
+	for _, e := range node.Value.Dict {
+		to := (*Value)(nil)
+		v := small(e.Value)
+		switch e.Key {
+		case "MediaBox":
+			to = &own.MediaBox
+		case "CropBox":
+			to = &own.CropBox
+		case "Rotate":
+			to = &own.Rotate
+		case "Resources":
+			to, v = &own.resources, Value{Kind: Reference, Int: int64(node.Num), Gen: node.Gen}
+		default:
+			continue
+		}
+		present, err := f.resolve(e.Value)
+		if err != nil {
+			return nil, err
+		}
+		if present.Kind != Null {
+			*to, changed = v, true
 		}
 	}
-	if same(own.MediaBox, i.MediaBox) && same(own.CropBox, i.CropBox) && same(own.Rotate, i.Rotate) {
-		return i
+	if !changed {
+		return from, nil
 	}
-	return &own
+	return &own, nil
 }
 
-func same(a, b Value) bool { return a.Kind == b.Kind && a.Start == b.Start }
+// small returns what is worth keeping of an attribute: numbers, arrays of four
+// of them, references. Anything else is malformed, and kept as a Bool.
+func small(v Value) Value {
+	odd := Value{Kind: Bool, Start: v.Start, End: v.End}
+	scalar := func(v Value) bool { return v.Kind == Integer || v.Kind == Real || v.Kind == Reference }
+	if v.Kind != Array {
+		if scalar(v) {
+			return v
+		}
+		return odd
+	}
+	if len(v.Array) != 4 {
+		return odd
+	}
+	for _, e := range v.Array {
+		if !scalar(e) {
+			return odd
+		}
+	}
+	return v
+}
+
+// Resources returns the resource dictionary of a page, its own or inherited,
+// Null when there is none.
+func (f *File) Resources(p Page, page *Object) (Value, error) {
+	own, err := f.resolve(page.Value.Key("Resources"))
+	if err != nil || own.Kind != Null || p.resources.Kind == Null {
+		return own, err
+	}
+	node, err := f.Resolve(p.resources)
+	if err != nil {
+		return Value{}, err
+	}
+	return f.resolve(node.Value.Key("Resources"))
+}
 
 // Geometry is how a page is displayed.
 type Geometry struct {
@@ -182,8 +242,11 @@ type Geometry struct {
 
 // Geometry reads the boxes, rotation and unit of a page.
 func (f *File) Geometry(p Page, page *Object) (Geometry, error) {
-	from := p.Inherited.refine(page.Value)
 	g := Geometry{UserUnit: 1}
+	from, err := f.refine(p.Inherited, page)
+	if err != nil {
+		return g, err
+	}
 	media, ok, err := f.rectangle(from.MediaBox)
 	if err != nil {
 		return g, err

@@ -1,5 +1,10 @@
 package syntax
 
+import (
+	"cmp"
+	"slices"
+)
+
 // Kind is the type of a Value (ISO 32000-2, Section 7.3).
 type Kind uint8
 
@@ -67,8 +72,9 @@ type Object struct {
 	// Compressed objects live in an object stream. Their generation is 0.
 	Compressed bool
 
-	src  []byte // the bytes the value was read from
-	base int64  // offset of src
+	src    []byte // the bytes the value was read from
+	base   int64  // offset of src
+	values int    // in it
 }
 
 // Raw returns the bytes v was read from. v must belong to o, whose memory it
@@ -103,4 +109,15 @@ func (o *Object) Rewrite(splices []Splice) ([]byte, error) {
 		at = s.End
 	}
 	return append(out, o.Raw(Value{Start: at, End: o.Value.End})...), nil
+}
+
+// kept is about what keeping the object takes, in bytes.
+func (o *Object) kept() int {
+	const perValue = 112
+	return len(o.src) + perValue*o.values
+}
+
+// sortSplices puts splices in order; those at one place stay as they are.
+func sortSplices(s []Splice) {
+	slices.SortStableFunc(s, func(a, b Splice) int { return cmp.Compare(a.Start, b.Start) })
 }

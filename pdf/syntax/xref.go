@@ -2,7 +2,11 @@ package syntax
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"io"
+	"slices"
+	"sort"
 )
 
 // entry is one cross-reference entry: two bits of kind; then 16 bits of
@@ -60,40 +64,66 @@ func (t *table) set(num uint32, e entry) {
 	}
 }
 
-// section collects the entries of one cross-reference section, so that they
-// can be checked before they go behind those of newer sections.
+// section holds the entries of a cross-reference table until its trailer says
+// whether it is a hybrid file's.
 type section struct {
-	nums    []uint32
+	runs    []run
 	entries []entry
 }
 
-func (f *File) add(s *section, num int64, e entry, at int64) error {
-	if num < 0 || num > MaxObjects {
-		return invalid(at, "object number out of bounds in cross-reference section")
+// run is a subsection: its first object number, and where its entries are.
+type run struct {
+	first    uint32
+	at, next int
+}
+
+func (s *section) each(fn func(num uint32, e entry) error) error {
+	for _, r := range s.runs {
+		for i, e := range s.entries[r.at:r.next] {
+			if err := fn(r.first+uint32(i), e); err != nil {
+				return err
+			}
+		}
 	}
-	if f.entries++; f.entries > MaxObjects || int64(f.entries) > f.size+freeEntries {
-		return tooLarge(at, "more than %d cross-reference entries", f.entries-1)
-	}
-	s.nums = append(s.nums, uint32(num))
-	s.entries = append(s.entries, e)
 	return nil
 }
 
-// merge puts the entries behind those of newer sections. An object twice in
-// one section is refused: readers differ in which one they take.
-func (f *File) merge(s *section, at int64, only func(entry) bool) error {
-	var own table
-	for i, num := range s.nums {
-		if only != nil && !only(s.entries[i]) {
-			continue
-		}
-		if own.at(num) != 0 {
-			return invalid(at, "object %d twice in one cross-reference section", num)
-		}
-		own.set(num, s.entries[i])
-		if f.table.at(num) == 0 {
-			f.table.set(num, s.entries[i])
-		}
+// find returns the entry of an object. The runs must be in order.
+func (s *section) find(num uint32) entry {
+	i := sort.Search(len(s.runs), func(i int) bool { return s.runs[i].first > num }) - 1
+	if i < 0 || int(num-s.runs[i].first) >= s.runs[i].next-s.runs[i].at {
+		return 0
+	}
+	return s.entries[s.runs[i].at+int(num-s.runs[i].first)]
+}
+
+// count bounds cross-reference entries before anything is kept of them.
+func (f *File) count(num int64, at int64) error {
+	if num < 0 || num > MaxObjects {
+		return invalid(at, "object number out of bounds in cross-reference section")
+	}
+	if f.entries++; f.entries > maxEntries || int64(f.entries) > f.size+freeEntries {
+		return tooLarge(at, "more than %d cross-reference entries", f.entries-1)
+	}
+	return nil
+}
+
+// put gives an object its entry unless a newer section did. Object 0 is always
+// free (ISO 32000-2, Section 7.5.4).
+func (f *File) put(num uint32, e entry) {
+	if num == 0 {
+		e = entry(free << 62)
+	}
+	if f.table.at(num) == 0 {
+		f.table.set(num, e)
+	}
+}
+
+// once notes an object of the section. One that comes twice is refused:
+// readers differ in which entry they take.
+func (f *File) once(num uint32, at int64) error {
+	if !f.seen.add(num) {
+		return invalid(at, "object %d twice in one cross-reference section", num)
 	}
 	return nil
 }
@@ -101,20 +131,16 @@ func (f *File) merge(s *section, at int64, only func(entry) bool) error {
 // readChain reads all cross-reference sections, the newest first (ISO
 // 32000-2, Sections 7.5.4, 7.5.8).
 func (f *File) readChain(start int64) error {
-	seen := make(map[int64]bool)
+	places := make(map[int64]bool)
 	newer := int64(-1)
 	for off := start; ; {
-		if seen[off] {
+		if places[off] {
 			return invalid(off+f.base, "cycle of cross-reference sections")
 		}
-		seen[off] = true
-		trailer, err := f.readSection(off, seen)
+		places[off] = true
+		trailer, end, err := f.readSection(off, places)
 		if err != nil {
 			return err
-		}
-		end := trailer.Value.End
-		if trailer.Data != 0 {
-			end = trailer.Data + trailer.Value.Key("Length").Int
 		}
 		if err := f.revision(off, newer, end); err != nil {
 			return err
@@ -128,8 +154,8 @@ func (f *File) readChain(start int64) error {
 			}
 			f.limit = int64(f.ObjectCount())
 		}
-		if e := trailer.Value.Key("Encrypt"); e.Kind != Null {
-			return Errorf(ErrEncrypted, e.Start, "document is encrypted")
+		if err := f.sameEncryption(trailer); err != nil {
+			return err
 		}
 		prev := trailer.Value.Key("Prev")
 		if prev.Kind == Null {
@@ -140,6 +166,7 @@ func (f *File) readChain(start int64) error {
 		}
 		off = prev.Int
 	}
+	f.seen = nil
 	if n := f.ObjectCount(); f.table.max >= n {
 		return invalid(f.trailer.Value.Start, "object %d is not below /Size %d", f.table.max, n)
 	}
@@ -157,10 +184,25 @@ func (f *File) checkTrailer() error {
 	return nil
 }
 
-// readSection reads the section at off, with its /XRefStm.
-func (f *File) readSection(off int64, seen map[int64]bool) (*Object, error) {
+// sameEncryption refuses an older trailer with another /Encrypt: what was
+// written with it would be read with the wrong key. The trailer of the main
+// section of a linearized file needs none.
+func (f *File) sameEncryption(older *Object) error {
+	a, b := f.trailer.Value.Key("Encrypt"), older.Value.Key("Encrypt")
+	if b.Kind == Null || a.Kind == Reference && b.Kind == Reference && a.Int == b.Int && a.Gen == b.Gen {
+		return nil
+	}
+	if a.Kind != b.Kind || !bytes.Equal(f.trailer.Raw(a), older.Raw(b)) {
+		return invalid(b.Start, "encryption differs between revisions")
+	}
+	return nil
+}
+
+// readSection reads the section at off, with its /XRefStm. It returns the
+// trailer and where it, or the stream's data, end.
+func (f *File) readSection(off int64, places map[int64]bool) (*Object, int64, error) {
 	if f.sections++; f.sections > MaxSections {
-		return nil, tooLarge(off, "more than %d cross-reference sections", MaxSections)
+		return nil, 0, tooLarge(off, "more than %d cross-reference sections", MaxSections)
 	}
 	isTable := false
 	var next int64
@@ -173,72 +215,62 @@ func (f *File) readSection(off int64, seen map[int64]bool) (*Object, error) {
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
+	}
+	clear(f.seen)
+	if !isTable {
+		trailer, err := f.xrefStream(off+f.base, nil)
+		if err != nil {
+			return nil, 0, err
+		}
+		return trailer, trailer.Data + trailer.Value.Key("Length").Int, nil
 	}
 	s := &section{}
-	if !isTable {
-		trailer, err := f.xrefStream(off+f.base, s)
-		if err != nil {
-			return nil, err
-		}
-		return trailer, f.merge(s, off+f.base, nil)
-	}
 	trailer, err := f.xrefTable(next, s)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	stm := trailer.Value.Key("XRefStm")
-	if stm.Kind == Null {
-		return trailer, f.merge(s, off+f.base, nil)
+	err = s.each(func(num uint32, _ entry) error { return f.once(num, off+f.base) })
+	if err != nil {
+		return nil, 0, err
 	}
-	return trailer, f.mergeHybrid(s, off, stm, seen)
+	if stm := trailer.Value.Key("XRefStm"); stm.Kind != Null {
+		return trailer, trailer.Value.End, f.mergeHybrid(s, stm, places)
+	}
+	return trailer, trailer.Value.End, s.each(func(num uint32, e entry) error { f.put(num, e); return nil })
 }
 
 // mergeHybrid merges a table with its /XRefStm (ISO 32000-2, Section
-// 7.5.8.4): the stream gives the objects the table calls free. An object in
-// use in both would differ between old and new readers and is refused. Some
-// readers never see hidden objects, so Load refuses those too.
-func (f *File) mergeHybrid(s *section, off int64, stm Value, seen map[int64]bool) error {
-	if stm.Kind != Integer || stm.Int < 0 || seen[stm.Int] {
+// 7.5.8.4): what the table has in use, then the stream, which gives the objects
+// hidden from readers that know no streams, then what the table calls free. An
+// object in use in both would differ between old and new readers and is refused.
+func (f *File) mergeHybrid(s *section, stm Value, places map[int64]bool) error {
+	if stm.Kind != Integer || stm.Int < 0 || places[stm.Int] {
 		return invalid(stm.Start, "malformed /XRefStm")
 	}
-	seen[stm.Int] = true
-	hidden := &section{}
-	if _, err := f.xrefStream(stm.Int+f.base, hidden); err != nil {
+	places[stm.Int] = true
+	err := s.each(func(num uint32, e entry) error {
+		if e.kind() != free {
+			f.put(num, e)
+		}
+		return nil
+	})
+	if err != nil {
 		return err
 	}
-	var inUse table
-	for i, num := range s.nums {
-		if s.entries[i].kind() != free {
-			inUse.set(num, s.entries[i])
-		}
-	}
-	for i, num := range hidden.nums {
-		if e := inUse.at(num); e != 0 && hidden.entries[i].kind() != free && e != hidden.entries[i] {
-			return invalid(stm.Int+f.base, "object %d differs between table and /XRefStm", num)
-		}
-	}
-	used := func(e entry) bool { return e.kind() != free }
-	unused := func(e entry) bool { return e.kind() == free }
-	if err := f.merge(s, off+f.base, used); err != nil {
+	slices.SortFunc(s.runs, func(a, b run) int { return cmp.Compare(a.first, b.first) })
+	clear(f.seen)
+	if _, err := f.xrefStream(stm.Int+f.base, s); err != nil {
 		return err
 	}
-	for i, num := range hidden.nums {
-		if used(hidden.entries[i]) && f.table.at(num) == 0 {
-			f.hidden.add(num)
-		}
-	}
-	if err := f.merge(hidden, stm.Int+f.base, used); err != nil {
-		return err
-	}
-	return f.merge(s, off+f.base, unused)
+	return s.each(func(num uint32, e entry) error { f.put(num, e); return nil })
 }
 
 // xrefTable reads the subsections behind the keyword xref and the trailer.
 func (f *File) xrefTable(off int64, s *section) (*Object, error) {
 	for {
 		o := &Object{}
-		var first, count int64
+		var first, count, next int64
 		done := false
 		err := f.parse(off, func(p *parser) (err error) {
 			if done, err = p.keyword("trailer"); err != nil {
@@ -256,7 +288,7 @@ func (f *File) xrefTable(off int64, s *section) (*Object, error) {
 				return err
 			}
 			err = p.skip()
-			off = p.at()
+			next = p.at()
 			return err
 		})
 		if err != nil {
@@ -271,7 +303,7 @@ func (f *File) xrefTable(off int64, s *section) (*Object, error) {
 		if f.subs++; f.subs > maxSubs {
 			return nil, tooLarge(off, "more than %d cross-reference subsections", maxSubs)
 		}
-		if off, err = f.subsection(off, first, count, s); err != nil {
+		if off, err = f.subsection(next, first, count, s); err != nil {
 			return nil, err
 		}
 	}
@@ -282,6 +314,11 @@ func (f *File) subsection(off, first, count int64, s *section) (int64, error) {
 	if first > MaxObjects || count > MaxObjects || count*20 > f.size-off+1 {
 		return 0, invalid(off, "cross-reference subsection out of bounds")
 	}
+	if count == 0 {
+		return off, nil
+	}
+	s.runs = append(s.runs, run{first: uint32(first), at: len(s.entries), next: len(s.entries) + int(count)})
+	s.entries = slices.Grow(s.entries, int(min(count, maxEntries)))
 	r := bufio.NewReaderSize(io.NewSectionReader(f.r, off, f.size-off), int(min(64<<10, max(16, count*20))))
 	var b [20]byte
 	for i := range count {
@@ -300,14 +337,16 @@ func (f *File) subsection(off, first, count int64, s *section) (int64, error) {
 		}
 		e := entry(free << 62)
 		switch {
+		case b[17] == 'n' && pos == 0: // where the header is: some producers mean free
 		case b[17] == 'n':
 			e = fileEntry(pos, uint16(gen))
 		case b[17] != 'f':
 			return 0, invalid(off+20*i, "malformed cross-reference entry")
 		}
-		if err := f.add(s, first+i, e, off+20*i); err != nil {
+		if err := f.count(first+i, off+20*i); err != nil {
 			return 0, err
 		}
+		s.entries = append(s.entries, e)
 	}
 	return off + 20*count, nil
 }

@@ -1,0 +1,178 @@
+package syntax
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// parse calls fn with a parser at the offset. While fn reports errShort it is
+// called again, with a larger window.
+func (f *File) parse(off int64, fn func(*parser) error) error {
+	if off < 0 || off >= f.size {
+		return invalid(off, "place outside of the file")
+	}
+	for n := int64(window); ; n *= 4 {
+		b := make([]byte, min(n, f.size-off))
+		if err := f.readAt(b, off); err != nil {
+			return err
+		}
+		p := parser{buf: b, base: off, eof: off+int64(len(b)) == f.size, limit: f.limit}
+		err := fn(&p)
+		if err := f.work.parsed(p.pos, p.values, off); err != nil {
+			return err
+		}
+		if err != errShort { //nolint:errorlint // never wrapped
+			return err
+		}
+		if n >= maxObject {
+			return tooLarge(off, "object of more than %d bytes", maxObject)
+		}
+	}
+}
+
+// blank moves over white space. Unlike skip it stops at a comment: an offset
+// may point to the end of line before an object, but not to a comment.
+func (p *parser) blank() {
+	for p.pos < len(p.buf) && isSpace(p.buf[p.pos]) {
+		p.pos++
+	}
+}
+
+// objectHeader reads "number generation obj".
+func (p *parser) objectHeader() (uint32, uint16, error) {
+	start := p.at()
+	if p.blank(); p.pos < len(p.buf) && !isDigit(p.buf[p.pos]) {
+		return 0, 0, invalid(start, "object header expected")
+	}
+	num, err := p.natural()
+	if err != nil {
+		return 0, 0, err
+	}
+	gen, err := p.natural()
+	if err != nil {
+		return 0, 0, err
+	}
+	ok, err := p.keyword("obj")
+	if err != nil {
+		return 0, 0, err
+	}
+	if !ok || num > MaxObjects || gen > 65535 {
+		return 0, 0, invalid(start, "object header expected")
+	}
+	return uint32(num), uint16(gen), nil
+}
+
+// objectAt reads the indirect object at an offset of the file (base added).
+// Its strings are as they are in the file.
+func (f *File) objectAt(off int64) (*Object, error) {
+	o := &Object{}
+	used := 0
+	err := f.parse(off, func(p *parser) error {
+		err := p.object(o)
+		used = p.pos
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(o.src) > window && used < len(o.src)/2 { // who keeps the object should not keep more
+		p := parser{buf: bytes.Clone(o.src[:used]), base: off, eof: true, limit: f.limit}
+		if err := p.object(o); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+// object reads an indirect object up to its endobj or its stream data.
+func (p *parser) object(o *Object) (err error) {
+	if o.Num, o.Gen, err = p.objectHeader(); err != nil {
+		return err
+	}
+	if o.Value, err = p.value(0); err != nil {
+		return err
+	}
+	o.src, o.base, o.values = p.buf, p.base, p.values
+	if done, err := p.keyword("endobj"); done || err != nil {
+		return err
+	}
+	at := p.at()
+	ok, err := p.keyword("stream")
+	if err != nil {
+		return err
+	}
+	if !ok || o.Value.Kind != Dictionary {
+		return invalid(at, "endobj expected")
+	}
+	if p.pos+2 > len(p.buf) {
+		return p.short()
+	}
+	if p.buf[p.pos] == '\r' { // never alone (ISO 32000-2, Section 7.3.8.1)
+		p.pos++
+	}
+	if p.buf[p.pos] != '\n' {
+		return invalid(p.at(), "line feed expected after stream")
+	}
+	p.pos++
+	o.Data = p.at()
+	return nil
+}
+
+// Load returns an indirect object. An object that does not exist is null (ISO
+// 32000-2, Section 7.3.10), and so is one of another generation. Strings are
+// decrypted; Raw gives them as they are in the file.
+func (f *File) Load(num uint32, gen uint16) (*Object, error) {
+	e := f.table.at(num)
+	switch e.kind() {
+	case inFile:
+		if e.gen() != gen {
+			break
+		}
+		o, err := f.objectAt(e.offset() + f.base)
+		if err != nil {
+			return nil, fmt.Errorf("reading object %d: %w", num, err)
+		}
+		if o.Num != num || o.Gen != gen {
+			return nil, invalid(e.offset()+f.base, "object %d expected", num)
+		}
+		if f.security != nil {
+			if err := f.security.open(o); err != nil {
+				return nil, fmt.Errorf("decrypting object %d: %w", num, err)
+			}
+		}
+		return o, nil
+	case inStream:
+		if gen != 0 {
+			break
+		}
+		return f.compressed(num, e)
+	}
+	return &Object{Num: num, Gen: gen}, nil
+}
+
+// Resolve follows a reference. For a direct value the Object has number 0.
+func (f *File) Resolve(v Value) (*Object, error) {
+	for hop := 0; v.Kind == Reference; hop++ {
+		if hop == maxHops {
+			return nil, invalid(v.Start, "more than %d references in a row", maxHops)
+		}
+		o, err := f.Load(uint32(v.Int), v.Gen)
+		if err != nil || o.Value.Kind != Reference {
+			return o, err
+		}
+		v = o.Value
+	}
+	return &Object{Value: v}, nil
+}
+
+// resolve is Resolve for callers who want the value alone.
+func (f *File) resolve(v Value) (Value, error) {
+	if v.Kind != Reference {
+		return v, nil
+	}
+	o, err := f.Resolve(v)
+	if err != nil {
+		return Value{}, err
+	}
+	return o.Value, nil
+}
