@@ -52,12 +52,23 @@ type FieldInfo struct {
 	Signed bool   // has a value
 }
 
-// Open reads the structure of a document of size bytes: cross-reference data,
+// OpenOptions says how to open a document.
+type OpenOptions struct {
+	// Password opens an encrypted document: that of its user or of its owner.
+	// Without one the empty user password is tried.
+	Password []byte
+}
+
+// Open is OpenWith without options: for documents that are not encrypted or
+// open with the empty user password.
+func Open(r io.ReaderAt, size int64) (*Document, error) { return OpenWith(r, size, OpenOptions{}) }
+
+// OpenWith reads the structure of a document of size bytes: cross-reference data,
 // page tree and form fields. It refuses with ErrInvalid, ErrEncrypted,
 // ErrTooLarge or ErrUnsupported; an error of r is wrapped as it is. r must
 // stay readable and unchanged while the Document and what it prepared are used.
-func Open(r io.ReaderAt, size int64) (*Document, error) {
-	file, err := syntax.Open(r, size)
+func OpenWith(r io.ReaderAt, size int64, o OpenOptions) (*Document, error) {
+	file, err := syntax.OpenWith(r, size, syntax.Options{Password: o.Password})
 	if err != nil {
 		return nil, err
 	}

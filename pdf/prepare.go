@@ -83,6 +83,9 @@ func (d *Document) Prepare(o Options) (*Prepared, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := d.file.Permissions().MaySign(t.field == nil); err != nil {
+		return nil, err
+	}
 	r, err := d.rules()
 	if err != nil {
 		return nil, err

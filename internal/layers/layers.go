@@ -56,7 +56,7 @@ func table() map[string]string {
 		"otp":   "audit internal/secret",
 		"ca":    "audit pdf/cms internal/dialguard",
 		"enrol": "audit ca internal/ident internal/mykad internal/secret",
-		"pdf":   "pdf/syntax pdf/font",
+		"pdf":   "pdf/syntax pdf/cms pdf/font",
 		"ecert": "pdf/font internal/mykad",
 
 		// L0

@@ -1,0 +1,271 @@
+package pdf
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/mohor-sign/mohor/pdf/cms"
+)
+
+// Services are what Extend works with.
+type Services struct {
+	// Timestamper is needed for LevelT and LevelLTA, Revocation from LevelLT on.
+	Timestamper Timestamper
+	Revocation  Revocation
+	// Roots are the trust anchors of signatories and time-stamping authorities:
+	// no evidence is asked for about them. Intermediates are certificates for
+	// paths besides those in the document. Needed from LevelLT on.
+	Roots         *x509.CertPool
+	Intermediates []*x509.Certificate
+	// Renew adds a document time-stamp, and the evidence for the ones before,
+	// to a document that is at LevelLTA already: before the certificate of the
+	// last one expires, or its algorithm is no longer trusted.
+	Renew bool
+	// Password opens an encrypted document.
+	Password []byte
+	// Now is time.Now when nil.
+	Now func() time.Time
+}
+
+// Extend brings all signatures of a document, whoever made them, to a level
+// above LevelB and writes to w what is to be appended to the document. It
+// returns the number of bytes written: 0 when the document is at that level
+// already. On an error before writing, one of the services included, nothing
+// is written.
+//
+// A signature without time-stamp gets a document time-stamp, as nothing can be
+// put into it any more. Evidence is collected for each certificate on the paths
+// of signatories, of time-stamping authorities and of OCSP responders, but for
+// the trust anchors and for responders that need none (id-pkix-ocsp-nocheck,
+// RFC 6960, Section 4.2.2.2.1). A document time-stamp is of SHA-256.
+//
+// The signatures are not judged: verify the document before and after. It
+// refuses with ErrOptions when there is no signature, a service is missing or
+// the level unknown, and as Open, AddEvidence and PrepareTimestamp do.
+func Extend(ctx context.Context, r io.ReaderAt, size int64, level Level, s Services, w io.Writer) (int64, error) {
+	if level.rank() < LevelT.rank() {
+		return 0, refuse("level %q to extend to", string(level))
+	}
+	if level != LevelT && s.Roots == nil {
+		return 0, refuse("no trust anchors")
+	}
+	if s.Now == nil {
+		s.Now = time.Now
+	}
+	x := &extender{s: s, r: r, size: size}
+	if err := x.run(ctx, level); err != nil {
+		return 0, err
+	}
+	n, err := w.Write(x.out.Bytes())
+	if err != nil {
+		return int64(n), fmt.Errorf("writing update: %w", err)
+	}
+	return int64(n), nil
+}
+
+// extender holds the document as it grows.
+type extender struct {
+	s    Services
+	r    io.ReaderAt
+	size int64
+	out  bytes.Buffer
+
+	doc   *Document
+	store *store
+	seals []seal
+}
+
+// seal is a signature or document time-stamp, read.
+type seal struct {
+	sealed
+	signer *x509.Certificate
+	others []*x509.Certificate
+	tokens []*cms.Timestamp // of the signature, or the document time-stamp itself
+}
+
+// run does the steps that are missing.
+func (x *extender) run(ctx context.Context, level Level) error {
+	if err := x.read(); err != nil {
+		return err
+	}
+	done, err := x.archived(ctx)
+	if err != nil || done && !(x.s.Renew && level == LevelLTA) {
+		return err
+	}
+	if !x.stamped() {
+		if err := x.stamp(ctx); err != nil {
+			return err
+		}
+	}
+	if level == LevelT {
+		return nil
+	}
+	if err := x.prove(ctx); err != nil {
+		return err
+	}
+	if level == LevelLT {
+		return nil
+	}
+	return x.stamp(ctx)
+}
+
+// read opens the document as it is now.
+func (x *extender) read() error {
+	var err error
+	if x.doc, err = OpenWith(x.r, x.size, OpenOptions{Password: x.s.Password}); err != nil {
+		return err
+	}
+	if x.store, err = x.doc.store(); err != nil {
+		return err
+	}
+	known := append(parseAll(x.store.held.Certificates), x.s.Intermediates...)
+	all, err := x.doc.sealed()
+	if err != nil {
+		return err
+	}
+	if len(all) == 0 {
+		return refuse("a document without signatures")
+	}
+	x.seals = x.seals[:0]
+	for _, one := range all {
+		s := seal{sealed: one}
+		if err := s.parse(known); err != nil {
+			return fmt.Errorf("reading signature %q: %w", one.field, err)
+		}
+		x.seals = append(x.seals, s)
+	}
+	return nil
+}
+
+func (s *seal) parse(known []*x509.Certificate) error {
+	tokens := [][]byte{s.der}
+	if !s.stamp {
+		sd, err := cms.Parse(s.der, known...)
+		if err != nil {
+			return err
+		}
+		s.signer, s.others, tokens = sd.Certificate, sd.Others, sd.Timestamps
+	}
+	for _, der := range tokens {
+		token, err := cms.ParseTimestamp(der, known...)
+		if err != nil {
+			return fmt.Errorf("reading time-stamp: %w", err)
+		}
+		s.tokens = append(s.tokens, token)
+	}
+	return nil
+}
+
+// parseAll reads certificates; those that cannot be read are of no use.
+func parseAll(ders [][]byte) []*x509.Certificate {
+	var out []*x509.Certificate
+	for _, der := range ders {
+		if c, err := x509.ParseCertificate(der); err == nil {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// time is the earliest time at which the signature is known to have existed:
+// that of its own time-stamps or of a document time-stamp over it. ok is false
+// without one.
+func (x *extender) time(s *seal) (at time.Time, ok bool) {
+	for _, other := range x.seals {
+		if other.end != s.end && (!other.stamp || other.end < s.end) {
+			continue
+		}
+		for _, token := range other.tokens {
+			if !ok || token.Time.Before(at) {
+				at, ok = token.Time, true
+			}
+		}
+	}
+	return at, ok
+}
+
+// stamped says whether there is a time-stamp over each signature.
+func (x *extender) stamped() bool {
+	for i := range x.seals {
+		if _, ok := x.time(&x.seals[i]); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// archived says whether a document time-stamp covers the whole document with
+// the evidence of all others.
+func (x *extender) archived(ctx context.Context) (bool, error) {
+	last := x.seals[len(x.seals)-1]
+	if !last.stamp || last.end != x.size || x.s.Roots == nil {
+		return false, nil
+	}
+	_, err := x.collect(ctx, x.seals[:len(x.seals)-1], nil)
+	if errors.Is(err, errMissing) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// prove adds the evidence that is missing.
+func (x *extender) prove(ctx context.Context) error {
+	if x.s.Revocation == nil {
+		return refuse("no revocation service")
+	}
+	evidence, err := x.collect(ctx, x.seals, x.s.Revocation)
+	if err != nil {
+		return err
+	}
+	update, err := x.doc.AddEvidence(evidence)
+	if err != nil {
+		return err
+	}
+	if _, err := update.Append(&x.out); err != nil {
+		return err
+	}
+	x.r, x.size = update.Updated()
+	return x.read()
+}
+
+// stamp adds a document time-stamp.
+func (x *extender) stamp(ctx context.Context) error {
+	if x.s.Timestamper == nil {
+		return refuse("no time-stamping service")
+	}
+	prepared, err := x.doc.PrepareTimestamp(x.s.Timestamper.TokenSize())
+	if err != nil {
+		return err
+	}
+	digest, _, err := prepared.Digest(crypto.SHA256)
+	if err != nil {
+		return err
+	}
+	token, err := x.s.Timestamper.Timestamp(ctx, crypto.SHA256, digest)
+	if err != nil {
+		return fmt.Errorf("asking for a time-stamp: %w", err)
+	}
+	stamp, err := cms.ParseTimestamp(token)
+	if err != nil {
+		return fmt.Errorf("reading time-stamp: %w", err)
+	}
+	if stamp.Hash != crypto.SHA256 {
+		return fmt.Errorf("checking time-stamp: %w", cms.ErrDigest)
+	}
+	if err := stamp.Verify(digest); err != nil {
+		return fmt.Errorf("checking time-stamp: %w", err)
+	}
+	if _, err := prepared.Append(&x.out, token); err != nil {
+		return err
+	}
+	if x.r, x.size, err = prepared.Signed(token); err != nil {
+		return err
+	}
+	return x.read()
+}

@@ -1,0 +1,167 @@
+package pdf_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/mohor-sign/mohor/pdf"
+	"github.com/mohor-sign/mohor/pdf/cms"
+	"github.com/mohor-sign/mohor/pdf/internal/pdftest"
+)
+
+// stamped signs a document and puts a time-stamp into the signature (B-T).
+func stamped(t *testing.T, a *pdftest.Authorities, document []byte, o pdf.Options) []byte {
+	t.Helper()
+	d, err := pdf.Open(bytes.NewReader(document), int64(len(document)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Time.IsZero() {
+		o.Time = pdftest.Now()
+	}
+	o.ContentsSize, o.Level = a.Builder(t).Size()+a.TokenSize(), pdf.LevelT
+	p, err := d.Prepare(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, _, err := p.Digest(a.Hash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der := a.CMS(t, digest)
+	sd, err := cms.Parse(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	imprint := sha256.Sum256(sd.SignatureValue())
+	token, err := a.Timestamp(context.Background(), crypto.SHA256, imprint[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if der, err = cms.AddTimestamp(der, token); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if _, err := p.Complete(&out, der); err != nil {
+		t.Fatal(err)
+	}
+	r, size, err := p.Signed(der)
+	if err != nil || size != int64(out.Len()) {
+		t.Fatalf("%v: %d bytes, %d written", err, size, out.Len())
+	}
+	same := make([]byte, size)
+	if n, err := r.ReadAt(same, 0); n != len(same) || err != nil || !bytes.Equal(same, out.Bytes()) {
+		t.Fatalf("Signed differs from what Complete writes: %v", err)
+	}
+	return out.Bytes()
+}
+
+func extend(t *testing.T, document []byte, level pdf.Level, s pdf.Services) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	n, err := pdf.Extend(context.Background(), bytes.NewReader(document), int64(len(document)), level, s, &out)
+	if err != nil || n != int64(out.Len()) {
+		t.Fatalf("extending to %s: %v, %d bytes, %d written", level, err, n, out.Len())
+	}
+	return append(bytes.Clone(document), out.Bytes()...)
+}
+
+func TestLevelsFromTimestampToArchive(t *testing.T) {
+	a := pdftest.NewAuthorities(t, pdftest.New(t, cms.ECDSA, crypto.SHA256, nil))
+	jury := pdftest.NewJury(t, a.Root)
+	for name, document := range shapes(t) {
+		t.Run(name, func(t *testing.T) {
+			signed := stamped(t, a, document, pdf.Options{})
+			jury.Judge(t, pdftest.Evidence{Original: document, Signed: signed})
+			asked := a.Asked.Load()
+			long := extend(t, signed, pdf.LevelLT, a.Services())
+			if got := a.Asked.Load() - asked; got != 3 { // signatory, authority, issuer
+				t.Errorf("%d answers fetched", got)
+			}
+			stamps := a.Stamps.Load()
+			archive := extend(t, long, pdf.LevelLTA, a.Services())
+			if a.Stamps.Load() != stamps+1 {
+				t.Errorf("%d time-stamps", a.Stamps.Load()-stamps)
+			}
+			jury.Judge(t, pdftest.Evidence{Original: document, Signed: archive, Signatures: 2})
+			asked, stamps = a.Asked.Load(), a.Stamps.Load()
+			for _, level := range []pdf.Level{pdf.LevelT, pdf.LevelLT, pdf.LevelLTA} {
+				if again := extend(t, archive, level, a.Services()); len(again) != len(archive) {
+					t.Errorf("%s: %d bytes added to a document that is at B-LTA", level, len(again)-len(archive))
+				}
+			}
+			if again := extend(t, long, pdf.LevelLT, a.Services()); len(again) != len(long) {
+				t.Errorf("%d bytes added to a document that is at B-LT", len(again)-len(long))
+			}
+			if a.Asked.Load() != asked || a.Stamps.Load() != stamps {
+				t.Error("services asked for nothing")
+			}
+			renew := a.Services()
+			renew.Renew = true
+			renewed := extend(t, archive, pdf.LevelLTA, renew)
+			jury.Judge(t, pdftest.Evidence{Original: document, Signed: renewed, Signatures: 3})
+		})
+	}
+}
+
+func TestExtendSignatureWithoutTimestamp(t *testing.T) {
+	a := pdftest.NewAuthorities(t, pdftest.New(t, cms.RSAPKCS1, crypto.SHA256, nil))
+	a.CRLs = true
+	jury := pdftest.NewJury(t, a.Root)
+	document := pdftest.Document(pdftest.Shape{})
+	signed := a.Sign(t, document, pdf.Options{Certify: 1})
+	for level, want := range map[pdf.Level]int{pdf.LevelT: 2, pdf.LevelLTA: 3} {
+		jury.Judge(t, pdftest.Evidence{Original: document, Signed: extend(t, signed, level, a.Services()), Signatures: want})
+	}
+}
+
+func TestExtendWritesNothingOnFailure(t *testing.T) {
+	a := pdftest.NewAuthorities(t, pdftest.New(t, cms.ECDSA, crypto.SHA256, nil))
+	signed := stamped(t, a, pdftest.Document(pdftest.Shape{}), pdf.Options{})
+	down := errors.New("service is down")
+	broken := *a.Services().Roots
+	for name, c := range map[string]struct {
+		document []byte
+		level    pdf.Level
+		change   func(*pdf.Services)
+		want     error
+	}{
+		"no level":          {signed, pdf.LevelB, nil, pdf.ErrOptions},
+		"unsigned":          {pdftest.Document(pdftest.Shape{}), pdf.LevelT, nil, pdf.ErrOptions},
+		"no roots":          {signed, pdf.LevelLT, func(s *pdf.Services) { s.Roots = nil }, pdf.ErrOptions},
+		"no revocation":     {signed, pdf.LevelLT, func(s *pdf.Services) { s.Revocation = nil }, pdf.ErrOptions},
+		"no time-stamper":   {signed, pdf.LevelLTA, func(s *pdf.Services) { s.Timestamper = nil }, pdf.ErrOptions},
+		"revocation down":   {signed, pdf.LevelLT, func(s *pdf.Services) { s.Revocation = &pdftest.Authorities{PKI: a.PKI, Err: down} }, down},
+		"time-stamper down": {signed, pdf.LevelLTA, func(s *pdf.Services) { s.Timestamper = &pdftest.Authorities{PKI: a.PKI, Err: down} }, down},
+		"token too large":   {signed, pdf.LevelLTA, func(s *pdf.Services) { c := pdftest.NewAuthorities(t, a.PKI); c.Room = 100; s.Timestamper = c }, pdf.ErrOptions},
+	} {
+		s := a.Services()
+		s.Roots = broken.Clone()
+		if c.change != nil {
+			c.change(&s)
+		}
+		var out bytes.Buffer
+		if n, err := pdf.Extend(context.Background(), bytes.NewReader(c.document), int64(len(c.document)), c.level, s, &out); !errors.Is(err, c.want) || n != 0 || out.Len() != 0 {
+			t.Errorf("%s: %v, %d bytes written", name, err, out.Len())
+		}
+	}
+}
+
+// TestStaleEvidenceIsRefetched: an answer that ended before the signature says
+// nothing about it.
+func TestStaleEvidenceIsRefetched(t *testing.T) {
+	a := pdftest.NewAuthorities(t, pdftest.New(t, cms.ECDSA, crypto.SHA256, nil))
+	a.Clock = func() time.Time { return pdftest.Now().Add(-10 * time.Hour) }
+	first := extend(t, stamped(t, a, pdftest.Document(pdftest.Shape{}), pdf.Options{}), pdf.LevelLT, a.Services())
+	a.Clock = nil
+	asked := a.Asked.Load()
+	extend(t, stamped(t, a, first, pdf.Options{}), pdf.LevelLT, a.Services())
+	if got := a.Asked.Load() - asked; got != 3 {
+		t.Errorf("%d answers fetched, 3 expected", got)
+	}
+}

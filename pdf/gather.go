@@ -1,0 +1,197 @@
+package pdf
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/crypto/ocsp"
+)
+
+// maxResponders bounds the paths of responders to answers about responders.
+const maxResponders = 4
+
+// skew is how much the clocks of a responder and of a time-stamping authority
+// may differ.
+const skew = 5 * time.Minute
+
+// errMissing: the document lacks evidence, and nobody is to be asked.
+var errMissing = errors.New("evidence is missing")
+
+// gatherer collects the evidence for one signature.
+type gatherer struct {
+	x      *extender
+	source Revocation // nil: only what the document holds
+	pool   *x509.CertPool
+	out    Evidence
+	seen   map[string]bool
+	// answers are shared by all signatures of a document.
+	answers map[string]Answer
+}
+
+// collect returns the evidence of each signature: what the document holds, and
+// what the source, unless nil, has to add. Without one the error is errMissing
+// when something is lacking.
+func (x *extender) collect(ctx context.Context, seals []seal, source Revocation) (map[string]Evidence, error) {
+	all := make(map[string]Evidence)
+	answers := make(map[string]Answer)
+	for i := range seals {
+		s := &seals[i]
+		g := &gatherer{x: x, source: source, seen: make(map[string]bool), answers: answers, pool: x509.NewCertPool()}
+		for _, list := range [][]*x509.Certificate{x.s.Intermediates, s.others, parseAll(x.store.held.Certificates)} {
+			g.know(list)
+		}
+		at, ok := x.time(s)
+		if !ok {
+			at = x.s.Now()
+		}
+		if s.signer != nil {
+			if err := g.path(ctx, s.signer, at, 0); err != nil {
+				return nil, fmt.Errorf("collecting evidence for signature %q: %w", s.field, err)
+			}
+		}
+		for _, token := range s.tokens {
+			g.know(token.Others)
+			if err := g.path(ctx, token.Certificate, token.Time, 0); err != nil {
+				return nil, fmt.Errorf("collecting evidence for a time-stamp of signature %q: %w", s.field, err)
+			}
+		}
+		all[s.field] = g.out
+	}
+	return all, nil
+}
+
+func (g *gatherer) know(certs []*x509.Certificate) {
+	for _, c := range certs {
+		g.pool.AddCert(c)
+	}
+}
+
+// path collects the evidence for a certificate at a time and for all above it.
+func (g *gatherer) path(ctx context.Context, leaf *x509.Certificate, at time.Time, depth int) error {
+	if g.seen[string(leaf.Raw)] {
+		return nil
+	}
+	if depth > maxResponders {
+		return fmt.Errorf("more than %d responders answer for each other", maxResponders)
+	}
+	chains, err := leaf.Verify(x509.VerifyOptions{Roots: g.x.s.Roots, Intermediates: g.pool, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	if err != nil {
+		return fmt.Errorf("building path: %w", err)
+	}
+	chain := chains[0]
+	for _, other := range chains[1:] {
+		if len(other) < len(chain) {
+			chain = other
+		}
+	}
+	for i, cert := range chain {
+		if g.seen[string(cert.Raw)] {
+			continue
+		}
+		g.seen[string(cert.Raw)] = true
+		g.out.Certificates = append(g.out.Certificates, cert.Raw)
+		if i == len(chain)-1 { // the trust anchor
+			break
+		}
+		if err := g.status(ctx, cert, chain[i+1], at, depth); err != nil {
+			return fmt.Errorf("status of certificate %x: %w", cert.SerialNumber, err)
+		}
+	}
+	return nil
+}
+
+// status collects an answer about a certificate.
+func (g *gatherer) status(ctx context.Context, cert, issuer *x509.Certificate, at time.Time, depth int) error {
+	answer, ok := g.held(cert, issuer, at)
+	if !ok {
+		if answer, ok = g.answers[string(cert.Raw)]; !ok {
+			if g.source == nil {
+				return errMissing
+			}
+			var err error
+			if answer, err = g.source.Revocation(ctx, cert, issuer); err != nil {
+				return fmt.Errorf("asking: %w", err)
+			}
+			if len(answer.OCSP) == 0 && len(answer.CRL) == 0 {
+				return errors.New("no answer")
+			}
+			g.answers[string(cert.Raw)] = answer
+		}
+	}
+	if len(answer.CRL) > 0 {
+		if _, err := readCRL(answer.CRL, issuer); err != nil {
+			return err
+		}
+		g.out.CRLs = append(g.out.CRLs, answer.CRL)
+	}
+	if len(answer.OCSP) == 0 {
+		return nil
+	}
+	response, err := ocsp.ParseResponseForCert(answer.OCSP, cert, issuer)
+	if err != nil {
+		return fmt.Errorf("reading OCSP response: %w", err)
+	}
+	if response.Status == ocsp.Unknown {
+		return errors.New("the responder does not know the certificate")
+	}
+	g.out.OCSPs = append(g.out.OCSPs, answer.OCSP)
+	responder := response.Certificate
+	if responder == nil || bytes.Equal(responder.Raw, issuer.Raw) {
+		return nil
+	}
+	if noCheck(responder) {
+		if !g.seen[string(responder.Raw)] {
+			g.seen[string(responder.Raw)] = true
+			g.out.Certificates = append(g.out.Certificates, responder.Raw)
+		}
+		return nil
+	}
+	return g.path(ctx, responder, response.ProducedAt, depth+1)
+}
+
+// held looks for an answer in the document.
+func (g *gatherer) held(cert, issuer *x509.Certificate, at time.Time) (Answer, bool) {
+	current := func(this, next time.Time) bool {
+		return !this.Before(at.Add(-skew)) || !next.IsZero() && !next.Before(at)
+	}
+	held := g.x.store.held
+	for _, der := range held.OCSPs {
+		r, err := ocsp.ParseResponseForCert(der, cert, issuer)
+		if err == nil && r.Status != ocsp.Unknown && current(r.ThisUpdate, r.NextUpdate) {
+			return Answer{OCSP: der}, true
+		}
+	}
+	for _, der := range held.CRLs {
+		if crl, err := readCRL(der, issuer); err == nil && current(crl.ThisUpdate, crl.NextUpdate) {
+			return Answer{CRL: der}, true
+		}
+	}
+	return Answer{}, false
+}
+
+func readCRL(der []byte, issuer *x509.Certificate) (*x509.RevocationList, error) {
+	crl, err := x509.ParseRevocationList(der)
+	if err != nil {
+		return nil, fmt.Errorf("reading revocation list: %w", err)
+	}
+	if err := crl.CheckSignatureFrom(issuer); err != nil {
+		return nil, fmt.Errorf("checking revocation list: %w", err)
+	}
+	return crl, nil
+}
+
+// noCheck says whether a responder's certificate needs no evidence (RFC 6960,
+// Section 4.2.2.2.1).
+func noCheck(c *x509.Certificate) bool {
+	for _, e := range c.Extensions {
+		if e.Id.Equal(asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 5}) {
+			return true
+		}
+	}
+	return false
+}
