@@ -59,12 +59,13 @@ type server struct {
 	limits *limiter
 	peers  *limiter // requests without an app, by address
 	failed failures
+	units  chan struct{} // holds one for each request being answered by a unit
 }
 
 // New builds the API's handler on a new router and returns both it and the
 // OpenAPI 3.1 description. More routes (pages) can be added to the router.
 func New(c Config) (*chi.Mux, *huma.OpenAPI) {
-	s := &server{Config: c, limits: newLimiter(c.Now), peers: newLimiter(c.Now)}
+	s := &server{Config: c, limits: newLimiter(c.Now), peers: newLimiter(c.Now), units: make(chan struct{}, unitWidth)}
 	useProblems()
 	r := chi.NewRouter()
 	r.Use(s.requestID, s.recoverPanic, s.logRequest, secureHeaders, cutStalled, s.authenticate, s.idempotent)
@@ -77,6 +78,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.batches(h)
 	s.verification(h)
 	s.pki(h)
+	s.responders(r, h)
 	s.oauth(h)
 	s.health(h)
 	h.OpenAPI().Extensions = map[string]any{"x-error-codes": codes()}
@@ -102,7 +104,7 @@ func description(version string) huma.Config {
 		{Name: "Transactions", Description: "One PIN and one code authorise one transaction"},
 		{Name: "Batches", Description: "Many documents under one transaction"},
 		{Name: "Verification", Description: "Is a signature valid?"},
-		{Name: "PKI", Description: "Certificates and revocation lists"},
+		{Name: "PKI", Description: "Certificates, revocation, time-stamps"},
 		{Name: "Apps", Description: "Tokens for applications"},
 		{Name: "Health", Description: "For load balancers and monitoring"},
 	}

@@ -407,6 +407,15 @@ func (p *Process) Signer(label string) (crypto.Signer, error) {
 	return &remoteSigner{p, label, pub}, nil
 }
 
+// EnsureSigner is [Module.EnsureSigner].
+func (p *Process) EnsureSigner(ctx context.Context, label string, alg Algorithm) (made bool, err error) {
+	var reply wireMade
+	if err := p.ask(ctx, "EnsureSigner", &wireLabel{Label: label, Algorithm: alg}, &reply, &reply.Err); err != nil {
+		return false, err
+	}
+	return reply.Made, nil
+}
+
 type remoteSigner struct {
 	p      *Process
 	label  string

@@ -119,6 +119,14 @@ func (d *desk) Signer(w *wireLabel, reply *wirePublic) error {
 	})
 }
 
+// EnsureSigner is [Module.EnsureSigner].
+func (d *desk) EnsureSigner(w *wireLabel, reply *wireMade) error {
+	return d.run(&reply.Err, func(ctx context.Context, m *Module) (err error) {
+		reply.Made, err = m.EnsureSigner(ctx, w.Label, w.Algorithm)
+		return err
+	})
+}
+
 // ServiceSign is the Sign of a [Module.Signer].
 func (d *desk) ServiceSign(w *wireSign, reply *wireBytes) error {
 	return d.run(&reply.Err, func(_ context.Context, m *Module) (err error) {

@@ -26,8 +26,15 @@ type (
 		Text string // "" for no error
 	}
 	wireNothing = struct{}
-	wireLabel   = struct{ Label string }
-	wirePublic  = struct {
+	wireLabel   = struct {
+		Label     string
+		Algorithm Algorithm // of a key to be made
+	}
+	wireMade = struct {
+		Made bool
+		Err  wireError
+	}
+	wirePublic = struct {
 		DER []byte // SubjectPublicKeyInfo
 		Err wireError
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"crypto/x509"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/enrol"
 )
 
@@ -49,6 +51,8 @@ type Config struct {
 	Limits       LimitConfig `yaml:"limits"`
 	Batch        BatchConfig `yaml:"batch"`
 	Audit        AuditConfig `yaml:"audit"`
+
+	Outbound OutboundConfig `yaml:"outbound"`
 }
 
 // TLSConfig names the gateway's own certificate and key, PEM.
@@ -105,6 +109,7 @@ type CAConfig struct {
 	Organization string        `yaml:"organization"`
 	Key          string        `yaml:"key"`
 	PolicyOID    string        `yaml:"policy_oid"`
+	TSAPolicy    string        `yaml:"tsa_policy_oid"`
 	Officer      time.Duration `yaml:"officer_validity"`
 	CRL          time.Duration `yaml:"crl_validity"`
 }
@@ -147,6 +152,13 @@ type AuditConfig struct {
 	Every time.Duration `yaml:"every"`
 }
 
+// OutboundConfig says which addresses besides public ones the gateway may ask when
+// others have named them.
+type OutboundConfig struct {
+	Networks []netip.Prefix `yaml:"networks"`
+	Hosts    []string       `yaml:"hosts"`
+}
+
 // ErrConfig wraps everything that is wrong with a configuration.
 var ErrConfig = errors.New("configuration")
 
@@ -175,7 +187,7 @@ func parseConfig(dir string, raw []byte) (Config, error) {
 func decodeConfig(raw []byte, strict bool) (Config, error) {
 	// What a file of an earlier version does not say.
 	p := enrol.DefaultPINPolicy()
-	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}}
+	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}, CA: CAConfig{TSAPolicy: ca.DefaultTSAPolicy}}
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(strict)
 	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
@@ -242,6 +254,9 @@ func (c *Config) check() error {
 		return bad("audit.every", "1s to 1h")
 	case c.CA.Officer < time.Hour || c.CA.CRL < time.Hour || c.CA.Organization == "":
 		return bad("ca", "complete: organization, officer_validity and crl_validity of at least 1h")
+	}
+	if _, err := x509.ParseOID(c.CA.TSAPolicy); err != nil {
+		return bad("ca.tsa_policy_oid", "an object identifier, such as "+ca.DefaultTSAPolicy)
 	}
 	return nil
 }

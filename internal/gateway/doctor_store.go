@@ -148,6 +148,7 @@ func (d *doctor) certificates(ctx context.Context) {
 		}
 		d.crl(ctx, name)
 	}
+	d.units()
 	d.rootFile()
 	now := d.Now()
 	n, err := d.db.OfficersExpiring(ctx, now, now.Add(soon))
@@ -163,8 +164,11 @@ func (d *doctor) certificates(ctx context.Context) {
 
 // loadAuthorities reads the CA certificates, for the token and those behind.
 func (d *doctor) loadAuthorities(ctx context.Context) {
-	for _, name := range []string{ca.Root, ca.Issuing} {
+	for _, name := range append([]string{ca.Root, ca.Issuing}, unitNames()...) {
 		row, err := d.db.AuthorityCertificate(ctx, name)
+		if errors.Is(err, ca.ErrUnknown) && name != ca.Root && name != ca.Issuing {
+			continue // said with the certificates
+		}
 		var cert *x509.Certificate
 		if err == nil {
 			cert, err = x509.ParseCertificate(row.DER)
@@ -174,6 +178,28 @@ func (d *doctor) loadAuthorities(ctx context.Context) {
 			continue
 		}
 		d.authority[name] = cert
+	}
+}
+
+// units: a start makes and renews their certificates, and so does a gateway that
+// runs.
+func (d *doctor) units() {
+	for _, x := range []struct{ name, what, why string }{
+		{ca.TSA, "time-stamp unit", "no signature gets a time-stamp"},
+		{ca.Responder, "OCSP responder", "OCSP requests get no answer, and signatures no evidence for later"},
+	} {
+		cert, now := d.authority[x.name], d.Now()
+		switch {
+		case cert != nil && !now.Before(cert.NotBefore) && !now.After(cert.NotAfter):
+			d.ok("the certificate of the %s is valid until %s", x.what, day(cert.NotAfter))
+		case d.pid == 0:
+			d.warning("the "+x.what+" has no valid certificate", x.why, "start the gateway, which makes one; it does not where a certificate of the same key was revoked")
+		default:
+			d.fault("the "+x.what+" has no valid certificate although the gateway runs", x.why, "look into its log: a certificate of the key "+x.name+" was revoked, or the clock was wrong when it was made")
+		}
+	}
+	if !d.sandbox && strings.HasPrefix(d.config.CA.TSAPolicy, "2.999.") {
+		d.warning("ca.tsa_policy_oid "+d.config.CA.TSAPolicy+" is of the arc for examples", "time-stamps name a policy that nobody has published", "put your own into "+d.path(ConfigFile))
 	}
 }
 

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/hsm"
@@ -275,7 +277,8 @@ func (p *tokenPart) secretKeys(ctx context.Context, m *hsm.Module) (whole bool) 
 func (p *tokenPart) signingKeys(m *hsm.Module) {
 	p.begin("looking for signing keys")
 	fits := 0
-	for _, label := range []string{ca.Root, ca.Issuing, sealKey} {
+	labels := slices.Sorted(maps.Keys(p.task.Keys))
+	for _, label := range labels {
 		s, err := m.Signer(label)
 		if err != nil {
 			p.fault(fmt.Sprintf("signing key %q cannot be used: %v", label, err), "certificates, CRLs or audit heads cannot be signed", "is it the right token? put it back from its backup")
@@ -293,7 +296,7 @@ func (p *tokenPart) signingKeys(m *hsm.Module) {
 		}
 		fits++
 	}
-	if fits == 3 {
-		p.ok("signing keys of CAs and audit seal fit what was published")
+	if fits == len(labels) {
+		p.ok("signing keys of CAs, their units and audit seal fit what was published")
 	}
 }

@@ -326,7 +326,9 @@ func (o *InitOptions) makeKeys(ctx context.Context, db *store.DB, c *Config, m *
 
 // serviceSigners are the signing keys of an installation.
 func serviceSigners(c *Config) map[string]hsm.Algorithm {
-	return map[string]hsm.Algorithm{ca.Root: hsm.Algorithm(c.CA.Key), ca.Issuing: hsm.Algorithm(c.CA.Key), sealKey: hsm.ECDSAP256}
+	return map[string]hsm.Algorithm{ca.Root: hsm.Algorithm(c.CA.Key), ca.Issuing: hsm.Algorithm(c.CA.Key), sealKey: hsm.ECDSAP256,
+		// Many signatures, each in a document: the fast and short kind.
+		ca.TSA: hsm.ECDSAP256, ca.Responder: hsm.ECDSAP256}
 }
 
 // sealFile holds the public half of the audit-seal key.

@@ -18,6 +18,7 @@ import (
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/hsm"
+	"github.com/mohor-sign/mohor/internal/dialguard"
 	"github.com/mohor-sign/mohor/pdf/verify"
 	"github.com/mohor-sign/mohor/store"
 	"github.com/mohor-sign/mohor/store/ephemeral"
@@ -106,6 +107,7 @@ func (i *Installation) open(ctx context.Context, how serving) error {
 	if i.ca, err = ca.Load(ctx, i.Config.profile(i.Sandbox), caKeys{i.hsm}, i.db, i.now); err != nil {
 		return err
 	}
+	i.ca.Others = ca.NewClient(dialguard.New(dialguard.Config{Networks: i.Config.Outbound.Networks, Hosts: i.Config.Outbound.Hosts}), i.now)
 	if err := i.openRedis(); err != nil {
 		return err
 	}

@@ -91,6 +91,9 @@ func (s *Server) prove(ctx context.Context) error {
 	if err := s.hsm.SelfTest(ctx, kek); err != nil { // ends with a trial signature
 		return fmt.Errorf("testing the module: %w", err)
 	}
+	if err := s.units(ctx, s.log); err != nil {
+		return err
+	}
 	if s.blobs, err = store.OpenBlobs(s.Config.Blobs); err != nil {
 		return err
 	}
@@ -267,6 +270,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	wg.Go(func() { s.heads.run(ctx) })
 	wg.Go(func() { s.sweep(ctx) })
 	wg.Go(func() { s.watch(ctx) })
+	wg.Go(func() { s.renew(ctx) })
 	main := s.server(s.handler)
 	if s.Config.TLS.Cert != "" {
 		cert, err := tls.LoadX509KeyPair(s.Config.TLS.Cert, s.Config.TLS.Key)
@@ -342,7 +346,8 @@ func (s *Server) server(h http.Handler) *http.Server {
 // publicOnly serves what public_url promises and nothing else.
 func publicOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasPrefix(r.URL.Path, "/crl/") && !strings.HasPrefix(r.URL.Path, "/ca/") {
+		p := r.URL.Path
+		if !strings.HasPrefix(p, "/crl/") && !strings.HasPrefix(p, "/ca/") && p != "/ocsp" && !strings.HasPrefix(p, "/ocsp/") {
 			http.NotFound(w, r)
 			return
 		}

@@ -18,6 +18,7 @@ import (
 type token interface {
 	MAC(ctx context.Context, key hsm.MACKey, data []byte) ([]byte, error)
 	Signer(label string) (crypto.Signer, error)
+	EnsureSigner(ctx context.Context, label string, alg hsm.Algorithm) (made bool, err error)
 	Generate(ctx context.Context, kek string, b hsm.Binding, pin secret.Text) (hsm.SealedKey, crypto.PublicKey, error)
 	Unseal(ctx context.Context, b hsm.Binding, s hsm.SealedKey, pub crypto.PublicKey, pin secret.Text, u hsm.Use) (*hsm.Key, error)
 	Reopen(ctx context.Context, share secret.Text, sealed, context []byte, pub crypto.PublicKey, u hsm.Use) (*hsm.Key, error)
