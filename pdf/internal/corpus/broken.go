@@ -28,7 +28,7 @@ func truncated() []Case {
 	} {
 		cases = append(cases, bad(c.name, c.b[:bytes.LastIndex(c.b, []byte(c.at))+c.plus]))
 	}
-	return group("truncated", append(cases, bad("empty", nil), bad("one-byte", []byte("%")), bad("no-pdf", []byte("Ini bukan PDF\n")), bad("header-alone", []byte("%PDF-1.7\n%%EOF\n")),
+	return group("broken-truncated", append(cases, bad("empty", nil), bad("one-byte", []byte("%")), bad("no-pdf", []byte("Ini bukan PDF\n")), bad("header-alone", []byte("%PDF-1.7\n%%EOF\n")),
 		bad("html", []byte("<html>%PDF-1.7 startxref 5 %%EOF")), bad("version-9", bytes.Replace(table, []byte("PDF-1.7"), []byte("PDF-9.7"), 1)),
 		bad("header-far", append(bytes.Repeat([]byte("j"), 1100), table...)), bad("header-missing", bytes.Replace(table, []byte("%PDF-"), []byte("%PDX-"), 1)))...)
 }
@@ -54,7 +54,7 @@ func brokenXref() []Case {
 		chain = update(chain, layout{trailer: ids})
 	}
 	hyb := hybrid(false)
-	return group("xref",
+	return group("broken-xref",
 		bad("start-one-less", start(at-1), syntax.ErrInvalid), bad("start-one-more", start(at+1)), bad("start-in-object", start(20)), bad("start-at-object", start(off(3))),
 		bad("start-beyond", start(99999999)), bad("start-huge", start("999999999999999999999999999999")), bad("start-negative", start(-1)), bad("start-0", start(0)), bad("start-real", start("17.5")),
 		bad("start-name", start("/X")), bad("start-twice", start(fmt.Sprintf("%d %d", at, at))),
@@ -108,7 +108,7 @@ func brokenStreams() []Case {
 	body := catalog + "\n" + pages
 	head := fmt.Sprintf("1 0 2 %d ", len(catalog)+1)
 	dict := func(n, first any) string { return fmt.Sprintf("/Type/ObjStm/N %v/First %v", n, first) }
-	return group("streams",
+	return group("broken-streams",
 		bad("type", edit("/Type/XRef", "/Type/XRaf")), bad("w-missing", edit("/W[1 4 2]", "")), bad("w-short", edit("/W[1 4 2]", "/W[1 4]")), bad("w-long", edit("/W[1 4 2]", "/W[1 4 2 0]")),
 		bad("w-huge", edit("/W[1 4 2]", "/W[1 999999999 2]")), bad("w-overflow", edit("/W[1 4 2]", "/W[9223372036854775807 1 1]")), bad("w-negative", edit("/W[1 4 2]", "/W[1 -4 2]")), bad("w-zero", edit("/W[1 4 2]", "/W[0 0 0]")),
 		bad("w-real", edit("/W[1 4 2]", "/W[1 4.0 2]")), bad("w-nine", edit("/W[1 4 2]", "/W[9 9 9]")), bad("w-other", edit("/W[1 4 2]", "/W[2 4 1]")),

@@ -65,7 +65,7 @@ func syntaxKinds() []Case {
 // commented has comments between all tokens that may have them.
 func commented() []byte {
 	c := func(s string) string {
-		return strings.NewReplacer("<<", "<<%a>>\n", ">>", "%(b\n>>", "[", "[%]\n", "R", "R%obj endobj\n").Replace(s)
+		return strings.NewReplacer("<<", "<<%a>>\n", ">>", "%(b\n>>", "[", "[%]\n", " 0 R", " 0%\nR%obj endobj\n").Replace(s)
 	}
 	objects := []object{obj(1, c(catalog)), obj(2, c(pages)), obj(3, c(page)), stm(4, "%c\n", text), obj(5, c(font))}
 	for i := range objects[:3] {

@@ -22,7 +22,7 @@ func brokenTrees() []Case {
 		return append(out, obj(10+n, last))
 	}
 	both := []syntax.Sentinel{syntax.ErrInvalid, syntax.ErrTooLarge}
-	return group("trees",
+	return group("broken-trees",
 		bad("no-pages-entry", plain(obj(1, "<</Type/Catalog>>"))), bad("pages-direct", plain(obj(1, "<</Type/Catalog/Pages"+pages+">>"))), bad("pages-null", plain(obj(1, "<</Type/Catalog/Pages 60 0 R>>"), obj(99, "null"))),
 		bad("catalog-type", plain(obj(1, "<</Type/Katalog/Pages 2 0 R>>"))), bad("catalog-array", plain(obj(1, "[1 2 3]"))), bad("catalog-null", plain(obj(1, "null"))), bad("catalog-is-reference-loop", plain(obj(1, "6 0 R"), obj(6, "1 0 R"))),
 		bad("zero-pages", tree("<</Type/Pages/Count 0/Kids[]>>")), bad("no-kids", tree("<</Type/Pages/Count 0>>")), bad("kids-number", tree("<</Type/Pages/Count 1/Kids 7>>")), bad("kids-direct", tree("<</Type/Pages/Count 1/Kids["+leaf+"]>>")),
@@ -53,7 +53,7 @@ func brokenSyntax() []Case {
 	dict := func(text string) []byte { return plain(obj(3, text)) }
 	entry := func(text string) []byte { return plain(withPage(text)) }
 	both := []syntax.Sentinel{syntax.ErrInvalid, syntax.ErrTooLarge}
-	return group("syntax",
+	return group("broken-syntax",
 		bad("key-twice", entry("/Type/Page")), bad("key-twice-escaped", entry("/#54ype/Page")), bad("key-twice-catalog", plain(withCatalog("/Pages 2 0 R"))), bad("key-twice-nested", entry("/X<</A 1/A 2>>")),
 		bad("dictionary-open", dict(strings.TrimSuffix(page, ">>"))), bad("dictionary-odd", entry("/X")), bad("dictionary-key-number", entry("7 7")), bad("array-open", entry("/X[1 2 3")), bad("string-open", entry("/X(abc")),
 		bad("hex-open", entry("/X<41")), bad("hex-letters", entry("/X<4G>")), bad("keyword-unknown", entry("/X tru")), bad("number-double-sign", entry("/X --1")), bad("number-two-points", entry("/X 1.2.3")), bad("brace", entry("/X{1}")),

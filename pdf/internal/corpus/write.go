@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"compress/zlib"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -233,6 +235,8 @@ func lastXref(b []byte) (n int) {
 
 // update appends a revision.
 func update(b []byte, l layout, objects ...object) []byte {
+	sizes := regexp.MustCompile(`/Size (\d+)`).FindAllSubmatch(b, -1)
+	l.size, _ = strconv.Atoi(string(sizes[len(sizes)-1][1]))
 	return section(slices.Clone(b), l, lastXref(b), objects)
 }
 

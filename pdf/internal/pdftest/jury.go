@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -40,10 +41,17 @@ type Evidence struct {
 	Page    int
 	// Password opens an encrypted document; "" is the empty user password.
 	Password string
+	// Quick documents have many pages: only the first and the last one are
+	// looked at, and pyHanko is not asked.
+	Quick bool
 	// ADES is what pyHanko is to say of each signature, "OK" when empty; "-"
 	// does not ask.
 	ADES string
 }
+
+// Unable is the objection of a judge who could not read the document before
+// it was signed either.
+const Unable = "cannot read the original"
 
 // NewJury starts the judges. Missing ones skip the test, or fail it where
 // MOHOR_TEST_REQUIRE is all.
@@ -87,7 +95,7 @@ func (j *Jury) Verdicts(t testing.TB, e Evidence) map[string]string {
 		"qpdf":      qpdfCheck(t, e, original, signed),
 		"mutool":    mutoolInfo(t, e, original, signed),
 		"openssl":   j.openssl(t, e),
-		"pyHanko":   j.pyHankoSays(t, e, signed),
+		"pyHanko":   j.pyHankoSays(t, e, original, signed),
 		"text":      sameText(t, e, original, signed),
 		"rendering": sameRendering(t, e, original, signed),
 		"prefix":    "",
@@ -122,8 +130,16 @@ func (j *Jury) PyHanko(t testing.TB, signed []byte, password string) PyHankoRepo
 	return j.pyHanko.judge(t, Write(t, "signed.pdf", signed), password)
 }
 
-func (j *Jury) pyHankoSays(t testing.TB, e Evidence, path string) string {
+func (j *Jury) pyHankoSays(t testing.TB, e Evidence, original, path string) string {
+	if e.Quick {
+		return Unable
+	}
 	r := j.pyHanko.judge(t, path, e.Password)
+	if r.Error != "" {
+		if before := j.pyHanko.judge(t, original, e.Password); before.Error != "" {
+			return Unable
+		}
+	}
 	if r.Error != "" || len(r.Signatures) != e.Signatures {
 		return fmt.Sprintf("%d signatures expected: %+v", e.Signatures, r)
 	}
@@ -194,7 +210,7 @@ func Parts(t testing.TB, original, signed []byte) []Part {
 		p := Part{Gap: number(2), Resume: number(4)}
 		p.End = p.Resume + number(6)
 		if p.Gap >= p.Resume || p.End > len(signed) || p.Gap < len(original) {
-			t.Fatalf("byte range %+v of %d bytes", p, len(signed))
+			continue // part of the document that was copied
 		}
 		p.Timestamp = bytes.Contains(signed[max(p.Gap-400, len(original)):p.Gap], []byte("ETSI.RFC3161"))
 		p.Content = append(bytes.Clone(signed[:p.Gap]), signed[p.Resume:p.End]...)
@@ -238,30 +254,44 @@ func (j *Jury) openssl(t testing.TB, e Evidence) string {
 // sameText compares the text of the pages: all of them, or with a visible
 // signature those without one.
 func sameText(t testing.TB, e Evidence, original, signed string) string {
-	text := func(path string) []string {
-		out, err := Run(t, "pdftotext", "-upw", e.Password, path, "-")
-		if err != nil {
-			return []string{err.Error()}
+	text := func(path string) ([]string, error) {
+		args := []string{"-q", "-upw", e.Password, path, "-"}
+		if e.Quick {
+			args = append([]string{"-l", "1"}, args...)
 		}
-		return strings.Split(out, "\f")
+		out, err := Run(t, "pdftotext", args...)
+		return strings.Split(out, "\f"), err
 	}
-	return samePages(e, text(original), text(signed))
+	return same(e, text, original, signed)
 }
 
 // sameRendering compares digests of the pages drawn at 36 dpi.
 func sameRendering(t testing.TB, e Evidence, original, signed string) string {
-	draw := func(path string) []string {
-		out, err := Run(t, "mutool", "draw", "-q", "-p", e.Password, "-r", "36", "-s", "5", path)
-		if err != nil {
-			return []string{err.Error()}
+	draw := func(path string) ([]string, error) {
+		args := []string{"draw", "-q", "-p", e.Password, "-r", "36", "-s", "5", path}
+		if e.Quick {
+			args = append(args, "1,N")
 		}
-		return regexp.MustCompile(`[0-9a-f]{32}`).FindAllString(out, -1)
+		out, err := Run(t, "mutool", args...)
+		pages := regexp.MustCompile(`[0-9a-f]{32}`).FindAllString(out, -1)
+		if len(pages) == 0 && err == nil {
+			err = errors.New("nothing was drawn")
+		}
+		return pages, err
 	}
-	before := draw(original)
-	if len(before) == 0 {
-		return "nothing was drawn"
+	return same(e, draw, original, signed)
+}
+
+func same(e Evidence, look func(string) ([]string, error), original, signed string) string {
+	before, err := look(original)
+	if err != nil {
+		return Unable
 	}
-	return samePages(e, before, draw(signed))
+	after, err := look(signed)
+	if err != nil {
+		return err.Error()
+	}
+	return samePages(e, before, after)
 }
 
 func samePages(e Evidence, before, after []string) string {
