@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/internal/secret"
 )
 
 // upload is a request whose body is a stream, not JSON. Handlers read it once.
@@ -57,7 +58,7 @@ type digestBody struct {
 type uploadInput struct {
 	upload
 	Name        string `query:"name" maxLength:"200" doc:"Shown to the officer" default:"dokumen.pdf"`
-	Password    string `header:"X-PDF-Password" doc:"Not supported yet: an encrypted PDF is refused"`
+	Password    string `header:"X-PDF-Password" maxLength:"127" doc:"Of an encrypted PDF that does not open without"`
 	ContentType string `header:"Content-Type"`
 }
 
@@ -67,7 +68,7 @@ type documentBody struct {
 	Size       int64      `json:"size" doc:"Bytes"`
 	Pages      int        `json:"pages"`
 	Digest     digestBody `json:"digest"`
-	Signatures []string   `json:"signatures" doc:"Fields that hold a signature; a second signature is not offered yet"`
+	Signatures []string   `json:"signatures" doc:"Fields that hold a signature"`
 	Warnings   []string   `json:"warnings"`
 }
 
@@ -90,7 +91,9 @@ func (s *server) uploadDocument(ctx context.Context, in *uploadInput) (*document
 	if mediaType(in.ContentType) != "application/pdf" {
 		return nil, s.fail(ctx, &invalid{"Content-Type", "It must be application/pdf.", "Ia mesti application/pdf."})
 	}
-	d, found, err := s.Batches.Upload(ctx, s.Documents, appOf(ctx).ID, in.Name, requestIDOf(ctx), in.body)
+	password := secret.New(in.Password)
+	defer password.Wipe()
+	d, found, err := s.Batches.Upload(ctx, s.Documents, appOf(ctx).ID, in.Name, requestIDOf(ctx), in.body, password)
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}

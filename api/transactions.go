@@ -23,21 +23,29 @@ import (
 // maxDocuments bounds a transaction without a batch.
 const maxDocuments = 1000
 
+// What an appearance measures unless told, in points.
+const (
+	defaultWidth  = 200
+	defaultHeight = 60
+)
+
 type visibleBody struct {
-	Page   any     `json:"page" doc:"Page number from 1, or \"last\""`
-	X      float64 `json:"x" minimum:"0" maximum:"14400" doc:"Points from the left of the CropBox as displayed"`
-	Y      float64 `json:"y" minimum:"0" maximum:"14400" doc:"Points from its bottom"`
-	Width  float64 `json:"width" minimum:"1" maximum:"14400"`
-	Height float64 `json:"height" minimum:"1" maximum:"14400"`
+	Page     any     `json:"page,omitempty" doc:"Page number from 1, or \"last\"; absent: with anchor wherever it is, without where the field is"`
+	X        float64 `json:"x,omitempty" minimum:"-14400" maximum:"14400" doc:"Points from the left of the CropBox as displayed"`
+	Y        float64 `json:"y,omitempty" minimum:"-14400" maximum:"14400" doc:"Points from its bottom"`
+	Width    float64 `json:"width,omitempty" minimum:"0" maximum:"14400" doc:"200 unless given"`
+	Height   float64 `json:"height,omitempty" minimum:"0" maximum:"14400" doc:"60 unless given"`
+	Anchor   string  `json:"anchor,omitempty" maxLength:"200" doc:"Text from whose lower left corner x and y count"`
+	Template string  `json:"template,omitempty" enum:"standard,plain,name-left,stamp" doc:"How it looks"`
 }
 
 type padesBody struct {
-	Level    string       `json:"level,omitempty" enum:"B-B,B-T,B-LT,B-LTA" doc:"Only B-B is offered yet"`
+	Level    string       `json:"level,omitempty" enum:"B-B,B-T,B-LT,B-LTA" default:"B-B" doc:"CMS: B-B and B-T"`
 	Reason   string       `json:"reason,omitempty" maxLength:"200"`
 	Location string       `json:"location,omitempty" maxLength:"200"`
 	Contact  string       `json:"contact,omitempty" maxLength:"200"`
-	Field    string       `json:"field,omitempty" maxLength:"120" doc:"Signature field; made when absent"`
-	Certify  int          `json:"certify,omitempty" minimum:"0" maximum:"3" doc:"Not offered yet"`
+	Field    string       `json:"field,omitempty" maxLength:"120" doc:"Signature field by its full name; made when absent"`
+	Certify  int          `json:"certify,omitempty" minimum:"0" maximum:"3" doc:"Certify the document: 1 no change later, 2 forms and signatures, 3 notes too"`
 	Visible  *visibleBody `json:"visible,omitempty"`
 }
 
@@ -47,6 +55,7 @@ type documentRef struct {
 	Data       string      `json:"data,omitempty" maxLength:"1398104" doc:"Base64; hashed by the gateway with SHA-256; at most 1 MiB"`
 	DocumentID string      `json:"document_id,omitempty" maxLength:"64"`
 	Reference  string      `json:"reference,omitempty" maxLength:"200"`
+	PAdES      *padesBody  `json:"pades,omitempty" doc:"In the place of the transaction's"`
 }
 
 type createBody struct {
@@ -96,13 +105,14 @@ type signatureBody struct {
 }
 
 type informationBody struct {
-	IC           string    `json:"ic"`
-	Subject      string    `json:"subject"`
-	Issuer       string    `json:"issuer"`
-	SerialNumber string    `json:"serial_number" doc:"Decimal"`
-	NotBefore    time.Time `json:"not_before"`
-	NotAfter     time.Time `json:"not_after"`
-	SignedAt     time.Time `json:"signed_at"`
+	IC           string     `json:"ic"`
+	Subject      string     `json:"subject"`
+	Issuer       string     `json:"issuer"`
+	SerialNumber string     `json:"serial_number" doc:"Decimal"`
+	NotBefore    time.Time  `json:"not_before"`
+	NotAfter     time.Time  `json:"not_after"`
+	SignedAt     time.Time  `json:"signed_at"`
+	Timestamp    *time.Time `json:"timestamp,omitempty" doc:"Of the time-stamping authority, for a single document at B-T or above"`
 }
 
 type transactionBody struct {
@@ -212,7 +222,8 @@ func (s *server) ask(ctx context.Context, b *createBody) (*signer.Ask, error) {
 	a := &signer.Ask{App: app.ID, SystemName: app.Name, Officer: b.IC, System: b.System, DataHeader: b.DataHeader, Process: b.Process, Role: b.Role,
 		Class: b.Classification, Credential: b.CredentialID, Channel: b.Channel, Batch: b.BatchID, RequestID: requestIDOf(ctx),
 		Options: signer.Options{Format: b.Format, Algorithm: b.Algorithm}}
-	if err := padesOptions(&a.Options, b.PAdES); err != nil {
+	var err error
+	if a.Options.PAdES, err = padesOptions("pades", b.Format, b.PAdES); err != nil {
 		return nil, err
 	}
 	if (b.BatchID == "") == (len(b.Documents) == 0) {
@@ -227,51 +238,92 @@ func (s *server) ask(ctx context.Context, b *createBody) (*signer.Ask, error) {
 			return nil, err
 		}
 		a.Documents = append(a.Documents, d)
+		if err := eachOptions(&a.Options, k, b.Documents[k].PAdES); err != nil {
+			return nil, err
+		}
 	}
 	return a, nil
 }
 
-func padesOptions(o *signer.Options, p *padesBody) error {
-	if o.Format == signer.RAW {
-		if p != nil {
-			return fixed("pades", "RAW signatures have no PAdES options.", "Tandatangan RAW tiada pilihan PAdES.")
-		}
-		return nil
-	}
-	o.Level = "B-B"
+// eachOptions notes what one document has for itself.
+func eachOptions(o *signer.Options, k int, p *padesBody) error {
 	if p == nil {
 		return nil
 	}
-	switch {
-	case o.Format != signer.PADES:
-		return fixed("pades", "Only for the format PADES.", "Hanya bagi format PADES.")
-	case p.Level != "" && p.Level != "B-B":
-		return fixed("pades.level", "Only B-B is offered yet.", "Hanya B-B ditawarkan buat masa ini.")
-	case p.Certify != 0:
-		return fixed("pades.certify", "Certification is not offered yet.", "Perakuan dokumen belum ditawarkan.")
-	case hasControl(p.Reason, p.Location, p.Contact, p.Field):
-		return fixed("pades", "Control characters are not allowed.", "Aksara kawalan tidak dibenarkan.")
+	own, err := padesOptions(fmt.Sprintf("documents[%d].pades", k), o.Format, p)
+	if err != nil {
+		return err
 	}
-	o.Reason, o.Location, o.Contact, o.Field = p.Reason, p.Location, p.Contact, p.Field
-	if v := p.Visible; v != nil {
-		page := 0
-		switch n := v.Page.(type) {
-		case float64:
-			page = int(n)
-			if n != float64(page) || page < 1 || page > 1_000_000 {
-				page = 0
-			}
-		case string:
-			if n == "last" {
-				page = -1
-			}
-		}
-		if page == 0 {
-			return fixed("pades.visible.page", `It must be a page number from 1, or "last".`, `Ia mesti nombor halaman dari 1, atau "last".`)
-		}
-		o.Visible = &signer.Visible{Page: page, X: v.X, Y: v.Y, Width: v.Width, Height: v.Height}
+	if o.Each == nil {
+		o.Each = map[uint32]signer.PAdES{}
 	}
+	o.Each[uint32(k)] = own
 	return nil
+}
+
+// padesOptions reads what a signature shall be like; field is where it stands.
+func padesOptions(field, format string, b *padesBody) (signer.PAdES, error) {
+	var p signer.PAdES
+	if format == signer.RAW {
+		if b != nil {
+			return p, fixed(field, "RAW signatures have no PAdES options.", "Tandatangan RAW tiada pilihan PAdES.")
+		}
+		return p, nil
+	}
+	p.Level = "B-B"
+	if b == nil {
+		return p, nil
+	}
+	if b.Level != "" {
+		p.Level = b.Level
+	}
+	if format == signer.CMS && (*b != padesBody{Level: b.Level} || p.Level != "B-B" && p.Level != "B-T") {
+		return p, fixed(field, "CMS has a level alone: B-B or B-T.", "CMS hanya mempunyai level: B-B atau B-T.")
+	}
+	if hasControl(b.Reason, b.Location, b.Contact, b.Field) {
+		return p, fixed(field, "Control characters are not allowed.", "Aksara kawalan tidak dibenarkan.")
+	}
+	p.Reason, p.Location, p.Contact, p.Field, p.Certify = b.Reason, b.Location, b.Contact, b.Field, b.Certify
+	var err error
+	if b.Visible != nil {
+		p.Visible, err = visibleOptions(field+".visible", b.Field, b.Visible)
+	}
+	return p, err
+}
+
+// visibleOptions reads an appearance; signatureField is the field asked for.
+func visibleOptions(field, signatureField string, v *visibleBody) (*signer.Visible, error) {
+	out := &signer.Visible{X: v.X, Y: v.Y, Width: v.Width, Height: v.Height, Anchor: v.Anchor, Template: v.Template}
+	switch n := v.Page.(type) {
+	case float64:
+		if n == float64(int(n)) && n >= 1 && n <= 1_000_000 {
+			out.Page = int(n)
+		}
+	case string:
+		if n == "last" {
+			out.Page = -1
+		}
+	}
+	if out.Page == 0 && v.Page != nil {
+		return nil, fixed(field+".page", `It must be a page number from 1, or "last".`, `Ia mesti nombor halaman dari 1, atau "last".`)
+	}
+	if out.Page == 0 && v.Anchor == "" {
+		// The place of an existing field is its own.
+		if v.X != 0 || v.Y != 0 || v.Width != 0 || v.Height != 0 || signatureField == "" {
+			return nil, fixed(field+".page", "Give page, anchor or the field to sign.", "Berikan page, anchor atau medan untuk ditandatangani.")
+		}
+		return out, nil
+	}
+	if hasControl(v.Anchor, v.Template) {
+		return nil, fixed(field, "Control characters are not allowed.", "Aksara kawalan tidak dibenarkan.")
+	}
+	if out.Width == 0 {
+		out.Width = defaultWidth
+	}
+	if out.Height == 0 {
+		out.Height = defaultHeight
+	}
+	return out, nil
 }
 
 func (s *server) checkBatch(ctx context.Context, b *createBody) error {
@@ -400,6 +452,9 @@ func (s *server) view(ctx context.Context, r *signer.Request) (transactionBody, 
 	}
 	for k := range items {
 		b.Signatures = append(b.Signatures, signatureOf(r, &items[k]))
+	}
+	if len(items) == 1 && !items[0].Timestamp.IsZero() {
+		b.Information.Timestamp = &items[0].Timestamp
 	}
 	return b, nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/mohor-sign/mohor/ecert"
 	"github.com/mohor-sign/mohor/internal/ident"
 	"github.com/mohor-sign/mohor/internal/keylock"
+	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/signer"
 )
@@ -93,6 +94,7 @@ type Item struct {
 	SignedBlob string
 	SignedSize int64
 	SignedAt   time.Time
+	Timestamp  time.Time // of the time-stamping authority; zero without a time-stamp
 }
 
 // Record is what the public page answers about an eCertificate.
@@ -144,9 +146,11 @@ type Queue interface {
 
 // Service takes batches in. All fields are required.
 type Service struct {
-	Queue    Queue
-	Blobs    signer.Blobs
-	Renderer *ecert.Renderer
+	Queue Queue
+	Blobs signer.Blobs
+	// Passwords keeps the passwords of encrypted PDFs: the signer.
+	Passwords Passwords
+	Renderer  *ecert.Renderer
 	// RecordURL makes the address in a certificate's QR code.
 	RecordURL func(id string) string
 	// TempDir is where uploads are spooled while they are checked.
@@ -156,6 +160,12 @@ type Service struct {
 	Now               func() time.Time
 
 	locks keylock.Locks // one upload or sealing of a batch at a time; across processes the queue's own checks decide
+}
+
+// Passwords keeps the password of an encrypted PDF for the time it is signed.
+type Passwords interface {
+	// SealPassword is durable when it returns nil.
+	SealPassword(ctx context.Context, blob string, password secret.Text) error
 }
 
 // Create makes an open batch.
@@ -282,7 +292,7 @@ func (s *Service) refuse(ctx context.Context, ev audit.Event, err error) error {
 // reason is a text of our own, never one that could hold input.
 func reason(err error) string {
 	for _, known := range []error{ErrUnknown, ErrSealed, ErrNotSealed, ErrEmpty, ErrRefusedRows, ErrName, ErrKind, ErrInput, ErrTooLarge, ErrLive, ecert.ErrCSV,
-		pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrUnsupported} {
+		pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrAnchor, pdf.ErrUnsupported} {
 		if errors.Is(err, known) {
 			return known.Error()
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/internal/ident"
+	"github.com/mohor-sign/mohor/internal/secret"
 )
 
 // ErrNotSigned means a document has no signed version yet.
@@ -42,9 +43,10 @@ type Documents interface {
 	SignedDocument(ctx context.Context, id string) (blob string, size int64, err error)
 }
 
-// Upload stores a PDF and checks that it can be signed; *pdf.Error says what
-// stands against it, and nothing is registered then.
-func (s *Service) Upload(ctx context.Context, docs Documents, app, name, requestID string, r io.Reader) (Document, Findings, error) {
+// Upload stores a PDF and checks that its structure can be read; *pdf.Error says
+// what stands against it, and nothing is registered then. password opens an
+// encrypted one.
+func (s *Service) Upload(ctx context.Context, docs Documents, app, name, requestID string, r io.Reader, password secret.Text) (Document, Findings, error) {
 	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "document.upload", Verdict: audit.Accepted, RequestID: requestID}
 	name, err := CleanName(name)
 	if err != nil {
@@ -53,7 +55,7 @@ func (s *Service) Upload(ctx context.Context, docs Documents, app, name, request
 	d := Document{ID: ident.New("do", 16), App: app, Name: name, CreatedAt: s.Now().UTC()}
 	d.Blob = "document/" + d.ID
 	ev.Object = d.ID
-	p, err := s.storePDF(ctx, d.Blob, r)
+	p, err := s.storePDF(ctx, d.Blob, r, password)
 	if err != nil {
 		return Document{}, Findings{}, s.refuse(ctx, ev, errors.Join(err, s.Blobs.Remove(context.WithoutCancel(ctx), d.Blob)))
 	}

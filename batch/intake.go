@@ -21,6 +21,7 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ecert"
+	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/signer"
 )
@@ -322,7 +323,7 @@ func (s *Service) unpack(ctx context.Context, b Batch, index uint32, zf *zip.Fil
 	}
 	defer rc.Close()
 	it := Item{Document: signer.Document{Index: index, Name: name, Hash: crypto.SHA256, Blob: fmt.Sprintf("original/%s/%d", b.ID, index), Reference: name}, State: Pending}
-	p, err := s.storePDF(ctx, it.Blob, rc)
+	p, err := s.storePDF(ctx, it.Blob, rc, secret.Text{})
 	it.Size, it.Digest = p.size, p.digest
 	return it, err
 }
@@ -336,8 +337,9 @@ type storedPDF struct {
 }
 
 // storePDF writes a PDF of at most MaxPDF bytes as a blob and checks that its
-// structure can be signed (*pdf.Error otherwise).
-func (s *Service) storePDF(ctx context.Context, blob string, r io.Reader) (p storedPDF, err error) {
+// structure can be read (*pdf.Error otherwise); password is for an encrypted one,
+// and kept when it was needed.
+func (s *Service) storePDF(ctx context.Context, blob string, r io.Reader, password secret.Text) (p storedPDF, err error) {
 	h := sha256.New()
 	p.size, err = s.Blobs.Create(ctx, blob, func(w io.Writer) error { return copyPDF(w, h, r, s.MaxPDF) })
 	if err != nil {
@@ -349,6 +351,11 @@ func (s *Service) storePDF(ctx context.Context, blob string, r io.Reader) (p sto
 	}
 	defer f.Close()
 	parsed, err := pdf.Open(f, f.Size())
+	if errors.Is(err, pdf.ErrEncrypted) && password.Len() > 0 {
+		if parsed, err = pdf.OpenWith(f, f.Size(), pdf.OpenOptions{Password: password.Reveal()}); err == nil {
+			err = s.Passwords.SealPassword(ctx, blob, password)
+		}
+	}
 	if err != nil {
 		return p, err
 	}

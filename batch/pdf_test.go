@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store/storetest"
@@ -139,7 +140,7 @@ func TestRefusedUploadLeavesNothing(t *testing.T) {
 func TestUpload(t *testing.T) {
 	h := newHouse(t)
 	p := storetest.PDF("satu", "dua")
-	d, _, err := h.svc.Upload(ctx, h.DB, h.App.ID, "surat.pdf", "r", bytes.NewReader(p))
+	d, _, err := h.svc.Upload(ctx, h.DB, h.App.ID, "surat.pdf", "r", bytes.NewReader(p), secret.Text{})
 	must(t, err)
 	sum := sha256.Sum256(p)
 	if got, err := h.DB.Document(ctx, d.ID); err != nil || got.Pages != 2 || got.Size != int64(len(p)) || !bytes.Equal(got.Digest, sum[:]) || got.App != h.App.ID || got.Name != "surat.pdf" {
@@ -157,7 +158,7 @@ func TestUpload(t *testing.T) {
 		"large":   {"a", append(bytes.Clone(p), make([]byte, 1<<20)...), pdf.ErrTooLarge},
 	} {
 		h.refuses(t, what, "", c.want, func() error {
-			_, _, err := h.svc.Upload(ctx, h.DB, h.App.ID, c.name, "r", bytes.NewReader(c.p))
+			_, _, err := h.svc.Upload(ctx, h.DB, h.App.ID, c.name, "r", bytes.NewReader(c.p), secret.Text{})
 			return err
 		})
 	}
@@ -176,7 +177,7 @@ func TestArchive(t *testing.T) {
 	_, err = h.svc.Seal(ctx, h.App.ID, id, false, "r")
 	must(t, err)
 	ask := h.ask(id)
-	ask.Options = signer.Options{Format: signer.PADES, Level: "B-B", Visible: &signer.Visible{Page: 2, X: 50, Y: 50, Width: 200, Height: 50}}
+	ask.Options = signer.Options{Format: signer.PADES, PAdES: signer.PAdES{Level: "B-B", Visible: &signer.Visible{Page: 2, X: 50, Y: 50, Width: 200, Height: 50}}}
 	r, c, err := h.s.Prepare(ctx, ask)
 	must(t, err)
 	a, err := h.s.Authorize(ctx, h.Confirm(r, c))

@@ -199,11 +199,11 @@ func (r *Runner) persist(ctx context.Context, a *signer.Authorization, d signer.
 	began := time.Now()
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		out, err := r.sign(ctx, a, d)
-		if !errors.Is(err, signer.ErrKeysUnavailable) && !errors.Is(err, signer.ErrBusy) || time.Since(began)+pause > patience {
+		if !errors.Is(err, signer.ErrKeysUnavailable) && !errors.Is(err, signer.ErrTimestamp) && !errors.Is(err, signer.ErrBusy) || time.Since(began)+pause > patience {
 			return out, err
 		}
 		if pause == firstPause {
-			r.Log.Warn("waiting for the HSM", "transaction", a.Request.ID, "index", d.Index, "error", err)
+			r.Log.Warn("waiting for the HSM or the time-stamping authority", "transaction", a.Request.ID, "index", d.Index, "error", err)
 		}
 		timer := time.NewTimer(pause)
 		select {

@@ -42,6 +42,9 @@ type Authorization struct {
 	mu     sync.Mutex
 	leaves map[uint32][32]byte // what may be signed, by index
 	spent  map[uint32]bool
+	// made keeps signatures until they are stored, so that a document whose
+	// time-stamp could not be had at once is not signed twice.
+	made   map[uint32][]byte
 	stored int // outcomes stored by this authorisation
 	closed bool
 }

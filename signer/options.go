@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -34,26 +35,46 @@ const (
 type Options struct {
 	Format    string `json:"format"`
 	Algorithm string `json:"algorithm"`
-	Level     string `json:"level,omitempty"` // PADES and CMS: "B-B"
 	// Time is the claimed signing time, RFC 3339 UTC, seconds.
 	Time string `json:"time"`
 	// Certificate is the serial number, decimal, of the officer's certificate.
-	Certificate string   `json:"certificate"`
-	Reason      string   `json:"reason,omitempty"`
-	Location    string   `json:"location,omitempty"`
-	Contact     string   `json:"contact,omitempty"`
-	Field       string   `json:"field,omitempty"`
-	Visible     *Visible `json:"visible,omitempty"`
+	Certificate string `json:"certificate"`
+	PAdES
+	// Each holds, by index, what documents have in the place of PAdES.
+	Each map[uint32]PAdES `json:"each,omitempty"`
+}
+
+// PAdES is what a document's signature shall be like.
+type PAdES struct {
+	Level    string   `json:"level,omitempty"` // "B-B", "B-T", "B-LT", "B-LTA"; CMS: the first two
+	Reason   string   `json:"reason,omitempty"`
+	Location string   `json:"location,omitempty"`
+	Contact  string   `json:"contact,omitempty"`
+	Field    string   `json:"field,omitempty"`   // fully qualified; "" makes one
+	Certify  int      `json:"certify,omitempty"` // 1 to 3: certification, DocMDP's /P
+	Visible  *Visible `json:"visible,omitempty"`
+}
+
+// of is what a document's signature shall be like.
+func (o *Options) of(index uint32) PAdES {
+	if p, own := o.Each[index]; own {
+		return p
+	}
+	return o.PAdES
 }
 
 // Visible places an appearance; points from the lower left of the CropBox as
-// displayed. Page counts from 1, -1 is the last.
+// displayed. Page counts from 1, -1 is the last. With Anchor, X and Y count from
+// the lower left corner of this text, the only one of its kind on the page, or
+// in the document when Page is 0. In an existing field all but Template are zero.
 type Visible struct {
-	Page   int     `json:"page"`
-	X      float64 `json:"x"`
-	Y      float64 `json:"y"`
-	Width  float64 `json:"width"`
-	Height float64 `json:"height"`
+	Page     int     `json:"page"`
+	X        float64 `json:"x"`
+	Y        float64 `json:"y"`
+	Width    float64 `json:"width"`
+	Height   float64 `json:"height"`
+	Anchor   string  `json:"anchor,omitempty"`
+	Template string  `json:"template,omitempty"`
 }
 
 // Canonical returns the options in the form that is stored and hashed. Fields
@@ -120,17 +141,24 @@ func (o *Options) cmsAlgorithm() cms.Algorithm {
 // pdfOptions is how the document is prepared. It depends on nothing but the
 // stored options and the credential, so that preparing twice gives the same
 // bytes.
-func (o *Options) pdfOptions(c *Credential, contents int) (pdf.Options, error) {
+func (o *Options) pdfOptions(index uint32, c *Credential, contents int) (pdf.Options, error) {
 	at, err := time.Parse(time.RFC3339, o.Time)
 	if err != nil {
 		return pdf.Options{}, fmt.Errorf("reading claimed time: %w", err)
 	}
+	own := o.of(index)
 	p := pdf.Options{
-		Field: o.Field, Name: c.Certificate.Subject.CommonName, Reason: o.Reason, Location: o.Location, ContactInfo: o.Contact,
+		Field: own.Field, Name: c.Certificate.Subject.CommonName, Reason: own.Reason, Location: own.Location, ContactInfo: own.Contact,
 		Time: at, ContentsSize: contents,
 	}
-	if v := o.Visible; v != nil {
-		p.Visible = &pdf.Visible{Page: v.Page, X: v.X, Y: v.Y, Width: v.Width, Height: v.Height, Lines: appearance(o, c, at)}
+	p.Certify, p.Level, p.Hash, p.Certificates = own.Certify, pdf.Level(own.Level), crypto.SHA256, append([]*x509.Certificate{c.Certificate}, c.Chain...)
+	if v := own.Visible; v != nil {
+		t, known := pdf.TemplateNamed(v.Template)
+		if !known {
+			return p, fmt.Errorf("%w: no template %q", pdf.ErrOptions, v.Template)
+		}
+		p.Visible = &pdf.Visible{Page: v.Page, X: v.X, Y: v.Y, Width: v.Width, Height: v.Height, Anchor: v.Anchor, Template: t,
+			Name: c.Certificate.Subject.CommonName, Lines: appearance(own.Reason, at)}
 	}
 	return p, nil
 }
@@ -139,15 +167,15 @@ func (o *Options) pdfOptions(c *Credential, contents int) (pdf.Options, error) {
 // is needed for a country without summer time).
 var malaysia = time.FixedZone("MYT", 8*3600)
 
-// appearance is the text of a visible signature, Malay with English beside it.
-func appearance(o *Options, c *Credential, at time.Time) []string {
+// appearance is the text of a visible signature beside the name, Malay with
+// English.
+func appearance(reason string, at time.Time) []string {
 	lines := []string{
-		"Ditandatangani secara digital oleh / Digitally signed by",
-		c.Certificate.Subject.CommonName,
+		"Ditandatangani secara digital / Digitally signed",
 		at.In(malaysia).Format("02/01/2006 15:04:05") + " MYT",
 	}
-	if o.Reason != "" {
-		lines = append(lines, "Tujuan / Reason: "+o.Reason)
+	if reason != "" {
+		lines = append(lines, "Tujuan / Reason: "+reason)
 	}
 	return lines
 }

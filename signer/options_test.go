@@ -12,8 +12,8 @@ import (
 )
 
 func TestCanonicalIsPinned(t *testing.T) {
-	o := signer.Options{Format: signer.PADES, Algorithm: signer.RSAPSS, Level: "B-B", Time: "2026-07-01T01:00:00Z", Certificate: "12345", Reason: `Lulus <a> & "b" é 陳`, Location: "KL", Contact: "c", Field: "F1",
-		Visible: &signer.Visible{Page: -1, X: 72, Y: 0.5, Width: 1e2, Height: 33.333}}
+	o := signer.Options{Format: signer.PADES, Algorithm: signer.RSAPSS, Time: "2026-07-01T01:00:00Z", Certificate: "12345", PAdES: signer.PAdES{Level: "B-B", Reason: `Lulus <a> & "b" é 陳`, Location: "KL", Contact: "c", Field: "F1",
+		Visible: &signer.Visible{Page: -1, X: 72, Y: 0.5, Width: 1e2, Height: 33.333}}}
 	const want = `{"algorithm":"RSA-PSS","certificate":"12345","contact":"c","field":"F1","format":"PADES","level":"B-B","location":"KL","reason":"Lulus <a> & \"b\" é 陳",` +
 		`"time":"2026-07-01T01:00:00Z","visible":{"height":33.333,"page":-1,"width":100,"x":72,"y":0.5}}`
 	text, hash, err := o.Canonical()
@@ -30,11 +30,19 @@ func TestCanonicalIsPinned(t *testing.T) {
 // characters, points of a page.
 func drawOptions(t *rapid.T) signer.Options {
 	text := rapid.StringMatching(`[^\p{C}\x{2028}\x{2029}\x{FFFD}]{0,8}`)
-	o := signer.Options{Format: text.Draw(t, "format"), Algorithm: text.Draw(t, "algorithm"), Level: text.Draw(t, "level"), Time: text.Draw(t, "time"), Certificate: text.Draw(t, "certificate"),
-		Reason: text.Draw(t, "reason"), Location: text.Draw(t, "location"), Contact: text.Draw(t, "contact"), Field: text.Draw(t, "field")}
-	if rapid.Bool().Draw(t, "visible") {
-		n := rapid.Float64Range(0, 14400)
-		o.Visible = &signer.Visible{Page: rapid.IntRange(-1, 9).Draw(t, "page"), X: n.Draw(t, "x"), Y: n.Draw(t, "y"), Width: n.Draw(t, "w"), Height: n.Draw(t, "h")}
+	pades := rapid.Custom(func(t *rapid.T) signer.PAdES {
+		p := signer.PAdES{Level: text.Draw(t, "level"), Reason: text.Draw(t, "reason"), Location: text.Draw(t, "location"), Contact: text.Draw(t, "contact"),
+			Field: text.Draw(t, "field"), Certify: rapid.IntRange(0, 3).Draw(t, "certify")}
+		if rapid.Bool().Draw(t, "visible") {
+			n := rapid.Float64Range(0, 14400)
+			p.Visible = &signer.Visible{Page: rapid.IntRange(-1, 9).Draw(t, "page"), X: n.Draw(t, "x"), Y: n.Draw(t, "y"), Width: n.Draw(t, "w"), Height: n.Draw(t, "h"),
+				Anchor: text.Draw(t, "anchor"), Template: text.Draw(t, "template")}
+		}
+		return p
+	})
+	o := signer.Options{Format: text.Draw(t, "format"), Algorithm: text.Draw(t, "algorithm"), Time: text.Draw(t, "time"), Certificate: text.Draw(t, "certificate"), PAdES: pades.Draw(t, "pades")}
+	if rapid.Bool().Draw(t, "own") {
+		o.Each = rapid.MapOfN(rapid.Uint32(), pades, 1, 3).Draw(t, "each")
 	}
 	return o
 }
@@ -70,7 +78,11 @@ func TestCanonicalIsStable(t *testing.T) {
 // Every field of the options is in the hash: nothing shapes a signature that
 // the officer's code is not bound to.
 func TestCanonicalHoldsEveryField(t *testing.T) {
-	base := signer.Options{Visible: &signer.Visible{}}
+	full := func() signer.Options {
+		p := func() signer.PAdES { return signer.PAdES{Visible: &signer.Visible{}} }
+		return signer.Options{PAdES: p(), Each: map[uint32]signer.PAdES{3: p()}}
+	}
+	base := full()
 	_, was, err := base.Canonical()
 	if err != nil {
 		t.Fatal(err)
@@ -80,35 +92,54 @@ func TestCanonicalHoldsEveryField(t *testing.T) {
 			t.Errorf("%s does not change the hash: %v", name, err)
 		}
 	}
-	set := func(v reflect.Value) {
+	// vary sets each field below one in turn, through get, of options made anew.
+	var vary func(name string, get func(*signer.Options) (reflect.Value, func()))
+	vary = func(name string, get func(*signer.Options) (reflect.Value, func())) {
+		o := full()
+		v, done := get(&o)
 		switch v.Kind() {
+		case reflect.Struct:
+			for k := range v.NumField() {
+				vary(name+"."+v.Type().Field(k).Name, func(o *signer.Options) (reflect.Value, func()) {
+					v, done := get(o)
+					return v.Field(k), done
+				})
+			}
+			return
+		case reflect.Pointer:
+			vary(name, func(o *signer.Options) (reflect.Value, func()) {
+				v, done := get(o)
+				return v.Elem(), done
+			})
+			v.SetZero()
+		case reflect.Map:
+			vary(name, func(o *signer.Options) (reflect.Value, func()) {
+				own := o.Each[3]
+				return reflect.ValueOf(&own).Elem(), func() { o.Each[3] = own }
+			})
+			v.SetZero()
 		case reflect.String:
 			v.SetString("x")
 		case reflect.Int:
 			v.SetInt(1)
 		case reflect.Float64:
 			v.SetFloat(1)
-		case reflect.Pointer:
-			v.SetZero()
 		default:
 			t.Fatalf("a field of kind %v is new to this test", v.Kind())
 		}
+		done()
+		check(name, o)
 	}
-	for k := range reflect.TypeFor[signer.Options]().NumField() {
-		o := signer.Options{Visible: &signer.Visible{}}
-		set(reflect.ValueOf(&o).Elem().Field(k))
-		check(reflect.TypeFor[signer.Options]().Field(k).Name, o)
-	}
-	for k := range reflect.TypeFor[signer.Visible]().NumField() {
-		o := signer.Options{Visible: &signer.Visible{}}
-		set(reflect.ValueOf(o.Visible).Elem().Field(k))
-		check(reflect.TypeFor[signer.Visible]().Field(k).Name, o)
-	}
+	vary("Options", func(o *signer.Options) (reflect.Value, func()) { return reflect.ValueOf(o).Elem(), func() {} })
+	// An index is part of it, too.
+	moved := full()
+	moved.Each = map[uint32]signer.PAdES{4: moved.Each[3]}
+	check("index", moved)
 }
 
 func TestCanonicalRefusesWhatIsNoNumber(t *testing.T) {
 	zero := 0.0
-	o := signer.Options{Visible: &signer.Visible{X: 1 / zero}}
+	o := signer.Options{PAdES: signer.PAdES{Visible: &signer.Visible{X: 1 / zero}}}
 	if text, _, err := o.Canonical(); err == nil {
 		t.Errorf("infinity became %s", text)
 	}

@@ -165,15 +165,12 @@ func (s *Signer) tryPDF(ctx context.Context, r *Request, d *Document, c *Credent
 		return fmt.Errorf("opening document: %w", err)
 	}
 	defer blob.Close()
-	doc, err := pdf.Open(blob, blob.Size())
+	doc, password, err := s.openPDF(ctx, d.Blob, blob, blob.Size())
 	if err != nil {
 		return err
 	}
-	o, err := r.Options.pdfOptions(c, b.Size())
-	if err != nil {
-		return err
-	}
-	_, err = doc.Prepare(o)
+	clear(password)
+	_, err = s.preparePDF(doc, &r.Options, d.Index, c, b)
 	return err
 }
 
@@ -316,9 +313,9 @@ func reason(err error) string {
 	for _, known := range []error{
 		ErrUnknown, ErrNoCredential, ErrUnknownOfficer, ErrMedium, ErrCertificateExpired, ErrCertificateRevoked, ErrCertificateOnHold,
 		ErrChannel, ErrHeader, ErrPINLocked, ErrPINWrong, ErrDocuments, ErrTransactionExpired, ErrCancelled, ErrFinished, ErrBatchBusy,
-		ErrBatchEmpty, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason,
+		ErrBatchEmpty, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason,
 		errRestart, ErrActivation, ErrNoShare, otp.ErrUnknown, otp.ErrWrong, otp.ErrExpired, otp.ErrAttempts, otp.ErrUsed, otp.ErrNonce, otp.ErrResendTooSoon, otp.ErrTooManyCodes,
-		otp.ErrNotSent, otp.ErrMACUnavailable, pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrUnsupported,
+		otp.ErrNotSent, otp.ErrMACUnavailable, pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrAnchor, pdf.ErrUnsupported,
 	} {
 		if errors.Is(err, known) {
 			return known.Error()

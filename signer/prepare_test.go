@@ -24,7 +24,7 @@ import (
 func (h *house) pdfs(t testing.TB, files ...[]byte) signer.Ask {
 	t.Helper()
 	a := h.Ask(0)
-	a.Options = signer.Options{Format: signer.PADES, Level: "B-B", Reason: "Lulus"}
+	a.Options = signer.Options{Format: signer.PADES, PAdES: signer.PAdES{Level: "B-B", Reason: "Lulus"}}
 	for k, p := range files {
 		d := signer.Document{Index: uint32(k), Name: fmt.Sprintf("surat-%d.pdf", k), Hash: crypto.SHA256, Blob: fmt.Sprintf("in/%d", k), Size: int64(len(p)), DocumentID: fmt.Sprintf("do_%d", k)}
 		sum := sha256.Sum256(p)

@@ -30,7 +30,7 @@ func (s *Signer) Sign(ctx context.Context, a *Authorization, d Claimed) (Outcome
 	case CMS:
 		var b *cms.Builder
 		if b, err = a.builder(d.Hash); err == nil {
-			out.Signature, err = a.cms(ctx, b, d.Digest, d.Hash)
+			err = s.signCMS(ctx, a, b, &d.Document, &out)
 		}
 	case PADES:
 		err = s.signPDF(ctx, a, &d.Document, &out)
@@ -98,15 +98,12 @@ func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out
 	if err != nil {
 		return err
 	}
-	opts, err := a.Request.Options.pdfOptions(a.Credential, b.Size())
+	doc, password, err := s.openPDF(ctx, d.Blob, c, c.size)
 	if err != nil {
 		return err
 	}
-	doc, err := pdf.Open(c, c.size)
-	if err != nil {
-		return err
-	}
-	p, err := doc.Prepare(opts)
+	defer clear(password)
+	p, err := s.preparePDF(doc, &a.Request.Options, d.Index, a.Credential, b)
 	if err != nil {
 		return err
 	}
@@ -117,18 +114,30 @@ func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out
 	if !bytes.Equal(original, d.Digest) {
 		return ErrDocuments
 	}
-	der, err := a.cms(ctx, b, toSign, crypto.SHA256)
+	der, err := a.cmsOnce(ctx, b, d.Index, toSign, crypto.SHA256)
+	if err != nil {
+		return err
+	}
+	level := a.Request.Options.of(d.Index).Level
+	if der, out.Timestamp, err = s.stamp(ctx, level, der); err != nil {
+		return err
+	}
+	more, err := s.extend(ctx, a, d.Index, c, p, der, password)
 	if err != nil {
 		return err
 	}
 	out.Blob = fmt.Sprintf("signed/%s/%d", a.Request.Batch, d.Index)
 	out.Size, err = s.Blobs.Create(ctx, out.Blob, func(w io.Writer) error {
-		_, err := p.Complete(w, der)
+		if _, err := p.Complete(w, der); err != nil {
+			return err
+		}
+		_, err := w.Write(more)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("storing signed document: %w", err)
 	}
+	a.forget(d.Index)
 	return nil
 }
 

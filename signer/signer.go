@@ -23,6 +23,7 @@ import (
 	"github.com/mohor-sign/mohor/internal/keylock"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/otp"
+	"github.com/mohor-sign/mohor/pdf"
 )
 
 // What callers decide on. The API maps each to a stable code.
@@ -49,6 +50,7 @@ var (
 	ErrFence              = errors.New("the claim was taken over")
 	ErrAlgorithm          = errors.New("algorithm does not fit the key")
 	ErrKeysUnavailable    = errors.New("HSM unavailable")
+	ErrTimestamp          = errors.New("no time-stamp or revocation data to be had")
 	ErrBusy               = errors.New("too busy, try again")
 	ErrPINPolicy          = errors.New("PIN refused")
 	ErrPINSame            = errors.New("the new PIN is the old one")
@@ -199,7 +201,8 @@ type Outcome struct {
 	Signature []byte // RAW: the signature value; CMS: the DER; PADES: empty
 	Blob      string // PADES: the signed file
 	Size      int64
-	Refused   error // the document could not be signed; the others go on
+	Timestamp time.Time // levels above B-B: when the time-stamping authority saw the signature
+	Refused   error     // the document could not be signed; the others go on
 }
 
 // PINState is the officer's PIN counter.
@@ -338,7 +341,8 @@ type MAC interface {
 
 // Blobs keeps documents' bytes.
 type Blobs interface {
-	// Open opens a blob for reading at any offset; the caller closes it.
+	// Open opens a blob for reading at any offset; the caller closes it. The
+	// error wraps fs.ErrNotExist when there is none.
 	Open(ctx context.Context, id string) (Blob, error)
 	// Create writes a blob under id, whole or not at all: write fills it, and
 	// it is durable (synced, renamed) when Create returns nil. An existing blob
@@ -369,6 +373,9 @@ type Signer struct {
 	// Shares lets batches go on after a stop without the officer; nil when there
 	// is no place for them, and every stop needs PIN and code.
 	Shares Shares
+	// Timestamps and Revocation serve the levels above B-B.
+	Timestamps pdf.Timestamper
+	Revocation pdf.Revocation
 	// Lifetime is how long a transaction waits for its PIN and code;
 	// SigningTime how long an intent may sign: Base plus PerDocument each.
 	Lifetime          time.Duration

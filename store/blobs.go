@@ -14,8 +14,8 @@ import (
 	"github.com/mohor-sign/mohor/signer"
 )
 
-// ErrNoBlob means a document's bytes are not there.
-var ErrNoBlob = errors.New("document bytes are missing")
+// ErrNoBlob means a document's bytes are not there. It wraps fs.ErrNotExist.
+var ErrNoBlob = fmt.Errorf("document bytes are missing: %w", fs.ErrNotExist)
 
 // Blobs keeps documents in a directory. A blob is written to a temporary file,
 // synced, renamed, and its directory synced: it is there whole or not at all.

@@ -54,8 +54,10 @@ func (j *judges) pdf(ctx context.Context, file string, v *verdicts) error {
 	if err != nil {
 		return fmt.Errorf("running pdfsig on %s: %w: %s", file, err, out)
 	}
-	for text, n := range map[string]*int{"Signature is Valid.": &v.Valid, "Certificate is Trusted.": &v.Trusted, "Total document signed": &v.Whole} {
-		if bytes.Count(out, []byte(text)) == 1 && bytes.Count(out, []byte("Signature #")) == 1 {
+	// This pdfsig lists document time-stamps without judging them; openssl does.
+	all, stamps := bytes.Count(out, []byte("Signature #")), bytes.Count(out, []byte("Signature Type: unknown"))
+	for text, n := range map[string]*int{"Signature is Valid.": &v.Valid, "Certificate is Trusted.": &v.Trusted, " Total document signed": &v.Whole} {
+		if bytes.Count(out, []byte(text)) == 1 && all-stamps == 1 {
 			*n++
 		}
 	}
@@ -65,35 +67,44 @@ func (j *judges) pdf(ctx context.Context, file string, v *verdicts) error {
 	return j.cms(ctx, file, v)
 }
 
-// cms has openssl check the SignedData over the bytes the file says it covers.
+// cms has openssl check each SignedData, document time-stamps among them, over
+// the bytes the file says it covers.
 func (j *judges) cms(ctx context.Context, file string, v *verdicts) error {
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", file, err)
 	}
-	content, der, err := split(raw)
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", file, err)
+	good := true
+	for at, end := 0, 0; end < len(raw); {
+		next := bytes.Index(raw[at:], []byte("/ByteRange"))
+		if next < 0 {
+			return fmt.Errorf("reading %s: the last /ByteRange does not cover the file", file)
+		}
+		at += next
+		content, der, err := split(raw, at)
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", file, err)
+		}
+		data, sig := filepath.Join(j.dir, "content"), filepath.Join(j.dir, "signature.der")
+		if err := errors.Join(os.WriteFile(data, content, 0o600), os.WriteFile(sig, der, 0o600)); err != nil {
+			return fmt.Errorf("writing content: %w", err)
+		}
+		args := []string{"cms", "-verify", "-cades", "-binary", "-inform", "DER", "-in", sig, "-content", data, "-CAfile", j.root, "-purpose", "any", "-out", os.DevNull}
+		if bytes.LastIndex(raw[:at], []byte("/ETSI.RFC3161")) > bytes.LastIndex(raw[:at], []byte(" obj")) {
+			args = []string{"ts", "-verify", "-token_in", "-in", sig, "-data", data, "-CAfile", j.root}
+		}
+		good = good && exec.CommandContext(ctx, "openssl", args...).Run() == nil
+		at, end = at+1, len(content)+2*len(der)+2
 	}
-	data, sig := filepath.Join(j.dir, "content"), filepath.Join(j.dir, "signature.der")
-	if err := errors.Join(os.WriteFile(data, content, 0o600), os.WriteFile(sig, der, 0o600)); err != nil {
-		return fmt.Errorf("writing content: %w", err)
-	}
-	err = exec.CommandContext(ctx, "openssl", "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-in", sig, "-content", data,
-		"-CAfile", j.root, "-purpose", "any", "-out", os.DevNull).Run()
-	if err == nil {
+	if good {
 		v.CMS++
 	}
 	return nil
 }
 
-// split finds the last ByteRange of a file we signed. It searches, which only a
-// check of our own output may.
-func split(raw []byte) (content, der []byte, err error) {
-	at := bytes.LastIndex(raw, []byte("/ByteRange"))
-	if at < 0 {
-		return nil, nil, errors.New("no /ByteRange")
-	}
+// split takes apart what the /ByteRange at an offset says: the bytes covered
+// and what is in the gap. It searches, which only a check of our own output may.
+func split(raw []byte, at int) (content, der []byte, err error) {
 	open, end := bytes.IndexByte(raw[at:], '['), bytes.IndexByte(raw[at:], ']')
 	if open < 0 || end < open {
 		return nil, nil, errors.New("no array behind /ByteRange")
@@ -108,8 +119,8 @@ func split(raw []byte) (content, der []byte, err error) {
 			return nil, nil, errors.New("/ByteRange has a wrong number")
 		}
 	}
-	if n[0] != 0 || n[1] > n[2] || n[2]+n[3] != len(raw) {
-		return nil, nil, errors.New("/ByteRange does not cover the file")
+	if n[0] != 0 || n[1] > n[2] || n[2]+n[3] > len(raw) {
+		return nil, nil, errors.New("/ByteRange leaves the file")
 	}
 	gap := bytes.Trim(raw[n[1]:n[2]], "<>")
 	der = make([]byte, len(gap)/2)
@@ -120,7 +131,7 @@ func split(raw []byte) (content, der []byte, err error) {
 		}
 		der[k] = byte(b)
 	}
-	return append(append([]byte{}, raw[:n[1]]...), raw[n[2]:]...), der, nil
+	return append(append([]byte{}, raw[:n[1]]...), raw[n[2]:n[2]+n[3]]...), der, nil
 }
 
 // raw has openssl check a bare signature over a SHA-256 digest, and the

@@ -109,8 +109,9 @@ func (p *problem) Error() string {
 	return s + " [" + p.Code + "]"
 }
 
-// send makes a request and returns its open answer, or a *problem.
-func (c *client) send(ctx context.Context, method, path, contentType string, body io.Reader) (*http.Response, error) {
+// send makes a request and returns its open answer, or a *problem. headers are
+// names and values in turn.
+func (c *client) send(ctx context.Context, method, path, contentType string, body io.Reader, headers ...string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("asking the gateway: %w", err)
@@ -121,6 +122,9 @@ func (c *client) send(ctx context.Context, method, path, contentType string, bod
 	}
 	if c.english {
 		req.Header.Set("Accept-Language", "en")
+	}
+	for k := 0; k+1 < len(headers); k += 2 {
+		req.Header.Set(headers[k], headers[k+1])
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -150,8 +154,8 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) err
 }
 
 // upload sends a body of any type and reads JSON.
-func (c *client) upload(ctx context.Context, method, path, contentType string, body io.Reader, out any) error {
-	resp, err := c.send(ctx, method, path, contentType, body)
+func (c *client) upload(ctx context.Context, method, path, contentType string, body io.Reader, out any, headers ...string) error {
+	resp, err := c.send(ctx, method, path, contentType, body, headers...)
 	if err != nil {
 		return err
 	}

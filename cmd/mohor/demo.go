@@ -233,12 +233,12 @@ func (d *demo) voucher(c *demoCmd, pin secret.Text) (row, error) {
 		return row{}, err
 	}
 	start := time.Now()
-	doc, err := d.api.uploadPDF(d.ctx, c.Voucher)
+	doc, err := d.api.uploadPDF(d.ctx, c.Voucher, secret.Text{})
 	if err != nil {
 		return row{}, err
 	}
 	t, err := d.sign(pin, map[string]any{"format": "PADES", "process": "AP-22", "role": "Perakuan 1",
-		"pades": map[string]any{"level": "B-B", "reason": "Perakuan 1", "visible": place}, "documents": []map[string]string{{"document_id": doc}}})
+		"pades": map[string]any{"level": "B-LTA", "reason": "Perakuan 1", "visible": place}, "documents": []map[string]string{{"document_id": doc}}})
 	if err != nil {
 		return row{}, err
 	}
@@ -247,7 +247,7 @@ func (d *demo) voucher(c *demoCmd, pin secret.Text) (row, error) {
 	if err := d.api.download(d.ctx, t.Signatures[0].ContentURL, file); err != nil {
 		return row{}, err
 	}
-	return d.judge("payment voucher, visible", []string{file}, took)
+	return d.judge("payment voucher, visible, B-LTA", []string{file}, took)
 }
 
 func (d *demo) hash(_ *demoCmd, pin secret.Text) (row, error) {

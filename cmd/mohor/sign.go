@@ -17,12 +17,19 @@ import (
 )
 
 type signCmd struct {
-	remote  `embed:""`
-	File    string `arg:"" help:"PDF to sign." type:"existingfile"`
-	Out     string `help:"Signed file (default: FILE-signed.pdf)." type:"path"`
-	Reason  string `help:"Reason shown in the signature."`
-	Visible string `help:"Place of a visible signature: PAGE,X,Y,WIDTH,HEIGHT in points; PAGE may be last."`
-	JSON    bool   `help:"Print JSON."`
+	remote `embed:""`
+	File   string `arg:"" help:"PDF to sign." type:"existingfile"`
+	Out    string `help:"Signed file (default: FILE-signed.pdf)." type:"path"`
+	JSON   bool   `help:"Print JSON."`
+
+	Level        string `enum:"B-B,B-T,B-LT,B-LTA" default:"B-B" help:"Level of the signature: B-B, B-T with a time-stamp, B-LT with revocation data, B-LTA with both for the archive."`
+	Reason       string `help:"Reason shown in the signature."`
+	Field        string `help:"Signature field to sign, by its full name; made when absent."`
+	Certify      int    `help:"Certify the document: 1 permits no change later, 2 forms and signatures, 3 notes too."`
+	Visible      string `help:"Place of a visible signature: PAGE,X,Y,WIDTH,HEIGHT in points; PAGE may be last."`
+	Anchor       string `help:"Place a visible signature at this text instead."`
+	Template     string `enum:"standard,plain,name-left,stamp" default:"standard" help:"How a visible signature looks: standard, plain, name-left or stamp."`
+	PasswordFile string `help:"File with the password of an encrypted PDF." type:"existingfile"`
 }
 
 func (c *signCmd) Run(e *env) error {
@@ -30,19 +37,21 @@ func (c *signCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	pades := map[string]any{"level": "B-B"}
-	if c.Reason != "" {
-		pades["reason"] = c.Reason
+	pades, err := c.pades()
+	if err != nil {
+		return err
 	}
-	if c.Visible != "" {
-		if pades["visible"], err = parseVisible(c.Visible); err != nil {
+	var password secret.Text
+	if c.PasswordFile != "" {
+		if password, err = secretFile(c.PasswordFile); err != nil {
 			return err
 		}
+		defer password.Wipe()
 	}
 	if c.Out == "" {
 		c.Out = strings.TrimSuffix(c.File, filepath.Ext(c.File)) + "-signed.pdf"
 	}
-	doc, err := api.uploadPDF(e.ctx, c.File)
+	doc, err := api.uploadPDF(e.ctx, c.File, password)
 	if err != nil {
 		return err
 	}
@@ -68,6 +77,34 @@ func (c *signCmd) Run(e *env) error {
 	return nil
 }
 
+// pades is what the flags ask for, in the words of the API.
+func (c *signCmd) pades() (map[string]any, error) {
+	p := map[string]any{"level": c.Level}
+	if c.Reason != "" {
+		p["reason"] = c.Reason
+	}
+	if c.Field != "" {
+		p["field"] = c.Field
+	}
+	if c.Certify != 0 {
+		p["certify"] = c.Certify
+	}
+	switch {
+	case c.Visible != "" && c.Anchor != "":
+		return nil, errors.New("give either --visible or --anchor")
+	case c.Visible != "":
+		v, err := parseVisible(c.Visible)
+		if err != nil {
+			return nil, err
+		}
+		v["template"] = c.Template
+		p["visible"] = v
+	case c.Anchor != "":
+		p["visible"] = map[string]any{"anchor": c.Anchor, "template": c.Template}
+	}
+	return p, nil
+}
+
 func parseVisible(s string) (map[string]any, error) {
 	parts := strings.Split(s, ",")
 	if len(parts) != 5 {
@@ -91,7 +128,8 @@ func parseVisible(s string) (map[string]any, error) {
 	return v, nil
 }
 
-func (c *client) uploadPDF(ctx context.Context, file string) (id string, err error) {
+// uploadPDF sends a document; password is for one that does not open without.
+func (c *client) uploadPDF(ctx context.Context, file string, password secret.Text) (id string, err error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return "", fmt.Errorf("opening %s: %w", file, err)
@@ -100,7 +138,11 @@ func (c *client) uploadPDF(ctx context.Context, file string) (id string, err err
 	var doc struct {
 		ID string `json:"document_id"`
 	}
-	err = c.upload(ctx, http.MethodPost, "/v1/documents?name="+url.QueryEscape(filepath.Base(file)), "application/pdf", f, &doc)
+	var headers []string
+	if password.Len() > 0 {
+		headers = []string{"X-PDF-Password", string(password.Reveal())}
+	}
+	err = c.upload(ctx, http.MethodPost, "/v1/documents?name="+url.QueryEscape(filepath.Base(file)), "application/pdf", f, &doc, headers...)
 	return doc.ID, err
 }
 
@@ -157,6 +199,7 @@ type batchSignCmd struct {
 	Name          string `help:"Name of the batch (default: the file's)."`
 	Out           string `help:"ZIP of the signed certificates (default: FILE.zip)." type:"path"`
 	AcceptRefused bool   `help:"Sign the good rows although others were refused."`
+	Level         string `enum:"B-B,B-T,B-LT,B-LTA" default:"B-B" help:"Level of the signatures."`
 	Batch         string `help:"Go on with this batch instead of making one from FILE."`
 	JSON          bool   `help:"Print JSON."`
 }
@@ -184,7 +227,7 @@ func (c *batchSignCmd) Run(e *env) error {
 	// A batch that was confirmed may have gone on without us.
 	if b.Status != "SIGNING" && !b.signed() {
 		var t transaction
-		if err := api.call(e.ctx, http.MethodPost, "/v1/transactions", c.ask(map[string]any{"format": "PADES", "batch_id": c.Batch}), &t); err != nil {
+		if err := api.call(e.ctx, http.MethodPost, "/v1/transactions", c.ask(map[string]any{"format": "PADES", "batch_id": c.Batch, "pades": map[string]any{"level": c.Level}}), &t); err != nil {
 			return err
 		}
 		if err := c.confirm(e, api, &t); err != nil {

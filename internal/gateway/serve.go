@@ -142,14 +142,14 @@ func (s *Server) wire() error {
 		Policy: otp.Policy{TTL: c.Code.TTL, Tries: c.Code.Tries, ResendAfter: c.Code.ResendAfter, MaxSends: c.Code.MaxSends, PerHour: c.Code.PerHour, PerDay: c.Code.PerDay}}
 	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm, s.db.CurrentKEK}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.blobs, Codes: codes, Shares: s.shares(), Now: s.now,
 		PIN: c.PIN.limits(), CheckPIN: c.PIN.checkPIN,
-		TempDir: s.DataPath("tmp"), Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond}
+		Timestamps: s.ca, Revocation: revocation{s.ca}, TempDir: s.DataPath("tmp"), Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond}
 	width := c.Batch.Width
 	if width == 0 {
 		width = 2 * runtime.GOMAXPROCS(0)
 	}
 	s.Runner = batch.NewRunner(s.Signer, width, c.Batch.Chunk, s.log)
 	recordURL := func(id string) string { return c.BaseURL + "/s/" + id }
-	batches := &batch.Service{Queue: s.db, Blobs: s.blobs, Renderer: renderer, TempDir: s.DataPath("tmp"), Now: s.now,
+	batches := &batch.Service{Queue: s.db, Blobs: s.blobs, Passwords: s.Signer, Renderer: renderer, TempDir: s.DataPath("tmp"), Now: s.now,
 		RecordURL: recordURL,
 		MaxUpload: c.Limits.UploadMegabytes << 20, MaxPDF: c.Limits.PDFMegabytes << 20}
 	router, doc := api.New(api.Config{Signer: s.Signer, Runner: s.Runner, Batches: batches, Documents: s.db, CA: s.ca, Apps: s.Apps, People: s.db, Replies: s.db,

@@ -48,7 +48,7 @@ func table() map[string]string {
 		"store/storetest": "audit signer batch ca enrol otp store internal/secret",
 
 		// L3, L2
-		"batch":  "audit signer ecert pdf internal/ident internal/keylock",
+		"batch":  "audit signer ecert pdf internal/ident internal/keylock internal/secret",
 		"signer": "audit otp pdf pdf/cms internal/ident internal/keylock internal/mykad internal/secret",
 		"notify": "otp internal/secret",
 

@@ -364,7 +364,7 @@ func (q *Queries) ItemByRecord(ctx context.Context, recordID sql.NullString) (It
 
 const itemsAfter = `-- name: ItemsAfter :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp
 FROM items WHERE batch_id = ?1 AND idx > ?2 ORDER BY idx LIMIT ?3
 `
 
@@ -406,6 +406,7 @@ func (q *Queries) ItemsAfter(ctx context.Context, arg ItemsAfterParams) ([]Item,
 			&i.SignedSize,
 			&i.SignedAt,
 			&i.IntentID,
+			&i.Timestamp,
 		); err != nil {
 			return nil, err
 		}
@@ -422,7 +423,7 @@ func (q *Queries) ItemsAfter(ctx context.Context, arg ItemsAfterParams) ([]Item,
 
 const itemsInState = `-- name: ItemsInState :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp
 FROM items WHERE batch_id = ?1 AND state = ?2 AND idx > ?3 ORDER BY idx LIMIT ?4
 `
 
@@ -470,6 +471,7 @@ func (q *Queries) ItemsInState(ctx context.Context, arg ItemsInStateParams) ([]I
 			&i.SignedSize,
 			&i.SignedAt,
 			&i.IntentID,
+			&i.Timestamp,
 		); err != nil {
 			return nil, err
 		}
@@ -649,8 +651,8 @@ func (q *Queries) SetBatchStatus(ctx context.Context, arg SetBatchStatusParams) 
 }
 
 const signItem = `-- name: SignItem :execrows
-UPDATE items SET state = 'signed', signature = ?1, signed_blob = ?2, signed_size = ?3, signed_at = ?4
-WHERE batch_id = ?5 AND idx = ?6 AND state = 'claimed' AND attempt = ?7 AND intent_id = ?8
+UPDATE items SET state = 'signed', signature = ?1, signed_blob = ?2, signed_size = ?3, signed_at = ?4, timestamp = ?5
+WHERE batch_id = ?6 AND idx = ?7 AND state = 'claimed' AND attempt = ?8 AND intent_id = ?9
 `
 
 type SignItemParams struct {
@@ -658,6 +660,7 @@ type SignItemParams struct {
 	SignedBlob string
 	SignedSize int64
 	SignedAt   int64
+	Timestamp  int64
 	BatchID    string
 	Idx        int64
 	Attempt    int64
@@ -670,6 +673,7 @@ func (q *Queries) SignItem(ctx context.Context, arg SignItemParams) (int64, erro
 		arg.SignedBlob,
 		arg.SignedSize,
 		arg.SignedAt,
+		arg.Timestamp,
 		arg.BatchID,
 		arg.Idx,
 		arg.Attempt,

@@ -172,6 +172,7 @@ type Item struct {
 	SignedSize int64
 	SignedAt   int64
 	IntentID   string
+	Timestamp  int64
 }
 
 type Kek struct {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"reflect"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func (h *House) request(t *testing.T, id string, n int) *signer.Request {
 	t.Helper()
 	r := &signer.Request{ID: id, App: h.App.ID, SystemName: "iGFMAS", Officer: IC, System: System, DataHeader: "H", Process: "P", Role: "R", Class: "terhad",
 		Credential: h.Credential.ID, Batch: "ba_" + id, Implicit: true, Status: signer.Waiting, Count: uint32(n), CreatedAt: h.Clock.Now(), ExpiresAt: h.Clock.Now().Add(30 * time.Minute),
-		Options: signer.Options{Format: signer.RAW, Algorithm: signer.ECDSA, Time: "2026-07-01T01:00:00Z", Visible: &signer.Visible{Page: -1, X: 1.5, Width: 2}}}
+		Options: signer.Options{Format: signer.RAW, Algorithm: signer.ECDSA, Time: "2026-07-01T01:00:00Z", PAdES: signer.PAdES{Visible: &signer.Visible{Page: -1, X: 1.5, Width: 2}}}}
 	var t0 signer.Tree
 	docs := h.Ask(n).Documents
 	for k := range docs {
@@ -240,7 +241,7 @@ func oneLive(t *testing.T, h *House) {
 		t.Errorf("options came back as %+v", got.Options)
 	}
 	got.Options, r.Options = signer.Options{}, signer.Options{}
-	if got != *r {
+	if !reflect.DeepEqual(got, *r) {
 		t.Errorf("kept %+v, want %+v", got, *r)
 	}
 	_, err = h.DB.Request(ctx, "tx_none")

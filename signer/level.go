@@ -1,0 +1,165 @@
+package signer
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/mohor-sign/mohor/pdf"
+	"github.com/mohor-sign/mohor/pdf/cms"
+)
+
+// preparePDF makes room in a document for a signature of its level.
+func (s *Signer) preparePDF(doc *pdf.Document, o *Options, index uint32, c *Credential, b *cms.Builder) (*pdf.Prepared, error) {
+	room := b.Size()
+	if stamped(o.of(index).Level) {
+		room = b.SizeWith(s.Timestamps.TokenSize())
+	}
+	opts, err := o.pdfOptions(index, c, room)
+	if err != nil {
+		return nil, err
+	}
+	return doc.Prepare(opts)
+}
+
+func stamped(level string) bool { return level != "" && pdf.Level(level) != pdf.LevelB }
+
+// signCMS makes a detached signature of its level.
+func (s *Signer) signCMS(ctx context.Context, a *Authorization, b *cms.Builder, d *Document, out *Outcome) error {
+	der, err := a.cmsOnce(ctx, b, d.Index, d.Digest, d.Hash)
+	if err != nil {
+		return err
+	}
+	out.Signature, out.Timestamp, err = s.stamp(ctx, a.Request.Options.of(d.Index).Level, der)
+	if err == nil {
+		a.forget(d.Index)
+	}
+	return err
+}
+
+// cmsOnce is cms, but gives the signature that was made before when what came
+// after it failed: one use of the key for one document.
+func (a *Authorization) cmsOnce(ctx context.Context, b *cms.Builder, index uint32, digest []byte, h crypto.Hash) ([]byte, error) {
+	a.mu.Lock()
+	der := a.made[index]
+	a.mu.Unlock()
+	if der != nil {
+		if sd, err := cms.Parse(der); err == nil && sd.Verify(digest) == nil {
+			return der, nil
+		}
+	}
+	der, err := a.cms(ctx, b, digest, h)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.made == nil {
+		a.made = map[uint32][]byte{}
+	}
+	a.made[index] = der
+	return der, nil
+}
+
+// forget drops the signature kept by cmsOnce.
+func (a *Authorization) forget(index uint32) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.made, index)
+}
+
+// stamp adds a time-stamp of the signature value where the level asks for one
+// (ETSI EN 319 122-1, Section 5.3). The token is checked before it is believed.
+func (s *Signer) stamp(ctx context.Context, level string, der []byte) ([]byte, time.Time, error) {
+	if !stamped(level) {
+		return der, time.Time{}, nil
+	}
+	sd, err := cms.Parse(der)
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("reading SignedData: %w", err)
+	}
+	imprint := sha256.Sum256(sd.SignatureValue())
+	token, err := s.Timestamps.Timestamp(ctx, crypto.SHA256, imprint[:])
+	if err != nil {
+		return nil, time.Time{}, unavailable(err)
+	}
+	ts, err := cms.ParseTimestamp(token)
+	if err == nil {
+		err = ts.Verify(imprint[:])
+	}
+	if err == nil {
+		der, err = cms.AddTimestamp(der, token)
+	}
+	if err != nil {
+		return nil, time.Time{}, unavailable(err)
+	}
+	return der, ts.Time, nil
+}
+
+// extend returns what B-LT and B-LTA append to the signed document: evidence
+// about the signature, and a time-stamp over all of it (ETSI EN 319 142-1,
+// Sections 6.2.3 and 6.2.4). The signature is made and stays as it is.
+func (s *Signer) extend(ctx context.Context, a *Authorization, index uint32, c *snapshot, p *pdf.Prepared, der, password []byte) ([]byte, error) {
+	level := pdf.Level(a.Request.Options.of(index).Level)
+	if level != pdf.LevelLT && level != pdf.LevelLTA {
+		return nil, nil
+	}
+	var increment, more bytes.Buffer
+	if _, err := p.Append(&increment, der); err != nil {
+		return nil, err
+	}
+	chain := a.Credential.Chain
+	roots := x509.NewCertPool()
+	roots.AddCert(chain[len(chain)-1])
+	signed := &appended{c, c.size, increment.Bytes()}
+	_, err := pdf.Extend(ctx, signed, signed.size+int64(increment.Len()), level, pdf.Services{
+		Timestamper: s.Timestamps, Revocation: s.Revocation, Roots: roots, Intermediates: chain, Password: password, Now: s.Now}, &more)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return more.Bytes(), nil
+}
+
+// appended is a document with an increment that is not stored yet.
+type appended struct {
+	io.ReaderAt
+	size int64
+	tail []byte
+}
+
+// ReadAt implements io.ReaderAt.
+func (d *appended) ReadAt(b []byte, off int64) (n int, err error) {
+	if off < d.size {
+		n, err = d.ReaderAt.ReadAt(b[:min(int64(len(b)), d.size-off)], off)
+		if n < len(b) && (err == nil || errors.Is(err, io.EOF)) && off+int64(n) == d.size {
+			err = nil
+		}
+		off, b = off+int64(n), b[n:]
+	}
+	if err != nil || len(b) == 0 {
+		return n, err
+	}
+	if off-d.size >= int64(len(d.tail)) {
+		return n, io.EOF
+	}
+	k := copy(b, d.tail[off-d.size:])
+	if k < len(b) {
+		err = io.EOF
+	}
+	return n + k, err
+}
+
+// unavailable keeps the HSM's own words, which say when to try again.
+func unavailable(err error) error {
+	var refused *pdf.Error
+	if errors.Is(err, ErrKeysUnavailable) || errors.Is(err, ErrBusy) || errors.Is(err, context.Canceled) || errors.As(err, &refused) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrTimestamp, err)
+}
