@@ -220,6 +220,72 @@ func TestFlippedBits(t *testing.T) {
 	})
 }
 
+// edit replaces the element number n, in the order of the bytes, by other
+// bytes, and puts the lengths around it right.
+func edit(der []byte, n *int, put []byte) (out []byte) {
+	for in := cryptobyte.String(der); len(in) > 0; {
+		var element, content cryptobyte.String
+		var tag cbasn1.Tag
+		if !in.ReadAnyASN1Element(&element, &tag) {
+			panic("not DER")
+		}
+		whole := element
+		*n--
+		switch {
+		case *n == -1:
+			out = append(out, put...)
+		case tag&0x20 != 0 && *n >= 0 && element.ReadASN1(&content, tag):
+			out = append(out, wrap(byte(tag), edit(content, n, put))...)
+		default:
+			out = append(out, whole...)
+		}
+	}
+	return out
+}
+
+// FuzzEdited puts something else in the place of an element of a time-stamped
+// signature. Whatever is believed then, the key and the authority signed.
+func FuzzEdited(f *testing.F) {
+	p, tsa := pdftest.New(f, cms.RSAPKCS1, crypto.SHA256, nil), authority(f, cms.RSAPKCS1)
+	digest := make([]byte, 32)
+	der := timestamped(f, p, tsa, digest)
+	sd, err := cms.Parse(der)
+	if err != nil {
+		f.Fatal(err)
+	}
+	imprint := sum(crypto.SHA256, sd.SignatureValue())
+	first, err := cms.ParseTimestamp(sd.Timestamps[0])
+	if err != nil {
+		f.Fatal(err)
+	}
+	want := [][][]byte{sd.SignedParts(), first.SignedParts()}
+	for n, put := range [][]byte{nil, {5, 0}, integer(3), octets(nil), seq(), set(), seq(oid(oidSHA1)), wrap(0xA0, seq(oid(oidSHA256))), p.Root.Raw, {0x24, 0x80, 0, 0}} {
+		for i := range 12 {
+			f.Add(uint16(n+10*i), put)
+		}
+	}
+	f.Fuzz(func(t *testing.T, at uint16, put []byte) {
+		n := int(at) % 400
+		b := edit(der, &n, put)
+		sd, err := cms.Parse(b)
+		if err == nil {
+			err = sd.Verify(digest)
+		}
+		if err != nil {
+			return
+		}
+		same := func(a, b [][]byte) bool { return slices.EqualFunc(a, b, bytes.Equal) }
+		if !same(sd.SignedParts(), want[0]) {
+			t.Errorf("signature believed: %x", b)
+		}
+		for _, token := range sd.Timestamps {
+			if ts, err := cms.ParseTimestamp(token); err == nil && ts.Verify(imprint) == nil && !same(ts.SignedParts(), want[1]) {
+				t.Errorf("time-stamp believed: %x", b)
+			}
+		}
+	})
+}
+
 func BenchmarkTimestamped(b *testing.B) {
 	for _, alg := range []cms.Algorithm{cms.RSAPKCS1, cms.ECDSA} {
 		p, tsa := pdftest.New(b, alg, crypto.SHA256, nil), authority(b, alg)
