@@ -103,6 +103,34 @@ func TestForeignSignatures(t *testing.T) {
 	}
 }
 
+// TestSeveralCertificatesOfTheSigner: where one more answers to the signer's
+// identifier, the attribute decides.
+func TestSeveralCertificatesOfTheSigner(t *testing.T) {
+	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)
+	template := *p.Signer
+	template.NotAfter = template.NotAfter.Add(-time.Hour)
+	again := pdftest.Issue(t, &template, p.Issuer, p.Key, p.IssuerKey)
+	digest := make([]byte, 32)
+	for _, certs := range [][][]byte{{p.Signer.Raw, again.Raw}, {again.Raw, p.Signer.Raw}, {again.Raw, p.Signer.Raw, again.Raw}} {
+		sd, err := cms.Parse(foreign{digest: digest, signed: [][]byte{certV2(again)}, certs: certs}.der(t, p))
+		if err != nil || sd.Verify(digest) != nil || !sd.Certificate.Equal(again) || len(sd.Others) != 1 || !sd.Others[0].Equal(p.Signer) {
+			t.Errorf("%v %+v", err, sd)
+		}
+		if _, err := cms.Parse(foreign{digest: digest, certs: certs}.der(t, p)); !errors.Is(err, cms.ErrMalformed) {
+			t.Errorf("not named: %v", err)
+		}
+		sd, err = cms.Parse(foreign{digest: digest, signed: [][]byte{certV2(p.Root)}, certs: certs}.der(t, p))
+		if err != nil || !errors.Is(sd.Verify(digest), cms.ErrSigningCertificate) {
+			t.Errorf("another named: %v", err)
+		}
+	}
+	bare := foreign{digest: digest, signed: [][]byte{certV2(again)}, certs: [][]byte{p.Root.Raw}}.der(t, p)
+	sd, err := cms.Parse(bare, p.Signer, again, p.Issuer)
+	if err != nil || sd.Verify(digest) != nil || !sd.Certificate.Equal(again) {
+		t.Errorf("given: %v %+v", err, sd)
+	}
+}
+
 func (f foreign) digestOr(d []byte) []byte {
 	if f.digest != nil {
 		return f.digest

@@ -40,7 +40,8 @@ var ErrSigningCertificate = errors.New("signing certificate attribute does not m
 var ErrSigningCertificateMissing = errors.New("signing certificate attribute is missing")
 
 // SignedData is a parsed signature with one signer. Nothing in it is checked
-// but its form; see Verify. What is unsigned in it anybody can have added.
+// but its form; see Verify. What is unsigned in it anybody can have added. It
+// may share memory with what was parsed.
 type SignedData struct {
 	// Certificate is the signer's certificate, found by the identifier the
 	// signer gave. Others are the rest of the embedded certificates, without
@@ -219,7 +220,7 @@ func readCertificates(certs cryptobyte.String) ([]*x509.Certificate, error) {
 	return all, nil
 }
 
-func (d *SignedData) readSigner(signers cryptobyte.String, contentType asn1.ObjectIdentifier, all, known []*x509.Certificate) (err error) {
+func (d *SignedData) readSigner(signers cryptobyte.String, contentType asn1.ObjectIdentifier, all, known []*x509.Certificate) error {
 	var si cryptobyte.String
 	if !signers.ReadASN1(&si, cbasn1.SEQUENCE) || len(signers) != 0 {
 		return malformed("not exactly one signer")
@@ -228,7 +229,8 @@ func (d *SignedData) readSigner(signers cryptobyte.String, contentType asn1.Obje
 	if !si.ReadASN1Integer(&version) || version != 1 && version != 3 {
 		return malformed("version of signer")
 	}
-	if err := d.readIdentifier(&si, version, all, known); err != nil {
+	found, err := d.readIdentifier(&si, version, all, known)
+	if err != nil {
 		return err
 	}
 	before := si
@@ -255,12 +257,16 @@ func (d *SignedData) readSigner(signers cryptobyte.String, contentType asn1.Obje
 	if err := d.readUnsignedAttributes(unsigned); err != nil {
 		return err
 	}
-	return d.readSignedAttributes(contentType)
+	if err := d.readSignedAttributes(contentType); err != nil {
+		return err
+	}
+	return d.choose(found)
 }
 
-// readIdentifier finds the signer's certificate. Two that answer to the same
-// identifier are refused.
-func (d *SignedData) readIdentifier(si *cryptobyte.String, version int, all, known []*x509.Certificate) error {
+// readIdentifier returns the certificates that answer to the signer's
+// identifier: embedded ones, or else known ones. The other embedded ones become
+// Others.
+func (d *SignedData) readIdentifier(si *cryptobyte.String, version int, all, known []*x509.Certificate) ([]*x509.Certificate, error) {
 	var match func(*x509.Certificate) bool
 	var id cryptobyte.String
 	serial := new(big.Int)
@@ -268,44 +274,59 @@ func (d *SignedData) readIdentifier(si *cryptobyte.String, version int, all, kno
 		var name cryptobyte.String
 		if !si.ReadASN1(&id, cbasn1.SEQUENCE) || !id.ReadASN1Element(&name, cbasn1.SEQUENCE) ||
 			!id.ReadASN1Integer(serial) || len(id) != 0 {
-			return malformed("signer identifier")
+			return nil, malformed("signer identifier")
 		}
 		match = func(c *x509.Certificate) bool {
 			return bytes.Equal(c.RawIssuer, name) && c.SerialNumber.Cmp(serial) == 0
 		}
 	} else {
 		if !si.ReadASN1(&id, cbasn1.Tag(0).ContextSpecific()) {
-			return malformed("signer identifier")
+			return nil, malformed("signer identifier")
 		}
 		match = func(c *x509.Certificate) bool { return len(id) > 0 && bytes.Equal(c.SubjectKeyId, id) }
 	}
-	find := func(from []*x509.Certificate, others *[]*x509.Certificate) error {
-		for _, c := range from {
-			switch {
-			case !match(c):
-				if others != nil {
-					*others = append(*others, c)
-				}
-			case d.Certificate != nil && !d.Certificate.Equal(c):
-				return malformed("signer identifier is ambiguous")
-			default:
-				d.Certificate = c
-			}
-		}
-		return nil
-	}
-	if err := find(all, &d.Others); err != nil {
-		return err
-	}
-	if d.Certificate == nil {
-		if err := find(known, nil); err != nil {
-			return err
+	var found []*x509.Certificate
+	for _, c := range all {
+		if match(c) {
+			found = append(found, c)
+		} else {
+			d.Others = append(d.Others, c)
 		}
 	}
-	if d.Certificate == nil {
-		return fmt.Errorf("%w: %w", ErrMalformed, ErrCertificateMissing)
+	for i := 0; i < len(known) && len(all) == len(d.Others); i++ {
+		if match(known[i]) {
+			found = append(found, known[i])
+		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, ErrCertificateMissing)
+	}
+	return found, nil
+}
+
+// choose takes the signer's certificate from those that answer to its
+// identifier. Where several do, as those of a key certified again, the signing
+// certificate attribute has to tell.
+func (d *SignedData) choose(found []*x509.Certificate) error {
+	for _, c := range found {
+		switch {
+		case len(found) > 1 && !c.Equal(found[0]) && d.certID == nil && d.certIDv2 == nil:
+			return malformed("signer identifier is ambiguous")
+		case d.Certificate == nil, !d.named(d.Certificate) && d.named(c):
+			d.Certificate = c
+		}
+	}
+	for _, c := range found {
+		if !c.Equal(d.Certificate) {
+			d.Others = append(d.Others, c)
+		}
 	}
 	return nil
+}
+
+// named says whether the signing certificate attributes name c, or are absent.
+func (d *SignedData) named(c *x509.Certificate) bool {
+	return (d.certID == nil || d.certID.names(c)) && (d.certIDv2 == nil || d.certIDv2.names(c))
 }
 
 // SignatureValue returns the signature, which time-stamps are over.
@@ -339,10 +360,8 @@ func (d *SignedData) verify(contentDigest []byte) error {
 	if weak(d.Hash) {
 		return fmt.Errorf("signature with %v: %w", d.Hash, ErrAlgorithm)
 	}
-	for _, id := range []*certID{d.certID, d.certIDv2} {
-		if id != nil && !id.names(d.Certificate) {
-			return ErrSigningCertificate
-		}
+	if !d.named(d.Certificate) {
+		return ErrSigningCertificate
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ var (
 const maxSerial = 160
 
 // Timestamp is a parsed time-stamp token. Nothing in it is checked but its
-// form; see Verify.
+// form; see Verify. It may share memory with what was parsed.
 type Timestamp struct {
 	// Certificate is that of the time-stamping authority, Others are the rest
 	// of the embedded certificates.
