@@ -27,6 +27,8 @@ func current(t testing.TB) *authority {
 	t.Helper()
 	a := bootstrapped(t, nil)
 	a.now = time.Now()
+	_, _, err := a.Renew(ctx)
+	must(t, err)
 	return a
 }
 
