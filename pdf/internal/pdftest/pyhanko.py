@@ -37,11 +37,14 @@ def validation_spec(roots, revocation):
 
 
 async def ades_indication(sig, roots, with_evidence, with_timestamp):
-    """ETSI EN 319 102-1, Section 5.6.3, or 5.3 without a signature time-stamp,
-    with the evidence in the file alone."""
+    """ETSI EN 319 102-1, Section 5.6.3, 5.5 without evidence or 5.3 without
+    a signature time-stamp, with the evidence in the file alone."""
     spec = validation_spec(roots, REQUIRE_REVINFO if with_evidence else NO_REVOCATION)
-    if with_timestamp:
+    if with_evidence:
         result = await ades.ades_lta_validation(sig, spec)
+    elif with_timestamp:
+        result = await ades.ades_with_time_validation(
+            sig.signed_data, spec.signature_validation_spec, raw_digest=sig.compute_digest())
     else:
         result = await ades.ades_basic_validation(
             sig.signed_data, spec.signature_validation_spec, raw_digest=sig.compute_digest())
