@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"testing"
 	"time"
@@ -73,6 +74,7 @@ func extend(t *testing.T, document []byte, level pdf.Level, s pdf.Services) []by
 
 func TestLevelsFromTimestampToArchive(t *testing.T) {
 	a := pdftest.NewAuthorities(t, pdftest.New(t, cms.ECDSA, crypto.SHA256, nil))
+	a.CRLs = true
 	jury := pdftest.NewJury(t, a.Root)
 	for name, document := range shapes(t) {
 		t.Run(name, func(t *testing.T) {
@@ -80,7 +82,7 @@ func TestLevelsFromTimestampToArchive(t *testing.T) {
 			jury.Judge(t, pdftest.Evidence{Original: document, Signed: signed})
 			asked := a.Asked.Load()
 			long := extend(t, signed, pdf.LevelLT, a.Services())
-			if got := a.Asked.Load() - asked; got != 3 { // signatory, authority, issuer
+			if got := a.Asked.Load() - asked; got != 2 { // one list for signatory and authority, one for the issuer
 				t.Errorf("%d answers fetched", got)
 			}
 			stamps := a.Stamps.Load()
@@ -109,6 +111,22 @@ func TestLevelsFromTimestampToArchive(t *testing.T) {
 	}
 }
 
+// TestAnswersOfResponders lets pyHanko judge with nothing but the answers in
+// the document.
+func TestAnswersOfResponders(t *testing.T) {
+	a := pdftest.NewAuthorities(t, pdftest.New(t, cms.ECDSA, crypto.SHA256, nil))
+	a.Announce(t)
+	document := pdftest.Document(pdftest.Shape{})
+	archive := extend(t, stamped(t, a, document, pdf.Options{}), pdf.LevelLTA, a.Services())
+	if got := a.Asked.Load(); got != 3 { // signatory, authority, issuer
+		t.Errorf("%d answers fetched", got)
+	}
+	r := pdftest.PyHanko(t, []*x509.Certificate{a.Root}, archive)[0]
+	if len(r.Signatures) != 2 || !r.Strict || !r.Signatures[0].BottomLine || r.Signatures[0].ADES != "OK" || !r.Signatures[1].BottomLine {
+		t.Errorf("pyHanko: %+v", r)
+	}
+}
+
 func TestExtendSignatureWithoutTimestamp(t *testing.T) {
 	a := pdftest.NewAuthorities(t, pdftest.New(t, cms.RSAPKCS1, crypto.SHA256, nil))
 	a.CRLs = true
@@ -116,7 +134,8 @@ func TestExtendSignatureWithoutTimestamp(t *testing.T) {
 	document := pdftest.Document(pdftest.Shape{})
 	signed := a.Sign(t, document, pdf.Options{Certify: 1})
 	for level, want := range map[pdf.Level]int{pdf.LevelT: 2, pdf.LevelLTA: 3} {
-		jury.Judge(t, pdftest.Evidence{Original: document, Signed: extend(t, signed, level, a.Services()), Signatures: want})
+		// pyHanko wants a time-stamp in the signature for its indication.
+		jury.Judge(t, pdftest.Evidence{Original: document, Signed: extend(t, signed, level, a.Services()), Signatures: want, ADES: "-"})
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/ocsp"
@@ -29,8 +30,7 @@ type gatherer struct {
 	pool   *x509.CertPool
 	out    Evidence
 	seen   map[string]bool
-	// answers are shared by all signatures of a document.
-	answers map[string]Answer
+	fresh  *Evidence // fetched for all signatures of a document
 }
 
 // collect returns the evidence of each signature: what the document holds, and
@@ -38,10 +38,10 @@ type gatherer struct {
 // when something is lacking.
 func (x *extender) collect(ctx context.Context, seals []seal, source Revocation) (map[string]Evidence, error) {
 	all := make(map[string]Evidence)
-	answers := make(map[string]Answer)
+	fresh := &Evidence{}
 	for i := range seals {
 		s := &seals[i]
-		g := &gatherer{x: x, source: source, seen: make(map[string]bool), answers: answers, pool: x509.NewCertPool()}
+		g := &gatherer{x: x, source: source, seen: make(map[string]bool), fresh: fresh, pool: x509.NewCertPool()}
 		for _, list := range [][]*x509.Certificate{x.s.Intermediates, s.others, parseAll(x.store.held.Certificates)} {
 			g.know(list)
 		}
@@ -109,19 +109,18 @@ func (g *gatherer) path(ctx context.Context, leaf *x509.Certificate, at time.Tim
 func (g *gatherer) status(ctx context.Context, cert, issuer *x509.Certificate, at time.Time, depth int) error {
 	answer, ok := g.held(cert, issuer, at)
 	if !ok {
-		if answer, ok = g.answers[string(cert.Raw)]; !ok {
-			if g.source == nil {
-				return errMissing
-			}
-			var err error
-			if answer, err = g.source.Revocation(ctx, cert, issuer); err != nil {
-				return fmt.Errorf("asking: %w", err)
-			}
-			if len(answer.OCSP) == 0 && len(answer.CRL) == 0 {
-				return errors.New("no answer")
-			}
-			g.answers[string(cert.Raw)] = answer
+		if g.source == nil {
+			return errMissing
 		}
+		var err error
+		if answer, err = g.source.Revocation(ctx, cert, issuer); err != nil {
+			return fmt.Errorf("asking: %w", err)
+		}
+		if len(answer.OCSP) == 0 && len(answer.CRL) == 0 {
+			return errors.New("no answer")
+		}
+		g.fresh.OCSPs = append(g.fresh.OCSPs, answer.OCSP)
+		g.fresh.CRLs = append(g.fresh.CRLs, answer.CRL)
 	}
 	if len(answer.CRL) > 0 {
 		if _, err := readCRL(answer.CRL, issuer); err != nil {
@@ -154,19 +153,19 @@ func (g *gatherer) status(ctx context.Context, cert, issuer *x509.Certificate, a
 	return g.path(ctx, responder, response.ProducedAt, depth+1)
 }
 
-// held looks for an answer in the document.
+// held looks for an answer in the document, and among those fetched for it.
 func (g *gatherer) held(cert, issuer *x509.Certificate, at time.Time) (Answer, bool) {
 	current := func(this, next time.Time) bool {
 		return !this.Before(at.Add(-skew)) || !next.IsZero() && !next.Before(at)
 	}
 	held := g.x.store.held
-	for _, der := range held.OCSPs {
+	for _, der := range slices.Concat(held.OCSPs, g.fresh.OCSPs) {
 		r, err := ocsp.ParseResponseForCert(der, cert, issuer)
 		if err == nil && r.Status != ocsp.Unknown && current(r.ThisUpdate, r.NextUpdate) {
 			return Answer{OCSP: der}, true
 		}
 	}
-	for _, der := range held.CRLs {
+	for _, der := range slices.Concat(held.CRLs, g.fresh.CRLs) {
 		if crl, err := readCRL(der, issuer); err == nil && current(crl.ThisUpdate, crl.NextUpdate) {
 			return Answer{CRL: der}, true
 		}

@@ -62,6 +62,24 @@ func NewAuthorities(t testing.TB, p *PKI) *Authorities {
 	return a
 }
 
+// Announce issues the certificates of signer and authority again, with an
+// address of a responder, where nobody answers: pyHanko looks at embedded
+// answers only of such certificates, pdfsig does not trust them.
+func (a *Authorities) Announce(t testing.TB) {
+	t.Helper()
+	again := func(c *x509.Certificate, key crypto.Signer) *x509.Certificate {
+		template := *c
+		template.SignatureAlgorithm, template.OCSPServer = x509.UnknownSignatureAlgorithm, []string{"http://127.0.0.1:9/"}
+		for _, e := range c.Extensions {
+			if e.Critical { // the extended key usage must stay so
+				template.ExtraExtensions = append(template.ExtraExtensions, e)
+			}
+		}
+		return Issue(t, &template, a.Issuer, key, a.IssuerKey)
+	}
+	a.Signer, a.TSA = again(a.Signer, a.Key), again(a.TSA, a.TSAKey)
+}
+
 func (a *Authorities) now() time.Time {
 	if a.Clock != nil {
 		return a.Clock()
@@ -104,10 +122,15 @@ func (a *Authorities) Revocation(_ context.Context, cert, issuer *x509.Certifica
 		der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(this.Unix()), ThisUpdate: this, NextUpdate: next}, issuer, key)
 		return pdf.Answer{CRL: der}, err
 	}
-	der, err := ocsp.CreateResponse(issuer, a.Responder, ocsp.Response{
-		Status: ocsp.Good, SerialNumber: cert.SerialNumber, ThisUpdate: this, NextUpdate: next, Certificate: a.Responder,
-	}, a.ResponderKey)
+	der, err := a.answer(cert.SerialNumber)
 	return pdf.Answer{OCSP: der}, err
+}
+
+// answer is that of the issuer's responder: good.
+func (a *Authorities) answer(serial *big.Int) ([]byte, error) {
+	return ocsp.CreateResponse(a.Issuer, a.Responder, ocsp.Response{
+		Status: ocsp.Good, SerialNumber: serial, ThisUpdate: a.now(), NextUpdate: a.now().Add(time.Hour), Certificate: a.Responder,
+	}, a.ResponderKey)
 }
 
 // Services are what pdf.Extend works with.
