@@ -1,49 +1,239 @@
 package verify
 
 import (
-	"bytes"
+	"context"
 	"crypto/x509"
 	"encoding/asn1"
+	"errors"
 	"time"
 
 	"github.com/mohor-sign/mohor/pdf/cms"
 )
 
-// judge checks the signer's certificate: usage, times, path, revocation.
-func (s *Signature) judge(sd *cms.SignedData, o Options) {
-	cert := sd.Certificate
-	if !meantForDocuments(cert) {
-		s.find("key_usage", "")
+// judge judges certificates by what the options give and the document embeds.
+type judge struct {
+	Options
+	ctx     context.Context
+	parsed  map[string]*x509.Certificate // by DER
+	others  []*x509.Certificate          // that may help to build paths
+	answers []*answer
+	lists   []*list509
+	asked   map[string]bool
+	checked map[string]bool
+	proofs  []proof
+	place   int64 // in the file, of the signature that is being judged
+}
+
+// proof is a valid document time-stamp: the bytes before end existed at a time.
+type proof struct {
+	end int64
+	at  time.Time
+}
+
+func newJudge(ctx context.Context, o Options) *judge {
+	j := &judge{Options: o, ctx: ctx, parsed: make(map[string]*x509.Certificate), asked: make(map[string]bool), checked: make(map[string]bool), place: nowhere}
+	if j.Roots == nil {
+		j.Roots = x509.NewCertPool() // nil would be the machine's roots
 	}
-	if o.Now.Before(cert.NotBefore) || o.Now.After(cert.NotAfter) {
-		s.find("certificate_expired", "")
+	if j.TSARoots == nil {
+		j.TSARoots = j.Roots
 	}
-	if s.SignedAt != nil && (s.SignedAt.Before(cert.NotBefore) || s.SignedAt.After(cert.NotAfter)) {
-		s.find("signed_outside_validity", "")
+	j.help(o.Intermediates)
+	for _, crl := range o.CRLs {
+		j.lists = append(j.lists, &list509{crl: crl, at: nowhere, origin: given})
 	}
-	roots := o.Roots
-	if roots == nil {
-		roots = x509.NewCertPool() // nil would be the machine's roots
+	return j
+}
+
+// parse parses a certificate once, nil when it cannot be read.
+func (j *judge) parse(der []byte) *x509.Certificate {
+	if c, ok := j.parsed[string(der)]; ok {
+		return c
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		c = nil
+	}
+	j.parsed[string(der)] = c
+	return c
+}
+
+// help adds certificates that may be needed for paths.
+func (j *judge) help(certs []*x509.Certificate) {
+	for _, c := range certs {
+		if len(j.others) < maxCertificates {
+			j.others = append(j.others, c)
+		}
+	}
+}
+
+// embed adds the revocation data that a CMS at a place in the file brings.
+func (j *judge) embed(r cms.Revocation, at int64) {
+	for _, der := range r.OCSPs {
+		j.answers = append(j.answers, &answer{der: der, at: at})
+	}
+	for _, der := range r.CRLs {
+		j.lists = append(j.lists, &list509{der: der, at: at})
+	}
+}
+
+// existed returns the earliest time at which what lies at a place in the file
+// is proven to have existed.
+func (j *judge) existed(place int64) time.Time {
+	at := j.Now
+	for _, p := range j.proofs {
+		if place < p.end && p.at.Before(at) {
+			at = p.at
+		}
+	}
+	return at
+}
+
+// path is the outcome for one certificate.
+type path struct {
+	chain      []*x509.Certificate
+	revocation Revocation
+	// embedded: status and path are known from the document alone; newest is
+	// the place of the last piece of evidence used.
+	embedded bool
+	newest   int64
+}
+
+// certificate checks path, validity and revocation of a certificate whose
+// signature is proven to have existed at a time, or not proven, when at is Now.
+func (j *judge) certificate(f *findings, cert *x509.Certificate, roots *x509.CertPool, at time.Time, proven bool, claimed time.Time) path {
+	p := path{revocation: Revocation{Status: "not_checked"}}
+	switch {
+	case at.After(cert.NotAfter):
+		f.find("certificate_expired", "")
+	case at.Before(cert.NotBefore) && proven:
+		f.find("certificate_not_yet_valid", "")
+	case at.Before(cert.NotBefore):
+		f.find("certificate_expired", "")
+	}
+	// Such a certificate has its reason above; the path is looked for at the
+	// last moment it was valid, for the sake of revocation.
+	when := at
+	if when.After(cert.NotAfter) {
+		when = cert.NotAfter
+	} else if when.Before(cert.NotBefore) {
+		when = cert.NotBefore
 	}
 	others := x509.NewCertPool()
-	for _, c := range append(sd.Others[:len(sd.Others):len(sd.Others)], o.Intermediates...) {
+	for _, c := range j.others {
 		others.AddCert(c)
 	}
-	// An expired certificate has its reason above; the path is looked for at
-	// the last moment it was valid, for the sake of revocation.
-	at := o.Now
-	if at.After(cert.NotAfter) {
-		at = cert.NotAfter
-	}
-	chains, err := cert.Verify(x509.VerifyOptions{
-		Roots: roots, Intermediates: others, CurrentTime: at,
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
-	})
+	chains, err := cert.Verify(x509.VerifyOptions{Roots: roots, Intermediates: others, CurrentTime: when, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	if err != nil {
-		s.find("chain_unknown", err.Error())
-		return
+		var invalid x509.CertificateInvalidError
+		var critical x509.UnhandledCriticalExtension
+		if errors.As(err, &invalid) || errors.As(err, &critical) {
+			f.find("chain_invalid", err.Error())
+		} else {
+			f.find("chain_unknown", err.Error())
+		}
+		return p
 	}
-	s.revocation(chains, o)
+	// Of several paths one that holds is enough.
+	const most = 4
+	var reasons []Reason
+	for i, chain := range chains[:min(len(chains), most)] {
+		own := &findings{verdict: Valid}
+		got := j.chain(own, chain, at, proven, claimed)
+		if own.verdict == Valid {
+			return got
+		}
+		if i == 0 {
+			p, reasons = got, own.reasons
+		}
+	}
+	for _, r := range reasons {
+		f.find(r.Code, r.Detail)
+	}
+	return p
+}
+
+// chain checks keys and revocation along a path.
+func (j *judge) chain(f *findings, chain []*x509.Certificate, at time.Time, proven bool, claimed time.Time) path {
+	p := path{chain: chain, revocation: Revocation{Status: "not_checked"}, embedded: true, newest: -1}
+	for _, c := range chain {
+		if weakKey(c.PublicKey, at) {
+			f.find("key_weak", Subject(c))
+		}
+	}
+	for i := 0; i+1 < len(chain); i++ {
+		st := j.status(chain[i], chain[i+1], at, 0)
+		if !st.known && j.fetch(chain[i], chain[i+1]) {
+			st = j.status(chain[i], chain[i+1], at, 0)
+		}
+		r := Revocation{Source: st.source, Status: "good"}
+		if when := st.at; st.known {
+			r.At = &when
+		}
+		switch {
+		case !st.known:
+			r = Revocation{Status: j.unknown(f, chain[i], i)}
+		case st.revoked:
+			r.Status = "revoked"
+			j.revoked(f, chain[i], st, proven, claimed)
+		case st.later:
+			r.Status = "revoked_later"
+		}
+		if i == 0 || r.Status == "revoked" && p.revocation.Status != "revoked" {
+			p.revocation = r
+		}
+		if !st.known || st.origin != embedded {
+			p.embedded = false
+		}
+		p.newest = max(p.newest, st.place)
+	}
+	return p
+}
+
+// unknown notes that nothing is known about the i-th certificate of a path.
+func (j *judge) unknown(f *findings, cert *x509.Certificate, i int) string {
+	looked := len(j.lists)+len(j.answers) > 0 || j.Fetch != nil
+	if j.RequireRevocation || i == 0 && (len(j.CRLs) > 0 || j.Fetch != nil) {
+		f.find("revocation_unknown", Subject(cert))
+	}
+	if looked || j.RequireRevocation {
+		return "unknown"
+	}
+	return "not_checked"
+}
+
+// revoked notes a revocation. Without a proof that the signature is older it
+// counts when the signatory's own claim is not older either; otherwise nobody
+// can tell (ETSI EN 319 102-1, Section 5.3.4).
+func (j *judge) revoked(f *findings, cert *x509.Certificate, st status, proven bool, claimed time.Time) {
+	switch {
+	case st.held:
+		f.find("certificate_suspended", Subject(cert))
+	case !proven && !claimed.IsZero() && claimed.Before(st.at):
+		f.find("revoked_no_proof", Subject(cert))
+	default:
+		f.find("certificate_revoked", Subject(cert))
+	}
+}
+
+// fetch asks for the status of a certificate, once.
+func (j *judge) fetch(cert, issuer *x509.Certificate) bool {
+	key := string(cert.Raw)
+	if j.Fetch == nil || j.asked[key] || j.ctx.Err() != nil {
+		return false
+	}
+	j.asked[key] = true
+	response, crl, err := j.Fetch(j.ctx, cert, issuer)
+	if err != nil {
+		return false
+	}
+	if response != nil {
+		j.answers = append(j.answers, &answer{der: response, at: nowhere, origin: fetched})
+	}
+	if crl != nil {
+		j.lists = append(j.lists, &list509{der: crl, at: nowhere, origin: fetched})
+	}
+	return response != nil || crl != nil
 }
 
 // meantForDocuments asks for digitalSignature or nonRepudiation (RFC 5280,
@@ -74,61 +264,4 @@ func meantForDocuments(c *x509.Certificate) bool {
 		}
 	}
 	return false
-}
-
-// revocation looks the path's certificates up in the lists.
-func (s *Signature) revocation(chains [][]*x509.Certificate, o Options) {
-	if len(o.CRLs) == 0 {
-		return
-	}
-	s.Revocation = Revocation{Source: "CRL", Status: "unknown"}
-	for _, chain := range chains {
-		for i := 0; i+1 < len(chain); i++ {
-			status, at := lookUp(chain[i], chain[i+1], o)
-			if status == "revoked" {
-				s.Revocation = Revocation{Source: "CRL", Status: status, At: at}
-				s.find("certificate_revoked", chain[i].Subject.String())
-				return
-			}
-			if i == 0 && status == "good" {
-				s.Revocation = Revocation{Source: "CRL", Status: status, At: at}
-			}
-		}
-	}
-	if s.Revocation.Status == "unknown" {
-		s.find("revocation_unknown", "no current list of the issuer")
-	}
-}
-
-// lookUp searches the lists of issuer for a certificate (RFC 5280, Section
-// 6.3). An old or partial list can say "revoked", never "good".
-func lookUp(cert, issuer *x509.Certificate, o Options) (status string, at *time.Time) {
-	status = "unknown"
-	for _, crl := range o.CRLs {
-		if !bytes.Equal(crl.RawIssuer, cert.RawIssuer) || crl.CheckSignatureFrom(issuer) != nil {
-			continue
-		}
-		for _, e := range crl.RevokedCertificateEntries {
-			const removeFromCRL = 8
-			if e.SerialNumber.Cmp(cert.SerialNumber) == 0 && e.ReasonCode != removeFromCRL {
-				return "revoked", &e.RevocationTime
-			}
-		}
-		current := !crl.ThisUpdate.After(o.Now.Add(skew)) && o.Now.Before(crl.NextUpdate)
-		if current && complete(crl) && (at == nil || crl.ThisUpdate.After(*at)) {
-			status, at = "good", &crl.ThisUpdate
-		}
-	}
-	return status, at
-}
-
-// complete says whether a list has no critical extension: those make it a
-// delta, indirect or limited to a part.
-func complete(crl *x509.RevocationList) bool {
-	for _, e := range crl.Extensions {
-		if e.Critical {
-			return false
-		}
-	}
-	return true
 }

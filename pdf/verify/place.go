@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -14,60 +15,98 @@ type position struct {
 }
 
 // locate checks the signature dictionary the field's /V reaches and its place
-// in the file (ISO 32000-2, Section 12.8.1). It returns nil when a reason was
-// found that makes the rest meaningless.
-func (v *verifier) locate(f syntax.Field, s *Signature) (*position, error) {
-	o := f.Object
-	dict := f.V
-	if f.V.Kind == syntax.Reference {
+// in the file (ISO 32000-2, Section 12.8.1).
+func (v *verifier) locate(s *signed) error {
+	s.owner = s.field.Object
+	s.dict = s.field.V
+	if s.field.V.Kind == syntax.Reference {
 		var err error
-		if o, err = v.file.Resolve(f.V); err != nil {
-			return nil, err
+		if s.owner, err = v.file.Resolve(s.field.V); err != nil {
+			return err
 		}
-		dict = o.Value
+		s.dict = s.owner.Value
 	}
-	if dict.Kind != syntax.Dictionary || o.Compressed || o.Data != 0 {
-		s.find("signature_malformed", "value of the field is no dictionary in the file itself")
-		return nil, nil
+	if s.dict.Kind != syntax.Dictionary || s.owner.Compressed || s.owner.Data != 0 {
+		s.fail("signature_malformed", "value of the field is no dictionary in the file itself")
+		return nil
 	}
-	if t := dict.Key("Type"); t.Kind != syntax.Null && !t.IsName("Sig") {
-		if t.IsName("DocTimeStamp") {
-			s.find("pdf_unsupported", "document time-stamp")
-		} else {
-			s.find("signature_malformed", "/Type")
-		}
-		return nil, nil
+	if t := s.dict.Key("Type"); t.IsName("DocTimeStamp") {
+		s.stamp = true
+	} else if t.Kind != syntax.Null && !t.IsName("Sig") {
+		s.fail("signature_malformed", "/Type")
+		return nil
 	}
-	p, detail := byteRange(dict.Key("ByteRange"), v.size)
+	p, detail := byteRange(s.dict.Key("ByteRange"), v.size)
 	if p == nil {
-		s.find("byte_range_malformed", detail)
-		return nil, nil
+		s.fail("byte_range_malformed", detail)
+		return nil
 	}
-	contents := dict.Key("Contents")
-	if contents.Kind != syntax.String || !contents.Hex || !pureHex(o.Raw(contents)) {
-		s.find("signature_malformed", "/Contents is no plain hexadecimal string")
-		return nil, nil
+	s.position = *p
+	contents := s.dict.Key("Contents")
+	raw := s.owner.Raw(contents)
+	if contents.Kind != syntax.String || !contents.Hex || !pureHex(raw) {
+		s.fail("signature_malformed", "/Contents is no plain hexadecimal string")
+		return nil
 	}
 	if p.gap != contents.Start || p.resume != contents.End {
-		s.find("gap_not_contents", fmt.Sprintf("gap %d to %d, /Contents %d to %d", p.gap, p.resume, contents.Start, contents.End))
-		return nil, nil
+		s.fail("gap_not_contents", fmt.Sprintf("gap %d to %d, /Contents %d to %d", p.gap, p.resume, contents.Start, contents.End))
+		return nil
 	}
-	s.Covers = p.end == v.size
-	if !s.Covers {
-		s.find("changed_after", fmt.Sprintf("%d bytes after the signed revision", v.size-p.end))
+	// In encrypted documents too this string is plain.
+	value := make([]byte, len(raw)/2-1)
+	if _, err := hex.Decode(value, raw[1:len(raw)-1]); err != nil {
+		s.fail("signature_malformed", "/Contents is no plain hexadecimal string")
+		return nil
 	}
-	if p.der, detail = trim(contents.Bytes); p.der == nil {
-		s.find("cms_malformed", detail)
-		return nil, nil
+	if s.der, detail = trim(value); s.der == nil {
+		s.fail("cms_malformed", detail)
+		return nil
 	}
-	if !dict.Key("SubFilter").IsName("ETSI.CAdES.detached") {
-		s.find("not_pades", "/SubFilter")
-		if !dict.Key("SubFilter").IsName("adbe.pkcs7.detached") {
-			return nil, nil
+	sub := s.dict.Key("SubFilter")
+	switch {
+	case s.stamp && sub.IsName("ETSI.RFC3161"), !s.stamp && sub.IsName("ETSI.CAdES.detached"):
+	case !s.stamp && sub.IsName("adbe.pkcs7.detached"):
+		s.out.find("not_pades", "/SubFilter")
+	default:
+		s.fail("not_pades", "/SubFilter")
+	}
+	return nil
+}
+
+// shows says whether a field has an area that is displayed on a page.
+func (v *verifier) shows(n *node) (bool, error) {
+	o, err := v.file.Load(uint32(n.ref.Int), n.ref.Gen)
+	if err != nil {
+		return false, err
+	}
+	rect, err := v.file.Resolve(o.Value.Key("Rect"))
+	if err != nil {
+		return false, err
+	}
+	var r [4]float64
+	for i, e := range rect.Value.Array {
+		number, err := v.file.Resolve(e)
+		if err != nil {
+			return false, err
+		}
+		if i < len(r) {
+			r[i] = number.Value.Real
 		}
 	}
-	s.claimed(dict.Key("M"), v.options.Now)
-	return p, nil
+	flags, err := v.file.Resolve(o.Value.Key("F"))
+	if err != nil {
+		return false, err
+	}
+	const hidden, noView = 1 << 1, 1 << 5 // ISO 32000-2, Table 167
+	if r[0] != r[2] && r[1] != r[3] && flags.Value.Int&(hidden|noView) == 0 {
+		return true, nil
+	}
+	for _, kid := range n.kids {
+		if found, err := v.shows(kid); found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
 }
 
 // byteRange reads [0 gap resume length]: four direct integers.
@@ -136,16 +175,17 @@ func trim(b []byte) ([]byte, string) {
 }
 
 // claimed reads /M (ISO 32000-2, Section 7.9.4).
-func (s *Signature) claimed(m syntax.Value, now time.Time) {
+func (s *signed) claimed(now time.Time) time.Time {
+	m := s.dict.Key("M")
 	t, ok := date(string(m.Bytes))
 	if m.Kind != syntax.String || !ok {
-		s.find("signing_time_missing", "")
-		return
+		s.out.find("signing_time_missing", "")
+		return time.Time{}
 	}
-	s.SignedAt = &t
 	if t.After(now.Add(skew)) {
-		s.find("signing_time_future", "")
+		s.out.find("signing_time_future", "")
 	}
+	return t
 }
 
 // date reads D:YYYYMMDDHHmmSS followed by Z, Z00'00' or ±HH'mm with or
@@ -159,38 +199,38 @@ func date(s string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// stray looks for signatures the form does not lead to: widgets on pages, and
-// usage rights in the catalog.
-func (v *verifier) stray(tree *syntax.Tree, form *syntax.Form) (bool, error) {
-	perms, err := v.file.Resolve(tree.Catalog.Value.Key("Perms"))
+// strays looks for signatures the form does not lead to: widgets on pages, and
+// entries of the catalog's /Perms.
+func (v *verifier) strays(report *Report) error {
+	perms, err := v.file.Resolve(v.tree.Catalog.Value.Key("Perms"))
 	if err != nil {
-		return false, err
+		return err
 	}
 	for _, e := range perms.Value.Dict {
-		if e.Key != "DocMDP" {
-			return true, nil
+		certified := false
+		for i, s := range v.signed {
+			// A certification is the first signature of the document.
+			certified = certified || i == 0 && e.Key == "DocMDP" && s.rules.certifies && equal(e.Value, s.field.V)
+		}
+		if !certified {
+			report.find("stray_signature", "/Perms /"+e.Key)
 		}
 	}
-	for _, p := range tree.Pages {
-		if err := v.ctx.Err(); err != nil {
-			return false, err
+	if v.roles.stray {
+		report.find("stray_signature", "")
+	}
+	return nil
+}
+
+// strayWidget says whether one of a page's annotations belongs to a signature
+// field with a value but not to the field tree.
+func (v *verifier) strayWidget(annots []syntax.Value) (bool, error) {
+	for _, a := range annots {
+		if a.Kind == syntax.Reference && v.form.Has(uint32(a.Int)) {
+			continue
 		}
-		page, err := v.file.Load(p.Num, p.Gen)
-		if err != nil {
-			return false, err
-		}
-		annots, err := v.file.Resolve(page.Value.Key("Annots"))
-		if err != nil {
-			return false, err
-		}
-		for _, a := range annots.Value.Array {
-			if a.Kind == syntax.Reference && form.Has(uint32(a.Int)) {
-				continue
-			}
-			found, err := v.signatureWidget(a)
-			if found || err != nil {
-				return found, err
-			}
+		if found, err := v.signatureWidget(a); found || err != nil {
+			return found, err
 		}
 	}
 	return false, nil

@@ -16,9 +16,14 @@ const (
 // contract.
 type Report struct {
 	Verdict    Verdict     `json:"verdict"`
-	Signatures []Signature `json:"signatures"`
+	Signatures []Signature `json:"signatures"` // in the order in which they were made
+	// Timestamps are the document time-stamps, in the same order.
+	Timestamps []Timestamp `json:"timestamps"`
 	// Reasons concern the document as a whole.
 	Reasons []Reason `json:"reasons,omitempty"`
+	// Indication and SubIndication are those of ETSI EN 319 102-1.
+	Indication    string `json:"indication"`
+	SubIndication string `json:"sub_indication,omitempty"`
 	// DocumentID is the first part of the trailer's /ID (ISO 32000-1, Section
 	// 14.4), nil when there is none. Where the verdict is VALID it was signed.
 	DocumentID []byte `json:"-"`
@@ -26,27 +31,72 @@ type Report struct {
 
 // Signature is the verdict on one signature.
 type Signature struct {
-	Field       string     `json:"field"`
-	Verdict     Verdict    `json:"verdict"`
-	Reasons     []Reason   `json:"reasons"`
-	Signer      string     `json:"signer"`      // as Subject prints it
-	Certificate []byte     `json:"certificate"` // DER, base64 in JSON
-	SignedAt    *time.Time `json:"signed_at"`
-	TimeSource  string     `json:"time_source"` // "claimed": /M
-	Level       string     `json:"level"`       // "B-B" or empty
-	Covers      bool       `json:"covers_whole_document"`
-	// Changes names what later revisions changed. Not evaluated yet: empty.
-	Changes    []string   `json:"changes_after"`
-	Revocation Revocation `json:"revocation"`
+	Field         string   `json:"field"`
+	Verdict       Verdict  `json:"verdict"`
+	Indication    string   `json:"indication"`
+	SubIndication string   `json:"sub_indication,omitempty"`
+	Reasons       []Reason `json:"reasons"`
+	Signer        string   `json:"signer"`      // as Subject prints it
+	Certificate   []byte   `json:"certificate"` // DER, base64 in JSON
+	// SignedAt is the time at which the signature is proven to have existed,
+	// when TimeSource is "timestamp", or /M, when it is "claimed".
+	SignedAt   *time.Time `json:"signed_at"`
+	TimeSource string     `json:"time_source"`
+	ClaimedAt  *time.Time `json:"claimed_at,omitempty"` // /M
+	// Level is the PAdES baseline level of what is there and good: "B-B",
+	// "B-T", "B-LT", "B-LTA" or empty.
+	Level  string `json:"level"`
+	Covers bool   `json:"covers_whole_document"`
+	// Changes names what later revisions changed, permitted or not: paths from
+	// the catalog, as pages[0].Annots[2]. Those not permitted come first, and
+	// again in the reason changed_after.
+	Changes       []string       `json:"changes_after"`
+	Revocation    Revocation     `json:"revocation"`
+	Timestamps    []Timestamp    `json:"timestamps"` // of this signature
+	Certification *Certification `json:"certification,omitempty"`
+	// Locks are the form fields which the signature locks.
+	Locks []Lock `json:"locks,omitempty"`
 }
 
-// Revocation says what is known about the signer's certificate: status "good",
-// "revoked", "unknown" (lists were given, none speaks of it) or "not_checked"
-// (no list was given).
+// Timestamp is the verdict on a time-stamp token. One that is not valid proves
+// nothing; the signature is then judged as if it were not there.
+type Timestamp struct {
+	Kind          string     `json:"kind"` // "signature" or "document"
+	Field         string     `json:"field,omitempty"`
+	Verdict       Verdict    `json:"verdict"`
+	Indication    string     `json:"indication"`
+	SubIndication string     `json:"sub_indication,omitempty"`
+	Reasons       []Reason   `json:"reasons"`
+	Authority     string     `json:"authority"`   // as Subject prints it
+	Certificate   []byte     `json:"certificate"` // DER, base64 in JSON
+	Time          *time.Time `json:"time"`
+	// Covers says that a document time-stamp covers the whole document.
+	Covers bool `json:"covers_whole_document"`
+
+	tampered bool // not what the authority signed, or not for this
+}
+
+// Certification says what a certification signature permits (DocMDP): 1
+// nothing, 2 filling in forms and signing, 3 annotations besides.
+type Certification struct {
+	Permission int `json:"permission"`
+}
+
+// Lock names form fields (FieldMDP): "All", "Include" those given or "Exclude"
+// those given.
+type Lock struct {
+	Action string   `json:"action"`
+	Fields []string `json:"fields,omitempty"`
+}
+
+// Revocation says what is known about the signer's certificate at the time for
+// which it is judged: status "good", "revoked", "revoked_later" (after that
+// time), "unknown" (nothing that was looked at speaks of it) or "not_checked"
+// (there was nothing to look at).
 type Revocation struct {
-	Source string     `json:"source"` // "CRL" or empty
+	Source string     `json:"source"` // "OCSP", "CRL" or empty
 	Status string     `json:"status"`
-	At     *time.Time `json:"at"` // revocation time, or that of the list
+	At     *time.Time `json:"at"` // revocation time, or that of the answer or list
 }
 
 // Reason is a finding: a stable code and a sentence in Malay and English.
@@ -57,77 +107,43 @@ type Reason struct {
 	Detail string `json:"detail,omitempty"` // English, technical
 }
 
-type meaning struct {
-	verdict Verdict
-	ms, en  string
+func newReport() *Report {
+	return &Report{Verdict: Valid, Signatures: []Signature{}, Timestamps: []Timestamp{}}
 }
 
-// meanings returns what a code says and the best verdict it leaves possible.
-func meanings(code string) meaning {
-	switch code {
-	// The document.
-	case "pdf_invalid":
-		return meaning{Invalid, "Fail bukan PDF yang sah atau strukturnya rosak.", "The file is not a PDF or its structure is damaged."}
-	case "pdf_encrypted":
-		return meaning{Indeterminate, "Dokumen disulitkan dan tidak dapat disemak.", "The document is encrypted and cannot be checked."}
-	case "pdf_too_large":
-		return meaning{Indeterminate, "Dokumen melebihi had semakan.", "The document exceeds the limits of the check."}
-	case "pdf_unsupported":
-		return meaning{Indeterminate, "Dokumen mengandungi binaan yang belum disokong.", "The document has a construct that is not supported yet."}
-	case "no_signature":
-		return meaning{Indeterminate, "Dokumen tidak mempunyai tandatangan digital.", "The document has no digital signature."}
-	case "several_signatures":
-		return meaning{Indeterminate, "Dokumen mempunyai lebih daripada satu tandatangan, yang belum dapat dinilai.", "The document has more than one signature, which cannot be judged yet."}
-	case "stray_signature":
-		return meaning{Indeterminate, "Terdapat tandatangan di luar borang dokumen.", "There is a signature outside of the document's form."}
-	// The place of the signature in the file.
-	case "signature_malformed":
-		return meaning{Invalid, "Kamus tandatangan tidak sah.", "The signature dictionary is malformed."}
-	case "byte_range_malformed":
-		return meaning{Invalid, "Julat bait tandatangan tidak sah.", "The byte range of the signature is malformed."}
-	case "gap_not_contents":
-		return meaning{Invalid, "Bahagian yang tidak ditandatangani bukan tepat nilai tandatangan itu sendiri.", "The part left unsigned is not exactly the signature value itself."}
-	case "changed_after":
-		return meaning{Indeterminate, "Dokumen diubah atau ditambah selepas ditandatangani.", "The document was changed or added to after signing."}
-	case "not_pades":
-		return meaning{Indeterminate, "Format tandatangan bukan PAdES.", "The signature format is not PAdES."}
-	case "signing_time_missing":
-		return meaning{Indeterminate, "Masa tandatangan tiada atau tidak sah.", "The signing time is missing or malformed."}
-	case "signing_time_future":
-		return meaning{Indeterminate, "Masa tandatangan adalah pada masa hadapan.", "The signing time is in the future."}
-	// The signature itself.
-	case "cms_malformed":
-		return meaning{Invalid, "Data tandatangan rosak.", "The signature data is malformed."}
-	case "digest_mismatch":
-		return meaning{Invalid, "Kandungan yang ditandatangani telah diubah.", "The signed content has been changed."}
-	case "signature_wrong":
-		return meaning{Invalid, "Tandatangan tidak sepadan dengan kunci penandatangan.", "The signature does not match the signer's key."}
-	case "signing_certificate_mismatch":
-		return meaning{Invalid, "Sijil bukan sijil yang dinyatakan dalam tandatangan.", "The certificate is not the one the signature names."}
-	case "signing_certificate_missing":
-		return meaning{Indeterminate, "Tandatangan tidak menyatakan sijil penandatangan.", "The signature does not name the signer's certificate."}
-	case "key_weak":
-		return meaning{Indeterminate, "Kunci atau algoritma tidak memenuhi polisi.", "The key or algorithm does not meet the policy."}
-	// The certificate.
-	case "chain_unknown":
-		return meaning{Indeterminate, "Sijil penandatangan bukan daripada pihak berkuasa yang dipercayai.", "The signer's certificate is not from a trusted authority."}
-	case "key_usage":
-		return meaning{Indeterminate, "Sijil tidak dibenarkan untuk menandatangani dokumen.", "The certificate is not meant for signing documents."}
-	case "certificate_expired":
-		return meaning{Indeterminate, "Sijil tidak lagi atau belum berkuat kuasa.", "The certificate is no longer or not yet valid."}
-	case "signed_outside_validity":
-		return meaning{Indeterminate, "Masa tandatangan di luar tempoh sah sijil.", "The signing time is outside of the certificate's validity."}
-	case "certificate_revoked":
-		return meaning{Invalid, "Sijil telah dibatalkan.", "The certificate has been revoked."}
-	case "revocation_unknown":
-		return meaning{Indeterminate, "Status pembatalan sijil tidak dapat dipastikan.", "The revocation status of the certificate cannot be determined."}
+func newSignature(field string) Signature {
+	return Signature{Field: field, Changes: []string{}, Timestamps: []Timestamp{}, TimeSource: "claimed", Revocation: Revocation{Status: "not_checked"}}
+}
+
+func newTimestamp(kind, field string) Timestamp { return Timestamp{Kind: kind, Field: field} }
+
+// finish takes over what was found.
+func (s *Signature) finish(f *findings) Signature {
+	s.Verdict, s.Reasons = f.verdict, f.all()
+	s.Indication, s.SubIndication = f.indication()
+	return *s
+}
+
+func (t *Timestamp) finish(f *findings) {
+	t.Verdict, t.Reasons = f.verdict, f.all()
+	t.Indication, t.SubIndication = f.indication()
+}
+
+func (r *Report) find(code, detail string) {
+	r.Reasons = append(r.Reasons, reason(code, detail))
+	r.Verdict = worse(r.Verdict, meanings(code).verdict)
+}
+
+// finish sets the indication: that of the document's own reasons, else of the
+// first signature with the verdict of the whole.
+func (r *Report) finish() {
+	f := findings{verdict: r.Verdict, reasons: r.Reasons}
+	r.Indication, r.SubIndication = f.indication()
+	for _, s := range r.Signatures {
+		if r.SubIndication == "" && s.Verdict == r.Verdict {
+			r.SubIndication = s.SubIndication
+		}
 	}
-	return meaning{Indeterminate, "Semakan tidak dapat diselesaikan.", "The check could not be completed."}
-}
-
-func reason(code, detail string) Reason {
-	m := meanings(code)
-	return Reason{Code: code, MS: m.ms, EN: m.en, Detail: detail}
 }
 
 // worse returns the lower of two verdicts.
@@ -139,15 +155,4 @@ func worse(a, b Verdict) Verdict {
 		return Indeterminate
 	}
 	return Valid
-}
-
-// find adds a reason and lowers the verdict.
-func (s *Signature) find(code, detail string) {
-	s.Reasons = append(s.Reasons, reason(code, detail))
-	s.Verdict = worse(s.Verdict, meanings(code).verdict)
-}
-
-func (r *Report) find(code, detail string) {
-	r.Reasons = append(r.Reasons, reason(code, detail))
-	r.Verdict = worse(r.Verdict, meanings(code).verdict)
 }

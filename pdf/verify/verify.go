@@ -1,14 +1,20 @@
-// Package verify checks the digital signature of a PDF file. It is strict: a
-// document is VALID only when it has exactly one signature, that of a form
-// field, which covers every byte of the file but its own value, and when
-// digest, signature, signing certificate, path, key usage, times and, with
-// lists given, revocation all hold. Structure comes first, because most known
-// attacks leave the cryptography intact (incremental saving, universal
-// forgery, signature wrapping).
+// Package verify checks the digital signatures of a PDF file: structure, what
+// later revisions changed, cryptography, certificates, revocation and
+// time-stamps, with the indications of ETSI EN 319 102-1.
+//
+// It is strict: VALID means that every check was made and passed. Structure
+// comes first, because most known attacks leave the cryptography intact
+// (universal forgery, incremental saving, signature wrapping, shadow
+// documents). A signature covers every byte of its revision but its own value;
+// the revision, opened alone, holds the same signature in the same field; and
+// what later revisions changed, found by comparing the objects both lead to, is
+// nothing but evidence, document time-stamps, further signatures and what the
+// signatures themselves permit.
 package verify
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -19,36 +25,63 @@ import (
 	"github.com/mohor-sign/mohor/pdf/syntax"
 )
 
-// maxSignatures bounds the signatures examined: each costs a pass.
-const maxSignatures = 8
+// Bounds, besides those of pdf/syntax. A document beyond one is not judged.
+const (
+	maxSignatures   = 100      // signatures and document time-stamps
+	maxTokens       = 8        // time-stamps of one signature
+	maxCertificates = 200      // in the document security store
+	maxAnswers      = 500      // OCSP responses and CRLs in it
+	maxEvidence     = 32 << 20 // bytes in it
+	defaultMaxFile  = 2_000_000_000
+)
 
-// skew is how far a claimed time may lie ahead of Now.
+// skew is how far clocks may differ.
 const skew = 5 * time.Minute
 
 // Options says whom to trust.
 type Options struct {
-	// Roots are the trust anchors. nil trusts nobody; the machine's own roots
-	// are never used.
+	// Roots are the trust anchors of signers. nil trusts nobody; the machine's
+	// own roots are never used.
 	Roots *x509.CertPool
-	// Intermediates help to build the path, besides those in the signature.
+	// TSARoots are the trust anchors of time-stamping authorities, Roots when nil.
+	TSARoots *x509.CertPool
+	// Intermediates help to build paths, besides those in the document.
 	Intermediates []*x509.Certificate
 	// Now is the time of the check. It must be set.
 	Now time.Time
-	// CRLs are revocation lists. When there is any, the signer's issuer must
-	// have a current one; when there is none, revocation is not checked and
-	// the report says so. Their signatures are checked here.
+	// CRLs are revocation lists besides those in the document. When there is
+	// any, the signer's certificate must be known not to be revoked. Their
+	// signatures are checked here.
 	CRLs []*x509.RevocationList
+	// RequireRevocation makes all certificates below a trust anchor subject to
+	// it. Without it, CRLs and Fetch a certificate about which nothing is known
+	// counts as good, and the report says "not_checked".
+	RequireRevocation bool
+	// Fetch asks for the status of a certificate about which nothing else is
+	// known: an OCSP response, a CRL or both, in DER. It bounds time, size and
+	// addresses by itself; its error means that nothing was learned. nil asks
+	// nobody.
+	Fetch func(ctx context.Context, cert, issuer *x509.Certificate) (ocsp, crl []byte, err error)
+	// Freshness is how old revocation data may be at the time for which a
+	// certificate is judged. 0: their own nextUpdate says it.
+	Freshness time.Duration
+	// Password opens encrypted documents; without it the empty user password is
+	// tried.
+	Password []byte
+	// MaxFile bounds the size of a document in bytes, 2,000,000,000 when 0.
+	MaxFile int64
 }
 
 // Verify checks the document of size bytes. Whatever is wrong with it is in
 // the report; an error means that the check was not made: r or ctx failed, or
-// Now is not set.
+// Now is not set. It reads the document about twice and holds neither it nor a
+// stream of its pages in memory.
 func Verify(ctx context.Context, r io.ReaderAt, size int64, o Options) (*Report, error) {
 	if o.Now.IsZero() {
 		return nil, errors.New("time of the check is not set")
 	}
-	v := &verifier{ctx: ctx, r: r, size: size, options: o}
-	report := &Report{Verdict: Valid, Signatures: []Signature{}}
+	v := &verifier{ctx: ctx, r: r, size: size, judge: newJudge(ctx, o)}
+	report := newReport()
 	err := v.document(report)
 	var refused *syntax.Error
 	if errors.As(err, &refused) {
@@ -61,177 +94,220 @@ func Verify(ctx context.Context, r io.ReaderAt, size int64, o Options) (*Report,
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range report.Signatures {
-		report.Verdict = worse(report.Verdict, s.Verdict)
-	}
-	if len(report.Signatures) != 1 { // whatever happened above
-		report.Verdict = worse(report.Verdict, Indeterminate)
-	}
+	v.write(report)
 	return report, nil
 }
 
 // Detached checks a CMS signature over a content of which the digest is given,
 // made with the hash the signature names. There is no claimed time, so the
-// certificate is judged at Now.
+// certificate is judged at Now, or at the time of a time-stamp in the CMS.
 func Detached(contentDigest, der []byte, o Options) Signature {
+	j := newJudge(context.Background(), o)
 	s := newSignature("")
-	sd, err := cms.Parse(der)
+	f := &findings{verdict: Valid}
+	sd, err := cms.Parse(der, o.Intermediates...)
 	if err != nil {
-		s.find("cms_malformed", err.Error())
-		return s
+		f.find("cms_malformed", err.Error())
+		return s.finish(f)
 	}
-	s.signed(sd, contentDigest)
-	s.judge(sd, o)
-	return s
+	s.signed(f, sd, contentDigest)
+	j.embed(sd.Revocation, nowhere)
+	j.signature(&s, f, sd, sd.Timestamps, time.Time{})
+	return s.finish(f)
 }
 
 // Raw checks a bare signature (PKCS #1 v1.5, PSS or ECDSA as alg says) over a
 // digest of SHA-256, SHA-384 or SHA-512. The certificate comes from whoever
 // asks; it is judged at Now, as there is no claimed time.
 func Raw(cert *x509.Certificate, alg cms.Algorithm, digest, sig []byte, o Options) Signature {
+	j := newJudge(context.Background(), o)
 	s := newSignature("")
+	f := &findings{verdict: Valid}
 	s.Signer, s.Certificate = Subject(cert), cert.Raw
 	if err := cms.VerifyRaw(cert, alg, digest, sig); errors.Is(err, cms.ErrKey) {
-		s.find("key_weak", err.Error())
+		f.find("key_weak", err.Error())
 	} else if err != nil {
-		s.find("signature_wrong", "")
+		f.find("signature_wrong", "")
 	}
-	s.judge(&cms.SignedData{Certificate: cert}, o)
-	return s
+	j.signature(&s, f, &cms.SignedData{Certificate: cert}, nil, time.Time{})
+	return s.finish(f)
 }
 
 type verifier struct {
-	ctx     context.Context
-	r       io.ReaderAt
-	size    int64
-	options Options
-	file    *syntax.File
+	ctx    context.Context
+	r      io.ReaderAt
+	size   int64
+	buffer []byte
+	judge  *judge
+
+	file   *syntax.File
+	tree   *syntax.Tree
+	form   *syntax.Form
+	roles  *roles
+	signed []*signed // in the order in which they were made
+	store  *store    // the newest /DSS, nil without one
 }
 
 func (v *verifier) document(report *Report) error {
+	limit := v.judge.MaxFile
+	if limit == 0 {
+		limit = defaultMaxFile
+	}
+	if v.size > limit {
+		return syntax.Errorf(syntax.ErrTooLarge, -1, "file of %d bytes, %d are allowed", v.size, limit)
+	}
 	var err error
-	if v.file, err = syntax.Open(v.r, v.size); err != nil {
+	if v.file, err = syntax.OpenWith(v.r, v.size, syntax.Options{Password: v.judge.Password}); err != nil {
 		return err
 	}
 	if id := v.file.Trailer().Value.Key("ID"); len(id.Array) > 0 {
 		report.DocumentID = id.Array[0].Bytes
 	}
-	tree, err := v.file.Tree()
-	if err != nil {
+	if v.tree, err = v.file.Tree(); err != nil {
 		return err
 	}
-	form, err := v.file.Form(tree.Catalog)
-	if err != nil {
+	if v.form, err = v.file.Form(v.tree.Catalog); err != nil {
 		return err
 	}
-	signed := 0
-	for _, f := range form.Fields {
-		if f.V.Kind == syntax.Null {
-			continue
-		}
-		if signed++; signed > maxSignatures {
-			break
-		}
-		s, err := v.signature(f)
-		if err != nil {
+	if v.roles, err = v.readRoles(); err != nil {
+		return err
+	}
+	for _, step := range []func(*Report) error{v.collect, v.structure, v.strays, v.tail, v.evidence, v.cryptography, v.changes, v.judgement} {
+		if err := step(report); err != nil {
 			return err
 		}
-		report.Signatures = append(report.Signatures, s)
-	}
-	switch {
-	case signed == 0:
-		report.find("no_signature", "")
-	case signed > 1:
-		report.find("several_signatures", "")
-		for i := range report.Signatures {
-			report.Signatures[i].find("several_signatures", "")
-		}
-	}
-	stray, err := v.stray(tree, form)
-	if err != nil {
-		return err
-	}
-	if stray {
-		report.find("stray_signature", "")
 	}
 	return nil
 }
 
-func newSignature(field string) Signature {
-	return Signature{
-		Field: field, Verdict: Valid, Reasons: []Reason{}, Changes: []string{},
-		TimeSource: "claimed", Revocation: Revocation{Status: "not_checked"},
+// collect finds the fields with a value and their places in the file.
+func (v *verifier) collect(report *Report) error {
+	signatures := 0
+	for _, f := range v.form.Fields {
+		if f.V.Kind == syntax.Null {
+			continue
+		}
+		if len(v.signed) == maxSignatures {
+			return syntax.Errorf(syntax.ErrTooLarge, f.V.Start, "more than %d signatures", maxSignatures)
+		}
+		s := &signed{field: f, node: v.roles.byNum[f.Object.Num], out: &findings{verdict: Valid}}
+		if s.node == nil {
+			return syntax.Errorf(syntax.ErrInvalid, f.Object.Value.Start, "malformed field tree")
+		}
+		if err := v.locate(s); err != nil {
+			return err
+		}
+		if !s.stamp {
+			signatures++
+		}
+		v.signed = append(v.signed, s)
 	}
+	if signatures == 0 {
+		report.find("no_signature", "")
+	}
+	return nil
 }
 
-// signature checks one signature: place, cryptography, certificate.
-func (v *verifier) signature(f syntax.Field) (Signature, error) {
-	s := newSignature(f.Name)
-	p, err := v.locate(f, &s)
-	if err != nil || p == nil {
-		return s, err
-	}
-	sd, err := cms.Parse(p.der)
-	if err != nil {
-		s.find("cms_malformed", err.Error())
-		return s, nil
-	}
-	digest, err := v.digest(p, sd)
-	if err != nil {
-		return s, err
-	}
-	s.signed(sd, digest)
-	if sd.HasSigningTime {
-		s.find("not_pades", "signing-time attribute")
-	}
-	if s.Verdict == Valid {
-		s.Level = "B-B"
-	}
-	s.judge(sd, v.options)
-	return s, nil
-}
-
-// signed checks the cryptography.
-func (s *Signature) signed(sd *cms.SignedData, digest []byte) {
-	s.Signer = Subject(sd.Certificate)
-	s.Certificate = sd.Certificate.Raw
-	err := sd.Verify(digest)
-	switch {
-	case err == nil:
-	case errors.Is(err, cms.ErrDigest):
-		s.find("digest_mismatch", "")
-	case errors.Is(err, cms.ErrSignature):
-		s.find("signature_wrong", "")
-	case errors.Is(err, cms.ErrSigningCertificateMissing):
-		s.find("signing_certificate_missing", "")
-	case errors.Is(err, cms.ErrSigningCertificate):
-		s.find("signing_certificate_mismatch", "")
-	case errors.Is(err, cms.ErrKey):
-		s.find("key_weak", "")
-	default:
-		s.find("signature_wrong", err.Error())
-	}
-}
-
-// digest hashes the two parts of the byte range.
-func (v *verifier) digest(p *position, sd *cms.SignedData) ([]byte, error) {
-	h := sd.Hash.New()
-	b := make([]byte, 128<<10)
-	for _, part := range [][2]int64{{0, p.gap}, {p.resume, p.end}} {
-		for at := part[0]; at < part[1]; {
-			if err := v.ctx.Err(); err != nil {
-				return nil, err
+// structure checks where signatures lie and the revisions they signed.
+func (v *verifier) structure(*Report) error {
+	v.arrange()
+	for _, s := range v.signed {
+		if s.broken {
+			continue
+		}
+		if err := v.revision(s); err != nil {
+			return err
+		}
+		if err := v.readRules(s); err != nil {
+			if err = s.refuse(err, "signature_malformed"); err != nil {
+				return err
 			}
-			n := min(int64(len(b)), part[1]-at)
-			if got, err := v.r.ReadAt(b[:n], at); int64(got) != n {
-				if err == nil || errors.Is(err, io.EOF) {
-					err = io.ErrUnexpectedEOF
-				}
-				return nil, fmt.Errorf("reading document: %w", err)
-			}
-			h.Write(b[:n])
-			at += n
+		}
+		var err error
+		if s.shown, err = v.shows(s.node); err != nil {
+			return err
 		}
 	}
-	return h.Sum(nil), nil
+	return nil
+}
+
+// evidence reads the document security store.
+func (v *verifier) evidence(*Report) (err error) {
+	if v.store, err = v.readStore(); err == nil && v.store != nil {
+		v.judge.help(v.store.certs)
+	}
+	return err
+}
+
+// changes judges what later revisions changed.
+func (v *verifier) changes(*Report) error {
+	last := v.file.Sections()
+	c := v.newComparison()
+	for _, s := range v.signed {
+		if s.broken || s.stamp || len(last) > 0 && s.end >= last[0].End {
+			continue
+		}
+		if err := c.judge(s); err != nil {
+			return err
+		}
+		if len(s.faults) > 0 {
+			s.out.find("changed_after", short(s.faults))
+		}
+		if s.annotated {
+			s.out.find("annotated_after", "")
+		}
+	}
+	return nil
+}
+
+// tail looks for bytes behind the end of the newest revision: what no
+// revision explains, some readers find by searching.
+func (v *verifier) tail(report *Report) error {
+	sections := v.file.Sections()
+	end := int64(0)
+	if len(sections) > 0 {
+		end = sections[0].End
+	}
+	if end == v.size {
+		return nil
+	}
+	blank := blanks(true)
+	if err := v.copy(&blank, end, v.size); err != nil {
+		return err
+	}
+	if blank {
+		report.find("bytes_after", fmt.Sprintf("%d blanks behind the end of the document", v.size-end))
+	} else {
+		report.find("changed_after", fmt.Sprintf("%d bytes behind the end of the document", v.size-end))
+	}
+	return nil
+}
+
+// blanks becomes false when something else than white space is written.
+type blanks bool
+
+func (b *blanks) Write(p []byte) (int, error) {
+	for _, c := range p {
+		switch c {
+		case ' ', '\n', '\r', '\t', '\f', 0:
+		default:
+			*b = false
+		}
+	}
+	return len(p), nil
+}
+
+// cryptography parses the signatures, hashes and verifies.
+func (v *verifier) cryptography(*Report) error {
+	for _, s := range v.signed {
+		if !s.broken {
+			s.parse(v.judge)
+		}
+	}
+	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512} {
+		if err := v.digests(h); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,0 +1,281 @@
+package verify
+
+import (
+	"crypto"
+	"errors"
+	"time"
+
+	"github.com/mohor-sign/mohor/pdf/cms"
+)
+
+// parse reads the CMS or the time-stamp token of a signature.
+func (s *signed) parse(j *judge) {
+	if s.stamp {
+		token, err := cms.ParseTimestamp(s.der, j.others...)
+		if err != nil {
+			s.fail(parseFault(err), err.Error())
+			return
+		}
+		s.token, s.hash = token, token.Hash
+		j.help(token.Others)
+		j.embed(token.Revocation, s.gap)
+		return
+	}
+	sd, err := cms.Parse(s.der, j.others...)
+	if err != nil {
+		s.fail(parseFault(err), err.Error())
+		return
+	}
+	s.cms, s.hash = sd, sd.Hash
+	if s.hash != crypto.SHA256 && s.hash != crypto.SHA384 && s.hash != crypto.SHA512 {
+		s.fail("key_weak", "hash "+s.hash.String())
+		return
+	}
+	j.help(sd.Others)
+	j.embed(sd.Revocation, s.gap)
+}
+
+func parseFault(err error) string {
+	switch {
+	case errors.Is(err, cms.ErrAlgorithm):
+		return "key_weak"
+	case errors.Is(err, cms.ErrCertificateMissing):
+		return "certificate_missing"
+	}
+	return "cms_malformed"
+}
+
+// judgement judges the document time-stamps, the newest first, each at the
+// time the next one proves, and then the signatures (past signature
+// validation: ETSI EN 319 102-1, Section 5.6).
+func (v *verifier) judgement(*Report) error {
+	j := v.judge
+	if v.store != nil {
+		for _, m := range v.store.ocsps {
+			j.answers = append(j.answers, &answer{der: m.der, at: m.at})
+		}
+		for _, m := range v.store.crls {
+			j.lists = append(j.lists, &list509{der: m.der, at: m.at})
+		}
+	}
+	last := j.Now
+	for i := len(v.signed) - 1; i >= 0; i-- {
+		s := v.signed[i]
+		if !s.stamp || s.broken {
+			continue
+		}
+		t := newTimestamp("document", s.field.Name)
+		j.timestamp(&t, s.out, s.token, s.digest, s.gap)
+		if s.token.Time.After(last.Add(skew)) {
+			s.out.find("timestamp_order", "")
+		}
+		if s.out.verdict == Valid {
+			j.proofs = append(j.proofs, proof{s.end, s.token.Time})
+			last = s.token.Time
+		}
+		s.stampReport = &t
+	}
+	for _, s := range v.signed {
+		if s.stamp || s.broken {
+			continue
+		}
+		if err := v.ctx.Err(); err != nil {
+			return err
+		}
+		v.signature(s)
+	}
+	return nil
+}
+
+// signature judges one signature with its time-stamps.
+func (v *verifier) signature(s *signed) {
+	g := newSignature(s.field.Name)
+	s.report = &g
+	claimed := s.claimed(v.judge.Now)
+	if !claimed.IsZero() {
+		g.SignedAt, g.ClaimedAt = &claimed, &claimed
+	}
+	g.signed(s.out, s.cms, s.digest)
+	if s.cms.HasSigningTime {
+		s.out.find("not_pades", "signing-time attribute")
+	}
+	// The level is what is there, however it is judged otherwise.
+	sound := s.out.verdict == Valid
+	v.judge.place = s.gap
+	p := v.judge.signature(&g, s.out, s.cms, s.cms.Timestamps, claimed)
+	if !sound {
+		return
+	}
+	g.Level = "B-B"
+	if g.TimeSource != "timestamp" {
+		return
+	}
+	g.Level = "B-T"
+	if !p.embedded || len(p.chain) == 0 || v.store == nil {
+		return
+	}
+	g.Level = "B-LT"
+	for _, proof := range v.judge.proofs {
+		if proof.end > p.newest && proof.end > s.end {
+			g.Level = "B-LTA"
+		}
+	}
+}
+
+// signature judges the signer's certificate at the best time known: that of
+// the earliest valid time-stamp, else Now.
+func (j *judge) signature(g *Signature, f *findings, sd *cms.SignedData, tokens [][]byte, claimed time.Time) path {
+	if !meantForDocuments(sd.Certificate) {
+		f.find("key_usage", "")
+	}
+	j.help(sd.Others)
+	best := j.existed(j.place)
+	embedded, newest := true, int64(-1)
+	for i, der := range tokens {
+		t := newTimestamp("signature", "")
+		own := &findings{verdict: Valid}
+		if i == maxTokens {
+			f.find("timestamp_malformed", "too many")
+			break
+		}
+		token, err := cms.ParseTimestamp(der, j.others...)
+		if err != nil {
+			code := "timestamp_malformed"
+			if fault := parseFault(err); fault != "cms_malformed" {
+				code = fault
+			}
+			own.find(code, err.Error())
+			t.tampered = own.verdict == Invalid
+		} else {
+			h := token.Hash.New()
+			h.Write(sd.SignatureValue())
+			j.help(token.Others)
+			j.embed(token.Revocation, j.place)
+			p := j.timestamp(&t, own, token, h.Sum(nil), j.place)
+			embedded, newest = embedded && p.embedded, max(newest, p.newest)
+		}
+		t.finish(own)
+		g.Timestamps = append(g.Timestamps, t)
+		switch {
+		case t.tampered:
+			f.find("timestamp_invalid", "")
+		case own.verdict == Valid && token.Time.Before(best):
+			best = token.Time
+		}
+	}
+	proven := best.Before(j.Now)
+	if proven {
+		at := best
+		g.SignedAt, g.TimeSource = &at, "timestamp"
+		if claimed.After(best.Add(skew)) {
+			f.find("signing_time_after_timestamp", "")
+		}
+	}
+	if !claimed.IsZero() && (claimed.Before(sd.Certificate.NotBefore) || claimed.After(sd.Certificate.NotAfter)) {
+		f.find("signed_outside_validity", "")
+	}
+	p := j.certificate(f, sd.Certificate, j.Roots, best, proven, claimed)
+	g.Revocation = p.revocation
+	p.embedded = p.embedded && embedded
+	p.newest = max(p.newest, newest)
+	return p
+}
+
+// timestamp judges a token over an imprint. What lies at the place in the file
+// is proven to have existed at a time, at which the authority's certificate
+// must have been good.
+func (j *judge) timestamp(t *Timestamp, f *findings, token *cms.Timestamp, imprint []byte, place int64) path {
+	at := token.Time
+	t.Time, t.Authority, t.Certificate = &at, Subject(token.Certificate), token.Certificate.Raw
+	cryptographic(f, token.Verify(imprint))
+	if t.tampered = f.verdict == Invalid; t.tampered {
+		return path{}
+	}
+	if !token.ForTimestamps() {
+		f.find("timestamp_key_usage", "")
+	}
+	existed := j.existed(place)
+	if token.Time.After(existed.Add(skew)) {
+		f.find("timestamp_order", "")
+	}
+	if c := token.Certificate; token.Time.Before(c.NotBefore) || token.Time.After(c.NotAfter) {
+		f.find("signed_outside_validity", "")
+	}
+	return j.certificate(f, token.Certificate, j.TSARoots, existed, existed.Before(j.Now), time.Time{})
+}
+
+// cryptographic makes a finding of what pdf/cms says.
+func cryptographic(f *findings, err error) {
+	switch {
+	case err == nil:
+	case errors.Is(err, cms.ErrDigest):
+		f.find("digest_mismatch", "")
+	case errors.Is(err, cms.ErrSignature):
+		f.find("signature_wrong", "")
+	case errors.Is(err, cms.ErrSigningCertificateMissing):
+		f.find("signing_certificate_missing", "")
+	case errors.Is(err, cms.ErrSigningCertificate):
+		f.find("signing_certificate_mismatch", "")
+	case errors.Is(err, cms.ErrKey), errors.Is(err, cms.ErrAlgorithm):
+		f.find("key_weak", "")
+	default:
+		f.find("signature_wrong", err.Error())
+	}
+}
+
+// signed checks the cryptography of a signature.
+func (s *Signature) signed(f *findings, sd *cms.SignedData, digest []byte) {
+	s.Signer = Subject(sd.Certificate)
+	s.Certificate = sd.Certificate.Raw
+	cryptographic(f, sd.Verify(digest))
+}
+
+// write puts the outcome into the report.
+func (v *verifier) write(report *Report) {
+	for _, s := range v.signed {
+		if s.stamp {
+			t := newTimestamp("document", s.field.Name)
+			if s.stampReport != nil {
+				t = *s.stampReport
+			}
+			t.Covers = s.end == v.size
+			t.finish(s.out)
+			report.Timestamps = append(report.Timestamps, t)
+			// One that nobody vouches for proves nothing and harms nothing; one
+			// that was tampered with does.
+			if s.broken && s.out.verdict == Invalid || t.tampered {
+				report.find("timestamp_invalid", s.field.Name)
+			}
+			continue
+		}
+		g := newSignature(s.field.Name)
+		if s.report != nil {
+			g = *s.report
+		}
+		g.Covers = s.end == v.size
+		g.Changes = append(append(g.Changes, s.faults...), s.changes...)
+		if s.rules.certifies {
+			g.Certification = &Certification{Permission: int(s.rules.mdp)}
+		}
+		for _, l := range s.rules.locks {
+			g.Locks = append(g.Locks, Lock{Action: l.action, Fields: l.fields})
+		}
+		v.doubt(s)
+		report.Signatures = append(report.Signatures, g.finish(s.out))
+		report.Verdict = worse(report.Verdict, s.out.verdict)
+	}
+	if len(report.Signatures) == 0 { // whatever happened above
+		report.Verdict = worse(report.Verdict, Indeterminate)
+	}
+	report.finish()
+}
+
+// doubt lowers a signature over which a later one shows itself that is not
+// valid: nobody vouches for what it shows.
+func (v *verifier) doubt(s *signed) {
+	for _, later := range v.signed {
+		if later.end > s.end && later.shown && !later.stamp && later.out.verdict != Valid {
+			s.out.find("later_signature_doubtful", later.field.Name)
+		}
+	}
+}
