@@ -56,7 +56,7 @@ func table() map[string]string {
 		"otp":   "audit internal/secret",
 		"ca":    "audit pdf/cms internal/dialguard",
 		"enrol": "audit ca internal/ident internal/mykad internal/secret",
-		"pdf":   "pdf/syntax pdf/cms pdf/font",
+		"pdf":   "pdf/syntax pdf/content pdf/cms pdf/font",
 		"ecert": "pdf/font internal/mykad",
 
 		// L0
@@ -65,9 +65,11 @@ func table() map[string]string {
 		"hsm/hsmtest":          "",
 		"softhsm-config":       "",
 		"pdf/syntax":           "",
+		"pdf/content":          "pdf/syntax",
 		"pdf/cms":              "",
 		"pdf/font":             "",
 		"pdf/verify":           "pdf/syntax pdf/cms",
+		"pdf/internal/corpus":  "pdf pdf/syntax",
 		"pdf/internal/pdftest": "pdf pdf/syntax pdf/cms pdf/verify pdf/font",
 		"internal/ceremony":    "internal/secret",
 		"internal/dialguard":   "",
