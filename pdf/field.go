@@ -319,8 +319,11 @@ func (d *Document) annotate(c *increment, page syntax.Page, object *syntax.Objec
 	case annots.Kind == syntax.Array:
 		c.element(object, annots, widget)
 	case shared > 1: // the widget must not show on the other pages
-		raw := array.Raw(array.Value)
-		c.replace(object, annots, string(raw[:len(raw)-1])+"\n"+widget+"]")
+		plain, err := d.file.Plain(array, array.Value)
+		if err != nil {
+			return err
+		}
+		c.replace(object, annots, string(plain[:len(plain)-1])+"\n"+widget+"]")
 	default:
 		c.element(array, array.Value, widget)
 	}

@@ -52,6 +52,24 @@ func (f *File) Seal(num uint32, gen uint16, body []byte) ([]byte, error) {
 	return w.assemble()
 }
 
+// Plain returns the text of a value of the object as it would be in a file
+// that is not encrypted: what goes into another object, for Seal.
+func (f *File) Plain(o *Object, v Value) ([]byte, error) {
+	if f.security == nil || f.security.strings == identity || o.Compressed || o.Num == f.security.dict {
+		return o.Raw(v), nil
+	}
+	body := o.Raw(v)
+	w := sealer{num: o.Num, body: body}
+	err := eachString(&v, func(s *Value) error {
+		w.out = append(w.out, Splice{Start: s.Start - v.Start, End: s.End - v.Start, With: fmt.Appendf(nil, "<%x>", s.Bytes)})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return w.assemble()
+}
+
 // done moves over white space and comments and says whether nothing follows.
 func (p *parser) done() bool { return p.skip() != nil }
 
