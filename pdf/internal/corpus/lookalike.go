@@ -17,12 +17,13 @@ func placeholder(byteRange string, zeros int) string {
 func lookAlikes() []Case {
 	var cases []Case
 	blank := fmt.Sprintf("[0 %30s]", "")
-	for name, p := range map[string]string{
-		"stars":   placeholder("[0 ********** ********** **********]", 16384),
-		"spaces":  placeholder(blank, 8192),
-		"zeros":   placeholder("[0 0000000000 0000000000 0000000000]", 30000),
-		"numbers": placeholder("[0 9999999999 9999999999 9999999999]", 4096),
+	for _, c := range [][2]string{
+		{"stars", placeholder("[0 ********** ********** **********]", 16384)},
+		{"spaces", placeholder(blank, 8192)},
+		{"zeros", placeholder("[0 0000000000 0000000000 0000000000]", 30000)},
+		{"numbers", placeholder("[0 9999999999 9999999999 9999999999]", 4096)},
 	} {
+		name, p := c[0], c[1]
 		// The stars are no PDF syntax: only where nobody parses them.
 		if name != "stars" {
 			cases = append(cases, good(name+"-unreferenced", plain(obj(6, "<<"+p+">>"))),
