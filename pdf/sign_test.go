@@ -77,6 +77,8 @@ func shapes(t *testing.T) map[string][]byte {
 		"null-entries":    pdftest.Document(pdftest.Shape{Catalog: "/AcroForm null", Page: "/Annots null"}),
 		"empty-field": pdftest.Document(pdftest.Shape{Catalog: "/AcroForm<</Fields[1000 0 R]>>", Page: "/Annots[1000 0 R]",
 			Extra: map[int]string{1000: "<</Type/Annot/Subtype/Widget/FT/Sig/T(Pengarah)/Rect[10 10 100 30]/F 4/P 10 0 R>>"}}),
+		"empty-field-free": pdftest.Document(pdftest.Shape{Catalog: "/AcroForm<</Fields[1000 0 R]>>",
+			Extra: map[int]string{1000: "<</Type/Annot/Subtype/Widget/FT/Sig/T(Pengarah)/V 7 0 R/Rect[10 10 100 30]/F 4/P 10 0 R>>"}}),
 		// The value of this /ByteRange is no PDF syntax; signing must not care.
 		"placeholder-injection": pdftest.Document(pdftest.Shape{Extra: map[int]string{
 			1000: "<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached/Name(PENYERANG)\n/ByteRange [0 ********** ********** **********]\n/Contents<" + strings.Repeat("0", 30000) + ">>>",
