@@ -219,6 +219,10 @@ func (r *rules) permit(t *target, o *Options) error {
 			return syntax.Errorf(ErrCertified, -1, "an earlier signature locks the field")
 		}
 	}
+	if r.signatures > 0 && (len(t.parts) > 1 || t.parent != nil) {
+		// Readers take a group that is new, or has a new field, for a manipulation.
+		return refuse("after an earlier signature a new field has no parent: name an existing field, or one without full stop")
+	}
 	if o.Certify != 0 && (r.signatures > 0 || r.certified) {
 		return refuse("only the first signature of a document can certify it")
 	}
