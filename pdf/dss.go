@@ -158,7 +158,12 @@ func (d *Document) AddEvidence(evidence map[string]Evidence) (*Update, error) {
 		// Readers take a change of an entry that is there for an attack. It is a
 		// hint only: what counts are the arrays of the store.
 		if former.Value.Key(key).Kind == syntax.Null {
-			fmt.Fprintf(&vri, "/%s<<%s>>", key, arrays(refs, 1))
+			num, err := c.reserve(1)
+			if err != nil {
+				return nil, err
+			}
+			c.add(num, []byte("<<"+arrays(refs, 1)+">>"))
+			fmt.Fprintf(&vri, "/%s %d 0 R", key, num)
 		}
 	}
 	u := &Update{r: d.r, size: d.file.Size()}

@@ -13,6 +13,7 @@ import (
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/pdf/cms"
 	"github.com/mohor-sign/mohor/pdf/internal/pdftest"
+	"github.com/mohor-sign/mohor/pdf/verify"
 )
 
 // stamped signs a document and puts a time-stamp into the signature (B-T).
@@ -72,25 +73,41 @@ func extend(t *testing.T, document []byte, level pdf.Level, s pdf.Services) []by
 	return append(bytes.Clone(document), out.Bytes()...)
 }
 
+// ours lets our own verifier judge: everything valid, the first signature of
+// the level given.
+func ours(t *testing.T, root *x509.Certificate, document []byte, level pdf.Level) {
+	t.Helper()
+	roots := x509.NewCertPool()
+	roots.AddCert(root)
+	r, err := verify.Verify(context.Background(), bytes.NewReader(document), int64(len(document)), verify.Options{Roots: roots, Now: time.Now().Add(time.Second)})
+	if err != nil || r.Verdict != verify.Valid || r.Signatures[0].Level != string(level) {
+		t.Errorf("verify: %v, %s expected: %+v", err, level, r)
+	}
+}
+
 func TestLevelsFromTimestampToArchive(t *testing.T) {
 	a := pdftest.NewAuthorities(t, pdftest.New(t, cms.ECDSA, crypto.SHA256, nil))
 	a.CRLs = true
 	jury := pdftest.NewJury(t, a.Root)
-	for name, document := range shapes(t) {
+	all := shapes(t)
+	all["encrypted"] = qpdf(t, all["form-indirect"], "--encrypt", "", "owner", "256", "--")
+	all["encrypted-objs"] = qpdf(t, all["form-direct"], "--object-streams=generate", "--encrypt", "", "owner", "128", "--use-aes=y", "--")
+	for name, document := range all {
 		t.Run(name, func(t *testing.T) {
-			signed := stamped(t, a, document, pdf.Options{})
-			jury.Judge(t, pdftest.Evidence{Original: document, Signed: signed})
+			signed := stamped(t, a, document, pdf.Options{Certify: 1, Lock: &pdf.Lock{Action: pdf.LockInclude, Fields: []string{"Borang é"}}})
+			ours(t, a.Root, signed, pdf.LevelT)
 			asked := a.Asked.Load()
 			long := extend(t, signed, pdf.LevelLT, a.Services())
 			if got := a.Asked.Load() - asked; got != 2 { // one list for signatory and authority, one for the issuer
 				t.Errorf("%d answers fetched", got)
 			}
+			ours(t, a.Root, long, pdf.LevelLT)
 			stamps := a.Stamps.Load()
 			archive := extend(t, long, pdf.LevelLTA, a.Services())
 			if a.Stamps.Load() != stamps+1 {
 				t.Errorf("%d time-stamps", a.Stamps.Load()-stamps)
 			}
-			jury.Judge(t, pdftest.Evidence{Original: document, Signed: archive, Signatures: 2})
+			ours(t, a.Root, archive, pdf.LevelLTA)
 			asked, stamps = a.Asked.Load(), a.Stamps.Load()
 			for _, level := range []pdf.Level{pdf.LevelT, pdf.LevelLT, pdf.LevelLTA} {
 				if again := extend(t, archive, level, a.Services()); len(again) != len(archive) {
@@ -107,6 +124,7 @@ func TestLevelsFromTimestampToArchive(t *testing.T) {
 			renew.Renew = true
 			renewed := extend(t, archive, pdf.LevelLTA, renew)
 			jury.Judge(t, pdftest.Evidence{Original: document, Signed: renewed, Signatures: 3})
+			ours(t, a.Root, renewed, pdf.LevelLTA)
 		})
 	}
 }
@@ -121,6 +139,7 @@ func TestAnswersOfResponders(t *testing.T) {
 	if got := a.Asked.Load(); got != 3 { // signatory, authority, issuer
 		t.Errorf("%d answers fetched", got)
 	}
+	ours(t, a.Root, archive, pdf.LevelLTA)
 	r := pdftest.PyHanko(t, []*x509.Certificate{a.Root}, archive)[0]
 	if len(r.Signatures) != 2 || !r.Strict || !r.Signatures[0].BottomLine || r.Signatures[0].ADES != "OK" || !r.Signatures[1].BottomLine {
 		t.Errorf("pyHanko: %+v", r)
@@ -134,6 +153,7 @@ func TestExtendSignatureWithoutTimestamp(t *testing.T) {
 	document := pdftest.Document(pdftest.Shape{})
 	signed := a.Sign(t, document, pdf.Options{Certify: 1})
 	for level, want := range map[pdf.Level]int{pdf.LevelT: 2, pdf.LevelLTA: 3} {
+		ours(t, a.Root, extend(t, signed, level, a.Services()), level)
 		// pyHanko wants a time-stamp in the signature for its indication.
 		jury.Judge(t, pdftest.Evidence{Original: document, Signed: extend(t, signed, level, a.Services()), Signatures: want, ADES: "-"})
 	}
