@@ -101,31 +101,3 @@ func (d *Document) Signatures() []FieldInfo {
 	}
 	return out
 }
-
-// Warnings names what a signatory should know before signing, as stable
-// words: open_action, additional_actions, javascript, embedded_files, xfa.
-// Only what the catalog and the pages say themselves is looked at.
-func (d *Document) Warnings() []string {
-	var out []string
-	catalog := d.tree.Catalog.Value
-	if catalog.Key("OpenAction").Kind == syntax.Dictionary {
-		out = append(out, "open_action")
-	} else if o, err := d.file.Resolve(catalog.Key("OpenAction")); err != nil || o.Value.Kind == syntax.Dictionary {
-		out = append(out, "open_action")
-	}
-	if d.tree.Actions || catalog.Key("AA").Kind != syntax.Null {
-		out = append(out, "additional_actions")
-	}
-	if names, err := d.file.Resolve(catalog.Key("Names")); err == nil {
-		if names.Value.Key("JavaScript").Kind != syntax.Null {
-			out = append(out, "javascript")
-		}
-		if names.Value.Key("EmbeddedFiles").Kind != syntax.Null {
-			out = append(out, "embedded_files")
-		}
-	}
-	if d.xfa {
-		out = append(out, "xfa")
-	}
-	return out
-}
