@@ -113,3 +113,12 @@ func forms() []Case {
 		either("xfa-array", plain(form("/Fields[]/XFA[(preamble)6 0 R(postamble)6 0 R]"), stm(6, "", "<a/>"))),
 	)
 }
+
+// Base is a document to be signed and then tampered with: a form with a text
+// field, a page with content and a font. Those with other numbers have other
+// text of the same length.
+func Base(n int) []byte {
+	return plain(withCatalog("/AcroForm<</Fields[7 0 R]/DR<</Font<</F0 5 0 R>>>>/DA(/F0 12 Tf 0 g)>>"), withPage("/Annots[7 0 R]"), stm(4, "", fmt.Sprintf("BT /F0 24 Tf 72 700 Td (RM %04d) Tj ET", n)),
+		obj(7, "<</Type/Annot/Subtype/Widget/F 4/P 3 0 R/Rect[50 50 200 90]/FT/Tx/T(nama)/V(Siti)/AP<</N 8 0 R>>>>"),
+		stm(8, "/Type/XObject/Subtype/Form/BBox[0 0 150 40]/Resources<</Font<</F0 5 0 R>>>>", "/Tx BMC BT /F0 12 Tf 2 14 Td (Siti) Tj ET EMC"))
+}

@@ -12,7 +12,7 @@ import (
 // where they fit, and by a revision.
 func (t *target) universalForgery() []Mutation {
 	var out []Mutation
-	add := func(name string, b []byte) { out = append(out, Mutation{UniversalForgery, name, b}) }
+	add := func(name string, b []byte) { out = append(out, Mutation{Class: UniversalForgery, Name: name, Data: b}) }
 	a, b, n := t.gap, t.resume, t.end-t.resume
 	for _, v := range []struct{ name, value string }{
 		{"absent", ""}, {"null", "null"}, {"empty", "[]"}, {"one number", "[0]"}, {"two numbers", fmt.Sprintf("[0 %d]", t.end)}, {"three numbers", fmt.Sprintf("[0 %d %d]", a, b)},

@@ -2,10 +2,13 @@ package corpus
 
 import (
 	"bytes"
+	"crypto/x509"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/mohor-sign/mohor/pdf/cms"
 	"github.com/mohor-sign/mohor/pdf/syntax"
 )
 
@@ -14,7 +17,7 @@ import (
 func (t *target) annotations() []Mutation {
 	var out []Mutation
 	add := func(name string, objects ...object) {
-		out = append(out, Mutation{Certification, name, t.revise(objects...)})
+		out = append(out, Mutation{Class: Certification, Name: name, Data: t.revise(objects...)})
 	}
 	n := t.next
 	annotate := func(refs string) object { return of(t.page, set(t.page, "Annots", t.annotsAnd(refs))) }
@@ -58,7 +61,7 @@ func (t *target) annotsAnd(more string) string {
 func (t *target) evidence() []Mutation {
 	var out []Mutation
 	add := func(name string, objects ...object) {
-		out = append(out, Mutation{EvidenceMisuse, name, t.revise(objects...)})
+		out = append(out, Mutation{Class: EvidenceMisuse, Name: name, Data: t.revise(objects...)})
 	}
 	n := t.next
 	inCatalog := func(dss string, more ...object) []object {
@@ -104,33 +107,70 @@ func withEntry(o *syntax.Object, key, value string) *syntax.Object {
 // damage flips bits: everywhere in what the signature covers and in its value.
 func (t *target) damage() []Mutation {
 	var out []Mutation
-	flip := func(region string, at int, bit byte) {
-		b := bytes.Clone(t.b)
-		b[at] ^= bit
-		out = append(out, Mutation{Damage, fmt.Sprintf("%s, byte %d", region, at), b})
+	flip := func(region string, at int, spare bool) {
+		m := Mutation{Class: Damage, Name: fmt.Sprintf("%s, byte %d", region, at), Data: bytes.Clone(t.b), Unprotected: spare}
+		if spare {
+			m.Class = Spare
+		}
+		m.Data[at] ^= 1
+		out = append(out, m)
 	}
 	spread := func(region string, from, to, n int) {
 		for i := range n {
-			flip(region, from+(to-from-1)*i/max(n-1, 1), 1)
+			flip(region, from+(to-from-1)*i/max(n-1, 1), false)
 		}
 	}
 	spread("first part", 0, t.gap, 40)
 	spread("signature dictionary", int(t.sig.Value.Start), t.gap, 20)
 	spread("second part", t.resume, t.end, 40)
-	value := bytes.TrimRight(t.b[t.gap+1:t.resume-1], "0")
-	spread("CMS", t.gap+1, t.gap+1+len(value), 120)
-	if padding := t.gap + 1 + len(value) + 2; padding < t.resume-1 {
+	der, spare := t.protection()
+	for i := range 200 {
+		at := (2*len(der) - 1) * i / 199
+		flip("CMS", t.gap+1+at, spare(at/2))
+	}
+	if padding := t.gap + 1 + 2*len(der); padding < t.resume-1 {
 		spread("padding", padding, t.resume-1, 10)
 	}
-	flip("bracket", t.gap, 1)
-	flip("bracket", t.resume-1, 1)
+	flip("bracket", t.gap, false)
+	flip("bracket", t.resume-1, false)
 	return out
+}
+
+// protection says which bytes of the signature value nothing protects: the
+// certificates, but the signer's where no /DSS has another copy, and what
+// follows the signature.
+func (t *target) protection() (der []byte, spare func(int) bool) {
+	value, err := hex.DecodeString(string(t.b[t.gap+1 : t.resume-1]))
+	if err != nil || len(value) < 4 {
+		return nil, func(int) bool { return true }
+	}
+	der = value[:min(len(value), 4+int(value[2])<<8+int(value[3]))]
+	var signer *x509.Certificate
+	var others []*x509.Certificate
+	end := len(der)
+	if sd, err := cms.Parse(der); err == nil {
+		signer, others = sd.Certificate, sd.Others
+		end = bytes.LastIndex(der, sd.SignatureValue()) + len(sd.SignatureValue())
+	} else if ts, err := cms.ParseTimestamp(der); err == nil {
+		signer, others = ts.Certificate, ts.Others
+	}
+	if signer != nil && t.tree.Catalog.Value.Key("DSS").Kind != syntax.Null {
+		others = append(others, signer)
+	}
+	return der, func(at int) bool {
+		for _, c := range others {
+			if i := bytes.Index(der, c.Raw); i >= 0 && at >= i && at < i+len(c.Raw) {
+				return true
+			}
+		}
+		return at >= end
+	}
 }
 
 // exchange: values of another document's signature.
 func (t *target) exchange(o *target) []Mutation {
 	var out []Mutation
-	add := func(name string, b []byte) { out = append(out, Mutation{Exchange, name, b}) }
+	add := func(name string, b []byte) { out = append(out, Mutation{Class: Exchange, Name: name, Data: b}) }
 	foreign := string(o.b[o.gap:o.resume])
 	if len(foreign) == t.resume-t.gap {
 		add("contents of another document", t.put(t.gap, foreign))
@@ -142,24 +182,15 @@ func (t *target) exchange(o *target) []Mutation {
 	add("dictionary of another document, new object", t.revise(of(t.field, set(t.field, "V", fresh)), obj(n, dict)))
 	add("contents of another document, revision", t.revise(of(t.sig, set(t.sig, "Contents", foreign))))
 	add("value of another document in a new field", t.revise(append(t.formEntry("Fields", t.fieldsAnd(fresh)), obj(n, fmt.Sprintf("<</FT/Sig/T(Lain)/V %d 0 R>>", n+1)), obj(n+1, dict))...))
-	if len(t.fieldsInUse) > 1 {
+	if n := len(t.signatures); n > 1 {
 		var objects []object
-		var values []string
-		for _, num := range t.fieldsInUse {
-			if f, err := t.file.Load(num, 0); err == nil {
-				values = append(values, string(f.Raw(f.Value.Key("V"))))
-			}
-		}
-		for i, num := range t.fieldsInUse {
-			if f, err := t.file.Load(num, 0); err == nil && len(values) == len(t.fieldsInUse) {
-				objects = append(objects, of(f, set(f, "V", values[(i+1)%len(values)])))
-			}
+		for i, s := range t.signatures {
+			next := t.signatures[(i+1)%n].field
+			objects = append(objects, of(s.field, set(s.field, "V", string(next.Raw(next.Value.Key("V"))))))
 		}
 		add("values of the fields exchanged", t.revise(objects...))
-		first, err := t.file.Load(t.fieldsInUse[0], 0)
-		if err == nil {
-			add("first signature removed", t.revise(of(first, set(first, "V", ""))))
-		}
+		first := t.signatures[0].field
+		add("first signature removed", t.revise(of(first, set(first, "V", ""))))
 	}
 	return out
 }
@@ -167,7 +198,7 @@ func (t *target) exchange(o *target) []Mutation {
 // remapping: a cross-reference section alone that leads elsewhere.
 func (t *target) remapping() []Mutation {
 	var out []Mutation
-	add := func(name string, b []byte) { out = append(out, Mutation{ShadowAttack, name, b}) }
+	add := func(name string, b []byte) { out = append(out, Mutation{Class: ShadowAttack, Name: name, Data: b}) }
 	bare := func(trailer string, entries ...row) []byte {
 		b := slices.Clone(t.b)
 		at := len(b)

@@ -41,7 +41,6 @@ func (t *target) changes() []change {
 		{"catalog: actions", []object{inCatalog("AA", "<</WC<</S/JavaScript/JS(x)>>>>")}},
 		{"catalog: scripts", []object{inCatalog("Names", "<</JavaScript<</Names[(a)<</S/JavaScript/JS(x)>>]>>>>")}},
 		{"catalog: layers", []object{inCatalog("OCProperties", "<</OCGs[]/D<<>>>>")}},
-		{"catalog: version", []object{inCatalog("Version", "/2.0")}},
 		{"catalog: no form", []object{inCatalog("AcroForm", "")}},
 		{"catalog: empty form", []object{inCatalog("AcroForm", "<</Fields[]>>")}},
 		{"catalog: permissions", []object{inCatalog("Perms", "<<>>")}},

@@ -10,7 +10,7 @@ import (
 // wrapping: the second signed part moves behind content of the attacker's.
 func (t *target) wrapping() []Mutation {
 	var out []Mutation
-	add := func(name string, b []byte) { out = append(out, Mutation{Wrapping, name, b}) }
+	add := func(name string, b []byte) { out = append(out, Mutation{Class: Wrapping, Name: name, Data: b}) }
 	contents := string(t.b[t.gap:t.resume])
 	for _, filler := range []string{" ", "\x00", "%"} {
 		for _, whole := range []bool{false, true} {
@@ -102,9 +102,9 @@ func (t *target) before() int { return int(t.file.Trailer().Value.Key("Prev").In
 // remainder: bytes cut off or added.
 func (t *target) remainder(other []byte) []Mutation {
 	var out []Mutation
-	add := func(name string, b []byte) { out = append(out, Mutation{Remainder, name, b}) }
+	add := func(name string, b []byte) { out = append(out, Mutation{Class: Remainder, Name: name, Data: b}) }
 	for _, n := range []int{1, 2, 7, 20, 100, 1000, len(t.b) - t.resume, len(t.b) - t.gap, len(t.b) / 2} {
-		if n < len(t.b) {
+		if n < len(t.b) && (n > 1 || t.end == len(t.b)) { // else that is an end of line nobody signed
 			add(fmt.Sprintf("%d bytes cut", n), t.b[:len(t.b)-n])
 		}
 	}

@@ -15,6 +15,10 @@ import (
 type Mutation struct {
 	Class, Name string
 	Data        []byte
+	// Unprotected: only certificates that are not the signer's, or a time-stamp,
+	// changed. Nothing protects them: where they are spare the document is still
+	// valid, perhaps at a lower level.
+	Unprotected bool
 }
 
 // The classes of mutations, in the order of tables. The first five are those
@@ -27,17 +31,18 @@ const (
 	Certification     = "certification attack" // annotations and fields over certified pages
 	EvidenceMisuse    = "misuse of DSS"        // changes that hide among evidence
 	Damage            = "flipped bit"          // one bit, anywhere
-	Exchange          = "exchange"             // signatures of other documents, or moved
-	Remainder         = "cut or appended"      // bytes missing or added
+	Spare             = "flipped bit in certificates and time-stamps"
+	Exchange          = "exchange"        // signatures of other documents, or moved
+	Remainder         = "cut or appended" // bytes missing or added
 )
 
 // Classes are all classes.
 func Classes() []string {
-	return []string{IncrementalSaving, UniversalForgery, Wrapping, ShadowAttack, Certification, EvidenceMisuse, Damage, Exchange, Remainder}
+	return []string{IncrementalSaving, UniversalForgery, Wrapping, ShadowAttack, Certification, EvidenceMisuse, Damage, Spare, Exchange, Remainder}
 }
 
-// Mutations tampers with a document whose last signature is by a field and
-// covers all of it. other is another document signed by the same signer, in
+// Mutations tampers with a document of which the last signature or document
+// time-stamp covers all, with that one and with the first signature. other is another document signed by the same signer, in
 // the same way.
 func Mutations(signed, other []byte) ([]Mutation, error) {
 	t, err := open(signed)
@@ -48,27 +53,38 @@ func Mutations(signed, other []byte) ([]Mutation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading other document: %w", err)
 	}
-	return slices.Concat(t.incrementalSaving(), t.universalForgery(), t.wrapping(), t.remapping(), t.annotations(), t.evidence(), t.damage(), t.exchange(o), t.remainder(other)), nil
+	first := t.at(0)
+	return slices.Concat(t.incrementalSaving(), t.universalForgery(), t.wrapping(), t.remapping(), t.annotations(), t.evidence(), t.damage(), t.exchange(o), t.remainder(other), first.universalForgery()), nil
 }
 
 // target is a signed document taken apart.
 type target struct {
-	b       []byte
-	file    *syntax.File
-	tree    *syntax.Tree
-	form    *syntax.Form
-	page    *syntax.Object // the first
-	content uint32         // number of its content stream, 0 when there is none
-	font    uint32         // number of a font it uses, 0
-	// The signature whose byte range ends last.
-	field                *syntax.Object
-	sig                  *syntax.Object
+	b          []byte
+	file       *syntax.File
+	tree       *syntax.Tree
+	form       *syntax.Form
+	page       *syntax.Object // the first
+	content    uint32         // number of its content stream, 0 when there is none
+	font       uint32         // number of a font it uses, 0
+	signature                 // what is tampered with
+	signatures []signature    // all, in the order of their ends
+	next       int            // free object number
+	layout     layout
+	prev       int
+}
+
+// signature is a signature field with a value.
+type signature struct {
+	field, sig           *syntax.Object
 	gap, resume, end     int // of the byte range
 	rangeStart, rangeEnd int // of /ByteRange's value
-	next                 int // free object number
-	layout               layout
-	prev                 int
-	fieldsInUse          []uint32 // numbers of all signature fields
+}
+
+// at is the target with one of its signatures chosen.
+func (t *target) at(i int) *target {
+	other := *t
+	other.signature = t.signatures[i]
+	return &other
 }
 
 var errNoSignature = errors.New("no signature to tamper with")
@@ -91,21 +107,19 @@ func open(b []byte) (t *target, err error) {
 		if f.V.Kind != syntax.Reference {
 			continue
 		}
-		t.fieldsInUse = append(t.fieldsInUse, f.Object.Num)
 		sig, err := t.file.Resolve(f.V)
 		if err != nil {
 			return nil, err
 		}
-		r := sig.Value.Key("ByteRange")
-		if len(r.Array) == 4 && int(r.Array[2].Int+r.Array[3].Int) > t.end {
-			t.field, t.sig = f.Object, sig
-			t.gap, t.resume, t.end = int(r.Array[1].Int), int(r.Array[2].Int), int(r.Array[2].Int+r.Array[3].Int)
-			t.rangeStart, t.rangeEnd = int(r.Start), int(r.End)
+		if r := sig.Value.Key("ByteRange"); len(r.Array) == 4 {
+			t.signatures = append(t.signatures, signature{f.Object, sig, int(r.Array[1].Int), int(r.Array[2].Int), int(r.Array[2].Int + r.Array[3].Int), int(r.Start), int(r.End)})
 		}
 	}
-	if t.sig == nil {
+	if len(t.signatures) == 0 {
 		return nil, errNoSignature
 	}
+	slices.SortFunc(t.signatures, func(a, b signature) int { return a.end - b.end })
+	t.signature = t.signatures[len(t.signatures)-1]
 	if v := t.page.Value.Key("Contents"); v.Kind == syntax.Reference {
 		t.content = uint32(v.Int)
 	}
@@ -206,20 +220,23 @@ func (t *target) carried(c change) []Mutation {
 		return b
 	}
 	m := func(how string, b []byte) Mutation {
-		return Mutation{IncrementalSaving, c.name + ", " + how, b}
+		return Mutation{Class: IncrementalSaving, Name: c.name + ", " + how, Data: b}
 	}
 	at := len(t.b)
-	return []Mutation{
+	var alone []Mutation
+	if b := body(); len(b) > at { // not free entries alone
+		alone = []Mutation{m("body only", b)}
+	}
+	return append(alone, []Mutation{
 		m("table", section(slices.Clone(t.b), table, t.prev, c.objects)),
 		m("stream", section(slices.Clone(t.b), stream, t.prev, c.objects)),
 		m("object stream", section(slices.Clone(t.b), rolled, t.prev, packed)),
 		m("two revisions", twice(t, table, c.objects)),
-		m("body only", body()),
 		m("no xref", fmt.Appendf(body(), "trailer\n<</Size %d/Root %s/Prev %d>>\nstartxref\n%d\n%%%%EOF\n", t.next+60, t.layout.root, t.prev, at)),
 		m("no trailer", fmt.Appendf(body(), "xref\n0 1\n0000000000 65535 f \nstartxref\n%d\n%%%%EOF\n", at)),
 		m("former startxref", fmt.Appendf(body(), "startxref\n%d\n%%%%EOF\n", t.prev)),
 		m("startxref 0", fmt.Appendf(body(), "startxref\n0\n%%%%EOF\n")),
-	}
+	}...)
 }
 
 // twice makes the change and then an empty revision.
