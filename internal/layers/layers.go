@@ -69,7 +69,6 @@ func table() map[string]string {
 		"pdf/cms":              "",
 		"pdf/font":             "",
 		"pdf/verify":           "pdf/syntax pdf/cms",
-		"pdf/internal/corpus":  "pdf pdf/syntax",
 		"pdf/internal/pdftest": "pdf pdf/syntax pdf/cms pdf/verify pdf/font",
 		"pdf/internal/corpus":  "pdf/syntax pdf/cms",
 		"internal/ceremony":    "internal/secret",
