@@ -34,6 +34,9 @@ func (f *File) predict(r source, parms Value) (source, error) {
 		return nil, tooLarge(parms.Start, "predictor row of %d bytes", row)
 	}
 	if predictor == 2 {
+		if bits < 8 { // for images alone
+			return nil, Errorf(ErrUnsupported, parms.Start, "predictor 2 of components of %d bits", bits)
+		}
 		return bufio.NewReader(&tiff{r: r, row: make([]byte, row), colors: int(colors), bits: uint(bits)}), nil
 	}
 	return bufio.NewReader(&png{r: r, at: parms.Start, unit: int(max(1, colors*bits/8)), now: make([]byte, row+1), before: make([]byte, row+1)}), nil
@@ -57,7 +60,7 @@ func rows(b []byte, rest *[]byte, next func() error) (int, error) {
 
 // png undoes the PNG filters row by row (PNG, Section 9).
 type png struct {
-	r           io.Reader
+	r           source
 	at          int64
 	unit        int    // bytes of a pixel
 	now, before []byte // a row with its filter type in front
@@ -68,7 +71,7 @@ func (d *png) Read(b []byte) (int, error) { return rows(b, &d.rest, d.next) }
 
 func (d *png) next() error {
 	d.now, d.before = d.before, d.now
-	if _, err := io.ReadFull(d.r, d.now); err != nil {
+	if err := readRow(d.r, d.now); err != nil {
 		return err
 	}
 	if d.now[0] > 4 {
@@ -128,7 +131,7 @@ func paeth(a, b, c byte) byte {
 // tiff undoes TIFF predictor 2: each component is the difference from that of
 // the pixel to the left (TIFF 6.0, Section 14).
 type tiff struct {
-	r      io.Reader
+	r      source
 	row    []byte
 	colors int
 	bits   uint
@@ -138,7 +141,7 @@ type tiff struct {
 func (d *tiff) Read(b []byte) (int, error) { return rows(b, &d.rest, d.next) }
 
 func (d *tiff) next() error {
-	if _, err := io.ReadFull(d.r, d.row); err != nil {
+	if err := readRow(d.r, d.row); err != nil {
 		return err
 	}
 	switch row := d.row; d.bits {
@@ -152,26 +155,27 @@ func (d *tiff) next() error {
 			sum := uint16(row[i])<<8 + uint16(row[i+1]) + uint16(row[k])<<8 + uint16(row[k+1])
 			row[i], row[i+1] = byte(sum>>8), byte(sum)
 		}
-	default:
-		d.small()
 	}
 	d.rest = d.row
 	return nil
 }
 
-// small undoes components of 1, 2 or 4 bits.
-func (d *tiff) small() {
-	var left [32]byte
-	mask := byte(1<<d.bits - 1)
-	component := 0
-	for i, c := range d.row {
-		var out byte
-		for shift := 8 - int(d.bits); shift >= 0; shift -= int(d.bits) {
-			v := (c>>shift + left[component]) & mask
-			left[component] = v
-			out |= v << shift
-			component = (component + 1) % d.colors
-		}
-		d.row[i] = out
+// readRow is io.ReadFull; short rows, of which a hostile stream has a great
+// many, are read byte by byte.
+func readRow(r source, row []byte) error {
+	if len(row) > 8 {
+		_, err := io.ReadFull(r, row)
+		return err
 	}
+	for i := range row {
+		c, err := r.ReadByte()
+		if err == io.EOF && i > 0 {
+			return io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return err
+		}
+		row[i] = c
+	}
+	return nil
 }

@@ -114,7 +114,10 @@ func (f *File) meter(r io.Reader, at int64) *meter {
 
 func (m *meter) Read(b []byte) (int, error) {
 	n, err := m.r.Read(b)
-	return n, m.count(n, err)
+	if over := m.count(n); over != nil {
+		return 0, over // with bytes the error would pass unseen
+	}
+	return n, err
 }
 
 // ReadByte makes a meter a source for flate without another buffer.
@@ -123,16 +126,16 @@ func (m *meter) ReadByte() (byte, error) {
 	if err != nil {
 		return c, err
 	}
-	return c, m.count(1, nil)
+	return c, m.count(1)
 }
 
-func (m *meter) count(n int, err error) error {
+func (m *meter) count(n int) error {
 	m.n += int64(n)
 	m.work.inflated += int64(n)
 	if m.n > MaxStream || m.work.inflated > MaxInflated {
 		return tooLarge(m.at, "stream inflates beyond the bound")
 	}
-	return err
+	return nil
 }
 
 // filter is one step of decoding.
