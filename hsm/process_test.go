@@ -114,8 +114,14 @@ func TestProcessIsAModule(t *testing.T) {
 	if _, err := p.Signer(label); !errors.Is(err, hsm.ErrNoKey) {
 		t.Errorf("Signer of no key: %v", err)
 	}
-	if _, err := m.EnsureSigner(t.Context(), label, hsm.RSA2048); err != nil {
-		t.Fatal(err)
+	if made, err := p.EnsureSigner(t.Context(), label, hsm.RSA2048); err != nil || !made {
+		t.Fatal(made, err)
+	}
+	if made, err := m.EnsureSigner(t.Context(), label, hsm.RSA2048); err != nil || made {
+		t.Fatal(made, err)
+	}
+	if _, err := p.EnsureSigner(t.Context(), label, hsm.ECDSAP256); !errors.Is(err, hsm.ErrKeyPolicy) {
+		t.Errorf("EnsureSigner of another kind: %v", err)
 	}
 	signer, err := p.Signer(label)
 	if err != nil {

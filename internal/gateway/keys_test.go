@@ -454,8 +454,8 @@ func TestReplacedKeyStopsTheStart(t *testing.T) {
 	if n := strings.Count(g.Log.String(), "no check values of keys were on record"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
-	if n := count(t, g, "SELECT COUNT(*) FROM audit_events WHERE action = 'hsm.key'"); n != 8 {
-		t.Errorf("%d keys are on record, want 8", n)
+	if n := count(t, g, "SELECT COUNT(*) FROM audit_events WHERE action = 'hsm.key'"); n != 10 {
+		t.Errorf("%d keys are on record, want 10", n)
 	}
 	// A record that was edited is not believed.
 	if _, err := db.Exec(`UPDATE audit_events SET detail = replace(detail, '"local":"yes"', '"local":"no"') WHERE action = 'hsm.key'`); err != nil {
