@@ -15,8 +15,9 @@ import (
 
 // Bounds of the document security store.
 const (
-	maxEvidence = 4096    // streams in one of its arrays
-	compressed  = 8 << 10 // bytes from which on a stream is compressed
+	maxEvidence = 4096     // streams in one of its arrays
+	maxStore    = 32 << 20 // bytes in all of them
+	compressed  = 8 << 10  // bytes from which on a stream is compressed
 )
 
 // Update is an increment that is no signature.
@@ -76,6 +77,7 @@ func (d *Document) store() (*store, error) {
 	if o.Value.Kind != syntax.Dictionary || o.Data != 0 {
 		return nil, syntax.Errorf(ErrInvalid, v.Start, "malformed /DSS")
 	}
+	room := maxStore
 	s.dict = o.Value
 	if s.object = o; v.Kind != syntax.Reference {
 		s.object = catalog
@@ -92,6 +94,9 @@ func (d *Document) store() (*store, error) {
 			der, err := d.stream(ref)
 			if err != nil {
 				return nil, fmt.Errorf("reading document security store: %w", err)
+			}
+			if room -= len(der); room < 0 {
+				return nil, syntax.Errorf(ErrTooLarge, v.Start, "more than %d bytes in /DSS", maxStore)
 			}
 			list := s.held.lists()[i]
 			*list = append(*list, der)
@@ -113,7 +118,7 @@ func (d *Document) stream(ref syntax.Value) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return io.ReadAll(r)
+	return io.ReadAll(io.LimitReader(r, maxStore+1))
 }
 
 // AddEvidence puts certificates and revocation data into the document security

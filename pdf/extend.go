@@ -15,7 +15,8 @@ import (
 
 // Services are what Extend works with.
 type Services struct {
-	// Timestamper is needed for LevelT and LevelLTA, Revocation from LevelLT on.
+	// Timestamper is needed for LevelT and LevelLTA, Revocation from LevelLT on,
+	// where the document lacks something of it.
 	Timestamper Timestamper
 	Revocation  Revocation
 	// Roots are the trust anchors of signatories and time-stamping authorities:
@@ -94,9 +95,11 @@ func (x *extender) run(ctx context.Context, level Level) error {
 	if err := x.read(); err != nil {
 		return err
 	}
-	done, err := x.archived(ctx)
-	if err != nil || done && !(x.s.Renew && level == LevelLTA) {
-		return err
+	if level != LevelT {
+		done, err := x.archived(ctx)
+		if err != nil || done && !(x.s.Renew && level == LevelLTA) {
+			return err
+		}
 	}
 	if !x.stamped() {
 		if err := x.stamp(ctx); err != nil {
@@ -204,7 +207,7 @@ func (x *extender) stamped() bool {
 // the evidence of all others.
 func (x *extender) archived(ctx context.Context) (bool, error) {
 	last := x.seals[len(x.seals)-1]
-	if !last.stamp || last.end != x.size || x.s.Roots == nil {
+	if !last.stamp || last.end != x.size {
 		return false, nil
 	}
 	_, err := x.collect(ctx, x.seals[:len(x.seals)-1], nil)
@@ -216,10 +219,10 @@ func (x *extender) archived(ctx context.Context) (bool, error) {
 
 // prove adds the evidence that is missing.
 func (x *extender) prove(ctx context.Context) error {
-	if x.s.Revocation == nil {
+	evidence, err := x.collect(ctx, x.seals, x.s.Revocation)
+	if errors.Is(err, errMissing) {
 		return refuse("no revocation service")
 	}
-	evidence, err := x.collect(ctx, x.seals, x.s.Revocation)
 	if err != nil {
 		return err
 	}
@@ -260,6 +263,9 @@ func (x *extender) stamp(ctx context.Context) error {
 	}
 	if err := stamp.Verify(digest); err != nil {
 		return fmt.Errorf("checking time-stamp: %w", err)
+	}
+	if !stamp.ForTimestamps() {
+		return errors.New("checking time-stamp: its certificate is not for time-stamping")
 	}
 	if _, err := prepared.Append(&x.out, token); err != nil {
 		return err

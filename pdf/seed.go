@@ -70,7 +70,7 @@ func (d *Document) seeds(t *target, o *Options) ([]crypto.Hash, error) {
 		return nil, syntax.Errorf(ErrInvalid, v.Start, "malformed seed values")
 	}
 	s := &seeds{d: d, o: o, t: t, dict: sv.Value}
-	s.ff = s.key("Ff").Int
+	s.ff = s.flags(sv.Value)
 	if s.ff&^seedKnown != 0 {
 		return nil, s.unsupported("of an unknown kind")
 	}
@@ -106,6 +106,18 @@ func (s *seeds) resolve(v syntax.Value) syntax.Value {
 }
 
 func (s *seeds) key(name string) syntax.Value { return s.resolve(s.dict.Key(name)) }
+
+// flags reads /Ff. What is no number might demand anything.
+func (s *seeds) flags(dict syntax.Value) int64 {
+	ff := s.resolve(dict.Key("Ff"))
+	if ff.Kind == syntax.Integer {
+		return ff.Int
+	}
+	if ff.Kind != syntax.Null && s.err == nil {
+		s.err = syntax.Errorf(ErrInvalid, ff.Start, "malformed seed values")
+	}
+	return 0
+}
 
 // list returns the strings or names of an array, or the value alone.
 func (s *seeds) list(v syntax.Value) [][]byte {
@@ -211,7 +223,7 @@ func (s *seeds) mdp() error {
 
 // timestamp does not care for the /URL: it is the document's, not ours.
 func (s *seeds) timestamp() error {
-	if ts := s.key("TimeStamp"); s.resolve(ts.Key("Ff")).Int&1 != 0 && s.o.Level.rank() < LevelT.rank() {
+	if s.flags(s.key("TimeStamp"))&1 != 0 && s.o.Level.rank() < LevelT.rank() {
 		return s.refuse("/TimeStamp")
 	}
 	return nil
@@ -221,7 +233,7 @@ func (s *seeds) timestamp() error {
 // Table 238). /URL says where to get one and asks nothing of it.
 func (s *seeds) certificate() error {
 	cert := s.key("Cert")
-	ff := s.resolve(cert.Key("Ff")).Int
+	ff := s.flags(cert)
 	if ff&^(certKnown&^(1<<4)) != 0 {
 		return s.unsupported("/Cert of an unknown kind")
 	}
