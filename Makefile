@@ -81,5 +81,5 @@ bin/pyhanko/installed: tools/pyhanko-requirements.txt
 	touch $@
 
 fuzz:
-	@for t in ./pdf:FuzzOpen ./pdf/verify:FuzzVerify ./pdf/cms:FuzzCMSParse ./pdf/font:FuzzParse ./ecert:FuzzReader; do \
+	@for t in ./pdf:FuzzOpen ./pdf/verify:FuzzVerify ./pdf/cms:FuzzCMSParse ./pdf/font:FuzzParse ./pdf/content:FuzzPage ./ecert:FuzzReader; do \
 	  $(GO) test -run '^$$' -fuzz "$${t#*:}" -fuzztime $(or $(FUZZTIME),60s) -fuzzminimizetime 5x "$${t%%:*}" || exit 1; done

@@ -1,6 +1,7 @@
 package content
 
 import (
+	"cmp"
 	"slices"
 	"unicode/utf16"
 
@@ -17,7 +18,8 @@ const (
 // 9.10.3).
 type cmap struct {
 	spaces []space
-	ranges []mapping // sorted by bytes and first code, the last written first
+	cids   []mapping // sorted by bytes and first code
+	texts  []mapping
 }
 
 // space is a codespace range.
@@ -40,7 +42,7 @@ func parseCMap(b []byte) *cmap {
 	l := &lexer{b: b}
 	for {
 		operator, args, ok := l.next(nil)
-		if !ok || len(c.ranges) > maxRanges {
+		if !ok || len(c.cids)+len(c.texts) > maxRanges {
 			break
 		}
 		switch operator {
@@ -48,11 +50,7 @@ func parseCMap(b []byte) *cmap {
 			for i := 0; i+1 < len(args) && len(c.spaces) < 256; i += 2 {
 				c.spaces = append(c.spaces, space{len(args[i].Bytes), number(args[i].Bytes), number(args[i+1].Bytes)})
 			}
-		case "endbfchar":
-			for i := 0; i+1 < len(args); i += 2 {
-				c.add(args[i], args[i], args[i+1])
-			}
-		case "endcidchar":
+		case "endbfchar", "endcidchar":
 			for i := 0; i+1 < len(args); i += 2 {
 				c.add(args[i], args[i], args[i+1])
 			}
@@ -62,12 +60,11 @@ func parseCMap(b []byte) *cmap {
 			}
 		}
 	}
-	slices.SortStableFunc(c.ranges, func(a, b mapping) int {
-		if a.n != b.n {
-			return a.n - b.n
-		}
-		return int(int64(a.first) - int64(b.first))
-	})
+	for _, list := range [][]mapping{c.cids, c.texts} {
+		slices.SortStableFunc(list, func(a, b mapping) int {
+			return cmp.Or(a.n-b.n, cmp.Compare(a.first, b.first))
+		})
+	}
 	return c
 }
 
@@ -82,6 +79,8 @@ func (c *cmap) add(first, end, to syntax.Value) {
 	switch to.Kind {
 	case syntax.Integer:
 		m.cid = uint32(to.Int)
+		c.cids = append(c.cids, m)
+		return
 	case syntax.String:
 		m.text = units(to.Bytes)
 	case syntax.Array:
@@ -89,7 +88,7 @@ func (c *cmap) add(first, end, to syntax.Value) {
 			m.texts = append(m.texts, string(utf16.Decode(units(v.Bytes))))
 		}
 	}
-	c.ranges = append(c.ranges, m)
+	c.texts = append(c.texts, m)
 }
 
 // number reads up to four bytes, big-endian.
@@ -136,29 +135,23 @@ func within(s space, code uint32) bool {
 	return true
 }
 
-func (c *cmap) find(code uint32, n int) *mapping {
-	i, _ := slices.BinarySearchFunc(c.ranges, code, func(m mapping, code uint32) int {
-		if m.n != n {
-			return m.n - n
-		}
-		if m.first <= code {
+// find returns the last mapping that starts at or before the code, if it goes
+// that far.
+func find(list []mapping, code uint32, n int) *mapping {
+	i, _ := slices.BinarySearchFunc(list, code, func(m mapping, code uint32) int {
+		if m.n < n || m.n == n && m.first <= code {
 			return -1
 		}
 		return 1
 	})
-	for i--; i >= 0 && c.ranges[i].n == n; i-- {
-		if code <= c.ranges[i].end {
-			return &c.ranges[i]
-		}
-		if c.ranges[i].first < c.ranges[i].end || i == 0 {
-			break
-		}
+	if i == 0 || list[i-1].n != n || code > list[i-1].end {
+		return nil
 	}
-	return nil
+	return &list[i-1]
 }
 
 func (c *cmap) cid(code uint32, n int) uint32 {
-	if m := c.find(code, n); m != nil {
+	if m := find(c.cids, code, n); m != nil {
 		return m.cid + code - m.first
 	}
 	return 0
@@ -167,9 +160,9 @@ func (c *cmap) cid(code uint32, n int) uint32 {
 // text is what ToUnicode says of a code. Some producers write codes of simple
 // fonts with two bytes.
 func (c *cmap) text(code uint32, n int) string {
-	m := c.find(code, n)
+	m := find(c.texts, code, n)
 	if m == nil && n == 1 {
-		m = c.find(code, 2)
+		m = find(c.texts, code, 2)
 	}
 	if m == nil {
 		return ""

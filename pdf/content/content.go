@@ -17,7 +17,8 @@ import (
 // Bounds of what is read of one page.
 const (
 	MaxBytes     = 32 << 20 // decoded content, that of forms included each time they are drawn
-	MaxOperators = 4 << 20
+	MaxOperators = 2 << 20  // those that look for a resource count costly times
+	costly       = 16
 	MaxChars     = 1 << 20
 	maxForms     = 20_000 // drawn
 	maxNested    = 16     // forms within forms
@@ -135,6 +136,7 @@ type reader struct {
 	bytes     int
 	operators int
 	forms     int
+	stopped   bool // at a bound
 	fonts     map[uint32]*font
 }
 
@@ -151,6 +153,7 @@ func (r *reader) damage(err error) error {
 	if r.out.Damage == nil {
 		r.out.Damage = err
 	}
+	r.stopped = r.stopped || errors.Is(err, syntax.ErrTooLarge)
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package content
 
 import (
-	"errors"
 	"math"
 
 	"github.com/mohor-sign/mohor/pdf/syntax"
@@ -43,10 +42,14 @@ func (r *reader) run(b []byte, resources syntax.Value, s state, depth int) error
 	var operands []syntax.Value
 	for {
 		operator, args, ok := l.next(operands)
-		if !ok {
+		if !ok || r.stopped {
 			return nil
 		}
 		operands = args
+		switch operator {
+		case "gs", "Do", "Tf":
+			r.operators += costly
+		}
 		if r.operators++; r.operators > MaxOperators {
 			return r.damage(syntax.Errorf(syntax.ErrTooLarge, -1, "more than %d operators of content", MaxOperators))
 		}
@@ -300,7 +303,7 @@ func (r *reader) form(o *syntax.Object, resources syntax.Value, s state, depth i
 		s.matrix = m.times(s.matrix)
 	}
 	b, err := r.data(o)
-	if err != nil || errors.Is(r.out.Damage, syntax.ErrTooLarge) {
+	if err != nil || r.stopped {
 		return err
 	}
 	return r.run(b, resources, s, depth)
