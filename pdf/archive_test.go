@@ -39,6 +39,7 @@ func looks(t testing.TB) map[string]*pdf.Visible {
 
 func TestArchivesStayArchives(t *testing.T) {
 	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)
+	a := pdftest.NewAuthorities(t, p)
 	looks := looks(t)
 	looks["invisible"] = nil
 	var names, paths []string
@@ -50,6 +51,9 @@ func TestArchivesStayArchives(t *testing.T) {
 			names = append(names, fmt.Sprintf("PDF/A-%db %s", part, name))
 			paths = append(paths, pdftest.Write(t, "archive.pdf", p.Sign(t, document, pdf.Options{Visible: v, Reason: "Lulus"})))
 		}
+		names = append(names, fmt.Sprintf("PDF/A-%db B-LTA", part))
+		long := extend(t, stamped(t, a, document, pdf.Options{Visible: looks["standard"], Certify: 2}), pdf.LevelLTA, a.Services())
+		paths = append(paths, pdftest.Write(t, "archive.pdf", long))
 	}
 	for i, verdict := range pdftest.VeraPDF(t, paths...) {
 		if !strings.HasPrefix(verdict, "PASS "+names[i][len("PDF/A-"):len("PDF/A-1b")]+" ") {
