@@ -40,7 +40,7 @@ const (
 	window          = 1024      // bytes read at first for an object
 	cacheStreams    = 64        // decoded object streams kept
 	cacheBytes      = 16 << 20  // of which bytes
-	maxSubs         = 1 << 17   // subsections of cross-reference sections
+	maxSubs         = 1 << 15   // subsections of cross-reference sections
 	maxColumns      = 1 << 20   // bytes in a row of a predictor
 	maxEntries      = 4 << 20   // cross-reference entries of all sections
 	freeEntries     = 1 << 17   // of those, allowed besides one per byte of file
@@ -70,7 +70,8 @@ type File struct {
 	// null today, but the next object appended: a signature field whose value
 	// is such a reference would steal the signature.
 	limit   int64
-	loading int // depth of Load through /Length and object streams
+	stack   []Value // of the parser, kept from object to object
+	loading int     // depth of Load through /Length and object streams
 	cache   map[uint32]*objectStream
 	cached  int   // bytes
 	clock   int64 // counts uses of the cache
@@ -83,9 +84,12 @@ type work struct {
 }
 
 // parsed counts the cost of a parse: a value costs as much as some bytes, and
-// so does going to a place.
+// so does going to a place. The memory of many values at once costs more.
 func (w *work) parsed(bytes, values int, at int64) error {
-	const perValue, perPlace = 4, 128
+	const many, perValue, perMany, perPlace = 4096, 8, 64, 128
+	if values > many {
+		w.parse += perMany * int64(values)
+	}
 	if w.parse += int64(bytes) + perValue*int64(values) + perPlace; w.parse > maxWork {
 		return tooLarge(at, "objects take more than %d units of work", maxWork)
 	}

@@ -16,8 +16,9 @@ func (f *File) parse(off int64, fn func(*parser) error) error {
 		if err := f.readAt(b, off); err != nil {
 			return err
 		}
-		p := parser{buf: b, base: off, eof: off+int64(len(b)) == f.size, limit: f.limit}
+		p := parser{buf: b, base: off, eof: off+int64(len(b)) == f.size, limit: f.limit, stack: &f.stack}
 		err := fn(&p)
+		f.unstack()
 		if err := f.work.parsed(p.pos, p.values, off); err != nil {
 			return err
 		}
@@ -28,6 +29,15 @@ func (f *File) parse(off int64, fn func(*parser) error) error {
 			return tooLarge(off, "object of more than %d bytes", maxObject)
 		}
 	}
+}
+
+// unstack forgets the values of the last parse, and a stack of a large object.
+func (f *File) unstack() {
+	const keep = 1024
+	if cap(f.stack) > keep {
+		f.stack = nil
+	}
+	clear(f.stack[:cap(f.stack)])
 }
 
 // blank moves over white space. Unlike skip it stops at a comment: an offset
@@ -76,7 +86,7 @@ func (f *File) objectAt(off int64) (*Object, error) {
 		return nil, err
 	}
 	if len(o.src) > window && used < len(o.src)/2 { // who keeps the object should not keep more
-		p := parser{buf: bytes.Clone(o.src[:used]), base: off, eof: true, limit: f.limit}
+		p := parser{buf: bytes.Clone(o.src[:used]), base: off, eof: true, limit: f.limit, stack: &f.stack}
 		if err := p.object(o); err != nil {
 			return nil, err
 		}

@@ -28,9 +28,10 @@ func (f *File) compressed(num uint32, e entry) (*Object, error) {
 	if i >= len(s.nums) || s.nums[i] != num {
 		return nil, invalid(s.at, "object %d not where it should be in object stream", num)
 	}
-	p := parser{buf: s.data, pos: int(s.first) + int(s.offs[i]), eof: true, limit: f.limit}
+	p := parser{buf: s.data, pos: int(s.first) + int(s.offs[i]), eof: true, limit: f.limit, stack: &f.stack}
 	from := p.pos
 	v, err := p.value(0)
+	f.unstack()
 	if err := f.work.parsed(p.pos-from, p.values, s.at); err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ type parser struct {
 	eof    bool  // buf reaches the end of the source
 	limit  int64 // object numbers from here on may not be referred to; 0 for no limit
 	values int
+	stack  *[]Value // elements of arrays that are not complete; may be nil
 }
 
 func (p *parser) at() int64 { return p.base + int64(p.pos) }
@@ -414,22 +415,33 @@ func unescapeString(b []byte) []byte {
 	return out
 }
 
+// array reads [ … ]. The elements gather on a stack, so that an array takes the
+// memory it needs and not twice that.
 func (p *parser) array(depth int) (Value, error) {
-	out := Value{Kind: Array}
+	if p.stack == nil {
+		p.stack = new([]Value)
+	}
+	base := len(*p.stack)
+	defer func() { *p.stack = (*p.stack)[:base] }()
 	p.pos++
 	for {
 		if err := p.skip(); err != nil {
-			return out, err
+			return Value{Kind: Array}, err
 		}
 		if p.buf[p.pos] == ']' {
 			p.pos++
+			out := Value{Kind: Array}
+			if n := len(*p.stack) - base; n > 0 {
+				out.Array = make([]Value, n)
+				copy(out.Array, (*p.stack)[base:])
+			}
 			return out, nil
 		}
 		v, err := p.value(depth + 1)
 		if err != nil {
-			return out, err
+			return Value{Kind: Array}, err
 		}
-		out.Array = append(out.Array, v)
+		*p.stack = append(*p.stack, v)
 	}
 }
 

@@ -37,7 +37,7 @@ func (f *File) Objects(yield func(num uint32, gen uint16) bool) {
 			continue
 		}
 		for k, e := range block {
-			num := uint32(i<<10 | k)
+			num := uint32(i<<blockBits | k)
 			switch e.kind() {
 			case inFile:
 				if !yield(num, e.gen()) {

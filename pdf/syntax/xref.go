@@ -37,28 +37,33 @@ func streamEntry(stream uint32, index int64) entry {
 	return entry(inStream<<62 | uint64(index)<<24 | uint64(stream))
 }
 
+const (
+	blockBits = 6
+	blockSize = 1 << blockBits
+)
+
 // table maps object numbers to entries, in blocks made on demand.
 type table struct {
-	blocks []*[1024]entry
+	blocks []*[blockSize]entry
 	max    uint32 // largest number in use
 }
 
 func (t *table) at(num uint32) entry {
-	if i := int(num >> 10); i < len(t.blocks) && t.blocks[i] != nil {
-		return t.blocks[i][num&1023]
+	if i := int(num >> blockBits); i < len(t.blocks) && t.blocks[i] != nil {
+		return t.blocks[i][num&(blockSize-1)]
 	}
 	return 0
 }
 
 func (t *table) set(num uint32, e entry) {
-	i := int(num >> 10)
+	i := int(num >> blockBits)
 	for i >= len(t.blocks) {
 		t.blocks = append(t.blocks, nil)
 	}
 	if t.blocks[i] == nil {
-		t.blocks[i] = new([1024]entry)
+		t.blocks[i] = new([blockSize]entry)
 	}
-	t.blocks[i][num&1023] = e
+	t.blocks[i][num&(blockSize-1)] = e
 	if k := e.kind(); k == inFile || k == inStream {
 		t.max = max(t.max, num)
 	}
