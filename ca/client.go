@@ -110,6 +110,9 @@ func (c *Client) first(ctx context.Context, what string, cert, issuer *x509.Cert
 	// The answer is for all: one who gives up must not spoil it. The client's own
 	// time limit ends it.
 	done := c.flight.DoChan(key, func() (any, error) {
+		if der := c.get(key); der != nil { // of a flight that has just ended
+			return der, nil
+		}
 		var errs []error
 		for _, address := range addresses[:min(len(addresses), maxAddresses)] {
 			u, err := url.Parse(address)

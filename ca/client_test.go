@@ -325,6 +325,7 @@ func TestClientGoesNowhereElse(t *testing.T) {
 			<-r.Context().Done()
 		},
 	} {
+		x := newAbroad(t)
 		x.serve = h
 		start := time.Now()
 		c := ca.NewClient(dialguard.New(dialguard.Config{Hosts: []string{"127.0.0.1"}, Timeout: 200 * time.Millisecond}), x.clock)

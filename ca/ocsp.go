@@ -293,6 +293,9 @@ func (a *Authority) answer(ctx context.Context, ids []*certID, nonce []byte) ([]
 		return der, nil
 	}
 	v, err, _ := a.answers.flight.Do(key+row, func() (any, error) {
+		if der := a.answers.get(key, row, u, first.thisUpdate); der != nil { // of a flight that has just ended
+			return der, nil
+		}
 		der, err := a.respond(u, ids, nil)
 		if err == nil {
 			a.answers.put(key, keptAnswer{der, row, u, first.thisUpdate.Add(a.profile.OCSPFor / 2)})

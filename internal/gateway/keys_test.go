@@ -54,7 +54,7 @@ func keyList(t *testing.T, r *gateway.Keyring) map[string]gateway.Key {
 }
 
 // insider has the log-in of the token and the database.
-func insider(t *testing.T, g *gatewaytest.Gateway) (*hsm.Module, *store.DB) {
+func insider(t testing.TB, g *gatewaytest.Gateway) (*hsm.Module, *store.DB) {
 	t.Helper()
 	c, err := gateway.LoadConfig(g.Dir)
 	if err != nil {

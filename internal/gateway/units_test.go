@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/x509"
 	"database/sql"
@@ -10,6 +11,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -22,6 +24,7 @@ import (
 	"github.com/miekg/pkcs11"
 	"golang.org/x/crypto/ocsp"
 
+	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/hsm"
 	"github.com/mohor-sign/mohor/internal/gateway"
@@ -304,4 +307,47 @@ func TestOCSPOverHTTP(t *testing.T) {
 	g.Clock.Advance(40 * 24 * time.Hour)
 	g.Start()
 	both(ocsp.Revoked)
+}
+
+// moduleKeys are a module's keys as ca wants them.
+type moduleKeys struct{ m *hsm.Module }
+
+func (k moduleKeys) Signer(_ context.Context, name string) (crypto.Signer, error) {
+	return k.m.Signer(name)
+}
+
+// What a token and an OCSP answer cost beside the signature of the HSM in them.
+func BenchmarkUnits(b *testing.B) {
+	g := gatewaytest.New(b)
+	m, db := insider(b, g)
+	a, err := ca.Load(b.Context(), ca.DefaultProfile(), moduleKeys{m}, db, g.Clock.Now)
+	if err != nil {
+		b.Fatal(err)
+	}
+	key, err := m.Signer(ca.TSA)
+	if err != nil {
+		b.Fatal(err)
+	}
+	digest := make([]byte, 32)
+	tsa, issuing := a.Certificate(ca.TSA), a.Certificate(ca.Issuing)
+	// About nobody's serial number: an answer that is not kept.
+	request, err := ocsp.CreateRequest(&x509.Certificate{SerialNumber: big.NewInt(5)}, issuing, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, f := range map[string]func() error{
+		"signature": func() error { _, err := key.Sign(nil, digest, crypto.SHA256); return err },
+		"token":     func() error { _, err := a.Timestamp(b.Context(), crypto.SHA256, digest); return err },
+		"ocsp":      func() error { _, _, err := a.OCSPReply(b.Context(), request); return err },
+		"ocsp-kept": func() error { _, err := a.OCSP(b.Context(), tsa, issuing); return err },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := f(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
