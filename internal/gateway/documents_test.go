@@ -103,7 +103,7 @@ func TestVoucherSignedVisibly(t *testing.T) {
 		if v := g.Do("POST", "/v1/verify", "application/pdf", flipped); v.Text("verdict") == "VALID" {
 			t.Errorf("a changed file is VALID: %s", v.Raw)
 		}
-		// A second signature is refused with its code, before any code is sent.
+		// A signed document is taken for another signature.
 		want(t, g.Do("POST", "/v1/documents?name=x.pdf", "application/pdf", signed.Raw), 201, "")
 	}
 	if again := g.Do("GET", "/v1/documents/"+id+"/content?version=original", "", nil); !bytes.Equal(again.Raw, original) {
@@ -116,7 +116,7 @@ func TestUnsignablePDFs(t *testing.T) {
 	qpdf := gatewaytest.Tool(t, "qpdf")
 	dir := t.TempDir()
 	enc := filepath.Join(dir, "enc.pdf")
-	if out, err := exec.Command(qpdf, "--encrypt", "", "owner", "256", "--", filepath.Join("..", "..", "examples", "voucher.pdf"), enc).CombinedOutput(); err != nil {
+	if out, err := exec.Command(qpdf, "--encrypt", "user", "owner", "256", "--", filepath.Join("..", "..", "examples", "voucher.pdf"), enc).CombinedOutput(); err != nil {
 		t.Fatalf("qpdf: %v: %s", err, out)
 	}
 	encrypted, err := os.ReadFile(enc)
@@ -145,9 +145,12 @@ func TestUnsignablePDFs(t *testing.T) {
 			t.Errorf("%s: got %d %q: %s", name, r.Status, r.Code(), r.Raw)
 		}
 	}
-	// A signed document is taken, and refused when a second signature is asked for.
+	// A certified document is taken, and refused when another signature is asked
+	// for, before any code is sent.
 	id := upload(t, g, good)
-	tx, code := g.Ask(pades(id))
+	certify := pades(id)
+	certify["pades"] = map[string]any{"level": "B-B", "certify": 1}
+	tx, code := g.Ask(certify)
 	want(t, g.Confirm(tx, code, nil), 200, "")
 	signed := g.Do("GET", "/v1/documents/"+id+"/content", "", nil).Raw
 	up := g.Do("POST", "/v1/documents?name=dua.pdf", "application/pdf", signed)
@@ -157,7 +160,7 @@ func TestUnsignablePDFs(t *testing.T) {
 	second := up.Text("document_id")
 	mark := g.Server.Mailbox.Mark()
 	r, _ := g.Ask(pades(second))
-	want(t, r, 422, "pdf_unsupported")
+	want(t, r, 422, "pdf_certified_no_changes")
 	if r.Text("field") != "documents[0]" || g.Server.Mailbox.Mark() != mark {
 		t.Errorf("field %q, or a code was sent", r.Text("field"))
 	}
