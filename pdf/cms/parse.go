@@ -48,6 +48,8 @@ type SignedData struct {
 	// those that crypto/x509 cannot read.
 	Certificate *x509.Certificate
 	Others      []*x509.Certificate
+	// Unread are the DER of embedded certificates that cannot be read.
+	Unread [][]byte
 	// Hash is SHA256, SHA384, SHA512, or SHA1 or MD5, which Verify refuses.
 	Hash      crypto.Hash
 	Algorithm Algorithm
@@ -128,7 +130,7 @@ func parse(in []byte, contentType asn1.ObjectIdentifier, known []*x509.Certifica
 		return nil, nil, err
 	}
 	d = &SignedData{}
-	all, err := readCertificates(certs)
+	all, err := d.readCertificates(certs)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -202,7 +204,7 @@ func listed(algorithms cryptobyte.String, h crypto.Hash) error {
 
 // readCertificates reads CertificateSet. Attribute certificates are passed
 // over, and so is what crypto/x509 cannot read: it helps nobody.
-func readCertificates(certs cryptobyte.String) ([]*x509.Certificate, error) {
+func (d *SignedData) readCertificates(certs cryptobyte.String) ([]*x509.Certificate, error) {
 	var all []*x509.Certificate
 	for n := 0; len(certs) > 0; n++ {
 		var raw cryptobyte.String
@@ -210,11 +212,10 @@ func readCertificates(certs cryptobyte.String) ([]*x509.Certificate, error) {
 		if n == maxCertificates || !certs.ReadAnyASN1Element(&raw, &tag) {
 			return nil, malformed("certificates")
 		}
-		if tag != cbasn1.SEQUENCE {
-			continue
-		}
-		if c, err := x509.ParseCertificate(raw); err == nil {
+		if c, err := x509.ParseCertificate(raw); tag == cbasn1.SEQUENCE && err == nil {
 			all = append(all, c)
+		} else {
+			d.Unread = append(d.Unread, raw)
 		}
 	}
 	return all, nil

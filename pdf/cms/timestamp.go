@@ -30,6 +30,8 @@ type Timestamp struct {
 	// of the embedded certificates.
 	Certificate *x509.Certificate
 	Others      []*x509.Certificate
+	// Unread are the DER of embedded certificates that cannot be read.
+	Unread [][]byte
 	// Time is in UTC, with the fraction given, down to nanoseconds. Accuracy is
 	// how far off it may be to either side; 0 when the token does not say.
 	Time     time.Time
@@ -68,7 +70,7 @@ func ParseTimestamp(der []byte, known ...*x509.Certificate) (*Timestamp, error) 
 		return nil, err
 	}
 	t := &Timestamp{
-		Certificate: sd.Certificate, Others: sd.Others, Revocation: sd.Revocation,
+		Certificate: sd.Certificate, Others: sd.Others, Unread: sd.Unread, Revocation: sd.Revocation,
 		SigningCertificateV1: sd.certIDv2 == nil && sd.certID != nil,
 		signed:               sd, content: content,
 	}

@@ -76,3 +76,14 @@ func (t *table) block(i int) *[1024]entry {
 	}
 	return new([1024]entry)
 }
+
+// InUse says whether there is an object with the number, and its generation.
+func (f *File) InUse(num uint32) (gen uint16, used bool) {
+	switch e := f.table.at(num); e.kind() {
+	case inFile:
+		return e.gen(), true
+	case inStream:
+		return 0, true
+	}
+	return 0, false
+}

@@ -1,10 +1,12 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/mohor-sign/mohor/pdf/cms"
@@ -21,7 +23,8 @@ type judge struct {
 	asked   map[string]bool
 	checked map[string]bool
 	proofs  []proof
-	place   int64 // in the file, of the signature that is being judged
+	copies  [][]byte // of all certificates in the document and the options
+	place   int64    // in the file, of the signature that is being judged
 }
 
 // proof is a valid document time-stamp: the bytes before end existed at a time.
@@ -61,9 +64,26 @@ func (j *judge) parse(der []byte) *x509.Certificate {
 // help adds certificates that may be needed for paths.
 func (j *judge) help(certs []*x509.Certificate) {
 	for _, c := range certs {
-		if len(j.others) < maxCertificates {
+		j.copy(c.Raw)
+		if len(j.others) < maxCertificates && !slices.ContainsFunc(j.others, c.Equal) {
 			j.others = append(j.others, c)
 		}
+	}
+}
+
+// bring adds the certificates of a CMS.
+func (j *judge) bring(own *x509.Certificate, others []*x509.Certificate, unread [][]byte) {
+	j.copy(own.Raw)
+	j.help(others)
+	for _, der := range unread {
+		j.copy(der)
+	}
+}
+
+// copy keeps the DER of a certificate, each once.
+func (j *judge) copy(der []byte) {
+	if !slices.ContainsFunc(j.copies, func(have []byte) bool { return bytes.Equal(have, der) }) && len(j.copies) < 2*maxCertificates {
+		j.copies = append(j.copies, der)
 	}
 }
 
@@ -78,15 +98,15 @@ func (j *judge) embed(r cms.Revocation, at int64) {
 }
 
 // existed returns the earliest time at which what lies at a place in the file
-// is proven to have existed.
-func (j *judge) existed(place int64) time.Time {
-	at := j.Now
+// is proven to have existed: Now without a proof.
+func (j *judge) existed(place int64) (at time.Time, proven bool) {
+	at = j.Now
 	for _, p := range j.proofs {
-		if place < p.end && p.at.Before(at) {
-			at = p.at
+		if place < p.end && (!proven || p.at.Before(at)) {
+			at, proven = p.at, true
 		}
 	}
-	return at
+	return at, proven
 }
 
 // path is the outcome for one certificate.
@@ -162,6 +182,7 @@ func (j *judge) chain(f *findings, chain []*x509.Certificate, at time.Time, prov
 		}
 	}
 	for i := 0; i+1 < len(chain); i++ {
+		j.checked[string(chain[i].Raw)+string(chain[i+1].Raw)] = true
 		st := j.status(chain[i], chain[i+1], at, 0)
 		if !st.known && j.fetch(chain[i], chain[i+1]) {
 			st = j.status(chain[i], chain[i+1], at, 0)
@@ -188,6 +209,33 @@ func (j *judge) chain(f *findings, chain []*x509.Certificate, at time.Time, prov
 		p.newest = max(p.newest, st.place)
 	}
 	return p
+}
+
+// damaged looks for certificates in the document that are almost those of
+// others: they serve for nothing, but somebody has touched them. Different
+// certificates differ in their keys and signatures.
+func (j *judge) damaged(f *findings) {
+	for i, a := range j.copies {
+		for _, b := range j.copies[:i] {
+			const most = 16 // bytes
+			if len(a) != len(b) {
+				continue
+			}
+			n := 0
+			for k := range a {
+				if a[k] != b[k] {
+					n++
+				}
+				if n == most {
+					break
+				}
+			}
+			if n > 0 && n < most {
+				f.find("certificate_damaged", "")
+				return
+			}
+		}
+	}
 }
 
 // unknown notes that nothing is known about the i-th certificate of a path.

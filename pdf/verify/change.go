@@ -21,9 +21,10 @@ import (
 type comparison struct {
 	v     *verifier
 	roles *roles
-	// fixed is what nothing may change; loose, only used under a certification
-	// with P 3, is what annotations lead to.
-	fixed, loose *closure
+	// fixed is what nothing may change; filled what filling in forms may, where
+	// that is permitted: values and appearances of fields; loose, only used
+	// under a certification with P 3, is what annotations lead to.
+	fixed, filled, loose *closure
 	// pages and nodes are those of which not everything is in fixed yet.
 	pages []int
 	nodes []*node
@@ -39,7 +40,7 @@ type comparison struct {
 
 func (v *verifier) newComparison() *comparison {
 	c := &comparison{v: v, roles: v.roles}
-	for _, set := range []**closure{&c.fixed, &c.loose} {
+	for _, set := range []**closure{&c.fixed, &c.filled, &c.loose} {
 		*set = &closure{ctx: v.ctx, file: v.file, apart: v.roles.apart, visited: make(map[uint32]visit)}
 	}
 	for i := range v.tree.Pages {
@@ -72,7 +73,7 @@ func (c *comparison) judge(s *signed) error {
 	for _, num := range c.order {
 		c.changed[num] = true
 	}
-	for _, step := range []func() error{c.trailer, c.catalog, c.form, c.fields, c.annotations, c.seed, c.others} {
+	for _, step := range []func() error{c.trailer, c.catalog, c.form, c.fields, c.annotations, c.seed, c.others, c.version} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -83,24 +84,29 @@ func (c *comparison) judge(s *signed) error {
 // others compares the changed objects among those that must not change.
 func (c *comparison) others() error {
 	for _, num := range c.order {
-		at, fixed := c.fixed.visited[num]
-		_, loose := c.loose.visited[num]
-		if !fixed && !loose {
+		var in *closure
+		for _, set := range []*closure{c.loose, c.filled, c.fixed} {
+			if _, ok := set.visited[num]; ok {
+				in = set
+			}
+		}
+		if in == nil {
 			continue
 		}
-		if !fixed {
-			at = c.loose.visited[num]
-		}
-		same, err := c.sameObject(num, at.gen)
+		same, err := c.sameObject(num, in.visited[num].gen)
 		if err != nil {
 			return err
 		}
+		path := in.path(num, c.roles.label)
 		switch {
 		case same:
-		case fixed:
-			c.bad("%s", c.fixed.path(num, c.roles.label))
+		case in == c.fixed:
+			c.bad("%s", path)
+		case in == c.filled:
+			c.fine("%s", path)
+			c.s.filled = true
 		default:
-			c.annotated(c.loose.path(num, c.roles.label))
+			c.annotated(path)
 		}
 	}
 	return nil
@@ -200,10 +206,7 @@ func (c *comparison) catalog() error {
 	for _, key := range differ(then.Value, now.Value) {
 		switch key {
 		case "DSS", "AcroForm", "Metadata", "Extensions": // judged below, and elsewhere
-		case "Version":
-			if a, b := string(then.Value.Key(key).Bytes), string(now.Value.Key(key).Bytes); b <= a || !slices.Contains([]string{"1.4", "1.5", "1.6", "1.7", "2.0"}, b) {
-				c.bad("catalog.Version")
-			}
+		case "Version": // judged last
 		default:
 			c.bad("catalog.%s", key)
 		}
@@ -215,6 +218,22 @@ func (c *comparison) catalog() error {
 		return err
 	}
 	return c.evidence(then.Value.Key("DSS"), now.Value.Key("DSS"))
+}
+
+// version compares the versions of the document. Who adds something that
+// needs a higher one says so; alone it makes no sense.
+func (c *comparison) version() error {
+	root := c.v.file.Trailer().Value.Key("Root")
+	old, err := c.old.Resolve(root)
+	if err != nil {
+		return err
+	}
+	then, now := old.Value.Key("Version"), c.v.tree.Catalog.Value.Key("Version")
+	known := []string{"1.4", "1.5", "1.6", "1.7", "2.0"}
+	if !equal(then, now) && (len(c.s.changes) == 0 || now.Kind != syntax.Name || string(now.Bytes) < string(then.Bytes) || !slices.Contains(known, string(now.Bytes))) {
+		c.bad("catalog.Version")
+	}
+	return nil
 }
 
 // extensions compares the developer extensions (ISO 32000-2, Section 7.12),
@@ -313,10 +332,12 @@ func (c *comparison) seed() error {
 			return err
 		}
 	}
-	if err := c.fixed.run(); err != nil {
-		return err
+	for _, set := range []*closure{c.fixed, c.filled, c.loose} {
+		if err := set.run(); err != nil {
+			return err
+		}
 	}
-	return c.loose.run()
+	return nil
 }
 
 // evidence judges the document security store (ISO 32000-2, Section 12.8.4.3).

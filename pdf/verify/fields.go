@@ -75,7 +75,7 @@ func (c *comparison) field(n *node) error {
 	}
 	touched := false
 	for _, key := range differ(then.Value, now.Value) {
-		if key == "Kids" {
+		if key == "Kids" && len(n.kids) > 0 {
 			continue // judged below
 		}
 		permitted, err := c.mayChange(n, key)
@@ -89,6 +89,7 @@ func (c *comparison) field(n *node) error {
 	}
 	if touched {
 		c.fine("%s", n.path())
+		c.s.filled = c.s.filled || n.kind != "Sig"
 	}
 	refs, _, err := list(c.old, then.Value.Key("Kids"))
 	if err != nil {
@@ -205,18 +206,22 @@ func (c *comparison) seedFields() error {
 		}
 		open := n.kind != "Sig" && c.permits.fill(n.name)
 		for _, e := range now.Value.Dict {
+			set := c.fixed
 			switch e.Key {
 			case "Kids":
 				continue
 			case "V", "AP", "RV":
-				if open || n.kind == "Sig" && e.Key == "V" {
+				if n.kind == "Sig" && e.Key == "V" {
 					continue // a signature's dictionary is compared where it is found
+				}
+				if open {
+					set = c.filled
 				}
 			}
 			if slices.Contains(moved, e.Key) {
 				continue
 			}
-			if err := c.fixed.add(uint32(n.ref.Int), e.Value); err != nil {
+			if err := set.add(uint32(n.ref.Int), e.Value); err != nil {
 				return err
 			}
 		}

@@ -17,7 +17,7 @@ func (s *signed) parse(j *judge) {
 			return
 		}
 		s.token, s.hash = token, token.Hash
-		j.help(token.Others)
+		j.bring(token.Certificate, token.Others, token.Unread)
 		j.embed(token.Revocation, s.gap)
 		return
 	}
@@ -31,7 +31,7 @@ func (s *signed) parse(j *judge) {
 		s.fail("key_weak", "hash "+s.hash.String())
 		return
 	}
-	j.help(sd.Others)
+	j.bring(sd.Certificate, sd.Others, sd.Unread)
 	j.embed(sd.Revocation, s.gap)
 }
 
@@ -128,8 +128,8 @@ func (j *judge) signature(g *Signature, f *findings, sd *cms.SignedData, tokens 
 	if !meantForDocuments(sd.Certificate) {
 		f.find("key_usage", "")
 	}
-	j.help(sd.Others)
-	best := j.existed(j.place)
+	j.bring(sd.Certificate, sd.Others, sd.Unread)
+	best, proven := j.existed(j.place)
 	embedded, newest := true, int64(-1)
 	for i, der := range tokens {
 		t := newTimestamp("signature", "")
@@ -145,11 +145,11 @@ func (j *judge) signature(g *Signature, f *findings, sd *cms.SignedData, tokens 
 				code = fault
 			}
 			own.find(code, err.Error())
-			t.tampered = own.verdict == Invalid
+			t.tampered, t.unread = own.verdict == Invalid, true
 		} else {
 			h := token.Hash.New()
 			h.Write(sd.SignatureValue())
-			j.help(token.Others)
+			j.bring(token.Certificate, token.Others, token.Unread)
 			j.embed(token.Revocation, j.place)
 			p := j.timestamp(&t, own, token, h.Sum(nil), j.place)
 			embedded, newest = embedded && p.embedded, max(newest, p.newest)
@@ -159,11 +159,12 @@ func (j *judge) signature(g *Signature, f *findings, sd *cms.SignedData, tokens 
 		switch {
 		case t.tampered:
 			f.find("timestamp_invalid", "")
-		case own.verdict == Valid && token.Time.Before(best):
-			best = token.Time
+		case t.unread:
+			f.find("timestamp_unverified", "")
+		case own.verdict == Valid && (!proven || token.Time.Before(best)):
+			best, proven = token.Time, true
 		}
 	}
-	proven := best.Before(j.Now)
 	if proven {
 		at := best
 		g.SignedAt, g.TimeSource = &at, "timestamp"
@@ -175,6 +176,7 @@ func (j *judge) signature(g *Signature, f *findings, sd *cms.SignedData, tokens 
 		f.find("signed_outside_validity", "")
 	}
 	p := j.certificate(f, sd.Certificate, j.Roots, best, proven, claimed)
+	j.damaged(f)
 	g.Revocation = p.revocation
 	p.embedded = p.embedded && embedded
 	p.newest = max(p.newest, newest)
@@ -188,20 +190,20 @@ func (j *judge) timestamp(t *Timestamp, f *findings, token *cms.Timestamp, impri
 	at := token.Time
 	t.Time, t.Authority, t.Certificate = &at, Subject(token.Certificate), token.Certificate.Raw
 	cryptographic(f, token.Verify(imprint))
-	if t.tampered = f.verdict == Invalid; t.tampered {
+	if t.tampered, t.unread = f.verdict == Invalid, f.verdict != Valid; t.unread {
 		return path{}
 	}
 	if !token.ForTimestamps() {
 		f.find("timestamp_key_usage", "")
 	}
-	existed := j.existed(place)
+	existed, proven := j.existed(place)
 	if token.Time.After(existed.Add(skew)) {
 		f.find("timestamp_order", "")
 	}
 	if c := token.Certificate; token.Time.Before(c.NotBefore) || token.Time.After(c.NotAfter) {
 		f.find("signed_outside_validity", "")
 	}
-	return j.certificate(f, token.Certificate, j.TSARoots, existed, existed.Before(j.Now), time.Time{})
+	return j.certificate(f, token.Certificate, j.TSARoots, existed, proven, time.Time{})
 }
 
 // cryptographic makes a finding of what pdf/cms says.
@@ -241,10 +243,13 @@ func (v *verifier) write(report *Report) {
 			t.Covers = s.end == v.size
 			t.finish(s.out)
 			report.Timestamps = append(report.Timestamps, t)
-			// One that nobody vouches for proves nothing and harms nothing; one
-			// that was tampered with does.
-			if s.broken && s.out.verdict == Invalid || t.tampered {
+			// One of an authority nobody trusts proves nothing and harms nothing;
+			// one that was tampered with does.
+			switch {
+			case s.broken && s.out.verdict == Invalid || t.tampered:
 				report.find("timestamp_invalid", s.field.Name)
+			case s.broken || t.unread:
+				report.find("timestamp_unverified", s.field.Name)
 			}
 			continue
 		}
@@ -253,6 +258,9 @@ func (v *verifier) write(report *Report) {
 			g = *s.report
 		}
 		g.Covers = s.end == v.size
+		if len(s.faults) > 0 {
+			s.out.find("changed_after", short(s.faults))
+		}
 		g.Changes = append(append(g.Changes, s.faults...), s.changes...)
 		if s.rules.certifies {
 			g.Certification = &Certification{Permission: int(s.rules.mdp)}

@@ -39,6 +39,10 @@ func documentMeaning(code string) meaning {
 		return meaning{Indeterminate, "SIG_CONSTRAINTS_FAILURE", "Terdapat ruang kosong yang ditambah selepas penghujung dokumen.", "Blanks were added behind the end of the document."}
 	case "changed_after":
 		return meaning{Invalid, "FORMAT_FAILURE", "Dokumen telah diubah selepas ditandatangani.", "The document was changed after signing."}
+	case "bytes_unexplained":
+		return meaning{Indeterminate, "SIG_CONSTRAINTS_FAILURE", "Fail mengandungi data tersembunyi yang ditambah selepas ditandatangani.", "The file holds data added after signing that belong to no part of the document."}
+	case "filled_after":
+		return meaning{Indeterminate, "SIG_CONSTRAINTS_FAILURE", "Borang diisi selepas ditandatangani, seperti yang dibenarkan, tetapi tiada tandatangan yang mengesahkan isinya.", "The form was filled in after signing, as permitted, but no signature vouches for what was filled in."}
 	case "annotated_after":
 		return meaning{Indeterminate, "SIG_CONSTRAINTS_FAILURE", "Catatan atau paparan telah ditambah selepas dokumen diperakui; kandungan asal mungkin terlindung.", "Annotations were added after the certification, as it permits; they may hide or imitate content."}
 	case "later_signature_doubtful":
@@ -97,6 +101,8 @@ func certificateMeaning(code string) meaning {
 		return meaning{Indeterminate, "NO_CERTIFICATE_CHAIN_FOUND", "Sijil penandatangan bukan daripada pihak berkuasa yang dipercayai.", "The signer's certificate is not from a trusted authority."}
 	case "chain_invalid":
 		return meaning{Indeterminate, "CHAIN_CONSTRAINTS_FAILURE", "Rantaian sijil penandatangan melanggar syarat pengeluarnya.", "The signer's certificate chain breaks a constraint."}
+	case "certificate_damaged":
+		return meaning{Indeterminate, "CERTIFICATE_CHAIN_GENERAL_FAILURE", "Sijil yang disertakan dalam dokumen rosak.", "A certificate in the document is damaged."}
 	case "key_usage":
 		return meaning{Indeterminate, "CHAIN_CONSTRAINTS_FAILURE", "Sijil ini bukan untuk menandatangani dokumen.", "The certificate is not meant for signing documents."}
 	case "certificate_expired":
@@ -123,6 +129,8 @@ func timestampMeaning(code string) meaning {
 		return meaning{Invalid, "FORMAT_FAILURE", "Cap masa rosak.", "The time-stamp is malformed."}
 	case "timestamp_invalid":
 		return meaning{Invalid, "SIG_CONSTRAINTS_FAILURE", "Dokumen mempunyai cap masa yang palsu atau rosak.", "The document has a time-stamp that is forged or damaged."}
+	case "timestamp_unverified":
+		return meaning{Indeterminate, "SIG_CONSTRAINTS_FAILURE", "Dokumen mempunyai cap masa yang tidak dapat disemak.", "The document has a time-stamp that cannot be checked."}
 	case "timestamp_key_usage":
 		return meaning{Indeterminate, "CHAIN_CONSTRAINTS_FAILURE", "Sijil ini bukan untuk mengeluarkan cap masa.", "The certificate is not meant for time-stamping."}
 	case "timestamp_order":

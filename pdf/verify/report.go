@@ -74,6 +74,7 @@ type Timestamp struct {
 	Covers bool `json:"covers_whole_document"`
 
 	tampered bool // not what the authority signed, or not for this
+	unread   bool // whether it is cannot be found out
 }
 
 // Certification says what a certification signature permits (DocMDP): 1

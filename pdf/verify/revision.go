@@ -29,6 +29,7 @@ type signed struct {
 	// annotated: annotations among them, as a certification permits.
 	changes, faults []string
 	annotated       bool
+	filled          bool // form fields among them
 	out             *findings
 
 	cms         *cms.SignedData

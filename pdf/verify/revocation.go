@@ -125,7 +125,7 @@ func (j *judge) askList(s *status, l *list509, cert, issuer *x509.Certificate, a
 		l.issuer = issuer
 	}
 	crl := l.crl
-	if crl.ThisUpdate.After(j.existed(l.at).Add(skew)) {
+	if existed, _ := j.existed(l.at); crl.ThisUpdate.After(existed.Add(skew)) {
 		return // stated after it is known to have existed
 	}
 	for i := range crl.RevokedCertificateEntries {
@@ -239,7 +239,7 @@ func (j *judge) askAnswer(s *status, a *answer, cert, issuer *x509.Certificate, 
 	if err != nil || r.Status != ocsp.Good && r.Status != ocsp.Revoked {
 		return
 	}
-	existed := j.existed(a.at)
+	existed, _ := j.existed(a.at)
 	if r.ThisUpdate.After(existed.Add(skew)) || r.ProducedAt.After(existed.Add(skew)) || r.ThisUpdate.After(r.ProducedAt.Add(skew)) {
 		return
 	}

@@ -27,6 +27,7 @@ import (
 
 // Bounds, besides those of pdf/syntax. A document beyond one is not judged.
 const (
+	maxRevisions    = 200      // after the first signature
 	maxSignatures   = 100      // signatures and document time-stamps
 	maxTokens       = 8        // time-stamps of one signature
 	maxCertificates = 200      // in the document security store
@@ -239,25 +240,84 @@ func (v *verifier) evidence(*Report) (err error) {
 	return err
 }
 
-// changes judges what later revisions changed.
-func (v *verifier) changes(*Report) error {
-	last := v.file.Sections()
+// changes judges what later revisions changed: of each revision from the first
+// signed one on, and so of each signature.
+func (v *verifier) changes(report *Report) error {
+	bases, err := v.bases()
+	if err != nil || len(bases) == 0 {
+		return err
+	}
 	c := v.newComparison()
-	for _, s := range v.signed {
-		if s.broken || s.stamp || len(last) > 0 && s.end >= last[0].End {
-			continue
+	for i, base := range bases {
+		next, end := v.file, v.file.Sections()[0].End
+		if i+1 < len(bases) {
+			next, end = bases[i+1].old, bases[i+1].end
 		}
-		if err := c.judge(s); err != nil {
+		fault, err := v.account(base.old, next, base.end, end)
+		if err != nil {
 			return err
 		}
-		if len(s.faults) > 0 {
-			s.out.find("changed_after", short(s.faults))
+		if fault != "" {
+			report.find("bytes_unexplained", fault)
 		}
-		if s.annotated {
-			s.out.find("annotated_after", "")
+		if err := c.judge(base); err != nil {
+			return err
 		}
+		v.blame(base)
 	}
 	return nil
+}
+
+// bases are the revisions to compare the newest one with, the oldest first:
+// those signed, and those between and after them which nobody signed.
+func (v *verifier) bases() (out []*signed, err error) {
+	sections := v.file.Sections()
+	for i := len(sections) - 1; i > 0; i-- {
+		end := sections[i].End
+		base := &signed{position: position{end: end}, stamp: true, out: &findings{verdict: Valid}}
+		for _, s := range v.signed {
+			// An end of line may follow that is not part of what was signed.
+			if !s.broken && s.end <= end && end-s.end <= 2 {
+				base = s
+			}
+		}
+		if len(out) == 0 && (base.stamp || base.broken) {
+			continue // nothing is signed yet
+		}
+		if len(out) == maxRevisions {
+			return nil, syntax.Errorf(syntax.ErrTooLarge, end, "more than %d revisions after a signature", maxRevisions)
+		}
+		if base.old == nil {
+			if base.old, err = v.file.At(end); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, base)
+	}
+	return out, v.ctx.Err()
+}
+
+// blame makes what was found about a revision a finding of each signature that
+// was there.
+func (v *verifier) blame(base *signed) {
+	covered := false // what was filled in is vouched for by a later signature
+	for _, s := range v.signed {
+		covered = covered || !s.stamp && !s.broken && s.end > base.end
+	}
+	for _, s := range v.signed {
+		if s.broken || s.stamp || s.end > base.end {
+			continue
+		}
+		for _, fault := range base.faults {
+			s.change(fault, true)
+		}
+		if base.annotated {
+			s.out.find("annotated_after", "")
+		}
+		if base.filled && !covered {
+			s.out.find("filled_after", "")
+		}
+	}
 }
 
 // tail looks for bytes behind the end of the newest revision: what no
