@@ -157,8 +157,6 @@ func (r *reader) damage(err error) error {
 	return nil
 }
 
-func plain(err error) error { return err }
-
 // data returns decoded data of a stream, empty where there are none.
 func (r *reader) data(o *syntax.Object) ([]byte, error) {
 	if o.Data == 0 {
