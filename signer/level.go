@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/mohor-sign/mohor/pdf"
@@ -105,54 +104,25 @@ func (s *Signer) stamp(ctx context.Context, level string, der []byte) ([]byte, t
 // extend returns what B-LT and B-LTA append to the signed document: evidence
 // about the signature, and a time-stamp over all of it (ETSI EN 319 142-1,
 // Sections 6.2.3 and 6.2.4). The signature is made and stays as it is.
-func (s *Signer) extend(ctx context.Context, a *Authorization, index uint32, c *snapshot, p *pdf.Prepared, der, password []byte) ([]byte, error) {
+func (s *Signer) extend(ctx context.Context, a *Authorization, index uint32, p *pdf.Prepared, der, password []byte) ([]byte, error) {
 	level := pdf.Level(a.Request.Options.of(index).Level)
 	if level != pdf.LevelLT && level != pdf.LevelLTA {
 		return nil, nil
 	}
-	var increment, more bytes.Buffer
-	if _, err := p.Append(&increment, der); err != nil {
+	signed, size, err := p.Signed(der)
+	if err != nil {
 		return nil, err
 	}
+	var more bytes.Buffer
 	chain := a.Credential.Chain
 	roots := x509.NewCertPool()
 	roots.AddCert(chain[len(chain)-1])
-	signed := &appended{c, c.size, increment.Bytes()}
-	_, err := pdf.Extend(ctx, signed, signed.size+int64(increment.Len()), level, pdf.Services{
+	_, err = pdf.Extend(ctx, signed, size, level, pdf.Services{
 		Timestamper: s.Timestamps, Revocation: s.Revocation, Roots: roots, Intermediates: chain, Password: password, Now: s.Now}, &more)
 	if err != nil {
 		return nil, unavailable(err)
 	}
 	return more.Bytes(), nil
-}
-
-// appended is a document with an increment that is not stored yet.
-type appended struct {
-	io.ReaderAt
-	size int64
-	tail []byte
-}
-
-// ReadAt implements io.ReaderAt.
-func (d *appended) ReadAt(b []byte, off int64) (n int, err error) {
-	if off < d.size {
-		n, err = d.ReaderAt.ReadAt(b[:min(int64(len(b)), d.size-off)], off)
-		if n < len(b) && (err == nil || errors.Is(err, io.EOF)) && off+int64(n) == d.size {
-			err = nil
-		}
-		off, b = off+int64(n), b[n:]
-	}
-	if err != nil || len(b) == 0 {
-		return n, err
-	}
-	if off-d.size >= int64(len(d.tail)) {
-		return n, io.EOF
-	}
-	k := copy(b, d.tail[off-d.size:])
-	if k < len(b) {
-		err = io.EOF
-	}
-	return n + k, err
 }
 
 // unavailable keeps the HSM's own words, which say when to try again.

@@ -122,7 +122,7 @@ func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out
 	if der, out.Timestamp, err = s.stamp(ctx, level, der); err != nil {
 		return err
 	}
-	more, err := s.extend(ctx, a, d.Index, c, p, der, password)
+	more, err := s.extend(ctx, a, d.Index, p, der, password)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func (f *File) Changes(old *File) ([]uint32, error) {
 				continue
 			}
 			for k := range now {
-				fn(uint32(i<<10|k), now[k], then[k])
+				fn(uint32(i<<blockBits|k), now[k], then[k])
 			}
 		}
 	}
@@ -69,12 +69,12 @@ func (f *File) Containers() []uint32 {
 
 func (e entry) inUse() bool { return e.kind() == inFile || e.kind() == inStream }
 
-// block returns 1024 entries, all unset where none were ever made.
-func (t *table) block(i int) *[1024]entry {
+// block returns blockSize entries, all unset where none were ever made.
+func (t *table) block(i int) *[blockSize]entry {
 	if i < len(t.blocks) && t.blocks[i] != nil {
 		return t.blocks[i]
 	}
-	return new([1024]entry)
+	return new([blockSize]entry)
 }
 
 // InUse says whether there is an object with the number, and its generation.
