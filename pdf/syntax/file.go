@@ -30,7 +30,7 @@ const (
 	maxObject       = 16 << 20  // bytes of one object without its stream data
 	maxObjectStream = 32 << 20  // decoded bytes of one object stream
 	maxWork         = 256 << 20 // of parsing a file with its revisions, see work
-	maxValues       = 1 << 18   // values in one object
+	maxValues       = 1 << 17   // values in one object
 	maxKept         = 32 << 20  // bytes of the signature fields and names of a form
 	maxName         = 1024      // bytes of a field name, and of that of its parent
 	maxHops         = 8         // references to references
