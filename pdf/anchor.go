@@ -53,8 +53,9 @@ func (d *Document) Find(text string, o FindOptions) (Place, error) {
 	}
 	var found []Place
 	var damage error
+	r := content.NewReader(d.file)
 	for number := first; number <= last; number++ {
-		on, damaged, err := d.findOn(number, want)
+		on, damaged, err := d.findOn(r, number, want)
 		if err != nil {
 			return Place{}, err
 		}
@@ -75,7 +76,7 @@ func (d *Document) Find(text string, o FindOptions) (Place, error) {
 }
 
 // findOn returns the places on one page, from top to bottom and left to right.
-func (d *Document) findOn(number int, want string) (found []Place, damage, err error) {
+func (d *Document) findOn(r *content.Reader, number int, want string) (found []Place, damage, err error) {
 	page := d.tree.Pages[number-1]
 	object, err := d.file.Load(page.Num, page.Gen)
 	if err != nil {
@@ -85,7 +86,7 @@ func (d *Document) findOn(number int, want string) (found []Place, damage, err e
 	if err != nil {
 		return nil, nil, err
 	}
-	contents, err := content.Page(d.file, object, g)
+	contents, err := r.Page(object, g)
 	if err != nil {
 		return nil, nil, err
 	}

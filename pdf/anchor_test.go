@@ -81,11 +81,6 @@ func compareWords(t *testing.T, path string) (same, all int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := pdf.Open(bytes.NewReader(b), int64(len(b)))
-	if err != nil {
-		t.Logf("%s: %v", path, err)
-		return 0, 0
-	}
 	words := popplerWords(t, path)
 	text := strings.Builder{}
 	for _, w := range words {
@@ -97,7 +92,7 @@ func compareWords(t *testing.T, path string) (same, all int) {
 			continue
 		}
 		all++
-		at, err := d.Find(w.Text, pdf.FindOptions{})
+		at, err := open(t, b).Find(w.Text, pdf.FindOptions{})
 		if err != nil {
 			t.Logf("%s: page %d %q: %v", path, w.page, w.Text, err)
 			continue

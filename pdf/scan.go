@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/mohor-sign/mohor/pdf/content"
 	"github.com/mohor-sign/mohor/pdf/syntax"
 )
 
@@ -73,7 +74,7 @@ const (
 // also the content. What it cannot read it reports as scan_incomplete; the
 // error is that of ctx or of the underlying reader.
 func (d *Document) Scan(ctx context.Context) (Findings, error) {
-	s := &scan{d: d, f: d.file, ctx: ctx, signed: make(map[uint32]bool), seen: make(map[key]bool), count: make(map[string]int)}
+	s := &scan{d: d, f: d.file, reader: content.NewReader(d.file), ctx: ctx, signed: make(map[uint32]bool), seen: make(map[key]bool), count: make(map[string]int)}
 	for _, step := range []func() error{s.document, s.signatures, s.pages, s.walk, s.leftovers, s.raw} {
 		if err := step(); err != nil {
 			return nil, err
@@ -120,6 +121,7 @@ func (d *Document) surface(report func(code string)) {
 type scan struct {
 	d       *Document
 	f       *syntax.File
+	reader  *content.Reader
 	ctx     context.Context
 	found   Findings
 	seen    map[key]bool

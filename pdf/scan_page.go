@@ -90,7 +90,7 @@ func (s *scan) annotations(p syntax.Page, page *syntax.Object, annots []syntax.V
 		s.incomplete()
 		return nil
 	}
-	contents, err := content.Page(s.f, page, g)
+	contents, err := s.reader.Page(page, g)
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (s *scan) annotation(o *syntax.Object, g syntax.Geometry, page int) (a anno
 		s.incomplete()
 		return a, true, nil
 	}
-	contents, err := content.Form(s.f, form)
+	contents, err := s.reader.Form(form)
 	if err != nil {
 		return a, true, err
 	}

@@ -183,9 +183,13 @@ func TestScanOfSigned(t *testing.T) {
 	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)
 	document := pdftest.Document(pdftest.Shape{})
 	signed := p.Sign(t, document, pdf.Options{Visible: &pdf.Visible{Page: 1, X: 50, Y: 50, Width: 200, Height: 60, Lines: []string{"Siti"}}})
-	for _, f := range scan(t, signed) {
-		if f.Severity != pdf.Info {
-			t.Errorf("signed: %+v", f)
+	a := pdftest.NewAuthorities(t, p)
+	archived := extend(t, stamped(t, a, document, pdf.Options{Certify: 2}), pdf.LevelLTA, a.Services())
+	for name, b := range map[string][]byte{"signed": signed, "B-LTA": archived, "twice": p.Sign(t, signed, pdf.Options{})} {
+		for _, f := range scan(t, b) {
+			if f.Severity != pdf.Info {
+				t.Errorf("%s: %+v", name, f)
+			}
 		}
 	}
 	if !scan(t, signed).Has("already_signed") {

@@ -52,8 +52,9 @@ type Contents struct {
 
 // Page reads the content of a page. g is its Geometry. The error is one of the
 // underlying reader.
-func Page(f *syntax.File, page *syntax.Object, g syntax.Geometry) (*Contents, error) {
-	r := newReader(f)
+func (r *Reader) Page(page *syntax.Object, g syntax.Geometry) (*Contents, error) {
+	r.reset()
+	f := r.f
 	resources, err := inherited(f, page.Value, "Resources")
 	if err != nil {
 		return r.out, r.damage(err)
@@ -88,8 +89,8 @@ func Page(f *syntax.File, page *syntax.Object, g syntax.Geometry) (*Contents, er
 
 // Form reads the content of a form XObject, such as an appearance stream, in
 // its own space.
-func Form(f *syntax.File, form *syntax.Object) (*Contents, error) {
-	r := newReader(f)
+func (r *Reader) Form(form *syntax.Object) (*Contents, error) {
+	r.reset()
 	err := r.form(form, syntax.Value{}, state{matrix: matrix{1, 0, 0, 1, 0, 0}, scale: 1}, 0)
 	return r.out, err
 }
@@ -129,23 +130,32 @@ func inherited(f *syntax.File, node syntax.Value, key string) (syntax.Value, err
 	return syntax.Value{}, nil
 }
 
-// reader reads one page or form.
-type reader struct {
-	f         *syntax.File
+// Reader reads pages and forms of one file, and remembers its fonts. Its
+// methods must not be called concurrently.
+type Reader struct {
+	f     *syntax.File
+	fonts map[uint32]*font
+
+	// Of the page or form being read.
 	out       *Contents
 	bytes     int
 	operators int
 	forms     int
 	stopped   bool // at a bound
-	fonts     map[uint32]*font
 }
 
-func newReader(f *syntax.File) *reader {
-	return &reader{f: f, out: &Contents{}, fonts: make(map[uint32]*font)}
+// NewReader returns a Reader of the file.
+func NewReader(f *syntax.File) *Reader { return &Reader{f: f} }
+
+func (r *Reader) reset() {
+	*r = Reader{f: r.f, fonts: r.fonts, out: &Contents{}}
+	if r.fonts == nil || len(r.fonts) >= maxFonts {
+		r.fonts = make(map[uint32]*font)
+	}
 }
 
 // damage notes what is wrong with the document and returns other errors.
-func (r *reader) damage(err error) error {
+func (r *Reader) damage(err error) error {
 	var own *syntax.Error
 	if err == nil || !errors.As(err, &own) {
 		return err
@@ -158,7 +168,7 @@ func (r *reader) damage(err error) error {
 }
 
 // data returns decoded data of a stream, empty where there are none.
-func (r *reader) data(o *syntax.Object) ([]byte, error) {
+func (r *Reader) data(o *syntax.Object) ([]byte, error) {
 	if o.Data == 0 {
 		return nil, nil
 	}

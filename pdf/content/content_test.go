@@ -29,7 +29,7 @@ func document(data, cmap []byte) []byte {
 	}
 	object("<</Type/Catalog/Pages 2 0 R>>", nil)
 	object("<</Type/Pages/Count 1/Kids[3 0 R]/MediaBox[0 0 595 842]>>", nil)
-	object("<</Type/Page/Parent 2 0 R/Contents 4 0 R/Resources<</XObject<</X 4 0 R>>/ExtGState<</G<</Font[5 0 R 9]>>>>/Font<</H 5 0 R/C 6 0 R>>>>>>", nil)
+	object("<</Type/Page/Parent 2 0 R/Contents 4 0 R/Resources<</XObject<</X 4 0 R>>/ExtGState<</G<</Font[5 0 R 9]>>>>/Font<</H 5 0 R/C 6 0 R/T<</Subtype/Type1/FontDescriptor<</FontFile 8 0 R>>>>>>>>>>", nil)
 	object("/Subtype/Form/BBox[0 0 99 99]", append([]byte{}, data...))
 	object("<</Type/Font/Subtype/TrueType/BaseFont/Times-Italic/Encoding/MacRomanEncoding>>", nil)
 	object("<</Type/Font/Subtype/Type0/BaseFont/A/Encoding 8 0 R/ToUnicode 8 0 R/DescendantFonts[7 0 R]>>", nil)
@@ -46,7 +46,11 @@ func document(data, cmap []byte) []byte {
 
 func read(t testing.TB, data, cmap []byte) *content.Contents {
 	t.Helper()
-	b := document(data, cmap)
+	return readFile(t, document(data, cmap))
+}
+
+func readFile(t testing.TB, b []byte) *content.Contents {
+	t.Helper()
 	f, err := syntax.Open(bytes.NewReader(b), int64(len(b)))
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +67,7 @@ func read(t testing.TB, data, cmap []byte) *content.Contents {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := content.Page(f, page, g)
+	c, err := content.NewReader(f).Page(page, g)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,6 +92,15 @@ func TestComposite(t *testing.T) {
 func TestWidthsAreThoseOfTheCIDs(t *testing.T) {
 	c := read(t, []byte("BT /C 10 Tf 0 0 Td <80018009> Tj ET"), []byte("1 begincodespacerange <8000> <FFFF> endcodespacerange 1 begincidrange <8001> <8009> 5 endcidrange"))
 	if len(c.Chars) != 2 || c.Chars[0].Box[2] != 4 || c.Chars[1].Box[2] != 11 {
+		t.Errorf("got %+v", c.Chars)
+	}
+}
+
+func TestBuiltInEncoding(t *testing.T) {
+	program := "%!PS\n/Encoding 256 array\n0 1 255 {1 index exch /.notdef put} for\ndup 58 /period put\ndup 97 /eacute put\nreadonly def\ncurrentfile eexec"
+	b := document([]byte("BT /T 9 Tf (:a) Tj ET"), []byte(program))
+	c := readFile(t, b)
+	if len(c.Chars) != 2 || c.Chars[0].Text != "." || c.Chars[1].Text != "é" {
 		t.Errorf("got %+v", c.Chars)
 	}
 }

@@ -1,6 +1,7 @@
 package content
 
 import (
+	"bytes"
 	"io"
 	"math"
 	"strings"
@@ -20,6 +21,7 @@ type font struct {
 	standard *[95]uint16        // widths of a standard font
 	fallback float64            // width of the others
 	missing  float64            // the descriptor's /MissingWidth
+	program  syntax.Value       // the descriptor's /FontFile, of a Type 1 font
 	down     float64            // advance of a vertical font, negative
 	ascent   float64
 	descent  float64
@@ -37,7 +39,7 @@ type glyph struct {
 const maxWidths = 1 << 16
 
 // font reads a font, or remembers it. A damaged one has no text.
-func (r *reader) font(ref syntax.Value) (*font, error) {
+func (r *Reader) font(ref syntax.Value) (*font, error) {
 	if ref.Kind == syntax.Reference {
 		if f, ok := r.fonts[uint32(ref.Int)]; ok {
 			return f, nil
@@ -142,6 +144,7 @@ func (f *font) describe(file *syntax.File, ref syntax.Value, unit float64) error
 		f.descent = a
 	}
 	f.missing = number("MissingWidth")
+	f.program = d.Value.Key("FontFile")
 	return err
 }
 
@@ -231,6 +234,11 @@ func (f *font) readEncoding(file *syntax.File, ref syntax.Value, name string) er
 		base = b.Value
 	}
 	f.texts = encoding(string(base.Bytes))
+	if base.Kind == syntax.Null {
+		if err := f.builtIn(file); err != nil {
+			return err
+		}
+	}
 	differences, err := file.Resolve(o.Value.Key("Differences"))
 	if err != nil {
 		return err
@@ -244,6 +252,39 @@ func (f *font) readEncoding(file *syntax.File, ref syntax.Value, name string) er
 				f.texts[code] = glyphText(string(v.Bytes))
 			}
 			code++
+		}
+	}
+	return nil
+}
+
+// builtIn takes the encoding out of an embedded Type 1 font, whose first part is
+// text: dup 58 /period put.
+func (f *font) builtIn(file *syntax.File) error {
+	o, err := file.Resolve(f.program)
+	if err != nil || o.Data == 0 {
+		return err
+	}
+	in, err := file.Stream(o)
+	if err != nil {
+		return err
+	}
+	b, err := io.ReadAll(io.LimitReader(in, 16<<10))
+	if err != nil {
+		return err
+	}
+	_, b, found := bytes.Cut(b, []byte("/Encoding"))
+	if !found || bytes.HasPrefix(bytes.TrimSpace(b), []byte("StandardEncoding")) {
+		return nil
+	}
+	f.texts = [256]string{}
+	l := &lexer{b: b}
+	for range 1 << 12 {
+		word, args, ok := l.next(nil)
+		if !ok || word == "def" || word == "readonly" {
+			return nil
+		}
+		if word == "put" && len(args) == 2 && args[0].Kind == syntax.Integer && args[0].Int >= 0 && args[0].Int < 256 {
+			f.texts[args[0].Int] = glyphText(string(args[1].Bytes))
 		}
 	}
 	return nil

@@ -36,7 +36,7 @@ type state struct {
 }
 
 // run interprets content.
-func (r *reader) run(b []byte, resources syntax.Value, s state, depth int) error {
+func (r *Reader) run(b []byte, resources syntax.Value, s state, depth int) error {
 	l := &lexer{b: b}
 	var stack []state
 	var operands []syntax.Value
@@ -93,7 +93,7 @@ func (r *reader) run(b []byte, resources syntax.Value, s state, depth int) error
 }
 
 // textOperator does the operators of ISO 32000-2, Tables 103, 106 and 107.
-func (r *reader) textOperator(s *state, operator string, args []syntax.Value) {
+func (r *Reader) textOperator(s *state, operator string, args []syntax.Value) {
 	n := func(i int) float64 {
 		if i < len(args) {
 			return args[i].Real
@@ -179,7 +179,7 @@ func (s *state) advance(d float64) {
 }
 
 // show notes the characters of a string (ISO 32000-2, Section 9.4.4).
-func (r *reader) show(s *state, b []byte) {
+func (r *Reader) show(s *state, b []byte) {
 	f := s.font
 	if f == nil || s.size == 0 {
 		return
@@ -225,7 +225,7 @@ func usable(box [4]float64) bool {
 }
 
 // resource finds a named resource.
-func (r *reader) resource(resources syntax.Value, kind string, args []syntax.Value) (*syntax.Object, syntax.Value, error) {
+func (r *Reader) resource(resources syntax.Value, kind string, args []syntax.Value) (*syntax.Object, syntax.Value, error) {
 	if len(args) == 0 {
 		return nil, syntax.Value{}, nil
 	}
@@ -242,7 +242,7 @@ func (r *reader) resource(resources syntax.Value, kind string, args []syntax.Val
 }
 
 // graphics takes the font out of an ExtGState.
-func (r *reader) graphics(s *state, resources syntax.Value, args []syntax.Value) error {
+func (r *Reader) graphics(s *state, resources syntax.Value, args []syntax.Value) error {
 	o, _, err := r.resource(resources, "ExtGState", args)
 	if o == nil || err != nil {
 		return err
@@ -256,7 +256,7 @@ func (r *reader) graphics(s *state, resources syntax.Value, args []syntax.Value)
 	return err
 }
 
-func (r *reader) setFont(s *state, resources syntax.Value, args []syntax.Value) error {
+func (r *Reader) setFont(s *state, resources syntax.Value, args []syntax.Value) error {
 	if len(args) < 2 {
 		return nil
 	}
@@ -270,7 +270,7 @@ func (r *reader) setFont(s *state, resources syntax.Value, args []syntax.Value) 
 }
 
 // draw interprets a form XObject.
-func (r *reader) draw(resources syntax.Value, args []syntax.Value, s state, depth int) error {
+func (r *Reader) draw(resources syntax.Value, args []syntax.Value, s state, depth int) error {
 	o, _, err := r.resource(resources, "XObject", args)
 	if o == nil || err != nil {
 		return err
@@ -284,7 +284,7 @@ func (r *reader) draw(resources syntax.Value, args []syntax.Value, s state, dept
 
 // form interprets a form with its matrix, and resources of its own unless it
 // is so old that it has none.
-func (r *reader) form(o *syntax.Object, resources syntax.Value, s state, depth int) error {
+func (r *Reader) form(o *syntax.Object, resources syntax.Value, s state, depth int) error {
 	if r.forms++; depth > maxNested || r.forms > maxForms {
 		return r.damage(syntax.Errorf(syntax.ErrTooLarge, o.Value.Start, "more than %d forms, or %d in each other", maxForms, maxNested))
 	}
