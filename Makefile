@@ -41,9 +41,16 @@ run: deps build
 	bin/mohor serve --dev
 
 bench: PACKAGES := $(TEST_PACKAGES)
-bench: deps build
+bench: deps build bench-contenders
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./hsm ./pdf ./ecert
 	bin/mohor bench sign --json
+	bin/mohor bench pdf --json
+
+# What `mohor bench pdf` compares with, besides itself. pdfsign is a module of
+# its own that needs a newer Go; the product needs nothing of it.
+bench-contenders: pyhanko bin/pdfsign-bench
+bin/pdfsign-bench: bench/pdfsign/main.go bench/pdfsign/go.mod
+	GOTOOLCHAIN=go1.27.4 $(GO) build -C bench/pdfsign -o ../../bin/pdfsign-bench .
 
 fmt:
 	gofmt -w $$(git ls-files '*.go' | grep -v '^store/sqlc/')
@@ -81,5 +88,5 @@ bin/pyhanko/installed: tools/pyhanko-requirements.txt
 	touch $@
 
 fuzz:
-	@for t in ./pdf:FuzzOpen ./pdf/verify:FuzzVerify ./pdf/cms:FuzzCMSParse ./pdf/font:FuzzParse ./pdf/content:FuzzPage ./ecert:FuzzReader; do \
+	@for t in ./pdf:FuzzOpen ./pdf/internal/corpus:FuzzStructure ./pdf/internal/corpus:FuzzDocument ./pdf/internal/corpus:FuzzMutations ./pdf/verify:FuzzVerify ./pdf/cms:FuzzCMSParse ./pdf/font:FuzzParse ./pdf/content:FuzzPage ./ecert:FuzzReader; do \
 	  $(GO) test -run '^$$' -fuzz "$${t#*:}" -fuzztime $(or $(FUZZTIME),60s) -fuzzminimizetime 5x "$${t%%:*}" || exit 1; done

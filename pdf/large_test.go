@@ -9,12 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/pdf/cms"
+	"github.com/mohor-sign/mohor/pdf/internal/corpus"
 	"github.com/mohor-sign/mohor/pdf/internal/pdftest"
 )
 
@@ -112,6 +114,11 @@ func TestChromiumDocument(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
+	for _, c := range slices.Concat(corpus.Good(), corpus.Broken()) {
+		if c.Sparse == nil && len(c.Data) <= 64<<10 {
+			f.Add(c.Data)
+		}
+	}
 	f.Add(pdftest.Document(pdftest.Shape{Catalog: form, Page: "/Annots[1000 0 R]", Extra: map[int]string{1000: "<</FT/Tx/T(nama)>>"}}))
 	f.Add(pdftest.Document(signedField("/Perms<</DocMDP 1001 0 R>>", "")))
 	f.Add([]byte("%PDF-1.5\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Count 1/Kids[3 0 R]/MediaBox[0 0 9 9]>>endobj " +

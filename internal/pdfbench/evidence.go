@@ -35,11 +35,16 @@ type attribute struct {
 	Values []asn1.RawValue `asn1:"set"`
 }
 
+// contentOID is id-ct-TSTInfo.
+func contentOID() asn1.ObjectIdentifier {
+	return asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 4}
+}
+
 // Timestamp implements pdf.Timestamper: the least that is a token (RFC 3161,
 // RFC 5816).
 func (p *pki) Timestamp(_ context.Context, _ crypto.Hash, digest []byte) ([]byte, error) {
 	sha := pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}}
-	tstInfo := asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 4}
+	tstInfo := contentOID()
 	type imprint struct {
 		Hash   pkix.AlgorithmIdentifier
 		Digest []byte
@@ -54,24 +59,7 @@ func (p *pki) Timestamp(_ context.Context, _ crypto.Hash, digest []byte) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	hash, certificate := sha256.Sum256(info), sha256.Sum256(p.tsa.Raw)
-	type certID struct{ Hash []byte }
-	var attrs []attribute
-	for _, a := range []struct {
-		oid   asn1.ObjectIdentifier
-		value any
-	}{
-		{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 3}, tstInfo},
-		{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 4}, hash[:]},
-		{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 47}, struct{ Certs []certID }{[]certID{{certificate[:]}}}},
-	} {
-		der, err := asn1.Marshal(a.value)
-		if err != nil {
-			return nil, err
-		}
-		attrs = append(attrs, attribute{a.oid, []asn1.RawValue{{FullBytes: der}}})
-	}
-	set, err := asn1.MarshalWithParams(attrs, "set")
+	set, err := p.tokenAttributes(info)
 	if err != nil {
 		return nil, err
 	}
@@ -115,4 +103,26 @@ func (p *pki) Timestamp(_ context.Context, _ crypto.Hash, digest []byte) ([]byte
 		asn1.RawValue{Class: 2, Tag: 0, IsCompound: true, Bytes: slices.Concat(certs...)},
 		[]signerInfo{{1, issuerAndSerial{asn1.RawValue{FullBytes: p.tsa.RawIssuer}, p.tsa.SerialNumber}, sha,
 			asn1.RawValue{FullBytes: append([]byte{0xA0}, set[1:]...)}, algorithm, signature}}}})
+}
+
+// tokenAttributes are the signed attributes of a token as SET.
+func (p *pki) tokenAttributes(info []byte) ([]byte, error) {
+	hash, certificate := sha256.Sum256(info), sha256.Sum256(p.tsa.Raw)
+	type certID struct{ Hash []byte }
+	var attrs []attribute
+	for _, a := range []struct {
+		oid   asn1.ObjectIdentifier
+		value any
+	}{
+		{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 3}, contentOID()},
+		{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 4}, hash[:]},
+		{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 47}, struct{ Certs []certID }{[]certID{{certificate[:]}}}},
+	} {
+		der, err := asn1.Marshal(a.value)
+		if err != nil {
+			return nil, err
+		}
+		attrs = append(attrs, attribute{a.oid, []asn1.RawValue{{FullBytes: der}}})
+	}
+	return asn1.MarshalWithParams(attrs, "set") // sorted, as DER wants
 }

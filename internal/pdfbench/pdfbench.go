@@ -64,9 +64,8 @@ type Row struct {
 	Operations float64 `json:"private_key_operations_per_document,omitempty"`
 
 	// Reference is the row Ratio compares with, slice by slice: CPU of this row
-	// by that of the reference, or for RatioOf "rate" documents a second.
+	// by that of the reference.
 	Reference string     `json:"reference,omitempty"`
-	RatioOf   string     `json:"ratio_of,omitempty"`
 	Ratio     *Quartiles `json:"ratio,omitempty"`
 	Targets   []Target   `json:"targets,omitempty"`
 }
@@ -180,7 +179,7 @@ func (o Options) signing(ctx context.Context, p *pki, document string, size int6
 			}
 		}
 	}
-	if err := o.rounds(ctx, fmt.Sprintf("%s, %s", p.kind, Size(size)), all); err != nil {
+	if err := o.rounds(ctx, fmt.Sprintf("signing %s with %s", Size(size), p.kind), all); err != nil {
 		return nil, err
 	}
 	against(sign, floor, check)
@@ -210,7 +209,7 @@ func against(c, floor, check *contender) {
 		ratios = append(ratios, (s.perDocument()-check.slices[i].perDocument())/floor.slices[i].perDocument())
 	}
 	q := quartiles(ratios)
-	c.row.Reference, c.row.RatioOf, c.row.Ratio = floor.row.What, "CPU", &q
+	c.row.Reference, c.row.Ratio = floor.row.What, &q
 	bound := boundSmall
 	if c.row.Size >= 1<<20 {
 		bound = boundLarge
@@ -218,15 +217,16 @@ func against(c, floor, check *contender) {
 	c.row.target("CPU by the floor's", q.Median, bound, true)
 }
 
-// faster compares rates: ours by that of another program.
+// faster compares CPU with another program's: each has one document at a time,
+// and what else the machine does disturbs CPU least.
 func faster(other, ours *contender, bound float64) {
 	var ratios []float64
 	for i, s := range other.slices {
-		ratios = append(ratios, ours.slices[i].rate()/s.rate())
+		ratios = append(ratios, s.perDocument()/ours.slices[i].perDocument())
 	}
 	q := quartiles(ratios)
-	other.row.Reference, other.row.RatioOf, other.row.Ratio = ours.row.What, "rate", &q
-	other.row.target("times as fast", q.Median, bound, false)
+	other.row.Reference, other.row.Ratio = ours.row.What, &q
+	other.row.target("times our CPU", q.Median, bound, false)
 }
 
 func (r *Row) target(what string, found, bound float64, below bool) {
@@ -247,7 +247,7 @@ func (o Options) verifying(ctx context.Context, p *pki) ([]Row, error) {
 		all = append(all, &contender{row: Row{What: what, Key: p.kind, Size: small, Jobs: jobs}, start: o.Self,
 			task: Task{What: what, Document: document, Certificates: p.rootPath, Jobs: jobs, Now: o.Now()}})
 	}
-	if err := o.rounds(ctx, p.kind+", verifying", all); err != nil {
+	if err := o.rounds(ctx, "verifying with "+p.kind, all); err != nil {
 		return nil, err
 	}
 	var rows []Row
