@@ -11,10 +11,12 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/pdf/cms"
 	"github.com/mohor-sign/mohor/pdf/verify"
 	"github.com/mohor-sign/mohor/signer"
@@ -23,6 +25,7 @@ import (
 type verifyInput struct {
 	upload
 	ContentType string `header:"Content-Type"`
+	Password    string `header:"X-PDF-Password" maxLength:"127" doc:"Of an encrypted PDF that does not open without"`
 }
 
 // detachedBody is a signature apart from its content.
@@ -53,6 +56,9 @@ func (s *server) verify(ctx context.Context, in *verifyInput) (*verifyOutput, er
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
+	password := secret.New(in.Password)
+	defer password.Wipe()
+	o.Password, o.MaxFile, o.Timeout = password.Reveal(), s.MaxPDF, verifyTimeout
 	var report *verify.Report
 	switch mediaType(in.ContentType) {
 	case "application/pdf":
@@ -87,6 +93,9 @@ func (s *server) verifyPDF(ctx context.Context, body io.Reader, o verify.Options
 	return verify.Verify(ctx, f, n, o)
 }
 
+// verifyTimeout bounds the work for one document that anybody can send.
+const verifyTimeout = 20 * time.Second
+
 // maxDetached bounds the JSON form in bytes.
 const maxDetached = 2 << 20
 
@@ -116,7 +125,7 @@ func verifyDetached(body io.Reader, o verify.Options) (*verify.Report, error) {
 	default:
 		return nil, fixed("format", "It must be RAW or CMS.", "Ia mesti RAW atau CMS.")
 	}
-	return &verify.Report{Verdict: got.Verdict, Signatures: []verify.Signature{got}}, nil
+	return verify.Single(got), nil
 }
 
 func digestOf(b *detachedBody) ([]byte, error) {

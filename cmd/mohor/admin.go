@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/gateway"
-	"github.com/mohor-sign/mohor/pdf/verify"
 )
 
 type initCmd struct {
@@ -190,65 +188,4 @@ func (c *auditVerifyCmd) Run(e *env) error {
 	}
 	fmt.Fprintf(e.stdout, "audit chain intact: %d records, %d of them under %d signed heads\n", rep.Records, rep.Covered, rep.Heads)
 	return nil
-}
-
-type verifyCmd struct {
-	Files []string `arg:"" help:"Signed PDFs." type:"existingfile"`
-	Data  string   `default:"var/mohor" help:"Data folder whose root and CRLs are trusted." type:"path"`
-	Trust string   `help:"PEM file of roots to trust instead." type:"path"`
-	JSON  bool     `help:"Print JSON, one report a line."`
-}
-
-func (c *verifyCmd) Run(e *env) error {
-	o, err := gateway.OfflineTrust(e.ctx, c.Data, c.Trust, e.now())
-	if err != nil {
-		return hinted{err, "give --data or --trust"}
-	}
-	worst := error(nil)
-	for _, name := range c.Files {
-		rep, err := verifyFile(e, name, o)
-		if err != nil {
-			return err
-		}
-		if rep.Verdict != verify.Valid {
-			worst = errSilent
-		}
-		if c.JSON {
-			if err := json.NewEncoder(e.stdout).Encode(rep); err != nil {
-				return err
-			}
-			continue
-		}
-		printReport(e.stdout, name, rep)
-	}
-	return worst
-}
-
-func verifyFile(e *env, name string, o verify.Options) (*verify.Report, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", name, err)
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", name, err)
-	}
-	return verify.Verify(e.ctx, f, st.Size(), o)
-}
-
-func printReport(w io.Writer, name string, rep *verify.Report) {
-	fmt.Fprintf(w, "%-13s %s\n", rep.Verdict, name)
-	for _, r := range rep.Reasons {
-		fmt.Fprintf(w, "  - %s / %s\n", r.MS, r.EN)
-	}
-	for _, s := range rep.Signatures {
-		fmt.Fprintf(w, "  %s: %s, %s\n", s.Field, s.Verdict, s.Signer)
-		if s.SignedAt != nil {
-			fmt.Fprintf(w, "    %s (%s)\n", s.SignedAt.UTC().Format("2006-01-02T15:04:05Z"), s.TimeSource)
-		}
-		for _, r := range s.Reasons {
-			fmt.Fprintf(w, "    - %s / %s\n", r.MS, r.EN)
-		}
-	}
 }

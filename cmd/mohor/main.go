@@ -40,7 +40,7 @@ type cli struct {
 	Officer    officerCmd      `cmd:"" help:"Officers."`
 	Batch      batchCmd        `cmd:"" help:"Batches."`
 	Sign       signCmd         `cmd:"" help:"Sign a PDF through a gateway."`
-	Verify     verifyCmd       `cmd:"" help:"Verify signed PDFs."`
+	Verify     verifyCmd       `cmd:"" help:"Verify signed PDFs and detached signatures."`
 	HSM        hsmCmd          `cmd:"" name:"hsm" help:"The PKCS#11 module and its keys."`
 	Audit      auditCmd        `cmd:"" help:"The audit chain."`
 	Doctor     doctorCmd       `cmd:"" help:"Name each fault of an installation, with its fix."`
@@ -53,6 +53,12 @@ type cli struct {
 
 // errSilent ends with status 1 after the command has said all there is to say.
 var errSilent = errors.New("")
+
+// exitStatus ends with a status of its own after the command has said all there
+// is to say.
+type exitStatus int
+
+func (s exitStatus) Error() string { return "" }
 
 // hinted adds what to do next.
 type hinted struct {
@@ -85,6 +91,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	err = k.Run(&env{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, now: time.Now})
 	if err == nil {
 		return 0
+	}
+	if own := exitStatus(0); errors.As(err, &own) {
+		return int(own)
 	}
 	if !errors.Is(err, errSilent) {
 		complain(stderr, err)

@@ -5,6 +5,7 @@ package gateway
 import (
 	"context"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -207,7 +208,7 @@ func (i *Installation) DataPath(name string) string { return filepath.Join(i.Dir
 // the token: root.pem, the issuing CA and the newest CRLs. roots, when not "",
 // is a PEM file used instead of root.pem, and nothing else is read.
 func OfflineTrust(ctx context.Context, dir, roots string, now time.Time) (verify.Options, error) {
-	o := verify.Options{Roots: x509.NewCertPool(), Now: now}
+	o := verify.Options{Roots: x509.NewCertPool(), Now: now, RequireRevocation: true}
 	path := roots
 	if path == "" {
 		path = filepath.Join(dir, "root.pem")
@@ -252,6 +253,22 @@ func OfflineTrust(ctx context.Context, dir, roots string, now time.Time) (verify
 		o.CRLs = append(o.CRLs, list)
 	}
 	return o, nil
+}
+
+// ReadCRL reads a revocation list in DER or PEM.
+func ReadCRL(path string) (*x509.RevocationList, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading revocation list: %w", err)
+	}
+	if block, _ := pem.Decode(raw); block != nil {
+		raw = block.Bytes
+	}
+	list, err := x509.ParseRevocationList(raw)
+	if err != nil {
+		return nil, fmt.Errorf("parsing revocation list %s: %w", path, err)
+	}
+	return list, nil
 }
 
 // Revoke revokes a certificate for a CRLReason (RFC 5280, Section 5.3.1) and

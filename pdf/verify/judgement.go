@@ -235,6 +235,9 @@ func (s *Signature) signed(f *findings, sd *cms.SignedData, digest []byte) {
 // write puts the outcome into the report.
 func (v *verifier) write(report *Report) {
 	for _, s := range v.signed {
+		if !s.broken && s.report == nil && s.stampReport == nil { // the check ended before
+			s.out.find("unfinished", "")
+		}
 		if s.stamp {
 			t := newTimestamp("document", s.field.Name)
 			if s.stampReport != nil {

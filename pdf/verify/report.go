@@ -108,6 +108,14 @@ type Reason struct {
 	Detail string `json:"detail,omitempty"` // English, technical
 }
 
+// Single is the report on a signature that is in no document.
+func Single(s Signature) *Report {
+	r := newReport()
+	r.Signatures, r.Verdict = append(r.Signatures, s), s.Verdict
+	r.finish()
+	return r
+}
+
 func newReport() *Report {
 	return &Report{Verdict: Valid, Signatures: []Signature{}, Timestamps: []Timestamp{}}
 }

@@ -71,6 +71,9 @@ type Options struct {
 	Password []byte
 	// MaxFile bounds the size of a document in bytes, 2,000,000,000 when 0.
 	MaxFile int64
+	// Timeout bounds the time for one document; a check that takes longer ends
+	// with pdf_too_large. 0 leaves it to ctx.
+	Timeout time.Duration
 }
 
 // Verify checks the document of size bytes. Whatever is wrong with it is in
@@ -81,16 +84,26 @@ func Verify(ctx context.Context, r io.ReaderAt, size int64, o Options) (*Report,
 	if o.Now.IsZero() {
 		return nil, errors.New("time of the check is not set")
 	}
-	v := &verifier{ctx: ctx, r: r, size: size, judge: newJudge(ctx, o)}
+	limited := ctx
+	if o.Timeout > 0 {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, o.Timeout)
+		defer cancel()
+	}
+	v := &verifier{ctx: limited, r: r, size: size, judge: newJudge(limited, o)}
 	report := newReport()
 	err := v.document(report)
+	if err == nil {
+		err = limited.Err()
+	}
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		report.find("pdf_too_large", fmt.Sprintf("the check takes more than %v", o.Timeout))
+		err = nil
+	}
 	var refused *syntax.Error
 	if errors.As(err, &refused) {
 		report.find(refused.Code, refused.Error())
 		err = nil
-	}
-	if err == nil {
-		err = ctx.Err()
 	}
 	if err != nil {
 		return nil, err
@@ -115,6 +128,32 @@ func Detached(contentDigest, der []byte, o Options) Signature {
 	j.embed(sd.Revocation, nowhere)
 	j.signature(&s, f, sd, sd.Timestamps, time.Time{})
 	return s.finish(f)
+}
+
+// DetachedContent checks a CMS signature over a content. The report has one
+// signature; an error means that content or ctx failed.
+func DetachedContent(ctx context.Context, content io.Reader, der []byte, o Options) (*Report, error) {
+	if o.Now.IsZero() {
+		return nil, errors.New("time of the check is not set")
+	}
+	var digest []byte
+	if sd, err := cms.Parse(der, o.Intermediates...); err == nil && sd.Hash.Available() {
+		h := sd.Hash.New()
+		for n := int64(0); ; {
+			part, err := io.CopyN(h, content, 1<<20)
+			if n += part; err != nil && err != io.EOF {
+				return nil, fmt.Errorf("reading content: %w", err)
+			}
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			if err == io.EOF {
+				break
+			}
+		}
+		digest = h.Sum(nil)
+	}
+	return Single(Detached(digest, der, o)), nil
 }
 
 // Raw checks a bare signature (PKCS #1 v1.5, PSS or ECDSA as alg says) over a

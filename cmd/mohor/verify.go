@@ -1,0 +1,131 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/mohor-sign/mohor/internal/gateway"
+	"github.com/mohor-sign/mohor/pdf/verify"
+)
+
+// Exit statuses of verify, besides 0 for VALID and 2 for a wrong command line.
+const (
+	statusInvalid       exitStatus = 1 // or a file that could not be read
+	statusIndeterminate exitStatus = 3
+)
+
+type verifyCmd struct {
+	Files        []string  `arg:"" help:"Signed PDFs; with --detached the signed file." type:"existingfile"`
+	Data         string    `default:"var/mohor" help:"Data folder whose root and CRLs are trusted." type:"path"`
+	Trust        string    `help:"PEM file of roots to trust instead." type:"path"`
+	CRL          []string  `name:"crl" help:"Revocation list to use besides those in the documents (DER or PEM)." type:"existingfile"`
+	NoRevocation bool      `help:"Take certificates of whose revocation nothing is known as good."`
+	At           time.Time `help:"Time for which to check instead of now, as 2026-01-31T08:00:00Z."`
+	PasswordFile string    `help:"File with the password of encrypted documents." type:"existingfile"`
+	Detached     string    `help:"Detached CMS signature (.p7s, DER) of the file." type:"existingfile"`
+	MaxSize      int64     `help:"Largest document in bytes." default:"2000000000"`
+	JSON         bool      `help:"Print JSON, one report a line."`
+}
+
+func (c *verifyCmd) Help() string {
+	return "Exit status: 0 when all are VALID, 1 when one is INVALID or cannot be read, else 3 when one is INDETERMINATE."
+}
+
+func (c *verifyCmd) Run(e *env) error {
+	o, err := c.options(e)
+	if err != nil {
+		return err
+	}
+	if c.Detached != "" && len(c.Files) != 1 {
+		return hinted{fmt.Errorf("--detached is about one file, %d are given", len(c.Files)), "give the signed file alone"}
+	}
+	var worst exitStatus
+	hint := false
+	for _, name := range c.Files {
+		report, err := c.file(e, name, o)
+		if err != nil {
+			return err
+		}
+		switch report.Verdict {
+		case verify.Invalid:
+			worst = statusInvalid
+		case verify.Indeterminate:
+			if worst == 0 {
+				worst = statusIndeterminate
+			}
+			hint = hint || report.SubIndication == "TRY_LATER"
+		}
+		if c.JSON {
+			err = json.NewEncoder(e.stdout).Encode(report)
+		} else {
+			err = report.WriteText(e.stdout, name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if hint {
+		fmt.Fprintln(e.stderr, "mohor: hint: give --crl, or --no-revocation to do without")
+	}
+	if worst != 0 {
+		return worst
+	}
+	return nil
+}
+
+func (c *verifyCmd) options(e *env) (verify.Options, error) {
+	now := e.now()
+	if !c.At.IsZero() {
+		now = c.At
+	}
+	o, err := gateway.OfflineTrust(e.ctx, c.Data, c.Trust, now)
+	if err != nil {
+		return o, hinted{err, "give --data or --trust"}
+	}
+	for _, name := range c.CRL {
+		list, err := gateway.ReadCRL(name)
+		if err != nil {
+			return o, err
+		}
+		o.CRLs = append(o.CRLs, list)
+	}
+	o.RequireRevocation, o.MaxFile = !c.NoRevocation, c.MaxSize
+	if c.NoRevocation {
+		o.CRLs = nil
+	}
+	if c.PasswordFile != "" {
+		password, err := secretFile(c.PasswordFile)
+		if err != nil {
+			return o, err
+		}
+		o.Password = password.Reveal()
+	}
+	return o, nil
+}
+
+func (c *verifyCmd) file(e *env, name string, o verify.Options) (*verify.Report, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", name, err)
+	}
+	defer f.Close()
+	if c.Detached != "" {
+		der, err := os.ReadFile(c.Detached)
+		if err != nil {
+			return nil, fmt.Errorf("reading %s: %w", c.Detached, err)
+		}
+		return verify.DetachedContent(e.ctx, f, der, o)
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", name, err)
+	}
+	report, err := verify.Verify(e.ctx, f, st.Size(), o)
+	if err != nil {
+		return nil, fmt.Errorf("verifying %s: %w", strings.ToValidUTF8(name, "?"), err)
+	}
+	return report, nil
+}
