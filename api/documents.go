@@ -69,7 +69,7 @@ type documentBody struct {
 	Pages      int        `json:"pages"`
 	Digest     digestBody `json:"digest"`
 	Signatures []string   `json:"signatures" doc:"Fields that hold a signature"`
-	Warnings   []string   `json:"warnings"`
+	Warnings   []string   `json:"warnings" doc:"What a signatory should know, as codes: scripts, hidden or covering annotations, content from elsewhere …"`
 }
 
 type documentOutput struct{ Body documentBody }

@@ -158,6 +158,7 @@ func meanings() []meaning {
 		{pdf.ErrAnchor, string(pdf.ErrAnchor), 422, "Teks penanda tempat tidak dijumpai", "The text that marks the place was not found"},
 		{pdf.ErrTooLarge, string(pdf.ErrTooLarge), 413, "PDF terlalu besar", "The PDF is too large"},
 		{pdf.ErrOptions, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
+		{pdf.ErrUnsafe, string(pdf.ErrUnsafe), 422, "PDF mengandungi sesuatu yang tidak boleh ditandatangani", "The PDF has something in it that must not be signed"},
 		{pdf.ErrUnsupported, string(pdf.ErrUnsupported), 422, "PDF ini belum disokong", "This PDF is not supported yet"},
 	}
 }

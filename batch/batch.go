@@ -150,7 +150,10 @@ type Service struct {
 	Blobs signer.Blobs
 	// Passwords keeps the passwords of encrypted PDFs: the signer.
 	Passwords Passwords
-	Renderer  *ecert.Renderer
+	// Refuse is how bad a finding in a PDF must be for it to be refused; "" for
+	// never.
+	Refuse   pdf.Severity
+	Renderer *ecert.Renderer
 	// RecordURL makes the address in a certificate's QR code.
 	RecordURL func(id string) string
 	// TempDir is where uploads are spooled while they are checked.
@@ -292,7 +295,7 @@ func (s *Service) refuse(ctx context.Context, ev audit.Event, err error) error {
 // reason is a text of our own, never one that could hold input.
 func reason(err error) string {
 	for _, known := range []error{ErrUnknown, ErrSealed, ErrNotSealed, ErrEmpty, ErrRefusedRows, ErrName, ErrKind, ErrInput, ErrTooLarge, ErrLive, ecert.ErrCSV,
-		pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrAnchor, pdf.ErrUnsupported} {
+		pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrAnchor, pdf.ErrUnsafe, pdf.ErrUnsupported} {
 		if errors.Is(err, known) {
 			return known.Error()
 		}

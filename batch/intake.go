@@ -15,6 +15,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -359,13 +360,38 @@ func (s *Service) storePDF(ctx context.Context, blob string, r io.Reader, passwo
 	if err != nil {
 		return p, err
 	}
-	p.digest, p.pages, p.Warnings = h.Sum(nil), parsed.Pages(), parsed.Warnings()
+	p.digest, p.pages = h.Sum(nil), parsed.Pages()
+	if p.Warnings, err = s.examine(ctx, parsed); err != nil {
+		return p, err
+	}
 	for _, field := range parsed.Signatures() {
 		if field.Signed {
 			p.Signatures = append(p.Signatures, field.Name)
 		}
 	}
 	return p, nil
+}
+
+// examine lists what a signatory should know of a document, as codes, and
+// refuses one in which there is something as bad as Refuse.
+func (s *Service) examine(ctx context.Context, d *pdf.Document) (codes []string, err error) {
+	found, err := d.Scan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range found {
+		if s.Refuse != "" && f.Severity.AtLeast(s.Refuse) {
+			where := "in the document"
+			if f.Page > 0 {
+				where = fmt.Sprintf("on page %d", f.Page)
+			}
+			return nil, &pdf.Error{Code: string(pdf.ErrUnsafe), Offset: -1, Detail: fmt.Sprintf("%s %s: %s", f.Code, where, f.Text("en"))}
+		}
+		if !slices.Contains(codes, f.Code) {
+			codes = append(codes, f.Code)
+		}
+	}
+	return codes, nil
 }
 
 func copyPDF(w io.Writer, h hash.Hash, r io.Reader, limit int64) error {

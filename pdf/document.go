@@ -32,6 +32,8 @@ const (
 	ErrCertified   = syntax.ErrCertified   // pdf_certified_no_changes
 	ErrTooLarge    = syntax.ErrTooLarge    // pdf_too_large: a bound of pdf/syntax
 	ErrUnsupported = syntax.ErrUnsupported // pdf_unsupported: legal, but not handled yet
+	// ErrUnsafe is for callers whose policy refuses what Document.Scan found.
+	ErrUnsafe syntax.Sentinel = "pdf_unsafe"
 	// ErrOptions: the document is fine, what was asked for is not.
 	ErrOptions syntax.Sentinel = "invalid_request"
 )

@@ -28,6 +28,9 @@ type Services struct {
 	// to a document that is at LevelLTA already: before the certificate of the
 	// last one expires, or its algorithm is no longer trusted.
 	Renew bool
+	// Newest leaves alone what came before the last signature: who signs after
+	// others need not answer for them.
+	Newest bool
 	// Password opens an encrypted document.
 	Password []byte
 	// Now is time.Now when nil.
@@ -135,6 +138,9 @@ func (x *extender) read() error {
 	if len(all) == 0 {
 		return refuse("a document without signatures")
 	}
+	if x.s.Newest {
+		all = newest(all)
+	}
 	x.seals = x.seals[:0]
 	for _, one := range all {
 		s := seal{sealed: one}
@@ -144,6 +150,16 @@ func (x *extender) read() error {
 		x.seals = append(x.seals, s)
 	}
 	return nil
+}
+
+// newest are the last signature and the document time-stamps after it.
+func newest(all []sealed) []sealed {
+	for i := len(all) - 1; i > 0; i-- {
+		if !all[i].stamp {
+			return all[i:]
+		}
+	}
+	return all
 }
 
 func (s *seal) parse(known []*x509.Certificate) error {

@@ -20,6 +20,12 @@ const (
 	Danger  Severity = "danger"  // has no place in a document to be signed
 )
 
+// AtLeast says whether s matters as much as other, or more.
+func (s Severity) AtLeast(other Severity) bool {
+	rank := func(s Severity) int { return slices.Index([]Severity{Info, Warning, Danger}, s) }
+	return rank(s) >= rank(other)
+}
+
 // Finding is one thing a signatory should know before signing. Whether it
 // keeps a document from being signed is for the caller to decide.
 type Finding struct {
@@ -51,7 +57,7 @@ func (f Findings) Has(code string) bool {
 func (f Findings) Worst() Severity {
 	worst := Info
 	for _, g := range f {
-		if g.Severity == Danger || worst == Info {
+		if g.Severity.AtLeast(worst) {
 			worst = g.Severity
 		}
 	}

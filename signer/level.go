@@ -118,7 +118,7 @@ func (s *Signer) extend(ctx context.Context, a *Authorization, index uint32, p *
 	roots := x509.NewCertPool()
 	roots.AddCert(chain[len(chain)-1])
 	_, err = pdf.Extend(ctx, signed, size, level, pdf.Services{
-		Timestamper: s.Timestamps, Revocation: s.Revocation, Roots: roots, Intermediates: chain, Password: password, Now: s.Now}, &more)
+		Timestamper: s.Timestamps, Revocation: s.Revocation, Roots: roots, Intermediates: chain, Newest: true, Password: password, Now: s.Now}, &more)
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/pdf"
 )
 
 // ConfigFile is the name of the configuration in the data folder.
@@ -138,6 +139,16 @@ type PINConfig struct {
 type LimitConfig struct {
 	PDFMegabytes    int64 `yaml:"pdf_megabytes"`
 	UploadMegabytes int64 `yaml:"upload_megabytes"`
+	// PDFRefuse is the severity of findings for which a PDF is refused, or none.
+	PDFRefuse string `yaml:"pdf_refuse"`
+}
+
+// refuse is what batch.Service.Refuse is to be.
+func (c *LimitConfig) refuse() pdf.Severity {
+	if c.PDFRefuse == "none" {
+		return ""
+	}
+	return pdf.Severity(c.PDFRefuse)
 }
 
 // BatchConfig sizes the workers.
@@ -187,7 +198,8 @@ func parseConfig(dir string, raw []byte) (Config, error) {
 func decodeConfig(raw []byte, strict bool) (Config, error) {
 	// What a file of an earlier version does not say.
 	p := enrol.DefaultPINPolicy()
-	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}, CA: CAConfig{TSAPolicy: ca.DefaultTSAPolicy}}
+	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}, CA: CAConfig{TSAPolicy: ca.DefaultTSAPolicy},
+		Limits: LimitConfig{PDFRefuse: string(pdf.Danger)}}
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(strict)
 	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
@@ -248,6 +260,8 @@ func (c *Config) check() error {
 		return bad("pin.min_length and max_length", fmt.Sprintf("%d to %d characters, max_length not below min_length", enrol.MinPIN, enrol.MaxPIN))
 	case c.Limits.PDFMegabytes < 1 || c.Limits.UploadMegabytes < c.Limits.PDFMegabytes:
 		return bad("limits", "at least 1, upload_megabytes not below pdf_megabytes")
+	case c.Limits.PDFRefuse != "none" && c.Limits.refuse() != pdf.Warning && c.Limits.refuse() != pdf.Danger:
+		return bad("limits.pdf_refuse", "danger, warning or none")
 	case c.Batch.Width < 0 || c.Batch.Chunk < 1 || c.Batch.Chunk > 1000:
 		return bad("batch", "width at least 0, chunk 1 to 1000")
 	case c.Audit.Every < time.Second || c.Audit.Every > time.Hour:

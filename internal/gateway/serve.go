@@ -151,7 +151,7 @@ func (s *Server) wire() error {
 	recordURL := func(id string) string { return c.BaseURL + "/s/" + id }
 	batches := &batch.Service{Queue: s.db, Blobs: s.blobs, Passwords: s.Signer, Renderer: renderer, TempDir: s.DataPath("tmp"), Now: s.now,
 		RecordURL: recordURL,
-		MaxUpload: c.Limits.UploadMegabytes << 20, MaxPDF: c.Limits.PDFMegabytes << 20}
+		MaxUpload: c.Limits.UploadMegabytes << 20, MaxPDF: c.Limits.PDFMegabytes << 20, Refuse: c.Limits.refuse()}
 	router, doc := api.New(api.Config{Signer: s.Signer, Runner: s.Runner, Batches: batches, Documents: s.db, CA: s.ca, Apps: s.Apps, People: s.db, Replies: s.db,
 		Trust: func(ctx context.Context) (verify.Options, error) { return trust(ctx, s.ca, s.now()) }, Fingerprint: macKey{s.hsm, hsm.IdempotencyKey}.MAC,
 		Ready: s.ready, Stopping: s.stopping, Version: Version, MaxPDF: c.Limits.PDFMegabytes << 20, TempDir: s.DataPath("tmp"), TrustedProxies: c.BehindProxy.Trusted, Log: s.log, Now: s.now})
