@@ -22,6 +22,8 @@ type verifyCmd struct {
 	Data         string    `default:"var/mohor" help:"Data folder whose root and CRLs are trusted." type:"path"`
 	Trust        string    `help:"PEM file of roots to trust instead." type:"path"`
 	CRL          []string  `name:"crl" help:"Revocation list to use besides those in the documents (DER or PEM)." type:"existingfile"`
+	Online       bool      `help:"Ask the OCSP responders and CRL addresses that trusted certificates name."`
+	Network      []string  `help:"Network besides public addresses that --online may ask, as 10.1.0.0/16."`
 	NoRevocation bool      `help:"Take certificates of whose revocation nothing is known as good."`
 	At           time.Time `help:"Time for which to check instead of now, as 2026-01-31T08:00:00Z."`
 	PasswordFile string    `help:"File with the password of encrypted documents." type:"existingfile"`
@@ -68,7 +70,7 @@ func (c *verifyCmd) Run(e *env) error {
 		}
 	}
 	if hint {
-		fmt.Fprintln(e.stderr, "mohor: hint: give --crl, or --no-revocation to do without")
+		fmt.Fprintln(e.stderr, "mohor: hint: give --crl or --online, or --no-revocation to do without")
 	}
 	if worst != 0 {
 		return worst
@@ -95,6 +97,11 @@ func (c *verifyCmd) options(e *env) (verify.Options, error) {
 	o.RequireRevocation, o.MaxFile = !c.NoRevocation, c.MaxSize
 	if c.NoRevocation {
 		o.CRLs = nil
+	}
+	if c.Online {
+		if err := gateway.AskOnline(&o, c.Network); err != nil {
+			return o, err
+		}
 	}
 	if c.PasswordFile != "" {
 		password, err := secretFile(c.PasswordFile)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -253,6 +254,23 @@ func OfflineTrust(ctx context.Context, dir, roots string, now time.Time) (verify
 		o.CRLs = append(o.CRLs, list)
 	}
 	return o, nil
+}
+
+// AskOnline lets verifications ask the OCSP responders and the CRL addresses
+// that certificates below a trusted root name: public addresses and those in
+// the networks given (CIDR).
+func AskOnline(o *verify.Options, networks []string) error {
+	var allowed []netip.Prefix
+	for _, text := range networks {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return fmt.Errorf("reading network %q: %w", text, err)
+		}
+		allowed = append(allowed, p)
+	}
+	now := o.Now
+	o.Fetch = ca.NewClient(dialguard.New(dialguard.Config{Networks: allowed}), func() time.Time { return now }).Revocation
+	return nil
 }
 
 // ReadCRL reads a revocation list in DER or PEM.

@@ -257,7 +257,7 @@ func (p *publicRecords) verify(ctx context.Context, blob string) (*verify.Report
 
 // trust is our own root, chain and current CRLs.
 func trust(ctx context.Context, a *ca.Authority, now time.Time) (verify.Options, error) {
-	o := verify.Options{Roots: x509.NewCertPool(), Intermediates: a.Chain(), Now: now, RequireRevocation: true}
+	o := verify.Options{Roots: x509.NewCertPool(), Intermediates: a.Chain(), Now: now, RequireRevocation: true, Fetch: a.Revocation}
 	o.Roots.AddCert(a.Certificate(ca.Root))
 	for _, name := range []string{ca.Issuing, ca.Root} {
 		c, err := a.CRL(ctx, name)
