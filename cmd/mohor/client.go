@@ -210,9 +210,10 @@ type transaction struct {
 		Detail     string `json:"detail"`
 	} `json:"signatures"`
 	Information *struct {
-		Subject      string    `json:"subject"`
-		SerialNumber string    `json:"serial_number"`
-		SignedAt     time.Time `json:"signed_at"`
+		Subject      string     `json:"subject"`
+		SerialNumber string     `json:"serial_number"`
+		SignedAt     time.Time  `json:"signed_at"`
+		Timestamp    *time.Time `json:"timestamp,omitempty"`
 	} `json:"signature_information"`
 }
 

@@ -74,6 +74,9 @@ func (c *signCmd) Run(e *env) error {
 		return json.NewEncoder(e.stdout).Encode(map[string]any{"file": c.Out, "transaction_id": t.ID, "signature_information": t.Information})
 	}
 	fmt.Fprintf(e.stdout, "signed  %s\nby      %s\nserial  %s\nat      %s\n", c.Out, t.Information.Subject, t.Information.SerialNumber, t.Information.SignedAt.Format(time.RFC3339))
+	if at := t.Information.Timestamp; at != nil {
+		fmt.Fprintf(e.stdout, "stamped %s\n", at.Format(time.RFC3339))
+	}
 	return nil
 }
 
