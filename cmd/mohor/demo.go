@@ -247,7 +247,7 @@ func (d *demo) voucher(c *demoCmd, pin secret.Text) (row, error) {
 	if err := d.api.download(d.ctx, t.Signatures[0].ContentURL, file); err != nil {
 		return row{}, err
 	}
-	return d.judge("payment voucher, visible, B-LTA", []string{file}, took)
+	return d.judge("voucher, visible, B-LTA", []string{file}, took)
 }
 
 func (d *demo) hash(_ *demoCmd, pin secret.Text) (row, error) {
