@@ -27,6 +27,8 @@ type Case struct {
 	Either bool
 	// Field is the signature field to sign, empty for a new one.
 	Field string
+	// Blind is a judge who does not find a signature in such a field.
+	Blind string
 	// Heavy cases are bombs: they are tried under limits.
 	Heavy bool
 }

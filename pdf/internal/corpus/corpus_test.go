@@ -104,7 +104,14 @@ type session struct {
 }
 
 func (s *session) document(t *testing.T, c corpus.Case) {
-	for _, v := range []*pdf.Visible{nil, {Page: 1, Width: 2, Height: 2}} {
+	look := &pdf.Visible{Page: 1, Width: 90, Height: 40, Name: "Siti"}
+	if strings.HasSuffix(c.Name, "box-tiny") {
+		look = &pdf.Visible{Page: 1, Width: 2, Height: 2}
+	}
+	if c.Field != "" { // which has its place
+		look = &pdf.Visible{Name: "Siti"}
+	}
+	for _, v := range []*pdf.Visible{nil, look} {
 		var out bytes.Buffer
 		err := sign(t, s.p, bytes.NewReader(c.Data), int64(len(c.Data)), pdf.Options{Field: c.Field, Visible: v}, &out)
 		if c.Either && isRefusal(err) {
@@ -119,6 +126,9 @@ func (s *session) document(t *testing.T, c corpus.Case) {
 		e := pdftest.Evidence{Original: c.Data, Signed: out.Bytes(), Visible: v != nil || c.Field != "", Page: 1, Quick: strings.HasPrefix(c.Name, "large/pages")}
 		verdicts := s.jury.Verdicts(t, e)
 		verdicts["mohor"] = mohor(t, s.p, out.Bytes())
+		if c.Blind != "" {
+			verdicts[c.Blind] = pdftest.Unable
+		}
 		for _, name := range slices.Sorted(maps.Keys(verdicts)) {
 			switch objection := verdicts[name]; objection {
 			case "":

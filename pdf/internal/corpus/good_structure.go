@@ -77,6 +77,7 @@ func forms() []Case {
 	form := func(entries string) object { return withCatalog("/AcroForm<<" + entries + ">>") }
 	widget := "/Type/Annot/Subtype/Widget/F 4/P 3 0 R/Rect[50 50 200 90]"
 	named := func(name string, c Case) Case { c.Field = name; return c }
+	blind := func(judge string, c Case) Case { c.Blind = judge; return c }
 	rich := "/DR<</Font<</Helv 5 0 R>>>>/DA(/Helv 0 Tf 0 g)/Q 1/CO[7 0 R]/NeedAppearances false/SigFlags 0/Sebarang#20Kunci<ABC>%k\n"
 	text := obj(7, "<<"+widget+"/FT/Tx/T(nama)/V(Siti)/DA(/Helv 12 Tf 0 g)>>")
 	ind := []object{withCatalog("/AcroForm 6 0 R"), obj(6, "<</Fields 8 0 R/DR 9 0 R/DA 10 0 R/SigFlags 11 0 R>>"), obj(8, "[7 0 R]"), obj(9, "<</Font<</Helv 5 0 R>>>>"),
@@ -98,7 +99,8 @@ func forms() []Case {
 		named("Pengarah", good("empty-signature", plain(form("/Fields[7 0 R]"), empty(""), onPage))),
 		named("Pengarah", good("empty-signature-v-null", plain(form("/Fields[7 0 R]"), empty("/V null"), onPage))),
 		named("Pengarah", good("empty-signature-form-dr", plain(form("/Fields[7 0 R]"+rich), empty("/DA(/Helv 0 Tf)/Ff 0"), onPage))),
-		named("Pengarah", good("empty-signature-kid", plain(form("/Fields[6 0 R]"), obj(6, "<</FT/Sig/T(Pengarah)/Kids[7 0 R]>>"), obj(7, "<<"+widget+"/Parent 6 0 R>>"), onPage))),
+		// Poppler wants the value in the widget, which here is not the field.
+		blind("pdfsig", named("Pengarah", good("empty-signature-kid", plain(form("/Fields[6 0 R]"), obj(6, "<</FT/Sig/T(Pengarah)/Kids[7 0 R]>>"), obj(7, "<<"+widget+"/Parent 6 0 R>>"), onPage)))),
 		named("Jabatan.Pengarah", good("empty-signature-below", plain(form("/Fields[6 0 R]"), obj(6, "<</T(Jabatan)/Kids[7 0 R]>>"),
 			obj(7, "<<"+widget+"/FT/Sig/T(Pengarah)/Parent 6 0 R>>"), onPage))),
 		named("Jabatan.Pengarah", good("empty-signature-inherits", plain(form("/Fields[6 0 R]"), obj(6, "<</T(Jabatan)/FT/Sig/Kids[7 0 R]>>"), obj(7, "<<"+widget+"/T(Pengarah)/Parent 6 0 R>>"), onPage))),

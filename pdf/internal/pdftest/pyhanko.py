@@ -8,6 +8,7 @@ import logging
 import sys
 
 from asn1crypto import x509
+from pyhanko.pdf_utils.crypt import AuthStatus
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation import ades, async_validate_pdf_signature, async_validate_pdf_timestamp
 from pyhanko.sign.validation.dss import DocumentSecurityStore
@@ -98,8 +99,8 @@ def judge(request):
             try:
                 out['strict'], out['error'], out['signatures'] = strict, '', []
                 reader = PdfFileReader(f, strict=strict)
-                if reader.encrypted:
-                    reader.decrypt(request.get('password', ''))
+                if reader.encrypted and reader.decrypt(request.get('password', '')).status == AuthStatus.FAILED:
+                    raise ValueError('cannot decrypt')
                 for sig in reader.embedded_signatures:
                     out['signatures'].append(asyncio.run(judge_signature(reader, sig, roots)))
                 # Strictly, pyHanko judges no hybrid file at all.
