@@ -53,6 +53,9 @@ func (c *comparison) children(path string, then []syntax.Value, now []*node) err
 // field compares a node that both revisions have.
 func (c *comparison) field(n *node) error {
 	num := uint32(n.ref.Int)
+	if err := c.valueStays(n); err != nil {
+		return err
+	}
 	if !c.changed[num] && !c.changed[n.array] {
 		for _, kid := range n.kids {
 			if err := c.field(kid); err != nil {
@@ -96,6 +99,27 @@ func (c *comparison) field(n *node) error {
 		return err
 	}
 	return c.children(n.path()+".Kids", refs, n.kids)
+}
+
+// valueStays finds signatures whose object was replaced while the field that
+// leads to it stayed: one that is gone, too, belongs to what was signed.
+func (c *comparison) valueStays(n *node) error {
+	if n.kind != "Sig" {
+		return nil
+	}
+	then, err := c.old.Load(uint32(n.ref.Int), n.ref.Gen)
+	if err != nil {
+		return err
+	}
+	v := then.Value.Key("V")
+	if v.Kind != syntax.Reference || !c.changed[uint32(v.Int)] {
+		return nil
+	}
+	was, err := c.old.Resolve(v)
+	if err == nil && was.Value.Kind != syntax.Null {
+		c.bad("%s.V", n.path())
+	}
+	return err
 }
 
 // mayChange says whether an entry of a field, or of a widget of it, may
