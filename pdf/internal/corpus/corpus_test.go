@@ -25,12 +25,13 @@ import (
 var write = flag.Bool("write", false, "write the tables into docs")
 
 // document writes or keeps a table of docs.
-func document(t *testing.T, name, text string) {
+func document(t *testing.T, name, head, table string) {
 	t.Helper()
-	t.Logf("\n%s", text)
-	if !*write {
+	t.Logf("\n%s", table)
+	if !*write || t.Failed() {
 		return
 	}
+	text := head + "\nMade by `go test ./pdf/internal/corpus -write`.\n\n" + table
 	if err := os.WriteFile(filepath.Join("..", "..", "..", "docs", name), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +94,17 @@ func TestCorpusSigned(t *testing.T) {
 		s.groups[c.Group].documents++
 		t.Run(c.Name, func(t *testing.T) { s.document(t, c) })
 	}
-	document(t, "pdf-judges.md", s.table())
+	document(t, "pdf-judges.md", `# Signed documents and their judges
+
+Each kind of document that pdf/internal/corpus makes is signed without and with
+an appearance, and every judge looks at the result: our verifier (mohor), Poppler
+and NSS (pdfsig), qpdf, MuPDF (mutool), OpenSSL, pyHanko. The bytes of the
+document must be the beginning of the signed one (prefix), text and renderings
+of its pages must be what they were, but for the page with the appearance.
+The numbers are of results accepted; "unread" are documents a judge could not
+read before they were signed either, or was not asked about because of their
+size. Documents of the groups "broken" are those that may be refused or signed.
+`, s.table())
 }
 
 type session struct {

@@ -31,9 +31,18 @@ func (t *target) wrapping() []Mutation {
 		return t.put(t.gap+1+len(der), fmt.Sprintf("%s%s", text, strings.Repeat("0", room-len(text))))
 	}
 	for _, c := range []struct{ name, text string }{
-		{"string ends early", ">/X<"}, {"reason in the gap", ">/Reason(Lulus)/X<"}, {"second byte range in the gap", fmt.Sprintf(">/ByteRange[0 %d %d %d]/X<", t.gap, t.resume, t.end-t.resume)},
-		{"second contents in the gap", ">/Contents<3000>/X<"}, {"dictionary ends in the gap", ">>>endobj 99 0 obj<</X<"}, {"comment in contents", "%\n"}, {"spaces in contents", "    "}, {"end of line in contents", "\r\n\r\n"},
-		{"padding not zero", "00FF00"}, {"second DER in padding", "3003020101"}, {"letters in padding", "GG"}, {"padding with a comment and a bracket", ">%\n<"},
+		{"string ends early", ">/X<"},
+		{"reason in the gap", ">/Reason(Lulus)/X<"},
+		{"second byte range in the gap", fmt.Sprintf(">/ByteRange[0 %d %d %d]/X<", t.gap, t.resume, t.end-t.resume)},
+		{"second contents in the gap", ">/Contents<3000>/X<"},
+		{"dictionary ends in the gap", ">>>endobj 99 0 obj<</X<"},
+		{"comment in contents", "%\n"},
+		{"spaces in contents", "    "},
+		{"end of line in contents", "\r\n\r\n"},
+		{"padding not zero", "00FF00"},
+		{"second DER in padding", "3003020101"},
+		{"letters in padding", "GG"},
+		{"padding with a comment and a bracket", ">%\n<"},
 	} {
 		if b := inGap(c.text); b != nil {
 			add(c.name, b)
@@ -109,8 +118,18 @@ func (t *target) remainder(other []byte) []Mutation {
 		}
 	}
 	for _, c := range []struct{ name, text string }{
-		{"space", " "}, {"line", "\n"}, {"zero", "\x00"}, {"comment", "% komen\n"}, {"zeros", strings.Repeat("\x00", 4096)}, {"end of file", "%%EOF\n"}, {"startxref", fmt.Sprintf("startxref\n%d\n%%%%EOF\n", t.prev)},
-		{"another document", string(plain())}, {"another signed document", string(other)}, {"itself", string(t.b)}, {"archive", "PK\x03\x04 arkib"}, {"object", fmt.Sprintf("%d 0 obj\nnull\nendobj\n", t.next)},
+		{"space", " "},
+		{"line", "\n"},
+		{"zero", "\x00"},
+		{"comment", "% komen\n"},
+		{"zeros", strings.Repeat("\x00", 4096)},
+		{"end of file", "%%EOF\n"},
+		{"startxref", fmt.Sprintf("startxref\n%d\n%%%%EOF\n", t.prev)},
+		{"another document", string(plain())},
+		{"another signed document", string(other)},
+		{"itself", string(t.b)},
+		{"archive", "PK\x03\x04 arkib"},
+		{"object", fmt.Sprintf("%d 0 obj\nnull\nendobj\n", t.next)},
 	} {
 		add("appended: "+c.name, append(bytes.Clone(t.b), c.text...))
 		add("prefixed: "+c.name, append([]byte(c.text), t.b...))

@@ -169,7 +169,14 @@ func TestMutations(t *testing.T) {
 		})
 	}
 	shadows(t, a, count, genuine)
-	document(t, "pdf-mutations.md", mutationTable(classes, genuine))
+	document(t, "pdf-mutations.md", `# Signed documents somebody tampered with
+
+Files signed in 16 ways (B-B to B-LTA, certified, locked, several signatures)
+are tampered with in each published way and some more, and verified. Nothing
+may be VALID. The one exception is bits of certificates that are there twice,
+and of time-stamps: nothing protects those, and what is said without them can be
+as good.
+`, mutationTable(classes, genuine))
 }
 
 // shadows signs the prepared documents and shows what they hide.
