@@ -1,6 +1,7 @@
 package syntax
 
 import (
+	"bytes"
 	"errors"
 	"strconv"
 )
@@ -310,30 +311,33 @@ func unescapeName(b []byte, at int64) ([]byte, error) {
 }
 
 func (p *parser) hex() (Value, error) {
-	var out []byte
+	n := bytes.IndexByte(p.buf[p.pos:], '>')
+	if n < 0 {
+		n = len(p.buf) - p.pos // what is malformed before is told first
+	}
+	out := make([]byte, 0, n/2+1)
 	var half byte
 	odd := false
-	for p.pos++; p.pos < len(p.buf); p.pos++ {
-		c := p.buf[p.pos]
-		if c == '>' {
-			p.pos++
+	for i, c := range p.buf[p.pos+1:] {
+		d, ok := unhex(c)
+		switch {
+		case ok && odd:
+			out = append(out, half<<4|d)
+			odd = false
+		case ok:
+			half, odd = d, true
+		case c == '>':
+			p.pos += i + 2
 			if odd {
 				out = append(out, half<<4)
 			}
 			return Value{Kind: String, Hex: true, Bytes: out}, nil
-		}
-		if isSpace(c) {
-			continue
-		}
-		d, ok := unhex(c)
-		if !ok {
+		case !isSpace(c):
+			p.pos += i + 1
 			return Value{}, invalid(p.at(), "malformed hexadecimal string")
 		}
-		if odd {
-			out = append(out, half<<4|d)
-		}
-		half, odd = d, !odd
 	}
+	p.pos = len(p.buf)
 	return Value{}, p.short()
 }
 

@@ -22,6 +22,7 @@ type judge struct {
 	lists   []*list509
 	asked   map[string]bool
 	checked map[string]bool
+	found   map[foundKey][][]*x509.Certificate
 	proofs  []proof
 	copies  [][]byte // of all certificates in the document and the options
 	place   int64    // in the file, of the signature that is being judged
@@ -34,7 +35,7 @@ type proof struct {
 }
 
 func newJudge(ctx context.Context, o Options) *judge {
-	j := &judge{Options: o, ctx: ctx, parsed: make(map[string]*x509.Certificate), asked: make(map[string]bool), checked: make(map[string]bool), place: nowhere}
+	j := &judge{Options: o, ctx: ctx, parsed: make(map[string]*x509.Certificate), asked: make(map[string]bool), checked: make(map[string]bool), found: make(map[foundKey][][]*x509.Certificate), place: nowhere}
 	if j.Roots == nil {
 		j.Roots = x509.NewCertPool() // nil would be the machine's roots
 	}
@@ -139,11 +140,7 @@ func (j *judge) certificate(f *findings, cert *x509.Certificate, roots *x509.Cer
 	} else if when.Before(cert.NotBefore) {
 		when = cert.NotBefore
 	}
-	others := x509.NewCertPool()
-	for _, c := range j.others {
-		others.AddCert(c)
-	}
-	chains, err := cert.Verify(x509.VerifyOptions{Roots: roots, Intermediates: others, CurrentTime: when, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	chains, err := j.chains(cert, roots, when)
 	if err != nil {
 		var invalid x509.CertificateInvalidError
 		var critical x509.UnhandledCriticalExtension
@@ -171,6 +168,36 @@ func (j *judge) certificate(f *findings, cert *x509.Certificate, roots *x509.Cer
 		f.find(r.Code, r.Detail)
 	}
 	return p
+}
+
+// chains finds the paths of a certificate at a time. Paths found for another
+// time are taken again as far as all in them were valid: nothing else in a path
+// depends on the time.
+func (j *judge) chains(cert *x509.Certificate, roots *x509.CertPool, at time.Time) ([][]*x509.Certificate, error) {
+	var again [][]*x509.Certificate
+	for _, chain := range j.found[foundKey{string(cert.Raw), roots}] {
+		if !slices.ContainsFunc(chain, func(c *x509.Certificate) bool { return at.Before(c.NotBefore) || at.After(c.NotAfter) }) {
+			again = append(again, chain)
+		}
+	}
+	if len(again) > 0 {
+		return again, nil
+	}
+	others := x509.NewCertPool()
+	for _, c := range j.others {
+		others.AddCert(c)
+	}
+	chains, err := cert.Verify(x509.VerifyOptions{Roots: roots, Intermediates: others, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	if err == nil {
+		j.found[foundKey{string(cert.Raw), roots}] = chains
+	}
+	return chains, err
+}
+
+// foundKey names what paths were found for.
+type foundKey struct {
+	cert  string
+	roots *x509.CertPool
 }
 
 // chain checks keys and revocation along a path.

@@ -31,6 +31,27 @@ type answer struct {
 	at     int64 // place in the file, for the proof of existence
 	origin int
 	ids    []certID
+	// parsed is the response about the certificate named by a serial number,
+	// nil when it is none; trusted the issuer that lets it answer.
+	parsed  map[string]*ocsp.Response
+	trusted *x509.Certificate
+}
+
+// parse parses the response and checks its signature, once for a certificate.
+func (a *answer) parse(cert *x509.Certificate) *ocsp.Response {
+	key := cert.SerialNumber.String()
+	r, known := a.parsed[key]
+	if !known {
+		var err error
+		if r, err = ocsp.ParseResponseForCert(a.der, cert, nil); err != nil {
+			r = nil
+		}
+		if a.parsed == nil {
+			a.parsed = make(map[string]*ocsp.Response)
+		}
+		a.parsed[key] = r
+	}
+	return r
 }
 
 type list509 struct {
@@ -235,16 +256,19 @@ func (j *judge) askAnswer(s *status, a *answer, cert, issuer *x509.Certificate, 
 	if !named {
 		return
 	}
-	r, err := ocsp.ParseResponseForCert(a.der, cert, nil)
-	if err != nil || r.Status != ocsp.Good && r.Status != ocsp.Revoked {
+	r := a.parse(cert)
+	if r == nil || r.Status != ocsp.Good && r.Status != ocsp.Revoked {
 		return
 	}
 	existed, _ := j.existed(a.at)
 	if r.ThisUpdate.After(existed.Add(skew)) || r.ProducedAt.After(existed.Add(skew)) || r.ThisUpdate.After(r.ProducedAt.Add(skew)) {
 		return
 	}
-	if !j.authorised(r, issuer, depth) {
-		return
+	if !a.trusted.Equal(issuer) {
+		if !j.authorised(r, issuer, depth) {
+			return
+		}
+		a.trusted = issuer
 	}
 	if r.Status == ocsp.Revoked {
 		s.note(r.RevokedAt, r.RevocationReason, r.ThisUpdate, at, "OCSP", a.origin, a.at)
