@@ -35,7 +35,7 @@ type Config struct {
 	// twelve times as long) before it counts as hung; 0 means 4 s.
 	CallTimeout time.Duration
 	// RecycleAfter is the number of opened keys after which the module is finalized and
-	// initialised again, without anyone noticing more than a pause; 0 means 200,000, negative
+	// initialised again, without anyone noticing more than a pause; 0 means 20,000, negative
 	// never. SoftHSM does not free what it knows of a destroyed key, about 240 bytes.
 	RecycleAfter int
 	// NoRecovery leaves a lost module lost, as a control in tests of the recovery.
@@ -87,7 +87,7 @@ func (p KDFParams) check() error {
 const (
 	defaultAcquireTimeout = 5 * time.Second
 	defaultCallTimeout    = 4 * time.Second
-	defaultRecycleAfter   = 200_000
+	defaultRecycleAfter   = 20_000
 	slowCalls             = 12 // times CallTimeout, for making a key pair
 	maxSessions           = 1024
 )

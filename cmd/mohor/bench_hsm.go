@@ -23,7 +23,7 @@ type benchHSMCmd struct {
 	Keys         int           `help:"Compare this many officers, each with a sealed P-256 key, with 1,000, instead."`
 	Data         string        `type:"path" help:"Keep the officers of --keys in this folder, and use those that are there. It holds a token of its own; nothing in it is worth guarding."`
 	Soak         int           `help:"Open, sign with and destroy a P-256 key this often, and watch memory, instead."`
-	RecycleAfter int           `default:"100000" help:"In --soak, initialise the module again after this many keys; 0 for never."`
+	RecycleAfter int           `default:"20000" help:"In --soak, initialise the module again after this many keys; 0 for never."`
 	JSON         bool          `help:"Print JSON."`
 	Probe        string        `hidden:"" help:"Start a gateway in a folder of --data, and print what that took."`
 }
