@@ -77,6 +77,13 @@ func (t *table) block(i int) *[blockSize]entry {
 	return new([blockSize]entry)
 }
 
+// Same says whether f and old, an older revision of the same file, read an
+// object that is not compressed from the same bytes.
+func (f *File) Same(old *File, num uint32) bool {
+	e := f.table.at(num)
+	return f.base == old.base && e.kind() == inFile && e == old.table.at(num)
+}
+
 // InUse says whether there is an object with the number, and its generation.
 func (f *File) InUse(num uint32) (gen uint16, used bool) {
 	switch e := f.table.at(num); e.kind() {

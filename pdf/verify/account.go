@@ -70,7 +70,7 @@ func (v *verifier) extents(then, now *syntax.File, from int64) (out []extent, fa
 		if err := v.ctx.Err(); err != nil {
 			return nil, "", err
 		}
-		o, err := now.Load(num, gen)
+		o, err := v.load(now, num, gen)
 		if err != nil {
 			return nil, "", err
 		}
@@ -100,6 +100,16 @@ func (v *verifier) extents(then, now *syntax.File, from int64) (out []extent, fa
 		return 1
 	})
 	return out, "", nil
+}
+
+// load is Load without reading signatures, which are large, again.
+func (v *verifier) load(f *syntax.File, num uint32, gen uint16) (*syntax.Object, error) {
+	for _, s := range v.signed {
+		if s.owner != nil && s.owner.Num == num && s.owner.Gen == gen && v.file.Same(f, num) {
+			return s.owner, nil
+		}
+	}
+	return f.Load(num, gen)
 }
 
 // between says whether the bytes between two extents are the end of the first

@@ -156,6 +156,16 @@ func (c *comparison) later(n *node) *signed {
 	return nil
 }
 
+// signedAt returns what is signed in a field, nil for an empty one.
+func (v *verifier) signedAt(n *node) *signed {
+	for _, s := range v.signed {
+		if s.node == n {
+			return s
+		}
+	}
+	return nil
+}
+
 // newField judges a node the revision signed does not have: a signature
 // field with a signature, a widget of one, or a node above such fields.
 func (c *comparison) newField(n *node, path string) error {
@@ -235,8 +245,9 @@ func (c *comparison) seedFields() error {
 			case "Kids":
 				continue
 			case "V", "AP", "RV":
-				if n.kind == "Sig" && e.Key == "V" {
-					continue // a signature's dictionary is compared where it is found
+				if found := c.v.signedAt(n); found != nil && e.Key == "V" {
+					// The dictionary itself was compared where it was found.
+					e.Value = found.dict
 				}
 				if open {
 					set = c.filled

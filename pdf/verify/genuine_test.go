@@ -6,9 +6,11 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/pdf/cms"
@@ -24,11 +26,14 @@ type house struct {
 }
 
 func newHouse(t testing.TB, alg cms.Algorithm) *house {
-	return &house{pdftest.NewAuthorities(t, pdftest.New(t, alg, crypto.SHA256, nil)), t}
+	a := pdftest.NewAuthorities(t, pdftest.New(t, alg, crypto.SHA256, nil))
+	now := pdftest.Now() // for the whole test
+	a.Clock = func() time.Time { return now }
+	return &house{a, t}
 }
 
 func (h *house) options() verify.Options {
-	return verify.Options{Roots: h.Roots(), Now: pdftest.Now(), RequireRevocation: true, Fetch: h.fetch}
+	return verify.Options{Roots: h.Roots(), Now: h.Clock(), RequireRevocation: true, Fetch: h.fetch}
 }
 
 func (h *house) fetch(ctx context.Context, cert, issuer *x509.Certificate) (ocsp, crl []byte, err error) {
@@ -43,7 +48,7 @@ func (h *house) stamped(document []byte, o pdf.Options) []byte {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	o.Time, o.Level = pdftest.Now(), pdf.LevelT
+	o.Time, o.Level = h.Clock(), pdf.LevelT
 	o.ContentsSize = h.Builder(h.t).Size() + h.TokenSize()
 	p, err := d.Prepare(o)
 	if err != nil {
@@ -171,9 +176,12 @@ func TestMutationsAreNotValid(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", m.name, err)
 		}
+		o := h.options()
+		control := check(t, m.document, o)
 		for _, mutation := range mutations {
 			counts[mutation.Class]++
-			if r := check(t, mutation.Data, h.options()); r.Verdict == verify.Valid && !harmless(m.document, mutation.Data) {
+			r := check(t, mutation.Data, o)
+			if r.Verdict == verify.Valid && !harmless(m.document, mutation.Data) && !(mutation.Class == corpus.Spare && spared(t, control, r)) {
 				t.Errorf("%s, %s: %s is VALID %s", m.name, mutation.Class, mutation.Name, describe(r))
 			}
 		}
@@ -200,6 +208,20 @@ func TestMutationsAreNotValid(t *testing.T) {
 		}
 		t.Logf("%-22s %6d", class, counts[class])
 	}
+}
+
+// spared: a bit flipped in what CMS leaves unsigned, as versions and
+// certificates that nobody needs, and nothing else is said than before, or a
+// time-stamp is called something else, and so there is one less.
+func spared(t *testing.T, before, after *verify.Report) bool {
+	for i, s := range after.Signatures {
+		if len(s.Timestamps) < len(before.Signatures[i].Timestamps) {
+			return true
+		}
+	}
+	a, err1 := json.Marshal(before)
+	b, err2 := json.Marshal(after)
+	return err1 == nil && err2 == nil && bytes.Equal(a, b)
 }
 
 // harmless: the case of hexadecimal digits differs, or the last line of what

@@ -120,16 +120,8 @@ func (v *verifier) heldBy(old *syntax.File, s *signed) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	value := o.Value.Key("V")
-	if value.Kind == syntax.Reference {
-		if o, err = old.Resolve(value); err != nil {
-			return false, err
-		}
-		value = o.Value
-	}
-	contents, now := value.Key("Contents"), s.dict.Key("Contents")
-	if contents.Kind != syntax.String || contents.Start != now.Start || contents.End != now.End || value.Start != s.dict.Start || value.End != s.dict.End {
-		return false, nil
+	if same, err := v.sameSignature(old, o.Value.Key("V"), s); !same || err != nil {
+		return false, err
 	}
 	for n := s.node; n != nil; n = n.parent {
 		var holder syntax.Value
@@ -165,6 +157,21 @@ func (v *verifier) heldBy(old *syntax.File, s *signed) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// sameSignature says whether a revision reads the signature from the bytes from
+// which the newest one does.
+func (v *verifier) sameSignature(old *syntax.File, value syntax.Value, s *signed) (bool, error) {
+	if value.Kind == syntax.Reference && equal(value, s.field.V) && s.owner.Num == uint32(value.Int) && v.file.Same(old, s.owner.Num) {
+		return true, nil
+	}
+	o, err := old.Resolve(value)
+	if err != nil {
+		return false, err
+	}
+	dict := o.Value
+	contents, now := dict.Key("Contents"), s.dict.Key("Contents")
+	return contents.Kind == syntax.String && contents.Start == now.Start && contents.End == now.End && dict.Start == s.dict.Start && dict.End == s.dict.End, nil
 }
 
 // formOf returns the form dictionary of a revision.
