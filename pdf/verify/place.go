@@ -146,32 +146,57 @@ func pureHex(raw []byte) bool {
 	return true
 }
 
-// trim cuts the padding behind the outermost DER value, which must be zeros.
+// trim cuts the padding behind the outermost value in BER, which must be zeros.
 func trim(b []byte) ([]byte, string) {
-	if len(b) < 2 || b[0] != 0x30 || b[1] == 0x80 {
+	if len(b) < 2 || b[0] != 0x30 {
 		return nil, "no DER sequence"
 	}
-	size, header := int(b[1]), 2
-	if b[1] > 0x80 {
-		n := int(b[1] & 0x7F)
-		if n > 4 || len(b) < 2+n {
-			return nil, "length of DER"
-		}
-		size = 0
-		for _, c := range b[2 : 2+n] {
-			size = size<<8 | int(c)
-		}
-		header += n
-	}
-	if size > len(b)-header {
+	end, ok := element(b, 0)
+	if !ok {
 		return nil, "DER longer than /Contents"
 	}
-	for _, c := range b[header+size:] {
+	for _, c := range b[end:] {
 		if c != 0 {
 			return nil, "bytes behind the DER are not zero"
 		}
 	}
-	return b[:header+size], ""
+	return b[:end], ""
+}
+
+// element returns the size of the value in BER at the start of b (X.690,
+// Section 8.1). Only indefinite lengths are looked into.
+func element(b []byte, depth int) (size int, ok bool) {
+	const deepest = 32
+	if depth > deepest || len(b) < 2 || b[0]&0x1F == 0x1F {
+		return 0, false
+	}
+	length, header := int(b[1]), 2
+	switch {
+	case b[1] == 0x80:
+		for at := 2; ; {
+			if at+2 > len(b) {
+				return 0, false
+			}
+			if b[at] == 0 && b[at+1] == 0 {
+				return at + 2, true
+			}
+			n, ok := element(b[at:], depth+1)
+			if !ok {
+				return 0, false
+			}
+			at += n
+		}
+	case b[1] > 0x80:
+		n := int(b[1] & 0x7F)
+		if n > 4 || len(b) < 2+n {
+			return 0, false
+		}
+		length, header = 0, 2+n
+		for _, c := range b[2:header] {
+			length = length<<8 | int(c)
+		}
+	}
+	return header + length, length <= len(b)-header
 }
 
 // claimed reads /M (ISO 32000-2, Section 7.9.4).
