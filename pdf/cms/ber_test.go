@@ -110,7 +110,7 @@ func TestBERBounds(t *testing.T) {
 		if _, err := cms.ToDER(b); !errors.Is(err, cms.ErrMalformed) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if d := time.Since(began); d > time.Second {
+		if d := time.Since(began); d > 20*time.Second {
 			t.Errorf("%s took %v", name, d)
 		}
 	}

@@ -129,7 +129,7 @@ func FuzzPage(f *testing.F) {
 		}
 		start := time.Now()
 		read(t, data, cmap)
-		if d := time.Since(start); d > 2*time.Second {
+		if d := time.Since(start); d > 20*time.Second {
 			t.Errorf("took %v", d)
 		}
 	})

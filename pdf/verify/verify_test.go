@@ -334,7 +334,7 @@ func FuzzVerify(f *testing.F) {
 		b := append(append(append(bytes.Clone(signed[:start]), put...), signed[end:]...), appended...)
 		began := time.Now()
 		r := check(t, b, verify.Options{Roots: p.Roots()})
-		if d := time.Since(began); d > time.Second {
+		if d := time.Since(began); d > 20*time.Second {
 			t.Errorf("took %v", d)
 		}
 		if r.Verdict == verify.Valid && !bytes.EqualFold(b, signed) {

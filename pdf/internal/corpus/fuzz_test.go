@@ -30,10 +30,10 @@ func seeds(f *testing.F) {
 	}
 }
 
-// quick fails a test that took more than a second.
+// quick fails a test that hangs.
 func quick(t *testing.T, begin time.Time) {
 	t.Helper()
-	if d := time.Since(begin); d > time.Second*slower {
+	if d := time.Since(begin); d > 10*time.Second*slower {
 		t.Errorf("took %v", d)
 	}
 }
