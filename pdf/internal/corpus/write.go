@@ -46,6 +46,21 @@ func deflateMany(parts ...any) string {
 	return b.String()
 }
 
+// zeros is n megabytes of them, compressed. All parts but the first have the
+// same bytes. The end and the checksum are missing: nobody should come there.
+func zeros(n int) string {
+	part := make([]byte, 1<<20)
+	var b bytes.Buffer
+	w := zlib.NewWriter(&b)
+	var first int
+	for range 2 { // a buffer takes all it is given
+		first = b.Len()
+		_, _ = w.Write(part)
+		_ = w.Flush()
+	}
+	return b.String() + strings.Repeat(b.String()[first:], n-2)
+}
+
 // layout is how a file is written. The zero value is a file of PDF 1.7 with
 // line feeds and a cross-reference table.
 type layout struct {
