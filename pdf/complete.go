@@ -13,7 +13,7 @@ import (
 )
 
 // buffer is the size of reads of the document.
-const buffer = 128 << 10
+const buffer = 32 << 10
 
 // Digest reads the document once. It returns the digest over the ByteRange
 // (ISO 32000-2, Section 12.8.1), to be signed as CMS message digest, and the
@@ -136,9 +136,11 @@ func (j *joined) ReadAt(b []byte, off int64) (n int, err error) {
 }
 
 func (p *Prepared) copyOriginal(w io.Writer) error {
-	b := make([]byte, min(buffer, p.size))
+	if p.buffer == nil {
+		p.buffer = make([]byte, min(buffer, p.size))
+	}
 	// The wrapper keeps io.CopyBuffer from going round the buffer.
-	n, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{io.NewSectionReader(p.r, 0, p.size)}, b)
+	n, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{io.NewSectionReader(p.r, 0, p.size)}, p.buffer)
 	if err != nil {
 		return fmt.Errorf("copying document: %w", err)
 	}
