@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -60,12 +61,13 @@ type server struct {
 	peers  *limiter // requests without an app, by address
 	failed failures
 	units  chan struct{} // holds one for each request being answered by a unit
+	checks chan struct{} // holds one for each signature being verified
 }
 
 // New builds the API's handler on a new router and returns both it and the
 // OpenAPI 3.1 description. More routes (pages) can be added to the router.
 func New(c Config) (*chi.Mux, *huma.OpenAPI) {
-	s := &server{Config: c, limits: newLimiter(c.Now), peers: newLimiter(c.Now), units: make(chan struct{}, unitWidth)}
+	s := &server{Config: c, limits: newLimiter(c.Now), peers: newLimiter(c.Now), units: make(chan struct{}, unitWidth), checks: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	useProblems()
 	r := chi.NewRouter()
 	r.Use(s.requestID, s.recoverPanic, s.logRequest, secureHeaders, cutStalled, s.authenticate, s.idempotent)

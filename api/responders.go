@@ -52,13 +52,13 @@ type unitInput struct {
 	ContentType string `header:"Content-Type"`
 }
 
-// slot waits for one of unitWidth places.
-func (s *server) slot(ctx context.Context) (release func(), err error) {
+// slot waits for one of the places.
+func slot(ctx context.Context, places chan struct{}) (release func(), err error) {
 	t := time.NewTimer(unitWait)
 	defer t.Stop()
 	select {
-	case s.units <- struct{}{}:
-		return func() { <-s.units }, nil
+	case places <- struct{}{}:
+		return func() { <-places }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-t.C:
@@ -84,7 +84,7 @@ func (s *server) timestamp(ctx context.Context, in *unitInput) (*fileOutput, err
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	release, err := s.slot(ctx)
+	release, err := slot(ctx, s.units)
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
@@ -112,7 +112,7 @@ func (s *server) ocspPost(ctx context.Context, in *unitInput) (*fileOutput, erro
 }
 
 func (s *server) ocspAnswer(ctx context.Context, request []byte) ([]byte, time.Time, error) {
-	release, err := s.slot(ctx)
+	release, err := slot(ctx, s.units)
 	if err != nil {
 		return nil, time.Time{}, err
 	}

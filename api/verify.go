@@ -1,9 +1,11 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -47,7 +49,7 @@ func (s *server) verification(h huma.API) {
 	text := func(doc string) *huma.Schema { return &huma.Schema{Type: "string", Description: doc} }
 	o.RequestBody.Content["application/json"] = &huma.MediaType{Schema: &huma.Schema{Type: "object", Required: []string{"signature", "format"}, AdditionalProperties: false, Properties: map[string]*huma.Schema{
 		"digest": {Type: "object", Properties: map[string]*huma.Schema{"alg": {Type: "string", Enum: []any{"SHA-256", "SHA-384", "SHA-512"}}, "value": text("Base64")}},
-		"data":   text("Base64; hashed with SHA-256"), "signature": text("Base64"), "certificate": text("Base64 of the DER; required for RAW"),
+		"data":   text("Base64; RAW: hashed with SHA-256, CMS: as the signature says"), "signature": text("Base64"), "certificate": text("Base64 of the DER; required for RAW"),
 		"format": {Type: "string", Enum: []any{signer.RAW, signer.CMS}}, "algorithm": {Type: "string", Enum: []any{signer.RSAPKCS1, signer.RSAPSS, signer.ECDSA}, Description: "RAW only; default by the key"}}}}
 }
 
@@ -64,7 +66,7 @@ func (s *server) verify(ctx context.Context, in *verifyInput) (*verifyOutput, er
 	case "application/pdf":
 		report, err = s.verifyPDF(ctx, in.body, o)
 	case "application/json":
-		report, err = verifyDetached(in.body, o)
+		report, err = verifyDetached(ctx, in.body, o)
 	default:
 		err = fixed("Content-Type", "It must be application/pdf or application/json.", "Ia mesti application/pdf atau application/json.")
 	}
@@ -90,16 +92,22 @@ func (s *server) verifyPDF(ctx context.Context, body io.Reader, o verify.Options
 	if n > s.MaxPDF {
 		return nil, batch.ErrTooLarge
 	}
+	// Only now: whoever sends slowly holds no place.
+	release, err := slot(ctx, s.checks)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	return verify.Verify(ctx, f, n, o)
 }
 
 // verifyTimeout bounds the work for one document that anybody can send.
-const verifyTimeout = 20 * time.Second
+const verifyTimeout = 10 * time.Second
 
 // maxDetached bounds the JSON form in bytes.
 const maxDetached = 2 << 20
 
-func verifyDetached(body io.Reader, o verify.Options) (*verify.Report, error) {
+func verifyDetached(ctx context.Context, body io.Reader, o verify.Options) (*verify.Report, error) {
 	var b detachedBody
 	dec := json.NewDecoder(io.LimitReader(body, maxDetached))
 	dec.DisallowUnknownFields()
@@ -110,13 +118,27 @@ func verifyDetached(body io.Reader, o verify.Options) (*verify.Report, error) {
 	if err != nil || len(sig) == 0 {
 		return nil, fixed("signature", "It must be base64.", "Ia mesti base64.")
 	}
-	digest, err := digestOf(&b)
+	if (b.Digest == nil) == (b.Data == "") {
+		return nil, fixed("digest", "Give either digest or data.", "Berikan digest atau data.")
+	}
+	data, err := decodeBase64(b.Data)
+	if err != nil {
+		return nil, fixed("data", "It must be base64.", "Ia mesti base64.")
+	}
+	if b.Format == signer.CMS && b.Digest == nil {
+		return verify.DetachedContent(ctx, bytes.NewReader(data), sig, o)
+	}
+	digest, h, err := digestOf(&b, data)
 	if err != nil {
 		return nil, err
 	}
 	var got verify.Signature
 	switch b.Format {
 	case signer.CMS:
+		// Another digest than the signature's says nothing about the content.
+		if sd, err := cms.Parse(sig, o.Intermediates...); err == nil && sd.Hash != h {
+			return nil, fixed("digest.alg", "The signature is over another digest: "+hashName(sd.Hash)+".", "Tandatangan ini adalah ke atas ringkasan lain: "+hashName(sd.Hash)+".")
+		}
 		got = verify.Detached(digest, sig, o)
 	case signer.RAW:
 		if got, err = verifyRaw(&b, digest, sig, o); err != nil {
@@ -128,25 +150,18 @@ func verifyDetached(body io.Reader, o verify.Options) (*verify.Report, error) {
 	return verify.Single(got), nil
 }
 
-func digestOf(b *detachedBody) ([]byte, error) {
-	if (b.Digest == nil) == (b.Data == "") {
-		return nil, fixed("digest", "Give either digest or data.", "Berikan digest atau data.")
-	}
+// digestOf is the digest given, or SHA-256 of the data.
+func digestOf(b *detachedBody, data []byte) ([]byte, crypto.Hash, error) {
 	if b.Digest == nil {
-		data, err := decodeBase64(b.Data)
-		if err != nil {
-			return nil, fixed("data", "It must be base64.", "Ia mesti base64.")
-		}
-		h := crypto.SHA256.New()
-		h.Write(data)
-		return h.Sum(nil), nil
+		sum := sha256.Sum256(data)
+		return sum[:], crypto.SHA256, nil
 	}
 	h, ok := batch.DigestHash(b.Digest.Alg)
 	digest, err := decodeBase64(b.Digest.Value)
 	if !ok || err != nil || len(digest) != h.Size() {
-		return nil, fixed("digest", "It must be base64 of as many bytes as its algorithm makes.", "Ia mesti base64 sepanjang hasil algoritmanya.")
+		return nil, 0, fixed("digest", "It must be base64 of as many bytes as its algorithm makes.", "Ia mesti base64 sepanjang hasil algoritmanya.")
 	}
-	return digest, nil
+	return digest, h, nil
 }
 
 func verifyRaw(b *detachedBody, digest, sig []byte, o verify.Options) (verify.Signature, error) {

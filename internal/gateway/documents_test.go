@@ -3,6 +3,8 @@ package gateway_test
 import (
 	"archive/zip"
 	"bytes"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -434,6 +436,31 @@ func TestVerifyDetachedSignatures(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The hash of a CMS signature is its own to name.
+func TestVerifyDetachedWithAnotherHash(t *testing.T) {
+	g := gatewaytest.New(t)
+	sum := sha512.Sum384([]byte("satu"))
+	given := map[string]any{"alg": "SHA-384", "value": base64.StdEncoding.EncodeToString(sum[:])}
+	tx, code := g.Ask(map[string]any{"format": "CMS", "documents": []map[string]any{{"name": "a", "digest": given}}})
+	done := g.Confirm(tx, code, nil)
+	want(t, done, 200, "")
+	body := map[string]any{"format": "CMS", "signature": done.Body["signatures"].([]any)[0].(map[string]any)["signature"]}
+	check := func(field string, v any, status int, verdict string) {
+		t.Helper()
+		delete(body, "data")
+		delete(body, "digest")
+		body[field] = v
+		if r := g.Do("POST", "/v1/verify", "", body); r.Status != status || r.Text("verdict") != verdict {
+			t.Errorf("%s: %s", field, r.Raw)
+		}
+	}
+	check("data", base64.StdEncoding.EncodeToString([]byte("satu")), 200, "VALID")
+	check("data", base64.StdEncoding.EncodeToString([]byte("dua")), 200, "INVALID")
+	check("digest", given, 200, "VALID")
+	other := sha256.Sum256([]byte("satu"))
+	check("digest", map[string]any{"alg": "SHA-256", "value": base64.StdEncoding.EncodeToString(other[:])}, 400, "")
 }
 
 func TestHealthAndPublicPages(t *testing.T) {
