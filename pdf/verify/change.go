@@ -41,7 +41,7 @@ type comparison struct {
 func (v *verifier) newComparison() *comparison {
 	c := &comparison{v: v, roles: v.roles}
 	for _, set := range []**closure{&c.fixed, &c.filled, &c.loose} {
-		*set = &closure{ctx: v.ctx, file: v.file, apart: v.roles.apart, visited: make(map[uint32]visit)}
+		*set = &closure{ctx: v.ctx, file: v.file, apart: v.roles.apart, visited: make(map[uint32]visit), ends: make(map[uint32]bool)}
 	}
 	for i := range v.tree.Pages {
 		c.pages = append(c.pages, i)
@@ -84,6 +84,10 @@ func (c *comparison) judge(s *signed) error {
 // others compares the changed objects among those that must not change.
 func (c *comparison) others() error {
 	for _, num := range c.order {
+		if c.usurps(num) {
+			c.bad("%s", c.roles.label(num))
+			continue
+		}
 		var in *closure
 		for _, set := range []*closure{c.loose, c.filled, c.fixed} {
 			if _, ok := set.visited[num]; ok {
@@ -110,6 +114,17 @@ func (c *comparison) others() error {
 		}
 	}
 	return nil
+}
+
+// usurps says whether an object judged by its role came to be where something
+// else refers to: the revision has no such object, or under another generation.
+func (c *comparison) usurps(num uint32) bool {
+	if !c.fixed.ends[num] && !c.filled.ends[num] && !c.loose.ends[num] {
+		return false
+	}
+	then, used := c.old.InUse(num)
+	now, _ := c.v.file.InUse(num)
+	return !used || then != now
 }
 
 // annotated notes what was done to an annotation, as P 3 permits.
@@ -282,6 +297,13 @@ func (c *comparison) form() error {
 	if err != nil {
 		return err
 	}
+	moved, err := c.formMoved()
+	if err != nil {
+		return err
+	}
+	if moved {
+		c.bad("catalog.AcroForm")
+	}
 	now := c.v.form.Dict
 	for _, key := range differ(then, now) {
 		switch key {
@@ -296,6 +318,27 @@ func (c *comparison) form() error {
 		}
 	}
 	return nil
+}
+
+// formMoved says whether the form came to lie in an object that the revision
+// has for something else: a form is judged by its entries alone.
+func (c *comparison) formMoved() (bool, error) {
+	if c.roles.form == 0 {
+		return false, nil
+	}
+	catalog, err := c.old.Resolve(c.v.file.Trailer().Value.Key("Root"))
+	if err != nil {
+		return false, err
+	}
+	then, err := c.old.Resolve(catalog.Value.Key("AcroForm"))
+	if err != nil {
+		return false, err
+	}
+	if then.Num == c.roles.form && then.Gen == c.v.form.Object.Gen {
+		return false, nil
+	}
+	_, used := c.old.InUse(c.roles.form)
+	return used, nil
 }
 
 // seed puts into the fixed set what the places judged by role lead to besides.

@@ -20,8 +20,10 @@ type closure struct {
 	// visited has for each object by which other one it was first reached, and
 	// the generation of the reference.
 	visited map[uint32]visit
-	queue   []uint32
-	loaded  int // bounds the search in steps of context checks
+	// ends has the objects judged apart that were referred to.
+	ends   map[uint32]bool
+	queue  []uint32
+	loaded int // bounds the search in steps of context checks
 }
 
 type visit struct {
@@ -53,6 +55,7 @@ func (c *closure) add(from uint32, v syntax.Value) error {
 func (c *closure) refer(from uint32, ref syntax.Value) error {
 	num := uint32(ref.Int)
 	if c.apart(num) {
+		c.ends[num] = true
 		return nil
 	}
 	if old, ok := c.visited[num]; ok {
