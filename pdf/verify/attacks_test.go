@@ -200,3 +200,61 @@ func TestFieldMayNotTakeANumberReferredTo(t *testing.T) {
 	mustNotPass(t, "field where there was none", with(1500), o)
 	mustPass(t, with(1501), o)
 }
+
+// TestFieldMayNotTakeANumberInUse: a document time-stamp's field takes the
+// number of a content under another generation.
+func TestFieldMayNotTakeANumberInUse(t *testing.T) {
+	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)
+	stranger := pdftest.NewAuthorities(t, pdftest.New(t, cms.ECDSA, crypto.SHA256, nil))
+	for _, certify := range []int{0, 1} {
+		signed := p.Sign(t, pdftest.Document(pdftest.Shape{}), pdf.Options{Field: "Pengarah", Certify: certify})
+		o := verify.Options{Roots: p.Roots()}
+		cat := catalogIn(t, signed)
+		b := seal(t, stranger, supersede(signed, map[int]numbered{
+			1:    {0, regexp.MustCompile(`/Fields ?\[([^\]]*)\]`).ReplaceAllString(cat, "/Fields[$1 11 1 R]")},
+			11:   {1, "<</FT/Sig/T(cap)/V 2000 0 R>>"},
+			2000: {0, stampBody()},
+		}))
+		mustNotPass(t, fmt.Sprint("field over content, certify ", certify), b, o)
+	}
+}
+
+// TestNothingElseMayChange: what a signature covers without being on a page.
+func TestNothingElseMayChange(t *testing.T) {
+	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)
+	stranger := pdftest.NewAuthorities(t, pdftest.New(t, cms.ECDSA, crypto.SHA256, nil))
+	document := pdftest.Document(pdftest.Shape{Catalog: "/OCProperties<</OCGs[1002 0 R]/D 1001 0 R>>/Names 1003 0 R", Page: "/Annots 1004 0 R/Group 1005 0 R", Extra: map[int]string{
+		1001: "<</Order[]>>", 1002: "<</Type/OCG/Name(a)>>", 1003: "<</Dests<<>>>>", 1004: "[]", 1005: "<</S/Transparency>>"}})
+	signed := p.Sign(t, document, pdf.Options{Field: "Pengarah"})
+	o := verify.Options{Roots: p.Roots()}
+	mustPass(t, signed, o)
+	cat := catalogIn(t, signed)
+	for name, objects := range map[string]map[int]numbered{
+		"OCProperties":                     {1001: {0, "<</Order[]/OFF[1002 0 R]>>"}},
+		"Names":                            {1003: {0, "<</Dests<<>>/JavaScript<<>>>>"}},
+		"inherited resources":              {2: {0, "<</Type/Pages/Count 1/Kids[10 0 R]/MediaBox[0 0 595 842]/Resources<</Font<</F0 1002 0 R>>>>>>"}},
+		"content under another generation": {11: {1, "<</Length 1>>\nstream\n \nendstream"}},
+		"content freed into a new null":    {11: {0, "null"}},
+		"DSS at the content":               {1: {0, cat[:len(cat)-2] + "/DSS 11 0 R>>"}, 11: {0, "<</Certs[]>>"}},
+		"NeedAppearances":                  {1: {0, string(bytes.Replace([]byte(cat), []byte("/SigFlags 3"), []byte("/SigFlags 3/NeedAppearances true"), 1))}},
+		"XFA":                              {1: {0, string(bytes.Replace([]byte(cat), []byte("/SigFlags 3"), []byte("/SigFlags 3/XFA 2000 0 R"), 1))}, 2000: {0, "[]"}},
+		"lower version":                    {1: {0, cat[:len(cat)-2] + "/Version/1.4>>"}},
+		"font":                             {3: {0, "<</Type/Font/Subtype/Type1/BaseFont/Symbol>>"}},
+	} {
+		mustNotPass(t, name, supersede(signed, objects), o)
+	}
+	// A stranger's stamp beside a change, and two stamps on one object.
+	b := seal(t, stranger, supersede(signed, map[int]numbered{
+		1:    {0, string(bytes.Replace([]byte(cat), []byte("/Fields["), []byte("/Fields[2001 0 R "), 1))},
+		2000: {0, stampBody()}, 2001: {0, "<</FT/Sig/T(cap)/V 2000 0 R>>"}, 1001: {0, "<</Order[]/OFF[1002 0 R]>>"}}))
+	mustNotPass(t, "whitewash by a stamp", b, o)
+	b = seal(t, stranger, supersede(signed, map[int]numbered{1001: {0, "<</Order[]/OFF[1002 0 R]>>"},
+		1:    {0, string(bytes.Replace([]byte(cat), []byte("/Fields["), []byte("/Fields[2001 0 R 2002 0 R "), 1))},
+		2000: {0, stampBody()}, 2001: {0, "<</FT/Sig/T(cap)/V 2000 0 R>>"}, 2002: {0, "<</FT/Sig/T(cap2)/V 2000 0 R>>"}}))
+	mustNotPass(t, "two fields, one stamp", b, o)
+	// A stamp's kid takes the page's font under another generation.
+	b = seal(t, stranger, supersede(signed, map[int]numbered{
+		1:    {0, string(bytes.Replace([]byte(cat), []byte("/Fields["), []byte("/Fields[2001 0 R "), 1))},
+		2000: {0, stampBody()}, 2001: {0, "<</FT/Sig/T(cap)/V 2000 0 R/Kids[1005 1 R]>>"}, 1005: {1, "<</Parent 2001 0 R>>"}}))
+	mustNotPass(t, "a stamp's kid over the page's group", b, o)
+}

@@ -175,17 +175,14 @@ func (c *comparison) newField(n *node, path string) error {
 	if err != nil {
 		return err
 	}
-	then, err := c.old.Load(num, n.ref.Gen)
-	if err != nil {
-		return err
-	}
+	_, used := c.old.InUse(num)
 	s := c.later(n)
 	keys := []string{"T", "TU", "TM", "FT", "Ff", "Kids", "Parent"}
 	if s != nil && n.kind == "Sig" {
 		keys = append(keys, "Type", "Subtype", "V", "F", "P", "Rect", "AP", "AS", "MK", "DA", "Lock", "SV", "M", "NM", "BS", "Border")
 	}
 	switch {
-	case then.Value.Kind != syntax.Null: // an object of something else becomes a field
+	case used: // an object of something else becomes a field, under whatever generation
 		c.bad("%s", path)
 		return nil
 	case s == nil && len(n.kids) == 0:
