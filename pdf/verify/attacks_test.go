@@ -219,6 +219,26 @@ func TestFieldMayNotTakeANumberInUse(t *testing.T) {
 	}
 }
 
+// TestStampMayNotFillAVisibleField: a stranger's document time-stamp fills the
+// visible field kept for another officer.
+func TestStampMayNotFillAVisibleField(t *testing.T) {
+	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)
+	stranger := pdftest.NewAuthorities(t, pdftest.New(t, cms.ECDSA, crypto.SHA256, nil))
+	document := pdftest.Document(pdftest.Shape{Catalog: "/AcroForm<</SigFlags 1/Fields[1000 0 R]>>", Page: "/Annots[1000 0 R]", Extra: map[int]string{
+		1000: "<</Type/Annot/Subtype/Widget/FT/Sig/T(KetuaPengarah)/F 4/P 10 0 R/Rect[50 50 500 300]>>"}})
+	for _, certify := range []int{0, 1} {
+		signed := p.Sign(t, document, pdf.Options{Field: "Pengarah", Certify: certify})
+		o := verify.Options{Roots: p.Roots()}
+		mustPass(t, signed, o)
+		b := seal(t, stranger, supersede(signed, map[int]numbered{
+			1000: {0, "<</Type/Annot/Subtype/Widget/FT/Sig/T(KetuaPengarah)/F 4/P 10 0 R/Rect[50 50 500 300]/V 2000 0 R/AP<</N 2002 0 R>>>>"},
+			2000: {0, stampBody()},
+			2002: {0, overlay},
+		}))
+		mustNotPass(t, fmt.Sprint("stamp in empty visible field, certify ", certify), b, o)
+	}
+}
+
 // TestNothingElseMayChange: what a signature covers without being on a page.
 func TestNothingElseMayChange(t *testing.T) {
 	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)

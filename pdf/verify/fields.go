@@ -123,7 +123,8 @@ func (c *comparison) valueStays(n *node) error {
 }
 
 // mayChange says whether an entry of a field, or of a widget of it, may
-// change: when an empty signature field was signed, or the form filled in.
+// change: when an empty signature field was signed, or the form filled in. A
+// document time-stamp may be anybody's, so it must not show.
 func (c *comparison) mayChange(n *node, key string) (bool, error) {
 	if n.kind != "Sig" {
 		return slices.Contains([]string{"V", "AS", "AP", "M", "RV", "I"}, key) && c.permits.fill(n.name), nil
@@ -132,7 +133,7 @@ func (c *comparison) mayChange(n *node, key string) (bool, error) {
 		return false, nil
 	}
 	s := c.later(n)
-	if s == nil || !c.permits.sign(n.name, s.stamp) {
+	if s == nil || !c.permits.sign(n.name, s.stamp) || s.stamp && (s.shown || key != "V" && key != "M") {
 		return false, nil
 	}
 	was, err := c.old.Load(uint32(s.node.ref.Int), s.node.ref.Gen)
