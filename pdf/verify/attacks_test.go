@@ -239,6 +239,33 @@ func TestStampMayNotFillAVisibleField(t *testing.T) {
 	}
 }
 
+// TestStampMayNotShowInPrint: a stranger's document time-stamp covers the page
+// in print alone (NoView and Print).
+func TestStampMayNotShowInPrint(t *testing.T) {
+	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)
+	stranger := pdftest.NewAuthorities(t, pdftest.New(t, cms.ECDSA, crypto.SHA256, nil))
+	for _, certify := range []int{0, 1} {
+		signed := p.Sign(t, pdftest.Document(pdftest.Shape{}), pdf.Options{Field: "Pengarah", Certify: certify})
+		o := verify.Options{Roots: p.Roots()}
+		cat := catalogIn(t, signed)
+		pages := regexp.MustCompile(`(?s)\n10 0 obj\s*(<<.*?>>)\s*endobj`).FindAllSubmatch(signed, -1)
+		page := string(pages[len(pages)-1][1])
+		if strings.Contains(page, "/Annots") {
+			page = regexp.MustCompile(`/Annots ?\[([^\]]*)\]`).ReplaceAllString(page, "/Annots[$1 2001 0 R]")
+		} else {
+			page = strings.TrimSuffix(page, ">>") + "/Annots[2001 0 R]>>"
+		}
+		b := seal(t, stranger, supersede(signed, map[int]numbered{
+			1:    {0, regexp.MustCompile(`/Fields ?\[([^\]]*)\]`).ReplaceAllString(cat, "/Fields[$1 2001 0 R]")},
+			10:   {0, page},
+			2000: {0, stampBody()},
+			2001: {0, "<</Type/Annot/Subtype/Widget/FT/Sig/T(cap)/V 2000 0 R/P 10 0 R/F 36/Rect[0 0 595 842]/AP<</N 2002 0 R>>>>"},
+			2002: {0, overlay},
+		}))
+		mustNotPass(t, fmt.Sprint("stamp shown in print, certify ", certify), b, o)
+	}
+}
+
 // TestNothingElseMayChange: what a signature covers without being on a page.
 func TestNothingElseMayChange(t *testing.T) {
 	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)

@@ -73,7 +73,7 @@ func (v *verifier) locate(s *signed) error {
 	return nil
 }
 
-// shows says whether a field has an area that is displayed on a page.
+// shows says whether a field has an area on a page, displayed or printed.
 func (v *verifier) shows(n *node) (bool, error) {
 	o, err := v.file.Load(uint32(n.ref.Int), n.ref.Gen)
 	if err != nil {
@@ -97,8 +97,8 @@ func (v *verifier) shows(n *node) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	const hidden, noView = 1 << 1, 1 << 5 // ISO 32000-2, Table 167
-	if r[0] != r[2] && r[1] != r[3] && flags.Value.Int&(hidden|noView) == 0 {
+	const hidden = 1 << 1 // ISO 32000-2, Table 167; what is not viewed may be printed
+	if r[0] != r[2] && r[1] != r[3] && flags.Value.Int&hidden == 0 {
 		return true, nil
 	}
 	for _, kid := range n.kids {
