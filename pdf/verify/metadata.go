@@ -1,17 +1,25 @@
 package verify
 
 import (
+	"context"
+	"crypto/sha256"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/mohor-sign/mohor/pdf/syntax"
 )
 
-// maxMetadata bounds the metadata streams compared, in decoded bytes.
-const maxMetadata = 1 << 20
+// Bounds of the metadata streams compared, in decoded bytes: of all, and of a
+// name with its space, which is resolved anew each time it occurs.
+const (
+	maxMetadata = 1 << 20
+	maxName     = 1 << 10
+)
 
 // metadata compares the document's XMP metadata (ISO 32000-2, Section 14.3.2),
 // which writers bring up to date with every save: who saved it last, and when,
@@ -37,8 +45,8 @@ func (c *comparison) metadata(then, now syntax.Value) error {
 }
 
 // properties flattens a metadata stream: how often each text occurs under each
-// path of names. It is nil when there is no stream or it cannot be read.
-func (c *comparison) properties(f *syntax.File, v syntax.Value) (map[string]int, error) {
+// path of names, by hash. It is nil when there is no stream or it cannot be read.
+func (c *comparison) properties(f *syntax.File, v syntax.Value) (map[property]int, error) {
 	o, err := f.Resolve(v)
 	if err != nil {
 		return nil, err
@@ -57,7 +65,7 @@ func (c *comparison) properties(f *syntax.File, v syntax.Value) (map[string]int,
 	if err != nil {
 		return nil, ignoreRefusal(err)
 	}
-	out, err := flatten(io.LimitReader(r, maxMetadata))
+	out, err := flatten(c.v.ctx, io.LimitReader(r, maxMetadata))
 	return out, ignoreRefusal(err)
 }
 
@@ -72,17 +80,31 @@ func ignoreRefusal(err error) error {
 	return err
 }
 
-func flatten(r io.Reader) (map[string]int, error) {
+// property is the hash of a path of names, or of one and a text.
+type property [sha256.Size]byte
+
+func (p property) below(kind, space, name string) property {
+	h := sha256.New()
+	h.Write(p[:])
+	fmt.Fprintf(h, "%s %d %s %s", kind, len(space), space, name)
+	return property(h.Sum(nil))
+}
+
+func flatten(ctx context.Context, r io.Reader) (map[property]int, error) {
 	d := xml.NewDecoder(r)
-	out := make(map[string]int)
-	var path []string
-	note := func(name, text string) {
-		if text = strings.TrimSpace(text); text != "" && len(path) < syntax.MaxDepth {
-			out[strings.Join(path, ">")+">"+name+"="+text]++
+	out := make(map[property]int)
+	path := []property{{}}
+	note := func(at property, text string) {
+		if text = strings.TrimSpace(text); text != "" && len(path) <= syntax.MaxDepth {
+			out[at.below("text", "", text)]++
 		}
 	}
+	long := func(n xml.Name) bool { return len(n.Space)+len(n.Local) > maxName }
 	skip := 0 // depth inside of a property that may change
-	for {
+	for n := 0; ; n++ {
+		if n%256 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		t, err := d.Token()
 		if err == io.EOF {
 			return out, nil
@@ -96,11 +118,15 @@ func flatten(r io.Reader) (map[string]int, error) {
 				skip++
 				continue
 			}
-			path = append(path, t.Name.Space+" "+t.Name.Local)
+			if long(t.Name) || slices.ContainsFunc(t.Attr, func(a xml.Attr) bool { return long(a.Name) }) {
+				return nil, io.ErrUnexpectedEOF
+			}
+			at := path[len(path)-1].below("element", t.Name.Space, t.Name.Local)
+			path = append(path, at)
 			for _, a := range t.Attr {
 				// Prefixes are notation, and x:xmptk names the writer's toolkit.
 				if !volatile(a.Name) && a.Name.Space != "xmlns" && a.Name.Local != "xmlns" && a.Name.Local != "xmptk" {
-					note("@"+a.Name.Space+" "+a.Name.Local, a.Value)
+					note(at.below("attribute", a.Name.Space, a.Name.Local), a.Value)
 				}
 			}
 		case xml.EndElement:
@@ -111,10 +137,10 @@ func flatten(r io.Reader) (map[string]int, error) {
 			path = path[:len(path)-1]
 		case xml.CharData:
 			if skip == 0 {
-				note("", string(t))
+				note(path[len(path)-1], string(t))
 			}
 		}
-		if len(path) > syntax.MaxDepth {
+		if len(path) > syntax.MaxDepth+1 {
 			return nil, io.ErrUnexpectedEOF
 		}
 	}
