@@ -266,6 +266,36 @@ func TestStampMayNotShowInPrint(t *testing.T) {
 	}
 }
 
+// TestInfoMayNotBeLeftOut: the title changes behind a reference, in a revision
+// with another identifier.
+func TestInfoMayNotBeLeftOut(t *testing.T) {
+	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)
+	document := pdftest.Document(pdftest.Shape{Trailer: "/Info 1001 0 R", Extra: map[int]string{1000: "(Surat lulus)", 1001: "<</Title 1000 0 R/Author(A)>>"}})
+	signed := p.Sign(t, document, pdf.Options{Field: "Pengarah"})
+	o := verify.Options{Roots: p.Roots()}
+	mustPass(t, signed, o)
+	b := supersede(signed, map[int]numbered{1000: {0, "(Surat tolak)"}})
+	b = bytes.Replace(b, []byte("/Size 3000/Root 1 0 R/Prev"), []byte("/Size 3000/Root 1 0 R/Info 1001 0 R/Prev"), 1)
+	mustNotPass(t, "title behind a reference", b, o)
+}
+
+// TestInfoMayNotChangeBehindReferences: the trailer stays, the title it leads to
+// does not.
+func TestInfoMayNotChangeBehindReferences(t *testing.T) {
+	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)
+	document := pdftest.Document(pdftest.Shape{Trailer: "/Info 1001 0 R/ID[<00112233445566778899AABBCCDDEEFF><00112233445566778899AABBCCDDEEFF>]",
+		Extra: map[int]string{1000: "(Surat lulus)", 1001: "<</Title 1000 0 R/Author(A)>>"}})
+	signed := p.Sign(t, document, pdf.Options{Field: "Pengarah"})
+	o := verify.Options{Roots: p.Roots()}
+	ids := regexp.MustCompile(`/ID ?\[[^\]]*\]`).FindAll(signed, -1)
+	b := supersede(signed, map[int]numbered{1000: {0, "(Surat tolak)"}})
+	b = bytes.Replace(b, []byte("/Size 3000/Root 1 0 R"), []byte("/Size 3000/Root 1 0 R/Info 1001 0 R"), 1)
+	if !bytes.Contains(b[len(signed):], []byte("/ID")) {
+		b = bytes.Replace(b, []byte("/Info 1001 0 R/Prev"), append(append([]byte("/Info 1001 0 R"), ids[len(ids)-1]...), []byte("/Prev")...), 1)
+	}
+	mustNotPass(t, "title behind a reference", b, o)
+}
+
 // TestNothingElseMayChange: what a signature covers without being on a page.
 func TestNothingElseMayChange(t *testing.T) {
 	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)

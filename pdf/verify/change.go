@@ -207,6 +207,17 @@ func (c *comparison) info(then, now syntax.Value) error {
 		}
 		c.bad("Info.%s", key)
 	}
+	from := uint32(0)
+	if now.Kind == syntax.Reference {
+		from = b.Num
+	}
+	for _, e := range b.Value.Dict {
+		if e.Key != "ModDate" && e.Key != "Producer" {
+			if err := c.fixed.add(from, e.Value); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
