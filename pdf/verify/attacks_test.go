@@ -296,6 +296,25 @@ func TestInfoMayNotChangeBehindReferences(t *testing.T) {
 	mustNotPass(t, "title behind a reference", b, o)
 }
 
+// TestStrangerMayNotVouchForAFilledForm: a form filled in after a certification
+// is signed by somebody nobody trusts.
+func TestStrangerMayNotVouchForAFilledForm(t *testing.T) {
+	p, other := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil), pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)
+	document := pdftest.Document(pdftest.Shape{Catalog: "/AcroForm<</Fields[1000 0 R]>>", Page: "/Annots[1000 0 R]", Extra: map[int]string{
+		1000: "<</Type/Annot/Subtype/Widget/FT/Tx/T(jumlah)/F 4/P 10 0 R/Rect[50 50 500 300]>>"}})
+	signed := p.Sign(t, document, pdf.Options{Field: "Pengarah", Certify: 2})
+	filled := supersede(signed, map[int]numbered{
+		1000: {0, "<</Type/Annot/Subtype/Widget/FT/Tx/T(jumlah)/F 4/P 10 0 R/Rect[50 50 500 300]/V(RM 1,000,000)/AP<</N 2002 0 R>>>>"},
+		2002: {0, overlay}})
+	o := verify.Options{Roots: p.Roots()}
+	if r := check(t, p.Sign(t, filled, pdf.Options{}), o); r.Signatures[0].Verdict != verify.Valid {
+		t.Fatalf("control: %s", describe(r))
+	}
+	if r := check(t, other.Sign(t, filled, pdf.Options{}), o); r.Signatures[0].Verdict == verify.Valid {
+		t.Error("the first signature is VALID")
+	}
+}
+
 // TestNothingElseMayChange: what a signature covers without being on a page.
 func TestNothingElseMayChange(t *testing.T) {
 	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)

@@ -282,8 +282,16 @@ func (v *verifier) write(report *Report) {
 }
 
 // doubt lowers a signature over which a later one shows itself that is not
-// valid: nobody vouches for what it shows.
+// valid: nobody vouches for what it shows; and one after which a form was
+// filled in, for which no later valid signature vouches.
 func (v *verifier) doubt(s *signed) {
+	vouched := false
+	for _, later := range v.signed {
+		vouched = vouched || !later.stamp && later.report != nil && later.out.verdict == Valid && later.end > s.filledAfter
+	}
+	if s.filledAfter > 0 && !vouched {
+		s.out.find("filled_after", "")
+	}
 	for _, later := range v.signed {
 		if later.end > s.end && later.shown && !later.stamp && later.out.verdict != Valid {
 			s.out.find("later_signature_doubtful", later.field.Name)

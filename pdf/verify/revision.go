@@ -30,7 +30,10 @@ type signed struct {
 	changes, faults []string
 	annotated       bool
 	filled          bool // form fields among them
-	out             *findings
+	// filledAfter is the end of the last revision after which a form was filled
+	// in, 0 for none.
+	filledAfter int64
+	out         *findings
 
 	cms         *cms.SignedData
 	token       *cms.Timestamp

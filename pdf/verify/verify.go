@@ -339,10 +339,6 @@ func (v *verifier) bases() (out []*signed, err error) {
 // blame makes what was found about a revision a finding of each signature that
 // was there.
 func (v *verifier) blame(base *signed) {
-	covered := false // what was filled in is vouched for by a later signature
-	for _, s := range v.signed {
-		covered = covered || !s.stamp && !s.broken && s.end > base.end
-	}
 	for _, s := range v.signed {
 		if s.broken || s.stamp || s.end > base.end {
 			continue
@@ -353,8 +349,8 @@ func (v *verifier) blame(base *signed) {
 		if base.annotated {
 			s.out.find("annotated_after", "")
 		}
-		if base.filled && !covered {
-			s.out.find("filled_after", "")
+		if base.filled {
+			s.filledAfter = max(s.filledAfter, base.end)
 		}
 	}
 }
