@@ -24,7 +24,9 @@ type judge struct {
 	checked map[string]bool
 	found   map[foundKey][][]*x509.Certificate
 	proofs  []proof
-	copies  [][]byte // of all certificates in the document and the options
+	copies  [][]byte // of the certificates in the document and the options
+	paired  int      // copies compared with those before
+	damage  bool     // found among them
 	place   int64    // in the file, of the signature that is being judged
 }
 
@@ -81,9 +83,13 @@ func (j *judge) bring(own *x509.Certificate, others []*x509.Certificate, unread 
 	}
 }
 
+// maxCopy bounds the certificates compared byte by byte. Larger ones are those
+// of somebody who wants it to take long.
+const maxCopy = 8 << 10
+
 // copy keeps the DER of a certificate, each once.
 func (j *judge) copy(der []byte) {
-	if !slices.ContainsFunc(j.copies, func(have []byte) bool { return bytes.Equal(have, der) }) && len(j.copies) < 2*maxCertificates {
+	if len(der) <= maxCopy && !slices.ContainsFunc(j.copies, func(have []byte) bool { return bytes.Equal(have, der) }) && len(j.copies) < 2*maxCertificates {
 		j.copies = append(j.copies, der)
 	}
 }
@@ -240,29 +246,37 @@ func (j *judge) chain(f *findings, chain []*x509.Certificate, at time.Time, prov
 
 // damaged looks for certificates in the document that are almost those of
 // others: they serve for nothing, but somebody has touched them. Different
-// certificates differ in their keys and signatures.
+// certificates differ in their keys and signatures. Each pair is compared once,
+// for all signatures.
 func (j *judge) damaged(f *findings) {
-	for i, a := range j.copies {
-		for _, b := range j.copies[:i] {
-			const most = 16 // bytes
-			if len(a) != len(b) {
-				continue
-			}
-			n := 0
-			for k := range a {
-				if a[k] != b[k] {
-					n++
-				}
-				if n == most {
-					break
-				}
-			}
-			if n > 0 && n < most {
-				f.find("certificate_damaged", "")
-				return
-			}
+	for ; j.paired < len(j.copies) && !j.damage; j.paired++ {
+		if j.ctx.Err() != nil {
+			return // nothing is judged
+		}
+		a := j.copies[j.paired]
+		j.damage = slices.ContainsFunc(j.copies[:j.paired], func(b []byte) bool { return almost(a, b) })
+	}
+	if j.damage {
+		f.find("certificate_damaged", "")
+	}
+}
+
+// almost says whether two certificates differ, but in a few bytes only.
+func almost(a, b []byte) bool {
+	const most = 16 // bytes
+	if len(a) != len(b) {
+		return false
+	}
+	n := 0
+	for k := range a {
+		if a[k] != b[k] {
+			n++
+		}
+		if n == most {
+			return false
 		}
 	}
+	return n > 0
 }
 
 // unknown notes that nothing is known about the i-th certificate of a path.

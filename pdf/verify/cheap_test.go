@@ -6,7 +6,11 @@ import (
 	"bytes"
 	"compress/zlib"
 	"crypto"
+	"crypto/sha256"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"fmt"
+	"math/big"
 	"runtime"
 	"strings"
 	"syscall"
@@ -77,6 +81,36 @@ func TestMetadataIsCheapToCompare(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			took, allocated := cost(t, supersede(signed, map[int]numbered{1000: {0, deflated(entries, []byte(packet))}}))
 			if took > 5*time.Second || allocated > 256<<20 {
+				t.Error("not cheap")
+			}
+		})
+	}
+}
+
+// TestManyLargeCertificatesAreCheap: they differ at their ends, and there are
+// several signatures.
+func TestManyLargeCertificatesAreCheap(t *testing.T) {
+	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)
+	for name, size := range map[string]int{"large": 150_000, "small": 7000} {
+		t.Run(name, func(t *testing.T) {
+			template := *p.Signer
+			template.SignatureAlgorithm, template.PublicKey, template.SerialNumber = 0, nil, big.NewInt(1_000_000_000)
+			template.ExtraExtensions = append(template.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Value: make([]byte, size)})
+			first := pdftest.Issue(t, &template, p.Issuer, p.Key, p.IssuerKey).Raw
+			extra := make(map[int]string)
+			refs := ""
+			for i := range 190 {
+				der := bytes.Clone(first)
+				other := sha256.Sum256([]byte{byte(i)})
+				copy(der[len(der)-20:], other[:])
+				extra[1000+i] = deflated("", der)
+				refs += fmt.Sprintf(" %d 0 R", 1000+i)
+			}
+			b := pdftest.Document(pdftest.Shape{Catalog: "/DSS<</Certs[" + refs + "]>>", Extra: extra})
+			for range 4 {
+				b = p.Sign(t, b, pdf.Options{})
+			}
+			if took, _ := cost(t, b); took > 10*time.Second {
 				t.Error("not cheap")
 			}
 		})
