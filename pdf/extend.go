@@ -258,7 +258,11 @@ func (x *extender) stamp(ctx context.Context) error {
 	if x.s.Timestamper == nil {
 		return refuse("no time-stamping service")
 	}
-	prepared, err := x.doc.PrepareTimestamp(x.s.Timestamper.TokenSize())
+	size := x.s.Timestamper.TokenSize()
+	if size <= 0 { // the service's failure, not the document's
+		return errors.New("asking for a time-stamp: the service has no tokens to make room for")
+	}
+	prepared, err := x.doc.PrepareTimestamp(size)
 	if err != nil {
 		return err
 	}

@@ -44,9 +44,15 @@ type Authorization struct {
 	spent  map[uint32]bool
 	// made keeps signatures until they are stored, so that a document whose
 	// time-stamp could not be had at once is not signed twice.
-	made   map[uint32][]byte
+	made   map[uint32]made
 	stored int // outcomes stored by this authorisation
 	closed bool
+}
+
+// made is a signature, and the size of the time-stamp its document has room for.
+type made struct {
+	der   []byte
+	token int
 }
 
 // complete counts stored outcomes; it reports whether the batch is said to be

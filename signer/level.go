@@ -14,11 +14,12 @@ import (
 	"github.com/mohor-sign/mohor/pdf/cms"
 )
 
-// preparePDF makes room in a document for a signature of its level.
-func (s *Signer) preparePDF(doc *pdf.Document, o *Options, index uint32, c *Credential, b *cms.Builder) (*pdf.Prepared, error) {
+// preparePDF makes room in a document for a signature of its level, with a
+// time-stamp of the size given.
+func (s *Signer) preparePDF(doc *pdf.Document, o *Options, index uint32, c *Credential, b *cms.Builder, token int) (*pdf.Prepared, error) {
 	room := b.Size()
 	if stamped(o.of(index).Level) {
-		room = b.SizeWith(s.Timestamps.TokenSize())
+		room = b.SizeWith(token)
 	}
 	opts, err := o.pdfOptions(index, c, room)
 	if err != nil {
@@ -27,11 +28,30 @@ func (s *Signer) preparePDF(doc *pdf.Document, o *Options, index uint32, c *Cred
 	return doc.Prepare(opts)
 }
 
+// tokenSize is the size of the time-stamp to make room for. The room is part of
+// what is signed: a document whose signature was made keeps that which it was
+// made with, whatever unit stamps it.
+func (s *Signer) tokenSize(a *Authorization, index uint32) (int, error) {
+	if !stamped(a.Request.Options.of(index).Level) {
+		return 0, nil
+	}
+	token := s.Timestamps.TokenSize()
+	if token <= 0 {
+		return 0, fmt.Errorf("%w: no unit to make room for", ErrTimestamp)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if before, ok := a.made[index]; ok {
+		token = before.token
+	}
+	return token, nil
+}
+
 func stamped(level string) bool { return level != "" && pdf.Level(level) != pdf.LevelB }
 
 // signCMS makes a detached signature of its level.
 func (s *Signer) signCMS(ctx context.Context, a *Authorization, b *cms.Builder, d *Document, out *Outcome) error {
-	der, err := a.cmsOnce(ctx, b, d.Index, d.Digest, d.Hash)
+	der, err := a.cmsOnce(ctx, b, d.Index, d.Digest, d.Hash, 0)
 	if err != nil {
 		return err
 	}
@@ -43,14 +63,15 @@ func (s *Signer) signCMS(ctx context.Context, a *Authorization, b *cms.Builder, 
 }
 
 // cmsOnce is cms, but gives the signature that was made before when what came
-// after it failed: one use of the key for one document.
-func (a *Authorization) cmsOnce(ctx context.Context, b *cms.Builder, index uint32, digest []byte, h crypto.Hash) ([]byte, error) {
+// after it failed: one use of the key for one document. token is the size of
+// the time-stamp the document has room for.
+func (a *Authorization) cmsOnce(ctx context.Context, b *cms.Builder, index uint32, digest []byte, h crypto.Hash, token int) ([]byte, error) {
 	a.mu.Lock()
-	der := a.made[index]
+	before, ok := a.made[index]
 	a.mu.Unlock()
-	if der != nil {
-		if sd, err := cms.Parse(der); err == nil && sd.Verify(digest) == nil {
-			return der, nil
+	if ok {
+		if sd, err := cms.Parse(before.der); err == nil && sd.Verify(digest) == nil {
+			return before.der, nil
 		}
 	}
 	der, err := a.cms(ctx, b, digest, h)
@@ -60,9 +81,9 @@ func (a *Authorization) cmsOnce(ctx context.Context, b *cms.Builder, index uint3
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.made == nil {
-		a.made = map[uint32][]byte{}
+		a.made = map[uint32]made{}
 	}
-	a.made[index] = der
+	a.made[index] = made{der, token}
 	return der, nil
 }
 

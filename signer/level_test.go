@@ -150,6 +150,69 @@ func TestOutageSignsOnce(t *testing.T) {
 	}
 }
 
+// units is an authority whose time-stamp unit is off, or is replaced: its
+// tokens need size bytes, 0 without a unit.
+type units struct {
+	*services
+	size int
+}
+
+func (u *units) TokenSize() int { return u.size }
+
+func (u *units) Timestamp(ctx context.Context, h crypto.Hash, digest []byte) ([]byte, error) {
+	if u.size == 0 {
+		return nil, ca.ErrNoUnit
+	}
+	return u.services.Timestamp(ctx, h, digest)
+}
+
+// TestUnitOff: there is no room to reserve, so the officer's key is not used
+// before the unit is back.
+func TestUnitOff(t *testing.T) {
+	for _, level := range []string{"B-T", "B-LTA"} {
+		h := newHouse(t)
+		u := &units{services: h.serve(t)}
+		h.s.Timestamps, h.s.Revocation = u, u
+		a := h.pdfs(t, storetest.PDF("satu"))
+		a.Options.Level = level
+		auth := h.authorize(t, a)
+		docs, err := h.s.Claim(ctx, auth, 1)
+		must(t, err)
+		if _, err := h.s.Sign(ctx, auth, docs[0]); !errors.Is(err, signer.ErrTimestamp) || h.Keys.Signs.Load() != 0 {
+			t.Errorf("%s: %v, the officer's key was used %d times", level, err, h.Keys.Signs.Load())
+		}
+		u.size = u.services.TokenSize()
+		out, err := h.s.Sign(ctx, auth, docs[0])
+		if err != nil || out.Refused != nil || h.Keys.Signs.Load() != 1 {
+			t.Errorf("%s: %v, %v, the officer's key was used %d times", level, err, out.Refused, h.Keys.Signs.Load())
+		}
+	}
+}
+
+// TestUnitReplaced: a signature waiting for its time-stamp has the room it was
+// made with, although another unit asks for more.
+func TestUnitReplaced(t *testing.T) {
+	h := newHouse(t)
+	u := &units{services: h.serve(t)}
+	u.size, u.stampFails = u.services.TokenSize(), 1
+	h.s.Timestamps, h.s.Revocation = u, u
+	a := h.pdfs(t, storetest.PDF("satu"))
+	a.Options.Level = "B-LTA"
+	auth := h.authorize(t, a)
+	docs, err := h.s.Claim(ctx, auth, 1)
+	must(t, err)
+	for i, size := range []int{u.size, 0, u.size + 100} {
+		u.size = size
+		out, err := h.s.Sign(ctx, auth, docs[0])
+		if out.Refused != nil || (i < 2) != errors.Is(err, signer.ErrTimestamp) || i == 2 && err != nil {
+			t.Errorf("try %d: %v, refused %v", i, err, out.Refused)
+		}
+	}
+	if n := h.Keys.Signs.Load(); n != 1 {
+		t.Errorf("the officer's key was used %d times for one document", n)
+	}
+}
+
 // Without any time-stamp nothing is released and nothing stays.
 func TestLastingOutage(t *testing.T) {
 	h := newHouse(t)

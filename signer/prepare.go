@@ -170,7 +170,12 @@ func (s *Signer) tryPDF(ctx context.Context, r *Request, d *Document, c *Credent
 		return err
 	}
 	clear(password)
-	_, err = s.preparePDF(doc, &r.Options, d.Index, c, b)
+	token := 0
+	if stamped(r.Options.of(d.Index).Level) {
+		// A unit that is off may be back when the officer confirms.
+		token = max(0, s.Timestamps.TokenSize())
+	}
+	_, err = s.preparePDF(doc, &r.Options, d.Index, c, b, token)
 	return err
 }
 

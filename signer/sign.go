@@ -103,7 +103,11 @@ func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out
 		return err
 	}
 	defer clear(password)
-	p, err := s.preparePDF(doc, &a.Request.Options, d.Index, a.Credential, b)
+	token, err := s.tokenSize(a, d.Index)
+	if err != nil {
+		return err
+	}
+	p, err := s.preparePDF(doc, &a.Request.Options, d.Index, a.Credential, b, token)
 	if err != nil {
 		return err
 	}
@@ -114,7 +118,7 @@ func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out
 	if !bytes.Equal(original, d.Digest) {
 		return ErrDocuments
 	}
-	der, err := a.cmsOnce(ctx, b, d.Index, toSign, crypto.SHA256)
+	der, err := a.cmsOnce(ctx, b, d.Index, toSign, crypto.SHA256, token)
 	if err != nil {
 		return err
 	}
