@@ -135,7 +135,7 @@ func (d *Document) AddEvidence(evidence map[string]Evidence) (*Update, error) {
 	c := newIncrement(d.file)
 	added := [3]string{}
 	var vri bytes.Buffer
-	former, err := d.file.Resolve(s.dict.Key("VRI"))
+	former, err := d.vri(s)
 	if err != nil {
 		return nil, err
 	}
@@ -187,6 +187,19 @@ func (d *Document) AddEvidence(evidence map[string]Evidence) (*Update, error) {
 	return u, nil
 }
 
+// vri is the dictionary of evidence by signature, or null.
+func (d *Document) vri(s *store) (*syntax.Object, error) {
+	v := s.dict.Key("VRI")
+	o, err := d.file.Resolve(v)
+	if err != nil {
+		return nil, fmt.Errorf("reading document security store: %w", err)
+	}
+	if kind := o.Value.Kind; kind != syntax.Null && kind != syntax.Dictionary || o.Data != 0 {
+		return nil, syntax.Errorf(ErrInvalid, v.Start, "malformed /VRI")
+	}
+	return o, nil
+}
+
 // arrays writes dictionary entries with the names of kinds.
 func arrays(refs [3]string, name int) string {
 	var b bytes.Buffer
@@ -223,8 +236,6 @@ func (d *Document) writeStore(c *increment, s *store, former *syntax.Object, add
 	case vri == "":
 	case former.Value.Kind == syntax.Null:
 		return c.set(s.object, s.dict, "VRI", "<<"+vri+">>")
-	case former.Value.Kind != syntax.Dictionary || former.Data != 0:
-		return syntax.Errorf(ErrInvalid, v.Start, "malformed /VRI")
 	case v.Kind == syntax.Reference:
 		c.entry(former, former.Value, vri)
 	default:

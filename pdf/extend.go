@@ -73,6 +73,35 @@ func Extend(ctx context.Context, r io.ReaderAt, size int64, level Level, s Servi
 	return int64(n), nil
 }
 
+// Extendable says whether a document can be brought to a level once it is
+// signed, as far as the document decides it: before a key is used for a
+// signature that would not be released without. It tries what Extend does with
+// evidence and a time-stamp made up, writes nothing, and refuses as Open,
+// AddEvidence and PrepareTimestamp do, or with ErrOptions when the level is
+// unknown.
+func (d *Document) Extendable(level Level) error {
+	rank := level.rank()
+	if rank == 0 {
+		return refuse("level %q to extend to", string(level))
+	}
+	if rank <= LevelT.rank() {
+		return nil
+	}
+	if _, err := d.sealed(); err != nil {
+		return err
+	}
+	sample := [][]byte{{0x30, 0}}
+	if _, err := d.AddEvidence(map[string]Evidence{"": {Certificates: sample, OCSPs: sample, CRLs: sample}}); err != nil {
+		return err
+	}
+	if level == LevelLTA {
+		if _, err := d.PrepareTimestamp(1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // extender holds the document as it grows.
 type extender struct {
 	s    Services

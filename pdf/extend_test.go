@@ -191,6 +191,46 @@ func TestExtendWritesNothingOnFailure(t *testing.T) {
 	}
 }
 
+func TestExtendable(t *testing.T) {
+	document := func(catalog string, extra map[int]string) []byte {
+		return pdftest.Document(pdftest.Shape{Catalog: catalog, Extra: extra})
+	}
+	signature := func(entries string) []byte {
+		return document("/AcroForm<</Fields[1000 0 R]>>", map[int]string{1000: "<</FT/Sig/T(a)/V 1001 0 R>>", 1001: "<</Type/Sig/Filter/X/SubFilter/x" + entries + ">>"})
+	}
+	fill := qpdf(t, document("/AcroForm<</Fields[1000 0 R]>>", map[int]string{1000: "<</FT/Sig/T(a)>>"}), "--encrypt", "", "owner", "256", "--modify=form", "--")
+	a := pdftest.NewAuthorities(t, pdftest.New(t, cms.ECDSA, crypto.SHA256, nil))
+	for name, c := range map[string]struct {
+		document []byte
+		want     map[pdf.Level]error // nil for the others
+	}{
+		"plain":                {document("", nil), nil},
+		"at B-LTA":             {extend(t, stamped(t, a, document("", nil), pdf.Options{}), pdf.LevelLTA, a.Services()), nil},
+		"store is a number":    {document("/DSS 7", nil), map[pdf.Level]error{pdf.LevelLT: pdf.ErrInvalid, pdf.LevelLTA: pdf.ErrInvalid}},
+		"direct entry":         {document("/DSS<</Certs[null]>>", nil), map[pdf.Level]error{pdf.LevelLT: pdf.ErrInvalid, pdf.LevelLTA: pdf.ErrInvalid}},
+		"list is a dictionary": {document("/DSS<</CRLs 1000 0 R>>", map[int]string{1000: "<<>>"}), map[pdf.Level]error{pdf.LevelLT: pdf.ErrInvalid, pdf.LevelLTA: pdf.ErrInvalid}},
+		"VRI is a string":      {document("/DSS<</VRI 1000 0 R>>", map[int]string{1000: "(VRI)"}), map[pdf.Level]error{pdf.LevelLT: pdf.ErrInvalid, pdf.LevelLTA: pdf.ErrInvalid}},
+		"unknown filter": {document("/DSS<</Certs[1000 0 R]>>", map[int]string{1000: "<</Filter/DCTDecode/Length 3>>\nstream\nabc\nendstream"}),
+			map[pdf.Level]error{pdf.LevelLT: pdf.ErrUnsupported, pdf.LevelLTA: pdf.ErrUnsupported}},
+		"signature without contents":   {signature("/ByteRange[0 1 2 3]"), map[pdf.Level]error{pdf.LevelLT: pdf.ErrInvalid, pdf.LevelLTA: pdf.ErrInvalid}},
+		"signature without byte range": {signature("/Contents<3000>"), map[pdf.Level]error{pdf.LevelLT: pdf.ErrInvalid, pdf.LevelLTA: pdf.ErrInvalid}},
+		"filling in only":              {fill, map[pdf.Level]error{pdf.LevelLTA: pdf.ErrEncrypted}},
+	} {
+		d, err := pdf.Open(bytes.NewReader(c.document), int64(len(c.document)))
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		for _, level := range []pdf.Level{pdf.LevelB, pdf.LevelT, pdf.LevelLT, pdf.LevelLTA} {
+			if err := d.Extendable(level); !errors.Is(err, c.want[level]) {
+				t.Errorf("%s to %s: %v, want %v", name, level, err, c.want[level])
+			}
+		}
+		if err := d.Extendable("B-X"); !errors.Is(err, pdf.ErrOptions) {
+			t.Errorf("%s to an unknown level: %v", name, err)
+		}
+	}
+}
+
 // TestStaleEvidenceIsRefetched: an answer that ended before the signature says
 // nothing about it.
 func TestStaleEvidenceIsRefetched(t *testing.T) {

@@ -21,6 +21,12 @@ func (s *Signer) preparePDF(doc *pdf.Document, o *Options, index uint32, c *Cred
 	if stamped(o.of(index).Level) {
 		room = b.SizeWith(token)
 	}
+	if level := o.of(index).Level; level != "" {
+		// A signature that cannot get there is not worth a use of the key.
+		if err := doc.Extendable(pdf.Level(level)); err != nil {
+			return nil, err
+		}
+	}
 	opts, err := o.pdfOptions(index, c, room)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -234,6 +235,33 @@ func TestLastingOutage(t *testing.T) {
 		if it.SignedBlob != "" || it.State == batch.ItemSigned {
 			t.Errorf("%+v", it)
 		}
+	}
+}
+
+// with is a document with entries of its catalog.
+func with(entries string) []byte {
+	b := storetest.PDF("satu")
+	at, former := len(b), bytes.Index(b, []byte("\nxref\n"))+1
+	object := "1 0 obj\n<</Type/Catalog/Pages 2 0 R" + entries + ">>\nendobj\n"
+	return fmt.Appendf(b, "%sxref\n1 1\n%010d 00000 n \ntrailer\n<</Size 6/Root 1 0 R/Prev %d>>\nstartxref\n%d\n%%%%EOF\n", object, at, former, at+len(object))
+}
+
+// TestLevelOutOfReach: a document that cannot be brought to its level once it
+// is signed is refused before the officer is asked.
+func TestLevelOutOfReach(t *testing.T) {
+	for _, entries := range []string{"/DSS 7", "/DSS<</Certs[null]>>", "/DSS<</Certs 7>>", "/DSS<</VRI(VRI)>>"} {
+		h := newHouse(t)
+		h.serve(t)
+		a := h.pdfs(t, with(entries))
+		if _, _, err := h.s.Prepare(ctx, a); err != nil {
+			t.Errorf("B-B with %s: %v", entries, err)
+		}
+		a = h.pdfs(t, with(entries))
+		a.Options.Level = "B-LT"
+		h.refuses(t, "B-LT with "+entries, pdf.ErrInvalid, func() error {
+			_, _, err := h.s.Prepare(ctx, a)
+			return err
+		})
 	}
 }
 
