@@ -4,11 +4,18 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/hex"
 	"errors"
+	"math/big"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ocsp"
 
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/pdf/cms"
@@ -227,6 +234,70 @@ func TestExtendable(t *testing.T) {
 		}
 		if err := d.Extendable("B-X"); !errors.Is(err, pdf.ErrOptions) {
 			t.Errorf("%s to an unknown level: %v", name, err)
+		}
+	}
+}
+
+// TestForeignEvidenceIsPassedOver: what is in the document was perhaps put
+// there to keep the right evidence out.
+func TestForeignEvidenceIsPassedOver(t *testing.T) {
+	a := pdftest.NewAuthorities(t, pdftest.New(t, cms.ECDSA, crypto.SHA256, nil))
+	a.Points = []string{"x:z"}
+	a.Announce(t)
+	this, next := pdftest.Now().Add(-time.Minute), pdftest.Now().Add(48*time.Hour)
+	answer := func(about, by *x509.Certificate, key crypto.Signer) []byte {
+		der, err := ocsp.CreateResponse(a.Issuer, by, ocsp.Response{Status: ocsp.Good, SerialNumber: about.SerialNumber, Certificate: by, ThisUpdate: this, NextUpdate: next}, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	list := func(e ...pkix.Extension) []byte {
+		der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(7), ThisUpdate: this, NextUpdate: next, ExtraExtensions: e}, a.Issuer, a.IssuerKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	point := func(hexadecimal string) pkix.Extension {
+		der, err := hex.DecodeString(hexadecimal)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: der}
+	}
+	for name, c := range map[string]struct {
+		held pdf.Evidence
+		want int32 // answers fetched
+	}{
+		"nothing":              {pdf.Evidence{}, 3},
+		"by a signatory":       {pdf.Evidence{OCSPs: [][]byte{answer(a.Signer, a.Signer, a.Key), answer(a.TSA, a.Signer, a.Key)}}, 3},
+		"by the responder":     {pdf.Evidence{OCSPs: [][]byte{answer(a.Signer, a.Responder, a.ResponderKey), answer(a.TSA, a.Responder, a.ResponderKey)}}, 1},
+		"a list of changes":    {pdf.Evidence{CRLs: [][]byte{list(pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 27}, Critical: true, Value: []byte{2, 1, 1}})}}, 3},
+		"a list of others":     {pdf.Evidence{CRLs: [][]byte{list(point("30038201ff"))}}, 3},             // onlyContainsCACerts
+		"a list of reasons":    {pdf.Evidence{CRLs: [][]byte{list(point("300483020640"))}}, 3},           // keyCompromise
+		"a list elsewhere":     {pdf.Evidence{CRLs: [][]byte{list(point("3009a007a0058603783a79"))}}, 3}, // x:y
+		"a list for the point": {pdf.Evidence{CRLs: [][]byte{list(point("3009a007a0058603783a7a"))}}, 1}, // x:z
+		"a list of its kind":   {pdf.Evidence{CRLs: [][]byte{list(point("30038101ff"))}}, 1},             // onlyContainsUserCerts
+		"a list of everything": {pdf.Evidence{CRLs: [][]byte{list()}}, 1},
+	} {
+		signed := stamped(t, a, pdftest.Document(pdftest.Shape{}), pdf.Options{})
+		d, err := pdf.Open(bytes.NewReader(signed), int64(len(signed)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := d.AddEvidence(map[string]pdf.Evidence{"": c.held})
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		b := bytes.NewBuffer(signed)
+		if _, err := u.Append(b); err != nil {
+			t.Fatal(err)
+		}
+		asked := a.Asked.Load()
+		ours(t, a.Root, extend(t, b.Bytes(), pdf.LevelLT, a.Services()), pdf.LevelLT)
+		if got := a.Asked.Load() - asked; got != c.want {
+			t.Errorf("%s: %d answers fetched, want %d", name, got, c.want)
 		}
 	}
 }

@@ -123,7 +123,7 @@ func (g *gatherer) status(ctx context.Context, cert, issuer *x509.Certificate, a
 		g.fresh.CRLs = append(g.fresh.CRLs, answer.CRL)
 	}
 	if len(answer.CRL) > 0 {
-		if _, err := readCRL(answer.CRL, issuer); err != nil {
+		if _, err := readCRL(answer.CRL, cert, issuer); err != nil {
 			return err
 		}
 		g.out.CRLs = append(g.out.CRLs, answer.CRL)
@@ -131,12 +131,9 @@ func (g *gatherer) status(ctx context.Context, cert, issuer *x509.Certificate, a
 	if len(answer.OCSP) == 0 {
 		return nil
 	}
-	response, err := ocsp.ParseResponseForCert(answer.OCSP, cert, issuer)
+	response, err := readOCSP(answer.OCSP, cert, issuer)
 	if err != nil {
-		return fmt.Errorf("reading OCSP response: %w", err)
-	}
-	if response.Status == ocsp.Unknown {
-		return errors.New("the responder does not know the certificate")
+		return err
 	}
 	g.out.OCSPs = append(g.out.OCSPs, answer.OCSP)
 	responder := response.Certificate
@@ -154,26 +151,50 @@ func (g *gatherer) status(ctx context.Context, cert, issuer *x509.Certificate, a
 }
 
 // held looks for an answer in the document, and among those fetched for it.
+// Anybody may have put them there: what a verifier would not believe is passed
+// over.
 func (g *gatherer) held(cert, issuer *x509.Certificate, at time.Time) (Answer, bool) {
 	current := func(this, next time.Time) bool {
 		return !this.Before(at.Add(-skew)) || !next.IsZero() && !next.Before(at)
 	}
 	held := g.x.store.held
 	for _, der := range slices.Concat(held.OCSPs, g.fresh.OCSPs) {
-		r, err := ocsp.ParseResponseForCert(der, cert, issuer)
-		if err == nil && r.Status != ocsp.Unknown && current(r.ThisUpdate, r.NextUpdate) {
+		if r, err := readOCSP(der, cert, issuer); err == nil && current(r.ThisUpdate, r.NextUpdate) {
 			return Answer{OCSP: der}, true
 		}
 	}
 	for _, der := range slices.Concat(held.CRLs, g.fresh.CRLs) {
-		if crl, err := readCRL(der, issuer); err == nil && current(crl.ThisUpdate, crl.NextUpdate) {
+		if crl, err := readCRL(der, cert, issuer); err == nil && current(crl.ThisUpdate, crl.NextUpdate) {
 			return Answer{CRL: der}, true
 		}
 	}
 	return Answer{}, false
 }
 
-func readCRL(der []byte, issuer *x509.Certificate) (*x509.RevocationList, error) {
+// readOCSP reads an answer that knows the certificate, by the issuer or by
+// somebody whom it lets answer (RFC 6960, Section 4.2.2.2): the parser checks
+// no more than signatures.
+func readOCSP(der []byte, cert, issuer *x509.Certificate) (*ocsp.Response, error) {
+	r, err := ocsp.ParseResponseForCert(der, cert, issuer)
+	if err != nil {
+		return nil, fmt.Errorf("reading OCSP response: %w", err)
+	}
+	if r.Status == ocsp.Unknown {
+		return nil, errors.New("the responder does not know the certificate")
+	}
+	by := r.Certificate
+	if by == nil || by.Equal(issuer) {
+		return r, nil
+	}
+	if !slices.Contains(by.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning) || !bytes.Equal(by.RawIssuer, issuer.RawSubject) ||
+		r.ProducedAt.Before(by.NotBefore) || r.ProducedAt.After(by.NotAfter) {
+		return nil, errors.New("the responder may not answer for the issuer")
+	}
+	return r, nil
+}
+
+// readCRL reads a list that speaks of the certificate.
+func readCRL(der []byte, cert, issuer *x509.Certificate) (*x509.RevocationList, error) {
 	crl, err := x509.ParseRevocationList(der)
 	if err != nil {
 		return nil, fmt.Errorf("reading revocation list: %w", err)
@@ -181,7 +202,54 @@ func readCRL(der []byte, issuer *x509.Certificate) (*x509.RevocationList, error)
 	if err := crl.CheckSignatureFrom(issuer); err != nil {
 		return nil, fmt.Errorf("checking revocation list: %w", err)
 	}
+	if !bytes.Equal(crl.RawIssuer, cert.RawIssuer) || !covers(crl, cert) {
+		return nil, errors.New("the revocation list does not speak of the certificate")
+	}
 	return crl, nil
+}
+
+// covers says whether a list speaks of all revocations of the certificate's
+// kind: it has no critical extension, as lists of changes have, but an issuing
+// distribution point (RFC 5280, Section 5.2.5) within the scope of which the
+// certificate falls.
+func covers(crl *x509.RevocationList, cert *x509.Certificate) bool {
+	for _, e := range crl.Extensions {
+		switch {
+		case e.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 28}):
+			if !inScope(e.Value, cert) {
+				return false
+			}
+		case e.Critical:
+			return false
+		}
+	}
+	return true
+}
+
+// inScope reads IssuingDistributionPoint.
+func inScope(der []byte, cert *x509.Certificate) bool {
+	var point struct {
+		Name struct {
+			Full     []asn1.RawValue `asn1:"optional,tag:0"`
+			Relative asn1.RawValue   `asn1:"optional,tag:1"`
+		} `asn1:"optional,tag:0"`
+		Users       bool           `asn1:"optional,tag:1"`
+		Authorities bool           `asn1:"optional,tag:2"`
+		Reasons     asn1.BitString `asn1:"optional,tag:3"`
+		Indirect    bool           `asn1:"optional,tag:4"`
+		Attributes  bool           `asn1:"optional,tag:5"`
+	}
+	rest, err := asn1.Unmarshal(der, &point)
+	if err != nil || len(rest) != 0 || point.Users && cert.IsCA || point.Authorities && !cert.IsCA ||
+		point.Reasons.BitLength != 0 || point.Indirect || point.Attributes || len(point.Name.Relative.FullBytes) != 0 {
+		return false
+	}
+	for _, name := range point.Name.Full {
+		if name.Class == asn1.ClassContextSpecific && name.Tag == 6 && slices.Contains(cert.CRLDistributionPoints, string(name.Bytes)) {
+			return true
+		}
+	}
+	return len(point.Name.Full) == 0
 }
 
 // noCheck says whether a responder's certificate needs no evidence (RFC 6960,

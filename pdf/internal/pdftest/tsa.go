@@ -35,6 +35,8 @@ type Authorities struct {
 	// Stamps and Asked count the calls; Err makes them fail.
 	Stamps, Asked atomic.Int32
 	Err           error
+	// Points are where Announce says that lists are.
+	Points []string
 	// CRLs makes all answers lists.
 	CRLs bool
 }
@@ -70,6 +72,7 @@ func (a *Authorities) Announce(t testing.TB) {
 	again := func(c *x509.Certificate, key crypto.Signer) *x509.Certificate {
 		template := *c
 		template.SignatureAlgorithm, template.OCSPServer = x509.UnknownSignatureAlgorithm, []string{"http://127.0.0.1:9/"}
+		template.CRLDistributionPoints = a.Points
 		for _, e := range c.Extensions {
 			if e.Critical { // the extended key usage must stay so
 				template.ExtraExtensions = append(template.ExtraExtensions, e)
