@@ -36,7 +36,8 @@ type Place struct {
 // however many. Case counts, white space does not; both are compared in
 // Unicode's NFKC. Text that is not painted (rendering modes 3 and 7, as under
 // scanned pages) or lies outside of the CropBox is not looked at. It refuses
-// with ErrAnchor, or ErrOptions when there is nothing to look for.
+// with ErrAnchor, with ErrOptions when there is nothing to look for, or with
+// ErrTooLarge when the pages show more text than is searched: choose one.
 func (d *Document) Find(text string, o FindOptions) (Place, error) {
 	want := squeeze(text)
 	if want == "" || len(text) > MaxText {
@@ -53,9 +54,10 @@ func (d *Document) Find(text string, o FindOptions) (Place, error) {
 	}
 	var found []Place
 	var damage error
+	var all searched
 	r := content.NewReader(d.file)
 	for number := first; number <= last; number++ {
-		on, damaged, err := d.findOn(r, number, want)
+		on, damaged, err := d.findOn(r, number, want, &all)
 		if err != nil {
 			return Place{}, err
 		}
@@ -75,8 +77,22 @@ func (d *Document) Find(text string, o FindOptions) (Place, error) {
 	return Place{}, syntax.Errorf(ErrAnchor, -1, "text is there %d times", len(found))
 }
 
+// searched counts the text of the pages looked at.
+type searched struct{ chars, bytes int }
+
+func (s *searched) add(chars []content.Char) error {
+	s.chars += len(chars)
+	for _, c := range chars {
+		s.bytes += len(c.Text)
+	}
+	if s.chars > maxSearched || s.bytes > maxSearchedText {
+		return syntax.Errorf(ErrTooLarge, -1, "search in more than %d characters or %d bytes of text", maxSearched, maxSearchedText)
+	}
+	return nil
+}
+
 // findOn returns the places on one page, from top to bottom and left to right.
-func (d *Document) findOn(r *content.Reader, number int, want string) (found []Place, damage, err error) {
+func (d *Document) findOn(r *content.Reader, number int, want string, all *searched) (found []Place, damage, err error) {
 	page := d.tree.Pages[number-1]
 	object, err := d.file.Load(page.Num, page.Gen)
 	if err != nil {
@@ -88,6 +104,9 @@ func (d *Document) findOn(r *content.Reader, number int, want string) (found []P
 	}
 	contents, err := r.Page(object, g)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := all.add(contents.Chars); err != nil {
 		return nil, nil, err
 	}
 	w, h := displayed(g)
@@ -146,8 +165,12 @@ func match(chars []content.Char, want string) []Place {
 	}
 }
 
-// maxFound bounds the places of a text on one page.
-const maxFound = 10_000
+// Bounds of Find.
+const (
+	maxFound        = 10_000  // places on one page
+	maxSearched     = 4 << 20 // characters on all pages: 1,000 pages full of text
+	maxSearchedText = 16 << 20
+)
 
 // squeeze normalises and takes white space and soft hyphens out.
 func squeeze(s string) string {

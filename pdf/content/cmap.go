@@ -12,6 +12,7 @@ import (
 const (
 	maxCMap   = 4 << 20 // bytes
 	maxRanges = 1 << 17
+	maxUnits  = 256 // of the text of a code, each of 16 bits: ligatures and the like need few
 )
 
 // cmap maps character codes to CIDs or text (ISO 32000-2, Sections 9.7.5 and
@@ -103,6 +104,7 @@ func units(b []byte) []uint16 {
 	if len(b) == 1 {
 		return []uint16{uint16(b[0])}
 	}
+	b = b[:min(len(b), 2*maxUnits)]
 	out := make([]uint16, 0, len(b)/2)
 	for i := 0; i+1 < len(b); i += 2 {
 		out = append(out, uint16(b[i])<<8|uint16(b[i+1]))

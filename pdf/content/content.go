@@ -20,8 +20,9 @@ const (
 	MaxOperators = 2 << 20  // those that look for a resource count costly times
 	costly       = 16
 	MaxChars     = 1 << 20
-	maxForms     = 20_000 // drawn
-	maxNested    = 16     // forms within forms
+	MaxText      = 8 << 20 // bytes of what the characters stand for
+	maxForms     = 20_000  // drawn
+	maxNested    = 16      // forms within forms
 	maxStack     = 256
 	maxFonts     = 512
 )
@@ -141,6 +142,7 @@ type Reader struct {
 	bytes     int
 	operators int
 	forms     int
+	text      int  // bytes
 	stopped   bool // at a bound
 }
 

@@ -88,6 +88,9 @@ func (r *Reader) run(b []byte, resources syntax.Value, s state, depth int) error
 			if len(r.out.Chars) > MaxChars {
 				return r.damage(syntax.Errorf(syntax.ErrTooLarge, -1, "more than %d characters", MaxChars))
 			}
+			if r.text > MaxText {
+				return r.damage(syntax.Errorf(syntax.ErrTooLarge, -1, "more than %d bytes of text", MaxText))
+			}
 		}
 	}
 }
@@ -184,8 +187,9 @@ func (r *Reader) show(s *state, b []byte) {
 	if f == nil || s.size == 0 {
 		return
 	}
-	for len(b) > 0 && len(r.out.Chars) <= MaxChars {
+	for len(b) > 0 && len(r.out.Chars) <= MaxChars && r.text <= MaxText {
 		g := f.decode(b)
+		r.text += len(g.text)
 		b = b[g.n:]
 		to := matrix{s.size * s.scale, 0, 0, s.size, 0, s.rise}.times(s.text).times(s.matrix)
 		x0, x1 := 0.0, g.width
