@@ -5,6 +5,7 @@ package pdf_test
 import (
 	"bytes"
 	"compress/zlib"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -61,6 +62,18 @@ func opened(t *testing.T, document []byte) *pdf.Document {
 		t.Fatal(err)
 	}
 	return d
+}
+
+func TestScanLongFieldText(t *testing.T) {
+	d := opened(t, pdftest.Document(pdftest.Shape{Catalog: "/AcroForm<</Fields[1000 0 R]>>", Page: "/Annots[1000 0 R]", Extra: map[int]string{
+		1000: "<</Type/Annot/Subtype/Widget/FT/Tx/T(a)/V(a)/F 4/Rect[0 0 9 9]/AP<</N 1001 0 R>>>>",
+		1001: deflated(t, "/Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources<</Font<</F0 1002 0 R>>>>", shows(1000)),
+		1002: pdftest.Font[:len(pdftest.Font)-2] + "/Encoding/WinAnsiEncoding>>"}}))
+	costs(t, func() {
+		if _, err := d.Scan(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestFindLongCodes: one code stands for a long text.

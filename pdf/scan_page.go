@@ -66,6 +66,9 @@ func (s *scan) annotations(p syntax.Page, page *syntax.Object, annots []syntax.V
 	var shown []annotation
 	paints := false
 	for _, v := range annots {
+		if s.ctx.Err() != nil {
+			return fmt.Errorf("scanning document: %w", s.ctx.Err())
+		}
 		o, err := s.resolve(v)
 		if err != nil {
 			return err
@@ -211,14 +214,14 @@ func (s *scan) fieldValue(field syntax.Value, form *syntax.Object, shown *conten
 	if v.Kind != syntax.String && v.Kind != syntax.Null {
 		return
 	}
-	text := ""
+	var b strings.Builder
 	for _, c := range shown.Chars {
 		if c.Text == "" {
 			return // a font that does not say what it shows
 		}
-		text += squeeze(c.Text)
+		b.WriteString(squeeze(c.Text))
 	}
-	value := squeeze(syntax.Text(v.Bytes))
+	text, value := b.String(), squeeze(syntax.Text(v.Bytes))
 	fonts := s.value(s.value(form.Value.Key("Resources")).Key("Font"))
 	if text == "" && value != "" && len(fonts.Dict) == 0 {
 		return // the font is in the form's default resources
