@@ -19,13 +19,13 @@ demo: PACKAGES := $(DEMO_PACKAGES)
 demo: deps build
 	bin/mohor demo $(if $(ONCE),--once)
 
-# Hostile, odd and tampered documents are read by one goroutine and cost much: without
-# the race detector.
+# Hostile, odd and tampered documents are read by one goroutine and cost much: the corpus,
+# and the tests marked !race in the other packages, run without the race detector.
 test: PACKAGES := $(TEST_PACKAGES)
 test: deps pyhanko verapdf
 	$(GO) vet ./...
 	MOHOR_VERAPDF=$(CURDIR)/bin/verapdf $(GO) test -race -shuffle=on -timeout 40m $$($(GO) list ./... | grep -v /pdf/internal/corpus)
-	$(GO) test -shuffle=on -timeout 40m ./pdf/syntax ./pdf/internal/corpus
+	MOHOR_VERAPDF=$(CURDIR)/bin/verapdf $(GO) test -shuffle=on -timeout 40m ./pdf ./pdf/syntax ./pdf/verify ./pdf/internal/corpus
 
 # The judge of PDF/A, a Java library in the version of its pom.xml.
 verapdf:

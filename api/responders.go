@@ -19,7 +19,8 @@ import (
 )
 
 // Strangers' requests to the time-stamp unit and the OCSP responder cost
-// signatures of the HSM: so many are answered at once, the next wait so long.
+// signatures of the HSM, and documents to be verified cost memory: so many are
+// answered at once, the next wait so long.
 const (
 	unitWidth = 4
 	unitWait  = 2 * time.Second
@@ -52,7 +53,7 @@ type unitInput struct {
 	ContentType string `header:"Content-Type"`
 }
 
-// slot waits for one of the places.
+// slot waits for one of the places, unitWait at most: ErrBusy then.
 func slot(ctx context.Context, places chan struct{}) (release func(), err error) {
 	t := time.NewTimer(unitWait)
 	defer t.Stop()

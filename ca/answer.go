@@ -5,12 +5,13 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
-	"slices"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 	"golang.org/x/crypto/ocsp"
+
+	"github.com/mohor-sign/mohor/pdf/revocation"
 )
 
 func encodeOCSPRequest(id *certID, nonce []byte) ([]byte, error) {
@@ -42,13 +43,8 @@ func checkOCSP(der []byte, id *certID, nonce []byte, issuer *x509.Certificate, n
 	if got.SerialNumber.Cmp(id.serial) != 0 {
 		return next, fmt.Errorf("%w: it is about another certificate", ErrAnswer)
 	}
-	if r := got.Certificate; r != nil && !r.Equal(issuer) {
-		switch {
-		case !bytes.Equal(r.RawIssuer, issuer.RawSubject) || !slices.Contains(r.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning):
-			return next, fmt.Errorf("%w: the issuer did not make %q its OCSP responder", ErrAnswer, r.Subject.CommonName)
-		case now.Before(r.NotBefore) || now.After(r.NotAfter):
-			return next, fmt.Errorf("%w: the responder's certificate is not valid now", ErrAnswer)
-		}
+	if r := got.Certificate; r != nil && !revocation.MayAnswer(r, issuer, now) {
+		return next, fmt.Errorf("%w: %q is not now an OCSP responder of the issuer", ErrAnswer, r.Subject.CommonName)
 	}
 	switch {
 	case got.Status != ocsp.Good && got.Status != ocsp.Revoked:
@@ -119,54 +115,11 @@ func checkCRL(der []byte, cert, issuer *x509.Certificate, now time.Time) (next t
 	if err := l.CheckSignatureFrom(issuer); err != nil {
 		return next, fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
-	for _, e := range l.Extensions {
-		if e.Id.Equal(oidIssuingDistPt) {
-			if err := covers(e.Value, cert); err != nil {
-				return next, err
-			}
-		} else if e.Critical { // a delta, among others
-			return next, fmt.Errorf("%w: the CRL has the critical extension %v", ErrAnswer, e.Id)
-		}
-	}
-	for _, entry := range l.RevokedCertificateEntries {
-		for _, e := range entry.Extensions {
-			if e.Critical {
-				return next, fmt.Errorf("%w: an entry of the CRL has the critical extension %v", ErrAnswer, e.Id)
-			}
-		}
+	if err := revocation.Covers(l, cert); err != nil {
+		return next, fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
 	if l.ThisUpdate.After(now.Add(skew)) {
 		return next, fmt.Errorf("%w: it is from the future", ErrAnswer)
 	}
 	return fresh(l.ThisUpdate, l.NextUpdate, now)
-}
-
-// covers reads an IssuingDistributionPoint (RFC 5280, Section 5.2.5): the list must
-// be about certificates like cert, for all reasons, and be one that cert names.
-func covers(der []byte, cert *x509.Certificate) error {
-	var idp struct {
-		Point struct {
-			FullName []asn1.RawValue `asn1:"optional,tag:0"`
-		} `asn1:"optional,tag:0"`
-		OnlyUsers      bool           `asn1:"optional,tag:1"`
-		OnlyCAs        bool           `asn1:"optional,tag:2"`
-		SomeReasons    asn1.BitString `asn1:"optional,tag:3"`
-		Indirect       bool           `asn1:"optional,tag:4"`
-		OnlyAttributes bool           `asn1:"optional,tag:5"`
-	}
-	rest, err := asn1.Unmarshal(der, &idp)
-	if err != nil || len(rest) != 0 {
-		return fmt.Errorf("%w: the CRL's distribution point cannot be read", ErrAnswer)
-	}
-	if idp.OnlyUsers && cert.IsCA || idp.OnlyCAs && !cert.IsCA || idp.SomeReasons.BitLength != 0 || idp.Indirect || idp.OnlyAttributes {
-		return fmt.Errorf("%w: the CRL does not cover the certificate", ErrAnswer)
-	}
-	named := len(idp.Point.FullName) == 0
-	for _, n := range idp.Point.FullName {
-		named = named || n.Tag == 6 && slices.Contains(cert.CRLDistributionPoints, string(n.Bytes))
-	}
-	if !named {
-		return fmt.Errorf("%w: the CRL is that of another distribution point", ErrAnswer)
-	}
-	return nil
 }

@@ -31,7 +31,6 @@ var (
 	oidOCSPNoCheck     = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 5}
 	oidTimeStamping    = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 8}
 	oidExtKeyUsage     = asn1.ObjectIdentifier{2, 5, 29, 37}
-	oidIssuingDistPt   = asn1.ObjectIdentifier{2, 5, 29, 28}
 	oidSHA1            = asn1.ObjectIdentifier{1, 3, 14, 3, 2, 26}
 	oidSHA256          = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}
 	oidSHA384          = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 2}

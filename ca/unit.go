@@ -172,6 +172,10 @@ func (a *Authority) setUnit(name string, cert *x509.Certificate, key crypto.Sign
 	if !fits(cert, key.Public()) {
 		return fmt.Errorf("checking the %s certificate: it does not belong to the key %q in the token", name, name)
 	}
+	// A row put there by somebody else would spoil everything stamped from then on.
+	if err := cert.CheckSignatureFrom(a.certs[Issuing]); err != nil {
+		return fmt.Errorf("checking the %s certificate: %w", name, err)
+	}
 	s, err := schemeOf(key.Public())
 	if err != nil {
 		return err

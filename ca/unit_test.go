@@ -3,13 +3,16 @@ package ca_test
 import (
 	"context"
 	"crypto"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
+	"math/big"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
 )
 
@@ -155,6 +158,38 @@ func TestRevokedUnit(t *testing.T) {
 		}
 		if name == ca.TSA && a.TokenSize() != 0 {
 			t.Error("a size without a unit")
+		}
+	}
+}
+
+// TestPlantedUnit: a certificate for the unit's key that the issuing CA did not
+// sign is put into the register.
+func TestPlantedUnit(t *testing.T) {
+	for _, name := range []string{ca.TSA, ca.Responder} {
+		a, other := bootstrapped(t, nil), bootstrapped(t, nil)
+		theirs := other.Certificate(ca.Issuing)
+		signer, err := other.keys.Signer(ctx, ca.Issuing)
+		must(t, err)
+		unit, err := a.keys.Signer(ctx, name)
+		must(t, err)
+		template := *a.Certificate(name)
+		template.SerialNumber = new(big.Int).Add(template.SerialNumber, big.NewInt(1))
+		template.NotBefore = template.NotBefore.Add(time.Hour)
+		der, err := x509.CreateCertificate(rand.Reader, &template, theirs, unit.Public(), signer)
+		must(t, err)
+		row := ca.Certificate{Serial: template.SerialNumber.String(), Issuer: ca.Issuing, Subject: name, Credential: "authority:" + name,
+			NotBefore: template.NotBefore, NotAfter: template.NotAfter}
+		ev := audit.Event{At: a.now.Add(time.Hour), Actor: "test", Action: "ca.issue", Object: row.Serial, Verdict: audit.Accepted}
+		must(t, a.db.ReserveSerial(ctx, row, ev))
+		must(t, a.db.StoreCertificate(ctx, row.Serial, der, ev))
+		if _, off, err := a.Renew(ctx); err == nil || len(off) != 0 {
+			t.Errorf("%s: renewed beside a planted certificate: off %v", name, off)
+		}
+		if a.Certificate(name).CheckSignatureFrom(a.Certificate(ca.Issuing)) != nil {
+			t.Errorf("%s: the planted certificate serves", name)
+		}
+		if _, err := ca.Load(ctx, a.shape, a.keys, a.db, a.clock); err == nil {
+			t.Errorf("%s: the planted certificate is loaded", name)
 		}
 	}
 }

@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
-	"encoding/asn1"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"golang.org/x/crypto/ocsp"
+
+	"github.com/mohor-sign/mohor/pdf/revocation"
 )
 
 // maxResponders bounds the paths of responders to answers about responders.
@@ -140,7 +141,7 @@ func (g *gatherer) status(ctx context.Context, cert, issuer *x509.Certificate, a
 	if responder == nil || bytes.Equal(responder.Raw, issuer.Raw) {
 		return nil
 	}
-	if noCheck(responder) {
+	if revocation.NoCheck(responder) {
 		if !g.seen[string(responder.Raw)] {
 			g.seen[string(responder.Raw)] = true
 			g.out.Certificates = append(g.out.Certificates, responder.Raw)
@@ -182,12 +183,7 @@ func readOCSP(der []byte, cert, issuer *x509.Certificate) (*ocsp.Response, error
 	if r.Status == ocsp.Unknown {
 		return nil, errors.New("the responder does not know the certificate")
 	}
-	by := r.Certificate
-	if by == nil || by.Equal(issuer) {
-		return r, nil
-	}
-	if !slices.Contains(by.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning) || !bytes.Equal(by.RawIssuer, issuer.RawSubject) ||
-		r.ProducedAt.Before(by.NotBefore) || r.ProducedAt.After(by.NotAfter) {
+	if by := r.Certificate; by != nil && !revocation.MayAnswer(by, issuer, r.ProducedAt) {
 		return nil, errors.New("the responder may not answer for the issuer")
 	}
 	return r, nil
@@ -202,63 +198,8 @@ func readCRL(der []byte, cert, issuer *x509.Certificate) (*x509.RevocationList, 
 	if err := crl.CheckSignatureFrom(issuer); err != nil {
 		return nil, fmt.Errorf("checking revocation list: %w", err)
 	}
-	if !bytes.Equal(crl.RawIssuer, cert.RawIssuer) || !covers(crl, cert) {
-		return nil, errors.New("the revocation list does not speak of the certificate")
+	if !bytes.Equal(crl.RawIssuer, cert.RawIssuer) {
+		return nil, errors.New("the revocation list is another issuer's")
 	}
-	return crl, nil
-}
-
-// covers says whether a list speaks of all revocations of the certificate's
-// kind: it has no critical extension, as lists of changes have, but an issuing
-// distribution point (RFC 5280, Section 5.2.5) within the scope of which the
-// certificate falls.
-func covers(crl *x509.RevocationList, cert *x509.Certificate) bool {
-	for _, e := range crl.Extensions {
-		switch {
-		case e.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 28}):
-			if !inScope(e.Value, cert) {
-				return false
-			}
-		case e.Critical:
-			return false
-		}
-	}
-	return true
-}
-
-// inScope reads IssuingDistributionPoint.
-func inScope(der []byte, cert *x509.Certificate) bool {
-	var point struct {
-		Name struct {
-			Full     []asn1.RawValue `asn1:"optional,tag:0"`
-			Relative asn1.RawValue   `asn1:"optional,tag:1"`
-		} `asn1:"optional,tag:0"`
-		Users       bool           `asn1:"optional,tag:1"`
-		Authorities bool           `asn1:"optional,tag:2"`
-		Reasons     asn1.BitString `asn1:"optional,tag:3"`
-		Indirect    bool           `asn1:"optional,tag:4"`
-		Attributes  bool           `asn1:"optional,tag:5"`
-	}
-	rest, err := asn1.Unmarshal(der, &point)
-	if err != nil || len(rest) != 0 || point.Users && cert.IsCA || point.Authorities && !cert.IsCA ||
-		point.Reasons.BitLength != 0 || point.Indirect || point.Attributes || len(point.Name.Relative.FullBytes) != 0 {
-		return false
-	}
-	for _, name := range point.Name.Full {
-		if name.Class == asn1.ClassContextSpecific && name.Tag == 6 && slices.Contains(cert.CRLDistributionPoints, string(name.Bytes)) {
-			return true
-		}
-	}
-	return len(point.Name.Full) == 0
-}
-
-// noCheck says whether a responder's certificate needs no evidence (RFC 6960,
-// Section 4.2.2.2.1).
-func noCheck(c *x509.Certificate) bool {
-	for _, e := range c.Extensions {
-		if e.Id.Equal(asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 5}) {
-			return true
-		}
-	}
-	return false
+	return crl, revocation.Covers(crl, cert)
 }

@@ -54,9 +54,9 @@ func table() map[string]string {
 
 		// L1
 		"otp":   "audit internal/secret",
-		"ca":    "audit pdf/cms internal/dialguard",
+		"ca":    "audit pdf/cms pdf/revocation internal/dialguard",
 		"enrol": "audit ca internal/ident internal/mykad internal/secret",
-		"pdf":   "pdf/syntax pdf/content pdf/cms pdf/font",
+		"pdf":   "pdf/syntax pdf/content pdf/cms pdf/revocation pdf/font",
 		"ecert": "pdf/font internal/mykad",
 
 		// L0
@@ -68,7 +68,8 @@ func table() map[string]string {
 		"pdf/content":          "pdf/syntax",
 		"pdf/cms":              "",
 		"pdf/font":             "",
-		"pdf/verify":           "pdf/syntax pdf/cms",
+		"pdf/revocation":       "",
+		"pdf/verify":           "pdf/syntax pdf/cms pdf/revocation",
 		"pdf/internal/corpus":  "pdf/syntax pdf/cms",
 		"pdf/internal/pdftest": "pdf pdf/syntax pdf/cms pdf/verify pdf/font",
 		"internal/ceremony":    "internal/secret",

@@ -13,6 +13,8 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 	"golang.org/x/crypto/ocsp"
+
+	"github.com/mohor-sign/mohor/pdf/revocation"
 )
 
 // Sources of revocation data, by where they come from.
@@ -157,83 +159,9 @@ func (j *judge) askList(s *status, l *list509, cert, issuer *x509.Certificate, a
 		}
 	}
 	// Expired certificates leave the lists.
-	if covers(crl, cert) && j.fresh(crl.ThisUpdate, crl.NextUpdate, at) && !crl.ThisUpdate.After(cert.NotAfter) {
+	if revocation.Covers(crl, cert) == nil && j.fresh(crl.ThisUpdate, crl.NextUpdate, at) && !crl.ThisUpdate.After(cert.NotAfter) {
 		s.note(time.Time{}, 0, crl.ThisUpdate, at, "CRL", l.origin, l.at)
 	}
-}
-
-// covers says whether a list speaks of all revocations of the certificate's
-// kind: it has no critical extension but an issuing distribution point (RFC
-// 5280, Section 5.2.5) within the scope of which the certificate falls.
-func covers(crl *x509.RevocationList, cert *x509.Certificate) bool {
-	for _, e := range crl.Extensions {
-		switch {
-		case e.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 28}):
-			if !inScope(e.Value, cert) {
-				return false
-			}
-		case e.Critical:
-			return false
-		}
-	}
-	return true
-}
-
-// inScope reads IssuingDistributionPoint.
-func inScope(der cryptobyte.String, cert *x509.Certificate) bool {
-	var idp cryptobyte.String
-	if !der.ReadASN1(&idp, cbasn1.SEQUENCE) || len(der) != 0 {
-		return false
-	}
-	for len(idp) > 0 {
-		var v cryptobyte.String
-		var tag cbasn1.Tag
-		if !idp.ReadAnyASN1(&v, &tag) {
-			return false
-		}
-		set := len(v) == 1 && v[0] != 0
-		switch tag {
-		case cbasn1.Tag(0).Constructed().ContextSpecific():
-			if !atPoint(v, cert) {
-				return false
-			}
-		case cbasn1.Tag(1).ContextSpecific(): // onlyContainsUserCerts
-			if set && cert.IsCA {
-				return false
-			}
-		case cbasn1.Tag(2).ContextSpecific(): // onlyContainsCACerts
-			if set && !cert.IsCA {
-				return false
-			}
-		default: // some reasons, indirect, attribute certificates
-			if tag == cbasn1.Tag(3).ContextSpecific() || set {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// atPoint says whether one of the distribution point's URIs is one of the
-// certificate's.
-func atPoint(name cryptobyte.String, cert *x509.Certificate) bool {
-	var full cryptobyte.String
-	if !name.ReadASN1(&full, cbasn1.Tag(0).Constructed().ContextSpecific()) {
-		return false
-	}
-	for len(full) > 0 {
-		var v cryptobyte.String
-		var tag cbasn1.Tag
-		if !full.ReadAnyASN1(&v, &tag) {
-			return false
-		}
-		for _, uri := range cert.CRLDistributionPoints {
-			if tag == cbasn1.Tag(6).ContextSpecific() && uri == string(v) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // askAnswer looks into an OCSP response (RFC 6960, Section 3.2).
@@ -287,18 +215,11 @@ func (j *judge) authorised(r *ocsp.Response, issuer *x509.Certificate, depth int
 	if c == nil || c.Equal(issuer) {
 		return r.CheckSignatureFrom(issuer) == nil
 	}
-	delegated := false
-	for _, u := range c.ExtKeyUsage {
-		delegated = delegated || u == x509.ExtKeyUsageOCSPSigning
-	}
-	if !delegated || !bytes.Equal(c.RawIssuer, issuer.RawSubject) || r.ProducedAt.Before(c.NotBefore) || r.ProducedAt.After(c.NotAfter) ||
-		weakKey(c.PublicKey, r.ProducedAt) || !j.issued(c, issuer) {
+	if !revocation.MayAnswer(c, issuer, r.ProducedAt) || weakKey(c.PublicKey, r.ProducedAt) || !j.issued(c, issuer) {
 		return false
 	}
-	for _, e := range c.Extensions {
-		if e.Id.Equal(asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 5}) { // id-pkix-ocsp-nocheck
-			return true
-		}
+	if revocation.NoCheck(c) {
+		return true
 	}
 	if depth > 0 {
 		return false
