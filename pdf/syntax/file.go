@@ -196,12 +196,29 @@ func (f *File) startxref() (int64, error) {
 		return 0, invalid(tail, "no startxref")
 	}
 	p := parser{buf: b, base: tail, pos: i + len("startxref"), eof: true}
-	n, err := p.natural()
+	n, _, err := p.place()
+	return n, err
+}
+
+// Linearized returns the length that the first object of the file claims for a
+// linearized file (ISO 32000-2, Annex F), 0 when there is no such claim. Readers
+// look for it at the start of the file, not in the cross-reference data.
+func (f *File) Linearized() (int64, error) {
+	header, err := f.header()
 	if err != nil {
 		return 0, err
 	}
-	_, err = p.marker()
-	return n, err
+	var o Object
+	err = f.parse(header, func(p *parser) error {
+		if err := p.skip(); err != nil {
+			return err
+		}
+		return p.object(&o)
+	})
+	if refused(err) || err == nil && o.Value.Key("Linearized").Kind == Null {
+		return 0, nil
+	}
+	return o.Value.Key("L").Int, err
 }
 
 // chooseBase decides whether offsets count from the header or from the start

@@ -67,10 +67,7 @@ func (f *File) revision(own, newer, at int64) error {
 		if err != nil || !found {
 			return err
 		}
-		if start, err = p.natural(); err != nil {
-			return err
-		}
-		end, err = p.marker()
+		start, end, err = p.place()
 		return err
 	})
 	if refused(err) {
@@ -85,6 +82,19 @@ func (f *File) revision(own, newer, at int64) error {
 		f.revisions = append(f.revisions, Section{Offset: start, End: end})
 	}
 	return nil
+}
+
+// place reads what is behind startxref: a number, on which no comment may lie
+// as most readers do not expect one, and the marker.
+func (p *parser) place() (start, end int64, err error) {
+	if p.blank(); p.pos < len(p.buf) && p.buf[p.pos] == '%' {
+		return 0, 0, invalid(p.at(), "number expected behind startxref")
+	}
+	if start, err = p.natural(); err != nil {
+		return 0, 0, err
+	}
+	end, err = p.marker()
+	return start, end, err
 }
 
 // marker reads %%EOF after white space, with the end of line behind it, and

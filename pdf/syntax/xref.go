@@ -272,12 +272,13 @@ func (f *File) mergeHybrid(s *section, stm Value, places map[int64]bool) error {
 }
 
 // xrefTable reads the subsections behind the keyword xref and the trailer.
-func (f *File) xrefTable(off int64, s *section) (*Object, error) {
-	for {
+func (f *File) xrefTable(start int64, s *section) (*Object, error) {
+	for off := start; ; {
 		o := &Object{}
 		var first, count, next int64
 		done := false
 		err := f.parse(off, func(p *parser) (err error) {
+			line := p.pos
 			if done, err = p.keyword("trailer"); err != nil {
 				return err
 			}
@@ -286,13 +287,10 @@ func (f *File) xrefTable(off int64, s *section) (*Object, error) {
 				o.src, o.base = p.buf, p.base
 				return err
 			}
-			if first, err = p.natural(); err != nil {
-				return err
+			if p.pos = line; off == start {
+				p.blank()
 			}
-			if count, err = p.natural(); err != nil {
-				return err
-			}
-			err = p.skip()
+			first, count, err = p.subsection()
 			next = p.at()
 			return err
 		})
@@ -312,6 +310,40 @@ func (f *File) xrefTable(off int64, s *section) (*Object, error) {
 			return nil, err
 		}
 	}
+}
+
+// subsection reads the line before the entries: first number and count with a
+// space between (ISO 32000-2, Section 7.5.4). Some readers search the file for
+// objects where it looks otherwise, and may find others.
+func (p *parser) subsection() (first, count int64, err error) {
+	line := p.at()
+	if p.pos < len(p.buf) && !isDigit(p.buf[p.pos]) {
+		return 0, 0, invalid(line, "malformed cross-reference subsection")
+	}
+	if first, err = p.natural(); err != nil {
+		return 0, 0, err
+	}
+	if p.pos++; p.pos < len(p.buf) && (p.buf[p.pos-1] != ' ' || !isDigit(p.buf[p.pos])) {
+		return 0, 0, invalid(line, "malformed cross-reference subsection")
+	}
+	if count, err = p.natural(); err != nil {
+		return 0, 0, err
+	}
+	if p.pos+3 > len(p.buf) {
+		return 0, 0, p.short()
+	}
+	if p.buf[p.pos] == ' ' {
+		p.pos++
+	}
+	switch c := p.buf[p.pos]; {
+	case c == '\r' && p.buf[p.pos+1] == '\n':
+		p.pos += 2
+	case c == '\r', c == '\n':
+		p.pos++
+	default:
+		return 0, 0, invalid(line, "malformed cross-reference subsection")
+	}
+	return first, count, nil
 }
 
 // subsection reads count entries of 20 bytes (ISO 32000-2, Section 7.5.4).

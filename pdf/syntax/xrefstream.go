@@ -30,7 +30,7 @@ func (f *File) xrefStream(off int64, table *section) (*Object, error) {
 		}
 		w[i] = int(v.Int)
 	}
-	if w[1] == 0 {
+	if w[0] > 4 || w[1] == 0 { // some readers take no more for a type
 		return nil, invalid(widths.Start, "malformed /W")
 	}
 	size := d.Key("Size")
@@ -127,6 +127,11 @@ func xrefRow(row []byte, w [3]int, at int64) (entry, error) {
 	}
 	a, b := field(w[1]), field(w[2])
 	switch kind {
+	case 0:
+		if a >= 1<<offsetBits || b > 65535 {
+			return 0, invalid(at, "cross-reference entry out of bounds")
+		}
+		return entry(free << 62), nil
 	case 1:
 		if a >= 1<<offsetBits || b > 65535 {
 			return 0, invalid(at, "cross-reference entry out of bounds")
@@ -138,5 +143,6 @@ func xrefRow(row []byte, w [3]int, at int64) (entry, error) {
 		}
 		return streamEntry(uint32(a), int64(b)), nil
 	}
-	return entry(free << 62), nil // type 0; others are null (Table 18)
+	// Others are null (Table 18), to some readers damage that makes them search.
+	return 0, invalid(at, "cross-reference entry of unknown type")
 }
