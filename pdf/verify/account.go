@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 
 	"github.com/mohor-sign/mohor/pdf/syntax"
@@ -60,6 +61,9 @@ func (v *verifier) extents(then, now *syntax.File, from int64) (out []extent, fa
 	if err != nil {
 		return nil, "", err
 	}
+	if fault, err := v.dangling(then, now, now.Trailer()); fault != "" || err != nil {
+		return nil, fault, err
+	}
 	gens := make(map[uint32]uint16, len(changed))
 	for _, num := range changed {
 		if gen, used := now.InUse(num); used {
@@ -73,6 +77,9 @@ func (v *verifier) extents(then, now *syntax.File, from int64) (out []extent, fa
 		o, err := v.load(now, num, gen)
 		if err != nil {
 			return nil, "", err
+		}
+		if fault, err := v.dangling(then, now, o); fault != "" || err != nil {
+			return nil, fault, err
 		}
 		if o.Compressed {
 			continue
@@ -100,6 +107,63 @@ func (v *verifier) extents(then, now *syntax.File, from int64) (out []extent, fa
 		return 1
 	})
 	return out, "", nil
+}
+
+// dangling finds a reference in an object that a revision added or changed to
+// an object that does not exist, unless the object had it before. It means
+// null, but some readers then search the file for objects and find others.
+func (v *verifier) dangling(then, now *syntax.File, o *syntax.Object) (string, error) {
+	var had map[reference]bool
+	for ref := range references(o.Value) {
+		if gen, used := now.InUse(ref.num); used && gen == ref.gen {
+			continue
+		}
+		if had == nil {
+			had = make(map[reference]bool)
+			before := then.Trailer()
+			if o != now.Trailer() {
+				gen, _ := then.InUse(o.Num)
+				var err error
+				if before, err = v.load(then, o.Num, gen); err != nil {
+					return "", err
+				}
+			}
+			for ref := range references(before.Value) {
+				had[ref] = true
+			}
+		}
+		if !had[ref] {
+			return fmt.Sprintf("a reference to object %d, which does not exist", ref.num), nil
+		}
+	}
+	return "", nil
+}
+
+type reference struct {
+	num uint32
+	gen uint16
+}
+
+// references yields the references in a value.
+func references(v syntax.Value) iter.Seq[reference] {
+	return func(yield func(reference) bool) { refer(v, yield) }
+}
+
+func refer(v syntax.Value, yield func(reference) bool) bool {
+	if v.Kind == syntax.Reference {
+		return yield(reference{uint32(v.Int), v.Gen})
+	}
+	for i := range v.Array {
+		if !refer(v.Array[i], yield) {
+			return false
+		}
+	}
+	for i := range v.Dict {
+		if !refer(v.Dict[i].Value, yield) {
+			return false
+		}
+	}
+	return true
 }
 
 // load is Load without reading signatures, which are large, again.

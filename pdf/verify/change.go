@@ -41,7 +41,7 @@ type comparison struct {
 func (v *verifier) newComparison() *comparison {
 	c := &comparison{v: v, roles: v.roles}
 	for _, set := range []**closure{&c.fixed, &c.filled, &c.loose} {
-		*set = &closure{ctx: v.ctx, file: v.file, apart: v.roles.apart, visited: make(map[uint32]visit), ends: make(map[uint32]bool)}
+		*set = &closure{ctx: v.ctx, file: v.file, apart: v.roles.apart, visited: make(map[uint32]visit), ends: make(map[uint32]bool), misused: make(map[uint32]bool)}
 	}
 	for i := range v.tree.Pages {
 		c.pages = append(c.pages, i)
@@ -84,7 +84,9 @@ func (c *comparison) judge(s *signed) error {
 // others compares the changed objects among those that must not change.
 func (c *comparison) others() error {
 	for _, num := range c.order {
-		if c.usurps(num) {
+		if stray, err := c.strayPage(num); err != nil {
+			return err
+		} else if stray || c.usurps(num) || c.misused(num) {
 			c.bad("%s", c.roles.label(num))
 			continue
 		}
@@ -127,6 +129,36 @@ func (c *comparison) usurps(num uint32) bool {
 	return !used || then != now
 }
 
+// misused says whether an object judged by its role has another besides, in
+// which what may change matters. Nothing refers to the catalog and the form but
+// trailer and catalog.
+func (c *comparison) misused(num uint32) bool {
+	for _, set := range []*closure{c.fixed, c.filled, c.loose} {
+		if set.misused[num] || set.ends[num] && (num == c.roles.catalog || num == c.roles.form) {
+			return true
+		}
+	}
+	return false
+}
+
+// strayPage says whether an object is a page outside of the page tree. Readers
+// find the pages of a linearized file without the tree (ISO 32000-2, Annex F).
+func (c *comparison) strayPage(num uint32) (bool, error) {
+	gen, used := c.v.file.InUse(num)
+	if _, known := c.roles.pages[num]; known || !used {
+		return false, nil
+	}
+	o, err := c.v.load(c.v.file, num, gen)
+	if err != nil || o.Data != 0 {
+		return false, err
+	}
+	kind, err := c.v.file.Resolve(o.Value.Key("Type"))
+	if err != nil {
+		return false, err
+	}
+	return kind.Value.IsName("Page") || kind.Value.Kind == syntax.Null && o.Value.Key("Contents").Kind != syntax.Null, nil
+}
+
 // annotated notes what was done to an annotation, as P 3 permits.
 func (c *comparison) annotated(path string) {
 	c.fine("%s", path)
@@ -135,6 +167,12 @@ func (c *comparison) annotated(path string) {
 
 // sameObject compares an object that both revisions read from different bytes.
 func (c *comparison) sameObject(num uint32, gen uint16) (bool, error) {
+	// Some readers follow references under any generation.
+	before, was := c.old.InUse(num)
+	after, is := c.v.file.InUse(num)
+	if was != is || before != after {
+		return false, nil
+	}
 	then, err := c.old.Load(num, gen)
 	if err != nil {
 		return false, err
@@ -172,7 +210,7 @@ func (c *comparison) trailer() error {
 			c.bad("trailer.%s", key)
 		}
 	}
-	if err := c.fixed.add(0, now.Key("Encrypt")); err != nil {
+	if err := c.fixed.add(0, "Encrypt", now.Key("Encrypt")); err != nil {
 		return err
 	}
 	a, err := c.old.Resolve(then.Key("ID"))
@@ -213,7 +251,7 @@ func (c *comparison) info(then, now syntax.Value) error {
 	}
 	for _, e := range b.Value.Dict {
 		if e.Key != "ModDate" && e.Key != "Producer" {
-			if err := c.fixed.add(from, e.Value); err != nil {
+			if err := c.fixed.add(from, e.Key, e.Value); err != nil {
 				return err
 			}
 		}
@@ -360,14 +398,14 @@ func (c *comparison) seed() error {
 			switch e.Key {
 			case "DSS", "AcroForm", "Metadata", "Extensions":
 			default:
-				if err := c.fixed.add(c.roles.catalog, e.Value); err != nil {
+				if err := c.fixed.add(c.roles.catalog, e.Key, e.Value); err != nil {
 					return err
 				}
 			}
 		}
 		for _, e := range c.v.form.Dict.Dict {
 			if e.Key != "Fields" {
-				if err := c.fixed.add(c.roles.form, e.Value); err != nil {
+				if err := c.fixed.add(c.roles.form, e.Key, e.Value); err != nil {
 					return err
 				}
 			}
@@ -382,7 +420,7 @@ func (c *comparison) seed() error {
 		if err != nil {
 			return err
 		}
-		if err := c.fixed.add(num, o.Value); err != nil {
+		if err := c.fixed.add(num, "", o.Value); err != nil {
 			return err
 		}
 	}

@@ -20,8 +20,10 @@ type closure struct {
 	// visited has for each object by which other one it was first reached, and
 	// the generation of the reference.
 	visited map[uint32]visit
-	// ends has the objects judged apart that were referred to.
-	ends   map[uint32]bool
+	// ends has the objects judged apart that were referred to, misused those of
+	// them in places where none of their kind belongs.
+	ends, misused map[uint32]bool
+
 	queue  []uint32
 	loaded int // bounds the search in steps of context checks
 }
@@ -31,20 +33,25 @@ type visit struct {
 	gen  uint16
 }
 
+// inArray is the place of an element.
+const inArray = "[]"
+
 // add notes the references in a value of an object, not yet those behind them.
-func (c *closure) add(from uint32, v syntax.Value) error {
+// place is the key the value has there, inArray, or nothing for the object
+// itself.
+func (c *closure) add(from uint32, place string, v syntax.Value) error {
 	switch v.Kind {
 	case syntax.Reference:
-		return c.refer(from, v)
+		return c.refer(from, place, v)
 	case syntax.Array:
 		for i := range v.Array {
-			if err := c.add(from, v.Array[i]); err != nil {
+			if err := c.add(from, inArray, v.Array[i]); err != nil {
 				return err
 			}
 		}
 	case syntax.Dictionary:
 		for i := range v.Dict {
-			if err := c.add(from, v.Dict[i].Value); err != nil {
+			if err := c.add(from, v.Dict[i].Key, v.Dict[i].Value); err != nil {
 				return err
 			}
 		}
@@ -52,10 +59,24 @@ func (c *closure) add(from uint32, v syntax.Value) error {
 	return nil
 }
 
-func (c *closure) refer(from uint32, ref syntax.Value) error {
+// structural are the keys under which objects refer to pages, fields and
+// widgets as such. Under others, /XObject say, one would serve as a dictionary
+// in which any name can be looked up, that of an entry which may change too.
+func structural(place string) bool {
+	switch place {
+	case inArray, "P", "Pg", "Page", "Parent", "Obj", "T", "AN", "IRT", "Popup":
+		return true
+	}
+	return false
+}
+
+func (c *closure) refer(from uint32, place string, ref syntax.Value) error {
 	num := uint32(ref.Int)
 	if c.apart(num) {
 		c.ends[num] = true
+		if !structural(place) {
+			c.misused[num] = true
+		}
 		return nil
 	}
 	if old, ok := c.visited[num]; ok {
@@ -84,7 +105,7 @@ func (c *closure) run() error {
 		if err != nil {
 			return err
 		}
-		if err := c.add(num, o.Value); err != nil {
+		if err := c.add(num, "", o.Value); err != nil {
 			return err
 		}
 	}

@@ -254,7 +254,7 @@ func (c *comparison) seedFields() error {
 			if slices.Contains(moved, e.Key) {
 				continue
 			}
-			if err := set.add(uint32(n.ref.Int), e.Value); err != nil {
+			if err := set.add(uint32(n.ref.Int), e.Key, e.Value); err != nil {
 				return err
 			}
 		}

@@ -35,7 +35,7 @@ func (c *comparison) annotations() error {
 			if e.Key == "Annots" {
 				continue
 			}
-			if err := c.fixed.add(p.Num, e.Value); err != nil {
+			if err := c.fixed.add(p.Num, e.Key, e.Value); err != nil {
 				return err
 			}
 		}
@@ -47,7 +47,7 @@ func (c *comparison) annotations() error {
 			}
 		}
 		for _, e := range kept {
-			if err := set.add(p.Num, e); err != nil {
+			if err := set.add(p.Num, inArray, e); err != nil {
 				return err
 			}
 		}
@@ -73,6 +73,11 @@ func (c *comparison) page(i int, page *syntax.Object, now []syntax.Value) (kept 
 			c.bad("%s.%s", path, key)
 		}
 	}
+	if same, err := c.bothLists(old.Value.Key("Annots"), page.Value.Key("Annots")); err != nil {
+		return nil, err
+	} else if !same {
+		c.bad("%s.Annots", path)
+	}
 	then, _, err := list(c.old, old.Value.Key("Annots"))
 	if err != nil {
 		return nil, err
@@ -94,6 +99,22 @@ func (c *comparison) page(i int, page *syntax.Object, now []syntax.Value) (kept 
 		c.bad("%s.Annots: %d removed or moved", path, len(left))
 	}
 	return kept, nil
+}
+
+// bothLists says whether /Annots is an array in both revisions, or came to be
+// one: readers may take what is no array for something else, and what is not
+// there from the page's parents.
+func (c *comparison) bothLists(then, now syntax.Value) (bool, error) {
+	a, err := c.old.Resolve(then)
+	if err != nil {
+		return false, err
+	}
+	b, err := c.v.file.Resolve(now)
+	if err != nil {
+		return false, err
+	}
+	is, was := b.Value.Kind, a.Value.Kind
+	return is == syntax.Array && (was == syntax.Array || was == syntax.Null) || is == syntax.Null && was == syntax.Null, nil
 }
 
 // newAnnotation judges what was added to a page: the widget of a later

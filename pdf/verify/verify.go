@@ -212,12 +212,23 @@ func (v *verifier) document(report *Report) error {
 	if v.roles, err = v.readRoles(); err != nil {
 		return err
 	}
-	for _, step := range []func(*Report) error{v.collect, v.structure, v.strays, v.tail, v.evidence, v.cryptography, v.changes, v.judgement} {
+	for _, step := range []func(*Report) error{v.linearized, v.collect, v.structure, v.strays, v.tail, v.evidence, v.cryptography, v.changes, v.judgement} {
 		if err := step(report); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// linearized refuses a document whose first object calls it linearized
+// with its later revisions: readers may then start from cross-reference data
+// which none of them leads to.
+func (v *verifier) linearized(report *Report) error {
+	length, err := v.file.Linearized()
+	if err == nil && length == v.size && len(v.file.Sections()) > 1 {
+		report.find("changed_after", "the document was linearized before it was complete")
+	}
+	return err
 }
 
 // collect finds the fields with a value and their places in the file.
