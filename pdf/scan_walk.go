@@ -128,8 +128,9 @@ func (s *scan) extent(o *syntax.Object) error {
 func (s *scan) push(v syntax.Value, page int) {
 	switch v.Kind {
 	case syntax.Reference:
-		if s.reached.add(uint32(v.Int)) {
-			s.queue = append(s.queue, task{uint32(v.Int), v.Gen, page})
+		// Under another generation it means null, but not to all readers.
+		if gen, used := s.f.InUse(uint32(v.Int)); used && s.reached.add(uint32(v.Int)) {
+			s.queue = append(s.queue, task{uint32(v.Int), gen, page})
 		}
 	case syntax.Array:
 		for i := range v.Array {
