@@ -130,11 +130,10 @@ func (c *comparison) usurps(num uint32) bool {
 }
 
 // misused says whether an object judged by its role has another besides, in
-// which what may change matters. Nothing refers to the catalog and the form but
-// trailer and catalog.
+// which what may change matters.
 func (c *comparison) misused(num uint32) bool {
 	for _, set := range []*closure{c.fixed, c.filled, c.loose} {
-		if set.misused[num] || set.ends[num] && (num == c.roles.catalog || num == c.roles.form) {
+		if set.misused[num] {
 			return true
 		}
 	}

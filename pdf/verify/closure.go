@@ -59,12 +59,12 @@ func (c *closure) add(from uint32, place string, v syntax.Value) error {
 	return nil
 }
 
-// structural are the keys under which objects refer to pages, fields and
-// widgets as such. Under others, /XObject say, one would serve as a dictionary
+// structural are the keys under which objects refer to pages, fields, widgets
+// and the catalog as such. Under others, /XObject say, one would serve as a dictionary
 // in which any name can be looked up, that of an entry which may change too.
 func structural(place string) bool {
 	switch place {
-	case inArray, "P", "Pg", "Page", "Parent", "Obj", "T", "AN", "IRT", "Popup":
+	case inArray, "P", "Pg", "Page", "Parent", "Obj", "T", "AN", "IRT", "Popup", "Data":
 		return true
 	}
 	return false
