@@ -195,6 +195,20 @@ func (s *scan) incomplete() {
 	}
 }
 
+// unreadable is unread for what the document leads to: what is damaged there,
+// or has two meanings, is not so to all readers and may hold anything.
+func (s *scan) unreadable(err error) error {
+	if errors.Is(err, syntax.ErrInvalid) {
+		s.incomplete()
+		for i := range s.found {
+			if s.found[i].Code == "scan_incomplete" {
+				s.found[i].Severity = Danger
+			}
+		}
+	}
+	return s.unread(err)
+}
+
 // unread notes what could not be read of the document and returns errors of
 // the reader below.
 func (s *scan) unread(err error) error {
@@ -210,7 +224,7 @@ func (s *scan) unread(err error) error {
 func (s *scan) resolve(v syntax.Value) (*syntax.Object, error) {
 	o, err := s.f.Resolve(v)
 	if err != nil {
-		return &syntax.Object{}, s.unread(err)
+		return &syntax.Object{}, s.unreadable(err)
 	}
 	return o, nil
 }

@@ -80,7 +80,7 @@ func (s *scan) walk() error {
 		s.queue = s.queue[:len(s.queue)-1]
 		o, err := s.f.Load(t.num, t.gen)
 		if err != nil {
-			if err := s.unread(err); err != nil {
+			if err := s.unreadable(err); err != nil {
 				return err
 			}
 			continue
