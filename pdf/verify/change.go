@@ -35,6 +35,7 @@ type comparison struct {
 	changed map[uint32]bool
 	order   []uint32
 	seeded  bool
+	looked  bool           // for what was added to the first revision
 	fresh   map[*node]bool // field nodes this revision does not have
 }
 
@@ -73,7 +74,7 @@ func (c *comparison) judge(s *signed) error {
 	for _, num := range c.order {
 		c.changed[num] = true
 	}
-	for _, step := range []func() error{c.trailer, c.catalog, c.form, c.fields, c.annotations, c.seed, c.others, c.version} {
+	for _, step := range []func() error{c.trailer, c.catalog, c.form, c.fields, c.annotations, c.seed, c.others, c.reveals, c.version} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -84,9 +85,7 @@ func (c *comparison) judge(s *signed) error {
 // others compares the changed objects among those that must not change.
 func (c *comparison) others() error {
 	for _, num := range c.order {
-		if stray, err := c.strayPage(num); err != nil {
-			return err
-		} else if stray || c.usurps(num) || c.misused(num) {
+		if c.usurps(num) || c.misused(num) {
 			c.bad("%s", c.roles.label(num))
 			continue
 		}
@@ -138,24 +137,6 @@ func (c *comparison) misused(num uint32) bool {
 		}
 	}
 	return false
-}
-
-// strayPage says whether an object is a page outside of the page tree. Readers
-// find the pages of a linearized file without the tree (ISO 32000-2, Annex F).
-func (c *comparison) strayPage(num uint32) (bool, error) {
-	gen, used := c.v.file.InUse(num)
-	if _, known := c.roles.pages[num]; known || !used {
-		return false, nil
-	}
-	o, err := c.v.load(c.v.file, num, gen)
-	if err != nil || o.Data != 0 {
-		return false, err
-	}
-	kind, err := c.v.file.Resolve(o.Value.Key("Type"))
-	if err != nil {
-		return false, err
-	}
-	return kind.Value.IsName("Page") || kind.Value.Kind == syntax.Null && o.Value.Key("Contents").Kind != syntax.Null, nil
 }
 
 // annotated notes what was done to an annotation, as P 3 permits.

@@ -215,6 +215,8 @@ func reviewShadow() []byte {
 	w.Stream(4, "", reviewText("Bayar RM 100"))
 	w.Object(5, pdftest.Font)
 	w.Object(6, "<</Type/Page/Parent 2 0 R>>")
+	w.Object(7, "<</R 13 0 R>>")
+	w.Object(8, "<</R 0>>")
 	w.Stream(14, "", reviewText("Bayar RM 1,000,000"))
 	b := w.Close("")
 	at := bytes.Index(b, []byte("\n14 0 obj")) + 1
@@ -242,6 +244,8 @@ func TestReferencesLeadSomewhere(t *testing.T) {
 		}))
 	}
 	mustPass(t, with("/MK<<>>"), o)
+	mustPass(t, with("/MK 8 0 R"), o)
+	mustNotPass(t, "no such object, behind another", with("/MK 7 0 R"), o)
 	mustNotPass(t, "no such object", with("/MK 1500 0 R"), o)
 	mustNotPass(t, "no such generation", with("/Border 5 1 R"), o)
 	b := supersede(signed, map[int]numbered{2000: {0, "null"}})
@@ -293,4 +297,18 @@ func TestCrossReferencesAreRead(t *testing.T) {
 		}
 		mustNotPass(t, fmt.Sprint("stream ", c), stream(c.widths, c.kind, c.place, c.gen), o)
 	}
+}
+
+// TestMetadataKeepsItsLanguages: the titles in two languages change places.
+func TestMetadataKeepsItsLanguages(t *testing.T) {
+	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)
+	o := verify.Options{Roots: p.Roots()}
+	xmp := func(a, b string) string {
+		text := `<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title><rdf:Alt>` +
+			`<rdf:li xml:lang="x-default">` + a + `</rdf:li><rdf:li xml:lang="ms">` + b + `</rdf:li></rdf:Alt></dc:title></rdf:Description></rdf:RDF></x:xmpmeta>`
+		return fmt.Sprintf("<</Type/Metadata/Subtype/XML/Length %d>>\nstream\n%s\nendstream", len(text), text)
+	}
+	signed := p.Sign(t, pdftest.Document(pdftest.Shape{Catalog: "/Metadata 1000 0 R", Extra: map[int]string{1000: xmp("Lulus", "Tolak")}}), pdf.Options{Field: "Pengarah", Certify: 1})
+	mustPass(t, signed, o)
+	mustNotPass(t, "titles exchanged", supersede(signed, map[int]numbered{1000: {0, xmp("Tolak", "Lulus")}}), o)
 }
