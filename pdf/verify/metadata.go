@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mohor-sign/mohor/pdf/syntax"
@@ -94,6 +95,7 @@ func flatten(ctx context.Context, r io.Reader) (map[property]int, error) {
 	d := xml.NewDecoder(r)
 	out := make(map[property]int)
 	path := []property{{}}
+	items := []int{0} // of an array, at each depth of path
 	note := func(at property, text string) {
 		if text = strings.TrimSpace(text); text != "" && len(path) <= syntax.MaxDepth {
 			out[at.below("text", "", text)]++
@@ -122,7 +124,11 @@ func flatten(ctx context.Context, r io.Reader) (map[property]int, error) {
 				return nil, io.ErrUnexpectedEOF
 			}
 			at := path[len(path)-1].below("element", t.Name.Space, t.Name.Local)
-			path = append(path, at)
+			if t.Name.Local == "li" { // which text is in which language, and their order
+				items[len(items)-1]++
+				at = at.below("item", "", strconv.Itoa(items[len(items)-1]))
+			}
+			path, items = append(path, at), append(items, 0)
 			for _, a := range t.Attr {
 				// Prefixes are notation, and x:xmptk names the writer's toolkit.
 				if !volatile(a.Name) && a.Name.Space != "xmlns" && a.Name.Local != "xmlns" && a.Name.Local != "xmptk" {
@@ -134,7 +140,7 @@ func flatten(ctx context.Context, r io.Reader) (map[property]int, error) {
 				skip--
 				continue
 			}
-			path = path[:len(path)-1]
+			path, items = path[:len(path)-1], items[:len(items)-1]
 		case xml.CharData:
 			if skip == 0 {
 				note(path[len(path)-1], string(t))
