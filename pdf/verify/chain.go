@@ -31,9 +31,11 @@ type judge struct {
 }
 
 // proof is a valid document time-stamp: the bytes before end existed at a time.
+// embedded: what it takes to believe it is in the document.
 type proof struct {
-	end int64
-	at  time.Time
+	end      int64
+	at       time.Time
+	embedded bool
 }
 
 func newJudge(ctx context.Context, o Options) *judge {

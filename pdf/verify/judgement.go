@@ -3,6 +3,7 @@ package verify
 import (
 	"crypto"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/mohor-sign/mohor/pdf/cms"
@@ -65,12 +66,12 @@ func (v *verifier) judgement(*Report) error {
 			continue
 		}
 		t := newTimestamp("document", s.field.Name)
-		j.timestamp(&t, s.out, s.token, s.digest, s.gap)
+		p := j.timestamp(&t, s.out, s.token, s.digest, s.gap)
 		if s.token.Time.After(last.Add(skew)) {
 			s.out.find("timestamp_order", "")
 		}
 		if s.out.verdict == Valid {
-			j.proofs = append(j.proofs, proof{s.end, s.token.Time})
+			j.proofs = append(j.proofs, proof{s.end, s.token.Time, p.embedded})
 			last = s.token.Time
 		}
 		s.stampReport = &t
@@ -114,11 +115,20 @@ func (v *verifier) signature(s *signed) {
 	if !p.embedded || len(p.chain) == 0 || v.store == nil {
 		return
 	}
-	g.Level = "B-LT"
+	// Without a time-stamp of its own it needs the evidence of the document's.
+	proven := slices.ContainsFunc(g.Timestamps, func(t Timestamp) bool { return t.Verdict == Valid })
 	for _, proof := range v.judge.proofs {
-		if proof.end > p.newest && proof.end > s.end {
+		switch {
+		case proof.end <= s.end:
+		case proof.end > p.newest:
 			g.Level = "B-LTA"
+			return
+		default:
+			proven = proven || proof.embedded
 		}
+	}
+	if proven {
+		g.Level = "B-LT"
 	}
 }
 
