@@ -49,8 +49,9 @@ func (p *Prepared) Digest(h crypto.Hash) (byteRange, original []byte, err error)
 // Complete writes the signed document: the original bytes and the increment
 // with the DER in /Contents, padded with zeros. It returns the number of bytes
 // written. When the DER does not fit it returns ErrOptions with the size needed
-// and writes nothing: never sign a second time for that, get a smaller
-// time-stamp. It does not look at the document's bytes again: verify the result
+// and writes nothing: never sign a second time for that, but complete it
+// without its time-stamp and time-stamp the document (Document.AddTimestamp, or
+// Extend). It does not look at the document's bytes again: verify the result
 // before believing it.
 func (p *Prepared) Complete(w io.Writer, cms []byte) (int64, error) {
 	if err := p.fits(cms); err != nil {
@@ -81,8 +82,11 @@ func (p *Prepared) Append(w io.Writer, cms []byte) (int64, error) {
 	return counter.n, nil
 }
 
+// Room is the number of bytes of DER reserved, the most that Complete takes.
+func (p *Prepared) Room() int { return (p.end - p.gap - 2) / 2 }
+
 func (p *Prepared) fits(cms []byte) error {
-	if room := (p.end - p.gap - 2) / 2; len(cms) > room {
+	if room := p.Room(); len(cms) > room {
 		return refuse("signature of %d bytes, room for %d", len(cms), room)
 	}
 	if len(cms) == 0 {

@@ -34,8 +34,8 @@ type Timestamper interface {
 	// Timestamp returns the token, a ContentInfo in DER, for a digest made with
 	// h. Any error means that there is no token; nobody retries here.
 	Timestamp(ctx context.Context, h crypto.Hash, digest []byte) (token []byte, err error)
-	// TokenSize is the number of bytes to reserve for a token. Be generous: a
-	// token that does not fit costs the signature it was made for.
+	// TokenSize is the number of bytes to reserve for a token. Be generous: one
+	// that does not fit is not used, and another asked for.
 	TokenSize() int
 }
 

@@ -3,7 +3,6 @@ package pdf
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -275,11 +274,7 @@ func (x *extender) prove(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := update.Append(&x.out); err != nil {
-		return err
-	}
-	x.r, x.size = update.Updated()
-	return x.read()
+	return x.grow(update)
 }
 
 // stamp adds a document time-stamp.
@@ -287,40 +282,18 @@ func (x *extender) stamp(ctx context.Context) error {
 	if x.s.Timestamper == nil {
 		return refuse("no time-stamping service")
 	}
-	size := x.s.Timestamper.TokenSize()
-	if size <= 0 { // the service's failure, not the document's
-		return errors.New("asking for a time-stamp: the service has no tokens to make room for")
-	}
-	prepared, err := x.doc.PrepareTimestamp(size)
+	update, _, err := x.doc.AddTimestamp(ctx, x.s.Timestamper)
 	if err != nil {
 		return err
 	}
-	digest, _, err := prepared.Digest(crypto.SHA256)
-	if err != nil {
+	return x.grow(update)
+}
+
+// grow appends to the document.
+func (x *extender) grow(u *Update) error {
+	if _, err := u.Append(&x.out); err != nil {
 		return err
 	}
-	token, err := x.s.Timestamper.Timestamp(ctx, crypto.SHA256, digest)
-	if err != nil {
-		return fmt.Errorf("asking for a time-stamp: %w", err)
-	}
-	stamp, err := cms.ParseTimestamp(token)
-	if err != nil {
-		return fmt.Errorf("reading time-stamp: %w", err)
-	}
-	if stamp.Hash != crypto.SHA256 {
-		return fmt.Errorf("checking time-stamp: %w", cms.ErrDigest)
-	}
-	if err := stamp.Verify(digest); err != nil {
-		return fmt.Errorf("checking time-stamp: %w", err)
-	}
-	if !stamp.ForTimestamps() {
-		return errors.New("checking time-stamp: its certificate is not for time-stamping")
-	}
-	if _, err := prepared.Append(&x.out, token); err != nil {
-		return err
-	}
-	if x.r, x.size, err = prepared.Signed(token); err != nil {
-		return err
-	}
+	x.r, x.size = u.Updated()
 	return x.read()
 }

@@ -56,8 +56,8 @@ type Options struct {
 	Hash         crypto.Hash
 	Certificates []*x509.Certificate
 	// ContentsSize is the number of bytes of DER to reserve, DefaultContents when
-	// 0, at most MaxContents. It is part of what is signed: when a signature with
-	// its time-stamp needs more, only another signature helps. So be generous.
+	// 0, at most MaxContents. It is part of what is signed: a time-stamp for which
+	// there is no room any more must be one of the document. So be generous.
 	ContentsSize int
 }
 

@@ -1,10 +1,16 @@
 package pdf
 
 import (
+	"bytes"
 	"cmp"
+	"context"
+	"crypto"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
+	"github.com/mohor-sign/mohor/pdf/cms"
 	"github.com/mohor-sign/mohor/pdf/syntax"
 )
 
@@ -37,6 +43,66 @@ func (d *Document) PrepareTimestamp(size int) (*Prepared, error) {
 		return nil, err
 	}
 	return d.reserve(c, sig, value{"<</Type/DocTimeStamp/Filter/Adobe.PPKLite/SubFilter/ETSI.RFC3161", "\n>>"}, size)
+}
+
+// Bounds of AddTimestamp.
+const (
+	stampTries = 3   // tokens asked for
+	stampMore  = 256 // bytes of room above the size of the last one
+)
+
+// AddTimestamp puts a document time-stamp of SHA-256 over all of the document
+// and returns it with the time it tells. The room for the token is in what is
+// stamped: one that is larger than TokenSize said costs another, for which
+// there is room. It refuses as PrepareTimestamp does; an error of the service,
+// or tokens that grow each time, are not a refusal.
+func (d *Document) AddTimestamp(ctx context.Context, t Timestamper) (*Update, time.Time, error) {
+	size := t.TokenSize()
+	if size <= 0 { // the service's failure, not the document's
+		return nil, time.Time{}, errors.New("asking for a time-stamp: the service has no tokens to make room for")
+	}
+	for range stampTries {
+		p, err := d.PrepareTimestamp(min(size, MaxContents))
+		if err != nil {
+			return nil, time.Time{}, err
+		}
+		token, at, err := p.ask(ctx, t)
+		if err != nil {
+			return nil, time.Time{}, err
+		}
+		if len(token) <= p.Room() {
+			var b bytes.Buffer
+			_, err = p.Append(&b, token)
+			return &Update{p.r, p.size, b.Bytes()}, at, err
+		}
+		size = len(token) + stampMore
+	}
+	return nil, time.Time{}, fmt.Errorf("asking for a time-stamp: each of %d is larger than the one before", stampTries)
+}
+
+// ask returns a token over the document with its room, checked.
+func (p *Prepared) ask(ctx context.Context, t Timestamper) (token []byte, at time.Time, err error) {
+	digest, _, err := p.Digest(crypto.SHA256)
+	if err != nil {
+		return nil, at, err
+	}
+	if token, err = t.Timestamp(ctx, crypto.SHA256, digest); err != nil {
+		return nil, at, fmt.Errorf("asking for a time-stamp: %w", err)
+	}
+	stamp, err := cms.ParseTimestamp(token)
+	if err != nil {
+		return nil, at, fmt.Errorf("reading time-stamp: %w", err)
+	}
+	if stamp.Hash != crypto.SHA256 {
+		return nil, at, fmt.Errorf("checking time-stamp: %w", cms.ErrDigest)
+	}
+	if err := stamp.Verify(digest); err != nil {
+		return nil, at, fmt.Errorf("checking time-stamp: %w", err)
+	}
+	if !stamp.ForTimestamps() {
+		return nil, at, errors.New("checking time-stamp: its certificate is not for time-stamping")
+	}
+	return token, stamp.Time, nil
 }
 
 // sealed is a signature as it lies in a document.

@@ -32,6 +32,8 @@ type Authorities struct {
 	Clock func() time.Time
 	// Room is what TokenSize says, 8 KiB when 0.
 	Room int
+	// More are certificates that tokens carry besides.
+	More []*x509.Certificate
 	// Stamps and Asked count the calls; Err makes them fail.
 	Stamps, Asked atomic.Int32
 	Err           error
@@ -191,6 +193,9 @@ func (a *Authorities) token(digest []byte, serial int64) ([]byte, error) {
 		Signature []byte
 	}
 	certs := [][]byte{a.TSA.Raw, a.Issuer.Raw}
+	for _, c := range a.More {
+		certs = append(certs, c.Raw)
+	}
 	slices.SortFunc(certs, bytes.Compare)
 	return asn1.Marshal(struct {
 		Type    asn1.ObjectIdentifier
