@@ -8,18 +8,23 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/pdf/cms"
 )
 
+// tokenMargin is what a time-stamp may be larger than its unit says now, in
+// bytes: a new certificate of the unit, with a larger key or a longer name.
+const tokenMargin = 1 << 10
+
 // preparePDF makes room in a document for a signature of its level, with a
-// time-stamp of the size given.
+// time-stamp of the size given, and somewhat more.
 func (s *Signer) preparePDF(doc *pdf.Document, o *Options, index uint32, c *Credential, b *cms.Builder, token int) (*pdf.Prepared, error) {
 	room := b.Size()
 	if stamped(o.of(index).Level) {
-		room = b.SizeWith(token)
+		room = b.SizeWith(token + tokenMargin)
 	}
 	if level := o.of(index).Level; level != "" {
 		// A signature that cannot get there is not worth a use of the key.
@@ -128,28 +133,72 @@ func (s *Signer) stamp(ctx context.Context, level string, der []byte) ([]byte, t
 	return der, ts.Time, nil
 }
 
-// extend returns what B-LT and B-LTA append to the signed document: evidence
-// about the signature, and a time-stamp over all of it (ETSI EN 319 142-1,
-// Sections 6.2.3 and 6.2.4). The signature is made and stays as it is.
-func (s *Signer) extend(ctx context.Context, a *Authorization, index uint32, p *pdf.Prepared, der, password []byte) ([]byte, error) {
+// finish brings a signature that was made to its level. It returns the CMS for
+// the room in the document, what goes behind it, and the time of the time-stamp.
+//
+// A time-stamp for which there is no room is no reason to use the key again:
+// one of the document takes its place (ETSI EN 319 142-1, Section 6.3).
+// B-LT and B-LTA append evidence about the signature, and a time-stamp over all
+// of it (Sections 6.2.3 and 6.2.4).
+func (s *Signer) finish(ctx context.Context, a *Authorization, index uint32, p *pdf.Prepared, der, password []byte) (contents, more []byte, at time.Time, err error) {
 	level := pdf.Level(a.Request.Options.of(index).Level)
-	if level != pdf.LevelLT && level != pdf.LevelLTA {
-		return nil, nil
-	}
-	signed, size, err := p.Signed(der)
+	with, at, err := s.stamp(ctx, string(level), der)
 	if err != nil {
-		return nil, err
+		return nil, nil, at, err
 	}
-	var more bytes.Buffer
-	chain := a.Credential.Chain
-	roots := x509.NewCertPool()
-	roots.AddCert(chain[len(chain)-1])
-	_, err = pdf.Extend(ctx, signed, size, level, pdf.Services{
-		Timestamper: s.Timestamps, Revocation: s.Revocation, Roots: roots, Intermediates: chain, Newest: true, Password: password, Now: s.Now}, &more)
+	fits := len(with) <= p.Room()
+	long := level == pdf.LevelLT || level == pdf.LevelLTA
+	if fits {
+		der = with
+	}
+	if fits && !long {
+		return der, nil, at, nil
+	}
+	r, size, err := p.Signed(der)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, nil, at, err
 	}
-	return more.Bytes(), nil
+	var b bytes.Buffer
+	if !fits {
+		var u *pdf.Update
+		if u, at, err = s.stampPDF(ctx, r, size, password); err != nil {
+			return nil, nil, at, err
+		}
+		if _, err := u.Append(&b); err != nil {
+			return nil, nil, at, err
+		}
+		r, size = u.Updated()
+	}
+	if long {
+		chain := a.Credential.Chain
+		roots := x509.NewCertPool()
+		roots.AddCert(chain[len(chain)-1])
+		_, err = pdf.Extend(ctx, r, size, level, pdf.Services{
+			Timestamper: s.Timestamps, Revocation: s.Revocation, Roots: roots, Intermediates: chain, Newest: true, Password: password, Now: s.Now}, &b)
+		if err != nil {
+			return nil, nil, at, unavailable(err)
+		}
+	}
+	return der, b.Bytes(), at, nil
+}
+
+// stampPDF time-stamps a signed document. One that takes no such time-stamp
+// (its owner permits no new field) is not refused for it: with the next
+// authorisation it has the room that tokens need now.
+func (s *Signer) stampPDF(ctx context.Context, r io.ReaderAt, size int64, password []byte) (*pdf.Update, time.Time, error) {
+	doc, err := pdf.OpenWith(r, size, pdf.OpenOptions{Password: password})
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	u, at, err := doc.AddTimestamp(ctx, s.Timestamps)
+	var refused *pdf.Error
+	if errors.As(err, &refused) {
+		return nil, at, fmt.Errorf("%w: larger than its room, and none can be added: %s", ErrTimestamp, refused.Detail)
+	}
+	if err != nil {
+		return nil, at, unavailable(err)
+	}
+	return u, at, nil
 }
 
 // unavailable keeps the HSM's own words, which say when to try again.

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -238,12 +239,20 @@ func TestLastingOutage(t *testing.T) {
 	}
 }
 
-// with is a document with entries of its catalog.
-func with(entries string) []byte {
+// with is a document with entries of its catalog, and more objects from 6 on.
+func with(entries string, more ...string) []byte {
 	b := storetest.PDF("satu")
-	at, former := len(b), bytes.Index(b, []byte("\nxref\n"))+1
-	object := "1 0 obj\n<</Type/Catalog/Pages 2 0 R" + entries + ">>\nendobj\n"
-	return fmt.Appendf(b, "%sxref\n1 1\n%010d 00000 n \ntrailer\n<</Size 6/Root 1 0 R/Prev %d>>\nstartxref\n%d\n%%%%EOF\n", object, at, former, at+len(object))
+	former := bytes.Index(b, []byte("\nxref\n")) + 1
+	var table strings.Builder
+	object := func(num int, body string) {
+		fmt.Fprintf(&table, "%d 1\n%010d 00000 n \n", num, len(b))
+		b = fmt.Appendf(b, "%d 0 obj\n%s\nendobj\n", num, body)
+	}
+	object(1, "<</Type/Catalog/Pages 2 0 R"+entries+">>")
+	for i, body := range more {
+		object(6+i, body)
+	}
+	return fmt.Appendf(b, "xref\n%strailer\n<</Size %d/Root 1 0 R/Prev %d>>\nstartxref\n%d\n%%%%EOF\n", table.String(), 6+len(more), former, len(b))
 }
 
 // TestLevelOutOfReach: a document that cannot be brought to its level once it
@@ -298,10 +307,17 @@ func TestAnchorNotFound(t *testing.T) {
 // encrypted is a document that opens with a password alone.
 func encrypted(t testing.TB, password string) []byte {
 	t.Helper()
+	return encrypt(t, storetest.PDF("rahsia"), password)
+}
+
+// encrypt is the document behind a user password, with options of qpdf.
+func encrypt(t testing.TB, document []byte, password string, options ...string) []byte {
+	t.Helper()
 	dir := t.TempDir()
 	in, out := filepath.Join(dir, "in.pdf"), filepath.Join(dir, "out.pdf")
-	must(t, os.WriteFile(in, storetest.PDF("rahsia"), 0o600))
-	if text, err := exec.Command(requireTool(t, "qpdf"), "--encrypt", password, "owner", "256", "--", in, out).CombinedOutput(); err != nil {
+	must(t, os.WriteFile(in, document, 0o600))
+	args := slices.Concat([]string{"--encrypt", password, "owner", "256"}, options, []string{"--", in, out})
+	if text, err := exec.Command(requireTool(t, "qpdf"), args...).CombinedOutput(); err != nil {
 		t.Fatalf("qpdf: %v\n%s", err, text)
 	}
 	b, err := os.ReadFile(out)

@@ -122,14 +122,11 @@ func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out
 	if err != nil {
 		return err
 	}
-	level := a.Request.Options.of(d.Index).Level
-	if der, out.Timestamp, err = s.stamp(ctx, level, der); err != nil {
-		return err
-	}
-	more, err := s.extend(ctx, a, d.Index, p, der, password)
+	der, more, at, err := s.finish(ctx, a, d.Index, p, der, password)
 	if err != nil {
 		return err
 	}
+	out.Timestamp = at
 	out.Blob = fmt.Sprintf("signed/%s/%d", a.Request.Batch, d.Index)
 	out.Size, err = s.Blobs.Create(ctx, out.Blob, func(w io.Writer) error {
 		if _, err := p.Complete(w, der); err != nil {
