@@ -52,6 +52,7 @@ type File struct {
 	r        io.ReaderAt
 	size     int64
 	base     int64 // added to every offset in the file: junk before the header
+	version  string
 	password []byte
 	security *security // nil when the file is not encrypted
 	work     *work
@@ -140,6 +141,10 @@ func (f *File) Size() int64 { return f.size }
 // file do not count. 0 for nearly all files.
 func (f *File) Base() int64 { return f.base }
 
+// Version returns the version in the header, as 1.7. The catalog's /Version
+// counts instead when it is later (ISO 32000-2, Section 7.5.2).
+func (f *File) Version() string { return f.version }
+
 // Trailer returns the newest trailer: a dictionary, or the dictionary of the
 // cross-reference stream.
 func (f *File) Trailer() *Object { return f.trailer }
@@ -175,12 +180,13 @@ func (f *File) header() (int64, error) {
 		return 0, err
 	}
 	i := bytes.Index(b, []byte("%PDF-"))
-	if i < 0 || i > maxHeader || i+7 > len(b) {
+	if i < 0 || i > maxHeader || i+8 > len(b) {
 		return 0, invalid(0, "no PDF header")
 	}
 	if v := string(b[i+5 : i+7]); v != "1." && v != "2." {
 		return 0, invalid(int64(i), "unknown PDF version")
 	}
+	f.version = string(b[i+5 : i+8])
 	return int64(i), nil
 }
 
