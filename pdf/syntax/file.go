@@ -40,6 +40,8 @@ const (
 	window          = 1024      // bytes read at first for an object
 	cacheStreams    = 64        // decoded object streams kept
 	cacheBytes      = 16 << 20  // of which bytes
+	keptObjects     = 2 << 20   // bytes of parsed objects kept
+	keptObject      = 256 << 10 // of which one
 	maxSubs         = 1 << 15   // subsections of cross-reference sections
 	maxColumns      = 1 << 20   // bytes in a row of a predictor
 	maxEntries      = 4 << 20   // cross-reference entries of all sections
@@ -56,6 +58,7 @@ type File struct {
 	password []byte
 	security *security // nil when the file is not encrypted
 	work     *work
+	objects  *objects
 
 	table     table
 	trailer   *Object
@@ -105,7 +108,7 @@ func Open(r io.ReaderAt, size int64) (*File, error) { return OpenWith(r, size, O
 // OpenWith is Open with a password. A password that does not fit is refused
 // with ErrEncrypted.
 func OpenWith(r io.ReaderAt, size int64, o Options) (*File, error) {
-	f := &File{r: r, size: size, work: &work{}, password: o.Password}
+	f := &File{r: r, size: size, work: &work{}, objects: &objects{}, password: o.Password}
 	if err := f.open(); err != nil {
 		return nil, err
 	}

@@ -75,11 +75,14 @@ func (p *parser) objectHeader() (uint32, uint16, error) {
 // objectAt reads the indirect object at an offset of the file (base added).
 // Its strings are as they are in the file.
 func (f *File) objectAt(off int64) (*Object, error) {
+	if k := f.objects.at(f, off); k != nil {
+		return k.object, f.work.parsed(k.used, k.object.values, off)
+	}
 	o := &Object{}
-	used := 0
+	used, top := 0, int64(0)
 	err := f.parse(off, func(p *parser) error {
 		err := p.object(o)
-		used = p.pos
+		used, top = p.pos, p.top
 		return err
 	})
 	if err != nil {
@@ -91,6 +94,7 @@ func (f *File) objectAt(off int64) (*Object, error) {
 			return nil, err
 		}
 	}
+	f.objects.keep(f, off, kept{object: o, used: used, top: top})
 	return o, nil
 }
 
@@ -130,7 +134,8 @@ func (p *parser) object(o *Object) (err error) {
 
 // Load returns an indirect object. An object that does not exist is null (ISO
 // 32000-2, Section 7.3.10), and so is one of another generation. Strings are
-// decrypted; Raw gives them as they are in the file.
+// decrypted; Raw gives them as they are in the file. Objects are kept and given
+// again, so nobody may change them.
 func (f *File) Load(num uint32, gen uint16) (*Object, error) {
 	e := f.table.at(num)
 	switch e.kind() {

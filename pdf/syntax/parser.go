@@ -17,6 +17,7 @@ type parser struct {
 	eof    bool  // buf reaches the end of the source
 	limit  int64 // object numbers from here on may not be referred to; 0 for no limit
 	values int
+	top    int64    // largest object number referred to
 	stack  *[]Value // elements of arrays that are not complete; may be nil
 }
 
@@ -255,6 +256,7 @@ func (p *parser) reference(num int64) (Value, bool, error) {
 	if p.limit > 0 && num >= p.limit {
 		return Value{}, false, invalid(p.at(), "reference to object %d, not below /Size %d", num, p.limit)
 	}
+	p.top = max(p.top, num)
 	return Value{Kind: Reference, Int: num, Gen: uint16(gen)}, true, nil
 }
 

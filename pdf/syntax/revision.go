@@ -22,7 +22,7 @@ func (f *File) At(end int64) (*File, error) {
 	if end < 0 || end > f.size {
 		return nil, invalid(end, "place outside of the file")
 	}
-	old := &File{r: f.r, size: end, work: f.work, password: f.password}
+	old := &File{r: f.r, size: end, work: f.work, objects: f.objects, password: f.password}
 	if err := old.open(); err != nil {
 		return nil, err
 	}
