@@ -1,9 +1,6 @@
 package syntax
 
-import (
-	"bytes"
-	"fmt"
-)
+import "fmt"
 
 // parse calls fn with a parser at the offset. While fn reports errShort it is
 // called again, with a larger window.
@@ -11,12 +8,13 @@ func (f *File) parse(off int64, fn func(*parser) error) error {
 	if off < 0 || off >= f.size {
 		return invalid(off, "place outside of the file")
 	}
-	for n := int64(window); ; n *= 4 {
+	known := 0
+	for n := int64(window); ; n *= 2 {
 		b := make([]byte, min(n, f.size-off))
 		if err := f.readAt(b, off); err != nil {
 			return err
 		}
-		p := parser{buf: b, base: off, eof: off+int64(len(b)) == f.size, limit: f.limit, stack: &f.stack}
+		p := parser{buf: b, base: off, known: known, eof: off+int64(len(b)) == f.size, limit: f.limit, stack: &f.stack}
 		err := fn(&p)
 		f.unstack()
 		if err := f.work.parsed(p.pos, p.values, off); err != nil {
@@ -28,6 +26,7 @@ func (f *File) parse(off int64, fn func(*parser) error) error {
 		if n >= maxObject {
 			return tooLarge(off, "object of more than %d bytes", maxObject)
 		}
+		known = len(b)
 	}
 }
 
@@ -87,12 +86,6 @@ func (f *File) objectAt(off int64) (*Object, error) {
 	})
 	if err != nil {
 		return nil, err
-	}
-	if len(o.src) > window && used < len(o.src)/2 { // who keeps the object should not keep more
-		p := parser{buf: bytes.Clone(o.src[:used]), base: off, eof: true, limit: f.limit, stack: &f.stack}
-		if err := p.object(o); err != nil {
-			return nil, err
-		}
 	}
 	f.objects.keep(f, off, kept{object: o, used: used, top: top})
 	return o, nil

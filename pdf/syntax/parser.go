@@ -2,6 +2,7 @@ package syntax
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"strconv"
 )
@@ -14,6 +15,7 @@ type parser struct {
 	buf    []byte
 	base   int64 // offset of buf[0]
 	pos    int
+	known  int   // so many bytes of buf were looked at before, in vain
 	eof    bool  // buf reaches the end of the source
 	limit  int64 // object numbers from here on may not be referred to; 0 for no limit
 	values int
@@ -261,15 +263,15 @@ func (p *parser) reference(num int64) (Value, bool, error) {
 }
 
 func unhex(c byte) (byte, bool) {
-	switch {
-	case isDigit(c):
-		return c - '0', true
-	case c >= 'a' && c <= 'f':
-		return c - 'a' + 10, true
-	case c >= 'A' && c <= 'F':
-		return c - 'A' + 10, true
-	}
-	return 0, false
+	n := nibbles[c]
+	return n - 1, n > 0
+}
+
+// nibbles has one more than the value of each hexadecimal digit.
+var nibbles = [256]byte{
+	'0': 1, '1': 2, '2': 3, '3': 4, '4': 5, '5': 6, '6': 7, '7': 8, '8': 9, '9': 10,
+	'a': 11, 'b': 12, 'c': 13, 'd': 14, 'e': 15, 'f': 16,
+	'A': 11, 'B': 12, 'C': 13, 'D': 14, 'E': 15, 'F': 16,
 }
 
 func (p *parser) name() (Value, error) {
@@ -313,14 +315,26 @@ func unescapeName(b []byte, at int64) ([]byte, error) {
 }
 
 func (p *parser) hex() (Value, error) {
+	p.pos++
 	n := bytes.IndexByte(p.buf[p.pos:], '>')
-	if n < 0 {
-		n = len(p.buf) - p.pos // what is malformed before is told first
+	if n < 0 { // what is malformed is told first
+		for p.pos = max(p.pos, p.known); p.pos < len(p.buf); p.pos++ {
+			if c := p.buf[p.pos]; nibbles[c] == 0 && !isSpace(c) {
+				return Value{}, invalid(p.at(), "malformed hexadecimal string")
+			}
+		}
+		return Value{}, p.short()
 	}
-	out := make([]byte, 0, n/2+1)
+	in := p.buf[p.pos : p.pos+n]
+	out := make([]byte, n/2+1)
+	if m, err := hex.Decode(out, in); err == nil { // nothing but pairs
+		p.pos += n + 1
+		return Value{Kind: String, Hex: true, Bytes: out[:m]}, nil
+	}
 	var half byte
 	odd := false
-	for i, c := range p.buf[p.pos+1:] {
+	out = out[:0]
+	for _, c := range in {
 		d, ok := unhex(c)
 		switch {
 		case ok && odd:
@@ -328,19 +342,16 @@ func (p *parser) hex() (Value, error) {
 			odd = false
 		case ok:
 			half, odd = d, true
-		case c == '>':
-			p.pos += i + 2
-			if odd {
-				out = append(out, half<<4)
-			}
-			return Value{Kind: String, Hex: true, Bytes: out}, nil
 		case !isSpace(c):
-			p.pos += i + 1
 			return Value{}, invalid(p.at(), "malformed hexadecimal string")
 		}
+		p.pos++
 	}
-	p.pos = len(p.buf)
-	return Value{}, p.short()
+	if odd {
+		out = append(out, half<<4)
+	}
+	p.pos++
+	return Value{Kind: String, Hex: true, Bytes: out}, nil
 }
 
 // literal reads a string in parentheses (ISO 32000-2, Section 7.3.4.2).

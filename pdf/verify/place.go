@@ -44,18 +44,13 @@ func (v *verifier) locate(s *signed) error {
 	s.position = *p
 	contents := s.dict.Key("Contents")
 	raw := s.owner.Raw(contents)
-	if contents.Kind != syntax.String || !contents.Hex || !pureHex(raw) {
+	value, plain := pairs(raw)
+	if contents.Kind != syntax.String || !contents.Hex || !plain {
 		s.fail("signature_malformed", "/Contents is no plain hexadecimal string")
 		return nil
 	}
 	if p.gap != contents.Start || p.resume != contents.End {
 		s.fail("gap_not_contents", fmt.Sprintf("gap %d to %d, /Contents %d to %d", p.gap, p.resume, contents.Start, contents.End))
-		return nil
-	}
-	// In encrypted documents too this string is plain.
-	value := make([]byte, len(raw)/2-1)
-	if _, err := hex.Decode(value, raw[1:len(raw)-1]); err != nil {
-		s.fail("signature_malformed", "/Contents is no plain hexadecimal string")
 		return nil
 	}
 	if s.der, detail = trim(value); s.der == nil {
@@ -133,17 +128,15 @@ func byteRange(v syntax.Value, size int64) (*position, string) {
 	return &position{gap: n[1], resume: n[2], end: n[2] + n[3]}, ""
 }
 
-// pureHex says whether raw is < hex digits in pairs >, with nothing else.
-func pureHex(raw []byte) bool {
+// pairs decodes < hex digits in pairs >, with nothing else. In encrypted
+// documents too /Contents is plain.
+func pairs(raw []byte) ([]byte, bool) {
 	if len(raw) < 4 || len(raw)%2 != 0 || raw[0] != '<' || raw[len(raw)-1] != '>' {
-		return false
+		return nil, false
 	}
-	for _, c := range raw[1 : len(raw)-1] {
-		if !(c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F') {
-			return false
-		}
-	}
-	return true
+	value := make([]byte, len(raw)/2-1)
+	_, err := hex.Decode(value, raw[1:len(raw)-1])
+	return value, err == nil
 }
 
 // trim cuts the padding behind the outermost value in BER, which must be zeros.
