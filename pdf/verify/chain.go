@@ -23,6 +23,7 @@ type judge struct {
 	asked   map[string]bool
 	checked map[string]bool
 	found   map[foundKey][][]*x509.Certificate
+	anchors map[foundKey]bool
 	proofs  []proof
 	copies  [][]byte // of the certificates in the document and the options
 	paired  int      // copies compared with those before
@@ -39,7 +40,7 @@ type proof struct {
 }
 
 func newJudge(ctx context.Context, o Options) *judge {
-	j := &judge{Options: o, ctx: ctx, parsed: make(map[string]*x509.Certificate), asked: make(map[string]bool), checked: make(map[string]bool), found: make(map[foundKey][][]*x509.Certificate), place: nowhere}
+	j := &judge{Options: o, ctx: ctx, parsed: make(map[string]*x509.Certificate), asked: make(map[string]bool), checked: make(map[string]bool), found: make(map[foundKey][][]*x509.Certificate), anchors: make(map[foundKey]bool), place: nowhere}
 	if j.Roots == nil {
 		j.Roots = x509.NewCertPool() // nil would be the machine's roots
 	}
@@ -193,7 +194,9 @@ func (j *judge) chains(cert *x509.Certificate, roots *x509.CertPool, at time.Tim
 	}
 	others := x509.NewCertPool()
 	for _, c := range j.others {
-		others.AddCert(c)
+		if !j.anchor(c, roots) {
+			others.AddCert(c)
+		}
 	}
 	chains, err := cert.Verify(x509.VerifyOptions{Roots: roots, Intermediates: others, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	if err == nil {
@@ -202,7 +205,25 @@ func (j *judge) chains(cert *x509.Certificate, roots *x509.CertPool, at time.Tim
 	return chains, err
 }
 
-// foundKey names what paths were found for.
+// anchor says whether a certificate is one of the roots. A path that goes on
+// behind one is that which ends there and more to check, in vain: the signature
+// of each certificate below would be verified a second time.
+func (j *judge) anchor(c *x509.Certificate, roots *x509.CertPool) bool {
+	if !bytes.Equal(c.RawSubject, c.RawIssuer) {
+		return false
+	}
+	key := foundKey{string(c.Raw), roots}
+	is, known := j.anchors[key]
+	if !known {
+		with := roots.Clone()
+		with.AddCert(c)
+		is = with.Equal(roots)
+		j.anchors[key] = is
+	}
+	return is
+}
+
+// foundKey names a certificate and those to which paths lead.
 type foundKey struct {
 	cert  string
 	roots *x509.CertPool
