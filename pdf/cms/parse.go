@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -130,7 +131,7 @@ func parse(in []byte, contentType asn1.ObjectIdentifier, known []*x509.Certifica
 		return nil, nil, err
 	}
 	d = &SignedData{}
-	all, err := d.readCertificates(certs)
+	all, err := d.readCertificates(certs, known)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -203,8 +204,9 @@ func listed(algorithms cryptobyte.String, h crypto.Hash) error {
 }
 
 // readCertificates reads CertificateSet. Attribute certificates are passed
-// over, and so is what crypto/x509 cannot read: it helps nobody.
-func (d *SignedData) readCertificates(certs cryptobyte.String) ([]*x509.Certificate, error) {
+// over, and so is what crypto/x509 cannot read: it helps nobody. What is known
+// is not parsed again.
+func (d *SignedData) readCertificates(certs cryptobyte.String, known []*x509.Certificate) ([]*x509.Certificate, error) {
 	var all []*x509.Certificate
 	for n := 0; len(certs) > 0; n++ {
 		var raw cryptobyte.String
@@ -212,7 +214,9 @@ func (d *SignedData) readCertificates(certs cryptobyte.String) ([]*x509.Certific
 		if n == maxCertificates || !certs.ReadAnyASN1Element(&raw, &tag) {
 			return nil, malformed("certificates")
 		}
-		if c, err := x509.ParseCertificate(raw); tag == cbasn1.SEQUENCE && err == nil {
+		if i := slices.IndexFunc(known, func(c *x509.Certificate) bool { return bytes.Equal(c.Raw, raw) }); i >= 0 {
+			all = append(all, known[i])
+		} else if c, err := x509.ParseCertificate(raw); tag == cbasn1.SEQUENCE && err == nil {
 			all = append(all, c)
 		} else {
 			d.Unread = append(d.Unread, raw)
