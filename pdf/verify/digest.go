@@ -44,7 +44,7 @@ func (v *verifier) digests(h crypto.Hash) error {
 // copy writes the bytes of the file from start to end.
 func (v *verifier) copy(w io.Writer, start, end int64) error {
 	if v.buffer == nil {
-		v.buffer = make([]byte, min(128<<10, v.size))
+		v.buffer = make([]byte, min(32<<10, v.size))
 	}
 	for at := start; at < end; {
 		if err := v.ctx.Err(); err != nil {
