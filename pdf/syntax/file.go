@@ -75,6 +75,7 @@ type File struct {
 	// is such a reference would steal the signature.
 	limit   int64
 	stack   []Value // of the parser, kept from object to object
+	scratch []byte  // see space
 	loading int     // depth of Load through /Length and object streams
 	cache   map[uint32]*objectStream
 	cached  int   // bytes
@@ -256,7 +257,7 @@ func (f *File) chooseBase(header, start int64) error {
 // plausible says whether a cross-reference section seems to start here.
 func (f *File) plausible(off int64) (bool, error) {
 	found := false
-	err := f.parse(off, func(p *parser) error {
+	err := f.look(off, func(p *parser) error {
 		var err error
 		if found, err = p.keyword("xref"); found || err != nil {
 			return err

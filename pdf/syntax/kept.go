@@ -18,12 +18,9 @@ type kept struct {
 // at returns the object at an offset if f would read it in the same way: it
 // lies within the revision, with the byte behind it that ends its last word, and
 // refers to none that the revision does not know.
-func (s *objects) at(f *File, off int64) *kept {
+func (s *objects) at(f *File, off int64) (kept, bool) {
 	k, ok := s.kept[off]
-	if !ok || !k.fits(f, off) {
-		return nil
-	}
-	return &k
+	return k, ok && k.fits(f, off)
 }
 
 func (k *kept) fits(f *File, off int64) bool {

@@ -1,20 +1,45 @@
 package syntax
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+)
 
 // parse calls fn with a parser at the offset. While fn reports errShort it is
 // called again, with a larger window.
 func (f *File) parse(off int64, fn func(*parser) error) error {
+	return f.parseIn(nil, off, fn)
+}
+
+// look is parse for what keeps no value.
+func (f *File) look(off int64, fn func(*parser) error) error {
+	return f.parseIn(f.space(), off, fn)
+}
+
+// space is memory for what is looked at and not kept.
+func (f *File) space() []byte {
+	if f.scratch == nil {
+		f.scratch = make([]byte, 4*window)
+	}
+	return f.scratch
+}
+
+// parseIn is parse with a first window in memory given, or memory of its own.
+func (f *File) parseIn(first []byte, off int64, fn func(*parser) error) error {
 	if off < 0 || off >= f.size {
 		return invalid(off, "place outside of the file")
 	}
-	known := 0
-	for n := int64(window); ; n *= 2 {
-		b := make([]byte, min(n, f.size-off))
+	for n := int64(window); ; {
+		var b []byte
+		if m := min(n, f.size-off); n == window && first != nil {
+			b = first[:m]
+		} else {
+			b = make([]byte, m)
+		}
 		if err := f.readAt(b, off); err != nil {
 			return err
 		}
-		p := parser{buf: b, base: off, known: known, eof: off+int64(len(b)) == f.size, limit: f.limit, stack: &f.stack}
+		p := parser{buf: b, base: off, eof: off+int64(len(b)) == f.size, limit: f.limit, stack: &f.stack}
 		err := fn(&p)
 		f.unstack()
 		if err := f.work.parsed(p.pos, p.values, off); err != nil {
@@ -26,8 +51,32 @@ func (f *File) parse(off int64, fn func(*parser) error) error {
 		if n >= maxObject {
 			return tooLarge(off, "object of more than %d bytes", maxObject)
 		}
-		known = len(b)
+		if n = min(2*n, maxObject); p.open {
+			if n, err = f.closing(off, n); err != nil {
+				return err
+			}
+		}
 	}
+}
+
+// closing returns the size of a window which holds the end of a hexadecimal
+// string that half of n bytes do not hold, as signatures are long; n when it is
+// nearer, or farther than some times that.
+func (f *File) closing(off, n int64) (int64, error) {
+	b := f.space()
+	from, to := off+n/2, min(f.size, off+16*n, off+maxObject-window)
+	at := from
+	for ; at < to; at += int64(len(b)) {
+		b = b[:min(int64(len(b)), f.size-at)]
+		if err := f.readAt(b, at); err != nil {
+			return 0, err
+		}
+		if i := bytes.IndexByte(b, '>'); i >= 0 {
+			n = max(n, at-off+int64(i)+window)
+			break
+		}
+	}
+	return min(n, maxObject), f.work.parsed(int(at-from), 0, off)
 }
 
 // unstack forgets the values of the last parse, and a stack of a large object.
@@ -74,7 +123,7 @@ func (p *parser) objectHeader() (uint32, uint16, error) {
 // objectAt reads the indirect object at an offset of the file (base added).
 // Its strings are as they are in the file.
 func (f *File) objectAt(off int64) (*Object, error) {
-	if k := f.objects.at(f, off); k != nil {
+	if k, ok := f.objects.at(f, off); ok {
 		return k.object, f.work.parsed(k.used, k.object.values, off)
 	}
 	o := &Object{}

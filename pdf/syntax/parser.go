@@ -15,7 +15,7 @@ type parser struct {
 	buf    []byte
 	base   int64 // offset of buf[0]
 	pos    int
-	known  int   // so many bytes of buf were looked at before, in vain
+	open   bool  // a hexadecimal string does not end in buf
 	eof    bool  // buf reaches the end of the source
 	limit  int64 // object numbers from here on may not be referred to; 0 for no limit
 	values int
@@ -318,11 +318,12 @@ func (p *parser) hex() (Value, error) {
 	p.pos++
 	n := bytes.IndexByte(p.buf[p.pos:], '>')
 	if n < 0 { // what is malformed is told first
-		for p.pos = max(p.pos, p.known); p.pos < len(p.buf); p.pos++ {
+		for ; p.pos < len(p.buf); p.pos++ {
 			if c := p.buf[p.pos]; nibbles[c] == 0 && !isSpace(c) {
 				return Value{}, invalid(p.at(), "malformed hexadecimal string")
 			}
 		}
+		p.open = true
 		return Value{}, p.short()
 	}
 	in := p.buf[p.pos : p.pos+n]

@@ -57,7 +57,7 @@ func (f *File) Objects(yield func(num uint32, gen uint16) bool) {
 // before.
 func (f *File) revision(own, newer, at int64) error {
 	var start, end int64
-	err := f.parse(at, func(p *parser) error {
+	err := f.look(at, func(p *parser) error {
 		for _, word := range []string{"endstream", "endobj"} {
 			if _, err := p.keyword(word); err != nil {
 				return err

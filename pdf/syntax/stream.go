@@ -41,7 +41,7 @@ func (f *File) Stream(o *Object) (io.Reader, error) {
 	if length.Kind != Integer || length.Int < 0 || length.Int > f.size-o.Data {
 		return nil, invalid(o.Data, "malformed /Length of stream")
 	}
-	err = f.parse(o.Data+length.Int, func(p *parser) error {
+	err = f.look(o.Data+length.Int, func(p *parser) error {
 		p.blank()
 		word, err := p.regular()
 		if err == nil && string(word) != "endstream" {

@@ -211,7 +211,7 @@ func (f *File) readSection(off int64, places map[int64]bool) (*Object, int64, er
 	}
 	isTable := false
 	var next int64
-	err := f.parse(off+f.base, func(p *parser) (err error) {
+	err := f.look(off+f.base, func(p *parser) (err error) {
 		if p.blank(); p.pos < len(p.buf) && p.buf[p.pos] == '%' {
 			return invalid(p.at(), "cross-reference section expected")
 		}
