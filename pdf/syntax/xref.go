@@ -1,10 +1,8 @@
 package syntax
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
-	"io"
 	"slices"
 	"sort"
 )
@@ -274,17 +272,12 @@ func (f *File) mergeHybrid(s *section, stm Value, places map[int64]bool) error {
 // xrefTable reads the subsections behind the keyword xref and the trailer.
 func (f *File) xrefTable(start int64, s *section) (*Object, error) {
 	for off := start; ; {
-		o := &Object{}
 		var first, count, next int64
 		done := false
-		err := f.parse(off, func(p *parser) (err error) {
+		err := f.look(off, func(p *parser) (err error) {
 			line := p.pos
-			if done, err = p.keyword("trailer"); err != nil {
-				return err
-			}
-			if done {
-				o.Value, err = p.value(0)
-				o.src, o.base = p.buf, p.base
+			if done, err = p.keyword("trailer"); done || err != nil {
+				next = p.at()
 				return err
 			}
 			if p.pos = line; off == start {
@@ -298,6 +291,15 @@ func (f *File) xrefTable(start int64, s *section) (*Object, error) {
 			return nil, err
 		}
 		if done {
+			o := &Object{}
+			err := f.parse(next, func(p *parser) (err error) {
+				o.Value, err = p.value(0)
+				o.src, o.base = p.buf, p.base
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
 			if o.Value.Kind != Dictionary {
 				return nil, invalid(off, "trailer is no dictionary")
 			}
@@ -356,18 +358,22 @@ func (f *File) subsection(off, first, count int64, s *section) (int64, error) {
 	}
 	s.runs = append(s.runs, run{first: uint32(first), at: len(s.entries), next: len(s.entries) + int(count)})
 	s.entries = slices.Grow(s.entries, int(min(count, maxEntries)))
-	r := bufio.NewReaderSize(io.NewSectionReader(f.r, off, f.size-off), int(min(64<<10, max(16, count*20))))
-	var b [20]byte
+	var b []byte
 	for i := range count {
-		n, err := io.ReadFull(r, b[:])
-		if err == io.ErrUnexpectedEOF && n == 19 {
-			b[19] = '\n' // the file ends here; the trailer will be missed
-		} else if err != nil {
-			return 0, readError(err, off)
+		if len(b) == 0 {
+			b = f.space()
+			b = b[:min(count-i, int64(len(b)/20))*20]
+			n := min(int64(len(b)), f.size-off-20*i)
+			if err := f.readAt(b[:n], off+20*i); err != nil {
+				return 0, err
+			}
+			if n < int64(len(b)) {
+				b[n] = '\n' // the file ends here; the trailer will be missed
+			}
 		}
 		pos, ok1 := digits(b[:10])
 		gen, ok2 := digits(b[11:16])
-		eol := string(b[18:])
+		eol := string(b[18:20])
 		if !ok1 || !ok2 || b[10] != ' ' || b[16] != ' ' || gen > 65535 ||
 			(eol != " \n" && eol != " \r" && eol != "\r\n") {
 			return 0, invalid(off+20*i, "malformed cross-reference entry")
@@ -380,6 +386,7 @@ func (f *File) subsection(off, first, count int64, s *section) (int64, error) {
 		case b[17] != 'f':
 			return 0, invalid(off+20*i, "malformed cross-reference entry")
 		}
+		b = b[20:]
 		if err := f.count(first+i, off+20*i); err != nil {
 			return 0, err
 		}
