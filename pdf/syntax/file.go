@@ -74,9 +74,9 @@ type File struct {
 	// null today, but the next object appended: a signature field whose value
 	// is such a reference would steal the signature.
 	limit   int64
-	stack   []Value // of the parser, kept from object to object
-	scratch []byte  // see space
-	loading int     // depth of Load through /Length and object streams
+	stack   stack  // of the parser, kept from object to object
+	scratch []byte // see space
+	loading int    // depth of Load through /Length and object streams
 	cache   map[uint32]*objectStream
 	cached  int   // bytes
 	clock   int64 // counts uses of the cache

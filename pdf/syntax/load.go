@@ -82,10 +82,11 @@ func (f *File) closing(off, n int64) (int64, error) {
 // unstack forgets the values of the last parse, and a stack of a large object.
 func (f *File) unstack() {
 	const keep = 1024
-	if cap(f.stack) > keep {
-		f.stack = nil
+	if cap(f.stack.values)+cap(f.stack.entries) > keep {
+		f.stack = stack{}
 	}
-	clear(f.stack[:cap(f.stack)])
+	clear(f.stack.values[:cap(f.stack.values)])
+	clear(f.stack.entries[:cap(f.stack.entries)])
 }
 
 // blank moves over white space. Unlike skip it stops at a comment: an offset

@@ -19,8 +19,15 @@ type parser struct {
 	eof    bool  // buf reaches the end of the source
 	limit  int64 // object numbers from here on may not be referred to; 0 for no limit
 	values int
-	top    int64    // largest object number referred to
-	stack  *[]Value // elements of arrays that are not complete; may be nil
+	top    int64  // largest object number referred to
+	stack  *stack // may be nil
+}
+
+// stack has the elements of arrays and the entries of dictionaries that are not
+// complete, so that complete ones take the memory they need and not twice that.
+type stack struct {
+	values  []Value
+	entries []Entry
 }
 
 func (p *parser) at() int64 { return p.base + int64(p.pos) }
@@ -433,14 +440,13 @@ func unescapeString(b []byte) []byte {
 	return out
 }
 
-// array reads [ … ]. The elements gather on a stack, so that an array takes the
-// memory it needs and not twice that.
+// array reads [ … ].
 func (p *parser) array(depth int) (Value, error) {
 	if p.stack == nil {
-		p.stack = new([]Value)
+		p.stack = new(stack)
 	}
-	base := len(*p.stack)
-	defer func() { *p.stack = (*p.stack)[:base] }()
+	base := len(p.stack.values)
+	defer func() { p.stack.values = p.stack.values[:base] }()
 	p.pos++
 	for {
 		if err := p.skip(); err != nil {
@@ -449,9 +455,9 @@ func (p *parser) array(depth int) (Value, error) {
 		if p.buf[p.pos] == ']' {
 			p.pos++
 			out := Value{Kind: Array}
-			if n := len(*p.stack) - base; n > 0 {
+			if n := len(p.stack.values) - base; n > 0 {
 				out.Array = make([]Value, n)
-				copy(out.Array, (*p.stack)[base:])
+				copy(out.Array, p.stack.values[base:])
 			}
 			return out, nil
 		}
@@ -459,14 +465,18 @@ func (p *parser) array(depth int) (Value, error) {
 		if err != nil {
 			return Value{Kind: Array}, err
 		}
-		*p.stack = append(*p.stack, v)
+		p.stack.values = append(p.stack.values, v)
 	}
 }
 
 // dictionary reads << … >>. Readers differ in which of two equal keys they
 // believe, so a dictionary that has them is refused.
 func (p *parser) dictionary(depth int) (Value, error) {
-	out := Value{Kind: Dictionary}
+	if p.stack == nil {
+		p.stack = new(stack)
+	}
+	out, base := Value{Kind: Dictionary}, len(p.stack.entries)
+	defer func() { p.stack.entries = p.stack.entries[:base] }()
 	var seen map[string]bool // from here on a search through Dict is too slow
 	p.pos += 2
 	for {
@@ -482,6 +492,10 @@ func (p *parser) dictionary(depth int) (Value, error) {
 				return out, invalid(p.at(), "malformed dictionary")
 			}
 			p.pos += 2
+			if n := len(p.stack.entries) - base; n > 0 {
+				out.Dict = make([]Entry, n)
+				copy(out.Dict, p.stack.entries[base:])
+			}
 			return out, nil
 		}
 		if c != '/' {
@@ -493,16 +507,17 @@ func (p *parser) dictionary(depth int) (Value, error) {
 			return out, err
 		}
 		key.Key = string(name.Bytes)
-		if len(out.Dict) == 32 {
+		before := p.stack.entries[base:]
+		if len(before) == 32 {
 			seen = make(map[string]bool)
-			for _, e := range out.Dict {
+			for _, e := range before {
 				seen[e.Key] = true
 			}
 		}
 		duplicate := seen[key.Key]
 		if seen == nil {
-			for i := range out.Dict {
-				duplicate = duplicate || out.Dict[i].Key == key.Key
+			for i := range before {
+				duplicate = duplicate || before[i].Key == key.Key
 			}
 		} else {
 			seen[key.Key] = true
@@ -513,6 +528,6 @@ func (p *parser) dictionary(depth int) (Value, error) {
 		if key.Value, err = p.value(depth + 1); err != nil {
 			return out, err
 		}
-		out.Dict = append(out.Dict, key)
+		p.stack.entries = append(p.stack.entries, key)
 	}
 }
