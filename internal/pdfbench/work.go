@@ -134,7 +134,8 @@ func (s *signer) sign(whole bool) (err error) {
 }
 
 // floor does what nobody can do without: it reads and hashes the document,
-// signs once and writes the increment, which is made once and for all.
+// makes one CMS signature and writes the increment, of which all but the CMS is
+// made once and for all. What it writes is a signed document.
 func (s *signer) floor(whole bool) (func(context.Context) error, func() int64, error) {
 	f, err := os.Open(s.task.Document)
 	if err != nil {
@@ -161,8 +162,9 @@ func (s *signer) floor(whole bool) (func(context.Context) error, func() int64, e
 	if _, err := prepared.Append(&b, der); err != nil {
 		return nil, nil, err
 	}
-	gap := bytes.Index(b.Bytes(), []byte("/Contents <")) + len("/Contents <")
-	l := &least{signer: s, whole: whole, increment: b.Bytes(), gap: gap, der: der, size: info.Size(), buffer: make([]byte, 128<<10)}
+	gap := bytes.Index(b.Bytes(), []byte("/Contents <")) + len("/Contents ")
+	end := gap + bytes.IndexByte(b.Bytes()[gap:], '>') + 1
+	l := &least{signer: s, whole: whole, increment: b.Bytes(), gap: gap, end: end, size: info.Size(), buffer: make([]byte, 128<<10)}
 	return func(context.Context) error { return l.run() }, s.key.n.Load, nil
 }
 
@@ -170,8 +172,7 @@ type least struct {
 	*signer
 	whole     bool
 	increment []byte
-	gap       int
-	der       []byte
+	gap, end  int // the /Contents string, < and > included
 	size      int64
 	buffer    []byte
 }
@@ -195,19 +196,16 @@ func (l *least) run() (err error) {
 		h.Write(l.buffer[:n])
 		at += int64(n)
 	}
-	h.Write(l.increment)
-	attrs, err := l.builder.SignedAttributes(h.Sum(nil))
+	h.Write(l.increment[:l.gap])
+	h.Write(l.increment[l.end:])
+	der, err := l.value(h.Sum(nil))
 	if err != nil {
 		return err
 	}
-	digest := sha256.Sum256(attrs)
-	signature, err := l.key.Sign(rand.Reader, digest[:], crypto.SHA256)
-	if err != nil {
-		return err
+	// An earlier signature may have been longer.
+	for i := l.gap + 1 + hex.Encode(l.increment[l.gap+1:], der); i < l.end-1; i++ {
+		l.increment[i] = '0'
 	}
-	// That lengths are not right again costs nothing that would be measured.
-	copy(l.der[len(l.der)-len(signature):], signature)
-	hex.Encode(l.increment[l.gap:], l.der)
 	if l.whole {
 		for at := int64(0); at < l.size; {
 			n, err := f.ReadAt(l.buffer[:min(int64(len(l.buffer)), l.size-at)], at)
