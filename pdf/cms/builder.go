@@ -31,10 +31,15 @@ const maxCertificates = 32
 
 // Builder makes SignedData for one certificate. It is immutable.
 type Builder struct {
-	cert  *x509.Certificate
-	certs [][]byte // as in the certificates field
-	id    hashID
-	alg   Algorithm
+	cert *x509.Certificate
+	id   hashID
+	alg  Algorithm
+	// What is the same in every SignedData, in DER: the attributes content-type
+	// and signing-certificate-v2, the fields before signerInfos, those of
+	// SignerInfo before the signed attributes, and the one behind them.
+	contentType, signingCert, head, signer, signatureAlg []byte
+
+	longest []byte // SignedData there can be
 }
 
 // New returns a builder for signatures of cert's key. chain are certificates
@@ -53,19 +58,60 @@ func New(cert *x509.Certificate, chain []*x509.Certificate, h crypto.Hash, alg A
 	if err := checkKey(cert, alg); err != nil {
 		return nil, err
 	}
-	b := &Builder{cert: cert, id: id, alg: alg, certs: [][]byte{cert.Raw}}
+	certs := [][]byte{cert.Raw}
 	for _, c := range chain {
 		if c == nil {
 			return nil, errors.New("no certificate in chain")
 		}
-		b.certs = append(b.certs, c.Raw)
+		certs = append(certs, c.Raw)
 	}
-	if len(b.certs) > maxCertificates {
+	if len(certs) > maxCertificates {
 		return nil, fmt.Errorf("chain of more than %d certificates", maxCertificates)
 	}
-	slices.SortFunc(b.certs, bytes.Compare) // SET OF in DER: X.690, Section 11.6
-	b.certs = slices.CompactFunc(b.certs, bytes.Equal)
+	slices.SortFunc(certs, bytes.Compare) // SET OF in DER: X.690, Section 11.6
+	b := &Builder{cert: cert, id: id, alg: alg}
+	if err := b.encodeParts(slices.CompactFunc(certs, bytes.Equal)); err != nil {
+		return nil, fmt.Errorf("encoding certificate: %w", err)
+	}
 	return b, nil
+}
+
+// encodeParts encodes what is the same in every SignedData, and the longest.
+func (b *Builder) encodeParts(certs [][]byte) (err error) {
+	var head, signer, signatureAlg cryptobyte.Builder
+	head.AddASN1Int64(1)
+	head.AddASN1(cbasn1.SET, func(out *cryptobyte.Builder) { addAlgorithm(out, b.id.oid, false) })
+	head.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) { out.AddASN1ObjectIdentifier(oidData) })
+	head.AddASN1(cbasn1.Tag(0).Constructed().ContextSpecific(), func(out *cryptobyte.Builder) {
+		for _, c := range certs {
+			out.AddBytes(c)
+		}
+	})
+	signer.AddASN1Int64(1)
+	signer.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) { // IssuerAndSerialNumber
+		out.AddBytes(b.cert.RawIssuer)
+		out.AddASN1BigInt(b.cert.SerialNumber)
+	})
+	addAlgorithm(&signer, b.id.oid, false)
+	addSignatureAlgorithm(&signatureAlg, b.alg, b.id)
+	contentType := attribute(oidContentType, func(v *cryptobyte.Builder) { v.AddASN1ObjectIdentifier(oidData) })
+	for part, from := range map[*[]byte]*cryptobyte.Builder{&b.contentType: contentType, &b.signingCert: attribute(oidSigningCertV2, b.signingCertificate),
+		&b.head: &head, &b.signer: &signer, &b.signatureAlg: &signatureAlg} {
+		if *part, err = from.Bytes(); err != nil {
+			return err
+		}
+	}
+	// A DER ECDSA signature is at most twice the field size plus a leading
+	// zero and a header each, and its own header.
+	longest := 2*(66+3) + 3
+	if key, ok := b.cert.PublicKey.(*rsa.PublicKey); ok {
+		longest = key.Size()
+	}
+	attrs, err := b.SignedAttributes(make([]byte, b.id.hash.Size()))
+	if err == nil {
+		b.longest, err = b.encode(attrs, make([]byte, longest))
+	}
+	return err
 }
 
 // SignedAttributes returns the DER of the signed attributes as SET OF (RFC
@@ -76,23 +122,14 @@ func (b *Builder) SignedAttributes(contentDigest []byte) ([]byte, error) {
 	if len(contentDigest) != b.id.hash.Size() {
 		return nil, fmt.Errorf("digest of %d bytes, %d expected", len(contentDigest), b.id.hash.Size())
 	}
-	contentType := attribute(oidContentType, func(v *cryptobyte.Builder) { v.AddASN1ObjectIdentifier(oidData) })
-	messageDigest := attribute(oidMessageDigest, func(v *cryptobyte.Builder) { v.AddASN1OctetString(contentDigest) })
-	attributes := make([][]byte, 0, 3)
-	for _, a := range []*cryptobyte.Builder{contentType, messageDigest, attribute(oidSigningCertV2, b.signingCertificate)} {
-		der, err := a.Bytes()
-		if err != nil {
-			return nil, fmt.Errorf("encoding signed attributes: %w", err)
-		}
-		attributes = append(attributes, der)
+	messageDigest, err := attribute(oidMessageDigest, func(v *cryptobyte.Builder) { v.AddASN1OctetString(contentDigest) }).Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("encoding signed attributes: %w", err)
 	}
+	attributes := [][]byte{b.contentType, messageDigest, b.signingCert}
 	slices.SortFunc(attributes, bytes.Compare)
 	var out cryptobyte.Builder
-	out.AddASN1(cbasn1.SET, func(out *cryptobyte.Builder) {
-		for _, a := range attributes {
-			out.AddBytes(a)
-		}
-	})
+	out.AddASN1(cbasn1.SET, func(out *cryptobyte.Builder) { out.AddBytes(slices.Concat(attributes...)) })
 	return out.Bytes()
 }
 
@@ -147,49 +184,33 @@ func (b *Builder) encode(signedAttrs, signature []byte) ([]byte, error) {
 	if len(signedAttrs) == 0 || signedAttrs[0] != byte(cbasn1.SET) {
 		return nil, errors.New("signed attributes are no SET")
 	}
-	var out cryptobyte.Builder
+	return contentInfo(len(b.longest), b.head, func(out *cryptobyte.Builder) {
+		out.AddBytes(b.signer)
+		out.AddUint8(0xA0) // [0] IMPLICIT in the place of SET
+		out.AddBytes(signedAttrs[1:])
+		out.AddBytes(b.signatureAlg)
+		out.AddASN1OctetString(signature)
+	})
+}
+
+// contentInfo encodes a SignedData from its fields before signerInfos and its
+// only SignerInfo. room is a guess at its size.
+func contentInfo(room int, head []byte, signer func(*cryptobyte.Builder)) ([]byte, error) {
+	out := cryptobyte.NewBuilder(make([]byte, 0, room))
 	out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) {
 		out.AddASN1ObjectIdentifier(oidSignedData)
 		out.AddASN1(cbasn1.Tag(0).Constructed().ContextSpecific(), func(out *cryptobyte.Builder) {
 			out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) {
-				out.AddASN1Int64(1)
-				out.AddASN1(cbasn1.SET, func(out *cryptobyte.Builder) { addAlgorithm(out, b.id.oid, false) })
-				out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) { out.AddASN1ObjectIdentifier(oidData) })
-				out.AddASN1(cbasn1.Tag(0).Constructed().ContextSpecific(), func(out *cryptobyte.Builder) {
-					for _, c := range b.certs {
-						out.AddBytes(c)
-					}
-				})
-				out.AddASN1(cbasn1.SET, func(out *cryptobyte.Builder) { b.signerInfo(out, signedAttrs, signature) })
+				out.AddBytes(head)
+				out.AddASN1(cbasn1.SET, func(out *cryptobyte.Builder) { out.AddASN1(cbasn1.SEQUENCE, signer) })
 			})
 		})
 	})
 	return out.Bytes()
 }
 
-func (b *Builder) signerInfo(out *cryptobyte.Builder, signedAttrs, signature []byte) {
-	out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) {
-		out.AddASN1Int64(1)
-		out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) { // IssuerAndSerialNumber
-			out.AddBytes(b.cert.RawIssuer)
-			out.AddASN1BigInt(b.cert.SerialNumber)
-		})
-		addAlgorithm(out, b.id.oid, false)
-		out.AddUint8(0xA0) // [0] IMPLICIT in the place of SET
-		out.AddBytes(signedAttrs[1:])
-		addSignatureAlgorithm(out, b.alg, b.id)
-		out.AddASN1OctetString(signature)
-	})
-}
-
 // Size returns an upper bound in bytes of what Assemble returns.
-func (b *Builder) Size() int {
-	der, err := b.longest()
-	if err != nil {
-		return 0
-	}
-	return len(der)
-}
+func (b *Builder) Size() int { return len(b.longest) }
 
 // SizeWith returns an upper bound in bytes of what AddTimestamp makes of it
 // with a token of tokenSize bytes.
@@ -197,27 +218,9 @@ func (b *Builder) SizeWith(tokenSize int) int {
 	if tokenSize < 0 || tokenSize > MaxSize {
 		return 0
 	}
-	der, err := b.longest()
-	if err == nil {
-		der, err = insertUnsigned(der, timestampAttribute(make([]byte, tokenSize)))
-	}
+	der, err := insertUnsigned(b.longest, timestampAttribute(make([]byte, tokenSize)))
 	if err != nil {
 		return 0
 	}
 	return len(der)
-}
-
-// longest encodes the longest signature there can be.
-func (b *Builder) longest() ([]byte, error) {
-	// A DER ECDSA signature is at most twice the field size plus a leading
-	// zero and a header each, and its own header.
-	longest := 2*(66+3) + 3
-	if key, ok := b.cert.PublicKey.(*rsa.PublicKey); ok {
-		longest = key.Size()
-	}
-	attrs, err := b.SignedAttributes(make([]byte, b.id.hash.Size()))
-	if err != nil {
-		return nil, err
-	}
-	return b.encode(attrs, make([]byte, longest))
 }

@@ -75,26 +75,14 @@ func insertUnsigned(der []byte, attr *cryptobyte.Builder) ([]byte, error) {
 		}
 	}
 	slices.SortFunc(attrs, bytes.Compare) // SET OF in DER: X.690, Section 11.6
-	var out cryptobyte.Builder
-	out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) {
-		out.AddASN1ObjectIdentifier(oidSignedData)
-		out.AddASN1(cbasn1.Tag(0).Constructed().ContextSpecific(), func(out *cryptobyte.Builder) {
-			out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) {
-				out.AddBytes(front)
-				out.AddASN1(cbasn1.SET, func(out *cryptobyte.Builder) {
-					out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) {
-						out.AddBytes(kept)
-						out.AddASN1(unsignedTag, func(out *cryptobyte.Builder) {
-							for _, a := range attrs {
-								out.AddBytes(a)
-							}
-						})
-					})
-				})
-			})
+	return contentInfo(len(der)+len(added)+64, front, func(out *cryptobyte.Builder) {
+		out.AddBytes(kept)
+		out.AddASN1(unsignedTag, func(out *cryptobyte.Builder) {
+			for _, a := range attrs {
+				out.AddBytes(a)
+			}
 		})
 	})
-	return out.Bytes()
 }
 
 // splitLast cuts off the last element and returns its content.
