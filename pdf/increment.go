@@ -273,16 +273,19 @@ func (c *increment) id() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	first := fmt.Sprintf("<%x>", sha256.Sum256(c.buf.Bytes()))[:33] + ">"
+	var first []byte
 	if v := o.Value; v.Kind != syntax.Null {
 		if len(v.Array) != 2 || v.Array[0].Kind != syntax.String || v.Array[1].Kind != syntax.String {
 			return "", syntax.Errorf(ErrInvalid, old.Start, "malformed /ID")
 		}
 		h.Write(v.Array[0].Bytes)
 		h.Write(v.Array[1].Bytes)
-		first = fmt.Sprintf("<%x>", v.Array[0].Bytes)
+		first = v.Array[0].Bytes
 	} else if c.file.Encrypted() {
 		return "", nil
+	} else {
+		sum := sha256.Sum256(c.buf.Bytes())
+		first = sum[:16]
 	}
-	return fmt.Sprintf("[%s<%x>]", first, h.Sum(nil)[:16]), nil
+	return fmt.Sprintf("[<%x><%x>]", first, h.Sum(nil)[:16]), nil
 }

@@ -132,6 +132,7 @@ func (d *Document) reserve(c *increment, sig uint32, v value, size int) (*Prepar
 		return nil, err
 	}
 	var b bytes.Buffer
+	b.Grow(2*size + len(v.head) + len(v.tail) + 128)
 	b.WriteString(v.head + "\n/ByteRange ")
 	byteRange := b.Len()
 	fmt.Fprintf(&b, "[0 %*s %*s %*s]\n/Contents ", rangeDigits, "", rangeDigits, "", rangeDigits, "")
@@ -139,6 +140,7 @@ func (d *Document) reserve(c *increment, sig uint32, v value, size int) (*Prepar
 	b.WriteByte('<')
 	b.Write(bytes.Repeat([]byte{'0'}, 2*size))
 	b.WriteString(">" + v.tail)
+	c.buf.Grow(b.Len() + 1024) // and what comes behind
 	at := int(c.object(piece{num: sig, body: b.Bytes()}) - d.file.Size())
 	if err := c.finish(); err != nil {
 		return nil, err
