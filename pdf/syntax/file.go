@@ -73,13 +73,15 @@ type File struct {
 	// limit is /Size once the newest trailer is known. A reference beyond means
 	// null today, but the next object appended: a signature field whose value
 	// is such a reference would steal the signature.
-	limit   int64
-	stack   stack  // of the parser, kept from object to object
-	scratch []byte // see space
-	loading int    // depth of Load through /Length and object streams
-	cache   map[uint32]*objectStream
-	cached  int   // bytes
-	clock   int64 // counts uses of the cache
+	limit    int64
+	stack    stack  // of the parser, kept from object to object
+	scratch  []byte // see space
+	window   []byte // read last; values share it, nobody writes to it
+	windowAt int64
+	loading  int // depth of Load through /Length and object streams
+	cache    map[uint32]*objectStream
+	cached   int   // bytes
+	clock    int64 // counts uses of the cache
 }
 
 // work is what was done so far for a file, its revisions included.
@@ -201,6 +203,7 @@ func (f *File) startxref() (int64, error) {
 	if err := f.readAt(b, tail); err != nil {
 		return 0, err
 	}
+	f.window, f.windowAt = b, tail
 	i := bytes.LastIndex(b, []byte("startxref"))
 	if i < 0 {
 		return 0, invalid(tail, "no startxref")

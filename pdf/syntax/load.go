@@ -5,8 +5,9 @@ import (
 	"fmt"
 )
 
-// parse calls fn with a parser at the offset. While fn reports errShort it is
-// called again, with a larger window.
+// parse calls fn with a parser at the offset: in what is left of the window
+// read last, for neighbours. While fn reports errShort it is called again, with
+// a larger window.
 func (f *File) parse(off int64, fn func(*parser) error) error {
 	return f.parseIn(nil, off, fn)
 }
@@ -29,6 +30,11 @@ func (f *File) parseIn(first []byte, off int64, fn func(*parser) error) error {
 	if off < 0 || off >= f.size {
 		return invalid(off, "place outside of the file")
 	}
+	if at := off - f.windowAt; at >= 0 && at < int64(len(f.window)) {
+		if err := f.try(&parser{buf: f.window[at:], base: off}, fn); err != errShort { //nolint:errorlint // never wrapped
+			return err
+		}
+	}
 	for n := int64(window); ; {
 		var b []byte
 		if m := min(n, f.size-off); n == window && first != nil {
@@ -39,12 +45,11 @@ func (f *File) parseIn(first []byte, off int64, fn func(*parser) error) error {
 		if err := f.readAt(b, off); err != nil {
 			return err
 		}
-		p := parser{buf: b, base: off, eof: off+int64(len(b)) == f.size, limit: f.limit, stack: &f.stack}
-		err := fn(&p)
-		f.unstack()
-		if err := f.work.parsed(p.pos, p.values, off); err != nil {
-			return err
+		if n == window && first == nil {
+			f.window, f.windowAt = b, off
 		}
+		p := parser{buf: b, base: off}
+		err := f.try(&p, fn)
 		if err != errShort { //nolint:errorlint // never wrapped
 			return err
 		}
@@ -57,6 +62,17 @@ func (f *File) parseIn(first []byte, off int64, fn func(*parser) error) error {
 			}
 		}
 	}
+}
+
+// try calls fn with a parser of one window.
+func (f *File) try(p *parser, fn func(*parser) error) error {
+	p.eof, p.limit, p.stack = p.base+int64(len(p.buf)) == f.size, f.limit, &f.stack
+	err := fn(p)
+	f.unstack()
+	if over := f.work.parsed(p.pos, p.values, p.base); over != nil {
+		return over
+	}
+	return err
 }
 
 // closing returns the size of a window which holds the end of a hexadecimal

@@ -114,7 +114,7 @@ func (o *Object) Rewrite(splices []Splice) ([]byte, error) {
 // kept is about what keeping the object takes, in bytes.
 func (o *Object) kept() int {
 	const perValue = 112
-	return len(o.src) + perValue*o.values
+	return max(len(o.src), window) + perValue*o.values // others may share the window
 }
 
 // sortSplices puts splices in order; those at one place stay as they are.
