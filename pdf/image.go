@@ -3,6 +3,7 @@ package pdf
 import (
 	"bytes"
 	"compress/zlib"
+	"crypto/sha256"
 	"fmt"
 	"image"
 	"image/color"
@@ -25,7 +26,11 @@ type Image struct {
 	data          []byte
 	mask          []byte // alpha, nil when opaque; compressed
 	flat          []byte // data over white, set when mask is
+	sum           [32]byte
 }
+
+// Sum is the SHA-256 of the file it was read from.
+func (m *Image) Sum() [32]byte { return m.sum }
 
 // NewImage reads a PNG or JPEG file of at most MaxImage bytes and MaxPixels
 // pixels. A JPEG file is embedded as it is, colours grey or YCbCr; one in CMYK
@@ -41,7 +46,7 @@ func NewImage(b []byte) (*Image, error) {
 	if config.Width < 1 || config.Height < 1 || config.Width > MaxPixels/config.Height {
 		return nil, refuse("image of more than %d pixels", MaxPixels)
 	}
-	m := &Image{width: config.Width, height: config.Height}
+	m := &Image{width: config.Width, height: config.Height, sum: sha256.Sum256(b)}
 	switch format {
 	case "jpeg":
 		err = m.jpeg(b, config.ColorModel)
