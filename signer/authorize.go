@@ -194,8 +194,9 @@ func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Autho
 	return &Authorization{Request: r, Credential: &c, Intent: in, key: key, leaves: leaves, spent: make(map[uint32]bool, len(leaves))}, nil
 }
 
-// documents reads the rows that are to be signed, compares them with what the
-// code was bound to and with what the app believes, and keeps the leaves.
+// documents reads the rows that are to be signed, compares them and how they
+// are to be signed with what the code was bound to and with what the app
+// believes, and keeps the leaves.
 func (s *Signer) documents(ctx context.Context, r *Request, f *Confirmation) (map[uint32][32]byte, error) {
 	if len(f.Root) > 0 && !bytes.Equal(f.Root, r.Root[:]) {
 		return nil, ErrDocuments
@@ -222,7 +223,7 @@ func (s *Signer) documents(ctx context.Context, r *Request, f *Confirmation) (ma
 	if _, hash, err := r.Options.Canonical(); err != nil || hash != r.OptionsHash {
 		return nil, ErrDocuments
 	}
-	return leaves, nil
+	return leaves, s.Templates.same(&r.Options)
 }
 
 // message is the input of the seal.

@@ -32,7 +32,7 @@ func (s *Signer) preparePDF(doc *pdf.Document, o *Options, index uint32, c *Cred
 			return nil, err
 		}
 	}
-	opts, err := o.pdfOptions(index, c, room)
+	opts, err := o.pdfOptions(s.Templates, index, c, room)
 	if err != nil {
 		return nil, err
 	}

@@ -75,6 +75,8 @@ type Visible struct {
 	Height   float64 `json:"height"`
 	Anchor   string  `json:"anchor,omitempty"`
 	Template string  `json:"template,omitempty"`
+	// TemplateHash is set by Prepare: what a template of the administrator is.
+	TemplateHash string `json:"template_hash,omitempty"`
 }
 
 // Canonical returns the options in the form that is stored and hashed. Fields
@@ -139,9 +141,9 @@ func (o *Options) cmsAlgorithm() cms.Algorithm {
 }
 
 // pdfOptions is how the document is prepared. It depends on nothing but the
-// stored options and the credential, so that preparing twice gives the same
-// bytes.
-func (o *Options) pdfOptions(index uint32, c *Credential, contents int) (pdf.Options, error) {
+// stored options, the templates whose hashes they hold and the credential, so
+// that preparing twice gives the same bytes. ErrTemplate when those changed.
+func (o *Options) pdfOptions(templates *Templates, index uint32, c *Credential, contents int) (pdf.Options, error) {
 	at, err := time.Parse(time.RFC3339, o.Time)
 	if err != nil {
 		return pdf.Options{}, fmt.Errorf("reading claimed time: %w", err)
@@ -153,29 +155,11 @@ func (o *Options) pdfOptions(index uint32, c *Credential, contents int) (pdf.Opt
 	}
 	p.Certify, p.Level, p.Hash, p.Certificates = own.Certify, pdf.Level(own.Level), crypto.SHA256, append([]*x509.Certificate{c.Certificate}, c.Chain...)
 	if v := own.Visible; v != nil {
-		t, known := pdf.TemplateNamed(v.Template)
-		if !known {
-			return p, fmt.Errorf("%w: no template %q", pdf.ErrOptions, v.Template)
+		t, err := templates.pinned(v)
+		if err != nil {
+			return p, err
 		}
-		p.Visible = &pdf.Visible{Page: v.Page, X: v.X, Y: v.Y, Width: v.Width, Height: v.Height, Anchor: v.Anchor, Template: t,
-			Name: c.Certificate.Subject.CommonName, Lines: appearance(own.Reason, at)}
+		p.Visible = t.visible(v, &own, c, at)
 	}
 	return p, nil
-}
-
-// malaysia is MYT, the time officers read (domain convention; no zone database
-// is needed for a country without summer time).
-var malaysia = time.FixedZone("MYT", 8*3600)
-
-// appearance is the text of a visible signature beside the name, Malay with
-// English.
-func appearance(reason string, at time.Time) []string {
-	lines := []string{
-		"Ditandatangani secara digital / Digitally signed",
-		at.In(malaysia).Format("02/01/2006 15:04:05") + " MYT",
-	}
-	if reason != "" {
-		lines = append(lines, "Tujuan / Reason: "+reason)
-	}
-	return lines
 }

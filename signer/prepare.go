@@ -88,6 +88,9 @@ func (s *Signer) check(ctx context.Context, a *Ask) (*Request, *Credential, []st
 	if err := a.Options.fit(&c); err != nil {
 		return nil, nil, nil, err
 	}
+	if err := s.Templates.pin(&a.Options); err != nil {
+		return nil, nil, nil, err
+	}
 	_, hash, err := a.Options.Canonical()
 	if err != nil {
 		return nil, nil, nil, err
@@ -206,6 +209,9 @@ func (s *Signer) Resend(ctx context.Context, app, id, channel, requestID string)
 		return nil, nil, s.refuse(ctx, ev, err)
 	}
 	// A code that could not be used is not sent.
+	if err := s.Templates.same(&r.Options); err != nil {
+		return nil, nil, s.refuse(ctx, ev, err)
+	}
 	st, err := s.Records.PINState(ctx, r.Officer)
 	if err == nil {
 		err = st.locked(s.Now())
@@ -318,7 +324,7 @@ func reason(err error) string {
 	for _, known := range []error{
 		ErrUnknown, ErrNoCredential, ErrUnknownOfficer, ErrMedium, ErrCertificateExpired, ErrCertificateRevoked, ErrCertificateOnHold,
 		ErrChannel, ErrHeader, ErrPINLocked, ErrPINWrong, ErrDocuments, ErrTransactionExpired, ErrCancelled, ErrFinished, ErrBatchBusy,
-		ErrBatchEmpty, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason,
+		ErrBatchEmpty, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate,
 		errRestart, ErrActivation, ErrNoShare, otp.ErrUnknown, otp.ErrWrong, otp.ErrExpired, otp.ErrAttempts, otp.ErrUsed, otp.ErrNonce, otp.ErrResendTooSoon, otp.ErrTooManyCodes,
 		otp.ErrNotSent, otp.ErrMACUnavailable, pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrAnchor, pdf.ErrUnsupported,
 	} {

@@ -183,6 +183,9 @@ func (s *Signer) found(ctx context.Context, in Intent) (*Authorization, error) {
 		r.Root != in.Root || r.Count != in.Count || r.Status != Signing {
 		return nil, ErrDocuments
 	}
+	if err := s.Templates.same(&r.Options); err != nil {
+		return nil, err
+	}
 	// The key itself is compared by opening it: see activationContext.
 	c, err := s.Records.Credential(ctx, r.Officer, r.System, in.Credential)
 	if err != nil {

@@ -360,7 +360,7 @@ type Blob interface {
 	Size() int64
 }
 
-// Signer is the orchestrator; all fields but Shares are required.
+// Signer is the orchestrator; all fields but Shares and Templates are required.
 type Signer struct {
 	Records Records
 	Keys    Keys
@@ -376,6 +376,8 @@ type Signer struct {
 	// Timestamps and Revocation serve the levels above B-B.
 	Timestamps pdf.Timestamper
 	Revocation pdf.Revocation
+	// Templates are what visible signatures look like; nil has what is built in.
+	Templates *Templates
 	// Lifetime is how long a transaction waits for its PIN and code;
 	// SigningTime how long an intent may sign: Base plus PerDocument each.
 	Lifetime          time.Duration
