@@ -129,6 +129,7 @@ func meanings() []meaning {
 		{otp.ErrNotSent, "mail_unavailable", 503, "Kod tidak dapat dihantar; cuba lagi", "The code could not be sent; try again"},
 		{otp.ErrMACUnavailable, "hsm_unavailable", 503, "HSM tidak dapat dihubungi; cuba lagi", "The HSM cannot be reached; try again"},
 		{signer.ErrDocuments, "documents_mismatch", 403, "Dokumen tidak sama dengan yang dipaparkan kepada pegawai", "The documents are not those shown to the officer"},
+		{signer.ErrTemplate, "template_changed", 409, "Templat tandatangan telah diubah selepas transaksi ini dibuat; buat transaksi baharu", "The template of the signature was changed after this transaction was made; make a new one"},
 		{signer.ErrPINWrong, "pin_wrong", 403, "PIN salah", "The PIN is wrong"},
 		{signer.ErrPINLocked, "pin_locked", 423, "PIN dikunci", "The PIN is locked"},
 		{signer.ErrTransactionExpired, "transaction_expired", 410, "Transaksi telah tamat tempoh", "The transaction has expired"},

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,7 +37,7 @@ type visibleBody struct {
 	Width    float64 `json:"width,omitempty" minimum:"0" maximum:"14400" doc:"200 unless given"`
 	Height   float64 `json:"height,omitempty" minimum:"0" maximum:"14400" doc:"60 unless given"`
 	Anchor   string  `json:"anchor,omitempty" maxLength:"200" doc:"Text from whose lower left corner x and y count"`
-	Template string  `json:"template,omitempty" enum:"standard,plain,name-left,stamp" doc:"How it looks"`
+	Template string  `json:"template,omitempty" maxLength:"32" doc:"How it looks: standard, plain, name-left, stamp, or a template of this gateway's administrator"`
 }
 
 type padesBody struct {
@@ -223,7 +224,7 @@ func (s *server) ask(ctx context.Context, b *createBody) (*signer.Ask, error) {
 		Class: b.Classification, Credential: b.CredentialID, Channel: b.Channel, Batch: b.BatchID, RequestID: requestIDOf(ctx),
 		Options: signer.Options{Format: b.Format, Algorithm: b.Algorithm}}
 	var err error
-	if a.Options.PAdES, err = padesOptions("pades", b.Format, b.PAdES); err != nil {
+	if a.Options.PAdES, err = s.padesOptions("pades", b.Format, b.PAdES); err != nil {
 		return nil, err
 	}
 	if (b.BatchID == "") == (len(b.Documents) == 0) {
@@ -238,7 +239,7 @@ func (s *server) ask(ctx context.Context, b *createBody) (*signer.Ask, error) {
 			return nil, err
 		}
 		a.Documents = append(a.Documents, d)
-		if err := eachOptions(&a.Options, k, b.Documents[k].PAdES); err != nil {
+		if err := s.eachOptions(&a.Options, k, b.Documents[k].PAdES); err != nil {
 			return nil, err
 		}
 	}
@@ -246,11 +247,11 @@ func (s *server) ask(ctx context.Context, b *createBody) (*signer.Ask, error) {
 }
 
 // eachOptions notes what one document has for itself.
-func eachOptions(o *signer.Options, k int, p *padesBody) error {
+func (s *server) eachOptions(o *signer.Options, k int, p *padesBody) error {
 	if p == nil {
 		return nil
 	}
-	own, err := padesOptions(fmt.Sprintf("documents[%d].pades", k), o.Format, p)
+	own, err := s.padesOptions(fmt.Sprintf("documents[%d].pades", k), o.Format, p)
 	if err != nil {
 		return err
 	}
@@ -262,7 +263,7 @@ func eachOptions(o *signer.Options, k int, p *padesBody) error {
 }
 
 // padesOptions reads what a signature shall be like; field is where it stands.
-func padesOptions(field, format string, b *padesBody) (signer.PAdES, error) {
+func (s *server) padesOptions(field, format string, b *padesBody) (signer.PAdES, error) {
 	var p signer.PAdES
 	if format == signer.RAW {
 		if b != nil {
@@ -286,14 +287,18 @@ func padesOptions(field, format string, b *padesBody) (signer.PAdES, error) {
 	p.Reason, p.Location, p.Contact, p.Field, p.Certify = b.Reason, b.Location, b.Contact, b.Field, b.Certify
 	var err error
 	if b.Visible != nil {
-		p.Visible, err = visibleOptions(field+".visible", b.Field, b.Visible)
+		p.Visible, err = s.visibleOptions(field+".visible", b.Field, b.Visible)
 	}
 	return p, err
 }
 
 // visibleOptions reads an appearance; signatureField is the field asked for.
-func visibleOptions(field, signatureField string, v *visibleBody) (*signer.Visible, error) {
+func (s *server) visibleOptions(field, signatureField string, v *visibleBody) (*signer.Visible, error) {
 	out := &signer.Visible{X: v.X, Y: v.Y, Width: v.Width, Height: v.Height, Anchor: v.Anchor, Template: v.Template}
+	if known := s.Signer.Templates.Names(); v.Template != "" && !slices.Contains(known, v.Template) {
+		names := strings.Join(known, ", ")
+		return nil, fixed(field+".template", "There is no such template. There are: "+names+".", "Tiada templat sedemikian. Yang ada: "+names+".")
+	}
 	switch n := v.Page.(type) {
 	case float64:
 		if n == float64(int(n)) && n >= 1 && n <= 1_000_000 {
@@ -314,7 +319,7 @@ func visibleOptions(field, signatureField string, v *visibleBody) (*signer.Visib
 		}
 		return out, nil
 	}
-	if hasControl(v.Anchor, v.Template) {
+	if hasControl(v.Anchor) {
 		return nil, fixed(field, "Control characters are not allowed.", "Aksara kawalan tidak dibenarkan.")
 	}
 	if out.Width == 0 {

@@ -28,7 +28,7 @@ type signCmd struct {
 	Certify      int    `help:"Certify the document: 1 permits no change later, 2 forms and signatures, 3 notes too."`
 	Visible      string `help:"Place of a visible signature: PAGE,X,Y,WIDTH,HEIGHT in points; PAGE may be last."`
 	Anchor       string `help:"Place a visible signature at this text instead."`
-	Template     string `enum:"standard,plain,name-left,stamp" default:"standard" help:"How a visible signature looks: standard, plain, name-left or stamp."`
+	Template     string `default:"standard" help:"How a visible signature looks: standard, plain, name-left, stamp, or a template of the gateway's mohor.yaml."`
 	PasswordFile string `help:"File with the password of an encrypted PDF." type:"existingfile"`
 }
 

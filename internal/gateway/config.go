@@ -54,6 +54,8 @@ type Config struct {
 	Audit        AuditConfig `yaml:"audit"`
 
 	Outbound OutboundConfig `yaml:"outbound"`
+
+	Templates map[string]TemplateConfig `yaml:"templates"`
 }
 
 // TLSConfig names the gateway's own certificate and key, PEM.
@@ -170,6 +172,15 @@ type OutboundConfig struct {
 	Hosts    []string       `yaml:"hosts"`
 }
 
+// TemplateConfig is how visible signatures look under a name.
+type TemplateConfig struct {
+	Style    string   `yaml:"style"`
+	Language string   `yaml:"language"`
+	Lines    []string `yaml:"lines"`
+	Image    string   `yaml:"image"`
+	QR       string   `yaml:"qr"`
+}
+
 // ErrConfig wraps everything that is wrong with a configuration.
 var ErrConfig = errors.New("configuration")
 
@@ -213,6 +224,12 @@ func (c *Config) resolve(dir string) {
 	for _, p := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.Token.PINFile, &c.Token.Services.PINFile, &c.Token.SoftHSMConf, &c.Database, &c.Blobs, &c.Mail.PasswordFile, &c.Audit.Heads, &c.Redis.PasswordFile, &c.Redis.CAFile} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
+		}
+	}
+	for name, t := range c.Templates {
+		if t.Image != "" && !filepath.IsAbs(t.Image) {
+			t.Image = filepath.Join(dir, t.Image)
+			c.Templates[name] = t
 		}
 	}
 }

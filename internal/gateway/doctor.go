@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,6 +142,7 @@ func (d *doctor) installation(context.Context) {
 	}
 	d.blobs()
 	d.gatewayTLS()
+	d.templates()
 	for _, path := range []string{d.Dir, c.Blobs} {
 		d.space(path)
 	}
@@ -253,6 +256,18 @@ func (d *doctor) gatewayTLS() {
 	}
 	d.private(t.Key, "whoever reads the key can pose as the gateway and collect PINs", false)
 	d.ends("the gateway's TLS certificate", pair.Leaf.NotBefore, pair.Leaf.NotAfter, "nobody reaches the gateway", "renew it and restart the gateway")
+}
+
+// templates looks at those of visible signatures, and their images.
+func (d *doctor) templates() {
+	if len(d.config.Templates) == 0 {
+		return
+	}
+	if _, err := d.config.templates(); err != nil {
+		d.fault(cause(err), "the gateway refuses to start", "correct it in "+d.path(ConfigFile)+", or put the image back")
+		return
+	}
+	d.ok("templates of visible signatures can be drawn: %s", strings.Join(slices.Sorted(maps.Keys(d.config.Templates)), ", "))
 }
 
 // ends judges a validity.

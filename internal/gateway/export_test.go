@@ -21,3 +21,6 @@ var (
 
 // Judge fills in whether a row keeps its target.
 func Judge(r *BenchRow) { r.judge() }
+
+// Templates reads the templates of a configuration.
+var Templates = (*Config).templates

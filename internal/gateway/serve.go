@@ -129,6 +129,10 @@ func (s *Server) prove(ctx context.Context) error {
 }
 
 func (s *Server) wire() error {
+	templates, err := s.Config.templates()
+	if err != nil {
+		return err
+	}
 	sender, err := s.sender()
 	if err != nil {
 		return err
@@ -142,7 +146,7 @@ func (s *Server) wire() error {
 		Policy: otp.Policy{TTL: c.Code.TTL, Tries: c.Code.Tries, ResendAfter: c.Code.ResendAfter, MaxSends: c.Code.MaxSends, PerHour: c.Code.PerHour, PerDay: c.Code.PerDay}}
 	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm, s.db.CurrentKEK}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.blobs, Codes: codes, Shares: s.shares(), Now: s.now,
 		PIN: c.PIN.limits(), CheckPIN: c.PIN.checkPIN,
-		Timestamps: s.ca, Revocation: revocation{s.ca}, TempDir: s.DataPath("tmp"), Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond}
+		Timestamps: s.ca, Revocation: revocation{s.ca}, Templates: templates, TempDir: s.DataPath("tmp"), Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond}
 	width := c.Batch.Width
 	if width == 0 {
 		width = 2 * runtime.GOMAXPROCS(0)
