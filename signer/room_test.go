@@ -65,13 +65,11 @@ func (r *replacing) Timestamp(ctx context.Context, h crypto.Hash, digest []byte)
 // gets to its level, and the time told is that which the document proves.
 func TestTokenOutgrowsItsRoom(t *testing.T) {
 	for _, level := range []string{"B-T", "B-LT", "B-LTA"} {
-		for _, more := range []int{10, 3_000, 20_000} {
-			for _, outage := range []bool{false, true} {
-				for _, certify := range []int{0, 1} {
-					t.Run(fmt.Sprintf("%s/%d/outage=%v/certify=%d", level, more, outage, certify), func(t *testing.T) {
-						outgrown(t, level, more, outage, certify)
-					})
-				}
+		for _, more := range []int{10, 900, 3_000, 20_000} {
+			for certify, outage := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s/%d/outage=%v/certify=%d", level, more, outage, certify), func(t *testing.T) {
+					outgrown(t, level, more, outage, certify)
+				})
 			}
 		}
 	}
