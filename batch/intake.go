@@ -352,10 +352,9 @@ func (s *Service) storePDF(ctx context.Context, blob string, r io.Reader, passwo
 	}
 	defer f.Close()
 	parsed, err := pdf.Open(f, f.Size())
-	if errors.Is(err, pdf.ErrEncrypted) && password.Len() > 0 {
-		if parsed, err = pdf.OpenWith(f, f.Size(), pdf.OpenOptions{Password: password.Reveal()}); err == nil {
-			err = s.Passwords.SealPassword(ctx, blob, password)
-		}
+	sealed := errors.Is(err, pdf.ErrEncrypted) && password.Len() > 0
+	if sealed {
+		parsed, err = pdf.OpenWith(f, f.Size(), pdf.OpenOptions{Password: password.Reveal()})
 	}
 	if err != nil {
 		return p, err
@@ -369,7 +368,10 @@ func (s *Service) storePDF(ctx context.Context, blob string, r io.Reader, passwo
 			p.Signatures = append(p.Signatures, field.Name)
 		}
 	}
-	return p, nil
+	if sealed { // last: a document that is refused leaves no password behind
+		err = s.Passwords.SealPassword(ctx, blob, password)
+	}
+	return p, err
 }
 
 // examine lists what a signatory should know of a document, as codes, and

@@ -3,6 +3,7 @@ package batch_test
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -10,6 +11,8 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -165,6 +168,63 @@ func TestUpload(t *testing.T) {
 	if n := h.stored(t); n != before {
 		t.Errorf("%d blobs of refused uploads are left", n-before)
 	}
+}
+
+// passwords counts what was sealed.
+type passwords struct{ sealed int }
+
+func (p *passwords) SealPassword(context.Context, string, secret.Text) error {
+	p.sealed++
+	return nil
+}
+
+// A document refused for what is in it leaves no password behind.
+func TestRefusedUploadSealsNoPassword(t *testing.T) {
+	h := newHouse(t)
+	kept := &passwords{}
+	h.svc.Passwords, h.svc.Refuse = kept, pdf.Danger
+	const password = "kata-laluan-22"
+	plain := storetest.PDF("satu")
+	script := bytes.Replace(plain, []byte("/Type/Catalog"), []byte("/Type/Catalog/OpenAction<</S/JavaScript/JS(app.alert\\(1\\))>>"), 1)
+	if bytes.Equal(plain, script) {
+		t.Fatal("no script was put in")
+	}
+	upload := func(document []byte) error {
+		_, _, err := h.svc.Upload(ctx, h.DB, h.App.ID, "surat.pdf", "r", bytes.NewReader(encrypt(t, document, password)), secret.New(password))
+		return err
+	}
+	before := h.stored(t)
+	h.refuses(t, "a script", "", pdf.ErrUnsafe, func() error { return upload(script) })
+	if kept.sealed != 0 || h.stored(t) != before {
+		t.Errorf("refused: %d passwords sealed, %d blobs left", kept.sealed, h.stored(t)-before)
+	}
+	must(t, upload(plain))
+	if kept.sealed != 1 {
+		t.Errorf("control: %d passwords sealed", kept.sealed)
+	}
+}
+
+// encrypt is the document behind a user password.
+func encrypt(t testing.TB, document []byte, password string) []byte {
+	t.Helper()
+	qpdf, err := exec.LookPath("qpdf")
+	if err != nil {
+		if os.Getenv("MOHOR_TEST_REQUIRE") == "all" {
+			t.Fatal("qpdf is required")
+		}
+		t.Skip("qpdf is missing")
+	}
+	dir := t.TempDir()
+	in, out := filepath.Join(dir, "in.pdf"), filepath.Join(dir, "out.pdf")
+	must(t, os.WriteFile(in, document, 0o600))
+	// The script has moved offsets, about which it warns.
+	text, err := exec.Command(qpdf, "--warning-exit-0", "--encrypt", password, "owner", "256", "--", in, out).CombinedOutput()
+	if err != nil {
+		t.Fatalf("qpdf: %v\n%s", err, text)
+	}
+	b, err := os.ReadFile(out)
+	must(t, err)
+	return b
 }
 
 func TestArchive(t *testing.T) {

@@ -16,6 +16,7 @@
 package pdf
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/mohor-sign/mohor/pdf/syntax"
@@ -73,6 +74,13 @@ func OpenWith(r io.ReaderAt, size int64, o OpenOptions) (*Document, error) {
 	file, err := syntax.OpenWith(r, size, syntax.Options{Password: o.Password})
 	if err != nil {
 		return nil, err
+	}
+	// One that reaches the length it claims becomes another document to readers
+	// that believe the claim: bytes are missing, or somebody foresaw ours.
+	if claimed, err := file.Linearized(); err != nil {
+		return nil, err
+	} else if claimed > size {
+		return nil, &Error{Code: string(ErrInvalid), Offset: -1, Detail: fmt.Sprintf("linearized for %d bytes, of which %d are here", claimed, size)}
 	}
 	tree, err := file.Tree()
 	if err != nil {

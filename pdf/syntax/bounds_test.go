@@ -144,3 +144,27 @@ func sections(n int) []byte {
 	}
 	return b.Bytes()
 }
+
+// A stream of any size of dictionary is read, wherever a window of the reader
+// ends in it.
+func TestStreamDictionariesOfAllSizes(t *testing.T) {
+	data := bytes.Repeat([]byte{16}, 5000)
+	for n := 0; n < 6000; n += 7 {
+		body := fmt.Sprintf("<</Length %d/X<%s>>>\nstream\n%s\nendstream", len(data), strings.Repeat("00", n/2), data)
+		f, _, err := open(pdftest.Document(pdftest.Shape{Extra: map[int]string{1000: body}}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := f.Load(1000, 0)
+		if err != nil {
+			t.Fatalf("dictionary of about %d bytes: %v", n, err)
+		}
+		r, err := f.Stream(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, data) {
+			t.Fatalf("dictionary of about %d bytes: %d bytes of data, %v", n, len(got), err)
+		}
+	}
+}

@@ -53,12 +53,16 @@ func (v *verifier) newComparison() *comparison {
 
 // bad notes a change that is not permitted.
 func (c *comparison) bad(format string, args ...any) {
-	c.s.change(fmt.Sprintf(format, args...), true)
+	if len(c.s.faults) < maxChanges {
+		c.s.change(fmt.Sprintf(format, args...), true)
+	}
 }
 
 // fine notes a change that is.
 func (c *comparison) fine(format string, args ...any) {
-	c.s.change(fmt.Sprintf(format, args...), false)
+	if len(c.s.changes) < maxChanges {
+		c.s.change(fmt.Sprintf(format, args...), false)
+	}
 }
 
 // judge compares the newest revision with the one s signed. It must be called

@@ -22,15 +22,15 @@ func (c *comparison) fields() error {
 			roots = append(roots, n)
 		}
 	}
-	if err := c.children("AcroForm.Fields", refs, roots); err != nil {
+	if err := c.children(nil, refs, roots); err != nil {
 		return err
 	}
 	return c.seedFields()
 }
 
-// children compares the kids of a node, or the roots, with what was there:
+// children compares the kids of a node, the roots of nil, with what was there:
 // all of it in the same order, and perhaps new signature fields.
-func (c *comparison) children(path string, then []syntax.Value, now []*node) error {
+func (c *comparison) children(above *node, then []syntax.Value, now []*node) error {
 	left := then
 	for _, n := range now {
 		if len(left) > 0 && equal(left[0], n.ref) {
@@ -40,18 +40,25 @@ func (c *comparison) children(path string, then []syntax.Value, now []*node) err
 			}
 			continue
 		}
-		if err := c.newField(n, n.path()); err != nil {
+		if err := c.newField(n); err != nil {
 			return err
 		}
 	}
 	if len(left) > 0 {
-		c.bad("%s: %d fields removed or moved", path, len(left))
+		place := "AcroForm.Fields"
+		if above != nil {
+			place = above.String() + ".Kids"
+		}
+		c.bad("%s: %d fields removed or moved", place, len(left))
 	}
 	return nil
 }
 
 // field compares a node that both revisions have.
 func (c *comparison) field(n *node) error {
+	if err := c.v.ctx.Err(); err != nil {
+		return err
+	}
 	num := uint32(n.ref.Int)
 	if err := c.valueStays(n); err != nil {
 		return err
@@ -73,7 +80,7 @@ func (c *comparison) field(n *node) error {
 		return err
 	}
 	if then.Value.Kind != syntax.Dictionary || then.Data != 0 {
-		c.bad("%s", n.path())
+		c.bad("%s", n)
 		return nil
 	}
 	touched := false
@@ -86,19 +93,19 @@ func (c *comparison) field(n *node) error {
 			return err
 		}
 		if !permitted {
-			c.bad("%s.%s", n.path(), key)
+			c.bad("%s.%s", n, key)
 		}
 		touched = touched || permitted
 	}
 	if touched {
-		c.fine("%s", n.path())
+		c.fine("%s", n)
 		c.s.filled = c.s.filled || n.kind != "Sig"
 	}
 	refs, _, err := list(c.old, then.Value.Key("Kids"))
 	if err != nil {
 		return err
 	}
-	return c.children(n.path()+".Kids", refs, n.kids)
+	return c.children(n, refs, n.kids)
 }
 
 // valueStays finds signatures whose object was replaced while the field that
@@ -117,7 +124,7 @@ func (c *comparison) valueStays(n *node) error {
 	}
 	was, err := c.old.Resolve(v)
 	if err == nil && was.Value.Kind != syntax.Null {
-		c.bad("%s.V", n.path())
+		c.bad("%s.V", n)
 	}
 	return err
 }
@@ -169,7 +176,10 @@ func (v *verifier) signedAt(n *node) *signed {
 
 // newField judges a node the revision signed does not have: a signature
 // field with a signature, a widget of one, or a node above such fields.
-func (c *comparison) newField(n *node, path string) error {
+func (c *comparison) newField(n *node) error {
+	if err := c.v.ctx.Err(); err != nil {
+		return err
+	}
 	c.fresh[n] = true
 	num := uint32(n.ref.Int)
 	o, err := c.v.file.Load(num, n.ref.Gen)
@@ -184,13 +194,13 @@ func (c *comparison) newField(n *node, path string) error {
 	}
 	switch {
 	case used: // an object of something else becomes a field, under whatever generation
-		c.bad("%s", path)
+		c.bad("%s", n)
 		return nil
 	case s == nil && len(n.kids) == 0:
-		c.bad("%s", path)
+		c.bad("%s", n)
 		return nil
 	case s != nil && (!c.permits.sign(s.node.name, s.stamp) || s.stamp && s.shown):
-		c.bad("%s", path)
+		c.bad("%s", n)
 		return nil
 	}
 	// What shows in a field the certification did not foresee may cover what it
@@ -200,14 +210,14 @@ func (c *comparison) newField(n *node, path string) error {
 	}
 	for _, e := range o.Value.Dict {
 		if e.Value.Kind != syntax.Null && !slices.Contains(keys, e.Key) {
-			c.bad("%s.%s", path, e.Key)
+			c.bad("%s.%s", n, e.Key)
 		}
 	}
 	if s != nil && s.node == n {
-		c.fine("%s", path)
+		c.fine("%s", n)
 	}
 	for _, kid := range n.kids {
-		if err := c.newField(kid, kid.path()); err != nil {
+		if err := c.newField(kid); err != nil {
 			return err
 		}
 	}

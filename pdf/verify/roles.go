@@ -141,17 +141,18 @@ func (r *roles) apart(num uint32) bool {
 	return page
 }
 
-// path is the node's place in the field tree.
-func (n *node) path() string {
+// String is the node's place in the field tree. It takes the depth of the tree
+// to make, so it is made for what is reported alone.
+func (n *node) String() string {
 	if n.parent == nil {
 		return fmt.Sprintf("AcroForm.Fields[%d]", n.index)
 	}
-	return fmt.Sprintf("%s.Kids[%d]", n.parent.path(), n.index)
+	return fmt.Sprintf("%s.Kids[%d]", n.parent.String(), n.index)
 }
 
 func (r *roles) label(num uint32) string {
 	if n := r.byNum[num]; n != nil {
-		return n.path()
+		return n.String()
 	}
 	if i, ok := r.pages[num]; ok {
 		return fmt.Sprintf("pages[%d]", i)
