@@ -74,7 +74,7 @@ func (p *Prepared) Append(w io.Writer, cms []byte) (int64, error) {
 	}
 	counter := &counter{w: w}
 	at := p.gap + 1
-	hexadecimal := hex.AppendEncode(make([]byte, 0, 2*len(cms)), cms)
+	hexadecimal := hex.AppendEncode(p.buffer[:0], cms)
 	for _, b := range [][]byte{p.increment[:at], hexadecimal, p.increment[at+len(hexadecimal):]} {
 		if _, err := counter.Write(b); err != nil {
 			return counter.n, fmt.Errorf("writing signed document: %w", err)

@@ -131,28 +131,25 @@ func (d *Document) reserve(c *increment, sig uint32, v value, size int) (*Prepar
 	if err := c.rewrite(); err != nil {
 		return nil, err
 	}
-	var b bytes.Buffer
-	b.Grow(2*size + len(v.head) + len(v.tail) + 128)
-	b.WriteString(v.head + "\n/ByteRange ")
-	byteRange := b.Len()
-	fmt.Fprintf(&b, "[0 %*s %*s %*s]\n/Contents ", rangeDigits, "", rangeDigits, "", rangeDigits, "")
-	contents := b.Len()
-	b.WriteByte('<')
-	b.Write(bytes.Repeat([]byte{'0'}, 2*size))
-	b.WriteString(">" + v.tail)
-	c.buf.Grow(b.Len() + 1024) // and what comes behind
-	at := int(c.object(piece{num: sig, body: b.Bytes()}) - d.file.Size())
+	byteRange := v.head + "\n/ByteRange "
+	head := byteRange + fmt.Sprintf("[0 %*s %*s %*s]\n/Contents <", rangeDigits, "", rangeDigits, "", rangeDigits, "")
+	tail := ">" + v.tail
+	body := bytes.Repeat([]byte{'0'}, len(head)+2*size+len(tail))
+	copy(body, head)
+	copy(body[len(head)+2*size:], tail)
+	c.buf.Grow(len(body) + 1024) // and what comes behind
+	at := int(c.object(piece{num: sig, body: body}) - d.file.Size())
 	if err := c.finish(); err != nil {
 		return nil, err
 	}
 	p := &Prepared{r: d.r, size: d.file.Size(), increment: c.buf.Bytes()}
-	p.gap = at + contents
+	p.gap = at + len(head) - 1
 	p.end = p.gap + 2*size + 2
 	start, end, n := p.byteRange()
 	if n > syntax.MaxFile {
 		return nil, syntax.Errorf(ErrTooLarge, -1, "file of %d bytes", n)
 	}
-	copy(p.increment[at+byteRange:], fmt.Sprintf("[0 %-*d %-*d %-*d]", rangeDigits, start, rangeDigits, end, rangeDigits, n-end))
+	copy(p.increment[at+len(byteRange):], fmt.Sprintf("[0 %-*d %-*d %-*d]", rangeDigits, start, rangeDigits, end, rangeDigits, n-end))
 	return p, nil
 }
 
