@@ -10,11 +10,15 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"sync"
 )
 
-// buffer is the size of reads of the document, unless it is small: an eighth of
-// it costs less than a large buffer does.
+// buffer is the size of reads of the document.
 const buffer = 32 << 10
+
+// buffers are reused: one for each document would be most of the garbage of
+// signing a small one.
+var buffers = sync.Pool{New: func() any { return new([buffer]byte) }}
 
 // Digest reads the document once. It returns the digest over the ByteRange
 // (ISO 32000-2, Section 12.8.1), to be signed as CMS message digest, and the
@@ -74,7 +78,7 @@ func (p *Prepared) Append(w io.Writer, cms []byte) (int64, error) {
 	}
 	counter := &counter{w: w}
 	at := p.gap + 1
-	hexadecimal := hex.AppendEncode(p.buffer[:0], cms)
+	hexadecimal := hex.AppendEncode(make([]byte, 0, 2*len(cms)), cms)
 	for _, b := range [][]byte{p.increment[:at], hexadecimal, p.increment[at+len(hexadecimal):]} {
 		if _, err := counter.Write(b); err != nil {
 			return counter.n, fmt.Errorf("writing signed document: %w", err)
@@ -141,11 +145,10 @@ func (j *joined) ReadAt(b []byte, off int64) (n int, err error) {
 }
 
 func (p *Prepared) copyOriginal(w io.Writer) error {
-	if p.buffer == nil {
-		p.buffer = make([]byte, min(buffer, p.size/8+1))
-	}
+	b := buffers.Get().(*[buffer]byte)
+	defer buffers.Put(b)
 	// The wrapper keeps io.CopyBuffer from going round the buffer.
-	n, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{io.NewSectionReader(p.r, 0, p.size)}, p.buffer)
+	n, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{io.NewSectionReader(p.r, 0, p.size)}, b[:])
 	if err != nil {
 		return fmt.Errorf("copying document: %w", err)
 	}

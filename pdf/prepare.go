@@ -69,7 +69,6 @@ type Prepared struct {
 	increment []byte
 	gap, end  int           // the /Contents string, < and > included, in increment
 	hashes    []crypto.Hash // the only ones for Digest, nil for any
-	buffer    []byte        // for reading the document, made when it is first read
 }
 
 // Prepare makes room for a signature. The same document and options give the
