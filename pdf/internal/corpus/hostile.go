@@ -96,6 +96,7 @@ func brokenSyntax() []Case {
 		bad("number-two-points", entry("/X 1.2.3")),
 		bad("brace", entry("/X{1}")),
 		bad("close-bracket", entry("]")), bad("endobj-missing", swap(plain(), "endobj\n4 0 obj", "endobk\n4 0 obj")),
+		bad("table-on-one-line", swap(plain(), "\n0000000000 65535 f \n", " 0000000000 65535 f \n")),
 		bad("stream-no-eol", swap(write(layout{trailer: ids, streams: true}, with()...), "\nstream\n", "\nstream ")),
 		bad("name-bad-escape", entry("/X/A#G0"), syntax.ErrInvalid),
 		bad("arrays-100000-deep", entry("/X"+strings.Repeat("[", 100_000)+strings.Repeat("]", 100_000)), both...),

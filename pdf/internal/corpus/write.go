@@ -180,9 +180,13 @@ func runs(rows []row) (out [][]row) {
 }
 
 func xrefTable(b []byte, l layout, rows []row) []byte {
-	b = append(b, "xref"+l.eol...)
+	line := l.eol
+	if line == " " { // a table has lines, whatever the rest has (ISO 32000-2, Section 7.5.4)
+		line = "\n"
+	}
+	b = append(b, "xref"+line...)
 	for _, run := range runs(rows) {
-		b = fmt.Appendf(b, "%d %d%s", run[0].num, len(run), l.eol)
+		b = fmt.Appendf(b, "%d %d%s", run[0].num, len(run), line)
 		for _, r := range run {
 			letter := "nf"[(r.kind+1)%2]
 			b = fmt.Appendf(b, "%010d %05d %c%s", r.a, r.b, letter, l.entryEOL)
