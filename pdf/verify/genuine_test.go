@@ -36,6 +36,13 @@ func (h *house) options() verify.Options {
 	return verify.Options{Roots: h.Roots(), Now: h.Clock(), RequireRevocation: true, Fetch: h.fetch}
 }
 
+// Sign signs at the house's time, however long the test takes.
+func (h *house) Sign(t testing.TB, document []byte, o pdf.Options) []byte {
+	t.Helper()
+	o.Time = h.Clock()
+	return h.Authorities.Sign(t, document, o)
+}
+
 func (h *house) fetch(ctx context.Context, cert, issuer *x509.Certificate) (ocsp, crl []byte, err error) {
 	a, err := h.Revocation(ctx, cert, issuer)
 	return a.OCSP, a.CRL, err
