@@ -259,10 +259,9 @@ func (j *judge) chain(f *findings, chain []*x509.Certificate, at time.Time, prov
 		if i == 0 || r.Status == "revoked" && p.revocation.Status != "revoked" {
 			p.revocation = r
 		}
-		if !st.known || st.origin != embedded {
-			p.embedded = false
-		}
-		p.newest = max(p.newest, st.place)
+		inside, place := st.embedded()
+		p.embedded = p.embedded && inside
+		p.newest = max(p.newest, place)
 	}
 	return p
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -166,7 +167,7 @@ func signFor(t *testing.T, p *pdftest.PKI, length int) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prepared, err := d.Prepare(pdf.Options{Field: "Pengarah", Certify: 1, Time: pdftest.Now(), ContentsSize: p.Builder(t).Size()})
+	prepared, err := d.Prepare(pdf.Options{Field: "Pengarah", Certify: 2, Time: pdftest.Now(), ContentsSize: p.Builder(t).Size()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +261,7 @@ func TestReferencesLeadSomewhere(t *testing.T) {
 	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)
 	stranger := pdftest.NewAuthorities(t, pdftest.New(t, cms.ECDSA, crypto.SHA256, nil))
 	o := verify.Options{Roots: p.Roots()}
-	signed := p.Sign(t, reviewShadow(), pdf.Options{Field: "Pengarah", Certify: 1})
+	signed := p.Sign(t, reviewShadow(), pdf.Options{Field: "Pengarah", Certify: 2})
 	cat := catalogIn(t, signed)
 	page := string(regexp.MustCompile(`(?s).*\n6 0 obj\s*(<<.*?>>)\s*endobj`).FindSubmatch(signed)[1])
 	page = regexp.MustCompile(`/Annots ?\[`).ReplaceAllString(page, "/Annots[2001 0 R ")
@@ -287,7 +288,7 @@ func TestReferencesLeadSomewhere(t *testing.T) {
 func TestCrossReferencesAreRead(t *testing.T) {
 	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)
 	o := verify.Options{Roots: p.Roots()}
-	signed := p.Sign(t, reviewShadow(), pdf.Options{Field: "Pengarah", Certify: 1})
+	signed := p.Sign(t, reviewShadow(), pdf.Options{Field: "Pengarah", Certify: 2})
 	b := supersede(signed, map[int]numbered{1000: {0, "null"}, 2000: {0, "null"}})
 	mustPass(t, b, o)
 	at := bytes.LastIndex(b, []byte("\nxref\n")) + 1
@@ -340,4 +341,24 @@ func TestMetadataKeepsItsLanguages(t *testing.T) {
 	signed := p.Sign(t, pdftest.Document(pdftest.Shape{Catalog: "/Metadata 1000 0 R", Extra: map[int]string{1000: xmp("Lulus", "Tolak")}}), pdf.Options{Field: "Pengarah", Certify: 1})
 	mustPass(t, signed, o)
 	mustNotPass(t, "titles exchanged", supersede(signed, map[int]numbered{1000: {0, xmp("Tolak", "Lulus")}}), o)
+}
+
+// TestOrphansAreNamed: objects nobody sees are still something that was added.
+func TestOrphansAreNamed(t *testing.T) {
+	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)
+	add := map[int]numbered{2000: {0, "<</Length 5>>\nstream\nsulit\nendstream"}, 2001: {0, "[2000 0 R]"}}
+	for certify, want := range map[int]verify.Verdict{0: verify.Valid, 1: verify.Invalid, 2: verify.Valid} {
+		signed := p.Sign(t, pdftest.Document(pdftest.Shape{}), pdf.Options{Certify: certify})
+		r := check(t, supersede(signed, add), verify.Options{Roots: p.Roots()})
+		named := []string{"object 2000, to which nothing leads", "object 2001, to which nothing leads"}
+		if r.Verdict != want || !slices.Equal(r.Signatures[0].Changes, named) {
+			t.Errorf("certified %d: %s, %q", certify, r.Verdict, r.Signatures[0].Changes)
+		}
+		for b, unchanged := range map[*verify.Report]bool{r: false, check(t, signed, verify.Options{Roots: p.Roots()}): true} {
+			var text bytes.Buffer
+			if err := b.WriteText(&text, "x.pdf"); err != nil || strings.Contains(text.String(), "unchanged") != unchanged {
+				t.Errorf("certified %d: %s, %v", certify, text.String(), err)
+			}
+		}
+	}
 }

@@ -75,6 +75,20 @@ type status struct {
 	source  string // OCSP or CRL
 	origin  int
 	place   int64 // in the file
+	// What the document says itself counts for its level, whatever else is known.
+	inside      time.Time // thisUpdate of the newest good news in it
+	insidePlace int64
+}
+
+// embedded says whether the document holds evidence, and where.
+func (s *status) embedded() (bool, int64) {
+	switch {
+	case s.known && s.origin == embedded:
+		return true, s.place
+	case s.known && !s.revoked && !s.inside.IsZero():
+		return true, s.insidePlace
+	}
+	return false, 0
 }
 
 const (
@@ -86,17 +100,20 @@ const (
 // newest.
 func (s *status) note(revokedAt time.Time, reason int, thisUpdate, at time.Time, source string, origin int, place int64) {
 	isRevoked := !revokedAt.IsZero()
+	if !isRevoked && origin == embedded && thisUpdate.After(s.inside) {
+		s.inside, s.insidePlace = thisUpdate, place
+	}
 	switch {
 	case isRevoked && (s.revoked || s.later) && !revokedAt.Before(s.at):
 		return
 	case isRevoked:
-		*s = status{known: true, revoked: !revokedAt.After(at), later: revokedAt.After(at), held: reason == certificateHold, at: revokedAt}
+		*s = status{known: true, revoked: !revokedAt.After(at), later: revokedAt.After(at), held: reason == certificateHold, at: revokedAt, inside: s.inside, insidePlace: s.insidePlace}
 	case s.revoked || s.later:
 		return
 	case s.known && !thisUpdate.After(s.at):
 		return
 	default:
-		*s = status{known: true, at: thisUpdate}
+		*s = status{known: true, at: thisUpdate, inside: s.inside, insidePlace: s.insidePlace}
 	}
 	s.source, s.origin, s.place = source, origin, place
 }

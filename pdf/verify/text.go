@@ -3,6 +3,7 @@ package verify
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -12,7 +13,7 @@ import (
 func (r *Report) WriteText(w io.Writer, name string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-13s %s\n", r.Verdict, name)
-	fmt.Fprintf(&b, "  %s\n", summary(r.Verdict))
+	fmt.Fprintf(&b, "  %s\n", r.summary())
 	reasons(&b, "  ", r.Reasons)
 	for i := range r.Signatures {
 		r.Signatures[i].text(&b)
@@ -24,9 +25,12 @@ func (r *Report) WriteText(w io.Writer, name string) error {
 	return err
 }
 
-func summary(v Verdict) string {
-	switch v {
+func (r *Report) summary() string {
+	switch r.Verdict {
 	case Valid:
+		if slices.ContainsFunc(r.Signatures, func(s Signature) bool { return len(s.Changes) > 0 }) {
+			return "SAH: dokumen ini tulen; yang ditambah kemudian dinamakan di bawah / the document is genuine; what was added later is named below"
+		}
 		return "SAH: dokumen ini tulen dan tidak diubah / the document is genuine and unchanged"
 	case Invalid:
 		return "TIDAK SAH: jangan percaya dokumen ini / do not trust this document"

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,12 +68,18 @@ func TestTimesAndRevocation(t *testing.T) {
 		"B-LT, alone":                     {long, now, nil, "VALID "},
 		"B-LTA, alone":                    {archive, now, nil, "VALID "},
 		"B-LTA, signer revoked later":     {archive, hour(3), []*x509.RevocationList{h.list(signer, hour(2), hour(3))}, "VALID "},
+		"B-LT, newer list":                {long, now.Add(20 * time.Minute), []*x509.RevocationList{h.list(nil, now.Add(10*time.Minute), hour(3))}, "VALID "},
+		"B-LTA, newer list":               {archive, hour(3), []*x509.RevocationList{h.list(nil, hour(2), hour(3))}, "VALID "},
 		"B-LTA, expired":                  {archive, hour(130), []*x509.RevocationList{h.list(nil, now, hour(130))}, "VALID "},
 	} {
 		o := verify.Options{Roots: h.Roots(), Now: c.at, CRLs: c.lists}
 		r := check(t, c.document, o)
 		if got := string(r.Verdict) + " " + codes(r); got != c.want {
 			t.Errorf("%s: %s, want %s %s", name, got, c.want, describe(r))
+		}
+		// What is in the document makes its level, whatever else is known.
+		if level, _, _ := strings.Cut(name, ","); strings.HasPrefix(level, "B-L") && r.Signatures[0].Level != level {
+			t.Errorf("%s: level %s", name, r.Signatures[0].Level)
 		}
 	}
 	if r := check(t, b, verify.Options{Roots: h.Roots(), Now: now, RequireRevocation: true}); codes(r) != "revocation_unknown revocation_unknown" || r.SubIndication != "TRY_LATER" {

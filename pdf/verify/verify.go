@@ -310,6 +310,9 @@ func (v *verifier) changes(report *Report) error {
 		if fault != "" {
 			report.find("bytes_unexplained", fault)
 		}
+		if err := v.orphans(base, next); err != nil {
+			return err
+		}
 		if err := c.judge(base); err != nil {
 			return err
 		}
