@@ -25,7 +25,7 @@ import (
 )
 
 // patience bounds every wait for a condition.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // until asks for a condition every few milliseconds; it ends with an error
 // when ctx does.
