@@ -154,9 +154,9 @@ func meanings() []meaning {
 		{batch.ErrTooLarge, "too_large", 413, "Muat naik terlalu besar", "The upload is too large"},
 		{ecert.ErrCSV, "csv_invalid", 422, "Fail CSV tidak sah", "The CSV file is invalid"},
 		{pdf.ErrInvalid, string(pdf.ErrInvalid), 422, "PDF tidak sah", "The PDF is invalid"},
-		{pdf.ErrEncrypted, string(pdf.ErrEncrypted), 422, "PDF disulitkan", "The PDF is encrypted"},
-		{pdf.ErrCertified, string(pdf.ErrCertified), 422, "PDF diperakui tanpa perubahan dibenarkan", "The PDF is certified and allows no changes"},
-		{pdf.ErrAnchor, string(pdf.ErrAnchor), 422, "Teks penanda tempat tidak dijumpai", "The text that marks the place was not found"},
+		{pdf.ErrEncrypted, string(pdf.ErrEncrypted), 422, "PDF dikunci atau disulitkan", "The PDF is locked or encrypted"},
+		{pdf.ErrCertified, string(pdf.ErrCertified), 422, "Tandatangan terdahulu pada PDF tidak membenarkan perubahan ini", "An earlier signature of the PDF does not permit this change"},
+		{pdf.ErrAnchor, string(pdf.ErrAnchor), 422, "Teks penanda tempat tiada, atau ada lebih daripada sekali", "The text that marks the place is not there, or more than once"},
 		{pdf.ErrTooLarge, string(pdf.ErrTooLarge), 413, "PDF terlalu besar", "The PDF is too large"},
 		{pdf.ErrOptions, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
 		{pdf.ErrUnsafe, string(pdf.ErrUnsafe), 422, "PDF mengandungi sesuatu yang tidak boleh ditandatangani", "The PDF has something in it that must not be signed"},
@@ -255,7 +255,10 @@ func (p *Problem) explain(err error, en bool) {
 		p.RetryAfter = seconds(wait.after)
 	}
 	if errors.As(err, &broken) {
-		p.Detail = fmt.Sprintf("%s (offset %d)", broken.Detail, broken.Offset)
+		p.Detail = pick(en || broken.DetailMS == "", broken.Detail, broken.DetailMS)
+		if broken.Offset >= 0 {
+			p.Detail += fmt.Sprintf(" (offset %d)", broken.Offset)
+		}
 		if errors.As(err, &doc) {
 			p.Field = fmt.Sprintf("documents[%d]", doc.Index)
 		}
@@ -334,9 +337,29 @@ func validationProblem(ctx context.Context, status int, errs []error) *Problem {
 		}
 		var d *huma.ErrorDetail
 		if errors.As(err, &d) && d.Location != "" && d.Location != "body" {
-			bad = &invalid{field: strings.TrimPrefix(d.Location, "body."), en: d.Message, ms: d.Message}
+			bad = rule(strings.TrimPrefix(d.Location, "body."), d.Message)
 			break
 		}
 	}
 	return newProblem(ctx, bad)
+}
+
+// rule says in people's words what huma says of a field.
+func rule(field, said string) *invalid {
+	for _, r := range [][3]string{
+		{"expected length <= ", "at most %s characters are allowed", "paling banyak %s aksara dibenarkan"},
+		{"expected length >= ", "at least %s characters are needed", "sekurang-kurangnya %s aksara diperlukan"},
+		{"expected number <= ", "it must be at most %s", "ia mesti paling banyak %s"},
+		{"expected number >= ", "it must be at least %s", "ia mesti sekurang-kurangnya %s"},
+		{"expected array length <= ", "at most %s entries are allowed", "paling banyak %s entri dibenarkan"},
+		{"expected value to be one of ", "it must be one of %s", "ia mesti salah satu daripada %s"},
+		{"expected required property ", "missing: %s", "tiada: %s"},
+		{"unexpected property", "there is no such field%s", "tiada medan sedemikian%s"},
+	} {
+		if rest, is := strings.CutPrefix(said, r[0]); is {
+			rest = strings.TrimSuffix(rest, " to be present")
+			return &invalid{field: field, en: fmt.Sprintf(r[1], rest), ms: fmt.Sprintf(r[2], rest)}
+		}
+	}
+	return &invalid{field: field, en: said, ms: said}
 }

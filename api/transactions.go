@@ -36,7 +36,7 @@ type visibleBody struct {
 	Y        float64 `json:"y,omitempty" minimum:"-14400" maximum:"14400" doc:"Points from its bottom"`
 	Width    float64 `json:"width,omitempty" minimum:"0" maximum:"14400" doc:"200 unless given"`
 	Height   float64 `json:"height,omitempty" minimum:"0" maximum:"14400" doc:"60 unless given"`
-	Anchor   string  `json:"anchor,omitempty" maxLength:"200" doc:"Text from whose lower left corner x and y count"`
+	Anchor   string  `json:"anchor,omitempty" maxLength:"200" doc:"Text from whose lower left corner x and y count; without them the box stands just above it"`
 	Template string  `json:"template,omitempty" maxLength:"32" doc:"How it looks: standard, plain, name-left, stamp, or a template of this gateway's administrator"`
 }
 
@@ -310,7 +310,7 @@ func (s *server) visibleOptions(field, signatureField string, v *visibleBody) (*
 		}
 	}
 	if out.Page == 0 && v.Page != nil {
-		return nil, fixed(field+".page", `It must be a page number from 1, or "last".`, `Ia mesti nombor halaman dari 1, atau "last".`)
+		return nil, fixed(field+".page", `It must be a page number from 1 to 1000000, or "last".`, `Ia mesti nombor halaman dari 1 hingga 1000000, atau "last".`)
 	}
 	if out.Page == 0 && v.Anchor == "" {
 		// The place of an existing field is its own.

@@ -383,11 +383,12 @@ func (s *Service) examine(ctx context.Context, d *pdf.Document) (codes []string,
 	}
 	for _, f := range found {
 		if s.Refuse != "" && f.Severity.AtLeast(s.Refuse) {
-			where := "in the document"
+			where, whereMS := "in the document", "dalam dokumen"
 			if f.Page > 0 {
-				where = fmt.Sprintf("on page %d", f.Page)
+				where, whereMS = fmt.Sprintf("on page %d", f.Page), fmt.Sprintf("pada halaman %d", f.Page)
 			}
-			return nil, &pdf.Error{Code: string(pdf.ErrUnsafe), Offset: -1, Detail: fmt.Sprintf("%s %s: %s", f.Code, where, f.Text("en"))}
+			return nil, &pdf.Error{Code: string(pdf.ErrUnsafe), Offset: -1,
+				Detail: fmt.Sprintf("%s %s: %s", f.Code, where, f.Text("en")), DetailMS: fmt.Sprintf("%s %s: %s", f.Code, whereMS, f.Text("ms"))}
 		}
 		if !slices.Contains(codes, f.Code) {
 			codes = append(codes, f.Code)
@@ -402,7 +403,8 @@ func copyPDF(w io.Writer, h hash.Hash, r io.Reader, limit int64) error {
 		return fmt.Errorf("%w: %w", ErrInput, err)
 	}
 	if n > limit {
-		return &pdf.Error{Code: string(pdf.ErrTooLarge), Offset: limit, Detail: fmt.Sprintf("the file is larger than %d bytes", limit)}
+		return &pdf.Error{Code: string(pdf.ErrTooLarge), Offset: -1,
+			Detail: fmt.Sprintf("the file is larger than %d bytes", limit), DetailMS: fmt.Sprintf("fail itu lebih besar daripada %d bait", limit)}
 	}
 	return nil
 }

@@ -70,11 +70,12 @@ func (d *Document) Find(text string, o FindOptions) (Place, error) {
 	case o.Occurrence == 0 && len(found) == 1:
 		return found[0], nil
 	case o.Occurrence == 0 && len(found) > 1:
-		return Place{}, syntax.Errorf(ErrAnchor, -1, "text is there %d times and no occurrence was chosen", len(found))
+		return Place{}, syntax.Refusal(ErrAnchor, fmt.Sprintf("text is there %d times: give more of it, or the page where it is there once", len(found)),
+			fmt.Sprintf("teks itu ada %d kali: beri teks yang lebih panjang, atau halaman yang memuatkannya sekali sahaja", len(found)))
 	case len(found) == 0 && damage != nil:
 		return Place{}, syntax.Errorf(ErrAnchor, -1, "text is not there, but not all could be read: %v", damage)
 	}
-	return Place{}, syntax.Errorf(ErrAnchor, -1, "text is there %d times", len(found))
+	return Place{}, syntax.Refusal(ErrAnchor, fmt.Sprintf("text is there %d times", len(found)), fmt.Sprintf("teks itu ada %d kali", len(found)))
 }
 
 // searched counts the text of the pages looked at.
@@ -191,7 +192,8 @@ func squeeze(s string) string {
 
 // anchored returns v with its anchor, if any, replaced by a place: X and Y
 // count from the lower left corner of the text, as far as the box stays on the
-// page.
+// page. Without them it stands on the text, or hangs below where the page ends:
+// it never hides what it was placed by.
 func (d *Document) anchored(v *Visible) (*Visible, error) {
 	if v == nil || v.Anchor == "" {
 		return v, nil
@@ -212,7 +214,13 @@ func (d *Document) anchored(v *Visible) (*Visible, error) {
 	w, h := displayed(g)
 	out := *v
 	out.Page = at.Page
+	y := at.Y + v.Y
+	if v.X == 0 && v.Y == 0 {
+		if y = at.Y + at.Height; y+v.Height > h {
+			y = at.Y - v.Height
+		}
+	}
 	out.X = max(0, min(at.X+v.X, w-v.Width))
-	out.Y = max(0, min(at.Y+v.Y, h-v.Height))
+	out.Y = max(0, min(y, h-v.Height))
 	return &out, nil
 }

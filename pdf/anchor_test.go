@@ -204,6 +204,38 @@ func TestFindIsBounded(t *testing.T) {
 	}
 }
 
+// TestAnchorIsNotCovered places an appearance by a text alone: it stands on the
+// text as displayed, or hangs below one at the top of the page.
+func TestAnchorIsNotCovered(t *testing.T) {
+	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)
+	for name, c := range map[string]struct {
+		page, content string
+		below         bool
+	}{
+		"upright": {"", "BT /H 10 Tf 100 700 Td 1 g (Tandatangan:) Tj ET", false},
+		"turned":  {"/Rotate 90", "BT /H 10 Tf 0 1 -1 0 300 100 Tm 1 g (Tandatangan:) Tj ET", false},
+		"top":     {"", "BT /H 10 Tf 100 800 Td 1 g (Tandatangan:) Tj ET", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := texts(c.page, c.content)
+			at, err := open(t, b).Find("Tandatangan:", pdf.FindOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := [4]float64{at.X, at.Y + at.Height, at.X + 180, at.Y + at.Height + 70}
+			if c.below {
+				want[1], want[3] = at.Y-70, at.Y
+			}
+			_, _, frame, _ := render(t, p.Sign(t, b, pdf.Options{Visible: &pdf.Visible{Anchor: "Tandatangan:", Width: 180, Height: 70, Lines: []string{"MMMM"}}}))
+			for i := range want {
+				if math.Abs(frame[i]-want[i]) > 1.1 {
+					t.Fatalf("frame %v, want %v", frame, want)
+				}
+			}
+		})
+	}
+}
+
 func TestAnchorIsThePlace(t *testing.T) {
 	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)
 	v := &pdf.Visible{Anchor: "Tandatangan:", X: 0, Y: -80, Width: 180, Height: 70, Lines: []string{"MMMM"}}

@@ -209,14 +209,15 @@ func (l Lock) holds(field string) bool {
 // P 3; a certified document has fields for those who are to sign.
 func (r *rules) permit(t *target, o *Options) error {
 	if r.mdp == noChanges {
-		return syntax.Errorf(ErrCertified, -1, "an earlier signature permits no change")
+		return syntax.Refusal(ErrCertified, "an earlier signature permits no change", "tandatangan terdahulu tidak membenarkan apa-apa perubahan")
 	}
 	if r.certified && t.field == nil && o.Visible != nil {
-		return syntax.Errorf(ErrCertified, -1, "the certification permits no new visible field (P %d): sign an existing field, or without appearance", r.mdp)
+		return syntax.Refusal(ErrCertified, fmt.Sprintf("the certification permits no new visible field (P %d): sign an existing field, or without appearance", r.mdp),
+			fmt.Sprintf("perakuan tidak membenarkan medan baharu yang kelihatan (P %d): tandatangani medan sedia ada, atau tanpa paparan", r.mdp))
 	}
 	for _, l := range r.locks {
 		if l.holds(t.name) {
-			return syntax.Errorf(ErrCertified, -1, "an earlier signature locks the field")
+			return syntax.Refusal(ErrCertified, "an earlier signature locks the field", "tandatangan terdahulu mengunci medan ini")
 		}
 	}
 	if r.signatures > 0 && (len(t.parts) > 1 || t.parent != nil) {

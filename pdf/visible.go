@@ -20,8 +20,9 @@ type Visible struct {
 	// CropBox as displayed, rotation applied. The rectangle must lie inside.
 	X, Y, Width, Height float64
 	// Anchor, unless empty, is a text on the page from whose lower left corner
-	// X and Y count, found as by Document.Find with Occurrence. The box is
-	// moved inside the CropBox where it would leave it.
+	// X and Y count, found as by Document.Find with Occurrence; when both are 0
+	// the box stands just above the text, or below it where there is no room.
+	// The box is moved inside the CropBox where it would leave it.
 	Anchor     string
 	Occurrence int
 	// Name is the signatory, set larger and bolder than Lines.

@@ -14,6 +14,9 @@ func (d *Document) pageOf(v *Visible) (syntax.Page, *syntax.Object, error) {
 			number = len(d.tree.Pages)
 		}
 	}
+	if number == 0 {
+		return syntax.Page{}, nil, refuse("there is no such field, and no place for a new one was given")
+	}
 	if number < 1 || number > len(d.tree.Pages) {
 		return syntax.Page{}, nil, refuse("no page %d", number)
 	}

@@ -66,7 +66,7 @@ func (o *Options) of(index uint32) PAdES {
 // Visible places an appearance; points from the lower left of the CropBox as
 // displayed. Page counts from 1, -1 is the last. With Anchor, X and Y count from
 // the lower left corner of this text, the only one of its kind on the page, or
-// in the document when Page is 0. In an existing field all but Template are zero.
+// in the document when Page is 0; both 0 is just above it. In an existing field all but Template are zero.
 type Visible struct {
 	Page     int     `json:"page"`
 	X        float64 `json:"x"`

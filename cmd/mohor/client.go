@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -35,6 +36,7 @@ type remote struct {
 type client struct {
 	base    string
 	key     secret.Text
+	pin     secret.Text // from a file, else none
 	english bool
 	http    *http.Client
 }
@@ -58,6 +60,11 @@ func (r *remote) connect() (*client, error) {
 	}
 	if r.KeyFile != "" {
 		if c.key, err = secretFile(r.KeyFile); err != nil {
+			return nil, err
+		}
+	}
+	if r.PINFile != "" {
+		if c.pin, err = secretFile(r.PINFile); err != nil {
 			return nil, err
 		}
 	}
@@ -90,6 +97,8 @@ type problem struct {
 	Field        string `json:"field"`
 	Row          int    `json:"row"`
 	AttemptsLeft *int   `json:"attempts_left"`
+
+	english bool
 }
 
 func (p *problem) Error() string {
@@ -104,7 +113,11 @@ func (p *problem) Error() string {
 		s += ": " + p.Detail
 	}
 	if p.AttemptsLeft != nil {
-		s += fmt.Sprintf(" (%d left)", *p.AttemptsLeft)
+		left := " (tinggal %d cubaan)"
+		if p.english {
+			left = " (%d tries left)"
+		}
+		s += fmt.Sprintf(left, *p.AttemptsLeft)
 	}
 	return s + " [" + p.Code + "]"
 }
@@ -134,7 +147,7 @@ func (c *client) send(ctx context.Context, method, path, contentType string, bod
 		return resp, nil
 	}
 	defer resp.Body.Close()
-	p := &problem{Status: resp.StatusCode, Title: resp.Status}
+	p := &problem{Status: resp.StatusCode, Title: resp.Status, english: c.english}
 	_ = json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(p) // the status alone is an answer, too
 	return nil, p
 }
@@ -167,6 +180,57 @@ func (c *client) upload(ctx context.Context, method, path, contentType string, b
 		return fmt.Errorf("reading the gateway's answer: %w", err)
 	}
 	return nil
+}
+
+// openFile opens a document and gives its size.
+func openFile(name string) (*os.File, int64, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, 0, opening(name, err)
+	}
+	st, err := f.Stat()
+	if err == nil && st.IsDir() {
+		err = errors.New("it is a folder")
+	}
+	if err != nil {
+		return nil, 0, errors.Join(opening(name, err), f.Close())
+	}
+	return f, st.Size(), nil
+}
+
+// opening names a file once.
+func opening(name string, err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return fmt.Errorf("opening %s: %w", name, err)
+}
+
+// ready refuses, before anybody is asked for anything, a document that cannot
+// be read and a result that cannot be written or would replace the document.
+func ready(file, out string) error {
+	f, _, err := openFile(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	from, err := f.Stat()
+	if err != nil {
+		return opening(file, err)
+	}
+	if to, err := os.Stat(out); err == nil && (to.IsDir() || os.SameFile(from, to)) {
+		return hinted{fmt.Errorf("%s is a folder or the document itself", out), "give another file with --out"}
+	}
+	probe, err := os.CreateTemp(filepath.Dir(out), filepath.Base(out)+".part-*")
+	if err != nil {
+		var path *fs.PathError
+		if errors.As(err, &path) {
+			err = path.Err
+		}
+		return hinted{fmt.Errorf("writing %s: %w", out, err), "give another file with --out"}
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
 // download writes an answer to a file, whole or not at all.

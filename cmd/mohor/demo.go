@@ -228,7 +228,7 @@ func (d *demo) judge(what string, files []string, took time.Duration) (row, erro
 
 func (d *demo) voucher(c *demoCmd, pin secret.Text) (row, error) {
 	fmt.Fprintln(d.stderr, "mohor: signing", c.Voucher, "visibly")
-	place, err := parseVisible(c.Place)
+	place, err := parseVisible(c.Place, false)
 	if err != nil {
 		return row{}, err
 	}

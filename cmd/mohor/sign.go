@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,7 +18,7 @@ import (
 
 type signCmd struct {
 	remote `embed:""`
-	File   string `arg:"" help:"PDF to sign." type:"existingfile"`
+	File   string `arg:"" help:"PDF to sign." type:"path"`
 	Out    string `help:"Signed file (default: FILE-signed.pdf)." type:"path"`
 	JSON   bool   `help:"Print JSON."`
 
@@ -26,9 +26,9 @@ type signCmd struct {
 	Reason       string `help:"Reason shown in the signature."`
 	Field        string `help:"Signature field to sign, by its full name; made when absent."`
 	Certify      int    `help:"Certify the document: 1 permits no change later, 2 forms and signatures, 3 notes too."`
-	Visible      string `help:"Place of a visible signature: PAGE,X,Y,WIDTH,HEIGHT in points; PAGE may be last."`
-	Anchor       string `help:"Place a visible signature at this text instead."`
-	Template     string `default:"standard" help:"How a visible signature looks: standard, plain, name-left, stamp, or a template of the gateway's mohor.yaml."`
+	Visible      string `help:"Place of a visible signature: PAGE,X,Y,WIDTH,HEIGHT in points; PAGE may be last, with --anchor also any."`
+	Anchor       string `help:"Place a visible signature just above this text; with --visible X and Y count from the text's lower left."`
+	Template     string `help:"How a visible signature looks: standard (the default), plain, name-left, stamp, or a template of the gateway's mohor.yaml. With --field alone it is drawn in that field."`
 	PasswordFile string `help:"File with the password of an encrypted PDF." type:"existingfile"`
 }
 
@@ -51,6 +51,9 @@ func (c *signCmd) Run(e *env) error {
 	if c.Out == "" {
 		c.Out = strings.TrimSuffix(c.File, filepath.Ext(c.File)) + "-signed.pdf"
 	}
+	if err := ready(c.File, c.Out); err != nil {
+		return err
+	}
 	doc, err := api.uploadPDF(e.ctx, c.File, password)
 	if err != nil {
 		return err
@@ -68,7 +71,8 @@ func (c *signCmd) Run(e *env) error {
 		return fmt.Errorf("the document was not signed: %s", t.Status)
 	}
 	if err := api.download(e.ctx, t.Signatures[0].ContentURL, c.Out); err != nil {
-		return err
+		return hinted{fmt.Errorf("the document is signed (transaction %s), but: %w", t.ID, err),
+			`fetch it, with the app's key: curl -H "X-API-Key: $KEY" -o signed.pdf ` + api.base + t.Signatures[0].ContentURL}
 	}
 	if c.JSON {
 		return json.NewEncoder(e.stdout).Encode(map[string]any{"file": c.Out, "transaction_id": t.ID, "signature_information": t.Information})
@@ -92,39 +96,50 @@ func (c *signCmd) pades() (map[string]any, error) {
 	if c.Certify != 0 {
 		p["certify"] = c.Certify
 	}
-	switch {
-	case c.Visible != "" && c.Anchor != "":
-		return nil, errors.New("give either --visible or --anchor")
-	case c.Visible != "":
-		v, err := parseVisible(c.Visible)
-		if err != nil {
+	v := map[string]any{}
+	if c.Visible != "" {
+		var err error
+		if v, err = parseVisible(c.Visible, c.Anchor != ""); err != nil {
 			return nil, err
 		}
+	}
+	if c.Anchor != "" {
+		v["anchor"] = c.Anchor
+	}
+	if c.Template != "" {
+		if len(v) == 0 && c.Field == "" {
+			return nil, hinted{errors.New("--template is of a visible signature, and no place is given"), "give --visible, --anchor or --field"}
+		}
 		v["template"] = c.Template
+	}
+	if len(v) > 0 {
 		p["visible"] = v
-	case c.Anchor != "":
-		p["visible"] = map[string]any{"anchor": c.Anchor, "template": c.Template}
 	}
 	return p, nil
 }
 
-func parseVisible(s string) (map[string]any, error) {
+// parseVisible reads the flag --visible into what the API calls visible.
+func parseVisible(s string, anchored bool) (map[string]any, error) {
 	parts := strings.Split(s, ",")
 	if len(parts) != 5 {
 		return nil, errors.New("--visible must be PAGE,X,Y,WIDTH,HEIGHT")
 	}
-	v := map[string]any{"page": "last"}
-	if parts[0] != "last" {
-		n, err := strconv.Atoi(parts[0])
-		if err != nil {
-			return nil, errors.New("--visible: PAGE must be a number or last")
+	v := map[string]any{}
+	switch page := strings.TrimSpace(parts[0]); {
+	case page == "last":
+		v["page"] = page
+	case page == "any" && anchored: // wherever the text is
+	default:
+		n, err := strconv.Atoi(page)
+		if err != nil || n < 1 {
+			return nil, errors.New("--visible: PAGE must be a number from 1, or last; with --anchor also any")
 		}
 		v["page"] = n
 	}
 	for k, name := range []string{"x", "y", "width", "height"} {
-		f, err := strconv.ParseFloat(parts[k+1], 64)
-		if err != nil {
-			return nil, fmt.Errorf("--visible: %s must be a number", name)
+		f, err := strconv.ParseFloat(strings.TrimSpace(parts[k+1]), 64)
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			return nil, fmt.Errorf("--visible: %s must be a number of points", strings.ToUpper(name))
 		}
 		v[name] = f
 	}
@@ -133,9 +148,9 @@ func parseVisible(s string) (map[string]any, error) {
 
 // uploadPDF sends a document; password is for one that does not open without.
 func (c *client) uploadPDF(ctx context.Context, file string, password secret.Text) (id string, err error) {
-	f, err := os.Open(file)
+	f, _, err := openFile(file)
 	if err != nil {
-		return "", fmt.Errorf("opening %s: %w", file, err)
+		return "", err
 	}
 	defer f.Close()
 	var doc struct {
@@ -164,9 +179,12 @@ func (r *remote) confirm(e *env, api *client, t *transaction) error {
 	fmt.Fprintf(e.stderr, "mohor: %d document(s), fingerprint %s; the code was sent to %s\n", t.Count, t.Fingerprint, t.OTP.SentTo)
 	id, nonce := t.ID, t.Nonce
 	for {
-		pin, err := r.pin(e)
-		if err != nil {
-			return err
+		pin := api.pin
+		if r.PINFile == "" {
+			var err error
+			if pin, err = e.ask("PIN"); err != nil {
+				return err
+			}
 		}
 		code, err := e.ask("Kod / Code")
 		if err != nil {
@@ -185,20 +203,13 @@ func (r *remote) confirm(e *env, api *client, t *transaction) error {
 	}
 }
 
-func (r *remote) pin(e *env) (secret.Text, error) {
-	if r.PINFile != "" {
-		return secretFile(r.PINFile)
-	}
-	return e.ask("PIN")
-}
-
 type batchCmd struct {
 	Sign batchSignCmd `cmd:"" help:"Sign a batch of eCertificates from a CSV of candidates, with one PIN and one code."`
 }
 
 type batchSignCmd struct {
 	remote        `embed:""`
-	File          string `arg:"" help:"CSV of candidates." type:"existingfile"`
+	File          string `arg:"" help:"CSV of candidates." type:"path"`
 	Name          string `help:"Name of the batch (default: the file's)."`
 	Out           string `help:"ZIP of the signed certificates (default: FILE.zip)." type:"path"`
 	AcceptRefused bool   `help:"Sign the good rows although others were refused."`
@@ -217,6 +228,9 @@ func (c *batchSignCmd) Run(e *env) error {
 	}
 	if c.Out == "" {
 		c.Out = strings.TrimSuffix(c.File, filepath.Ext(c.File)) + ".zip"
+	}
+	if err := ready(c.File, c.Out); err != nil {
+		return err
 	}
 	var b batchInfo
 	if c.Batch == "" {
@@ -245,7 +259,7 @@ func (c *batchSignCmd) Run(e *env) error {
 		return hinted{fmt.Errorf("the batch stopped: %s, %d of %d signed", b.Status, b.Signed, b.Count), again}
 	}
 	if err := api.download(e.ctx, "/v1/batches/"+c.Batch+"/archive", c.Out); err != nil {
-		return err
+		return hinted{fmt.Errorf("the batch is signed, but: %w", err), "fetch it: " + again}
 	}
 	if c.JSON {
 		return json.NewEncoder(e.stdout).Encode(map[string]any{"file": c.Out, "batch": b})
@@ -260,9 +274,9 @@ func (c *batchSignCmd) take(e *env, api *client) (id string, err error) {
 	if err := api.call(e.ctx, http.MethodPost, "/v1/batches", map[string]string{"name": c.Name, "kind": "ecert"}, &b); err != nil {
 		return "", err
 	}
-	f, err := os.Open(c.File)
+	f, _, err := openFile(c.File)
 	if err != nil {
-		return "", fmt.Errorf("opening %s: %w", c.File, err)
+		return "", err
 	}
 	defer f.Close()
 	var got struct {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -18,18 +20,18 @@ const (
 )
 
 type verifyCmd struct {
-	Files        []string  `arg:"" help:"Signed PDFs; with --detached the signed file." type:"existingfile"`
-	Data         string    `default:"var/mohor" help:"Data folder whose root and CRLs are trusted." type:"path"`
-	Trust        string    `help:"PEM file of roots to trust instead." type:"path"`
-	CRL          []string  `name:"crl" help:"Revocation list to use besides those in the documents (DER or PEM)." type:"existingfile"`
-	Online       bool      `help:"Ask the OCSP responders and CRL addresses that trusted certificates name."`
-	Network      []string  `help:"Network besides public addresses that --online may ask, as 10.1.0.0/16."`
-	NoRevocation bool      `help:"Take certificates of whose revocation nothing is known as good."`
-	At           time.Time `help:"Time for which to check instead of now, as 2026-01-31T08:00:00Z."`
-	PasswordFile string    `help:"File with the password of encrypted documents." type:"existingfile"`
-	Detached     string    `help:"Detached CMS signature (.p7s, DER) of the file." type:"existingfile"`
-	MaxSize      int64     `help:"Largest document in bytes." default:"2000000000"`
-	JSON         bool      `help:"Print JSON, one report a line."`
+	Files        []string `arg:"" help:"Signed PDFs; with --detached the signed file." type:"path"`
+	Data         string   `default:"var/mohor" help:"Data folder whose root and CRLs are trusted." type:"path"`
+	Trust        string   `help:"PEM file of roots to trust instead." type:"path"`
+	CRL          []string `name:"crl" help:"Revocation list to use besides those in the documents (DER or PEM)." type:"existingfile"`
+	Online       bool     `help:"Ask the OCSP responders and CRL addresses that trusted certificates name."`
+	Network      []string `help:"Network besides public addresses that --online may ask, as 10.1.0.0/16."`
+	NoRevocation bool     `help:"Take certificates of whose revocation nothing is known as good."`
+	At           instant  `help:"Time for which to check instead of now, as 2026-01-31T08:00:00Z."`
+	PasswordFile string   `help:"File with the password of encrypted documents." type:"existingfile"`
+	Detached     string   `help:"Detached CMS signature (.p7s, DER) of the file." type:"existingfile"`
+	MaxSize      int64    `help:"Largest document in bytes." default:"2000000000"`
+	JSON         bool     `help:"Print JSON, one report a line."`
 }
 
 func (c *verifyCmd) Help() string {
@@ -48,8 +50,10 @@ func (c *verifyCmd) Run(e *env) error {
 	hint := false
 	for _, name := range c.Files {
 		report, err := c.file(e, name, o)
-		if err != nil {
-			return err
+		if err != nil { // the others are checked all the same
+			complain(e.stderr, err)
+			worst = statusInvalid
+			continue
 		}
 		switch report.Verdict {
 		case verify.Invalid:
@@ -69,7 +73,10 @@ func (c *verifyCmd) Run(e *env) error {
 			return err
 		}
 	}
-	if hint {
+	switch {
+	case hint && c.Online:
+		fmt.Fprintln(e.stderr, "mohor: hint: give --crl, or --network for private addresses (the sandbox's: --network 127.0.0.0/8), or --no-revocation to do without")
+	case hint:
 		fmt.Fprintln(e.stderr, "mohor: hint: give --crl or --online, or --no-revocation to do without")
 	}
 	if worst != 0 {
@@ -78,14 +85,30 @@ func (c *verifyCmd) Run(e *env) error {
 	return nil
 }
 
+// instant is a time on the command line.
+type instant time.Time
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (i *instant) UnmarshalText(text []byte) error {
+	at, err := time.Parse(time.RFC3339, string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a time like 2026-01-31T08:00:00Z", text)
+	}
+	*i = instant(at)
+	return nil
+}
+
 func (c *verifyCmd) options(e *env) (verify.Options, error) {
 	now := e.now()
-	if !c.At.IsZero() {
-		now = c.At
+	if at := time.Time(c.At); !at.IsZero() {
+		now = at
 	}
 	o, err := gateway.OfflineTrust(e.ctx, c.Data, c.Trust, now)
-	if err != nil {
-		return o, hinted{err, "give --data or --trust"}
+	switch {
+	case err != nil && c.Trust != "":
+		return o, hinted{err, "--trust takes a PEM file with root certificates"}
+	case err != nil:
+		return o, hinted{err, "give the gateway's data folder with --data, or root certificates with --trust"}
 	}
 	for _, name := range c.CRL {
 		list, err := gateway.ReadCRL(name)
@@ -102,6 +125,13 @@ func (c *verifyCmd) options(e *env) (verify.Options, error) {
 		if err := gateway.AskOnline(&o, c.Network); err != nil {
 			return o, err
 		}
+		ask := o.Fetch
+		o.Fetch = func(ctx context.Context, cert, issuer *x509.Certificate) (ocsp, crl []byte, err error) {
+			if ocsp, crl, err = ask(ctx, cert, issuer); err != nil {
+				complain(e.stderr, err)
+			}
+			return ocsp, crl, err
+		}
 	}
 	if c.PasswordFile != "" {
 		password, err := secretFile(c.PasswordFile)
@@ -114,9 +144,9 @@ func (c *verifyCmd) options(e *env) (verify.Options, error) {
 }
 
 func (c *verifyCmd) file(e *env, name string, o verify.Options) (*verify.Report, error) {
-	f, err := os.Open(name)
+	f, size, err := openFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", name, err)
+		return nil, err
 	}
 	defer f.Close()
 	if c.Detached != "" {
@@ -126,11 +156,7 @@ func (c *verifyCmd) file(e *env, name string, o verify.Options) (*verify.Report,
 		}
 		return verify.DetachedContent(e.ctx, f, der, o)
 	}
-	st, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", name, err)
-	}
-	report, err := verify.Verify(e.ctx, f, st.Size(), o)
+	report, err := verify.Verify(e.ctx, f, size, o)
 	if err != nil {
 		return nil, fmt.Errorf("verifying %s: %w", strings.ToValidUTF8(name, "?"), err)
 	}

@@ -30,6 +30,9 @@ type Error struct {
 	Code   string // one of the Sentinel texts
 	Offset int64  // bytes from the start of the file, -1 when no place can be named
 	Detail string // what, in English, without bytes of the document
+	// DetailMS is Detail in Malay where people who are no programmers can do
+	// something about it, else "".
+	DetailMS string
 }
 
 // Error gives code, detail and offset in one line.
@@ -46,6 +49,11 @@ func (e *Error) Unwrap() error { return Sentinel(e.Code) }
 // Errorf makes an *Error. A negative offset means that no place can be named.
 func Errorf(code Sentinel, offset int64, format string, args ...any) error {
 	return &Error{Code: string(code), Offset: offset, Detail: fmt.Sprintf(format, args...)}
+}
+
+// Refusal makes an *Error about no place in particular, in English and Malay.
+func Refusal(code Sentinel, en, ms string) error {
+	return &Error{Code: string(code), Offset: -1, Detail: en, DetailMS: ms}
 }
 
 func invalid(offset int64, format string, args ...any) error {

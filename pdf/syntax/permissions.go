@@ -28,10 +28,12 @@ func (p Permissions) MayFillForms() bool { return p.bit(6) || p.revision >= 3 &&
 // it returns an *Error that matches ErrEncrypted.
 func (p Permissions) MaySign(newField bool) error {
 	if !p.MayFillForms() {
-		return Errorf(ErrEncrypted, -1, "the permissions of the document forbid signing; its owner's password is needed")
+		return Refusal(ErrEncrypted, "the permissions of the document forbid signing; its owner's password is needed",
+			"dokumen tidak membenarkan tandatangan; kata laluan pemiliknya diperlukan")
 	}
 	if newField && !(p.MayModify() && p.MayAnnotate()) {
-		return Errorf(ErrEncrypted, -1, "the permissions of the document forbid a new signature field; its owner's password is needed")
+		return Refusal(ErrEncrypted, "the permissions of the document forbid a new signature field; its owner's password is needed",
+			"dokumen tidak membenarkan medan tandatangan baharu; kata laluan pemiliknya diperlukan")
 	}
 	return nil
 }

@@ -182,9 +182,9 @@ func (h *handler) authenticate(password []byte) (key []byte, owner bool, err err
 		return key, false, h.checkPerms(key)
 	}
 	if len(password) > 0 {
-		return nil, false, Errorf(ErrEncrypted, -1, "wrong password")
+		return nil, false, Refusal(ErrEncrypted, "wrong password", "kata laluan salah")
 	}
-	return nil, false, Errorf(ErrEncrypted, -1, "password needed")
+	return nil, false, Refusal(ErrEncrypted, "password needed", "kata laluan diperlukan")
 }
 
 // spellings gives the bytes a password may have been set with: up to revision

@@ -1,5 +1,7 @@
 package verify
 
+import "strings"
+
 type meaning struct {
 	verdict Verdict
 	sub     string // sub-indication of ETSI EN 319 102-1, Section 5.1.3
@@ -8,7 +10,17 @@ type meaning struct {
 
 func reason(code, detail string) Reason {
 	m := meanings(code)
-	return Reason{Code: code, MS: m.ms, EN: m.en, Detail: detail}
+	return Reason{Code: code, MS: m.ms, EN: m.en, Detail: plain(code, detail)}
+}
+
+// plain takes out of an error's text what the code says already and what speaks
+// to programmers alone.
+func plain(code, detail string) string {
+	for _, prefix := range []string{code + ": ", "x509: ", "crypto/rsa: ", "crypto/ecdsa: "} {
+		detail = strings.TrimPrefix(detail, prefix)
+	}
+	detail, _, _ = strings.Cut(detail, " (possibly because of ")
+	return detail
 }
 
 // meanings returns what a code says and the best verdict it leaves possible.
@@ -26,7 +38,7 @@ func documentMeaning(code string) meaning {
 	case "pdf_invalid":
 		return meaning{Invalid, "FORMAT_FAILURE", "Fail bukan PDF yang sah atau strukturnya rosak.", "The file is not a PDF or its structure is damaged."}
 	case "pdf_encrypted":
-		return meaning{Indeterminate, "SIGNED_DATA_NOT_FOUND", "Dokumen dikunci dengan kata laluan dan tidak dapat disemak tanpanya.", "The document is locked with a password and cannot be checked without it."}
+		return meaning{Indeterminate, "SIGNED_DATA_NOT_FOUND", "Dokumen dikunci dengan kata laluan dan tidak dapat disemak tanpa kata laluan yang betul.", "The document is locked with a password and cannot be checked without the right one."}
 	case "pdf_too_large":
 		return meaning{Indeterminate, "", "Dokumen terlalu besar atau terlalu rumit untuk disemak.", "The document is too large or too complex to be checked."}
 	case "pdf_unsupported":

@@ -39,7 +39,11 @@ func (r *Report) summary() string {
 }
 
 func (s *Signature) text(b *strings.Builder) {
-	fmt.Fprintf(b, "  %s: %s, %s\n", s.Field, s.Verdict, printable(s.Signer))
+	name := s.Field
+	if name == "" { // detached
+		name = "Tandatangan / signature"
+	}
+	fmt.Fprintf(b, "  %s: %s\n", printable(name), known(string(s.Verdict), printable(s.Signer)))
 	line := func(ms, en, value string) {
 		if value != "" {
 			fmt.Fprintf(b, "    %-34s %s\n", ms+" / "+en+":", value)
@@ -57,7 +61,7 @@ func (s *Signature) text(b *strings.Builder) {
 	}
 	line("Status sijil", "certificate", s.Revocation.text())
 	if c := s.Certification; c != nil {
-		line("Perakuan", "certification", fmt.Sprintf("perubahan dibenarkan / permitted changes: %d", c.Permission))
+		line("Perakuan", "certification", "perubahan dibenarkan / permitted changes: "+permitted(c.Permission))
 	}
 	if s.Covers {
 		line("Meliputi", "covers", "seluruh dokumen / the whole document")
@@ -71,12 +75,30 @@ func (s *Signature) text(b *strings.Builder) {
 }
 
 func (t *Timestamp) text(b *strings.Builder, indent string) {
-	when := "-"
+	when := ""
 	if t.Time != nil {
 		when = clock(*t.Time)
 	}
-	fmt.Fprintf(b, "%sCap masa / time-stamp: %s, %s, %s\n", indent, t.Verdict, when, printable(t.Authority))
+	fmt.Fprintf(b, "%sCap masa / time-stamp: %s\n", indent, known(string(t.Verdict), when, printable(t.Authority)))
 	reasons(b, indent+"  ", t.Reasons)
+}
+
+// known joins what is known.
+func known(texts ...string) string {
+	return strings.Join(slices.DeleteFunc(texts, func(s string) bool { return s == "" }), ", ")
+}
+
+// permitted says what /P of a certification permits (ISO 32000-2, Table 257).
+func permitted(p int) string {
+	switch p {
+	case 1:
+		return "tiada / none (P 1)"
+	case 2:
+		return "borang dan tandatangan / forms and signatures (P 2)"
+	case 3:
+		return "borang, tandatangan dan catatan / forms, signatures and annotations (P 3)"
+	}
+	return fmt.Sprintf("P %d", p)
 }
 
 func (r Revocation) text() string {
