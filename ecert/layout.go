@@ -80,7 +80,7 @@ func (c *canvas) sandboxMark(f fonts) {
 	c.b = append(c.b, "/Span<</ActualText"...)
 	c.b = appendTextString(c.b, mark)
 	c.b = append(c.b, ">>BDC\n"...)
-	c.centred(f.bold, 40, 0.8, 0, 0, mark)
+	c.centred(f.bold, 35, 0.8, 0, 0, mark) // clear of the QR code and its quiet zone
 	c.b = append(c.b, "EMC\n"...)
 	c.op("Q")
 	c.fill(red)
