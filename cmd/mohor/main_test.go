@@ -247,7 +247,7 @@ func TestLeaksAreFound(t *testing.T) {
 
 func TestConventionsAreChecked(t *testing.T) {
 	for text, want := range map[string]bool{"mohor: no key\n": true, "mohor: No key\n": false, "mohor: no key.\n": false, "no key\n": false, "mohor: one\ntwo\n": false,
-		"PIN: \nKod / Code: \n": true, "mohor: PIN salah (4 left) [pin_wrong]\n": true, "": true} {
+		"PIN: \nKod / Code: \n": true, "mohor: PIN salah (tinggal 4 cubaan) [pin_wrong]\n": true, "": true} {
 		if got := conventional(text) == nil; got != want {
 			t.Errorf("%q: passes %v, want %v", text, got, want)
 		}
