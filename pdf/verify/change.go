@@ -65,6 +65,12 @@ func (c *comparison) fine(format string, args ...any) {
 	}
 }
 
+// proof notes evidence that was added: nothing of the document is changed by it.
+func (c *comparison) proof(path string) {
+	c.fine("%s", path)
+	c.s.proofs = append(c.s.proofs, path)
+}
+
 // judge compares the newest revision with the one s signed. It must be called
 // for the signatures in the order in which they were made.
 func (c *comparison) judge(s *signed) error {
@@ -437,7 +443,7 @@ func (c *comparison) evidence(then, now syntax.Value) error {
 		c.bad("catalog.DSS%s", c.v.store.fault)
 		return nil
 	}
-	c.fine("catalog.DSS")
+	c.proof("catalog.DSS")
 	return nil
 }
 

@@ -214,7 +214,11 @@ func (c *comparison) newField(n *node) error {
 		}
 	}
 	if s != nil && s.node == n {
-		c.fine("%s", n)
+		if s.stamp {
+			c.proof(n.String())
+		} else {
+			c.fine("%s", n)
+		}
 	}
 	for _, kid := range n.kids {
 		if err := c.newField(kid); err != nil {

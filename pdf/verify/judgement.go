@@ -275,6 +275,7 @@ func (v *verifier) write(report *Report) {
 			s.out.find("changed_after", short(s.faults))
 		}
 		g.Changes = append(append(g.Changes, s.faults...), s.changes...)
+		g.changed = slices.ContainsFunc(g.Changes, func(path string) bool { return !slices.Contains(s.proofs, path) })
 		if s.rules.certifies {
 			g.Certification = &Certification{Permission: int(s.rules.mdp)}
 		}

@@ -51,6 +51,7 @@ type Signature struct {
 	// the catalog, as pages[0].Annots[2]. Those not permitted come first, and
 	// again in the reason changed_after.
 	Changes       []string       `json:"changes_after"`
+	changed       bool           // by something else than evidence
 	Revocation    Revocation     `json:"revocation"`
 	Timestamps    []Timestamp    `json:"timestamps"` // of this signature
 	Certification *Certification `json:"certification,omitempty"`

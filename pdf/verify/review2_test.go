@@ -362,3 +362,24 @@ func TestOrphansAreNamed(t *testing.T) {
 		}
 	}
 }
+
+// TestEvidenceLeavesUnchanged: what proves a signature changes nothing of the
+// document; another signature does.
+func TestEvidenceLeavesUnchanged(t *testing.T) {
+	h := newHouse(t, cms.ECDSA)
+	lta := h.extend(h.stamped(pdftest.Document(pdftest.Shape{}), pdf.Options{}), pdf.LevelLTA, false)
+	for what, c := range map[string]struct {
+		document  []byte
+		unchanged bool
+	}{
+		"B-LTA":            {lta, true},
+		"renewed":          {h.extend(lta, pdf.LevelLTA, true), true},
+		"signed once more": {h.Sign(t, lta, pdf.Options{}), false},
+	} {
+		r := check(t, c.document, h.options())
+		var text bytes.Buffer
+		if err := r.WriteText(&text, "x.pdf"); err != nil || r.Verdict != verify.Valid || strings.Contains(text.String(), "unchanged") != c.unchanged {
+			t.Errorf("%s: %s, %v", what, text.String(), err)
+		}
+	}
+}

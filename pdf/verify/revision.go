@@ -28,6 +28,7 @@ type signed struct {
 	// changes are what later revisions changed, faults those that may not be;
 	// annotated: annotations among them, as a certification permits.
 	changes, faults []string
+	proofs          []string // those of the changes that are evidence
 	annotated       bool
 	filled          bool // form fields among them
 	// filledAfter is the end of the last revision after which a form was filled

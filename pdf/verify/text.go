@@ -28,7 +28,7 @@ func (r *Report) WriteText(w io.Writer, name string) error {
 func (r *Report) summary() string {
 	switch r.Verdict {
 	case Valid:
-		if slices.ContainsFunc(r.Signatures, func(s Signature) bool { return len(s.Changes) > 0 }) {
+		if slices.ContainsFunc(r.Signatures, func(s Signature) bool { return s.changed }) {
 			return "SAH: dokumen ini tulen; yang ditambah kemudian dinamakan di bawah / the document is genuine; what was added later is named below"
 		}
 		return "SAH: dokumen ini tulen dan tidak diubah / the document is genuine and unchanged"
