@@ -24,9 +24,10 @@ type extent struct {
 // account checks that the bytes a revision added are its objects and its
 // cross-reference data and nothing else. Other bytes are those of a revision
 // that was left out, or wait for readers that search instead of following
-// cross-references. It returns what is wrong, "" for nothing.
-func (v *verifier) account(then, now *syntax.File, from, to int64) (string, error) {
-	extents, fault, err := v.extents(then, now, from)
+// cross-references. It returns what is wrong, "" for nothing. changed are the
+// objects it added or changed.
+func (v *verifier) account(then, now *syntax.File, from, to int64, changed []uint32) (string, error) {
+	extents, fault, err := v.extents(then, now, from, changed)
 	if err != nil || fault != "" {
 		return fault, err
 	}
@@ -51,16 +52,12 @@ func (v *verifier) account(then, now *syntax.File, from, to int64) (string, erro
 }
 
 // extents lists what a revision added behind a place, in order.
-func (v *verifier) extents(then, now *syntax.File, from int64) (out []extent, fault string, err error) {
+func (v *verifier) extents(then, now *syntax.File, from int64, changed []uint32) (out []extent, fault string, err error) {
 	sections := now.Sections()
 	if len(sections) == 0 {
 		return nil, "no cross-reference section", nil
 	}
 	own := extent{start: sections[0].Offset + now.Base(), end: sections[0].End, section: true}
-	changed, err := now.Changes(then)
-	if err != nil {
-		return nil, "", err
-	}
 	if fault, err := v.dangling(then, now, now.Trailer()); fault != "" || err != nil {
 		return nil, fault, err
 	}

@@ -346,13 +346,24 @@ func TestMetadataKeepsItsLanguages(t *testing.T) {
 // TestOrphansAreNamed: objects nobody sees are still something that was added.
 func TestOrphansAreNamed(t *testing.T) {
 	p := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)
-	add := map[int]numbered{2000: {0, "<</Length 5>>\nstream\nsulit\nendstream"}, 2001: {0, "[2000 0 R]"}}
+	add := map[int]numbered{2000: {0, "<</Length 5>>\nstream\nsulit\nendstream"}, 2001: {0, "[2000 0 R]"},
+		2002: {0, "<</Type/ObjStm/N 0/First 0/Length 5>>\nstream\nsulit\nendstream"}, 2003: {0, "<</Type/XRef/Size 1/W[1 1 1]/Length 5>>\nstream\nsulit\nendstream"}}
 	for certify, want := range map[int]verify.Verdict{0: verify.Valid, 1: verify.Invalid, 2: verify.Valid} {
 		signed := p.Sign(t, pdftest.Document(pdftest.Shape{}), pdf.Options{Certify: certify})
 		r := check(t, supersede(signed, add), verify.Options{Roots: p.Roots()})
-		named := []string{"object 2000, to which nothing leads", "object 2001, to which nothing leads"}
+		var named []string
+		for num := 2000; num < 2004; num++ {
+			named = append(named, fmt.Sprintf("object %d, to which nothing leads", num))
+		}
 		if r.Verdict != want || !slices.Equal(r.Signatures[0].Changes, named) {
 			t.Errorf("certified %d: %s, %q", certify, r.Verdict, r.Signatures[0].Changes)
+		}
+		// An entry of the trailer that nobody reads leads nowhere.
+		b := supersede(signed, add)
+		at := bytes.LastIndex(b, []byte("trailer\n<<")) + len("trailer\n<<")
+		b = append(append(bytes.Clone(b[:at]), "/Sulit 2001 0 R"...), b[at:]...)
+		if r := check(t, b, verify.Options{Roots: p.Roots()}); r.Verdict != want || !slices.Equal(r.Signatures[0].Changes, named) {
+			t.Errorf("certified %d, named in the trailer: %s, %q", certify, r.Verdict, r.Signatures[0].Changes)
 		}
 		for b, unchanged := range map[*verify.Report]bool{r: false, check(t, signed, verify.Options{Roots: p.Roots()}): true} {
 			var text bytes.Buffer

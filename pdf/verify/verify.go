@@ -303,14 +303,18 @@ func (v *verifier) changes(report *Report) error {
 		if i+1 < len(bases) {
 			next, end = bases[i+1].old, bases[i+1].end
 		}
-		fault, err := v.account(base.old, next, base.end, end)
+		changed, err := next.Changes(base.old)
+		if err != nil {
+			return err
+		}
+		fault, err := v.account(base.old, next, base.end, end, changed)
 		if err != nil {
 			return err
 		}
 		if fault != "" {
 			report.find("bytes_unexplained", fault)
 		}
-		if err := v.orphans(base, next); err != nil {
+		if err := v.orphans(base, next, changed); err != nil {
 			return err
 		}
 		if err := c.judge(base); err != nil {
