@@ -111,7 +111,12 @@ func (d *DB) UnlockPIN(ctx context.Context, ic string, ev audit.Event) (was sign
 // scrub empties the write-ahead log, whose old pages still hold a key that was
 // just overwritten in the database file (secure_delete does that). The deed is
 // done and committed: when a reader holds the log, the next checkpoint does it.
+// PostgreSQL keeps old rows until VACUUM, and its log for longer (docs/operating.md).
 func (d *DB) scrub(ctx context.Context) {
+	if d.postgres {
+		_, _ = d.write.ExecContext(context.WithoutCancel(ctx), "VACUUM credentials")
+		return
+	}
 	_, _ = d.write.ExecContext(context.WithoutCancel(ctx), "PRAGMA wal_checkpoint(TRUNCATE)")
 }
 

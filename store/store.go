@@ -27,7 +27,7 @@ import (
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
-//go:embed migrations/*.sql
+//go:embed migrations/*.sql migrations/postgres/*.sql
 var migrations embed.FS
 
 // DB is an open database.
@@ -35,6 +35,7 @@ type DB struct {
 	write, read *sql.DB
 	q           *sqlc.Queries // reads
 	joined      *joined       // inside Together
+	postgres    bool
 }
 
 // Open opens or makes the SQLite database at path and brings its schema up to
@@ -96,11 +97,11 @@ func (d *DB) tx(ctx context.Context, f func(q *sqlc.Queries) error) error {
 	if d.joined != nil {
 		return d.joined.do(f)
 	}
-	t, err := d.write.BeginTx(ctx, nil)
+	t, err := d.begin(ctx)
 	if err != nil {
-		return fmt.Errorf("beginning transaction: %w", err)
+		return err
 	}
-	if err := f(sqlc.New(t)); err != nil {
+	if err := f(d.queries(t)); err != nil {
 		if rerr := t.Rollback(); rerr != nil && !errors.Is(rerr, sql.ErrTxDone) {
 			err = errors.Join(err, rerr)
 		}
@@ -114,12 +115,17 @@ func (d *DB) tx(ctx context.Context, f func(q *sqlc.Queries) error) error {
 
 // snapshot runs f on one state of the database, for reading.
 func (d *DB) snapshot(ctx context.Context, f func(q *sqlc.Queries) error) error {
-	t, err := d.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	// SQLite's reading transactions are snapshots and have no other name.
+	level := sql.LevelDefault
+	if d.postgres {
+		level = sql.LevelRepeatableRead
+	}
+	t, err := d.read.BeginTx(ctx, &sql.TxOptions{Isolation: level, ReadOnly: true})
 	if err != nil {
 		return fmt.Errorf("beginning to read: %w", err)
 	}
 	defer t.Rollback() //nolint:errcheck // nothing was written
-	return f(sqlc.New(t))
+	return f(d.queries(t))
 }
 
 // do runs f and appends ev in one transaction.

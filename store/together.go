@@ -12,7 +12,7 @@ import (
 
 // joined is a transaction that several changes share.
 type joined struct {
-	t *sql.Tx
+	q *sqlc.Queries
 
 	mu     sync.Mutex
 	failed error
@@ -27,12 +27,12 @@ func (d *DB) Together(ctx context.Context, f func(*DB) error) error {
 	if d.joined != nil {
 		return errors.New("beginning transaction: there is one already")
 	}
-	t, err := d.write.BeginTx(ctx, nil)
+	t, err := d.begin(ctx)
 	if err != nil {
-		return fmt.Errorf("beginning transaction: %w", err)
+		return err
 	}
-	j := &joined{t: t}
-	err = f(&DB{write: d.write, read: d.read, q: sqlc.New(t), joined: j})
+	j := &joined{q: d.queries(t)}
+	err = f(&DB{write: d.write, read: d.read, q: j.q, joined: j, postgres: d.postgres})
 	if err == nil {
 		err = j.failed
 	}
@@ -55,6 +55,6 @@ func (j *joined) do(f func(q *sqlc.Queries) error) error {
 	if j.failed != nil {
 		return fmt.Errorf("changing nothing more in this transaction: %w", j.failed)
 	}
-	j.failed = f(sqlc.New(j.t))
+	j.failed = f(j.q)
 	return j.failed
 }

@@ -17,7 +17,7 @@ FROM certificates WHERE credential_id = @credential_id AND status = 'ACTIVE' ORD
 UPDATE certificates SET status = 'REVOKED', revoked_at = @revoked_at, reason = @reason WHERE serial = @serial AND status = 'ACTIVE';
 
 -- name: RevokeCredential :many
-UPDATE credentials SET status = 'REVOKED', sealed = x'' WHERE serial = @serial RETURNING id, version;
+UPDATE credentials SET status = 'REVOKED', sealed = substr(sealed, 1, 0) WHERE serial = @serial RETURNING id, version;
 
 -- name: RevokedBy :many
 SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at

@@ -61,7 +61,7 @@ UPDATE credentials SET version = version + 1, sealed = @sealed WHERE id = @id AN
 SELECT id, version, sealed, status FROM credentials WHERE id > @after ORDER BY id LIMIT @lim;
 
 -- name: DestroyKey :exec
-UPDATE credentials SET sealed = x'' WHERE id = @id;
+UPDATE credentials SET sealed = substr(sealed, 1, 0) WHERE id = @id;
 
 -- name: SetPIN :exec
 UPDATE officers SET pin_in_a_row = @in_a_row, pin_total = @total, pin_locked_until = @locked_until, pin_blocked = @blocked WHERE ic = @ic;

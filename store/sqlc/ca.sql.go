@@ -134,7 +134,7 @@ func (q *Queries) RevokeCertificate(ctx context.Context, arg RevokeCertificatePa
 }
 
 const revokeCredential = `-- name: RevokeCredential :many
-UPDATE credentials SET status = 'REVOKED', sealed = x'' WHERE serial = ?1 RETURNING id, version
+UPDATE credentials SET status = 'REVOKED', sealed = substr(sealed, 1, 0) WHERE serial = ?1 RETURNING id, version
 `
 
 type RevokeCredentialRow struct {

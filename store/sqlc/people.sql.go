@@ -249,7 +249,7 @@ func (q *Queries) CredentialsOf(ctx context.Context, ic string) ([]CredentialsOf
 }
 
 const destroyKey = `-- name: DestroyKey :exec
-UPDATE credentials SET sealed = x'' WHERE id = ?1
+UPDATE credentials SET sealed = substr(sealed, 1, 0) WHERE id = ?1
 `
 
 func (q *Queries) DestroyKey(ctx context.Context, id string) error {

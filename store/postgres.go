@@ -1,0 +1,138 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/store/sqlc"
+)
+
+// Limits of a connection. One that stopped within a change would keep all others
+// from changing anything; the server ends it.
+const (
+	pgConnections = 16
+	pgDial        = 5 * time.Second
+	pgLock        = "15s" // to wait for another change, as with SQLite
+	pgIdle        = "60s" // without a statement, within a change
+)
+
+// oneWriter is the advisory lock that each change holds until its commit. With
+// it PostgreSQL has what the queries were written for: one change at a time, in
+// the order of the audit chain.
+const oneWriter = 0x4d6f686f72 // "Mohor"
+
+// OpenPostgres opens the PostgreSQL database (15 or later) that a postgres://
+// address names, and brings its schema up to date. Several processes may do so
+// at once. The password is not in the address.
+func OpenPostgres(ctx context.Context, address string, password secret.Text) (*DB, error) {
+	cfg, err := pgx.ParseConfig(address)
+	if err != nil {
+		return nil, errors.New("reading database address: it is not postgres://user@host:port/database?sslmode=…")
+	}
+	if password.Len() > 0 {
+		cfg.Password = string(password.Reveal())
+	}
+	cfg.ConnectTimeout = pgDial
+	for name, value := range map[string]string{"application_name": "mohor", "timezone": "UTC", "synchronous_commit": "on", "lock_timeout": pgLock,
+		"idle_in_transaction_session_timeout": pgIdle, "default_transaction_isolation": "read committed"} {
+		cfg.RuntimeParams[name] = value
+	}
+	w := stdlib.OpenDB(*cfg)
+	w.SetMaxOpenConns(pgConnections)
+	reader := cfg.Copy()
+	reader.RuntimeParams["default_transaction_read_only"] = "on"
+	r := stdlib.OpenDB(*reader)
+	r.SetMaxOpenConns(pgConnections)
+	d := &DB{write: w, read: r, postgres: true}
+	d.q = d.queries(r)
+	if err := migratePostgres(ctx, w); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening database at %s: %w", cfg.Host, err), d.Close())
+	}
+	return d, nil
+}
+
+func migratePostgres(ctx context.Context, db *sql.DB) error {
+	sub, err := fs.Sub(migrations, "migrations/postgres")
+	if err != nil {
+		return err
+	}
+	one, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return fmt.Errorf("reading migrations: %w", err)
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, db, sub, goose.WithSessionLocker(one))
+	if err != nil {
+		return fmt.Errorf("reading migrations: %w", err)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrating: %w", err)
+	}
+	return nil
+}
+
+// queries runs the queries on db in the engine's own kind of parameters.
+func (d *DB) queries(db sqlc.DBTX) *sqlc.Queries {
+	if d.postgres {
+		db = numbered{db}
+	}
+	return sqlc.New(db)
+}
+
+// begin begins a change and, on PostgreSQL, waits for its turn. SQLite's own
+// transactions are immediate.
+func (d *DB) begin(ctx context.Context) (*sql.Tx, error) {
+	t, err := d.write.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("beginning transaction: %w", err)
+	}
+	if !d.postgres {
+		return t, nil
+	}
+	if _, err := t.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(oneWriter)); err != nil {
+		return nil, errors.Join(fmt.Errorf("beginning transaction: %w", err), t.Rollback())
+	}
+	return t, nil
+}
+
+// numbered gives PostgreSQL $1 for ?1. The queries hold no other question mark.
+type numbered struct{ db sqlc.DBTX }
+
+// dollars maps the generated queries, which are constant, to their twins.
+var dollars sync.Map
+
+func dollar(query string) string {
+	if s, ok := dollars.Load(query); ok {
+		return s.(string)
+	}
+	s := strings.ReplaceAll(query, "?", "$")
+	dollars.Store(query, s)
+	return s
+}
+
+func (n numbered) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return n.db.ExecContext(ctx, dollar(query), args...)
+}
+
+func (n numbered) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
+	return n.db.PrepareContext(ctx, dollar(query))
+}
+
+func (n numbered) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return n.db.QueryContext(ctx, dollar(query), args...)
+}
+
+func (n numbered) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return n.db.QueryRowContext(ctx, dollar(query), args...)
+}
