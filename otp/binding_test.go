@@ -93,14 +93,13 @@ func mutate(u use, r *rand.Rand) use {
 func TestCodeIsBoundToEverything(t *testing.T) {
 	const each = 1200
 	ctx, accepted, mutations := context.Background(), 0, 0
-	now := time.Unix(1_800_000_000, 0)
 	rapid.Check(t, func(t *rapid.T) {
 		b := otp.Binding{Transaction: rapid.String().Draw(t, "transaction"), Officer: rapid.StringMatching("[0-9]{12}").Draw(t, "officer"), Key: rapid.String().Draw(t, "key"),
 			App: rapid.String().Draw(t, "app"), Purpose: rapid.SampledFrom([]string{"sign", "login", ""}).Draw(t, "purpose"), Count: rapid.Uint32().Draw(t, "count")}
 		copy(b.Options[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "options"))
 		copy(b.Root[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "root"))
 		g, mail := &gullible{}, &mailbox{}
-		i := &otp.Issuer{Records: g, Codes: g, MAC: &mac{}, Sender: mail, Policy: otp.DefaultPolicy(), Now: func() time.Time { return now }}
+		i := &otp.Issuer{Records: g, Codes: g, MAC: &mac{}, Sender: mail, Policy: otp.DefaultPolicy()}
 		c, err := i.Issue(ctx, b, "email", "", otp.Message{}, audit.Event{})
 		if err != nil {
 			t.Fatal(err)
@@ -135,7 +134,7 @@ func TestCodeIsBoundToEverything(t *testing.T) {
 // Of all codes of six digits exactly one is right.
 func TestOneCodeInAMillion(t *testing.T) {
 	g, mail := &gullible{}, &mailbox{}
-	i := &otp.Issuer{Records: g, Codes: g, MAC: &mac{}, Sender: mail, Policy: otp.DefaultPolicy(), Now: func() time.Time { return time.Unix(1, 0) }}
+	i := &otp.Issuer{Records: g, Codes: g, MAC: &mac{}, Sender: mail, Policy: otp.DefaultPolicy()}
 	c, err := i.Issue(context.Background(), binding, "email", "", otp.Message{}, audit.Event{})
 	if err != nil {
 		t.Fatal(err)
@@ -165,7 +164,7 @@ func TestOneCodeInAMillion(t *testing.T) {
 func TestCodesAreEven(t *testing.T) {
 	const n = 20_000
 	g, mail := &gullible{}, &mailbox{}
-	i := &otp.Issuer{Records: g, Codes: g, MAC: &mac{}, Sender: mail, Policy: otp.DefaultPolicy(), Now: func() time.Time { return time.Unix(1, 0) }}
+	i := &otp.Issuer{Records: g, Codes: g, MAC: &mac{}, Sender: mail, Policy: otp.DefaultPolicy()}
 	var counts [otp.Digits][10]int
 	nonces, codes := map[[otp.NonceSize]byte]bool{}, map[string]int{}
 	for range n {

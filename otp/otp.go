@@ -104,7 +104,8 @@ func DefaultPolicy() Policy {
 type Records interface {
 	// StoreChallenge makes c the transaction's only challenge, counts the send
 	// against the officer's limits and appends ev, all in one transaction. It
-	// sets c.Sends. It refuses with a *RetryError (ErrResendTooSoon when the
+	// sets c.Sends, c.TriesLeft and, by the clock that all nodes share, c's
+	// times. It refuses with a *RetryError (ErrResendTooSoon when the
 	// challenge it replaces is younger than its ResendAfter or was the last one
 	// allowed; ErrTooManyCodes when the officer's limit is reached) and with
 	// ErrUsed when the replaced one was redeemed.
@@ -113,8 +114,9 @@ type Records interface {
 	Challenge(ctx context.Context, transaction string) (Challenge, error)
 	// ReserveTry takes one try of the challenge with this nonce, in one
 	// conditional update across all nodes: n tries are granted to exactly n
-	// callers. ErrAttempts when none is left, ErrUsed when it was redeemed,
-	// ErrNonce when the nonce is another one.
+	// callers. ErrUsed when it was redeemed, ErrNonce when the nonce is another
+	// one, ErrExpired when its time has passed by the clock that set it (which
+	// costs no try), ErrAttempts when none is left.
 	ReserveTry(ctx context.Context, transaction string, nonce [NonceSize]byte) (left int, err error)
 }
 
@@ -164,18 +166,13 @@ type Issuer struct {
 	MAC     MAC
 	Sender  Sender
 	Policy  Policy
-	Now     func() time.Time
 }
 
 // Issue makes a new nonce and code for b, replacing what was live before, and
 // sends it: m.Code and m.Expires are filled in. When the message cannot be
 // delivered the code is dropped and ErrNotSent returned.
 func (i *Issuer) Issue(ctx context.Context, b Binding, channel, sentTo string, m Message, ev audit.Event) (Challenge, error) {
-	now := i.Now().UTC().Truncate(time.Microsecond)
-	c := Challenge{
-		Transaction: b.Transaction, Officer: b.Officer, Channel: channel, SentTo: sentTo,
-		IssuedAt: now, ExpiresAt: now.Add(i.Policy.TTL), ResendAfter: now.Add(i.Policy.ResendAfter), TriesLeft: i.Policy.Tries,
-	}
+	c := Challenge{Transaction: b.Transaction, Officer: b.Officer, Channel: channel, SentTo: sentTo}
 	if _, err := rand.Read(c.Nonce[:]); err != nil {
 		return Challenge{}, fmt.Errorf("making nonce: %w", err)
 	}
@@ -219,8 +216,6 @@ func (i *Issuer) Check(ctx context.Context, b Binding, nonce [NonceSize]byte, co
 		return 0, ErrUsed
 	case c.Nonce != nonce:
 		return c.TriesLeft, ErrNonce
-	case !i.Now().Before(c.ExpiresAt):
-		return c.TriesLeft, ErrExpired
 	}
 	left, err = i.Records.ReserveTry(ctx, b.Transaction, nonce)
 	if err != nil {

@@ -20,6 +20,7 @@ var errDown = errors.New("down")
 // records is otp.Records in memory with the rules of its contract.
 type records struct {
 	mu   sync.Mutex
+	now  func() time.Time
 	c    map[string]otp.Challenge
 	ev   []audit.Event
 	fail error
@@ -29,6 +30,8 @@ func (r *records) StoreChallenge(_ context.Context, c *otp.Challenge, p otp.Poli
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	old, ok := r.c[c.Transaction]
+	now := r.now()
+	c.IssuedAt, c.ExpiresAt, c.ResendAfter, c.TriesLeft = now, now.Add(p.TTL), now.Add(p.ResendAfter), p.Tries
 	switch {
 	case r.fail != nil:
 		return r.fail
@@ -61,6 +64,8 @@ func (r *records) ReserveTry(_ context.Context, tx string, nonce [otp.NonceSize]
 		return 0, otp.ErrUsed
 	case c.Nonce != nonce:
 		return c.TriesLeft, otp.ErrNonce
+	case !r.now().Before(c.ExpiresAt):
+		return c.TriesLeft, otp.ErrExpired
 	case c.TriesLeft == 0:
 		return 0, otp.ErrAttempts
 	}
@@ -133,8 +138,8 @@ type desk struct {
 func newDesk() *desk {
 	d := &desk{now: time.Date(2026, 7, 1, 1, 2, 3, 456789123, time.FixedZone("MYT", 8*3600)), records: &records{c: map[string]otp.Challenge{}}, mac: &mac{}, mail: &mailbox{}}
 	now := func() time.Time { return d.now }
-	d.codes = &codes{MemoryCodes: otp.NewMemoryCodes(now)}
-	d.Issuer = &otp.Issuer{Records: d.records, Codes: d.codes, MAC: d.mac, Sender: d.mail, Policy: otp.DefaultPolicy(), Now: now}
+	d.records.now, d.codes = func() time.Time { return d.now.UTC().Truncate(time.Microsecond) }, &codes{MemoryCodes: otp.NewMemoryCodes(now)}
+	d.Issuer = &otp.Issuer{Records: d.records, Codes: d.codes, MAC: d.mac, Sender: d.mail, Policy: otp.DefaultPolicy()}
 	return d
 }
 
@@ -247,7 +252,7 @@ func (k keeper) Put(_ context.Context, key string, mac []byte, _ time.Duration) 
 func (k keeper) Try(_ context.Context, key string, _ int) ([]byte, error) { return k.m[key], nil }
 func (k keeper) Drop(context.Context, string) error                       { return nil }
 
-// The gateway's clock decides, whatever the code store still has.
+// The records' clock decides, whatever the code store still has.
 func TestExpiredWhateverTheCodeStoreKeeps(t *testing.T) {
 	d := newDesk()
 	d.Codes = keeper{map[string][]byte{}}

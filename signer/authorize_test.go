@@ -404,7 +404,7 @@ func TestParallelWrongPINsCostFiveChecks(t *testing.T) {
 		next <- f
 	}
 	n := len(all)
-	nodes := []*signer.Signer{h.s, h.Signer(nil, h.blobs), h.Signer(openDB(t, h.path), h.blobs)} // the third with the file opened anew
+	nodes := []*signer.Signer{h.s, h.Signer(nil, h.blobs), h.Signer(h.another(t), h.blobs)} // the third with the file opened anew
 	var turn atomic.Int64
 	ok, refused := race(t, n, func() error {
 		_, err := nodes[int(turn.Add(1))%len(nodes)].Authorize(ctx, <-next)

@@ -142,7 +142,7 @@ func TestChangePINRefusesInOrder(t *testing.T) {
 // no right PIN stays counted.
 func TestChangePINHasOneWinner(t *testing.T) {
 	h := newHouse(t)
-	second := openDB(t, h.path)
+	second := h.another(t)
 	nodes := make(chan *signer.Signer, 20)
 	for k := range cap(nodes) {
 		n := h.Signer(nil, h.blobs)

@@ -36,6 +36,14 @@ func openDB(t testing.TB, path string) *store.DB {
 	return db
 }
 
+// another is the house's database as another node has it.
+func (h *house) another(t testing.TB) *store.DB {
+	t.Helper()
+	db := openDB(t, h.path)
+	db.Now = h.Clock.Now
+	return db
+}
+
 func newHouse(t testing.TB) *house {
 	t.Helper()
 	db, path := storetest.SQLite(t)

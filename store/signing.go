@@ -411,6 +411,11 @@ func (d *DB) Abandon(ctx context.Context, id string, ev audit.Event) error {
 // StoreChallenge implements otp.Records.
 func (d *DB) StoreChallenge(ctx context.Context, c *otp.Challenge, p otp.Policy, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		now, err := d.now(ctx)
+		if err != nil {
+			return err
+		}
+		c.IssuedAt, c.ExpiresAt, c.ResendAfter, c.TriesLeft = now, now.Add(p.TTL), now.Add(p.ResendAfter), p.Tries
 		old, err := q.Challenge(ctx, c.Transaction)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
@@ -464,7 +469,11 @@ func challenge(c sqlc.Challenge, err error) (otp.Challenge, error) {
 // ReserveTry implements otp.Records.
 func (d *DB) ReserveTry(ctx context.Context, transaction string, nonce [otp.NonceSize]byte) (left int, err error) {
 	err = d.tx(ctx, func(q *sqlc.Queries) error {
-		n, err := q.ReserveTry(ctx, sqlc.ReserveTryParams{TransactionID: transaction, Nonce: nonce[:]})
+		now, err := d.now(ctx)
+		if err != nil {
+			return err
+		}
+		n, err := q.ReserveTry(ctx, sqlc.ReserveTryParams{TransactionID: transaction, Nonce: nonce[:], Now: micros(now)})
 		if err != nil {
 			return err
 		}
@@ -480,6 +489,8 @@ func (d *DB) ReserveTry(ctx context.Context, transaction string, nonce [otp.Nonc
 			return otp.ErrUsed
 		case c.Nonce != nonce:
 			return otp.ErrNonce
+		case !now.Before(c.ExpiresAt):
+			return otp.ErrExpired
 		default:
 			return otp.ErrAttempts
 		}

@@ -32,6 +32,11 @@ var migrations embed.FS
 
 // DB is an open database.
 type DB struct {
+	// Now replaces the clock that codes live by: PostgreSQL's own, which all
+	// nodes share, or with SQLite the machine's.
+	Now func() time.Time
+
+
 	write, read *sql.DB
 	q           *sqlc.Queries // reads
 	joined      *joined       // inside Together
@@ -231,6 +236,21 @@ func (d *DB) PutMeta(ctx context.Context, name, value string) error {
 	return d.tx(ctx, func(q *sqlc.Queries) error {
 		return q.PutMeta(ctx, sqlc.PutMetaParams{Name: name, Value: value})
 	})
+}
+
+// now is the time by which codes live, to the microsecond.
+func (d *DB) now(ctx context.Context) (time.Time, error) {
+	switch {
+	case d.Now != nil:
+		return d.Now().UTC().Truncate(time.Microsecond), nil
+	case !d.postgres:
+		return time.Now().UTC().Truncate(time.Microsecond), nil
+	}
+	var us int64
+	if err := d.read.QueryRowContext(ctx, "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT").Scan(&us); err != nil {
+		return time.Time{}, fmt.Errorf("reading the database's clock: %w", err)
+	}
+	return instant(us), nil
 }
 
 // micros and instant keep times as microseconds since 1970 UTC; the zero time

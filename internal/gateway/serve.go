@@ -142,7 +142,7 @@ func (s *Server) wire() error {
 		return fmt.Errorf("preparing certificates: %w", err)
 	}
 	c := &s.Config
-	codes := &otp.Issuer{Records: s.db, Codes: otp.NewMemoryCodes(s.now), MAC: macKey{s.hsm, hsm.CodeKey}, Sender: sender, Now: s.now,
+	codes := &otp.Issuer{Records: s.db, Codes: otp.NewMemoryCodes(s.now), MAC: macKey{s.hsm, hsm.CodeKey}, Sender: sender,
 		Policy: otp.Policy{TTL: c.Code.TTL, Tries: c.Code.Tries, ResendAfter: c.Code.ResendAfter, MaxSends: c.Code.MaxSends, PerHour: c.Code.PerHour, PerDay: c.Code.PerDay}}
 	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm, s.db.CurrentKEK}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.blobs, Codes: codes, Shares: s.shares(), Now: s.now,
 		PIN: c.PIN.limits(), CheckPIN: c.PIN.checkPIN,

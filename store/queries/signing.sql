@@ -43,7 +43,7 @@ SELECT COUNT(*) FROM code_sends WHERE ic = @ic AND sent_at > @since AND redeemed
 
 -- name: ReserveTry :execrows
 UPDATE challenges SET tries_left = tries_left - 1
-WHERE transaction_id = @transaction_id AND nonce = @nonce AND redeemed = 0 AND tries_left > 0;
+WHERE transaction_id = @transaction_id AND nonce = @nonce AND redeemed = 0 AND tries_left > 0 AND expires_at > @now;
 
 -- name: RedeemChallenge :execrows
 UPDATE challenges SET redeemed = 1 WHERE transaction_id = @transaction_id AND nonce = @nonce AND redeemed = 0;

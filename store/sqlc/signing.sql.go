@@ -477,16 +477,17 @@ func (q *Queries) RedeemSends(ctx context.Context, transactionID string) error {
 
 const reserveTry = `-- name: ReserveTry :execrows
 UPDATE challenges SET tries_left = tries_left - 1
-WHERE transaction_id = ?1 AND nonce = ?2 AND redeemed = 0 AND tries_left > 0
+WHERE transaction_id = ?1 AND nonce = ?2 AND redeemed = 0 AND tries_left > 0 AND expires_at > ?3
 `
 
 type ReserveTryParams struct {
 	TransactionID string
 	Nonce         []byte
+	Now           int64
 }
 
 func (q *Queries) ReserveTry(ctx context.Context, arg ReserveTryParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, reserveTry, arg.TransactionID, arg.Nonce)
+	result, err := q.db.ExecContext(ctx, reserveTry, arg.TransactionID, arg.Nonce, arg.Now)
 	if err != nil {
 		return 0, err
 	}

@@ -380,6 +380,7 @@ func NewHouse(t testing.TB, db *store.DB) *House {
 
 func (h *House) attach(t testing.TB, db *store.DB) {
 	t.Helper()
+	db.Now = h.Clock.Now
 	h.DB, h.Codes = db, otp.NewMemoryCodes(h.Clock.Now)
 	var err error
 	if h.CA, err = ca.Load(context.Background(), Profile(), h.Keys, db, h.Clock.Now); err != nil {
@@ -427,7 +428,7 @@ func (h *House) Signer(records Records, blobs signer.Blobs) *signer.Signer {
 		CheckPIN: func(pin secret.Text, c *signer.Credential) error {
 			return enrol.DefaultPINPolicy().Check(pin, enrol.Officer{IC: c.Officer, Name: c.OfficerName, Email: c.Email})
 		},
-		Codes:    &otp.Issuer{Records: records, Codes: h.Codes, MAC: MAC("code key"), Sender: h.Mail, Policy: p, Now: h.Clock.Now},
+		Codes:    &otp.Issuer{Records: records, Codes: h.Codes, MAC: MAC("code key"), Sender: h.Mail, Policy: p},
 		Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 2 * time.Second,
 	}
 }

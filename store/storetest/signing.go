@@ -40,9 +40,7 @@ func (h *House) request(t *testing.T, id string, n int) *signer.Request {
 }
 
 func (h *House) challenge(transaction string, nonce byte) *otp.Challenge {
-	now := h.Clock.Now()
-	return &otp.Challenge{Transaction: transaction, Officer: IC, Nonce: [otp.NonceSize]byte{nonce}, Channel: "email", SentTo: "n•••@x",
-		IssuedAt: now, ExpiresAt: now.Add(5 * time.Minute), ResendAfter: now.Add(time.Minute), TriesLeft: 3}
+	return &otp.Challenge{Transaction: transaction, Officer: IC, Nonce: [otp.NonceSize]byte{nonce}, Channel: "email", SentTo: "n•••@x"}
 }
 
 // intent records an intent for r under the challenge with this nonce.
