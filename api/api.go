@@ -48,6 +48,8 @@ type Config struct {
 	// MaxPDF bounds a PDF in bytes; TempDir spools uploads to be verified.
 	MaxPDF  int64
 	TempDir string
+	// Limits counts for all nodes; nil: this one is alone.
+	Limits Limits
 	// TrustedProxies are the only peers whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 	Log            *slog.Logger

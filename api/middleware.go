@@ -165,7 +165,7 @@ func (s *server) authenticate(next http.Handler) http.Handler {
 			writeProblem(w, r.Context(), s.logged(r.Context(), err))
 			return
 		}
-		if wait, ok := s.limits.take(app.ID, app.Rate); !ok {
+		if wait, ok := s.allow(r.Context(), &app); !ok {
 			writeProblem(w, r.Context(), &retry{errRateLimited, wait})
 			return
 		}
@@ -189,6 +189,27 @@ func (s *server) app(r *http.Request) (enrol.App, error) {
 		return enrol.App{}, enrol.ErrUnknown
 	}
 	return s.Apps.ByToken(r.Context(), token)
+}
+
+// Limits counts the requests of an app over all nodes. With an error this node
+// counts alone.
+type Limits interface {
+	Take(ctx context.Context, key string, perSecond float64) (wait time.Duration, ok bool, err error)
+}
+
+// alone is the part of an app's rate that a node allows when it does not know
+// what the other nodes allow: stricter, never open.
+const alone = 0.25
+
+func (s *server) allow(ctx context.Context, app *enrol.App) (wait time.Duration, ok bool) {
+	if s.Limits == nil {
+		return s.limits.take(app.ID, app.Rate)
+	}
+	wait, ok, err := s.Limits.Take(ctx, app.ID, app.Rate)
+	if err != nil {
+		return s.limits.take(app.ID, app.Rate*alone)
+	}
+	return wait, ok
 }
 
 // peerRate bounds requests without an app, a second and address.

@@ -127,6 +127,7 @@ func meanings() []meaning {
 		{otp.ErrTooManyCodes, "otp_resend_too_soon", 429, "Terlalu banyak kod yang tidak digunakan bagi pegawai ini", "Too many unused codes for this officer"},
 		{otp.ErrNonce, "nonce_mismatch", 403, "Nonce bukan milik transaksi ini atau sudah diganti", "The nonce is not this transaction's live one"},
 		{otp.ErrNotSent, "mail_unavailable", 503, "Kod tidak dapat dihantar; cuba lagi", "The code could not be sent; try again"},
+		{otp.ErrCodesUnavailable, "store_unavailable", 503, "Storan tidak dapat dihubungi; cuba lagi", "The store cannot be reached; try again"},
 		{otp.ErrMACUnavailable, "hsm_unavailable", 503, "HSM tidak dapat dihubungi; cuba lagi", "The HSM cannot be reached; try again"},
 		{signer.ErrDocuments, "documents_mismatch", 403, "Dokumen tidak sama dengan yang dipaparkan kepada pegawai", "The documents are not those shown to the officer"},
 		{signer.ErrTemplate, "template_changed", 409, "Templat tandatangan telah diubah selepas transaksi ini dibuat; buat transaksi baharu", "The template of the signature was changed after this transaction was made; make a new one"},

@@ -45,6 +45,9 @@ var (
 	ErrTooManyCodes   = errors.New("too many unused codes for this officer")
 	ErrNotSent        = errors.New("code could not be sent")
 	ErrMACUnavailable = errors.New("code key unavailable")
+	// ErrCodesUnavailable: the store of live codes cannot be reached. What was
+	// asked may be asked again.
+	ErrCodesUnavailable = errors.New("code store unavailable")
 )
 
 // RetryError wraps ErrResendTooSoon or ErrTooManyCodes with the time to wait.
@@ -121,6 +124,8 @@ type Records interface {
 }
 
 // Codes keeps the MAC of the live code until it expires. Losing one is allowed.
+// All methods may be called by several goroutines; an error that is none of
+// those named here wraps ErrCodesUnavailable.
 type Codes interface {
 	// Put keeps mac under key for ttl, replacing what was there.
 	Put(ctx context.Context, key string, mac []byte, ttl time.Duration) error
@@ -222,6 +227,12 @@ func (i *Issuer) Check(ctx context.Context, b Binding, nonce [NonceSize]byte, co
 		return left, err
 	}
 	want, err := i.Codes.Try(ctx, c.codeKey(), i.Policy.Tries)
+	if errors.Is(err, ErrExpired) {
+		// Whoever redeems a code forgets it: perhaps somebody just did.
+		if c, cerr := i.Records.Challenge(ctx, b.Transaction); cerr == nil && c.Redeemed {
+			return 0, ErrUsed
+		}
+	}
 	if err != nil {
 		return left, err
 	}

@@ -9,6 +9,9 @@ import (
 	"os"
 	"time"
 
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -26,15 +29,8 @@ func Inspect(ctx context.Context, path string) (h Health, err error) {
 	if _, err := os.Stat(path); err != nil {
 		return h, fmt.Errorf("opening database: %w", err)
 	}
-	names, err := migrations.ReadDir("migrations")
-	if err != nil {
-		return h, fmt.Errorf("reading migrations: %w", err)
-	}
-	for _, n := range names {
-		var number int64
-		if _, err := fmt.Sscanf(n.Name(), "%d_", &number); err == nil {
-			h.Current = max(h.Current, number)
-		}
+	if h.Current, err = newest("migrations"); err != nil {
+		return h, err
 	}
 	u := url.URL{Scheme: "file", Path: path}
 	db, err := sql.Open("sqlite", u.String()+"?mode=ro&_pragma=busy_timeout(5000)&_pragma=query_only(1)")
@@ -60,6 +56,40 @@ func Inspect(ctx context.Context, path string) (h Health, err error) {
 		}
 	}
 	return h, rows.Err()
+}
+
+// InspectPostgres does so with a PostgreSQL database; damage is the server's to
+// find.
+func InspectPostgres(ctx context.Context, address string, password secret.Text) (h Health, err error) {
+	if h.Current, err = newest("migrations/postgres"); err != nil {
+		return h, err
+	}
+	cfg, err := postgresConfig(address, password)
+	if err != nil {
+		return h, err
+	}
+	cfg.RuntimeParams["default_transaction_read_only"] = "on"
+	db := stdlib.OpenDB(*cfg)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := db.QueryRowContext(ctx, "SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version").Scan(&h.Schema); err != nil {
+		return h, fmt.Errorf("reading schema version: %w", err)
+	}
+	return h, nil
+}
+
+// newest is the number of the last migration in a folder.
+func newest(dir string) (number int64, err error) {
+	names, err := migrations.ReadDir(dir)
+	if err != nil {
+		return 0, fmt.Errorf("reading migrations: %w", err)
+	}
+	for _, n := range names {
+		var k int64
+		if _, err := fmt.Sscanf(n.Name(), "%d_", &k); err == nil {
+			number = max(number, k)
+		}
+	}
+	return number, nil
 }
 
 // NewestTimes gives the latest times that somebody else's clock or an earlier

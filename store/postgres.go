@@ -37,17 +37,9 @@ const oneWriter = 0x4d6f686f72 // "Mohor"
 // address names, and brings its schema up to date. Several processes may do so
 // at once. The password is not in the address.
 func OpenPostgres(ctx context.Context, address string, password secret.Text) (*DB, error) {
-	cfg, err := pgx.ParseConfig(address)
+	cfg, err := postgresConfig(address, password)
 	if err != nil {
-		return nil, errors.New("reading database address: it is not postgres://user@host:port/database?sslmode=…")
-	}
-	if password.Len() > 0 {
-		cfg.Password = string(password.Reveal())
-	}
-	cfg.ConnectTimeout = pgDial
-	for name, value := range map[string]string{"application_name": "mohor", "timezone": "UTC", "synchronous_commit": "on", "lock_timeout": pgLock,
-		"idle_in_transaction_session_timeout": pgIdle, "default_transaction_isolation": "read committed"} {
-		cfg.RuntimeParams[name] = value
+		return nil, err
 	}
 	w := stdlib.OpenDB(*cfg)
 	w.SetMaxOpenConns(pgConnections)
@@ -61,6 +53,22 @@ func OpenPostgres(ctx context.Context, address string, password secret.Text) (*D
 		return nil, errors.Join(fmt.Errorf("opening database at %s: %w", cfg.Host, err), d.Close())
 	}
 	return d, nil
+}
+
+func postgresConfig(address string, password secret.Text) (*pgx.ConnConfig, error) {
+	cfg, err := pgx.ParseConfig(address)
+	if err != nil {
+		return nil, errors.New("reading database address: it is not postgres://user@host:port/database?sslmode=…")
+	}
+	if password.Len() > 0 {
+		cfg.Password = string(password.Reveal())
+	}
+	cfg.ConnectTimeout = pgDial
+	for name, value := range map[string]string{"application_name": "mohor", "timezone": "UTC", "synchronous_commit": "on", "lock_timeout": pgLock,
+		"idle_in_transaction_session_timeout": pgIdle, "default_transaction_isolation": "read committed"} {
+		cfg.RuntimeParams[name] = value
+	}
+	return cfg, nil
 }
 
 func migratePostgres(ctx context.Context, db *sql.DB) error {

@@ -36,7 +36,6 @@ type DB struct {
 	// nodes share, or with SQLite the machine's.
 	Now func() time.Time
 
-
 	write, read *sql.DB
 	q           *sqlc.Queries // reads
 	joined      *joined       // inside Together

@@ -15,24 +15,26 @@ import (
 )
 
 type initCmd struct {
-	Data         string `default:"var/mohor" help:"Data folder." type:"path"`
-	Listen       string `default:"127.0.0.1:8080" help:"Address to listen on."`
-	BaseURL      string `help:"How people and applications reach the gateway (default http://LISTEN)."`
-	PublicURL    string `help:"http address for CRLs and CA certificates; fixed for good (default http://LISTEN)."`
-	Organization string `default:"Mohor" help:"Organization in the authorities' subjects."`
-	CAKey        string `default:"RSA-3072" help:"Keys of the authorities." enum:"RSA-3072,RSA-4096,ECDSA-P256,ECDSA-P384"`
-	Module       string `help:"PKCS#11 library (default SoftHSM with a token in the data folder)." type:"path"`
-	TokenLabel   string `help:"Label of the token (with --module)."`
-	ServiceToken string `help:"Label of a second token of the module, for CA and audit-seal keys."`
-	Ceremony     bool   `help:"Stop before the keys, which a ceremony with custodians makes (mohor hsm ceremony)."`
-	AdminName    string `help:"First administrator." required:""`
-	AdminEmail   string `help:"First administrator's e-mail address." required:""`
+	Data                 string `default:"var/mohor" help:"Data folder." type:"path"`
+	Listen               string `default:"127.0.0.1:8080" help:"Address to listen on."`
+	BaseURL              string `help:"How people and applications reach the gateway (default http://LISTEN)."`
+	PublicURL            string `help:"http address for CRLs and CA certificates; fixed for good (default http://LISTEN)."`
+	Organization         string `default:"Mohor" help:"Organization in the authorities' subjects."`
+	CAKey                string `default:"RSA-3072" help:"Keys of the authorities." enum:"RSA-3072,RSA-4096,ECDSA-P256,ECDSA-P384"`
+	Module               string `help:"PKCS#11 library (default SoftHSM with a token in the data folder)." type:"path"`
+	TokenLabel           string `help:"Label of the token (with --module)."`
+	Database             string `default:"mohor.db" help:"File of SQLite, or postgres://user@host:port/database?sslmode=verify-full."`
+	DatabasePasswordFile string `help:"File with the password for PostgreSQL (mode 0600)." type:"path"`
+	ServiceToken         string `help:"Label of a second token of the module, for CA and audit-seal keys."`
+	Ceremony             bool   `help:"Stop before the keys, which a ceremony with custodians makes (mohor hsm ceremony)."`
+	AdminName            string `help:"First administrator." required:""`
+	AdminEmail           string `help:"First administrator's e-mail address." required:""`
 }
 
 func (c *initCmd) Run(e *env) error {
 	changed := false
 	err := gateway.Init(e.ctx, gateway.InitOptions{Dir: c.Data, Listen: c.Listen, BaseURL: c.BaseURL, PublicURL: c.PublicURL, Organization: c.Organization,
-		CAKey: c.CAKey, Module: c.Module, TokenLabel: c.TokenLabel, ServiceToken: c.ServiceToken, AdminName: c.AdminName, AdminEmail: c.AdminEmail, Ceremony: c.Ceremony, Now: e.now,
+		CAKey: c.CAKey, Module: c.Module, TokenLabel: c.TokenLabel, ServiceToken: c.ServiceToken, Database: c.Database, DatabasePasswordFile: c.DatabasePasswordFile, AdminName: c.AdminName, AdminEmail: c.AdminEmail, Ceremony: c.Ceremony, Now: e.now,
 		Report: func(what string, made bool) {
 			word := "there  "
 			if made {

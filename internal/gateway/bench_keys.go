@@ -247,7 +247,7 @@ func (b *bench) lookups(ctx context.Context, k *KeyReport) (rows []BenchRow, err
 	if err != nil {
 		return nil, err
 	}
-	db, err := store.Open(ctx, c.Database)
+	db, err := c.openDatabase(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -43,15 +43,17 @@ type Config struct {
 	BehindProxy  ProxyConfig `yaml:"behind_proxy"`
 	Token        TokenConfig `yaml:"token"`
 	Database     string      `yaml:"database"`
-	Blobs        string      `yaml:"blobs"`
-	Redis        RedisConfig `yaml:"redis"`
-	Mail         MailConfig  `yaml:"mail"`
-	CA           CAConfig    `yaml:"ca"`
-	Code         CodeConfig  `yaml:"code"`
-	PIN          PINConfig   `yaml:"pin"`
-	Limits       LimitConfig `yaml:"limits"`
-	Batch        BatchConfig `yaml:"batch"`
-	Audit        AuditConfig `yaml:"audit"`
+	// DatabasePasswordFile holds the password of a PostgreSQL server's user.
+	DatabasePasswordFile string      `yaml:"database_password_file"`
+	Blobs                string      `yaml:"blobs"`
+	Redis                RedisConfig `yaml:"redis"`
+	Mail                 MailConfig  `yaml:"mail"`
+	CA                   CAConfig    `yaml:"ca"`
+	Code                 CodeConfig  `yaml:"code"`
+	PIN                  PINConfig   `yaml:"pin"`
+	Limits               LimitConfig `yaml:"limits"`
+	Batch                BatchConfig `yaml:"batch"`
+	Audit                AuditConfig `yaml:"audit"`
 
 	Outbound OutboundConfig `yaml:"outbound"`
 
@@ -221,7 +223,7 @@ func decodeConfig(raw []byte, strict bool) (Config, error) {
 
 // resolve makes paths absolute.
 func (c *Config) resolve(dir string) {
-	for _, p := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.Token.PINFile, &c.Token.Services.PINFile, &c.Token.SoftHSMConf, &c.Database, &c.Blobs, &c.Mail.PasswordFile, &c.Audit.Heads, &c.Redis.PasswordFile, &c.Redis.CAFile} {
+	for _, p := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.Token.PINFile, &c.Token.Services.PINFile, &c.Token.SoftHSMConf, &c.DatabasePasswordFile, &c.Blobs, &c.Mail.PasswordFile, &c.Audit.Heads, &c.Redis.PasswordFile, &c.Redis.CAFile} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -231,6 +233,9 @@ func (c *Config) resolve(dir string) {
 			t.Image = filepath.Join(dir, t.Image)
 			c.Templates[name] = t
 		}
+	}
+	if !c.postgres() && !filepath.IsAbs(c.Database) {
+		c.Database = filepath.Join(dir, c.Database)
 	}
 }
 
@@ -246,6 +251,9 @@ func (c *Config) check() error {
 		}
 	}
 	if field, want := c.Redis.check(); field != "" {
+		return bad(field, want)
+	}
+	if field, want := c.checkDatabase(); field != "" {
 		return bad(field, want)
 	}
 	switch {

@@ -137,7 +137,11 @@ func (d *doctor) installation(context.Context) {
 	}
 	c := &d.config
 	secrets, _ := filepath.Glob(d.path("secrets/*"))
-	for _, path := range append(secrets, d.path(ConfigFile), c.Database) {
+	files := append(secrets, d.path(ConfigFile))
+	if !c.postgres() {
+		files = append(files, c.Database)
+	}
+	for _, path := range files {
 		d.private(path, "other users of this machine can read it", false)
 	}
 	d.blobs()

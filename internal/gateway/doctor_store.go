@@ -14,7 +14,6 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
-	"github.com/mohor-sign/mohor/store"
 )
 
 // database: opens, current, whole; then it stays open for those behind.
@@ -23,12 +22,12 @@ func (d *doctor) database(ctx context.Context) {
 		d.skipped("the database", why)
 		return
 	}
-	path := d.config.Database
+	place := d.config.databasePlace()
 	const backup = "stop the gateway and put the database back from the last backup"
-	h, err := store.Inspect(ctx, path)
+	h, err := d.config.inspectDatabase(ctx)
 	switch {
 	case missing(err):
-		d.fault("there is no database "+path, "it holds every officer's key and the audit chain", "put it back from the last backup, or, for a new installation, mohor init --data "+d.Dir)
+		d.fault("there is no database "+place, "it holds every officer's key and the audit chain", "put it back from the last backup, or, for a new installation, mohor init --data "+d.Dir)
 		return
 	case err != nil:
 		d.fault("the database cannot be read: "+err.Error(), "nothing can be signed or looked up", backup)
@@ -44,8 +43,8 @@ func (d *doctor) database(ctx context.Context) {
 		return
 	}
 	d.ok("the database is whole, its schema %d is current", h.Schema)
-	if d.db, err = store.Open(ctx, path); err != nil {
-		d.fault("the database cannot be opened: "+err.Error(), "nothing can be signed or looked up", "give "+path+" and the files beside it to the gateway's user")
+	if d.db, err = d.config.openDatabase(ctx); err != nil {
+		d.fault("the database cannot be opened: "+err.Error(), "nothing can be signed or looked up", "give "+place+" and the files beside it to the gateway's user")
 		return
 	}
 	d.stamp(ctx)

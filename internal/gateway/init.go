@@ -37,7 +37,10 @@ type InitOptions struct {
 	Module string
 	// SoftHSMConf uses an existing softhsm2.conf instead of one in Dir.
 	SoftHSMConf string
-	TokenLabel  string // default: "mohor-" and 8 random hex digits
+	// Database is a path, or a postgres:// address without a password.
+	Database             string // default "mohor.db"
+	DatabasePasswordFile string
+	TokenLabel           string // default: "mohor-" and 8 random hex digits
 	// ServiceToken is the label of a second token for the keys of the authorities
 	// and the audit seal; empty for one token.
 	ServiceToken string
@@ -104,7 +107,7 @@ func Init(ctx context.Context, o InitOptions) error {
 	if err := o.token(ctx, &c, h); err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, c.Database)
+	db, err := c.openDatabase(ctx)
 	if err != nil {
 		return err
 	}
@@ -130,6 +133,7 @@ func (o *InitOptions) complete() {
 	fill(&o.Listen, "127.0.0.1:8080")
 	fill(&o.BaseURL, "http://"+o.Listen)
 	fill(&o.PublicURL, "http://"+o.Listen)
+	fill(&o.Database, "mohor.db")
 	fill(&o.Organization, "Mohor")
 	fill(&o.CAKey, string(hsm.RSA3072))
 	fill(&o.PolicyOID, ca.DefaultProfile().PolicyOID)

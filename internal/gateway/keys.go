@@ -52,7 +52,7 @@ func OpenKeyring(ctx context.Context, dir string, now func() time.Time) (*Keyrin
 		return nil, err
 	}
 	r := &Keyring{Dir: dir, config: c, now: now}
-	if r.db, err = store.Open(ctx, c.Database); err != nil {
+	if r.db, err = c.openDatabase(ctx); err != nil {
 		return nil, err
 	}
 	h, err := hsmConfig(&c)

@@ -72,7 +72,7 @@ func openServing(ctx context.Context, dir string, now func() time.Time, how serv
 		return nil, err
 	}
 	i := &Installation{Dir: dir, Config: c, now: now}
-	if i.db, err = store.Open(ctx, c.Database); err != nil {
+	if i.db, err = c.openDatabase(ctx); err != nil {
 		return nil, err
 	}
 	if err := shield(); err != nil {
@@ -185,7 +185,7 @@ func VerifyAudit(ctx context.Context, dir, copyPath string) (AuditReport, error)
 	if err != nil {
 		return rep, err
 	}
-	db, err := store.Open(ctx, c.Database)
+	db, err := c.openDatabase(ctx)
 	if err != nil {
 		return rep, err
 	}
@@ -228,7 +228,7 @@ func OfflineTrust(ctx context.Context, dir, roots string, now time.Time) (verify
 	if err != nil {
 		return o, err
 	}
-	db, err := store.Open(ctx, c.Database)
+	db, err := c.openDatabase(ctx)
 	if err != nil {
 		return o, err
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/mohor-sign/mohor/hsm"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/signer"
-	"github.com/mohor-sign/mohor/store"
 )
 
 // policy says which PINs may be chosen.
@@ -89,7 +88,7 @@ func UnlockPIN(ctx context.Context, dir, actor, ic, reason string, now func() ti
 	if err != nil {
 		return was, err
 	}
-	db, err := store.Open(ctx, c.Database)
+	db, err := c.openDatabase(ctx)
 	if err != nil {
 		return was, err
 	}

@@ -11,7 +11,9 @@ import (
 	"os"
 	"strings"
 
+	"github.com/mohor-sign/mohor/api"
 	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store/ephemeral"
 )
@@ -107,6 +109,23 @@ func (i *Installation) shares() signer.Shares {
 		return nil
 	}
 	return ephemeral.Shares{Redis: i.redis}
+}
+
+// codes is where live codes are: in Redis, so that any node can check what
+// another has issued, or in this process.
+func (i *Installation) codes() otp.Codes {
+	if i.redis == nil {
+		return otp.NewMemoryCodes(i.now)
+	}
+	return ephemeral.Codes{Redis: i.redis}
+}
+
+// limits counts requests for all nodes; nil without Redis.
+func (i *Installation) limits() api.Limits {
+	if i.redis == nil {
+		return nil
+	}
+	return ephemeral.NewLimits(i.redis)
 }
 
 // PingRedis asks Redis for a sign of life; nil when none is configured. The

@@ -19,7 +19,6 @@ import (
 	"github.com/mohor-sign/mohor/hsm"
 	"github.com/mohor-sign/mohor/internal/sandbox"
 	"github.com/mohor-sign/mohor/internal/secret"
-	"github.com/mohor-sign/mohor/store"
 )
 
 // DevFile is the name of the file that tells a program how to use a sandbox.
@@ -226,7 +225,7 @@ func checkSandbox(ctx context.Context, dir string) error {
 	if _, err := os.Stat(c.Database); errors.Is(err, fs.ErrNotExist) {
 		return nil // a first start that did not get as far as the database
 	}
-	db, err := store.Open(ctx, c.Database)
+	db, err := c.openDatabase(ctx)
 	if err != nil {
 		return err
 	}

@@ -142,7 +142,7 @@ func (s *Server) wire() error {
 		return fmt.Errorf("preparing certificates: %w", err)
 	}
 	c := &s.Config
-	codes := &otp.Issuer{Records: s.db, Codes: otp.NewMemoryCodes(s.now), MAC: macKey{s.hsm, hsm.CodeKey}, Sender: sender,
+	codes := &otp.Issuer{Records: s.db, Codes: s.codes(), MAC: macKey{s.hsm, hsm.CodeKey}, Sender: sender,
 		Policy: otp.Policy{TTL: c.Code.TTL, Tries: c.Code.Tries, ResendAfter: c.Code.ResendAfter, MaxSends: c.Code.MaxSends, PerHour: c.Code.PerHour, PerDay: c.Code.PerDay}}
 	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm, s.db.CurrentKEK}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.blobs, Codes: codes, Shares: s.shares(), Now: s.now,
 		PIN: c.PIN.limits(), CheckPIN: c.PIN.checkPIN,
@@ -158,7 +158,7 @@ func (s *Server) wire() error {
 		MaxUpload: c.Limits.UploadMegabytes << 20, MaxPDF: c.Limits.PDFMegabytes << 20, Refuse: c.Limits.refuse()}
 	router, doc := api.New(api.Config{Signer: s.Signer, Runner: s.Runner, Batches: batches, Documents: s.db, CA: s.ca, Apps: s.Apps, People: s.db, Replies: s.db,
 		Trust: func(ctx context.Context) (verify.Options, error) { return trust(ctx, s.ca, s.now()) }, Fingerprint: macKey{s.hsm, hsm.IdempotencyKey}.MAC,
-		Ready: s.ready, Stopping: s.stopping, Version: Version, MaxPDF: c.Limits.PDFMegabytes << 20, TempDir: s.DataPath("tmp"), TrustedProxies: c.BehindProxy.Trusted, Log: s.log, Now: s.now})
+		Limits: s.limits(), Ready: s.ready, Stopping: s.stopping, Version: Version, MaxPDF: c.Limits.PDFMegabytes << 20, TempDir: s.DataPath("tmp"), TrustedProxies: c.BehindProxy.Trusted, Log: s.log, Now: s.now})
 	web.Routes(router, web.Config{Records: &publicRecords{s.db, s.blobs, s.ca, s.now, recordURL}, Sandbox: s.Sandbox, Title: c.CA.Organization, Log: s.log, Now: s.now,
 		OpenAPI: func() []byte {
 			b, err := doc.MarshalJSON()

@@ -42,7 +42,7 @@ func table() map[string]string {
 		"store":      "audit signer batch ca enrol otp pdf store/sqlc",
 		"store/sqlc": "",
 		// Redis: what may be lost, and a server for tests.
-		"store/ephemeral":           "signer internal/secret",
+		"store/ephemeral":           "otp signer internal/secret",
 		"store/ephemeral/redistest": "",
 		// What every database engine passes, and the house that tests stand on.
 		"store/storetest": "audit signer batch ca enrol otp store internal/secret",

@@ -92,6 +92,9 @@ func (r *Redis) Ping(ctx context.Context) error {
 	return nil
 }
 
+// errResting: Redis gave no answer a moment ago.
+var errResting = errors.New("Redis did not answer a moment ago")
+
 // discreet keeps the first word of what Redis answered (WRONGPASS, NOPERM,
 // OOM …): the rest may quote a command with its values.
 func discreet(err error) error {

@@ -110,3 +110,6 @@ func (s *Server) Kill() error {
 func (s *Server) Close() error {
 	return errors.Join(s.Kill(), s.Client.Close(), os.RemoveAll(s.dir))
 }
+
+// Process is the server's process.
+func (s *Server) Process() *os.Process { return s.cmd.Process }

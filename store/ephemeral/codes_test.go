@@ -1,0 +1,131 @@
+package ephemeral_test
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mohor-sign/mohor/otp"
+	"github.com/mohor-sign/mohor/store/ephemeral"
+	"github.com/mohor-sign/mohor/store/ephemeral/redistest"
+	"github.com/mohor-sign/mohor/store/storetest"
+)
+
+func connect(t testing.TB, s *redistest.Server, installation string) *ephemeral.Redis {
+	t.Helper()
+	r := ephemeral.Open(ephemeral.Config{Address: s.Address, Installation: installation})
+	t.Cleanup(func() { must(t, r.Close()) })
+	return r
+}
+
+func TestCodes(t *testing.T) {
+	s := redistest.Start(t)
+	storetest.RunCodes(t, ephemeral.Codes{Redis: connect(t, s, "abcd")}, func(d time.Duration) {
+		// By the server's clock: it ends a key of its own that lives as long.
+		must(t, s.Client.Set(ctx, "hourglass", 1, d).Err())
+		for s.Client.Exists(ctx, "hourglass").Val() == 1 {
+		}
+	})
+}
+
+// Installations that share a server do not see each other's codes; nothing is
+// kept without an end.
+func TestCodesAreApart(t *testing.T) {
+	s := redistest.Start(t)
+	a, b := ephemeral.Codes{Redis: connect(t, s, "aaaa")}, ephemeral.Codes{Redis: connect(t, s, "bbbb")}
+	must(t, a.Put(ctx, "k", bytes.Repeat([]byte{1}, 32), time.Hour))
+	if _, err := b.Try(ctx, "k", 3); !errors.Is(err, otp.ErrExpired) {
+		t.Errorf("another installation: %v", err)
+	}
+	keys := s.Client.Keys(ctx, "*").Val()
+	if len(keys) != 1 || !strings.HasPrefix(keys[0], "mohor:aaaa:code:") || s.Client.PTTL(ctx, keys[0]).Val() <= 0 {
+		t.Errorf("kept %q for %v", keys, s.Client.PTTL(ctx, keys[0]).Val())
+	}
+}
+
+// A server that is away, stopped, emptied or started anew: an error that says
+// so, or an expired code; never a count that starts afresh for the same code.
+func TestCodesUnderFaults(t *testing.T) {
+	s := redistest.Start(t)
+	c := ephemeral.Codes{Redis: connect(t, s, "abcd")}
+	mac := bytes.Repeat([]byte{7}, 32)
+	away := func(what string) {
+		t.Helper()
+		if _, err := c.Try(ctx, "k", 3); !errors.Is(err, otp.ErrCodesUnavailable) {
+			t.Errorf("%s: reading: %v", what, err)
+		}
+		if err := c.Put(ctx, "k2", mac, time.Hour); !errors.Is(err, otp.ErrCodesUnavailable) || strings.Contains(err.Error(), string(mac)) {
+			t.Errorf("%s: keeping: %v", what, err)
+		}
+		if err := c.Drop(ctx, "k"); !errors.Is(err, otp.ErrCodesUnavailable) {
+			t.Errorf("%s: dropping: %v", what, err)
+		}
+	}
+	must(t, c.Put(ctx, "k", mac, time.Hour))
+	must(t, s.Client.FlushAll(ctx).Err())
+	if _, err := c.Try(ctx, "k", 3); !errors.Is(err, otp.ErrExpired) {
+		t.Errorf("emptied: %v", err)
+	}
+	must(t, c.Put(ctx, "k", mac, time.Hour))
+	must(t, s.Process().Signal(syscall.SIGSTOP))
+	away("stopped")
+	must(t, s.Process().Signal(syscall.SIGCONT))
+	must(t, s.Kill())
+	away("killed")
+	must(t, s.Run())
+	if _, err := c.Try(ctx, "k", 3); !errors.Is(err, otp.ErrExpired) {
+		t.Errorf("started anew: %v", err)
+	}
+	must(t, c.Put(ctx, "k", mac, time.Hour))
+	if got, err := c.Try(ctx, "k", 1); err != nil || !bytes.Equal(got, mac) {
+		t.Errorf("control: %x, %v", got, err)
+	}
+}
+
+// All nodes together get what an app may have; without Redis each is told so,
+// and does not wait for it again at once.
+func TestLimits(t *testing.T) {
+	s := redistest.Start(t)
+	nodes := []*ephemeral.Limits{ephemeral.NewLimits(connect(t, s, "abcd")), ephemeral.NewLimits(connect(t, s, "abcd"))}
+	granted := 0
+	var wait time.Duration
+	for k := range 40 {
+		w, ok, err := nodes[k%2].Take(ctx, "igfmas", 0.5)
+		must(t, err)
+		if ok {
+			granted++
+		} else {
+			wait = w
+		}
+	}
+	if granted != 1 || wait <= 0 || wait > 2*time.Second {
+		t.Errorf("%d granted, the next in %v", granted, wait)
+	}
+	if _, ok, err := nodes[0].Take(ctx, "another", 0.5); !ok || err != nil {
+		t.Errorf("another app: %v, %v", ok, err)
+	}
+	burst := 0
+	for range 300 {
+		if _, ok, err := nodes[0].Take(ctx, "burst", 50); ok && err == nil {
+			burst++
+		}
+	}
+	if burst < 100 || burst > 200 {
+		t.Errorf("%d of 300 at once at 50 a second", burst)
+	}
+	must(t, s.Process().Signal(syscall.SIGSTOP))
+	for k := range 100 { // the first waits, the others do not ask
+		if _, ok, err := nodes[0].Take(ctx, "igfmas", 50); ok || err == nil {
+			t.Errorf("request %d, stopped: %v, %v", k, ok, err)
+		}
+	}
+	must(t, s.Process().Signal(syscall.SIGCONT))
+	for {
+		if _, _, err := nodes[0].Take(ctx, "igfmas", 50); err == nil {
+			return
+		}
+	}
+}
