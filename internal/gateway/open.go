@@ -75,6 +75,9 @@ func openServing(ctx context.Context, dir string, now func() time.Time, how serv
 	if i.db, err = c.openDatabase(ctx); err != nil {
 		return nil, err
 	}
+	if !c.postgres() { // alone, this process's clock is the one that all nodes share
+		i.db.Now = now
+	}
 	if err := shield(); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/store/ephemeral"
 	"github.com/mohor-sign/mohor/store/ephemeral/redistest"
@@ -127,5 +128,41 @@ func TestLimits(t *testing.T) {
 		if _, _, err := nodes[0].Take(ctx, "igfmas", 50); err == nil {
 			return
 		}
+	}
+}
+
+// What docs/operating.md gives the gateway's user in Redis is enough.
+func TestLeastPrivilege(t *testing.T) {
+	s := redistest.Start(t)
+	rules := strings.Fields("ACL SETUSER gateway on >rahsia-22 resetkeys ~mohor:* ~rate:mohor:* -@all +get +set +del +ping +hset +hget +hincrby +pexpire +time +eval +evalsha")
+	args := make([]any, len(rules))
+	for k, r := range rules {
+		args[k] = r
+	}
+	must(t, s.Client.Do(ctx, args...).Err())
+	r := ephemeral.Open(ephemeral.Config{Address: s.Address, Installation: "abcd", Username: "gateway", Password: secret.New("rahsia-22")})
+	t.Cleanup(func() { must(t, r.Close()) })
+	must(t, r.Ping(ctx))
+	c := ephemeral.Codes{Redis: r}
+	must(t, c.Put(ctx, "k", bytes.Repeat([]byte{1}, 32), time.Hour))
+	if _, err := c.Try(ctx, "k", 1); err != nil {
+		t.Error(err)
+	}
+	must(t, c.Drop(ctx, "k"))
+	if _, ok, err := ephemeral.NewLimits(r).Take(ctx, "igfmas", 50); !ok || err != nil {
+		t.Errorf("rate: %v, %v", ok, err)
+	}
+	shares := ephemeral.Shares{Redis: r}
+	must(t, shares.Put(ctx, "in_1", share(1), time.Hour))
+	holds(t, shares, "in_1", 1)
+	must(t, shares.Drop(ctx, "in_1"))
+	// Controls.
+	other := ephemeral.Open(ephemeral.Config{Address: s.Address, Installation: "abcd", Username: "gateway", Password: secret.New("rahsia-23")})
+	t.Cleanup(func() { must(t, other.Close()) })
+	if err := other.Ping(ctx); err == nil {
+		t.Error("a wrong password is taken")
+	}
+	if got := s.Client.Do(ctx, "ACL", "DRYRUN", "gateway", "FLUSHALL").Val(); got == "OK" {
+		t.Error("more than was given is allowed")
 	}
 }
