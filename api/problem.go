@@ -216,6 +216,9 @@ func meaningOf(err error) (meaning, bool) {
 			return m, true
 		}
 	}
+	if storeAway(err) {
+		return meaningOf(otp.ErrCodesUnavailable)
+	}
 	return meaning{}, false
 }
 
