@@ -38,6 +38,8 @@ type DevOptions struct {
 	Listen string
 	// SoftHSMConf, CAKey and Audit as in InitOptions; empty for the defaults.
 	SoftHSMConf, CAKey string
+	// Database is as in InitOptions; empty for a file in Dir.
+	Database string
 	// Process is as in OpenServing.
 	Process func() *exec.Cmd
 	// NoRecovery leaves a lost token lost: a control in tests.
@@ -88,7 +90,7 @@ func inUse(dir string) error {
 
 func (o *DevOptions) start(ctx context.Context, l net.Listener) (*Server, sandbox.DevFile, error) {
 	var none sandbox.DevFile
-	err := Init(ctx, InitOptions{Dir: o.Dir, Listen: l.Addr().String(), Sandbox: true, SoftHSMConf: o.SoftHSMConf, CAKey: o.CAKey, Organization: "Mohor",
+	err := Init(ctx, InitOptions{Dir: o.Dir, Listen: l.Addr().String(), Sandbox: true, SoftHSMConf: o.SoftHSMConf, CAKey: o.CAKey, Database: o.Database, Organization: "Mohor",
 		AdminName: "Pentadbir Kotak Pasir", AdminEmail: "pentadbir@mohor.example", ResendAfter: "5s", PerHour: 10_000, PerDay: 100_000, Now: o.Now, Report: o.Report})
 	if err != nil {
 		return nil, none, err
@@ -222,7 +224,7 @@ func checkSandbox(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(c.Database); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(c.Database); errors.Is(err, fs.ErrNotExist) && !c.postgres() {
 		return nil // a first start that did not get as far as the database
 	}
 	db, err := c.openDatabase(ctx)
