@@ -1,3 +1,5 @@
+//go:build !race
+
 package signer_test
 
 import (

@@ -167,14 +167,14 @@ func (r *rig) gather(t *testing.T, b *job) *evidence {
 	must(t, err)
 	defer db.Close()
 	ctx := t.Context()
-	must(t, each(ctx, db, "SELECT idx, digest, state, signature, intent_id FROM items WHERE batch_id = ? ORDER BY idx", b.id, func(row *sql.Rows) error {
+	must(t, each(ctx, db, "SELECT idx, digest, state, signature, intent_id FROM items WHERE batch_id = ? ORDER BY idx", []any{b.id}, func(row *sql.Rows) error {
 		var it itemRow
 		err := row.Scan(&it.index, &it.digest, &it.state, &it.signature, &it.intent)
 		e.items = append(e.items, it)
 		return err
 	}))
 	transactions := map[string]bool{}
-	must(t, each(ctx, db, "SELECT id, batch_id, transaction_id, created_at, state FROM intents WHERE batch_id = ?", b.id, func(row *sql.Rows) error {
+	must(t, each(ctx, db, "SELECT id, batch_id, transaction_id, created_at, state FROM intents WHERE batch_id = ?", []any{b.id}, func(row *sql.Rows) error {
 		var id, tx string
 		var in intentRow
 		var at int64
@@ -183,7 +183,7 @@ func (r *rig) gather(t *testing.T, b *job) *evidence {
 		e.intents[id], transactions[tx] = in, true
 		return err
 	}))
-	must(t, each(ctx, db, "SELECT object, detail FROM audit_events WHERE action = 'signer.complete' AND verdict = ?", "accepted", func(row *sql.Rows) error {
+	must(t, each(ctx, db, "SELECT object, detail FROM audit_events WHERE action = 'signer.complete' AND verdict = ?", []any{"accepted"}, func(row *sql.Rows) error {
 		var tx, raw string
 		var detail map[string]string
 		err := row.Scan(&tx, &raw)
@@ -203,8 +203,8 @@ func (r *rig) gather(t *testing.T, b *job) *evidence {
 	return e
 }
 
-func each(ctx context.Context, db *sql.DB, query string, arg any, f func(*sql.Rows) error) error {
-	rows, err := db.QueryContext(ctx, query, arg)
+func each(ctx context.Context, db *sql.DB, query string, args []any, f func(*sql.Rows) error) error {
+	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,8 @@ const (
 	controlEnv = "MOHOR_CAMPAIGN_CONTROL"
 	insideEnv  = "MOHOR_CAMPAIGN_INSIDE"
 	tokenEnv   = "MOHOR_CAMPAIGN_TOKEN"
+	// databaseEnv is the database that the first start is to make.
+	databaseEnv = "MOHOR_CAMPAIGN_DATABASE"
 )
 
 func TestMain(m *testing.M) {
@@ -80,7 +82,7 @@ func serve(dir string, control bool) error {
 // options are those of the gateway under test. The control is the same gateway without breaker and
 // recovery, which must fail.
 func options(dir string, control bool, log *slog.Logger) gateway.DevOptions {
-	o := gateway.DevOptions{Dir: dir, Listen: "127.0.0.1:0", CAKey: "ECDSA-P256", NoRecovery: control, Now: time.Now, Log: log}
+	o := gateway.DevOptions{Dir: dir, Listen: "127.0.0.1:0", CAKey: "ECDSA-P256", NoRecovery: control, Database: os.Getenv(databaseEnv), Now: time.Now, Log: log}
 	if os.Getenv(insideEnv) == "" {
 		o.Process = tokenProcess
 	}
@@ -93,6 +95,7 @@ type rig struct {
 	*hsmtest.Faulty
 	dir     string
 	control bool
+	env     []string // besides that of the module
 	log     *os.File
 	public  *ecdsa.PublicKey
 	client  *http.Client
@@ -166,7 +169,7 @@ func (r *rig) spawn() error {
 	if *inside {
 		cmd.Env = append(cmd.Env, insideEnv+"=1")
 	}
-	cmd.Env = append(cmd.Env, r.Env...)
+	cmd.Env = append(append(cmd.Env, r.Env...), r.env...)
 	if r.control {
 		cmd.Env = append(cmd.Env, controlEnv+"=1")
 	}
