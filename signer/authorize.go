@@ -142,6 +142,12 @@ func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Autho
 		return nil, otp.ErrNonce
 	}
 	leaves, err := s.documents(ctx, r, f)
+	if errors.Is(err, ErrDocuments) {
+		// What another node has signed since the request was read is pending no more.
+		if ch, cerr := s.Codes.Records.Challenge(ctx, r.ID); cerr == nil && ch.Redeemed {
+			return nil, otp.ErrUsed
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

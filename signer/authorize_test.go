@@ -1,11 +1,13 @@
 package signer_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -384,6 +386,48 @@ func TestOneCodeOneWinner(t *testing.T) {
 		if st := h.pin(t); st != (signer.PINState{}) {
 			t.Errorf("round %d: right PINs left the counter at %+v", round, st)
 		}
+	}
+}
+
+// interposed has something happen just before the documents are read.
+type interposed struct {
+	storetest.Records
+	first func()
+}
+
+func (i *interposed) Pending(ctx context.Context, batch string) iter.Seq2[signer.Document, error] {
+	i.first()
+	return i.Records.Pending(ctx, batch)
+}
+
+// Another node signs while this one judges: the code was used, and nobody is told
+// that the documents are others.
+func TestSignedElsewhereWhileJudging(t *testing.T) {
+	h := newHouse(t)
+	_, f := h.prepare(t, h.Ask(2))
+	late := h.Signer(&interposed{h.DB, func() {
+		a, err := h.s.Authorize(ctx, f)
+		must(t, err)
+		claimed, err := h.s.Claim(ctx, a, 2)
+		must(t, err)
+		var out []signer.Outcome
+		for _, d := range claimed {
+			o, err := h.s.Sign(ctx, a, d)
+			must(t, err)
+			out = append(out, o)
+		}
+		if done, err := h.s.Complete(ctx, a, out); !done || err != nil {
+			t.Errorf("done %t, %v", done, err)
+		}
+		must(t, a.Close())
+	}}, h.blobs)
+	if _, err := late.Authorize(ctx, f); !errors.Is(err, otp.ErrUsed) {
+		t.Errorf("the late one: %v, want %v", err, otp.ErrUsed)
+	}
+	_, f = h.prepare(t, h.Ask(2))
+	changed := h.Signer(&interposed{h.DB, func() { h.edit(t, "UPDATE items SET name = name || 'x' WHERE state = 'pending'") }}, h.blobs)
+	if _, err := changed.Authorize(ctx, f); !errors.Is(err, signer.ErrDocuments) {
+		t.Errorf("control, changed: %v", err)
 	}
 }
 
