@@ -37,13 +37,15 @@ type cluster struct {
 	toRedis  *proxy
 
 	driver, address string // of the database, past the proxy
+
+	home *testing.T // the cluster's own, longer than those of single faults
 }
 
 // newSingle is one gateway with SQLite and codes in memory.
 func newSingle(t *testing.T) *cluster {
 	r := newRig(t, false)
 	r.client = patient()
-	return &cluster{Faulty: r.Faulty, nodes: []*rig{r}, driver: "sqlite", address: "file:" + filepath.Join(r.dir, "mohor.db") + "?mode=ro&_pragma=busy_timeout(15000)"}
+	return &cluster{home: t, Faulty: r.Faulty, nodes: []*rig{r}, driver: "sqlite", address: "file:" + filepath.Join(r.dir, "mohor.db") + "?mode=ro&_pragma=busy_timeout(15000)"}
 }
 
 // newCluster is two gateways with PostgreSQL and Redis. The second is made as
@@ -52,7 +54,7 @@ func newSingle(t *testing.T) *cluster {
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	module := softHSM(t)
-	c := &cluster{driver: "pgx", pg: pgtest.Start(t), redis: redistest.Start(t)}
+	c := &cluster{home: t, driver: "pgx", pg: pgtest.Start(t), redis: redistest.Start(t)}
 	var err error
 	c.address, err = c.pg.Database(t.Context())
 	must(t, err)

@@ -1,0 +1,390 @@
+package campaign_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mohor-sign/mohor/store/ephemeral/redistest"
+)
+
+var storeTimes = flag.Int("campaign.stores", 1, "how often each fault of Redis and PostgreSQL is injected")
+
+// storeFault is something that goes wrong with Redis or PostgreSQL under load.
+type storeFault struct {
+	name string
+	// begin injects the fault; end ends it.
+	begin func(t *testing.T, c *cluster) (end func())
+	// hold is how long it lasts at least; it goes on until it is seen.
+	hold time.Duration
+	// seen says whether a round shows the fault; nil when begin has seen to that.
+	seen func(d *timed) bool
+	// late: it is seen when it is over.
+	late bool
+}
+
+// timed is a round with the time it took.
+type timed struct {
+	*round
+	from, to time.Time
+}
+
+// told is for faults that show in answers.
+func told(codes ...string) func(*timed) bool {
+	return func(d *timed) bool {
+		return slices.ContainsFunc(append([]answer{d.asked}, d.answers...), func(a answer) bool { return slices.Contains(codes, a.code) })
+	}
+}
+
+// took is for faults that show in time alone.
+func took(least time.Duration) func(*timed) bool {
+	return func(d *timed) bool { return d.to.Sub(d.from) >= least }
+}
+
+func storeFaults() []storeFault {
+	return []storeFault{
+		{"Redis: FLUSHALL each 100 ms", flushing, 2 * time.Second, told("otp_expired"), false},
+		{"Redis: SIGSTOP", redisStopped, time.Second, told("store_unavailable"), false},
+		{"Redis: kill -9", redisKilled, 500 * time.Millisecond, told("store_unavailable"), false},
+		{"Redis: stale replica promoted", promoteStale, time.Millisecond, nil, false},
+		{"PostgreSQL: kill -QUIT", pgKilled, 500 * time.Millisecond, told("store_unavailable"), false},
+		{"PostgreSQL: SIGSTOP 5 s", pgStopped, 5 * time.Second, took(4 * time.Second), true},
+		{"PostgreSQL: resets", pgResets, time.Second, told("store_unavailable"), false},
+		{"PostgreSQL: slow", pgSlow, time.Second, took(1500 * time.Millisecond), true},
+	}
+}
+
+// repeat does something at once and then each d until end.
+func repeat(d time.Duration, do func()) (end func()) {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(d)
+		defer tick.Stop()
+		for {
+			do()
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+		}
+	})
+	return func() { close(done); wg.Wait() }
+}
+
+func flushing(t *testing.T, c *cluster) func() {
+	return repeat(100*time.Millisecond, func() {
+		if err := c.redis.Client.FlushAll(t.Context()).Err(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func redisStopped(t *testing.T, c *cluster) func() {
+	must(t, c.redis.Process().Signal(syscall.SIGSTOP))
+	return func() { must(t, c.redis.Process().Signal(syscall.SIGCONT)) }
+}
+
+func redisKilled(t *testing.T, c *cluster) func() {
+	must(t, c.redis.Kill())
+	return func() { must(t, c.redis.Run()) }
+}
+
+// promoteStale puts a replica in the place of the master, which has gone on
+// without it: a code is missing there, and two tries of another were never
+// counted. The database has counted them.
+func promoteStale(t *testing.T, c *cluster) func() {
+	link := newProxy(t, c.redis.Address)
+	host, port, err := net.SplitHostPort(link.address)
+	must(t, err)
+	replica, err := redistest.New("--replicaof", host, port)
+	must(t, err)
+	c.home.Cleanup(func() { must(c.home, replica.Close()) })
+	counted := c.ask(t.Context(), c.nodes[0], 0)
+	eventually(t, "the replica has what the master has", func() bool {
+		return replication(t, replica, "master_link_status") == "up" && counts(t, replica, counted) == "0"
+	})
+	link.reset("")
+	tell := func(d *round, n int, want string) {
+		t.Helper()
+		if a := c.nodes[n].submit(t.Context(), d, wrong(d.code)); a.code != want {
+			t.Errorf("told %v, want %s", a, want)
+		}
+	}
+	tell(counted, 0, "otp_wrong")
+	tell(counted, 1, "otp_wrong")
+	lost := c.ask(t.Context(), c.nodes[1], 1)
+	if m, r := counts(t, c.redis, counted), counts(t, replica, counted); m != "2" || r != "0" || counts(t, replica, lost) != "" {
+		t.Errorf("control: the master counts %q, the replica %q", m, r)
+	}
+	must(t, replica.Client.SlaveOf(t.Context(), "NO", "ONE").Err())
+	c.toRedis.reset(replica.Address)
+	must(t, c.redis.Kill())
+	c.redis = replica
+	tell(counted, 0, "otp_wrong")
+	tell(counted, 1, "otp_attempts_exhausted")
+	tell(lost, 0, "otp_expired")
+	if n := counts(t, replica, counted); n != "1" {
+		t.Errorf("control: the promoted replica counts %q: it was not stale", n)
+	}
+	return func() {}
+}
+
+// counts is how many comparisons a server has counted of a code; "" when it
+// does not know it.
+func counts(t *testing.T, s *redistest.Server, d *round) string {
+	t.Helper()
+	keys, err := s.Client.Keys(t.Context(), "*"+d.tx.ID+"*").Result()
+	must(t, err)
+	if len(keys) == 0 {
+		return ""
+	}
+	n, err := s.Client.HGet(t.Context(), keys[0], "tries").Result()
+	must(t, err)
+	return n
+}
+
+// replication is what a server says of its replication.
+func replication(t *testing.T, s *redistest.Server, field string) string {
+	info, err := s.Client.Info(t.Context(), "replication").Result()
+	must(t, err)
+	_, rest, _ := strings.Cut(info, field+":")
+	value, _, _ := strings.Cut(rest, "\r\n")
+	return value
+}
+
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	over := time.After(30 * time.Second)
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-over:
+			t.Fatalf("not in 30 s: %s", what)
+		}
+	}
+}
+
+func pgKilled(t *testing.T, c *cluster) func() {
+	must(t, c.pg.Kill())
+	return func() { must(t, c.pg.Run()) }
+}
+
+// pgStopped stops the server with all its children.
+func pgStopped(t *testing.T, c *cluster) func() {
+	parent := c.pg.Process().Pid
+	stopped := []int{parent}
+	must(t, syscall.Kill(parent, syscall.SIGSTOP)) // it makes no more
+	files, err := filepath.Glob("/proc/[0-9]*/stat")
+	must(t, err)
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		_, rest, _ := strings.Cut(string(b), ") ")
+		if w := strings.Fields(rest); len(w) > 1 && w[1] == strconv.Itoa(parent) {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f)))
+			must(t, err)
+			must(t, syscall.Kill(pid, syscall.SIGSTOP))
+			stopped = append(stopped, pid)
+		}
+	}
+	return func() {
+		for _, pid := range stopped {
+			if err := syscall.Kill(pid, syscall.SIGCONT); err != nil && !errors.Is(err, syscall.ESRCH) {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+func pgResets(_ *testing.T, c *cluster) func() {
+	return repeat(50*time.Millisecond, func() { c.toPG.reset(c.pgSocket) })
+}
+
+func pgSlow(_ *testing.T, c *cluster) func() {
+	c.toPG.slow(50 * time.Millisecond)
+	return func() { c.toPG.slow(0) }
+}
+
+// rush is the load: each officer asks for a code at one gateway and submits it,
+// or others, at both.
+type rush struct {
+	mu     sync.Mutex
+	rounds []*timed
+	wg     sync.WaitGroup
+	stop   context.CancelFunc
+}
+
+func (c *cluster) rush(t *testing.T) *rush {
+	ctx, stop := context.WithCancel(t.Context())
+	l := &rush{stop: stop}
+	for officer := range c.nodes[0].dev.Officers {
+		l.wg.Go(func() {
+			tick := time.NewTicker(10 * time.Millisecond) // there is a rate limit
+			defer tick.Stop()
+			for ctx.Err() == nil {
+				d := &timed{from: time.Now()}
+				d.round = c.ask(t.Context(), c.nodes[rand.IntN(len(c.nodes))], officer)
+				if d.asked.status == http.StatusCreated && d.code != "" {
+					c.play(t, d.round)
+				}
+				d.to = time.Now()
+				l.mu.Lock()
+				l.rounds = append(l.rounds, d)
+				l.mu.Unlock()
+				<-tick.C
+			}
+		})
+	}
+	return l
+}
+
+// play submits the right code many times, or wrong ones with it, or wrong ones
+// and then the right one.
+func (c *cluster) play(t *testing.T, d *round) {
+	switch rand.IntN(4) {
+	case 0:
+		for k := range tries + 1 {
+			d.answers = append(d.answers, c.nodes[k%len(c.nodes)].submit(t.Context(), d, wrong(d.code)))
+		}
+		d.answers = append(d.answers, c.nodes[0].submit(t.Context(), d, d.code))
+	case 1:
+		d.answers = make([]answer, 6)
+		var wg sync.WaitGroup
+		for k := range d.answers {
+			code := d.code
+			if k%3 == 0 {
+				code = wrong(code)
+			}
+			wg.Go(func() { d.answers[k] = c.nodes[k%len(c.nodes)].submit(t.Context(), d, code) })
+		}
+		wg.Wait()
+	default:
+		c.race(t, d, 6)
+	}
+}
+
+// find gives the first round that began after a moment and is as it should be.
+func (l *rush) find(after time.Time, is func(*timed) bool) *timed {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, d := range l.rounds {
+		if d.from.After(after) && is(d) {
+			return d
+		}
+	}
+	return nil
+}
+
+func won(d *timed) bool { return d.won() == 1 }
+
+// end ends the load and gives its rounds.
+func (l *rush) end() (rounds []*round) {
+	l.stop()
+	l.wg.Wait()
+	for _, d := range l.rounds {
+		rounds = append(rounds, d.round)
+	}
+	return rounds
+}
+
+// TestStoreFaults has Redis and PostgreSQL fail under load: no code is used
+// twice or compared a fourth time, every answer is a documented one, no row
+// contradicts another, and both gateways go on without a restart.
+func TestStoreFaults(t *testing.T) {
+	c := newCluster(t)
+	var table []string
+	for _, f := range storeFaults() {
+		if !chosen(fault{name: f.name}) {
+			continue
+		}
+		t.Run(f.name, func(t *testing.T) {
+			var recovered []time.Duration
+			rounds, winners, violations := 0, 0, 0
+			answers := map[string]int{}
+			for range *storeTimes {
+				d, all := c.suffer(t, f)
+				recovered = append(recovered, d)
+				n, bad := c.check(t, all)
+				rounds, winners, violations = rounds+len(all), winners+n, violations+len(bad)
+				complain(t, result{armed: []string{f.name}, violations: bad})
+				for _, d := range all {
+					for _, a := range append([]answer{d.asked}, d.answers...) {
+						answers[a.String()]++
+					}
+				}
+			}
+			slices.Sort(recovered)
+			at := func(p int) time.Duration {
+				return recovered[min(len(recovered)*p/100, len(recovered)-1)].Round(time.Millisecond)
+			}
+			table = append(table, fmt.Sprintf("%-32s %5d %6d %7d %10d %8v %8v  %s", f.name, *storeTimes, rounds, winners, violations, at(50), at(95), listed(answers)))
+		})
+	}
+	if len(table) == 0 {
+		t.Errorf("no fault matches %q: nothing was injected", *only)
+	}
+	t.Logf("recovery: from the end of the fault to the end of a round that began after it and won\n%-32s %5s %6s %7s %10s %8s %8s\n%s",
+		"fault", "times", "rounds", "winners", "violations", "p50", "p95", strings.Join(table, "\n"))
+}
+
+func listed(m map[string]int) string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, fmt.Sprint(k, ": ", m[k]))
+	}
+	return strings.Join(out, ", ")
+}
+
+// suffer injects a fault under load, which must be seen, and waits until a round
+// is won that began after it.
+func (c *cluster) suffer(t *testing.T, f storeFault) (recovery time.Duration, rounds []*round) {
+	t.Helper()
+	c.Forget(t)
+	l := c.rush(t)
+	defer l.end() // also when the test ends here
+	begun := time.Now()
+	eventually(t, "the load wins before the fault", func() bool { return l.find(begun, won) != nil })
+	at := time.Now()
+	end := f.begin(t, c)
+	ended := sync.OnceFunc(end)
+	defer ended()
+	hold := time.NewTimer(f.hold)
+	<-hold.C
+	if f.late {
+		ended()
+	}
+	over := time.Now()
+	eventually(t, "the fault is seen", func() bool {
+		return f.seen == nil || l.find(begun, func(d *timed) bool { return d.to.After(at) && f.seen(d) }) != nil
+	})
+	if !f.late {
+		ended()
+		over = time.Now()
+	}
+	var first *timed
+	eventually(t, "the load wins after the fault", func() bool {
+		first = l.find(over, won)
+		return first != nil
+	})
+	return first.to.Sub(over), l.end()
+}
