@@ -58,22 +58,29 @@ func newCluster(t *testing.T) *cluster {
 	var err error
 	c.address, err = c.pg.Database(t.Context())
 	must(t, err)
+	c.assemble(t, module, "mohor", "")
+	return c
+}
+
+// assemble starts both gateways, as a user of the database with a password in a
+// file, or none; pairs are edits of the configuration.
+func (c *cluster) assemble(t *testing.T, module, user, password string, pairs ...string) {
+	t.Helper()
 	at, err := url.Parse(c.address)
 	must(t, err)
 	c.pgSocket = filepath.Join(at.Query().Get("host"), ".s.PGSQL.5432")
 	c.toPG, c.toRedis = newProxy(t, c.pgSocket), newProxy(t, c.redis.Address)
 	c.Faulty = hsmtest.New(t, module)
 	first := c.newNode(t, "a")
-	first.env = []string{databaseEnv + "=postgres://mohor@" + c.toPG.address + at.Path + "?sslmode=disable"}
+	first.env = []string{databaseEnv + "=postgres://" + user + "@" + c.toPG.address + at.Path + "?sslmode=disable", passwordEnv + "=" + password}
 	first.start(t)
 	first.stop(t)
-	edit(t, first.dir, "\n  module: \"\"\n", "\n  module: \""+c.Module+"\"\n", `address: ""`, fmt.Sprintf("address: %q", c.toRedis.address))
+	edit(t, first.dir, append(pairs, "\n  module: \"\"\n", "\n  module: \""+c.Module+"\"\n", `address: ""`, fmt.Sprintf("address: %q", c.toRedis.address))...)
 	second := c.newNode(t, "b")
 	join(t, first.dir, second.dir)
 	for _, n := range c.nodes {
 		n.start(t)
 	}
-	return c
 }
 
 func (c *cluster) newNode(t *testing.T, name string) *rig {

@@ -34,8 +34,10 @@ const (
 	controlEnv = "MOHOR_CAMPAIGN_CONTROL"
 	insideEnv  = "MOHOR_CAMPAIGN_INSIDE"
 	tokenEnv   = "MOHOR_CAMPAIGN_TOKEN"
-	// databaseEnv is the database that the first start is to make.
+	// databaseEnv is the database that the first start is to make, passwordEnv the
+	// file with its password.
 	databaseEnv = "MOHOR_CAMPAIGN_DATABASE"
+	passwordEnv = "MOHOR_CAMPAIGN_DATABASE_PASSWORD_FILE"
 )
 
 func TestMain(m *testing.M) {
@@ -82,7 +84,7 @@ func serve(dir string, control bool) error {
 // options are those of the gateway under test. The control is the same gateway without breaker and
 // recovery, which must fail.
 func options(dir string, control bool, log *slog.Logger) gateway.DevOptions {
-	o := gateway.DevOptions{Dir: dir, Listen: "127.0.0.1:0", CAKey: "ECDSA-P256", NoRecovery: control, Database: os.Getenv(databaseEnv), Now: time.Now, Log: log}
+	o := gateway.DevOptions{Dir: dir, Listen: "127.0.0.1:0", CAKey: "ECDSA-P256", NoRecovery: control, Database: os.Getenv(databaseEnv), DatabasePasswordFile: os.Getenv(passwordEnv), Now: time.Now, Log: log}
 	if os.Getenv(insideEnv) == "" {
 		o.Process = tokenProcess
 	}
@@ -96,6 +98,7 @@ type rig struct {
 	dir     string
 	control bool
 	env     []string // besides that of the module
+	work    string   // where it runs; "" is where the test does
 	log     *os.File
 	public  *ecdsa.PublicKey
 	client  *http.Client
@@ -173,7 +176,7 @@ func (r *rig) spawn() error {
 	if r.control {
 		cmd.Env = append(cmd.Env, controlEnv+"=1")
 	}
-	cmd.Stderr = r.log
+	cmd.Stderr, cmd.Dir = r.log, r.work
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return err

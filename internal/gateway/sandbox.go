@@ -38,8 +38,9 @@ type DevOptions struct {
 	Listen string
 	// SoftHSMConf, CAKey and Audit as in InitOptions; empty for the defaults.
 	SoftHSMConf, CAKey string
-	// Database is as in InitOptions; empty for a file in Dir.
-	Database string
+	// Database and DatabasePasswordFile are as in InitOptions; empty for a file in
+	// Dir.
+	Database, DatabasePasswordFile string
 	// Process is as in OpenServing.
 	Process func() *exec.Cmd
 	// NoRecovery leaves a lost token lost: a control in tests.
@@ -90,7 +91,7 @@ func inUse(dir string) error {
 
 func (o *DevOptions) start(ctx context.Context, l net.Listener) (*Server, sandbox.DevFile, error) {
 	var none sandbox.DevFile
-	err := Init(ctx, InitOptions{Dir: o.Dir, Listen: l.Addr().String(), Sandbox: true, SoftHSMConf: o.SoftHSMConf, CAKey: o.CAKey, Database: o.Database, Organization: "Mohor",
+	err := Init(ctx, InitOptions{Dir: o.Dir, Listen: l.Addr().String(), Sandbox: true, SoftHSMConf: o.SoftHSMConf, CAKey: o.CAKey, Database: o.Database, DatabasePasswordFile: o.DatabasePasswordFile, Organization: "Mohor",
 		AdminName: "Pentadbir Kotak Pasir", AdminEmail: "pentadbir@mohor.example", ResendAfter: "5s", PerHour: 10_000, PerDay: 100_000, Now: o.Now, Report: o.Report})
 	if err != nil {
 		return nil, none, err
