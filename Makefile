@@ -1,7 +1,9 @@
 # make demo   on a fresh Debian or Ubuntu machine with Go: installs what it
 #             needs, signs a batch, a voucher and a hash, lets other tools check
 # make test   installs what it needs and runs every test
-# make campaign   each fault of an HSM, 50 times, into batches of 1,000 (an hour)
+# make campaign   each fault of an HSM, 50 times, into batches of 1,000 (an hour); then
+#             1,000 codes submitted 50 times at once to two gateways, and each fault
+#             of Redis and PostgreSQL, 50 times
 # ONCE=1      ends `make demo` after its table
 
 SHELL := /bin/bash
@@ -35,6 +37,8 @@ verapdf:
 campaign: PACKAGES := $(TEST_PACKAGES)
 campaign: deps
 	$(GO) test -v -run '^TestCampaign$$' -timeout 4h ./internal/campaign -campaign $(or $(TIMES),50) -campaign.items 1000
+	$(GO) test -v -run '^TestOneWinner$$' -timeout 2h ./internal/campaign -campaign.rounds 1000
+	$(GO) test -v -run '^TestStoreFaults$$' -timeout 2h ./internal/campaign -campaign.stores $(or $(TIMES),50)
 
 build:
 	$(GO) build -trimpath -o bin/mohor ./cmd/mohor

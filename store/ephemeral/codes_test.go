@@ -32,6 +32,24 @@ func TestCodes(t *testing.T) {
 	})
 }
 
+// The rights that docs/operating.md gives the user are enough, and no key is
+// outside of them.
+func TestRightsOfTheUser(t *testing.T) {
+	s := redistest.Start(t, "--user", "mohor", "on", ">made-up", "~mohor:*", "~rate:mohor:*", "+get", "+set", "+del", "+ping", "+eval", "+evalsha",
+		"+hset", "+hget", "+hincrby", "+pexpire", "+time")
+	r := ephemeral.Open(ephemeral.Config{Address: s.Address, Username: "mohor", Password: secret.New("made-up"), Installation: "abcd"})
+	t.Cleanup(func() { must(t, r.Close()) })
+	c := ephemeral.Codes{Redis: r}
+	must(t, c.Put(ctx, "k", bytes.Repeat([]byte{1}, 32), time.Hour))
+	if _, err := c.Try(ctx, "k", 3); err != nil {
+		t.Error(err)
+	}
+	must(t, c.Drop(ctx, "k"))
+	if _, ok, err := ephemeral.NewLimits(r).Take(ctx, "igfmas", 50); err != nil || !ok {
+		t.Errorf("a limit: %t, %v", ok, err)
+	}
+}
+
 // Installations that share a server do not see each other's codes; nothing is
 // kept without an end.
 func TestCodesAreApart(t *testing.T) {
