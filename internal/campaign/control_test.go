@@ -68,7 +68,7 @@ func TestFourthTryIsNoticed(t *testing.T) {
 		if _, err := i.Check(ctx, b, c.Nonce, bad); !errors.Is(err, otp.ErrAttempts) {
 			t.Errorf("a fourth try, the count in Redis alive: %v", err)
 		}
-		must(t, replica.Client.SlaveOf(ctx, "NO", "ONE").Err())
+		must(t, replica.Client.ReplicaOf(ctx, "NO", "ONE").Err())
 		front.reset(replica.Address)
 		_, err = i.Check(ctx, b, c.Nonce, bad)
 		found := tooOften(key.calls)
