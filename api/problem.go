@@ -14,6 +14,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/ecert"
@@ -191,6 +192,7 @@ func codes() []errorCode {
 func newProblem(ctx context.Context, err error) *Problem {
 	p := &Problem{Code: "internal_error", Status: 500, Title: "Ralat dalaman", Instance: requestIDOf(ctx),
 		Detail: "Sila maklumkan pentadbir dengan nombor permintaan ini."}
+	err = sayable(err)
 	en := english(ctx)
 	if en {
 		p.Title, p.Detail = "Internal error", "Please tell the administrator this request id."
@@ -206,7 +208,16 @@ func newProblem(ctx context.Context, err error) *Problem {
 	return p
 }
 
+// sayable is what a client may be told: no audit, no verdict.
+func sayable(err error) error {
+	if errors.Is(err, audit.ErrNotRecorded) {
+		return otp.ErrCodesUnavailable
+	}
+	return err
+}
+
 func meaningOf(err error) (meaning, bool) {
+	err = sayable(err)
 	var bad *invalid
 	if errors.As(err, &bad) {
 		return meaning{code: "invalid_request", status: 400, ms: "Permintaan tidak sah", en: "Invalid request"}, true

@@ -13,7 +13,9 @@ import (
 	"testing"
 
 	"github.com/mohor-sign/mohor/api"
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/otp"
+	"github.com/mohor-sign/mohor/signer"
 )
 
 // state is an error as drivers of PostgreSQL give it.
@@ -51,6 +53,8 @@ func TestDatabaseAway(t *testing.T) {
 		{state("25P03"), "store_unavailable"},
 		{state("25006"), "store_unavailable"},
 		{otp.ErrCodesUnavailable, "store_unavailable"},
+		// No audit, no verdict.
+		{errors.Join(fmt.Errorf("auditing refusal: %w: %w", audit.ErrNotRecorded, state("57P01")), &signer.AttemptsError{Err: otp.ErrWrong, Left: 2}), "store_unavailable"},
 		// What a caller can decide on is not hidden.
 		{errors.Join(otp.ErrUsed, driver.ErrBadConn), "otp_already_used"},
 		{unsent(false), "internal_error"},
@@ -60,7 +64,10 @@ func TestDatabaseAway(t *testing.T) {
 		{context.Canceled, "internal_error"},
 		{errors.New("something else"), "internal_error"},
 	} {
-		code, status, after := api.ProblemOf(fmt.Errorf("beginning transaction: %w", c.err))
+		code, status, after, left := api.ProblemOf(fmt.Errorf("beginning transaction: %w", c.err))
+		if left != nil {
+			t.Errorf("%v: %d tries left are told", c.err, *left)
+		}
 		if code != c.code || (code == "store_unavailable") != (status == 503 && after > 0) && code != "otp_already_used" {
 			t.Errorf("%v: %d %s, Retry-After %d; want %s", c.err, status, code, after, c.code)
 		}

@@ -149,6 +149,10 @@ func validDetail(d map[string]string) bool {
 // Verifier tells whether the record belongs to the chain.
 func (r *Record) Intact() bool { return r.valid() && r.sum() == r.Hash }
 
+// ErrNotRecorded joins a refusal whose event could not be recorded: nobody may
+// be told the verdict.
+var ErrNotRecorded = errors.New("event not recorded")
+
 // ErrBroken is matched by every failure of verification; the error itself is a
 // *BrokenError that names the place.
 var ErrBroken = errors.New("audit chain broken")

@@ -287,7 +287,7 @@ func (s *Service) hold(ctx context.Context, app, id string) (Batch, func(), erro
 func (s *Service) refuse(ctx context.Context, ev audit.Event, err error) error {
 	ev.Verdict, ev.Detail = audit.Refused, map[string]string{"reason": reason(err)}
 	if aerr := s.Queue.Audit(context.WithoutCancel(ctx), ev); aerr != nil {
-		return errors.Join(fmt.Errorf("auditing refusal: %w", aerr), err)
+		return errors.Join(fmt.Errorf("auditing refusal: %w: %w", audit.ErrNotRecorded, aerr), err)
 	}
 	return err
 }

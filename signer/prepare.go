@@ -314,7 +314,7 @@ func (s *Signer) refuse(ctx context.Context, ev audit.Event, err error) error {
 		ev.Action = "signer.alarm"
 	}
 	if aerr := s.Records.Audit(context.WithoutCancel(ctx), ev); aerr != nil {
-		return errors.Join(fmt.Errorf("auditing refusal: %w", aerr), err)
+		return errors.Join(fmt.Errorf("auditing refusal: %w: %w", audit.ErrNotRecorded, aerr), err)
 	}
 	return err
 }
