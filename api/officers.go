@@ -12,6 +12,7 @@ import (
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/mykad"
 	"github.com/mohor-sign/mohor/pdf/verify"
+	"github.com/mohor-sign/mohor/signer"
 )
 
 type mediumInput struct {
@@ -37,7 +38,7 @@ type mediumBody struct {
 	Status      string           `json:"status"`
 	System      string           `json:"system"`
 	Credential  string           `json:"credential_id,omitempty"`
-	Channels    []string         `json:"channels"`
+	Channels    []string         `json:"channels" doc:"By which a code would come, preferred first; those that the agency's policy denies are not among them"`
 	Key         *keyBody         `json:"key,omitempty"`
 	Certificate *certificateBody `json:"certificate,omitempty"`
 }
@@ -60,22 +61,22 @@ func (s *server) medium(ctx context.Context, in *mediumInput) (*officerOutput, e
 	if _, err := mykad.Parse(in.IC); err != nil {
 		return nil, s.fail(ctx, badIC("ic"))
 	}
-	_, media, err := s.People.Officer(ctx, in.IC)
+	o, media, err := s.People.Officer(ctx, in.IC)
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	b := officerBody{IC: in.IC, Status: "NO_CERTIFICATE"}
+	b, issued := officerBody{IC: in.IC, Status: "NO_CERTIFICATE"}, false
 	for _, m := range media {
 		if !appOf(ctx).Serves(m.System) {
 			continue
 		}
-		mb, status, err := s.mediumBody(&m)
+		mb, status, err := s.mediumBody(&m, o.Email)
 		if err != nil {
 			return nil, s.fail(ctx, err)
 		}
 		b.Media = append(b.Media, mb)
 		if status == "ISSUED" {
-			b.CanSign = true
+			issued, b.CanSign = true, b.CanSign || len(mb.Channels) > 0
 		}
 		if b.Status == "NO_CERTIFICATE" || status == "ISSUED" {
 			b.Status = status
@@ -85,16 +86,19 @@ func (s *server) medium(ctx context.Context, in *mediumInput) (*officerOutput, e
 		return nil, s.fail(ctx, enrol.ErrUnknown)
 	}
 	b.NextStep = pick(english(ctx), "Apply for a roaming certificate or ask the agency administrator.", "Mohon sijil roaming atau hubungi pentadbir agensi.")
+	if issued {
+		b.NextStep = pick(english(ctx), "No channel for codes is open to you: ask the agency administrator.", "Tiada saluran kod dibuka untuk anda: hubungi pentadbir agensi.")
+	}
 	if b.CanSign {
 		b.NextStep = pick(english(ctx), "Ask for a code and sign.", "Minta kod dan tandatangan.")
 	}
 	return &officerOutput{b}, nil
 }
 
-func (s *server) mediumBody(m *enrol.Medium) (b mediumBody, status string, err error) {
+func (s *server) mediumBody(m *enrol.Medium, email string) (b mediumBody, status string, err error) {
 	b = mediumBody{Medium: m.Medium, Status: m.Status, System: m.System, Credential: m.Credential, Channels: []string{}}
 	if m.Medium == enrol.RoamingOTP {
-		b.Channels = []string{"email"}
+		b.Channels = s.Signer.ChannelsOf(&signer.Credential{System: m.System, Email: email})
 	}
 	if m.Credential == "" {
 		return b, "NO_CERTIFICATE", nil

@@ -117,7 +117,7 @@ func meanings() []meaning {
 		{signer.ErrCertificateExpired, "certificate_expired", 409, "Sijil pegawai telah tamat tempoh", "The officer's certificate has expired"},
 		{signer.ErrCertificateRevoked, "certificate_revoked", 409, "Sijil pegawai telah dibatalkan", "The officer's certificate is revoked"},
 		{signer.ErrCertificateOnHold, "certificate_suspended", 409, "Sijil pegawai digantung", "The officer's certificate is suspended"},
-		{signer.ErrChannel, "channel_unavailable", 409, "Saluran kod itu tidak ada bagi pegawai ini", "That channel does not exist for this officer"},
+		{signer.ErrChannel, "channel_unavailable", 409, "Saluran kod itu tidak tersedia bagi pegawai ini", "That channel is not available for this officer"},
 		{signer.ErrHeader, "header_mismatch", 409, "Data Header menamakan No. Kad Pengenalan orang lain", "The data header names another person's IC"},
 		{otp.ErrWrong, "otp_wrong", 403, "Kod OTP salah", "The code is wrong"},
 		{otp.ErrExpired, "otp_expired", 410, "Kod OTP telah luput; minta kod baharu", "The code has expired; ask for a new one"},
@@ -241,6 +241,7 @@ func (p *Problem) explain(err error, en bool) {
 		left   *signer.AttemptsError
 		locked *signer.LockedError
 		medium *signer.MediumError
+		way    *signer.ChannelError
 		again  *otp.RetryError
 		wait   *retry
 		doc    *signer.DocumentError
@@ -263,6 +264,9 @@ func (p *Problem) explain(err error, en bool) {
 	if errors.As(err, &medium) {
 		p.Medium = medium.Medium
 	}
+	if errors.As(err, &way) {
+		p.Field, p.Detail = "channel", channelDetail(way, en)
+	}
 	if errors.As(err, &again) {
 		p.RetryAfter = seconds(again.After)
 	}
@@ -281,6 +285,27 @@ func (p *Problem) explain(err error, en bool) {
 	if errors.As(err, &csv) {
 		p.Row, p.Detail = csv.Line, pick(en, csv.Detail, csv.DetailMS)
 	}
+}
+
+// channelDetail says why a channel is not available, and what is.
+func channelDetail(e *signer.ChannelError, en bool) string {
+	name := map[string]string{signer.Email: pick(en, "e-mail", "e-mel")}[e.Asked]
+	if name == "" {
+		name = e.Asked
+	}
+	var s string
+	switch {
+	case e.Denied:
+		s = pick(en, "The agency's policy does not allow codes by "+name+" for this system.", "Polisi agensi tidak membenarkan kod melalui "+name+" bagi sistem ini.")
+	case e.Asked == "auto":
+		s = pick(en, "Of the channels that the agency's policy allows for this system, none reaches the officer.", "Tiada saluran yang dibenarkan oleh polisi agensi bagi sistem ini sampai kepada pegawai.")
+	default:
+		s = pick(en, "The officer has nothing registered for "+name+".", "Pegawai tidak mendaftarkan apa-apa bagi "+name+".")
+	}
+	if len(e.Offered) > 0 {
+		return s + pick(en, " Available: ", " Yang tersedia: ") + strings.Join(e.Offered, ", ") + "."
+	}
+	return s + pick(en, " Ask the agency administrator.", " Hubungi pentadbir agensi.")
 }
 
 func seconds(d time.Duration) int { return max(1, int(math.Ceil(d.Seconds()))) }

@@ -67,7 +67,7 @@ type createBody struct {
 	Role           string        `json:"role,omitempty" maxLength:"64"`
 	Classification string        `json:"classification,omitempty" enum:"terbuka,terhad,sulit,rahsia,rahsia besar"`
 	CredentialID   string        `json:"credential_id,omitempty" maxLength:"64" doc:"Default: the officer's first active one for the system"`
-	Channel        string        `json:"channel,omitempty" enum:"auto,push,email"`
+	Channel        string        `json:"channel,omitempty" enum:"auto,push,email" doc:"How the code travels. auto, as when absent: the first that the agency's policy allows and that reaches the officer, with fallback to the next. Push is not offered yet"`
 	Format         string        `json:"format" enum:"RAW,CMS,PADES"`
 	Algorithm      string        `json:"algorithm,omitempty" enum:"RSA-PKCS1,RSA-PSS,ECDSA"`
 	PAdES          *padesBody    `json:"pades,omitempty"`
@@ -170,7 +170,7 @@ func (s *server) transactions(h huma.API) {
 		http.StatusNotFound, http.StatusConflict, http.StatusGone, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusLocked)
 	create.DefaultStatus, create.MaxBodyBytes = http.StatusCreated, 16<<20
 	huma.Register(h, create, s.createTransaction)
-	huma.Register(h, op("Transactions", "transaction", http.MethodGet, "/v1/transactions/{id}", "Status, and the signatures once signed", http.StatusNotFound), s.transaction)
+	huma.Register(h, op("Transactions", "transaction", http.MethodGet, "/v1/transactions/{id}", "Status; while WAITING all that a screen needs to go on, the live nonce too; the signatures once signed", http.StatusNotFound), s.transaction)
 	huma.Register(h, op("Transactions", "resend", http.MethodPost, "/v1/transactions/{id}/otp", "Send a new code and nonce",
 		http.StatusNotFound, http.StatusConflict, http.StatusGone), s.resend)
 	huma.Register(h, op("Transactions", "sign", http.MethodPost, "/v1/transactions/{id}/sign", "Confirm with PIN and code",
@@ -199,7 +199,7 @@ func (s *server) createTransaction(ctx context.Context, in *createInput) (*trans
 		b.BatchRoot = base64.StdEncoding.EncodeToString(ba.Root[:])
 	}
 	for _, d := range a.Documents {
-		b.Documents = append(b.Documents, documentItem{d.DocumentID, d.Name, digestBody{hashName(d.Hash), base64.StdEncoding.EncodeToString(d.Digest)}})
+		b.Documents = append(b.Documents, documentOut(&d))
 	}
 	return &transactionOutput{http.StatusCreated, b}, nil
 }
@@ -394,6 +394,10 @@ func (s *server) documentOf(ctx context.Context, ref *documentRef, k int, format
 	return d, nil
 }
 
+func documentOut(d *signer.Document) documentItem {
+	return documentItem{d.DocumentID, d.Name, digestBody{hashName(d.Hash), base64.StdEncoding.EncodeToString(d.Digest)}}
+}
+
 // waiting is the answer of a request that waits for its PIN and code.
 func waiting(r *signer.Request, ch *otp.Challenge) transactionBody {
 	b := transactionBody{ID: r.ID, Status: string(r.Status), ExpiresAt: r.ExpiresAt, Count: r.Count, Root: base64.StdEncoding.EncodeToString(r.Root[:]),
@@ -437,6 +441,15 @@ func (s *server) view(ctx context.Context, r *signer.Request) (transactionBody, 
 	}
 	if b.Signed, b.Refused = ba.Signed, ba.Refused; !r.Implicit {
 		b.BatchRoot = base64.StdEncoding.EncodeToString(ba.Root[:])
+	}
+	if r.Status == signer.Waiting && r.Implicit {
+		// What a screen that was refreshed shows again.
+		for d, err := range s.Signer.Records.Pending(ctx, r.Batch) {
+			if err != nil {
+				return b, err
+			}
+			b.Documents = append(b.Documents, documentOut(&d))
+		}
 	}
 	if r.Status != signer.Signed && r.Status != signer.SignedWithRefusals && r.Status != signer.Failed {
 		return b, nil

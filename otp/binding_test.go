@@ -24,7 +24,8 @@ func (g *gullible) StoreChallenge(_ context.Context, c *otp.Challenge, _ otp.Pol
 	g.c = *c
 	return nil
 }
-func (g *gullible) Challenge(context.Context, string) (otp.Challenge, error) { return g.c, nil }
+func (g *gullible) Withdraw(context.Context, otp.Challenge, audit.Event) error { return nil }
+func (g *gullible) Challenge(context.Context, string) (otp.Challenge, error)   { return g.c, nil }
 func (g *gullible) ReserveTry(context.Context, string, [otp.NonceSize]byte) (int, error) {
 	return 1, nil
 }
@@ -99,7 +100,7 @@ func TestCodeIsBoundToEverything(t *testing.T) {
 		copy(b.Options[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "options"))
 		copy(b.Root[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "root"))
 		g, mail := &gullible{}, &mailbox{}
-		i := &otp.Issuer{Records: g, Codes: g, MAC: &mac{}, Sender: mail, Policy: otp.DefaultPolicy()}
+		i := &otp.Issuer{Records: g, Codes: g, MAC: &mac{}, Senders: map[string]otp.Sender{"email": mail}, Policy: otp.DefaultPolicy()}
 		c, err := i.Issue(ctx, b, "email", "", otp.Message{}, audit.Event{})
 		if err != nil {
 			t.Fatal(err)
@@ -134,7 +135,7 @@ func TestCodeIsBoundToEverything(t *testing.T) {
 // Of all codes of six digits exactly one is right.
 func TestOneCodeInAMillion(t *testing.T) {
 	g, mail := &gullible{}, &mailbox{}
-	i := &otp.Issuer{Records: g, Codes: g, MAC: &mac{}, Sender: mail, Policy: otp.DefaultPolicy()}
+	i := &otp.Issuer{Records: g, Codes: g, MAC: &mac{}, Senders: map[string]otp.Sender{"email": mail}, Policy: otp.DefaultPolicy()}
 	c, err := i.Issue(context.Background(), binding, "email", "", otp.Message{}, audit.Event{})
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +165,7 @@ func TestOneCodeInAMillion(t *testing.T) {
 func TestCodesAreEven(t *testing.T) {
 	const n = 20_000
 	g, mail := &gullible{}, &mailbox{}
-	i := &otp.Issuer{Records: g, Codes: g, MAC: &mac{}, Sender: mail, Policy: otp.DefaultPolicy()}
+	i := &otp.Issuer{Records: g, Codes: g, MAC: &mac{}, Senders: map[string]otp.Sender{"email": mail}, Policy: otp.DefaultPolicy()}
 	var counts [otp.Digits][10]int
 	nonces, codes := map[[otp.NonceSize]byte]bool{}, map[string]int{}
 	for range n {

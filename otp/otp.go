@@ -77,7 +77,7 @@ type Challenge struct {
 	Transaction string
 	Officer     string
 	Nonce       [NonceSize]byte
-	Channel     string // "email"
+	Channel     string // by which the code travelled: "email", a key of Issuer.Senders
 	SentTo      string // masked address, for showing
 	IssuedAt    time.Time
 	ExpiresAt   time.Time
@@ -103,6 +103,10 @@ func DefaultPolicy() Policy {
 	return Policy{TTL: 5 * time.Minute, Tries: 3, ResendAfter: time.Minute, MaxSends: 4, PerHour: 10, PerDay: 30}
 }
 
+// Own is the part of an officer's limit that each app has for itself: a fifth, at
+// least one. Others that use up the officer's codes cannot take it away.
+func (p Policy) Own(limit int) int { return max(1, limit/5) }
+
 // Records is the database's part. Each call is durable when it returns.
 type Records interface {
 	// StoreChallenge makes c the transaction's only challenge, counts the send
@@ -110,9 +114,15 @@ type Records interface {
 	// sets c.Sends, c.TriesLeft and, by the clock that all nodes share, c's
 	// times. It refuses with a *RetryError (ErrResendTooSoon when the
 	// challenge it replaces is younger than its ResendAfter or was the last one
-	// allowed; ErrTooManyCodes when the officer's limit is reached) and with
-	// ErrUsed when the replaced one was redeemed.
+	// allowed; ErrTooManyCodes when the officer's limit is reached, and the
+	// app's own part of it, see Policy.Own) and with ErrUsed when the replaced
+	// one was redeemed.
 	StoreChallenge(ctx context.Context, c *Challenge, p Policy, ev audit.Event) error
+	// Withdraw ends c, which was not sent: it expires with its issue, no longer
+	// counts against any limit, and another may follow at once. ev is appended
+	// in the same transaction. One that was replaced or redeemed meanwhile stays
+	// as it is, and nothing is appended.
+	Withdraw(ctx context.Context, c Challenge, ev audit.Event) error
 	// Challenge returns the transaction's challenge or ErrUnknown.
 	Challenge(ctx context.Context, transaction string) (Challenge, error)
 	// ReserveTry takes one try of the challenge with this nonce, in one
@@ -169,14 +179,20 @@ type Issuer struct {
 	Records Records
 	Codes   Codes
 	MAC     MAC
-	Sender  Sender
+	Senders map[string]Sender // by channel: "email"
 	Policy  Policy
 }
 
 // Issue makes a new nonce and code for b, replacing what was live before, and
-// sends it: m.Code and m.Expires are filled in. When the message cannot be
-// delivered the code is dropped and ErrNotSent returned.
+// sends it by channel: m.Code and m.Expires are filled in, sentTo is m.To as it
+// may be shown. When the message cannot be delivered the code is dropped and
+// withdrawn, and ErrNotSent returned; then another may be issued at once, by
+// another channel.
 func (i *Issuer) Issue(ctx context.Context, b Binding, channel, sentTo string, m Message, ev audit.Event) (Challenge, error) {
+	sender, ok := i.Senders[channel]
+	if !ok {
+		return Challenge{}, fmt.Errorf("%w: there is no channel %q", ErrNotSent, channel)
+	}
 	c := Challenge{Transaction: b.Transaction, Officer: b.Officer, Channel: channel, SentTo: sentTo}
 	if _, err := rand.Read(c.Nonce[:]); err != nil {
 		return Challenge{}, fmt.Errorf("making nonce: %w", err)
@@ -186,25 +202,34 @@ func (i *Issuer) Issue(ctx context.Context, b Binding, channel, sentTo string, m
 		return Challenge{}, fmt.Errorf("making code: %w", err)
 	}
 	defer code.Wipe()
-	mac, err := i.MAC.MAC(ctx, b.message(c.Nonce, code.Reveal()))
+	mac, err := i.MAC.MAC(ctx, b.message(&c, code.Reveal()))
 	if err != nil {
 		return Challenge{}, fmt.Errorf("%w: %w", ErrMACUnavailable, err)
 	}
 	// The row first: from here on the old code is dead, and the new one counts
-	// against the limits whether or not it arrives.
+	// against the limits until it is known not to have left.
 	if err := i.Records.StoreChallenge(ctx, &c, i.Policy, ev); err != nil {
 		return Challenge{}, err
 	}
 	key := c.codeKey()
 	if err := i.Codes.Put(ctx, key, mac, i.Policy.TTL); err != nil {
-		return Challenge{}, fmt.Errorf("keeping code: %w", err)
+		return Challenge{}, errors.Join(fmt.Errorf("keeping code: %w", err), i.withdraw(ctx, c, ev))
 	}
 	m.Code, m.Expires = code, c.ExpiresAt
-	if err := i.Sender.SendCode(ctx, m); err != nil {
+	if err := sender.SendCode(ctx, m); err != nil {
 		_ = i.Codes.Drop(context.WithoutCancel(ctx), key) // the code went nowhere; losing it is allowed either way
-		return Challenge{}, fmt.Errorf("%w: %w", ErrNotSent, err)
+		return Challenge{}, errors.Join(fmt.Errorf("%w: %w", ErrNotSent, err), i.withdraw(ctx, c, ev))
 	}
 	return c, nil
+}
+
+// withdraw takes back what StoreChallenge recorded with ev.
+func (i *Issuer) withdraw(ctx context.Context, c Challenge, ev audit.Event) error {
+	ev.Action, ev.Verdict = "otp.withdraw", audit.Noted
+	if err := i.Records.Withdraw(context.WithoutCancel(ctx), c, ev); err != nil {
+		return fmt.Errorf("withdrawing code: %w", err)
+	}
+	return nil
 }
 
 // Check reserves a try and compares code with what was issued for b under
@@ -236,7 +261,7 @@ func (i *Issuer) Check(ctx context.Context, b Binding, nonce [NonceSize]byte, co
 	if err != nil {
 		return left, err
 	}
-	got, err := i.MAC.MAC(ctx, b.message(nonce, code.Reveal()))
+	got, err := i.MAC.MAC(ctx, b.message(&c, code.Reveal()))
 	if err != nil {
 		return left, fmt.Errorf("%w: %w", ErrMACUnavailable, err)
 	}
@@ -256,15 +281,17 @@ func (i *Issuer) Forget(ctx context.Context, c Challenge) error {
 func (c *Challenge) codeKey() string { return fmt.Sprintf("otp:%s:%x", c.Transaction, c.Nonce) }
 
 // message is the MAC's input: every field with its length before it, so that
-// no two bindings share an encoding.
-func (b *Binding) message(nonce [NonceSize]byte, code []byte) []byte {
-	out := []byte("mohor otp v1\n")
+// no two bindings share an encoding. The channel is among them, so that what the
+// evidence says of it cannot be changed behind a live code.
+func (b *Binding) message(c *Challenge, code []byte) []byte {
+	out := []byte("mohor otp v2\n")
 	add := func(p []byte) {
 		out = binary.BigEndian.AppendUint32(out, uint32(len(p)))
 		out = append(out, p...)
 	}
 	add([]byte(b.Transaction))
-	add(nonce[:])
+	add(c.Nonce[:])
+	add([]byte(c.Channel))
 	add([]byte(b.Officer))
 	add([]byte(b.Key))
 	add([]byte(b.App))

@@ -45,6 +45,18 @@ func (r *records) StoreChallenge(_ context.Context, c *otp.Challenge, p otp.Poli
 	return nil
 }
 
+func (r *records) Withdraw(_ context.Context, c otp.Challenge, ev audit.Event) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := r.c[c.Transaction]
+	if old.Nonce != c.Nonce || old.Redeemed {
+		return nil
+	}
+	old.ExpiresAt, old.ResendAfter, old.TriesLeft, old.Sends = old.IssuedAt, old.IssuedAt, 0, old.Sends-1
+	r.c[c.Transaction], r.ev = old, append(r.ev, ev)
+	return nil
+}
+
 func (r *records) Challenge(_ context.Context, tx string) (otp.Challenge, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -139,7 +151,7 @@ func newDesk() *desk {
 	d := &desk{now: time.Date(2026, 7, 1, 1, 2, 3, 456789123, time.FixedZone("MYT", 8*3600)), records: &records{c: map[string]otp.Challenge{}}, mac: &mac{}, mail: &mailbox{}}
 	now := func() time.Time { return d.now }
 	d.records.now, d.codes = func() time.Time { return d.now.UTC().Truncate(time.Microsecond) }, &codes{MemoryCodes: otp.NewMemoryCodes(now)}
-	d.Issuer = &otp.Issuer{Records: d.records, Codes: d.codes, MAC: d.mac, Sender: d.mail, Policy: otp.DefaultPolicy()}
+	d.Issuer = &otp.Issuer{Records: d.records, Codes: d.codes, MAC: d.mac, Senders: map[string]otp.Sender{"email": d.mail}, Policy: otp.DefaultPolicy()}
 	return d
 }
 
@@ -340,8 +352,14 @@ func TestIssueFailsWhole(t *testing.T) {
 		if len(d.records.c) != c.stored || d.codes.puts != c.puts || d.mail.n != c.mails {
 			t.Errorf("%s: %d challenges, %d codes, %d mails", name, len(d.records.c), d.codes.puts, d.mail.n)
 		}
+		if name == "no code store" && (d.records.c["tx_1"].Sends != 0 || len(d.records.ev) != 2) {
+			t.Errorf("a code that could not be kept was not withdrawn: %+v", d.records.c)
+		}
 		if name != "no mail" {
 			continue
+		}
+		if c := d.records.c["tx_1"]; c.Sends != 0 || len(d.records.ev) != 2 || d.records.ev[1].Action != "otp.withdraw" || d.records.ev[1].Verdict != audit.Noted {
+			t.Errorf("it was not withdrawn: %+v, events %+v", c, d.records.ev)
 		}
 		// The code went nowhere: whoever guesses it finds nothing to compare with.
 		if d.codes.drops != 1 {
@@ -361,7 +379,7 @@ func TestIssueFailsWhole(t *testing.T) {
 func TestDropsTheCodeEvenWhenCancelled(t *testing.T) {
 	d := newDesk()
 	ctx, cancel := context.WithCancel(context.Background())
-	d.Sender = senderFunc(func(ctx context.Context, m otp.Message) error {
+	d.Senders["email"] = senderFunc(func(ctx context.Context, m otp.Message) error {
 		cancel()
 		return ctx.Err()
 	})
@@ -370,6 +388,27 @@ func TestDropsTheCodeEvenWhenCancelled(t *testing.T) {
 	}
 	if d.codes.drops != 1 {
 		t.Error("the code was not dropped")
+	}
+}
+
+// A channel that nobody wired is no panic, and nothing is stored for it.
+func TestNoSuchChannel(t *testing.T) {
+	d := newDesk()
+	if _, err := d.Issue(context.Background(), binding, "push", "", otp.Message{}, audit.Event{}); !errors.Is(err, otp.ErrNotSent) || len(d.records.c) != 0 || d.mail.n != 0 {
+		t.Errorf("%v, %d challenges", err, len(d.records.c))
+	}
+}
+
+// What the evidence says of the channel is what the code was made for.
+func TestCodeIsBoundToItsChannel(t *testing.T) {
+	d := newDesk()
+	c := d.issue(t)
+	for channel, want := range map[string]error{"push": otp.ErrWrong, "": otp.ErrWrong, "email": nil} {
+		c.Channel, c.TriesLeft = channel, 3
+		d.records.c["tx_1"] = c
+		if _, err := d.check(c.Nonce, d.mail.code); !errors.Is(err, want) {
+			t.Errorf("channel %q: %v", channel, err)
+		}
 	}
 }
 

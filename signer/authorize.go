@@ -38,10 +38,11 @@ type Authorization struct {
 	// although there is a place for shares; nil when it will not.
 	Unresumable error
 
-	key    Key
-	mu     sync.Mutex
-	leaves map[uint32][32]byte // what may be signed, by index
-	spent  map[uint32]bool
+	key     Key
+	channel string // by which the code had travelled
+	mu      sync.Mutex
+	leaves  map[uint32][32]byte // what may be signed, by index
+	spent   map[uint32]bool
 	// made keeps signatures until they are stored, so that a document whose
 	// time-stamp could not be had at once is not signed twice.
 	made   map[uint32]made
@@ -101,6 +102,7 @@ func (s *Signer) Authorize(ctx context.Context, f Confirmation) (*Authorization,
 	}
 	ev.Verdict = audit.Accepted
 	ev.Detail["intent"], ev.Detail["credential"] = a.Intent.ID, r.Credential
+	ev.Detail["channel"] = a.channel // the code's MAC holds it too
 	ev.Detail["count"], ev.Detail["fingerprint"] = strconv.FormatUint(uint64(r.Count), 10), Fingerprint(r.Root)
 	s.activate(ctx, a, ev.Detail)
 	// The intent and the end of the code are one commit: after it we can always
@@ -197,7 +199,7 @@ func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Autho
 	if in.Seal, err = s.MAC.MAC(ctx, in.message()); err != nil {
 		return nil, errors.Join(ErrKeysUnavailable, err, key.Close(), s.Records.UncountPIN(ctx, r.Officer, s.PIN))
 	}
-	return &Authorization{Request: r, Credential: &c, Intent: in, key: key, leaves: leaves, spent: make(map[uint32]bool, len(leaves))}, nil
+	return &Authorization{Request: r, Credential: &c, Intent: in, key: key, channel: ch.Channel, leaves: leaves, spent: make(map[uint32]bool, len(leaves))}, nil
 }
 
 // documents reads the rows that are to be signed, compares them and how they

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -24,7 +23,7 @@ type Ask struct {
 	DataHeader          string
 	Process, Role       string
 	Class               string
-	Credential, Channel string // "" picks the first active, "auto"
+	Credential, Channel string // "" picks the first active, "auto"; a channel asked for by name has no fallback
 	Options             Options
 	Documents           []Document // of an implicit batch; or
 	Batch               string     // a sealed batch
@@ -39,7 +38,7 @@ const maxTitles = 3
 // when any document cannot be signed (*pdf.Error wrapped in a *DocumentError).
 func (s *Signer) Prepare(ctx context.Context, a Ask) (*Request, *otp.Challenge, error) {
 	ev := audit.Event{At: s.Now(), Actor: "app:" + a.App, Action: "transaction.create", Object: "officer:" + a.Officer, RequestID: a.RequestID}
-	r, c, titles, err := s.check(ctx, &a)
+	r, c, titles, channels, err := s.check(ctx, &a)
 	if err != nil {
 		return nil, nil, s.refuse(ctx, ev, err)
 	}
@@ -49,7 +48,7 @@ func (s *Signer) Prepare(ctx context.Context, a Ask) (*Request, *otp.Challenge, 
 	if err := s.Records.CreateRequest(ctx, r, a.Documents, ev); err != nil {
 		return nil, nil, s.refuse(ctx, ev, err)
 	}
-	ch, err := s.sendCode(ctx, r, c, titles, a.RequestID)
+	ch, err := s.sendCode(ctx, r, c, titles, channels, a.RequestID)
 	if err != nil {
 		// The app never learns the id: end the request so that nothing half-done stays.
 		ev.Action, ev.Verdict, ev.Detail = "transaction.cancel", audit.Noted, map[string]string{"reason": "code not sent"}
@@ -61,41 +60,42 @@ func (s *Signer) Prepare(ctx context.Context, a Ask) (*Request, *otp.Challenge, 
 	return r, ch, nil
 }
 
-// check does step 1 and 2 of the cycle: who, with which key, what, signable?
-func (s *Signer) check(ctx context.Context, a *Ask) (*Request, *Credential, []string, error) {
+// check does step 1 and 2 of the cycle: who, with which key, by which channels,
+// what, signable?
+func (s *Signer) check(ctx context.Context, a *Ask) (r *Request, _ *Credential, titles, channels []string, err error) {
 	now := s.Now().UTC().Truncate(time.Second)
-	if a.Channel != "" && a.Channel != "auto" && a.Channel != "email" {
-		return nil, nil, nil, ErrChannel
-	}
 	c, err := s.Records.Credential(ctx, a.Officer, a.System, a.Credential)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, nil, nil, err
 	}
 	if err := c.usable(now); err != nil {
-		return nil, nil, nil, err
+		return nil, nil, nil, nil, err
+	}
+	if channels, err = s.channelsFor(&c, a.Channel); err != nil {
+		return nil, nil, nil, nil, err
 	}
 	if named, ok := headerIC(a.DataHeader); ok && named != a.Officer {
-		return nil, nil, nil, ErrHeader
+		return nil, nil, nil, nil, ErrHeader
 	}
 	st, err := s.Records.PINState(ctx, a.Officer)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, nil, nil, err
 	}
 	if err := st.locked(now); err != nil {
-		return nil, nil, nil, err
+		return nil, nil, nil, nil, err
 	}
 	a.Options.Time, a.Options.Certificate = now.Format(time.RFC3339), c.Certificate.SerialNumber.String()
 	if err := a.Options.fit(&c); err != nil {
-		return nil, nil, nil, err
+		return nil, nil, nil, nil, err
 	}
 	if err := s.Templates.pin(&a.Options); err != nil {
-		return nil, nil, nil, err
+		return nil, nil, nil, nil, err
 	}
 	_, hash, err := a.Options.Canonical()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, nil, nil, err
 	}
-	r := &Request{
+	r = &Request{
 		ID: ident.New("tx", 16), App: a.App, SystemName: a.SystemName, Officer: a.Officer, System: a.System, DataHeader: a.DataHeader,
 		Process: a.Process, Role: a.Role, Class: a.Class, Credential: c.ID, Options: a.Options, OptionsHash: hash,
 		Batch: a.Batch, Implicit: a.Batch == "", Status: Waiting, CreatedAt: now, ExpiresAt: now.Add(s.Lifetime),
@@ -103,11 +103,11 @@ func (s *Signer) check(ctx context.Context, a *Ask) (*Request, *Credential, []st
 	if r.Implicit {
 		r.Batch = ident.New("ba", 16)
 	}
-	titles, err := s.measure(ctx, r, a.Documents, &c)
+	titles, err = s.measure(ctx, r, a.Documents, &c)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, nil, nil, err
 	}
-	return r, &c, titles, nil
+	return r, &c, titles, channels, nil
 }
 
 // DocumentError names the document that cannot be signed.
@@ -182,28 +182,13 @@ func (s *Signer) tryPDF(ctx context.Context, r *Request, d *Document, c *Credent
 	return err
 }
 
-func (s *Signer) sendCode(ctx context.Context, r *Request, c *Credential, titles []string, requestID string) (*otp.Challenge, error) {
-	ev := audit.Event{At: s.Now(), Actor: "app:" + r.App, Action: "otp.issue", Object: r.ID, Verdict: audit.Accepted, RequestID: requestID,
-		Detail: map[string]string{"officer": r.Officer, "channel": "email"}}
-	ch, err := s.Codes.Issue(ctx, r.binding(), "email", maskEmail(c.Email), otp.Message{
-		To: c.Email, Name: c.OfficerName, System: r.SystemName, Format: r.Options.Format, Count: int(r.Count),
-		Titles: titles, Fingerprint: Fingerprint(r.Root), Classified: r.Class != "" && r.Class != "terbuka",
-	}, ev)
-	if err != nil {
-		return nil, s.refuse(ctx, ev, err)
-	}
-	return &ch, nil
-}
-
-// Resend issues a new code and nonce for a waiting request; the old ones die.
+// Resend issues a new code and nonce for a waiting request, perhaps by another
+// channel; the old ones die.
 func (s *Signer) Resend(ctx context.Context, app, id, channel, requestID string) (*Request, *otp.Challenge, error) {
 	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "otp.resend", Object: id, RequestID: requestID}
 	r, err := s.Request(ctx, app, id)
 	if err != nil {
 		return nil, nil, s.refuse(ctx, ev, err)
-	}
-	if channel != "" && channel != "auto" && channel != "email" {
-		return nil, nil, s.refuse(ctx, ev, ErrChannel)
 	}
 	if err := s.live(r); err != nil {
 		return nil, nil, s.refuse(ctx, ev, err)
@@ -223,6 +208,10 @@ func (s *Signer) Resend(ctx context.Context, app, id, channel, requestID string)
 	if err == nil {
 		err = c.usable(s.Now())
 	}
+	var channels []string
+	if err == nil {
+		channels, err = s.channelsFor(&c, channel)
+	}
 	if err != nil {
 		return nil, nil, s.refuse(ctx, ev, err)
 	}
@@ -235,7 +224,7 @@ func (s *Signer) Resend(ctx context.Context, app, id, channel, requestID string)
 			break
 		}
 	}
-	ch, err := s.sendCode(ctx, r, &c, titles, requestID)
+	ch, err := s.sendCode(ctx, r, &c, titles, channels, requestID)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -353,14 +342,4 @@ func headerIC(h string) (string, bool) {
 	}
 	n, err := mykad.Parse(h[len(h)-12:])
 	return string(n), err == nil
-}
-
-// maskEmail keeps the first letter and the domain.
-func maskEmail(a string) string {
-	local, domain, ok := strings.Cut(a, "@")
-	if !ok || local == "" {
-		return "•••"
-	}
-	first := []rune(local)[0]
-	return string(first) + "•••@" + domain
 }

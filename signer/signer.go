@@ -104,6 +104,7 @@ type Credential struct {
 	Officer     string // IC
 	OfficerName string
 	Email       string
+	Addresses   map[string]Address // by channel, where others than e-mail reach the officer
 	System      string
 	Algorithm   string // "RSA-2048", "ECDSA-P256" …
 	Version     uint32 // of the sealed key, from 1
@@ -367,7 +368,10 @@ type Signer struct {
 	MAC     MAC
 	Blobs   Blobs
 	Codes   *otp.Issuer
-	PIN     PINPolicy
+	// Channels lists the channels that codes for an ICT system may take, preferred
+	// first.
+	Channels func(system string) []string
+	PIN      PINPolicy
 	// CheckPIN says whether the credential's holder may choose a PIN.
 	CheckPIN func(pin secret.Text, c *Credential) error
 	// Shares lets batches go on after a stop without the officer; nil when there

@@ -42,6 +42,13 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 		"StoreChallenge": func(ctx context.Context) error {
 			return db.StoreChallenge(ctx, &otp.Challenge{Transaction: waiting.ID, IssuedAt: now.AddDate(1, 0, 0)}, otp.DefaultPolicy(), ev)
 		},
+		"Withdraw": func(ctx context.Context) error {
+			c, err := db.Challenge(ctx, waiting.ID)
+			if err != nil {
+				return err
+			}
+			return db.Withdraw(ctx, c, ev)
+		},
 		"CancelRequest": func(ctx context.Context) error { return db.CancelRequest(ctx, waiting.ID, signer.Cancelled, ev) },
 		"PutCredential": func(ctx context.Context) error {
 			return db.PutCredential(ctx, enrol.Credential{ID: "cr", IC: storetest.IC, Sealed: []byte{1}, Serial: h.Credential.Serial}, ev)

@@ -432,11 +432,11 @@ func (d *DB) StoreChallenge(ctx context.Context, c *otp.Challenge, p otp.Policy,
 			window time.Duration
 			max    int
 		}{{time.Hour, p.PerHour}, {24 * time.Hour, p.PerDay}} {
-			n, err := q.UnredeemedSends(ctx, sqlc.UnredeemedSendsParams{Ic: c.Officer, Since: micros(c.IssuedAt.Add(-lim.window))})
+			n, err := q.UnredeemedSends(ctx, sqlc.UnredeemedSendsParams{TransactionID: c.Transaction, Ic: c.Officer, Since: micros(c.IssuedAt.Add(-lim.window))})
 			if err != nil {
 				return err
 			}
-			if int(n) >= lim.max {
+			if int(n.Sent) >= lim.max && int(n.Own) >= p.Own(lim.max) {
 				return &otp.RetryError{Err: otp.ErrTooManyCodes, After: lim.window}
 			}
 		}
@@ -446,6 +446,20 @@ func (d *DB) StoreChallenge(ctx context.Context, c *otp.Challenge, p otp.Policy,
 		}
 		return q.PutChallenge(ctx, sqlc.PutChallengeParams{TransactionID: c.Transaction, Ic: c.Officer, Nonce: c.Nonce[:], Channel: c.Channel, SentTo: c.SentTo,
 			IssuedAt: micros(c.IssuedAt), ExpiresAt: micros(c.ExpiresAt), ResendAfter: micros(c.ResendAfter), TriesLeft: int64(c.TriesLeft), Sends: int64(c.Sends)})
+	})
+}
+
+// Withdraw implements otp.Records.
+func (d *DB) Withdraw(ctx context.Context, c otp.Challenge, ev audit.Event) error {
+	return d.tx(ctx, func(q *sqlc.Queries) error {
+		n, err := q.WithdrawChallenge(ctx, sqlc.WithdrawChallengeParams{TransactionID: c.Transaction, Nonce: c.Nonce[:]})
+		if err != nil || n == 0 {
+			return err
+		}
+		if err := q.DropCodeSend(ctx, sqlc.DropCodeSendParams{TransactionID: c.Transaction, SentAt: micros(c.IssuedAt)}); err != nil {
+			return err
+		}
+		return appendEvent(ctx, q, ev)
 	})
 }
 

@@ -44,16 +44,17 @@ type Config struct {
 	Token        TokenConfig `yaml:"token"`
 	Database     string      `yaml:"database"`
 	// DatabasePasswordFile holds the password of a PostgreSQL server's user.
-	DatabasePasswordFile string      `yaml:"database_password_file"`
-	Blobs                string      `yaml:"blobs"`
-	Redis                RedisConfig `yaml:"redis"`
-	Mail                 MailConfig  `yaml:"mail"`
-	CA                   CAConfig    `yaml:"ca"`
-	Code                 CodeConfig  `yaml:"code"`
-	PIN                  PINConfig   `yaml:"pin"`
-	Limits               LimitConfig `yaml:"limits"`
-	Batch                BatchConfig `yaml:"batch"`
-	Audit                AuditConfig `yaml:"audit"`
+	DatabasePasswordFile string        `yaml:"database_password_file"`
+	Blobs                string        `yaml:"blobs"`
+	Redis                RedisConfig   `yaml:"redis"`
+	Mail                 MailConfig    `yaml:"mail"`
+	Channels             ChannelConfig `yaml:"channels"`
+	CA                   CAConfig      `yaml:"ca"`
+	Code                 CodeConfig    `yaml:"code"`
+	PIN                  PINConfig     `yaml:"pin"`
+	Limits               LimitConfig   `yaml:"limits"`
+	Batch                BatchConfig   `yaml:"batch"`
+	Audit                AuditConfig   `yaml:"audit"`
 
 	Outbound OutboundConfig `yaml:"outbound"`
 
@@ -212,7 +213,7 @@ func decodeConfig(raw []byte, strict bool) (Config, error) {
 	// What a file of an earlier version does not say.
 	p := enrol.DefaultPINPolicy()
 	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}, CA: CAConfig{TSAPolicy: ca.DefaultTSAPolicy},
-		Limits: LimitConfig{PDFRefuse: string(pdf.Danger)}}
+		Limits: LimitConfig{PDFRefuse: string(pdf.Danger)}, Channels: defaultChannels()}
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(strict)
 	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
@@ -254,6 +255,9 @@ func (c *Config) check() error {
 		return bad(field, want)
 	}
 	if field, want := c.checkDatabase(); field != "" {
+		return bad(field, want)
+	}
+	if field, want := c.Channels.check(); field != "" {
 		return bad(field, want)
 	}
 	switch {

@@ -39,7 +39,16 @@ ON CONFLICT (transaction_id) DO UPDATE SET nonce = excluded.nonce, channel = exc
 INSERT INTO code_sends (transaction_id, ic, sent_at) VALUES (@transaction_id, @ic, @sent_at);
 
 -- name: UnredeemedSends :one
-SELECT COUNT(*) FROM code_sends WHERE ic = @ic AND sent_at > @since AND redeemed = 0;
+SELECT COUNT(*) AS sent, COUNT(CASE WHEN t.app_id = (SELECT x.app_id FROM transactions x WHERE x.id = @transaction_id) THEN 1 END) AS own
+FROM code_sends s JOIN transactions t ON t.id = s.transaction_id
+WHERE s.ic = @ic AND s.sent_at > @since AND s.redeemed = 0;
+
+-- name: WithdrawChallenge :execrows
+UPDATE challenges SET expires_at = issued_at, resend_after = issued_at, tries_left = 0, sends = sends - 1
+WHERE transaction_id = @transaction_id AND nonce = @nonce AND redeemed = 0;
+
+-- name: DropCodeSend :exec
+DELETE FROM code_sends WHERE transaction_id = @transaction_id AND sent_at = @sent_at;
 
 -- name: ReserveTry :execrows
 UPDATE challenges SET tries_left = tries_left - 1

@@ -268,6 +268,20 @@ func (q *Queries) Document(ctx context.Context, id string) (Document, error) {
 	return i, err
 }
 
+const dropCodeSend = `-- name: DropCodeSend :exec
+DELETE FROM code_sends WHERE transaction_id = ?1 AND sent_at = ?2
+`
+
+type DropCodeSendParams struct {
+	TransactionID string
+	SentAt        int64
+}
+
+func (q *Queries) DropCodeSend(ctx context.Context, arg DropCodeSendParams) error {
+	_, err := q.db.ExecContext(ctx, dropCodeSend, arg.TransactionID, arg.SentAt)
+	return err
+}
+
 const endWaiting = `-- name: EndWaiting :execrows
 UPDATE transactions SET status = ?1, finished_at = ?2 WHERE id = ?3 AND status = 'WAITING'
 `
@@ -558,17 +572,43 @@ func (q *Queries) Transaction(ctx context.Context, id string) (Transaction, erro
 }
 
 const unredeemedSends = `-- name: UnredeemedSends :one
-SELECT COUNT(*) FROM code_sends WHERE ic = ?1 AND sent_at > ?2 AND redeemed = 0
+SELECT COUNT(*) AS sent, COUNT(CASE WHEN t.app_id = (SELECT x.app_id FROM transactions x WHERE x.id = ?1) THEN 1 END) AS own
+FROM code_sends s JOIN transactions t ON t.id = s.transaction_id
+WHERE s.ic = ?2 AND s.sent_at > ?3 AND s.redeemed = 0
 `
 
 type UnredeemedSendsParams struct {
-	Ic    string
-	Since int64
+	TransactionID string
+	Ic            string
+	Since         int64
 }
 
-func (q *Queries) UnredeemedSends(ctx context.Context, arg UnredeemedSendsParams) (int64, error) {
-	row := q.db.QueryRowContext(ctx, unredeemedSends, arg.Ic, arg.Since)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
+type UnredeemedSendsRow struct {
+	Sent int64
+	Own  int64
+}
+
+func (q *Queries) UnredeemedSends(ctx context.Context, arg UnredeemedSendsParams) (UnredeemedSendsRow, error) {
+	row := q.db.QueryRowContext(ctx, unredeemedSends, arg.TransactionID, arg.Ic, arg.Since)
+	var i UnredeemedSendsRow
+	err := row.Scan(&i.Sent, &i.Own)
+	return i, err
+}
+
+const withdrawChallenge = `-- name: WithdrawChallenge :execrows
+UPDATE challenges SET expires_at = issued_at, resend_after = issued_at, tries_left = 0, sends = sends - 1
+WHERE transaction_id = ?1 AND nonce = ?2 AND redeemed = 0
+`
+
+type WithdrawChallengeParams struct {
+	TransactionID string
+	Nonce         []byte
+}
+
+func (q *Queries) WithdrawChallenge(ctx context.Context, arg WithdrawChallengeParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, withdrawChallenge, arg.TransactionID, arg.Nonce)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }

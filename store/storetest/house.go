@@ -425,10 +425,11 @@ func (h *House) Signer(records Records, blobs signer.Blobs) *signer.Signer {
 	p.PerHour, p.PerDay = 1<<20, 1<<20
 	return &signer.Signer{
 		Records: records, Keys: h.Keys, MAC: MAC("intent key"), Blobs: blobs, PIN: signer.DefaultPINPolicy(), Now: h.Clock.Now,
+		Channels: func(string) []string { return []string{signer.Email} },
 		CheckPIN: func(pin secret.Text, c *signer.Credential) error {
 			return enrol.DefaultPINPolicy().Check(pin, enrol.Officer{IC: c.Officer, Name: c.OfficerName, Email: c.Email})
 		},
-		Codes:    &otp.Issuer{Records: records, Codes: h.Codes, MAC: MAC("code key"), Sender: h.Mail, Policy: p},
+		Codes:    &otp.Issuer{Records: records, Codes: h.Codes, MAC: MAC("code key"), Senders: map[string]otp.Sender{"email": h.Mail}, Policy: p},
 		Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 2 * time.Second,
 	}
 }

@@ -143,6 +143,96 @@ func challengeLimits(t *testing.T, h *House) {
 	}
 }
 
+// One app that uses up an officer's codes does not keep another's from it.
+func challengeFair(t *testing.T, h *House) {
+	ctx, p := context.Background(), otp.DefaultPolicy()
+	other, _, _, err := h.Apps.Register(ctx, "test", enrol.App{ID: "eperolehan", Name: "ePerolehan", Systems: []string{System}, Grants: []string{enrol.GrantRAW}, PINEntry: enrol.PINInApp})
+	must(t, err)
+	first, n := h.App, 0
+	sends := func(app enrol.App, most int) (sent int) {
+		t.Helper()
+		h.App = app
+		for range most {
+			n++
+			r := h.request(t, fmt.Sprintf("tx%d", n), 1)
+			err := h.DB.StoreChallenge(ctx, h.challenge(r.ID, 1), p, h.ev("issue", r.ID))
+			if errors.Is(err, otp.ErrTooManyCodes) {
+				return sent
+			}
+			must(t, err)
+			sent++
+		}
+		return sent
+	}
+	if got := sends(first, 20); got != p.PerHour {
+		t.Errorf("the only app sent %d codes in an hour, want %d", got, p.PerHour)
+	}
+	if got := sends(other, 20); got != 2 {
+		t.Errorf("another app then sent %d, want 2", got)
+	}
+	if got := sends(first, 1); got != 0 {
+		t.Error("the first app then sent one more")
+	}
+	for range 4 { // the day's limit, which the first app alone would reach in 3 hours
+		h.Clock.Advance(time.Hour)
+		sends(first, 20)
+	}
+	if got := sends(other, 20); got != 4 { // six in this day
+		t.Errorf("when the day was used up another app sent %d, want 4", got)
+	}
+	h.Clock.Advance(time.Hour)
+	if got := sends(other, 20) + sends(first, 20); got != 0 {
+		t.Errorf("when its own part was used up, too, %d more were sent", got)
+	}
+	if p.Own(1) != 1 || p.Own(10) != 2 || p.Own(30) != 6 {
+		t.Errorf("own parts: %d %d %d", p.Own(1), p.Own(10), p.Own(30))
+	}
+}
+
+// A code that was not sent is dead and counts against nothing.
+func withdraw(t *testing.T, h *House) {
+	ctx, p := context.Background(), otp.DefaultPolicy()
+	p.PerHour, p.MaxSends = 1, 2
+	r := h.request(t, "tx", 1)
+	send := func(nonce byte) (*otp.Challenge, error) {
+		c := h.challenge("tx", nonce)
+		return c, h.DB.StoreChallenge(ctx, c, p, h.ev("issue", "tx"))
+	}
+	for nonce := byte(1); nonce <= 5; nonce++ { // no limit is in the way, of time or number
+		c, err := send(nonce)
+		must(t, err)
+		must(t, h.DB.Withdraw(ctx, *c, h.ev("withdraw", "tx")))
+		got, err := h.DB.Challenge(ctx, "tx")
+		if err != nil || got.Sends != 0 || got.TriesLeft != 0 || !got.ExpiresAt.Equal(c.IssuedAt) || !got.ResendAfter.Equal(c.IssuedAt) || got.Nonce != c.Nonce {
+			t.Errorf("withdrawn: %+v, %v", got, err)
+		}
+		_, err = h.DB.ReserveTry(ctx, "tx", c.Nonce)
+		wants(t, "a try of a withdrawn code", err, otp.ErrExpired)
+	}
+	old, err := send(6)
+	must(t, err)
+	if _, err := send(7); !errors.Is(err, otp.ErrResendTooSoon) {
+		t.Errorf("after one that was sent: %v", err)
+	}
+	// Too late: it was replaced, or redeemed.
+	h.Clock.Advance(time.Hour)
+	c, err := send(8)
+	must(t, err)
+	must(t, h.DB.Withdraw(ctx, *old, h.ev("withdraw", "tx")))
+	if got, err := h.DB.Challenge(ctx, "tx"); err != nil || got != *c || got.Sends != 2 {
+		t.Errorf("another's withdrawal left %+v, %v", got, err)
+	}
+	_, err = h.intent(r, 8)
+	must(t, err)
+	must(t, h.DB.Withdraw(ctx, *c, h.ev("withdraw", "tx")))
+	if got, err := h.DB.Challenge(ctx, "tx"); err != nil || !got.Redeemed || got.TriesLeft != 3 {
+		t.Errorf("withdrawn after it was redeemed: %+v, %v", got, err)
+	}
+	if n := h.events(t, "withdraw"); n != 5 {
+		t.Errorf("%d events tell of 5 withdrawals", n)
+	}
+}
+
 func challengeReplaced(t *testing.T, h *House) {
 	ctx := context.Background()
 	_, err := h.DB.Challenge(ctx, "tx")
