@@ -24,3 +24,9 @@ func Judge(r *BenchRow) { r.judge() }
 
 // Templates reads the templates of a configuration.
 var Templates = (*Config).templates
+
+// RenderConfig is the file that init writes, ChannelsOf the policy of a system.
+var (
+	RenderConfig = renderConfig
+	ChannelsOf   = (*ChannelConfig).of
+)
