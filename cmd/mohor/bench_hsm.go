@@ -47,14 +47,8 @@ func (c *benchHSMCmd) Run(e *env) error {
 }
 
 func (c *benchHSMCmd) measure(e *env) (gateway.BenchReport, error) {
-	bars := map[string]*progress{}
 	o := gateway.BenchOptions{Slices: c.Slices, Slice: c.Slice, Algorithms: c.Algorithms, Sessions: c.Sessions, Data: c.Data, RecycleAfter: c.RecycleAfter,
-		Probe: probe, Now: e.now, Report: func(what string, done, total int) {
-			if bars[what] == nil || bars[what].total != total {
-				bars[what] = e.progress(what, total)
-			}
-			bars[what].at(done)
-		}}
+		Probe: probe, Now: e.now, Report: e.reporter()}
 	switch {
 	case c.Keys != 0 && c.Soak != 0:
 		return gateway.BenchReport{}, errors.New("--keys and --soak are measured apart: memory is what both look at")
@@ -67,6 +61,17 @@ func (c *benchHSMCmd) measure(e *env) (gateway.BenchReport, error) {
 	}
 	o.Process = tokenProcess
 	return gateway.BenchSign(e.ctx, o)
+}
+
+// reporter shows a bar for each kind of long work.
+func (e *env) reporter() func(what string, done, total int) {
+	bars := map[string]*progress{}
+	return func(what string, done, total int) {
+		if bars[what] == nil || bars[what].total != total {
+			bars[what] = e.progress(what, total)
+		}
+		bars[what].at(done)
+	}
 }
 
 // probe runs this program again, so that memory is that of one gateway alone.
@@ -123,6 +128,9 @@ func printBench(w io.Writer, r gateway.BenchReport) error {
 		fmt.Fprintf(b, "%s, %s: %d in %.0f s (%.0f /s), initialised again after %d\n", s.Algorithm, s.What, s.Ops, s.Seconds, s.PerSecond, s.RecycleAfter)
 		fmt.Fprintf(b, "  VmRSS %.1f MB after a tenth, %.1f MB at the end, %.1f MB at most; %.1f bytes an operation, at most %.1f in %d samples  target <= %g: %s\n",
 			mega(s.Start), mega(s.End), mega(s.Peak), s.Slope, s.UpperSlope, s.Samples, s.Target, met(s.Met))
+	}
+	if r.Timing != nil {
+		printTiming(b, r.Timing)
 	}
 	_, err := w.Write(b.Bytes())
 	return err

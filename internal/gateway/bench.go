@@ -39,6 +39,8 @@ type BenchOptions struct {
 	Now   func() time.Time
 	// Report hears how far long work is.
 	Report func(what string, done, total int)
+
+	database, databasePasswordFile string // of a new installation; SQLite when empty
 }
 
 // BenchReport is what was measured.
@@ -50,6 +52,7 @@ type BenchReport struct {
 	Rows   []BenchRow `json:"rows"`
 	Keys   *KeyReport `json:"keys,omitempty"`
 	Soak   *Soak      `json:"soak,omitempty"`
+	Timing *Timing    `json:"timing,omitempty"`
 }
 
 // BenchRow is one thing measured in alternating slices.
@@ -207,7 +210,7 @@ func newBench(ctx context.Context, o *BenchOptions, dir string) (b *bench, err e
 		return nil, fmt.Errorf("%w: %s was not made by `mohor bench hsm`", ErrConfig, dir)
 	}
 	err = Init(ctx, InitOptions{Dir: dir, Sandbox: true, TokenLabel: hsm.BenchLabel + hex.EncodeToString(id[:]), CAKey: string(hsm.ECDSAP256),
-		AdminName: "Pentadbir Ukuran", AdminEmail: "pentadbir@mohor.example", Now: o.Now})
+		AdminName: "Pentadbir Ukuran", AdminEmail: "pentadbir@mohor.example", Database: o.database, DatabasePasswordFile: o.databasePasswordFile, Now: o.Now})
 	if err != nil {
 		return nil, err
 	}

@@ -14,9 +14,11 @@ func Greet(ctx context.Context, m MailConfig, address string) error { return gre
 
 // QuartilesOf and SlopeOf are the arithmetic of reports.
 var (
-	QuartilesOf = quartiles
-	SlopeOf     = slope
-	BenchIC     = benchIC
+	QuartilesOf  = quartiles
+	SlopeOf      = slope
+	BenchIC      = benchIC
+	Welch        = welch
+	CompareTimes = compareTimes
 )
 
 // Judge fills in whether a row keeps its target.
