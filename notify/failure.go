@@ -4,10 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/textproto"
+	"strconv"
 
 	"github.com/wneessen/go-mail"
 )
@@ -22,21 +22,31 @@ type DeliveryError struct {
 	Status   int    // the server's reply code (RFC 5321, Section 4.2), 0 if none
 	Enhanced string // its enhanced status code, "5.1.1" (RFC 3463), "" if none
 	Err      error  // cause on our side or in the network; may be nil
+
+	judged bool // the server judged recipient or content, not us
 }
 
 // Error implements error.
 func (e *DeliveryError) Error() string {
 	s := e.Step
 	if e.Status != 0 {
-		s += fmt.Sprintf(": server answered %d", e.Status)
-		if e.Enhanced != "" {
-			s += " " + e.Enhanced
-		}
+		s += ": server answered " + e.reply()
 	}
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
 	}
 	return s
+}
+
+// reply is the server's answer in digits, "550 5.1.1"; "" when it gave none.
+func (e *DeliveryError) reply() string {
+	switch {
+	case e.Status == 0:
+		return ""
+	case e.Enhanced == "":
+		return strconv.Itoa(e.Status)
+	}
+	return strconv.Itoa(e.Status) + " " + e.Enhanced
 }
 
 // Unwrap gives the cause.
@@ -59,6 +69,7 @@ func failed(ctx context.Context, step string, err error) error {
 	switch {
 	case errors.As(err, &send):
 		out.Step, out.Status, out.Enhanced = send.Reason.String(), send.ErrorCode(), send.EnhancedStatusCode()
+		out.judged = send.Reason == mail.ErrSMTPRcptTo || send.Reason == mail.ErrSMTPDataClose
 	case errors.As(err, &reply):
 		out.Status = reply.Code
 	case errors.As(err, &certificate):

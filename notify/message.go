@@ -75,7 +75,7 @@ func render(m otp.Message) (*rendered, error) {
 		Classified:  m.Classified,
 		Unseen:      m.Format == "RAW",
 		Fingerprint: m.Fingerprint,
-		Expires:     m.Expires.In(malaysia).Format("02/01/2006, 15:04:05 MST"),
+		Expires:     myt(m.Expires),
 		Code:        string(m.Code.Reveal()),
 	}
 	if p.System == "" {

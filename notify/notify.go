@@ -1,5 +1,7 @@
-// Package notify carries messages to officers. [Mailer] sends one-time codes
-// by SMTP (RFC 5321) and implements otp.Sender.
+// Package notify carries messages to officers. [Mailer] makes one delivery by
+// SMTP (RFC 5321). [Courier], the otp.Sender of a gateway, queues codes in memory
+// and tries until they expire: no code touches a disk. [Postman] delivers what
+// holds no secret, from a durable [Outbox].
 //
 // What a code's message says comes partly from outside: document titles,
 // names of officers and systems. They are hostile here. Each is made one
@@ -77,6 +79,7 @@ type Config struct {
 	// gets out.
 	From    string
 	Timeout time.Duration // for one whole delivery; 0 means 10 s, at most 1 min
+	DKIM    *DKIM         // nil: messages are not signed
 }
 
 // Mailer sends codes by e-mail. It is safe for concurrent use; at most 16
@@ -122,15 +125,21 @@ func New(cfg Config, now func() time.Time) (*Mailer, error) {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = defaultTimeout
 	}
+	domain := from.Address[strings.LastIndexByte(from.Address, '@')+1:]
+	if cfg.DKIM != nil {
+		if err := cfg.DKIM.check(domain); err != nil {
+			return nil, err
+		}
+	}
 	return &Mailer{
-		cfg: cfg, from: from, domain: from.Address[strings.LastIndexByte(from.Address, '@')+1:],
+		cfg: cfg, from: from, domain: domain,
 		now: now, slots: make(chan struct{}, maxConnections),
 	}, nil
 }
 
 // SendCode implements otp.Sender: it renders m in Malay and English, as text
 // and as HTML, and hands it to the mail server. It returns nil when the server
-// has accepted it. One attempt is made: the officer can ask for a new code.
+// has accepted it. One attempt is made; a [Courier] makes more.
 // Errors: ErrAddress, ErrMessage, *DeliveryError, or the context's.
 func (m *Mailer) SendCode(ctx context.Context, msg otp.Message) error {
 	if !deliverable(msg.To) {
@@ -140,8 +149,29 @@ func (m *Mailer) SendCode(ctx context.Context, msg otp.Message) error {
 	if err != nil {
 		return err
 	}
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // crypto/rand never fails (it ends the process)
+	return m.send(ctx, msg.To, hex.EncodeToString(id[:]), r)
+}
+
+// SendNotice implements NoticeSender: one attempt, with errors as SendCode has
+// them. Its Message-ID is n's own each time, so that a mail program shows a
+// notice that came twice as one.
+func (m *Mailer) SendNotice(ctx context.Context, n Notice) error {
+	if !deliverable(n.Email) {
+		return ErrAddress
+	}
+	r, err := renderNotice(n)
+	if err != nil {
+		return err
+	}
+	return m.send(ctx, n.Email, n.ID, r)
+}
+
+// send makes one delivery within the timeout and wipes r.
+func (m *Mailer) send(ctx context.Context, to, id string, r *rendered) error {
 	defer r.wipe()
-	mime, err := m.compose(msg.To, r)
+	mime, err := m.compose(to, id, r)
 	if err != nil {
 		return err
 	}
@@ -157,22 +187,23 @@ func (m *Mailer) SendCode(ctx context.Context, msg otp.Message) error {
 }
 
 // compose makes the MIME message: multipart/alternative of text and HTML.
-func (m *Mailer) compose(to string, r *rendered) (*mail.Msg, error) {
-	var id [16]byte
-	if _, err := rand.Read(id[:]); err != nil {
-		return nil, fmt.Errorf("making message id: %w", err)
-	}
+func (m *Mailer) compose(to, id string, r *rendered) (*mail.Msg, error) {
 	out := mail.NewMsg(mail.WithNoDefaultUserAgent())
 	out.FromMailAddress(m.from)
 	out.ToMailAddress(&netmail.Address{Address: to}) // no display name: less to forge with
 	out.Subject(r.subject)
 	out.SetDateWithValue(m.now().In(malaysia))
-	out.SetMessageIDWithValue(hex.EncodeToString(id[:]) + "@" + m.domain)
+	out.SetMessageIDWithValue(id + "@" + m.domain)
 	out.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834, Section 5
 	out.SetGenHeader(mail.HeaderXAutoResponseSuppress, "All")
 	out.SetGenHeader(mail.HeaderContentLang, "ms, en")
 	out.SetBodyWriter(mail.TypeTextPlain, writer(r.text))
 	out.AddAlternativeWriter(mail.TypeTextHTML, writer(r.html))
+	if m.cfg.DKIM != nil {
+		if err := m.cfg.DKIM.sign(out); err != nil {
+			return nil, err
+		}
+	}
 	return out, nil
 }
 

@@ -16,6 +16,7 @@ import (
 // gullible believes every transaction and nonce and knows one code: whatever is
 // asked, only the MAC stands between a code and another use of it.
 type gullible struct {
+	otp.Records
 	c   otp.Challenge
 	mac []byte
 }

@@ -131,6 +131,11 @@ type Records interface {
 	// one, ErrExpired when its time has passed by the clock that set it (which
 	// costs no try), ErrAttempts when none is left.
 	ReserveTry(ctx context.Context, transaction string, nonce [NonceSize]byte) (left int, err error)
+	// StoreDelivery keeps what became of the message with the code issued under
+	// nonce, and with Refused appends ev in the same transaction. Sent and Refused
+	// are final: what is told later changes nothing. wanted is false when nobody
+	// can use that code any more: replaced, redeemed, or its transaction ended.
+	StoreDelivery(ctx context.Context, transaction string, nonce [NonceSize]byte, d Delivery, ev audit.Event) (wanted bool, err error)
 }
 
 // Codes keeps the MAC of the live code until it expires. Losing one is allowed.
@@ -155,7 +160,10 @@ type MAC interface {
 }
 
 // Sender delivers a code out of band. It returns nil when the next hop has
-// taken responsibility for it, and an error when the officer will not get it.
+// taken responsibility for the message or the Sender goes on trying until the
+// code expires, and an error when the officer will not get it. It tells
+// Message.Report what became of it. What it keeps after it has returned is a
+// Copy.
 type Sender interface {
 	SendCode(ctx context.Context, m Message) error
 }
@@ -172,6 +180,16 @@ type Message struct {
 	Classified  bool     // titles must not travel
 	Code        secret.Text
 	Expires     time.Time
+	// Issued is when, by the clock that set Expires, the code was made: their
+	// difference is what is left, whatever the clock here says.
+	Issued time.Time
+	// Transaction is what the code is for. A later message for the same one takes
+	// the place of an earlier one.
+	Transaction string
+	// Report is told what became of the message, also after SendCode has returned,
+	// from any goroutine; nil when nobody wants to know. wanted is false when the
+	// message is of no use any more.
+	Report func(ctx context.Context, d Delivery) (wanted bool, err error)
 }
 
 // Issuer issues and checks codes. All fields are required.
@@ -184,10 +202,10 @@ type Issuer struct {
 }
 
 // Issue makes a new nonce and code for b, replacing what was live before, and
-// sends it by channel: m.Code and m.Expires are filled in, sentTo is m.To as it
-// may be shown. When the message cannot be delivered the code is dropped and
-// withdrawn, and ErrNotSent returned; then another may be issued at once, by
-// another channel.
+// sends it by channel: m.Code, m.Expires and what delivery needs are filled in, sentTo is
+// m.To as it may be shown. When the message cannot be delivered the code is dropped and
+// withdrawn, and ErrNotSent returned; then another may be issued at once, by another
+// channel.
 func (i *Issuer) Issue(ctx context.Context, b Binding, channel, sentTo string, m Message, ev audit.Event) (Challenge, error) {
 	sender, ok := i.Senders[channel]
 	if !ok {
@@ -216,6 +234,7 @@ func (i *Issuer) Issue(ctx context.Context, b Binding, channel, sentTo string, m
 		return Challenge{}, errors.Join(fmt.Errorf("keeping code: %w", err), i.withdraw(ctx, c, ev))
 	}
 	m.Code, m.Expires = code, c.ExpiresAt
+	m.Issued, m.Transaction, m.Report = c.IssuedAt, c.Transaction, i.report(&c)
 	if err := sender.SendCode(ctx, m); err != nil {
 		_ = i.Codes.Drop(context.WithoutCancel(ctx), key) // the code went nowhere; losing it is allowed either way
 		return Challenge{}, errors.Join(fmt.Errorf("%w: %w", ErrNotSent, err), i.withdraw(ctx, c, ev))

@@ -23,6 +23,7 @@ type records struct {
 	now  func() time.Time
 	c    map[string]otp.Challenge
 	ev   []audit.Event
+	told []otp.Delivery
 	fail error
 }
 
@@ -84,6 +85,16 @@ func (r *records) ReserveTry(_ context.Context, tx string, nonce [otp.NonceSize]
 	c.TriesLeft--
 	r.c[tx] = c
 	return c.TriesLeft, nil
+}
+
+func (r *records) StoreDelivery(_ context.Context, tx string, nonce [otp.NonceSize]byte, d otp.Delivery, ev audit.Event) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.told = append(r.told, d); d.State == otp.Refused {
+		r.ev = append(r.ev, ev)
+	}
+	c := r.c[tx]
+	return c.Nonce == nonce && !c.Redeemed, nil
 }
 
 func (r *records) tries(tx string) int {

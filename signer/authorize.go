@@ -186,7 +186,7 @@ func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Autho
 	deadline := made.Add(s.IntentBase + time.Duration(r.Count)*s.IntentPerDocument)
 	key, err := s.Keys.Open(ctx, c, f.PIN, KeyUse{Bulk: !r.Implicit, Until: deadline})
 	if errors.Is(err, ErrPINWrong) {
-		return nil, s.wrongPIN(err, st)
+		return nil, s.wrongPIN(err, c.Officer, st)
 	}
 	if err != nil {
 		// The PIN was not judged: the count is given back.

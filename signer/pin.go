@@ -121,7 +121,7 @@ func (s *Signer) reseal(ctx context.Context, c *Credential, p *PINChange) ([]byt
 	}
 	version, sealed, err := s.Keys.ChangePIN(ctx, *c, p.Old, p.New)
 	if errors.Is(err, ErrPINWrong) {
-		return nil, s.wrongPIN(err, st)
+		return nil, s.wrongPIN(err, c.Officer, st)
 	}
 	if err == nil && (version != c.Version+1 || len(sealed) == 0) {
 		err = fmt.Errorf("changing PIN: the HSM answered version %d after %d", version, c.Version)
@@ -134,8 +134,13 @@ func (s *Signer) reseal(ctx context.Context, c *Credential, p *PINChange) ([]byt
 }
 
 // wrongPIN says how many tries are left after st was counted.
-func (s *Signer) wrongPIN(err error, st PINState) error {
-	return &AttemptsError{err, max(0, min(s.PIN.LockAfter-st.InARow, s.PIN.BlockAfter-st.Total))}
+func (s *Signer) wrongPIN(err error, officer string, st PINState) error {
+	left := max(0, min(s.PIN.LockAfter-st.InARow, s.PIN.BlockAfter-st.Total))
+	err = &AttemptsError{err, left}
+	if left == 0 {
+		err = &lockingError{err, officer, st}
+	}
+	return err
 }
 
 // Unlock clears an officer's PIN counter, lock and block; key and PIN stay as

@@ -302,7 +302,14 @@ func (s *Signer) refuse(ctx context.Context, ev audit.Event, err error) error {
 		d["refused"] = ev.Action
 		ev.Action = "signer.alarm"
 	}
-	if aerr := s.Records.Audit(context.WithoutCancel(ctx), ev); aerr != nil {
+	var lock *lockingError
+	audited := s.Records.Audit
+	if errors.As(err, &lock) {
+		audited = func(ctx context.Context, ev audit.Event) error {
+			return s.Records.AuditLock(ctx, lock.officer, lock.state, ev)
+		}
+	}
+	if aerr := audited(context.WithoutCancel(ctx), ev); aerr != nil {
 		return errors.Join(fmt.Errorf("auditing refusal: %w: %w", audit.ErrNotRecorded, aerr), err)
 	}
 	return err

@@ -70,6 +70,15 @@ type AttemptsError struct {
 func (e *AttemptsError) Error() string { return e.Err.Error() }
 func (e *AttemptsError) Unwrap() error { return e.Err }
 
+// lockingError is the wrong PIN after which the officer is locked or blocked.
+type lockingError struct {
+	error
+	officer string
+	state   PINState
+}
+
+func (e *lockingError) Unwrap() error { return e.error }
+
 // LockedError wraps ErrPINLocked. Until is zero when only an administrator can
 // unlock.
 type LockedError struct{ Until time.Time }
@@ -251,6 +260,9 @@ type Records interface {
 	// CancelRequest ends a WAITING transaction as status (Cancelled, Expired or
 	// Failed) and kills its code; ErrFinished when it is not waiting.
 	CancelRequest(ctx context.Context, id string, status Status, ev audit.Event) error
+	// AuditLock is Audit for the refusal of a PIN that locked or blocked the
+	// officer, as st says; with it goes a notice to the officer.
+	AuditLock(ctx context.Context, officer string, st PINState, ev audit.Event) error
 	// CountPIN adds one to the counter before the PIN is tried and returns the
 	// state after it; *LockedError, without counting, when locked or blocked.
 	// n parallel calls are granted at most p.LockAfter tries.

@@ -13,6 +13,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/notify"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
@@ -71,6 +72,9 @@ func (d *DB) Reseal(ctx context.Context, credential string, from uint32, sealed 
 			return err
 		}
 		if err := q.SetPIN(ctx, sqlc.SetPINParams{Ic: row.Ic}); err != nil {
+			return err
+		}
+		if err := d.addNotice(ctx, q, row.Ic, notify.PINChanged, ev.At, map[string]string{"system": row.System}); err != nil {
 			return err
 		}
 		return appendEvent(ctx, q, keyVersion(ev, credential, row.Version, sealed))

@@ -11,6 +11,7 @@ import (
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/notify"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -73,6 +74,10 @@ func (d *DB) PutCredential(ctx context.Context, c enrol.Credential, ev audit.Eve
 			return err
 		}
 		if err := livesUnder(ctx, q, c.ID); err != nil {
+			return err
+		}
+		err = d.addNotice(ctx, q, c.IC, notify.CertificateIssued, ev.At, map[string]string{"system": c.System, "serial": c.Serial, "until": cert.NotAfter.UTC().Format(time.RFC3339)})
+		if err != nil {
 			return err
 		}
 		return appendEvent(ctx, q, keyVersion(ev, c.ID, int64(c.Version), c.Sealed))

@@ -441,7 +441,8 @@ func (d *DB) StoreChallenge(ctx context.Context, c *otp.Challenge, p otp.Policy,
 			}
 		}
 		c.Sends = int(old.Sends) + 1
-		if err := q.AddCodeSend(ctx, sqlc.AddCodeSendParams{TransactionID: c.Transaction, Ic: c.Officer, SentAt: micros(c.IssuedAt)}); err != nil {
+		if err := q.AddCodeSend(ctx, sqlc.AddCodeSendParams{TransactionID: c.Transaction, Ic: c.Officer, SentAt: micros(c.IssuedAt),
+			Nonce: c.Nonce[:], Channel: c.Channel, SentTo: c.SentTo, ExpiresAt: micros(c.ExpiresAt)}); err != nil {
 			return err
 		}
 		return q.PutChallenge(ctx, sqlc.PutChallengeParams{TransactionID: c.Transaction, Ic: c.Officer, Nonce: c.Nonce[:], Channel: c.Channel, SentTo: c.SentTo,

@@ -55,7 +55,7 @@ FROM credentials c JOIN certificates x ON x.serial = c.serial
 WHERE c.ic = @ic ORDER BY c.created_at, c.id;
 
 -- name: Reseal :one
-UPDATE credentials SET version = version + 1, sealed = @sealed WHERE id = @id AND version = @version AND status = 'ACTIVE' RETURNING ic, version;
+UPDATE credentials SET version = version + 1, sealed = @sealed WHERE id = @id AND version = @version AND status = 'ACTIVE' RETURNING ic, system, version;
 
 -- name: CredentialsAfter :many
 SELECT id, version, sealed, status FROM credentials WHERE id > @after ORDER BY id LIMIT @lim;

@@ -89,6 +89,13 @@ type CodeSend struct {
 	Ic            string
 	SentAt        int64
 	Redeemed      int64
+	Nonce         []byte
+	Channel       string
+	SentTo        string
+	ExpiresAt     int64
+	Delivery      string
+	Reply         string
+	DeliveryAt    int64
 }
 
 type Credential struct {
@@ -190,6 +197,19 @@ type Medium struct {
 type Meta struct {
 	Name  string
 	Value string
+}
+
+type Notice struct {
+	ID        string
+	Ic        string
+	Name      string
+	Email     string
+	Kind      string
+	Detail    string
+	CreatedAt int64
+	DueAt     int64
+	Attempts  int64
+	Reply     string
 }
 
 type Officer struct {

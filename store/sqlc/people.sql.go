@@ -701,7 +701,7 @@ func (q *Queries) Reply(ctx context.Context, arg ReplyParams) (ReplyRow, error) 
 }
 
 const reseal = `-- name: Reseal :one
-UPDATE credentials SET version = version + 1, sealed = ?1 WHERE id = ?2 AND version = ?3 AND status = 'ACTIVE' RETURNING ic, version
+UPDATE credentials SET version = version + 1, sealed = ?1 WHERE id = ?2 AND version = ?3 AND status = 'ACTIVE' RETURNING ic, system, version
 `
 
 type ResealParams struct {
@@ -712,13 +712,14 @@ type ResealParams struct {
 
 type ResealRow struct {
 	Ic      string
+	System  string
 	Version int64
 }
 
 func (q *Queries) Reseal(ctx context.Context, arg ResealParams) (ResealRow, error) {
 	row := q.db.QueryRowContext(ctx, reseal, arg.Sealed, arg.ID, arg.Version)
 	var i ResealRow
-	err := row.Scan(&i.Ic, &i.Version)
+	err := row.Scan(&i.Ic, &i.System, &i.Version)
 	return i, err
 }
 

@@ -63,17 +63,30 @@ func (q *Queries) AcceptedEvents(ctx context.Context, arg AcceptedEventsParams) 
 }
 
 const addCodeSend = `-- name: AddCodeSend :exec
-INSERT INTO code_sends (transaction_id, ic, sent_at) VALUES (?1, ?2, ?3)
+INSERT INTO code_sends (transaction_id, ic, sent_at, nonce, channel, sent_to, expires_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
 `
 
 type AddCodeSendParams struct {
 	TransactionID string
 	Ic            string
 	SentAt        int64
+	Nonce         []byte
+	Channel       string
+	SentTo        string
+	ExpiresAt     int64
 }
 
 func (q *Queries) AddCodeSend(ctx context.Context, arg AddCodeSendParams) error {
-	_, err := q.db.ExecContext(ctx, addCodeSend, arg.TransactionID, arg.Ic, arg.SentAt)
+	_, err := q.db.ExecContext(ctx, addCodeSend,
+		arg.TransactionID,
+		arg.Ic,
+		arg.SentAt,
+		arg.Nonce,
+		arg.Channel,
+		arg.SentTo,
+		arg.ExpiresAt,
+	)
 	return err
 }
 
@@ -235,6 +248,78 @@ func (q *Queries) CloseIntent(ctx context.Context, arg CloseIntentParams) (int64
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const codeSends = `-- name: CodeSends :many
+SELECT transaction_id, sent_at, expires_at, channel, sent_to, redeemed, delivery, reply, delivery_at FROM code_sends
+WHERE ic = ?1 ORDER BY sent_at DESC LIMIT ?2
+`
+
+type CodeSendsParams struct {
+	Ic  string
+	Lim int64
+}
+
+type CodeSendsRow struct {
+	TransactionID string
+	SentAt        int64
+	ExpiresAt     int64
+	Channel       string
+	SentTo        string
+	Redeemed      int64
+	Delivery      string
+	Reply         string
+	DeliveryAt    int64
+}
+
+func (q *Queries) CodeSends(ctx context.Context, arg CodeSendsParams) ([]CodeSendsRow, error) {
+	rows, err := q.db.QueryContext(ctx, codeSends, arg.Ic, arg.Lim)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CodeSendsRow
+	for rows.Next() {
+		var i CodeSendsRow
+		if err := rows.Scan(
+			&i.TransactionID,
+			&i.SentAt,
+			&i.ExpiresAt,
+			&i.Channel,
+			&i.SentTo,
+			&i.Redeemed,
+			&i.Delivery,
+			&i.Reply,
+			&i.DeliveryAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const codeWanted = `-- name: CodeWanted :one
+SELECT COUNT(*) FROM challenges c JOIN transactions t ON t.id = c.transaction_id
+WHERE c.transaction_id = ?1 AND c.nonce = ?2 AND c.redeemed = 0 AND t.status = 'WAITING'
+`
+
+type CodeWantedParams struct {
+	TransactionID string
+	Nonce         []byte
+}
+
+func (q *Queries) CodeWanted(ctx context.Context, arg CodeWantedParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, codeWanted, arg.TransactionID, arg.Nonce)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const credentialStatus = `-- name: CredentialStatus :one
@@ -531,6 +616,33 @@ UPDATE transactions SET status = 'SIGNING' WHERE id = ?1 AND status = 'WAITING'
 
 func (q *Queries) StartSigning(ctx context.Context, id string) (int64, error) {
 	result, err := q.db.ExecContext(ctx, startSigning, id)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const storeDelivery = `-- name: StoreDelivery :execrows
+UPDATE code_sends SET delivery = ?1, reply = ?2, delivery_at = ?3
+WHERE transaction_id = ?4 AND nonce = ?5 AND delivery IN ('', 'deferred')
+`
+
+type StoreDeliveryParams struct {
+	Delivery      string
+	Reply         string
+	At            int64
+	TransactionID string
+	Nonce         []byte
+}
+
+func (q *Queries) StoreDelivery(ctx context.Context, arg StoreDeliveryParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, storeDelivery,
+		arg.Delivery,
+		arg.Reply,
+		arg.At,
+		arg.TransactionID,
+		arg.Nonce,
+	)
 	if err != nil {
 		return 0, err
 	}

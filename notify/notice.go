@@ -1,0 +1,81 @@
+package notify
+
+import (
+	"bytes"
+	"fmt"
+	htmltemplate "html/template"
+	"regexp"
+	texttemplate "text/template"
+	"time"
+)
+
+var (
+	textNotice = texttemplate.Must(texttemplate.ParseFS(templates, "templates/notice.txt.tmpl"))
+	htmlNotice = htmltemplate.Must(htmltemplate.ParseFS(templates, "templates/notice.html.tmpl"))
+	// An id becomes the left part of a Message-ID.
+	noticeID = regexp.MustCompile(`\A[a-z0-9_]{1,64}\z`)
+)
+
+// letter is what the templates of a notice show: every string from outside one
+// clean line.
+type letter struct {
+	Name           string
+	TitleMS        string
+	TitleEN        string
+	MS, EN         string
+	System, Serial string
+	When           string
+	WarnMS, WarnEN string
+}
+
+// notYou is what follows each notice of something only the officer should do.
+const (
+	notYouMS = "Jika bukan anda, maklumkan segera kepada pentadbir agensi anda dan minta sijil digital anda dibatalkan."
+	notYouEN = "If it was not you, tell your agency administrator at once and ask for your certificate to be revoked."
+)
+
+// renderNotice makes the message; ErrMessage when the kind is unknown.
+func renderNotice(n Notice) (*rendered, error) {
+	if !noticeID.MatchString(n.ID) {
+		return nil, fmt.Errorf("%w: malformed id of a notice", ErrMessage)
+	}
+	l := letter{Name: unlink(clean(n.Name, nameChars)), System: unlink(clean(n.Detail["system"], systemChars)), Serial: clean(n.Detail["serial"], 60),
+		When: myt(n.At), WarnMS: notYouMS, WarnEN: notYouEN}
+	until := ""
+	if at, err := time.Parse(time.RFC3339, n.Detail["until"]); err == nil {
+		until = myt(at)
+	}
+	switch n.Kind {
+	case PINLocked:
+		l.TitleMS, l.TitleEN = "PIN anda dikunci", "Your PIN was locked"
+		l.MS = "PIN yang salah dimasukkan terlalu banyak kali. PIN anda dikunci sehingga " + until + "."
+		l.EN = "A wrong PIN was entered too often. Your PIN is locked until " + until + "."
+	case PINBlocked:
+		l.TitleMS, l.TitleEN = "PIN anda disekat", "Your PIN was blocked"
+		l.MS = "PIN yang salah dimasukkan terlalu banyak kali. Hanya pentadbir boleh membuka semula PIN anda, selepas mengesahkan identiti anda."
+		l.EN = "A wrong PIN was entered too often. Only an administrator can unblock your PIN, after checking your identity."
+	case PINChanged:
+		l.TitleMS, l.TitleEN = "PIN anda telah ditukar", "Your PIN was changed"
+		l.MS, l.EN = "PIN sijil digital anda telah ditukar.", "The PIN of your certificate was changed."
+	case CertificateIssued:
+		l.TitleMS, l.TitleEN = "Sijil digital anda telah dikeluarkan", "Your certificate was issued"
+		l.MS, l.EN = "Sijil digital anda sedia digunakan, sah sehingga "+until+".", "Your certificate is ready, valid until "+until+"."
+		l.WarnMS, l.WarnEN = "Jika anda tidak memohonnya, maklumkan segera kepada pentadbir agensi anda.", "If you did not apply for it, tell your agency administrator at once."
+	default:
+		return nil, fmt.Errorf("%w: unknown kind of notice", ErrMessage)
+	}
+	if until == "" && (n.Kind == PINLocked || n.Kind == CertificateIssued) {
+		return nil, fmt.Errorf("%w: the notice lacks its time", ErrMessage)
+	}
+	var text, html bytes.Buffer
+	if err := textNotice.Execute(&text, l); err != nil {
+		return nil, fmt.Errorf("%w: text template", ErrMessage)
+	}
+	if err := htmlNotice.Execute(&html, l); err != nil {
+		return nil, fmt.Errorf("%w: html template", ErrMessage)
+	}
+	return &rendered{subject: l.TitleMS + " / " + l.TitleEN, text: text.Bytes(), html: html.Bytes()}, nil
+}
+
+// myt is a time as people in Malaysia read it.
+func myt(t time.Time) string { return t.In(malaysia).Format("02/01/2006, 15:04:05 MST") }

@@ -1,0 +1,131 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/otp"
+)
+
+// Kinds of notices.
+const (
+	PINLocked         = "pin.locked"         // detail: until (RFC 3339)
+	PINBlocked        = "pin.blocked"        //
+	PINChanged        = "pin.changed"        // detail: system
+	CertificateIssued = "certificate.issued" // detail: system, serial, until (RFC 3339)
+)
+
+// Notice tells an officer what was done. It holds no secret, so it may wait in
+// a database until it is delivered.
+type Notice struct {
+	ID      string // makes the Message-ID, which is the same at each try
+	Officer string // IC
+	Name    string
+	Email   string // the address when it was done, not when it is sent
+	Kind    string
+	Detail  map[string]string
+	At      time.Time // when it was done
+	Attempt int       // counts claims, from 1: the fence of this one
+}
+
+// Outbox keeps notices until they are delivered. A notice is put there in the
+// transaction that does what it tells; each call here is durable when it returns
+// nil, and changes nothing when the notice was claimed again since. Several
+// processes may empty one outbox: at least once, each notice is sent.
+type Outbox interface {
+	// ClaimNotice returns the notice that has been due longest, which nobody else
+	// gets until lease is over; false when none is due.
+	ClaimNotice(ctx context.Context, lease time.Duration) (Notice, bool, error)
+	// DeferNotice makes a claimed notice due again after a pause; reply is the
+	// server's numeric answer.
+	DeferNotice(ctx context.Context, n Notice, after time.Duration, reply string) error
+	// FinishNotice forgets a delivered notice.
+	FinishNotice(ctx context.Context, n Notice) error
+	// GiveUpNotice forgets a notice that cannot be delivered and appends ev in the
+	// same transaction.
+	GiveUpNotice(ctx context.Context, n Notice, ev audit.Event) error
+}
+
+// Times of the outbox. RFC 5321, Section 4.5.4.1: give up after 4 to 5 days.
+const (
+	lookEvery   = 5 * time.Second
+	noticeLease = 2 * maxTimeout // longer than a delivery may take
+	noticePause = time.Minute
+	noticeMax   = 4 * time.Hour
+	noticeLife  = 5 * 24 * time.Hour
+)
+
+// NoticeSender makes one try; [Mailer] is one. Its errors are those of SendCode.
+type NoticeSender interface {
+	SendNotice(ctx context.Context, n Notice) error
+}
+
+// Postman empties an Outbox. All fields are required.
+type Postman struct {
+	Outbox Outbox
+	Mail   NoticeSender
+	Now    func() time.Time
+	Log    *slog.Logger
+}
+
+// Run delivers what is due, every few seconds, until ctx ends.
+func (p *Postman) Run(ctx context.Context) {
+	t := time.NewTicker(lookEvery)
+	defer t.Stop()
+	for {
+		for ok, err := p.Once(ctx); ok || err != nil; ok, err = p.Once(ctx) {
+			if err != nil {
+				if ctx.Err() == nil {
+					p.Log.Error("emptying the outbox of notices", "error", err)
+				}
+				break
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// Once claims the notice that has been due longest and makes one try; false
+// when none is due.
+func (p *Postman) Once(ctx context.Context) (bool, error) {
+	n, ok, err := p.Outbox.ClaimNotice(ctx, noticeLease)
+	if err != nil || !ok {
+		return false, err
+	}
+	return true, p.carry(ctx, n)
+}
+
+func (p *Postman) carry(ctx context.Context, n Notice) error {
+	err := p.Mail.SendNotice(ctx, n)
+	if ctx.Err() != nil && err != nil {
+		return nil // stopping: its lease runs out
+	}
+	d, old := outcome(err), !p.Now().Before(n.At.Add(noticeLife))
+	var failure *DeliveryError
+	switch {
+	case d.State == otp.Sent:
+		return p.Outbox.FinishNotice(ctx, n)
+	// What the server has against us, and not against this message, will be put right.
+	case !old && (d.State == otp.Deferred || errors.As(err, &failure) && !failure.judged):
+		return p.Outbox.DeferNotice(ctx, n, jitter(pause(n.Attempt)), d.Reply)
+	}
+	p.Log.Warn("a notice to an officer cannot be delivered", "notice", n.ID, "kind", n.Kind, "error", err)
+	ev := audit.Event{At: p.Now(), Actor: "gateway", Action: "notice.deliver", Object: "officer:" + n.Officer, Verdict: audit.Refused,
+		Detail: map[string]string{"kind": n.Kind, "notice": n.ID}}
+	if d.Reply != "" {
+		ev.Detail["reply"] = d.Reply
+	}
+	return p.Outbox.GiveUpNotice(ctx, n, ev)
+}
+
+// pause before the try after this one: 1 min, 2, 4 … 4 h.
+func pause(attempt int) time.Duration {
+	return min(noticePause<<min(max(attempt-1, 0), 10), noticeMax)
+}

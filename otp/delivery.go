@@ -1,0 +1,70 @@
+package otp
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+)
+
+// What became of a message.
+const (
+	Sent     = "sent"     // the next hop has taken responsibility for it; it may still bounce
+	Deferred = "deferred" // not yet; it is tried again until the code expires
+	Refused  = "refused"  // for good
+)
+
+// Delivery says what became of the message with one code. It never holds the
+// code, the address or a server's words.
+type Delivery struct {
+	State string    // Sent, Deferred or Refused; "" while nothing is known
+	At    time.Time // when it became known
+	// Reply is the server's numeric answer, "550 5.1.1" (RFC 5321, Section 4.2,
+	// and RFC 3463); "" when none answered.
+	Reply string
+}
+
+// Send is a code that was issued, as administrators see it.
+type Send struct {
+	Transaction string
+	Channel     string
+	SentTo      string // masked address
+	IssuedAt    time.Time
+	ExpiresAt   time.Time
+	Redeemed    bool // a code of this transaction was used
+	Delivery    Delivery
+}
+
+// Copy returns m with secrets of its own, for a Sender that works on it after
+// SendCode has returned, when those of m are wiped. It keeps the first n titles.
+// Wipe the copy.
+func (m Message) Copy(n int) Message {
+	m.Code, m.Titles = m.Code.Copy(), slices.Clone(m.Titles[:min(n, len(m.Titles))])
+	return m
+}
+
+// Wipe overwrites the secrets of m and of what shares them.
+func (m Message) Wipe() { m.Code.Wipe() }
+
+// Size is about what m takes in memory, in bytes.
+func (m Message) Size() int {
+	n := 512 + len(m.To) + len(m.Name) + len(m.System) + len(m.Fingerprint)
+	for _, t := range m.Titles {
+		n += len(t) + 16
+	}
+	return n
+}
+
+// report is how a sender tells what became of the message for c.
+func (i *Issuer) report(c *Challenge) func(context.Context, Delivery) (bool, error) {
+	transaction, nonce, officer, channel := c.Transaction, c.Nonce, c.Officer, c.Channel
+	return func(ctx context.Context, d Delivery) (bool, error) {
+		ev := audit.Event{At: d.At, Actor: "gateway", Action: "otp.deliver", Object: transaction, Verdict: audit.Refused,
+			Detail: map[string]string{"officer": officer, "channel": channel}}
+		if d.Reply != "" {
+			ev.Detail["reply"] = d.Reply
+		}
+		return i.Records.StoreDelivery(ctx, transaction, nonce, d, ev)
+	}
+}

@@ -1,0 +1,139 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/internal/ident"
+	"github.com/mohor-sign/mohor/notify"
+	"github.com/mohor-sign/mohor/otp"
+	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store/sqlc"
+)
+
+// StoreDelivery implements otp.Records.
+func (d *DB) StoreDelivery(ctx context.Context, transaction string, nonce [otp.NonceSize]byte, v otp.Delivery, ev audit.Event) (wanted bool, err error) {
+	err = d.tx(ctx, func(q *sqlc.Queries) error {
+		n, err := q.StoreDelivery(ctx, sqlc.StoreDeliveryParams{Delivery: v.State, Reply: v.Reply, At: micros(v.At), TransactionID: transaction, Nonce: nonce[:]})
+		if err != nil {
+			return fmt.Errorf("storing delivery: %w", err)
+		}
+		live, err := q.CodeWanted(ctx, sqlc.CodeWantedParams{TransactionID: transaction, Nonce: nonce[:]})
+		if err != nil {
+			return fmt.Errorf("reading challenge: %w", err)
+		}
+		wanted = live == 1
+		if n == 0 || v.State != otp.Refused {
+			return nil
+		}
+		return appendEvent(ctx, q, ev)
+	})
+	return wanted && err == nil, err
+}
+
+// CodeSends returns the newest codes issued to an officer, limit at most, the
+// newest first.
+func (d *DB) CodeSends(ctx context.Context, ic string, limit int) ([]otp.Send, error) {
+	rows, err := d.q.CodeSends(ctx, sqlc.CodeSendsParams{Ic: ic, Lim: int64(limit)})
+	if err != nil {
+		return nil, fmt.Errorf("reading codes sent: %w", err)
+	}
+	out := make([]otp.Send, len(rows))
+	for k, r := range rows {
+		out[k] = otp.Send{Transaction: r.TransactionID, Channel: r.Channel, SentTo: r.SentTo, IssuedAt: instant(r.SentAt), ExpiresAt: instant(r.ExpiresAt),
+			Redeemed: r.Redeemed != 0, Delivery: otp.Delivery{State: r.Delivery, At: instant(r.DeliveryAt), Reply: r.Reply}}
+	}
+	return out, nil
+}
+
+// AuditLock implements signer.Records.
+func (d *DB) AuditLock(ctx context.Context, officer string, st signer.PINState, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		if st.Blocked {
+			return d.addNotice(ctx, q, officer, notify.PINBlocked, ev.At, nil)
+		}
+		return d.addNotice(ctx, q, officer, notify.PINLocked, ev.At, map[string]string{"until": st.LockedUntil.UTC().Format(time.RFC3339)})
+	})
+}
+
+// addNotice puts a notice into the outbox, with the deed's own transaction. The
+// address is the one of that moment.
+func (d *DB) addNotice(ctx context.Context, q *sqlc.Queries, officer, kind string, at time.Time, detail map[string]string) error {
+	raw, err := json.Marshal(detail)
+	if err != nil {
+		return fmt.Errorf("encoding notice: %w", err)
+	}
+	now, err := d.now(ctx)
+	if err != nil {
+		return err
+	}
+	err = q.AddNotice(ctx, sqlc.AddNoticeParams{ID: ident.New("no", 16), Kind: kind, Detail: string(raw), CreatedAt: micros(at), DueAt: micros(now), Ic: officer})
+	if err != nil {
+		return fmt.Errorf("storing notice: %w", err)
+	}
+	return nil
+}
+
+// ClaimNotice implements notify.Outbox.
+func (d *DB) ClaimNotice(ctx context.Context, lease time.Duration) (n notify.Notice, ok bool, err error) {
+	now, err := d.now(ctx)
+	if err != nil {
+		return n, false, err
+	}
+	// An empty outbox costs no write.
+	if due, err := d.q.NoticesDue(ctx, micros(now)); err != nil || due == 0 {
+		return n, false, err
+	}
+	err = d.tx(ctx, func(q *sqlc.Queries) error {
+		r, err := q.ClaimNotice(ctx, sqlc.ClaimNoticeParams{LeaseUntil: micros(now.Add(lease)), Now: micros(now)})
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil // another node was faster
+		}
+		if err != nil {
+			return err
+		}
+		ok, n = true, notify.Notice{ID: r.ID, Officer: r.Ic, Name: r.Name, Email: r.Email, Kind: r.Kind, At: instant(r.CreatedAt), Attempt: int(r.Attempts)}
+		_ = json.Unmarshal([]byte(r.Detail), &n.Detail) // a notice that lacks it is given up, and keeps no other waiting
+		return nil
+	})
+	if err != nil {
+		return notify.Notice{}, false, fmt.Errorf("claiming notice: %w", err)
+	}
+	return n, ok, nil
+}
+
+// DeferNotice implements notify.Outbox.
+func (d *DB) DeferNotice(ctx context.Context, n notify.Notice, after time.Duration, reply string) error {
+	now, err := d.now(ctx)
+	if err != nil {
+		return err
+	}
+	return d.tx(ctx, func(q *sqlc.Queries) error {
+		_, err := q.DeferNotice(ctx, sqlc.DeferNoticeParams{DueAt: micros(now.Add(after)), Reply: reply, ID: n.ID, Attempts: int64(n.Attempt)})
+		return err
+	})
+}
+
+// FinishNotice implements notify.Outbox.
+func (d *DB) FinishNotice(ctx context.Context, n notify.Notice) error {
+	return d.tx(ctx, func(q *sqlc.Queries) error {
+		_, err := q.DropNotice(ctx, sqlc.DropNoticeParams{ID: n.ID, Attempts: int64(n.Attempt)})
+		return err
+	})
+}
+
+// GiveUpNotice implements notify.Outbox.
+func (d *DB) GiveUpNotice(ctx context.Context, n notify.Notice, ev audit.Event) error {
+	return d.tx(ctx, func(q *sqlc.Queries) error {
+		k, err := q.DropNotice(ctx, sqlc.DropNoticeParams{ID: n.ID, Attempts: int64(n.Attempt)})
+		if err != nil || k == 0 {
+			return err // somebody else has it
+		}
+		return appendEvent(ctx, q, ev)
+	})
+}
