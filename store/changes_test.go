@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"time"
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/batch"
@@ -18,6 +19,8 @@ import (
 func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out []signer.Outcome) map[string]func(context.Context) error {
 	db, now := h.DB, h.Clock.Now()
 	ev := audit.Event{At: now, Action: "test"}
+	// The house's certificate is told to its officer; without the claim giving up changes nothing.
+	notice, _, _ := db.ClaimNotice(context.Background(), time.Hour)
 	return map[string]func(context.Context) error{
 		"Audit":       func(ctx context.Context) error { return db.Audit(ctx, ev) },
 		"CreateBatch": func(ctx context.Context) error { return db.CreateBatch(ctx, batch.Batch{ID: "ba2", App: h.App.ID}, ev) },
@@ -49,6 +52,18 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 			}
 			return db.Withdraw(ctx, c, ev)
 		},
+		"StoreDelivery": func(ctx context.Context) error {
+			c, err := db.Challenge(ctx, waiting.ID)
+			if err != nil {
+				return err
+			}
+			_, err = db.StoreDelivery(ctx, waiting.ID, c.Nonce, otp.Delivery{State: otp.Refused, At: now}, ev)
+			return err
+		},
+		"AuditLock": func(ctx context.Context) error {
+			return db.AuditLock(ctx, storetest.IC, signer.PINState{Blocked: true}, ev)
+		},
+		"GiveUpNotice":  func(ctx context.Context) error { return db.GiveUpNotice(ctx, notice, ev) },
 		"CancelRequest": func(ctx context.Context) error { return db.CancelRequest(ctx, waiting.ID, signer.Cancelled, ev) },
 		"PutCredential": func(ctx context.Context) error {
 			return db.PutCredential(ctx, enrol.Credential{ID: "cr", IC: storetest.IC, Sealed: []byte{1}, Serial: h.Credential.Serial}, ev)

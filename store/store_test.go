@@ -222,7 +222,7 @@ func TestNothingHappensWithoutItsEvent(t *testing.T) {
 	edit := raw(t, path)
 	dump := func() string {
 		var all string
-		for _, table := range []string{"administrators", "officers", "media", "certificates", "credentials", "crls", "apps", "documents", "batches", "items", "refused_rows", "transactions", "challenges", "code_sends", "intents", "keks", "audit_events"} {
+		for _, table := range []string{"administrators", "officers", "media", "certificates", "credentials", "crls", "apps", "documents", "batches", "items", "refused_rows", "transactions", "challenges", "code_sends", "notices", "intents", "keks", "audit_events"} {
 			rows, err := edit.Query("SELECT * FROM " + table)
 			if err != nil {
 				t.Fatal(err)
@@ -245,8 +245,9 @@ func TestNothingHappensWithoutItsEvent(t *testing.T) {
 		return all
 	}
 	exec(t, edit, "CREATE TRIGGER no_audit BEFORE INSERT ON audit_events BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+	all := changes(h, r2, a.Intent, out)
 	before := dump()
-	for name, call := range changes(h, r2, a.Intent, out) {
+	for name, call := range all {
 		if err := call(ctx); err == nil {
 			t.Errorf("%s was done without its event", name)
 		}
