@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -15,6 +16,7 @@ type officerCmd struct {
 	Add       officerAddCmd       `cmd:"" help:"Enrol an officer with a key and a certificate (sandbox only)."`
 	ChangePIN officerChangePINCmd `cmd:"" name:"change-pin" help:"Change the PIN of an officer's key; the officer types the PINs."`
 	Unlock    officerUnlockCmd    `cmd:"" help:"Clear an officer's PIN counter, lock and block; the key and its PIN stay."`
+	Codes     officerCodesCmd     `cmd:"" help:"Tell what became of the codes sent to an officer; it stands in the audit."`
 }
 
 type officerChangePINCmd struct {
@@ -98,6 +100,57 @@ func (c *officerUnlockCmd) Run(e *env) error {
 		fmt.Fprintf(e.stdout, "cleared     %s: it was not locked; %d wrong PINs are forgotten\n", c.IC, was.Total)
 	}
 	return nil
+}
+
+type officerCodesCmd struct {
+	Data string `default:"var/mohor" help:"Data folder." type:"path"`
+	IC   string `help:"No. Kad Pengenalan, 12 digits." required:""`
+	JSON bool   `help:"Print JSON."`
+}
+
+func (c *officerCodesCmd) Run(e *env) error {
+	sends, err := gateway.CodeSends(e.ctx, c.Data, operator(), c.IC, e.now)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(e.stdout).Encode(map[string]any{"ic": c.IC, "codes": sends})
+	}
+	if len(sends) == 0 {
+		fmt.Fprintln(e.stdout, "no code was sent to", c.IC)
+		return nil
+	}
+	for _, s := range sends {
+		fmt.Fprintf(e.stdout, "%s  %-8s  %s to %s  %s%s\n", s.IssuedAt.Format(time.RFC3339), deliveryWord(&s, e.now()), s.Channel, s.SentTo, s.Transaction, because(&s))
+	}
+	return nil
+}
+
+// deliveryWord is the state of a code's message in a word: a deferred one whose
+// code has expired is lost.
+func deliveryWord(s *gateway.CodeSend, now time.Time) string {
+	switch {
+	case s.State == "deferred" && s.ExpiresAt != nil && !now.Before(*s.ExpiresAt):
+		return "lost"
+	case s.State == "":
+		return "unknown"
+	}
+	return s.State
+}
+
+// because is when the state became known, and the server's reply.
+func because(s *gateway.CodeSend) string {
+	out := ""
+	if s.Reply != "" {
+		out = "  server answered " + s.Reply
+	}
+	if s.StateAt != nil {
+		out += "  at " + s.StateAt.Format(time.RFC3339)
+	}
+	if s.Used {
+		out += "  used"
+	}
+	return out
 }
 
 // operator names who runs the command, for the audit: the account, and behind

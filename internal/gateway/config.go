@@ -102,12 +102,20 @@ const (
 
 // MailConfig is the way codes leave.
 type MailConfig struct {
-	Host         string `yaml:"host"`
-	Port         int    `yaml:"port"`
-	TLS          string `yaml:"tls"`
-	Username     string `yaml:"username"`
-	PasswordFile string `yaml:"password_file"`
-	From         string `yaml:"from"`
+	Host         string     `yaml:"host"`
+	Port         int        `yaml:"port"`
+	TLS          string     `yaml:"tls"`
+	Username     string     `yaml:"username"`
+	PasswordFile string     `yaml:"password_file"`
+	From         string     `yaml:"from"`
+	DKIM         DKIMConfig `yaml:"dkim"`
+}
+
+// DKIMConfig is the key that messages are signed with; empty: none.
+type DKIMConfig struct {
+	Domain   string `yaml:"domain"`
+	Selector string `yaml:"selector"`
+	KeyFile  string `yaml:"key_file"`
 }
 
 // CAConfig shapes certificates.
@@ -224,7 +232,7 @@ func decodeConfig(raw []byte, strict bool) (Config, error) {
 
 // resolve makes paths absolute.
 func (c *Config) resolve(dir string) {
-	for _, p := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.Token.PINFile, &c.Token.Services.PINFile, &c.Token.SoftHSMConf, &c.DatabasePasswordFile, &c.Blobs, &c.Mail.PasswordFile, &c.Audit.Heads, &c.Redis.PasswordFile, &c.Redis.CAFile} {
+	for _, p := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.Token.PINFile, &c.Token.Services.PINFile, &c.Token.SoftHSMConf, &c.DatabasePasswordFile, &c.Blobs, &c.Mail.PasswordFile, &c.Mail.DKIM.KeyFile, &c.Audit.Heads, &c.Redis.PasswordFile, &c.Redis.CAFile} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}

@@ -41,6 +41,8 @@ type Server struct {
 	Mailbox *sandbox.Mailbox // sandbox only
 
 	handler http.Handler
+	courier *notify.Courier
+	postman *notify.Postman
 	blobs   *store.Blobs
 	heads   *headWriter
 	log     *slog.Logger
@@ -71,6 +73,9 @@ func Prove(ctx context.Context, i *Installation, mailbox *sandbox.Mailbox, log *
 	}
 	s := &Server{Installation: i, Mailbox: mailbox, log: log, unlock: unlock, heads: &headWriter{i: i, log: log}, stopping: make(chan struct{})}
 	if err := s.prove(ctx); err != nil {
+		if s.courier != nil {
+			err = errors.Join(err, s.courier.Close(ctx))
+		}
 		unlock()
 		return nil, err
 	}
@@ -133,7 +138,7 @@ func (s *Server) wire() error {
 	if err != nil {
 		return err
 	}
-	sender, err := s.sender()
+	mailer, err := s.mailer()
 	if err != nil {
 		return err
 	}
@@ -141,8 +146,10 @@ func (s *Server) wire() error {
 	if err != nil {
 		return fmt.Errorf("preparing certificates: %w", err)
 	}
+	s.courier = notify.NewCourier(mailer, notify.CourierConfig{Now: s.now, Log: s.log})
+	s.postman = &notify.Postman{Outbox: s.db, Mail: mailer, Now: s.now, Log: s.log}
 	c := &s.Config
-	codes := &otp.Issuer{Records: s.db, Codes: s.codes(), MAC: macKey{s.hsm, hsm.CodeKey}, Senders: map[string]otp.Sender{signer.Email: sender},
+	codes := &otp.Issuer{Records: s.db, Codes: s.codes(), MAC: macKey{s.hsm, hsm.CodeKey}, Senders: map[string]otp.Sender{signer.Email: s.courier},
 		Policy: otp.Policy{TTL: c.Code.TTL, Tries: c.Code.Tries, ResendAfter: c.Code.ResendAfter, MaxSends: c.Code.MaxSends, PerHour: c.Code.PerHour, PerDay: c.Code.PerDay}}
 	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm, s.db.CurrentKEK}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.blobs, Codes: codes, Shares: s.shares(), Now: s.now,
 		PIN: c.PIN.limits(), CheckPIN: c.PIN.checkPIN, Channels: c.Channels.of,
@@ -172,33 +179,6 @@ func (s *Server) wire() error {
 	}
 	s.handler = s.guarded(router)
 	return nil
-}
-
-// sender is the way codes leave: the sandbox's mailbox, or the mail server.
-func (s *Server) sender() (*notify.Mailer, error) {
-	m := s.Config.Mail
-	n := notify.Config{Host: m.Host, Port: m.Port, TLS: m.TLS, Username: m.Username, From: m.From}
-	if s.Mailbox != nil {
-		at, err := net.ResolveTCPAddr("tcp", s.Mailbox.Addr())
-		if err != nil {
-			return nil, fmt.Errorf("finding the mailbox: %w", err)
-		}
-		n = notify.Config{Host: at.IP.String(), Port: at.Port, TLS: notify.TLSNone, From: m.From}
-	}
-	if n.Host == "" {
-		return nil, fmt.Errorf("%w: mail.host must be set: codes are sent by mail", ErrConfig)
-	}
-	if m.PasswordFile != "" && s.Mailbox == nil {
-		var err error
-		if n.Password, err = readSecret(m.PasswordFile); err != nil {
-			return nil, err
-		}
-	}
-	mailer, err := notify.New(n, s.now)
-	if err != nil {
-		return nil, fmt.Errorf("%w: mail: %w", ErrConfig, err)
-	}
-	return mailer, nil
 }
 
 // readyFor is how long a proof of readiness is repeated: the question is free
@@ -259,7 +239,10 @@ func (s *Server) EndStreams() { s.stopOnce.Do(func() { close(s.stopping) }) }
 // authorisation. The installation stays open.
 func (s *Server) Close() error {
 	s.Runner.Shutdown()
-	err := s.heads.write(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), mailGrace)
+	defer cancel()
+	err := s.courier.Close(ctx)
+	err = errors.Join(err, s.heads.write(context.Background()))
 	err = errors.Join(err, s.blobs.Close())
 	s.unlock()
 	return err
@@ -275,6 +258,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	wg.Go(func() { s.sweep(ctx) })
 	wg.Go(func() { s.watch(ctx) })
 	wg.Go(func() { s.renew(ctx) })
+	wg.Go(func() { s.postman.Run(ctx) })
 	main := s.server(s.handler)
 	if s.Config.TLS.Cert != "" {
 		cert, err := tls.LoadX509KeyPair(s.Config.TLS.Cert, s.Config.TLS.Key)

@@ -98,7 +98,7 @@ func (b *Mailbox) Close() error {
 func (b *Mailbox) Latest(to string) (Mail, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.newest(strings.ToLower(to), 0)
+	return b.newest(strings.ToLower(to), 0, func(*Mail) bool { return true })
 }
 
 // Mark returns the number of the newest mail of all, for [Mailbox.WaitFor].
@@ -108,14 +108,14 @@ func (b *Mailbox) Mark() uint64 {
 	return b.last
 }
 
-// WaitFor returns the newest mail to the address that arrived after mark,
-// waiting for it until ctx ends. Take the mark before causing the mail; 0
+// WaitFor returns the newest mail with a code to the address that arrived after
+// mark, waiting for it until ctx ends. Take the mark before causing the mail; 0
 // accepts any. It depends on no clock.
 func (b *Mailbox) WaitFor(ctx context.Context, to string, mark uint64) (Mail, error) {
 	to = strings.ToLower(to)
 	for {
 		b.mu.Lock()
-		m, ok := b.newest(to, mark)
+		m, ok := b.newest(to, mark, func(m *Mail) bool { return m.Code != "" })
 		arrived := b.arrived
 		b.mu.Unlock()
 		if ok {
@@ -143,12 +143,12 @@ func (b *Mailbox) list(to string) []Mail {
 	return out
 }
 
-func (b *Mailbox) newest(to string, after uint64) (Mail, bool) {
+func (b *Mailbox) newest(to string, after uint64, fits func(*Mail) bool) (Mail, bool) {
 	for _, m := range slices.Backward(b.mails) {
 		if m.number <= after {
 			break
 		}
-		if m.To == to {
+		if m.To == to && fits(&m) {
 			return m, true
 		}
 	}

@@ -192,7 +192,8 @@ func TestWaitForWaitsForTheNext(t *testing.T) {
 		})
 	}
 	mustSend(t, box, "Subject: other\n\n", "b@gov.my")
-	mustSend(t, box, "Subject: new\n\n", "a@gov.my")
+	mustSend(t, box, "Subject: a notice, no code\n\nKod anda", "a@gov.my")
+	mustSend(t, box, "Subject: new\n\nKod / Code: 123456\n", "a@gov.my")
 	wg.Wait()
 }
 

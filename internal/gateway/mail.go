@@ -1,0 +1,120 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/internal/mykad"
+	"github.com/mohor-sign/mohor/notify"
+)
+
+// mailGrace is how long deliveries under way may take when the gateway stops.
+const mailGrace = 5 * time.Second
+
+// mailer is the way messages leave: to the sandbox's mailbox, or the mail server.
+func (s *Server) mailer() (*notify.Mailer, error) {
+	m := s.Config.Mail
+	n := notify.Config{Host: m.Host, Port: m.Port, TLS: m.TLS, Username: m.Username, From: m.From}
+	if s.Mailbox != nil {
+		at, err := net.ResolveTCPAddr("tcp", s.Mailbox.Addr())
+		if err != nil {
+			return nil, fmt.Errorf("finding the mailbox: %w", err)
+		}
+		n = notify.Config{Host: at.IP.String(), Port: at.Port, TLS: notify.TLSNone, From: m.From}
+	}
+	if n.Host == "" {
+		return nil, fmt.Errorf("%w: mail.host must be set: codes are sent by mail", ErrConfig)
+	}
+	if s.Mailbox == nil {
+		var err error
+		if m.PasswordFile != "" {
+			if n.Password, err = readSecret(m.PasswordFile); err != nil {
+				return nil, err
+			}
+		}
+		if n.DKIM, err = m.DKIM.open(); err != nil {
+			return nil, fmt.Errorf("%w: mail.dkim: %w", ErrConfig, err)
+		}
+	}
+	mailer, err := notify.New(n, s.now)
+	if err != nil {
+		return nil, fmt.Errorf("%w: mail: %w", ErrConfig, err)
+	}
+	return mailer, nil
+}
+
+// open reads the key; nil when messages are not signed.
+func (c *DKIMConfig) open() (*notify.DKIM, error) {
+	if *c == (DKIMConfig{}) {
+		return nil, nil
+	}
+	if c.Domain == "" || c.Selector == "" || c.KeyFile == "" {
+		return nil, errors.New("domain, selector and key_file must be set together")
+	}
+	text, err := readSecret(c.KeyFile)
+	if err != nil {
+		return nil, err
+	}
+	defer text.Wipe()
+	key, err := notify.ParseDKIMKey(text.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.KeyFile, err)
+	}
+	return &notify.DKIM{Domain: c.Domain, Selector: c.Selector, Key: key}, nil
+}
+
+// CodeSend is a code that was sent to an officer, as administrators see it.
+type CodeSend struct {
+	Transaction string     `json:"transaction_id"`
+	Channel     string     `json:"channel"`
+	SentTo      string     `json:"sent_to"` // masked
+	IssuedAt    time.Time  `json:"issued_at"`
+	ExpiresAt   *time.Time `json:"expires_at,omitempty"`
+	Used        bool       `json:"used"`            // a code of this transaction was
+	State       string     `json:"state,omitempty"` // sent, deferred, refused; "" when it is not known
+	Reply       string     `json:"reply,omitempty"` // the mail server's, in digits
+	StateAt     *time.Time `json:"state_at,omitempty"`
+}
+
+// codesShown is how many codes an administrator sees.
+const codesShown = 20
+
+// CodeSends returns the newest codes sent to an officer of the installation in
+// dir and what became of them, the newest first, also beside a running gateway.
+// It needs the database alone; that it was asked, and by whom, is audited.
+func CodeSends(ctx context.Context, dir, actor, ic string, now func() time.Time) (out []CodeSend, err error) {
+	if _, err := mykad.Parse(ic); err != nil {
+		return nil, errors.New("the IC must be 12 digits with a valid date")
+	}
+	c, err := LoadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	db, err := c.openDatabase(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	ev := audit.Event{At: now(), Actor: actor, Action: "officer.codes", Object: "officer:" + ic, Verdict: audit.Noted}
+	if err := db.Audit(ctx, ev); err != nil {
+		return nil, err
+	}
+	sends, err := db.CodeSends(ctx, ic, codesShown)
+	for _, s := range sends {
+		out = append(out, CodeSend{Transaction: s.Transaction, Channel: s.Channel, SentTo: s.SentTo, IssuedAt: s.IssuedAt, ExpiresAt: known(s.ExpiresAt),
+			Used: s.Redeemed, State: s.Delivery.State, Reply: s.Delivery.Reply, StateAt: known(s.Delivery.At)})
+	}
+	return out, err
+}
+
+// known is nil for the zero time.
+func known(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
