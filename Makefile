@@ -10,7 +10,7 @@ SHELL := /bin/bash
 export GOFLAGS ?= -buildvcs=false
 GO ?= go
 DEMO_PACKAGES := gcc libc6-dev softhsm2 poppler-utils qpdf libnss3-tools openssl
-TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools opencryptoki redis-server postgresql python3-venv \
+TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools opencryptoki redis-server postgresql python3-venv postfix python3-dkim python3-nacl \
   $(if $(shell command -v java),,default-jdk-headless) $(if $(shell command -v mvn),,maven)
 # The module that holds the tools' exact versions.
 TOOL := $(GO) run -C tools
@@ -85,6 +85,7 @@ deps:
 	if [ -n "$$missing" ]; then \
 	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	  echo "installing:$$missing"; \
+	  case "$$missing" in *postfix*) echo 'postfix postfix/main_mailer_type select No configuration' | $$sudo debconf-set-selections;; esac; \
 	  $$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 

@@ -430,8 +430,10 @@ func (r *rig) code(ctx context.Context, to string, after time.Time) (string, err
 		if status, err := r.do(ctx, "GET", "/dev/mailbox.json?to="+to, nil, &mails); err != nil || status != 200 {
 			return "", refused("reading the mailbox", status, err)
 		}
-		if len(mails) > 0 && mails[0].ReceivedAt.After(after) {
-			return mails[0].Code, nil
+		for _, m := range mails { // newest first; notices hold no code
+			if m.Code != "" && m.ReceivedAt.After(after) {
+				return m.Code, nil
+			}
 		}
 		select {
 		case <-tick.C:

@@ -157,6 +157,10 @@ func (o *onlyCode) StoreChallenge(_ context.Context, c *otp.Challenge, _ otp.Pol
 	return nil
 }
 func (o *onlyCode) Withdraw(context.Context, otp.Challenge, audit.Event) error { return nil }
+func (*onlyCode) StoreDelivery(context.Context, string, [otp.NonceSize]byte, otp.Delivery, audit.Event) (bool, error) {
+	return true, nil
+}
+
 func (o *onlyCode) Challenge(context.Context, string) (otp.Challenge, error)   { return o.challenge, nil }
 func (o *onlyCode) ReserveTry(context.Context, string, [otp.NonceSize]byte) (int, error) {
 	return 1, nil

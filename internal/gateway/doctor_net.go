@@ -151,6 +151,9 @@ func (d *doctor) mail(ctx context.Context) {
 			pw.Wipe()
 		}
 	}
+	if _, err := m.DKIM.open(); err != nil {
+		d.fault(fmt.Sprintf("mail.dkim: %v", err), "the gateway refuses to start", "a private key without password in PEM, RSA of 2048 bits or more or Ed25519, mode 0600; or leave all of mail.dkim empty")
+	}
 	address := net.JoinHostPort(m.Host, strconv.Itoa(m.Port))
 	if err := greet(ctx, m, address); err != nil {
 		d.fault(fmt.Sprintf("mail server %s (tried from this machine): %v", address, err), "codes do not arrive, so nobody can sign", "correct mail.host, port and tls, or the firewall; the server must offer what mail.tls asks for")

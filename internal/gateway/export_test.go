@@ -32,3 +32,9 @@ var (
 	RenderConfig = renderConfig
 	ChannelsOf   = (*ChannelConfig).of
 )
+
+// OpenDKIM reads the key of mail.dkim.
+func OpenDKIM(c DKIMConfig) error {
+	_, err := c.open()
+	return err
+}
