@@ -161,7 +161,7 @@ func (*onlyCode) StoreDelivery(context.Context, string, [otp.NonceSize]byte, otp
 	return true, nil
 }
 
-func (o *onlyCode) Challenge(context.Context, string) (otp.Challenge, error)   { return o.challenge, nil }
+func (o *onlyCode) Challenge(context.Context, string) (otp.Challenge, error) { return o.challenge, nil }
 func (o *onlyCode) ReserveTry(context.Context, string, [otp.NonceSize]byte) (int, error) {
 	return 1, nil
 }
