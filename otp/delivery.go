@@ -40,12 +40,15 @@ type Send struct {
 // SendCode has returned, when those of m are wiped. It keeps the first n titles.
 // Wipe the copy.
 func (m Message) Copy(n int) Message {
-	m.Code, m.Titles = m.Code.Copy(), slices.Clone(m.Titles[:min(n, len(m.Titles))])
+	m.Code, m.Link, m.Titles = m.Code.Copy(), m.Link.Copy(), slices.Clone(m.Titles[:min(n, len(m.Titles))])
 	return m
 }
 
 // Wipe overwrites the secrets of m and of what shares them.
-func (m Message) Wipe() { m.Code.Wipe() }
+func (m Message) Wipe() {
+	m.Code.Wipe()
+	m.Link.Wipe()
+}
 
 // Size is about what m takes in memory, in bytes.
 func (m Message) Size() int {

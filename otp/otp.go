@@ -14,7 +14,9 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base32"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -85,6 +87,9 @@ type Challenge struct {
 	TriesLeft   int
 	Sends       int // codes sent for this transaction, this one included
 	Redeemed    bool
+	// Link is SHA-256 of the token in the message's link ([Message]); a new
+	// challenge has a new one. It is stored, and not read back.
+	Link [sha256.Size]byte
 }
 
 // Policy holds the limits; see docs/operating.md for the reasons.
@@ -180,6 +185,10 @@ type Message struct {
 	Classified  bool     // titles must not travel
 	Code        secret.Text
 	Expires     time.Time
+	// Link is the token of the link with which whoever gets the message says
+	// "this was not me": 128 random bits, 22 characters of base64url. It cannot
+	// sign; it ends the transaction.
+	Link secret.Text
 	// Issued is when, by the clock that set Expires, the code was made: their
 	// difference is what is left, whatever the clock here says.
 	Issued time.Time
@@ -202,7 +211,8 @@ type Issuer struct {
 }
 
 // Issue makes a new nonce and code for b, replacing what was live before, and
-// sends it by channel: m.Code, m.Expires and what delivery needs are filled in, sentTo is
+// sends it by channel: m.Code, m.Link, m.Expires and what delivery needs are filled in, code
+// and link wiped when Issue returns: a Sender that keeps them copies them. sentTo is
 // m.To as it may be shown. When the message cannot be delivered the code is dropped and
 // withdrawn, and ErrNotSent returned; then another may be issued at once, by another
 // channel.
@@ -220,6 +230,9 @@ func (i *Issuer) Issue(ctx context.Context, b Binding, channel, sentTo string, m
 		return Challenge{}, fmt.Errorf("making code: %w", err)
 	}
 	defer code.Wipe()
+	link := newLink()
+	defer link.Wipe()
+	c.Link = sha256.Sum256(link.Reveal())
 	mac, err := i.MAC.MAC(ctx, b.message(&c, code.Reveal()))
 	if err != nil {
 		return Challenge{}, fmt.Errorf("%w: %w", ErrMACUnavailable, err)
@@ -233,7 +246,7 @@ func (i *Issuer) Issue(ctx context.Context, b Binding, channel, sentTo string, m
 	if err := i.Codes.Put(ctx, key, mac, i.Policy.TTL); err != nil {
 		return Challenge{}, errors.Join(fmt.Errorf("keeping code: %w", err), i.withdraw(ctx, c, ev))
 	}
-	m.Code, m.Expires = code, c.ExpiresAt
+	m.Code, m.Link, m.Expires = code, link, c.ExpiresAt
 	m.Issued, m.Transaction, m.Report = c.IssuedAt, c.Transaction, i.report(&c)
 	if err := sender.SendCode(ctx, m); err != nil {
 		_ = i.Codes.Drop(context.WithoutCancel(ctx), key) // the code went nowhere; losing it is allowed either way
@@ -320,6 +333,13 @@ func (b *Binding) message(c *Challenge, code []byte) []byte {
 	add(b.Root[:])
 	add(code)
 	return out
+}
+
+// newLink returns 128 random bits in base64url.
+func newLink() secret.Text {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // crypto/rand never fails (it ends the process)
+	return secret.NewBytes(base64.RawURLEncoding.AppendEncode(nil, b[:]))
 }
 
 // newCode returns six digits: HOTP with SHA-256 over 32 random bytes at a

@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -119,12 +120,13 @@ func (m *mac) MAC(_ context.Context, data []byte) ([]byte, error) {
 type mailbox struct {
 	last otp.Message
 	code string
+	link string
 	n    int
 	fail error
 }
 
 func (m *mailbox) SendCode(_ context.Context, msg otp.Message) error {
-	m.last, m.code = msg, string(msg.Code.Reveal())
+	m.last, m.code, m.link = msg, string(msg.Code.Reveal()), string(msg.Link.Reveal())
 	m.n++
 	return m.fail
 }
@@ -194,6 +196,9 @@ func TestIssueAndCheck(t *testing.T) {
 	}
 	if m := d.mail.last; m.To != "s@x" || m.Count != 3 || !m.Expires.Equal(c.ExpiresAt) {
 		t.Errorf("message %+v", m)
+	}
+	if form := regexp.MustCompile(`^[A-Za-z0-9_-]{22}$`); !form.MatchString(d.mail.link) || c.Link != sha256.Sum256([]byte(d.mail.link)) || d.mail.last.Link.Len() != 0 {
+		t.Errorf("the link's token %q, its hash %x; after sending %d characters of it are left", d.mail.link, c.Link, d.mail.last.Link.Len())
 	}
 	if d.mail.last.Code.Len() != 0 {
 		t.Error("the code was not wiped after it was sent")

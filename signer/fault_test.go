@@ -93,6 +93,13 @@ func (f *faultRecords) Pending(ctx context.Context, batch string) iter.Seq2[sign
 func (f *faultRecords) CancelRequest(ctx context.Context, id string, status signer.Status, ev audit.Event) error {
 	return f.do("CancelRequest", func() error { return f.Records.CancelRequest(ctx, id, status, ev) })
 }
+func (f *faultRecords) Linked(ctx context.Context, token [32]byte, since time.Time) (r signer.Request, at time.Time, err error) {
+	err = f.do("Linked", func() error { r, at, err = f.Records.Linked(ctx, token, since); return err })
+	return r, at, err
+}
+func (f *faultRecords) Disown(ctx context.Context, token [32]byte, was signer.Status, ev audit.Event) error {
+	return f.do("Disown", func() error { return f.Records.Disown(ctx, token, was, ev) })
+}
 func (f *faultRecords) CountPIN(ctx context.Context, ic string, p signer.PINPolicy, now time.Time) (signer.PINState, error) {
 	return value(f, "CountPIN", func() (signer.PINState, error) { return f.Records.CountPIN(ctx, ic, p, now) })
 }

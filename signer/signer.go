@@ -263,6 +263,15 @@ type Records interface {
 	// AuditLock is Audit for the refusal of a PIN that locked or blocked the
 	// officer, as st says; with it goes a notice to the officer.
 	AuditLock(ctx context.Context, officer string, st PINState, ev audit.Event) error
+	// Linked returns the transaction whose newest message carries the link with
+	// this token (its SHA-256), and when that message's code was issued;
+	// ErrUnknown when there is none, the link was used, or the transaction was to
+	// end at since or before. These three cost the same: one reading query.
+	Linked(ctx context.Context, token [32]byte, since time.Time) (Request, time.Time, error)
+	// Disown uses up the link with this token and, when the transaction is
+	// WAITING, ends it as Cancelled. ErrUnknown when there is no such link (any
+	// more), ErrFinished, changing nothing, when the status is not was.
+	Disown(ctx context.Context, token [32]byte, was Status, ev audit.Event) error
 	// CountPIN adds one to the counter before the PIN is tried and returns the
 	// state after it; *LockedError, without counting, when locked or blocked.
 	// n parallel calls are granted at most p.LockAfter tries.

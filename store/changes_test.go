@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -63,7 +64,10 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 		"AuditLock": func(ctx context.Context) error {
 			return db.AuditLock(ctx, storetest.IC, signer.PINState{Blocked: true}, ev)
 		},
-		"GiveUpNotice":  func(ctx context.Context) error { return db.GiveUpNotice(ctx, notice, ev) },
+		"GiveUpNotice": func(ctx context.Context) error { return db.GiveUpNotice(ctx, notice, ev) },
+		"Disown": func(ctx context.Context) error {
+			return db.Disown(ctx, sha256.Sum256(h.Mail.Link().Reveal()), signer.Waiting, ev)
+		},
 		"CancelRequest": func(ctx context.Context) error { return db.CancelRequest(ctx, waiting.ID, signer.Cancelled, ev) },
 		"PutCredential": func(ctx context.Context) error {
 			return db.PutCredential(ctx, enrol.Credential{ID: "cr", IC: storetest.IC, Sealed: []byte{1}, Serial: h.Credential.Serial}, ev)

@@ -241,6 +241,44 @@ func (d *DB) CancelRequest(ctx context.Context, id string, status signer.Status,
 	})
 }
 
+// Linked implements signer.Records.
+func (d *DB) Linked(ctx context.Context, token [32]byte, since time.Time) (signer.Request, time.Time, error) {
+	t, err := d.q.Linked(ctx, sqlc.LinkedParams{Link: link(token), Since: micros(since)})
+	if err != nil {
+		return signer.Request{}, time.Time{}, absent(err, signer.ErrUnknown)
+	}
+	r, err := d.Request(ctx, t.ID)
+	return r, instant(t.IssuedAt), err
+}
+
+// Disown implements signer.Records.
+func (d *DB) Disown(ctx context.Context, token [32]byte, was signer.Status, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		t, err := q.Linked(ctx, sqlc.LinkedParams{Link: link(token)})
+		switch {
+		case err != nil:
+			return absent(err, signer.ErrUnknown)
+		case t.Status != string(was):
+			return signer.ErrFinished
+		}
+		if was == signer.Waiting {
+			// The write lock is held: the status is still the one just read.
+			if _, err := q.EndWaiting(ctx, sqlc.EndWaitingParams{Status: string(signer.Cancelled), Now: micros(ev.At), ID: t.ID}); err != nil {
+				return err
+			}
+		}
+		return q.SpendLink(ctx, link(token))
+	})
+}
+
+// link is the column of a token's hash; a challenge without one has NULL.
+func link(token [32]byte) []byte {
+	if token == ([32]byte{}) {
+		return nil
+	}
+	return token[:]
+}
+
 // RecordIntent implements signer.Records.
 func (d *DB) RecordIntent(ctx context.Context, in signer.Intent, nonce [otp.NonceSize]byte, officer string, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
@@ -446,7 +484,7 @@ func (d *DB) StoreChallenge(ctx context.Context, c *otp.Challenge, p otp.Policy,
 			return err
 		}
 		return q.PutChallenge(ctx, sqlc.PutChallengeParams{TransactionID: c.Transaction, Ic: c.Officer, Nonce: c.Nonce[:], Channel: c.Channel, SentTo: c.SentTo,
-			IssuedAt: micros(c.IssuedAt), ExpiresAt: micros(c.ExpiresAt), ResendAfter: micros(c.ResendAfter), TriesLeft: int64(c.TriesLeft), Sends: int64(c.Sends)})
+			IssuedAt: micros(c.IssuedAt), ExpiresAt: micros(c.ExpiresAt), ResendAfter: micros(c.ResendAfter), TriesLeft: int64(c.TriesLeft), Sends: int64(c.Sends), Link: link(c.Link)})
 	})
 }
 
@@ -469,7 +507,7 @@ func (d *DB) Challenge(ctx context.Context, transaction string) (otp.Challenge, 
 	return challenge(d.q.Challenge(ctx, transaction))
 }
 
-func challenge(c sqlc.Challenge, err error) (otp.Challenge, error) {
+func challenge(c sqlc.ChallengeRow, err error) (otp.Challenge, error) {
 	if err != nil {
 		return otp.Challenge{}, absent(err, otp.ErrUnknown)
 	}

@@ -29,11 +29,18 @@ SELECT transaction_id, ic, nonce, channel, sent_to, issued_at, expires_at, resen
 FROM challenges WHERE transaction_id = @transaction_id;
 
 -- name: PutChallenge :exec
-INSERT INTO challenges (transaction_id, ic, nonce, channel, sent_to, issued_at, expires_at, resend_after, tries_left, sends)
-VALUES (@transaction_id, @ic, @nonce, @channel, @sent_to, @issued_at, @expires_at, @resend_after, @tries_left, @sends)
+INSERT INTO challenges (transaction_id, ic, nonce, channel, sent_to, issued_at, expires_at, resend_after, tries_left, sends, link)
+VALUES (@transaction_id, @ic, @nonce, @channel, @sent_to, @issued_at, @expires_at, @resend_after, @tries_left, @sends, @link)
 ON CONFLICT (transaction_id) DO UPDATE SET nonce = excluded.nonce, channel = excluded.channel, sent_to = excluded.sent_to,
     issued_at = excluded.issued_at, expires_at = excluded.expires_at, resend_after = excluded.resend_after,
-    tries_left = excluded.tries_left, sends = excluded.sends;
+    tries_left = excluded.tries_left, sends = excluded.sends, link = excluded.link;
+
+-- name: Linked :one
+SELECT t.id, t.status, c.issued_at FROM challenges c JOIN transactions t ON t.id = c.transaction_id
+WHERE c.link = @link AND t.expires_at > @since;
+
+-- name: SpendLink :exec
+UPDATE challenges SET link = NULL WHERE link = @link;
 
 -- name: AddCodeSend :exec
 INSERT INTO code_sends (transaction_id, ic, sent_at, nonce, channel, sent_to, expires_at)

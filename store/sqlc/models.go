@@ -82,6 +82,7 @@ type Challenge struct {
 	TriesLeft     int64
 	Sends         int64
 	Redeemed      int64
+	Link          []byte
 }
 
 type CodeSend struct {

@@ -213,9 +213,23 @@ SELECT transaction_id, ic, nonce, channel, sent_to, issued_at, expires_at, resen
 FROM challenges WHERE transaction_id = ?1
 `
 
-func (q *Queries) Challenge(ctx context.Context, transactionID string) (Challenge, error) {
+type ChallengeRow struct {
+	TransactionID string
+	Ic            string
+	Nonce         []byte
+	Channel       string
+	SentTo        string
+	IssuedAt      int64
+	ExpiresAt     int64
+	ResendAfter   int64
+	TriesLeft     int64
+	Sends         int64
+	Redeemed      int64
+}
+
+func (q *Queries) Challenge(ctx context.Context, transactionID string) (ChallengeRow, error) {
 	row := q.db.QueryRowContext(ctx, challenge, transactionID)
-	var i Challenge
+	var i ChallengeRow
 	err := row.Scan(
 		&i.TransactionID,
 		&i.Ic,
@@ -458,6 +472,29 @@ func (q *Queries) Intent(ctx context.Context, id string) (Intent, error) {
 	return i, err
 }
 
+const linked = `-- name: Linked :one
+SELECT t.id, t.status, c.issued_at FROM challenges c JOIN transactions t ON t.id = c.transaction_id
+WHERE c.link = ?1 AND t.expires_at > ?2
+`
+
+type LinkedParams struct {
+	Link  []byte
+	Since int64
+}
+
+type LinkedRow struct {
+	ID       string
+	Status   string
+	IssuedAt int64
+}
+
+func (q *Queries) Linked(ctx context.Context, arg LinkedParams) (LinkedRow, error) {
+	row := q.db.QueryRowContext(ctx, linked, arg.Link, arg.Since)
+	var i LinkedRow
+	err := row.Scan(&i.ID, &i.Status, &i.IssuedAt)
+	return i, err
+}
+
 const liveTransactions = `-- name: LiveTransactions :one
 SELECT COUNT(*) FROM transactions WHERE batch_id = ?1 AND status IN ('WAITING', 'SIGNING')
 `
@@ -512,11 +549,11 @@ func (q *Queries) OpenIntents(ctx context.Context) ([]Intent, error) {
 }
 
 const putChallenge = `-- name: PutChallenge :exec
-INSERT INTO challenges (transaction_id, ic, nonce, channel, sent_to, issued_at, expires_at, resend_after, tries_left, sends)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+INSERT INTO challenges (transaction_id, ic, nonce, channel, sent_to, issued_at, expires_at, resend_after, tries_left, sends, link)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
 ON CONFLICT (transaction_id) DO UPDATE SET nonce = excluded.nonce, channel = excluded.channel, sent_to = excluded.sent_to,
     issued_at = excluded.issued_at, expires_at = excluded.expires_at, resend_after = excluded.resend_after,
-    tries_left = excluded.tries_left, sends = excluded.sends
+    tries_left = excluded.tries_left, sends = excluded.sends, link = excluded.link
 `
 
 type PutChallengeParams struct {
@@ -530,6 +567,7 @@ type PutChallengeParams struct {
 	ResendAfter   int64
 	TriesLeft     int64
 	Sends         int64
+	Link          []byte
 }
 
 func (q *Queries) PutChallenge(ctx context.Context, arg PutChallengeParams) error {
@@ -544,6 +582,7 @@ func (q *Queries) PutChallenge(ctx context.Context, arg PutChallengeParams) erro
 		arg.ResendAfter,
 		arg.TriesLeft,
 		arg.Sends,
+		arg.Link,
 	)
 	return err
 }
@@ -608,6 +647,15 @@ func (q *Queries) SignedDocument(ctx context.Context, documentID string) (Signed
 	var i SignedDocumentRow
 	err := row.Scan(&i.SignedBlob, &i.SignedSize)
 	return i, err
+}
+
+const spendLink = `-- name: SpendLink :exec
+UPDATE challenges SET link = NULL WHERE link = ?1
+`
+
+func (q *Queries) SpendLink(ctx context.Context, link []byte) error {
+	_, err := q.db.ExecContext(ctx, spendLink, link)
+	return err
 }
 
 const startSigning = `-- name: StartSigning :execrows

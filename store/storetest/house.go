@@ -296,6 +296,7 @@ type Mailbox struct {
 	mu   sync.Mutex
 	last otp.Message
 	code string
+	link string
 	n    int
 }
 
@@ -303,12 +304,19 @@ type Mailbox struct {
 func (m *Mailbox) SendCode(_ context.Context, msg otp.Message) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.last, m.code = msg, string(msg.Code.Reveal())
+	m.last, m.code, m.link = msg, string(msg.Code.Reveal()), string(msg.Link.Reveal())
 	if m.Fail != nil {
 		return m.Fail
 	}
 	m.n++
 	return nil
+}
+
+// Link returns the token of the newest message's link.
+func (m *Mailbox) Link() secret.Text {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return secret.New(m.link)
 }
 
 // Code returns the newest code, Message the message around it, Sent how many

@@ -43,6 +43,8 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"AuthorisedIsWhatTheIntentFound", authorised},
 		{"AcceptedEvents", accepted},
 		{"CancelRequest", cancelRequest},
+		{"LinksAreUsedOnce", links},
+		{"DisownOrSign", disownOrSign},
 		{"BatchIntake", batchIntake},
 		{"BatchCancel", batchCancel},
 		{"Documents", documents},
