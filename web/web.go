@@ -1,5 +1,5 @@
 // Package web serves the public pages: the landing page, the verification
-// page of an eCertificate, and the API reference. They are plain HTML in Malay
+// page of an eCertificate, the page "this was not me", and the API reference. They are plain HTML in Malay
 // with English beside it, made on the server from embedded templates; no
 // script, no cookie, nothing fetched from elsewhere.
 //
@@ -23,8 +23,8 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
-// ErrUnknown is returned by [Records] for an id nobody issued.
-var ErrUnknown = errors.New("unknown certificate")
+// ErrUnknown is returned by [Records] and [Disowner] for what nobody issued.
+var ErrUnknown = errors.New("no such record")
 
 // Record is what is publicly known of one eCertificate.
 type Record struct {
@@ -64,6 +64,8 @@ type Links struct {
 // Config is what the pages need.
 type Config struct {
 	Records Records
+	// Disown judges the links of mails with codes; nil: there is no such page.
+	Disown Disowner
 	// OpenAPI returns the OpenAPI 3.1 document in JSON. It is asked when the
 	// reference is first read, and may not change afterwards.
 	OpenAPI func() []byte
@@ -100,7 +102,8 @@ type site struct {
 	reference reference
 }
 
-// Routes adds GET and HEAD of /, /docs, /s/{id} and the style sheet to r.
+// Routes adds GET and HEAD of /, /docs, /s/{id} and the style sheet to r, and
+// with [Config.Disown] GET, HEAD and POST of /r/{token}.
 func Routes(r chi.Router, c Config) {
 	if c.Title == "" {
 		c.Title = "Mohor"
@@ -122,6 +125,9 @@ func Routes(r chi.Router, c Config) {
 	for path, h := range map[string]http.HandlerFunc{"/": s.landing, "/docs": s.docs, "/s/{id}": s.certificate, styleURL: serveStyle} {
 		r.Get(path, h)
 		r.Head(path, h)
+	}
+	if s.Disown != nil {
+		s.disownRoutes(r)
 	}
 }
 
