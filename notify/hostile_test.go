@@ -94,7 +94,15 @@ func TestNoTitleForgesTheCode(t *testing.T) {
 
 // honest checks what must hold for every message that arrived.
 func honest(t *rapid.T, m otp.Message, got sandbox.Mail) {
-	if l := links(got.Text); l != nil {
+	// The one link is ours, alone in its line and once in the HTML; but for it
+	// there is nothing to follow.
+	if n := strings.Count(got.Text, link); n != 1 || !strings.Contains(got.Text, "\n"+link+"\n") || strings.Count(got.Text, "://") != 1 {
+		t.Fatalf("our link is there %d times in\n%s", n, got.Text)
+	}
+	if hrefs := regexp.MustCompile(`(?i)(?:href|src|action|background)\s*=\s*("[^"]*"|\S*)`).FindAllStringSubmatch(strings.Join(regexp.MustCompile(`<[^>]*>`).FindAllString(got.HTML, -1), ""), -1); len(hrefs) != 1 || hrefs[0][1] != `"`+link+`"` {
+		t.Fatalf("the html leads to %q", hrefs)
+	}
+	if l := links(strings.Replace(got.Text, link, "", 1)); l != nil {
 		t.Fatalf("mail programs would make links of %q in\n%s", l, got.Text)
 	}
 	if l := links(got.Subject); l != nil {
@@ -114,14 +122,14 @@ func honest(t *rapid.T, m otp.Message, got sandbox.Mail) {
 	// The titles make no element: the page's own are a fixed list.
 	for _, tag := range regexp.MustCompile(`<[^>]*>`).FindAllString(got.HTML, -1) {
 		name := strings.Trim(strings.Fields(strings.Trim(tag, "<>/"))[0], "/")
-		if !slices.Contains([]string{"!DOCTYPE", "html", "head", "meta", "title", "body", "div", "p", "table", "tr", "td", "span", "br", "bdi", "strong"}, name) {
+		if !slices.Contains([]string{"!DOCTYPE", "html", "head", "meta", "title", "body", "div", "p", "table", "tr", "td", "span", "a", "br", "bdi", "strong"}, name) {
 			t.Fatalf("element %s", tag)
 		}
 	}
 	if m.Classified && strings.Contains(got.Text, "  - ") {
 		t.Fatalf("a classified title travelled:\n%s", got.Text)
 	}
-	if strings.Count(got.Text, "\n") > 45 {
+	if strings.Count(got.Text, "\n") > 48 {
 		t.Fatalf("a title made lines:\n%s", got.Text)
 	}
 }
@@ -194,6 +202,10 @@ func TestSendCodeRefusesUnfitMessages(t *testing.T) {
 		"ambiguous letter": func(m *otp.Message) { m.Fingerprint = "7QK2-M9XO" },
 		"no document":      func(m *otp.Message) { m.Count, m.Titles = 0, nil },
 		"too many titles":  func(m *otp.Message) { m.Count = 1 },
+		"no link":          func(m *otp.Message) { m.Link = secret.Text{} },
+		"long link":        func(m *otp.Message) { m.Link = secret.New(linkToken + "A") },
+		"link's newline":   func(m *otp.Message) { m.Link = secret.New(linkToken[:21] + "\n") },
+		"link's quote":     func(m *otp.Message) { m.Link = secret.New(linkToken[:21] + "\"") },
 		"no system":        func(m *otp.Message) { m.System = "\u200b" },
 		"no expiry":        func(m *otp.Message) { m.Expires = time.Time{} },
 	} {

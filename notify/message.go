@@ -24,6 +24,7 @@ var (
 
 var (
 	sixDigits   = regexp.MustCompile(`\A[0-9]{6}\z`)
+	token       = regexp.MustCompile(`\A[A-Za-z0-9_-]{22}\z`)                           // 16 bytes in base64url
 	fingerprint = regexp.MustCompile(`\A[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}\z`) // Crockford base32
 	// A dot-atom and a host name: no quoted local part, no comment, no literal.
 	address = regexp.MustCompile(`\A[A-Za-z0-9!#$%&'*+/=?^_{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_{|}~-]+)*@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\z`)
@@ -39,10 +40,11 @@ type page struct {
 	Titles       []string
 	More         int
 	Classified   bool
-	Unseen       bool // RAW: only a digest came
+	Unseen       bool // RAW, CMS: the application gave the digest, or bytes that nobody looked into
 	Fingerprint  string
 	Expires      string
 	Code         string
+	Link         string // the only one: of the page "this was not me"
 }
 
 // rendered is one message before it becomes MIME. Wipe it after sending.
@@ -56,8 +58,8 @@ func (r *rendered) wipe() {
 	clear(r.html)
 }
 
-// render makes the message. Errors name the field, never its value.
-func render(m otp.Message) (*rendered, error) {
+// render makes the message; its link leads below base. Errors name the field, never its value.
+func render(m otp.Message, base string) (*rendered, error) {
 	switch {
 	case !sixDigits.Match(m.Code.Reveal()):
 		return nil, fmt.Errorf("%w: the code is not six digits", ErrMessage)
@@ -65,6 +67,8 @@ func render(m otp.Message) (*rendered, error) {
 		return nil, fmt.Errorf("%w: the fingerprint is not XXXX-XXXX", ErrMessage)
 	case m.Count < 1 || m.Count < len(m.Titles):
 		return nil, fmt.Errorf("%w: the count does not fit the titles", ErrMessage)
+	case !token.Match(m.Link.Reveal()):
+		return nil, fmt.Errorf("%w: the link's token is not 22 characters of base64url", ErrMessage)
 	case m.Expires.IsZero():
 		return nil, fmt.Errorf("%w: no expiry", ErrMessage)
 	}
@@ -73,10 +77,11 @@ func render(m otp.Message) (*rendered, error) {
 		System:      unlink(clean(m.System, systemChars)),
 		Count:       m.Count,
 		Classified:  m.Classified,
-		Unseen:      m.Format == "RAW",
+		Unseen:      m.Format != "PADES",
 		Fingerprint: m.Fingerprint,
 		Expires:     myt(m.Expires),
 		Code:        string(m.Code.Reveal()),
+		Link:        base + "/r/" + string(m.Link.Reveal()),
 	}
 	if p.System == "" {
 		return nil, fmt.Errorf("%w: no system name", ErrMessage)

@@ -11,8 +11,10 @@
 //
 //	(?m)^Kod / Code: (\d{6})$
 //
-// matches exactly once and gives the code. The message holds no link, no
-// remote content, and never a PIN; titles of classified documents stay out.
+// matches exactly once and gives the code. The message holds one link, to the
+// gateway's page "this was not me", which cancels and cannot sign; no other
+// link, no remote content, and never a PIN; titles of classified documents stay
+// out.
 //
 // Errors carry the step, the server's numeric reply codes and causes from the
 // network, never the server's words (which may quote the message), the
@@ -31,6 +33,7 @@ import (
 	"net"
 	netmail "net/mail"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -77,7 +80,10 @@ type Config struct {
 	// From is the sender, "no-reply@agency.gov.my" or "Name <address>". Its
 	// domain also names us in HELO and Message-ID, so that no machine's name
 	// gets out.
-	From    string
+	From string
+	// BaseURL is where officers reach the gateway, "https://sign.agency.gov.my"
+	// without a slash at the end: the one link of a message leads there.
+	BaseURL string
 	Timeout time.Duration // for one whole delivery; 0 means 10 s, at most 1 min
 	DKIM    *DKIM         // nil: messages are not signed
 }
@@ -112,6 +118,9 @@ func New(cfg Config, now func() time.Time) (*Mailer, error) {
 	case (cfg.Username == "") != (cfg.Password.Len() == 0):
 		return nil, errors.New("reading mail settings: user name and password go together")
 	}
+	if u, err := url.Parse(cfg.BaseURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.ContainsAny(cfg.BaseURL, " <>\"'?#") || strings.HasSuffix(cfg.BaseURL, "/") {
+		return nil, errors.New("reading mail settings: base URL is not an http or https address without a slash at the end")
+	}
 	switch cfg.TLS {
 	case TLSStartTLS, TLSImplicit:
 	case TLSNone:
@@ -145,7 +154,7 @@ func (m *Mailer) SendCode(ctx context.Context, msg otp.Message) error {
 	if !deliverable(msg.To) {
 		return ErrAddress
 	}
-	r, err := render(msg)
+	r, err := render(msg, m.cfg.BaseURL)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,11 @@ import (
 	"github.com/mohor-sign/mohor/otp"
 )
 
-const officer = "siti@jpk.gov.my"
+const (
+	officer   = "siti@jpk.gov.my"
+	linkToken = "AAECAwQFBgcICQoLDA0O-_"
+	link      = "https://sign.gov.my/r/" + linkToken
+)
 
 var sentAt = time.Date(2026, 4, 30, 4, 9, 54, 0, time.UTC)
 
@@ -27,6 +31,7 @@ func message() otp.Message {
 		To: officer, Name: "Siti binti Ahmad", System: "iGFMAS", Format: "PADES", Count: 7,
 		Titles:      []string{"Baucar bayaran 0411247A.pdf", "Arahan bayaran – Mei"},
 		Fingerprint: "7QK2-M9XD", Code: secret.New("482913"), Expires: sentAt.Add(5 * time.Minute),
+		Link: secret.New(linkToken),
 	}
 }
 
@@ -46,7 +51,7 @@ func mailer(t *testing.T, addr string, change func(*notify.Config)) *notify.Mail
 	ap := netip.MustParseAddrPort(addr)
 	cfg := notify.Config{
 		Host: ap.Addr().String(), Port: int(ap.Port()), TLS: notify.TLSNone,
-		From: "Gerbang Tandatangan Digital <no-reply@sign.gov.my>", Timeout: 5 * time.Second,
+		From: "Gerbang Tandatangan Digital <no-reply@sign.gov.my>", BaseURL: "https://sign.gov.my", Timeout: 5 * time.Second,
 	}
 	change(&cfg)
 	m, err := notify.New(cfg, func() time.Time { return sentAt })
@@ -83,13 +88,13 @@ func TestSendCodeTellsWhatIsSigned(t *testing.T) {
 		"  - “Baucar bayaran 0411247A\u2060.\u2060pdf”\n", "  - “Arahan bayaran – Mei”\n", "  - dan 5 lagi / and 5 more\n",
 		"Cap jari / Fingerprint: 7QK2-M9XD\nBandingkan dengan halaman tandatangan.", "Compare with the signing page.",
 		"Sah sehingga / Valid until: 30/04/2026, 12:14:54 MYT\n",
-		"Jangan beri kod ini kepada sesiapa.", "Do not give the code to anyone. Tell your agency administrator.",
+		"INI BUKAN SAYA / THIS WAS NOT ME\nJangan beri kod ini kepada sesiapa.", "Do not give the code to anyone.", "\n" + link + "\n",
 	} {
 		if !strings.Contains(got.Text, want) {
 			t.Errorf("text lacks %q:\n%s", want, got.Text)
 		}
 	}
-	for _, want := range []string{">482913<", "7QK2-M9XD", "Arahan bayaran – Mei", "dan 5 lagi", "30/04/2026, 12:14:54 MYT", "“<bdi>iGFMAS</bdi>”"} {
+	for _, want := range []string{">482913<", "7QK2-M9XD", "Arahan bayaran – Mei", "dan 5 lagi", "30/04/2026, 12:14:54 MYT", "“<bdi>iGFMAS</bdi>”", `<a href="` + link + `"`, "Ini bukan saya <span lang=\"en\">/ This was not me</span></a>"} {
 		if !strings.Contains(got.HTML, want) {
 			t.Errorf("html lacks %q", want)
 		}
@@ -100,12 +105,19 @@ func TestSendCodeTellsWhatIsSigned(t *testing.T) {
 }
 
 func TestSendCodeOfRawSaysContentUnseen(t *testing.T) {
-	m := message()
-	m.Format = "RAW"
-	got := deliver(t, m)
-	for _, body := range []string{got.Text, got.HTML} {
-		if !strings.Contains(body, "tidak melihat kandungan") || !strings.Contains(body, "The gateway has not seen the content") {
-			t.Errorf("the reader is not told:\n%s", body)
+	for _, format := range []string{"RAW", "CMS"} {
+		for _, classified := range []bool{false, true} {
+			m := message()
+			m.Format, m.Classified = format, classified
+			got := deliver(t, m)
+			for _, body := range []string{got.Text, got.HTML} {
+				if !strings.Contains(body, "tidak melihat kandungan") || !strings.Contains(body, "The gateway has not seen the content") {
+					t.Errorf("%s: the reader is not told:\n%s", format, body)
+				}
+				if strings.Contains(body, "the titles above") == classified {
+					t.Errorf("%s: titles are spoken of, or not:\n%s", format, body)
+				}
+			}
 		}
 	}
 }
@@ -138,20 +150,23 @@ func TestSendCodeShowsFiveTitles(t *testing.T) {
 	}
 }
 
-// The bodies never name the PIN but to say it is never asked for, hold no
+// The bodies never name the PIN but to say it is never asked for, hold one
 // link, and fetch nothing.
-func TestSendCodeHasNoLinkAndNoRemoteContent(t *testing.T) {
+func TestSendCodeHasOneLinkAndNoRemoteContent(t *testing.T) {
 	got := deliver(t, message())
 	if n := strings.Count(got.Text, "PIN"); n != 2 {
 		t.Errorf("the text names the PIN %d times", n)
 	}
+	if strings.Count(got.Text, link) != 1 || strings.Count(got.HTML, link) != 1 {
+		t.Errorf("not one link in each of\n%s\n%s", got.Text, got.HTML)
+	}
 	for _, bad := range []string{"<a ", "href", "src=", "url(", "http", "<img", "<script", "<style", "<link", "@import"} {
-		if strings.Contains(strings.ToLower(got.HTML), bad) {
+		if strings.Contains(strings.ToLower(strings.Replace(got.HTML, `<a href="`+link, "", 1)), bad) {
 			t.Errorf("html holds %q", bad)
 		}
 	}
-	if links(got.Text) != nil {
-		t.Errorf("mail programs would make links of %q", links(got.Text))
+	if l := links(strings.Replace(got.Text, link, "", 1)); l != nil {
+		t.Errorf("mail programs would make links of %q", l)
 	}
 }
 
@@ -181,7 +196,7 @@ func TestSendCodeHeaders(t *testing.T) {
 }
 
 func TestNewRefusesUnsafeSettings(t *testing.T) {
-	good := notify.Config{Host: "mail.gov.my", Port: 587, TLS: notify.TLSStartTLS, From: "a@gov.my"}
+	good := notify.Config{Host: "mail.gov.my", Port: 587, TLS: notify.TLSStartTLS, From: "a@gov.my", BaseURL: "https://sign.gov.my"}
 	if _, err := notify.New(good, time.Now); err != nil {
 		t.Fatal(err)
 	}
@@ -199,6 +214,13 @@ func TestNewRefusesUnsafeSettings(t *testing.T) {
 		"from empty":        func(c *notify.Config) { c.From = "" },
 		"from with newline": func(c *notify.Config) { c.From = "a@gov.my\r\nBcc: x@evil.com" },
 		"from two":          func(c *notify.Config) { c.From = "a@gov.my, b@gov.my" },
+		"no base URL":       func(c *notify.Config) { c.BaseURL = "" },
+		"base URL of mail":  func(c *notify.Config) { c.BaseURL = "mailto:a@gov.my" },
+		"base URL in part":  func(c *notify.Config) { c.BaseURL = "https://" },
+		"base URL and /":    func(c *notify.Config) { c.BaseURL = "https://sign.gov.my/" },
+		"base URL query":    func(c *notify.Config) { c.BaseURL = "https://sign.gov.my/?a=b" },
+		"base URL newline":  func(c *notify.Config) { c.BaseURL = "https://sign.gov.my/a\nKod / Code: 111111\n" },
+		"base URL quote":    func(c *notify.Config) { c.BaseURL = "https://sign.gov.my/\"" },
 		"timeout negative":  func(c *notify.Config) { c.Timeout = -1 },
 		"timeout an hour":   func(c *notify.Config) { c.Timeout = time.Hour },
 	} {

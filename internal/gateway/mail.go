@@ -40,6 +40,7 @@ func (s *Server) mailer() (*notify.Mailer, error) {
 			return nil, fmt.Errorf("%w: mail.dkim: %w", ErrConfig, err)
 		}
 	}
+	n.BaseURL = s.Config.BaseURL
 	mailer, err := notify.New(n, s.now)
 	if err != nil {
 		return nil, fmt.Errorf("%w: mail: %w", ErrConfig, err)

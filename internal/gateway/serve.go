@@ -166,7 +166,7 @@ func (s *Server) wire() error {
 	router, doc := api.New(api.Config{Signer: s.Signer, Runner: s.Runner, Batches: batches, Documents: s.db, CA: s.ca, Apps: s.Apps, People: s.db, Replies: s.db,
 		Trust: func(ctx context.Context) (verify.Options, error) { return trust(ctx, s.ca, s.now()) }, Fingerprint: macKey{s.hsm, hsm.IdempotencyKey}.MAC,
 		Limits: s.limits(), Ready: s.ready, Stopping: s.stopping, Version: Version, MaxPDF: c.Limits.PDFMegabytes << 20, TempDir: s.DataPath("tmp"), TrustedProxies: c.BehindProxy.Trusted, Log: s.log, Now: s.now})
-	web.Routes(router, web.Config{Records: &publicRecords{s.db, s.blobs, s.ca, s.now, recordURL}, Sandbox: s.Sandbox, Title: c.CA.Organization, Log: s.log, Now: s.now,
+	web.Routes(router, web.Config{Records: &publicRecords{s.db, s.blobs, s.ca, s.now, recordURL}, Disown: &disowner{s.Signer, s.log}, Sandbox: s.Sandbox, Title: c.CA.Organization, Log: s.log, Now: s.now,
 		OpenAPI: func() []byte {
 			b, err := doc.MarshalJSON()
 			if err != nil {

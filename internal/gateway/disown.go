@@ -1,0 +1,61 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/web"
+)
+
+// disowner is web.Disowner on the signer; it tells the administrators. The
+// audit event, written with the deed, is the alarm that lasts.
+type disowner struct {
+	signer *signer.Signer
+	log    *slog.Logger
+}
+
+// Asked implements web.Disowner.
+func (d *disowner) Asked(ctx context.Context, token string) (web.Asked, error) {
+	r, at, err := d.signer.Asked(ctx, secret.New(token))
+	if err != nil {
+		return web.Asked{}, unlinked(err)
+	}
+	return asked(r, at), nil
+}
+
+// Disown implements web.Disowner.
+func (d *disowner) Disown(ctx context.Context, token, requestID string) (web.Asked, error) {
+	r, at, err := d.signer.Disown(ctx, secret.New(token), requestID)
+	if err != nil {
+		return web.Asked{}, unlinked(err)
+	}
+	level, message := slog.LevelWarn, "an officer says: this was not me; nothing was signed"
+	if r.Confirmed() {
+		level, message = slog.LevelError, "an officer says: this was not me, and PIN and code were accepted; revoke the certificate"
+	}
+	d.log.Log(ctx, level, message, "request_id", requestID, "transaction", r.ID, "status", string(r.Status), "app", r.App, "system", r.System,
+		"credential", r.Credential, "count", r.Count, "fingerprint", signer.Fingerprint(r.Root))
+	return asked(r, at), nil
+}
+
+func asked(r *signer.Request, at time.Time) web.Asked {
+	a := web.Asked{System: r.SystemName, Count: int(r.Count), Fingerprint: signer.Fingerprint(r.Root), SentAt: at, State: web.AskedEnded}
+	switch {
+	case r.Confirmed():
+		a.State = web.AskedConfirmed
+	case r.Status == signer.Waiting:
+		a.State = web.AskedWaiting
+	}
+	return a
+}
+
+func unlinked(err error) error {
+	if errors.Is(err, signer.ErrUnknown) {
+		return web.ErrUnknown
+	}
+	return err
+}
