@@ -32,7 +32,8 @@ const (
 type Event struct {
 	// At is the time of the verdict, UTC, kept to the microsecond.
 	At time.Time
-	// Actor is who asked: "app:<id>", "officer:<ic>", "cli:<user>", "gateway".
+	// Actor is who asked: "app:<id>", "officer:<ic>", "cli:<user>", "gateway";
+	// "officer:link" is whoever had the link in an officer's mail.
 	Actor string
 	// Action is the verb: "otp.issue", "signer.authorize", "batch.seal" …
 	Action string
