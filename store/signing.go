@@ -495,7 +495,8 @@ func (d *DB) Withdraw(ctx context.Context, c otp.Challenge, ev audit.Event) erro
 		if err != nil || n == 0 {
 			return err
 		}
-		if err := q.DropCodeSend(ctx, sqlc.DropCodeSendParams{TransactionID: c.Transaction, SentAt: micros(c.IssuedAt)}); err != nil {
+		// The row stays, for those who ask what became of a code, and counts no more.
+		if err := q.WithdrawSend(ctx, sqlc.WithdrawSendParams{TransactionID: c.Transaction, SentAt: micros(c.IssuedAt)}); err != nil {
 			return err
 		}
 		return appendEvent(ctx, q, ev)

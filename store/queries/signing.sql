@@ -67,8 +67,10 @@ WHERE s.ic = @ic AND s.sent_at > @since AND s.redeemed = 0;
 UPDATE challenges SET expires_at = issued_at, resend_after = issued_at, tries_left = 0, sends = sends - 1
 WHERE transaction_id = @transaction_id AND nonce = @nonce AND redeemed = 0;
 
--- name: DropCodeSend :exec
-DELETE FROM code_sends WHERE transaction_id = @transaction_id AND sent_at = @sent_at;
+-- redeemed is 0 for a code sent, 1 for one of a transaction that was confirmed, 2 for one that
+-- did not leave.
+-- name: WithdrawSend :exec
+UPDATE code_sends SET redeemed = 2 WHERE transaction_id = @transaction_id AND sent_at = @sent_at;
 
 -- name: ReserveTry :execrows
 UPDATE challenges SET tries_left = tries_left - 1
@@ -78,7 +80,7 @@ WHERE transaction_id = @transaction_id AND nonce = @nonce AND redeemed = 0 AND t
 UPDATE challenges SET redeemed = 1 WHERE transaction_id = @transaction_id AND nonce = @nonce AND redeemed = 0;
 
 -- name: RedeemSends :exec
-UPDATE code_sends SET redeemed = 1 WHERE transaction_id = @transaction_id;
+UPDATE code_sends SET redeemed = 1 WHERE transaction_id = @transaction_id AND redeemed = 0;
 
 -- name: AddIntent :exec
 INSERT INTO intents (id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, activation, state)

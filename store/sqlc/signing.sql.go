@@ -367,20 +367,6 @@ func (q *Queries) Document(ctx context.Context, id string) (Document, error) {
 	return i, err
 }
 
-const dropCodeSend = `-- name: DropCodeSend :exec
-DELETE FROM code_sends WHERE transaction_id = ?1 AND sent_at = ?2
-`
-
-type DropCodeSendParams struct {
-	TransactionID string
-	SentAt        int64
-}
-
-func (q *Queries) DropCodeSend(ctx context.Context, arg DropCodeSendParams) error {
-	_, err := q.db.ExecContext(ctx, dropCodeSend, arg.TransactionID, arg.SentAt)
-	return err
-}
-
 const endWaiting = `-- name: EndWaiting :execrows
 UPDATE transactions SET status = ?1, finished_at = ?2 WHERE id = ?3 AND status = 'WAITING'
 `
@@ -605,7 +591,7 @@ func (q *Queries) RedeemChallenge(ctx context.Context, arg RedeemChallengeParams
 }
 
 const redeemSends = `-- name: RedeemSends :exec
-UPDATE code_sends SET redeemed = 1 WHERE transaction_id = ?1
+UPDATE code_sends SET redeemed = 1 WHERE transaction_id = ?1 AND redeemed = 0
 `
 
 func (q *Queries) RedeemSends(ctx context.Context, transactionID string) error {
@@ -771,4 +757,20 @@ func (q *Queries) WithdrawChallenge(ctx context.Context, arg WithdrawChallengePa
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const withdrawSend = `-- name: WithdrawSend :exec
+UPDATE code_sends SET redeemed = 2 WHERE transaction_id = ?1 AND sent_at = ?2
+`
+
+type WithdrawSendParams struct {
+	TransactionID string
+	SentAt        int64
+}
+
+// redeemed is 0 for a code sent, 1 for one of a transaction that was confirmed, 2 for one that
+// did not leave.
+func (q *Queries) WithdrawSend(ctx context.Context, arg WithdrawSendParams) error {
+	_, err := q.db.ExecContext(ctx, withdrawSend, arg.TransactionID, arg.SentAt)
+	return err
 }
