@@ -13,6 +13,7 @@ import (
 
 	"github.com/mohor-sign/mohor/notify"
 	"github.com/mohor-sign/mohor/otp"
+	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store"
 	"github.com/mohor-sign/mohor/store/storetest"
 )
@@ -92,7 +93,7 @@ func TestIssuesDuringAnOutage(t *testing.T) {
 			}
 			c := notify.NewCourier(mailer(t, addr, func(c *notify.Config) { c.Timeout = 30 * time.Second }), notify.CourierConfig{Messages: 100, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 			s := h.Signer(nil, nil)
-			s.Codes.Sender = c
+			s.Codes.Senders = map[string]otp.Sender{signer.Email: c}
 			var mu sync.Mutex
 			var times []time.Duration
 			var taken, not, most int

@@ -49,6 +49,10 @@ func (k *captured) Accepted(context.Context, string, string) ([]audit.Event, err
 func (k *captured) StoreChallenge(context.Context, *otp.Challenge, otp.Policy, audit.Event) error {
 	return errors.New("nothing is issued here")
 }
+func (k *captured) Withdraw(context.Context, otp.Challenge, audit.Event) error { return nil }
+func (k *captured) StoreDelivery(context.Context, string, [otp.NonceSize]byte, otp.Delivery, audit.Event) (bool, error) {
+	return true, nil
+}
 func (k *captured) CountPIN(context.Context, string, signer.PINPolicy, time.Time) (signer.PINState, error) {
 	return signer.PINState{InARow: 1, Total: 1}, nil
 }

@@ -46,7 +46,7 @@ func (d *DB) CodeSends(ctx context.Context, ic string, limit int) ([]otp.Send, e
 	out := make([]otp.Send, len(rows))
 	for k, r := range rows {
 		out[k] = otp.Send{Transaction: r.TransactionID, Channel: r.Channel, SentTo: r.SentTo, IssuedAt: instant(r.SentAt), ExpiresAt: instant(r.ExpiresAt),
-			Redeemed: r.Redeemed != 0, Delivery: otp.Delivery{State: r.Delivery, At: instant(r.DeliveryAt), Reply: r.Reply}}
+			Redeemed: r.Redeemed == 1, Delivery: otp.Delivery{State: r.Delivery, At: instant(r.DeliveryAt), Reply: r.Reply}}
 	}
 	return out, nil
 }
