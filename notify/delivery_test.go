@@ -272,7 +272,7 @@ func TestDKIMSettingsAreChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := notify.DKIM{Domain: "gov.my", Selector: "m1", Key: keys["rsa"]}
-	base := notify.Config{Host: "mail.gov.my", Port: 587, TLS: notify.TLSStartTLS, From: "a@sign.gov.my"}
+	base := notify.Config{Host: "mail.gov.my", Port: 587, TLS: notify.TLSStartTLS, From: "a@sign.gov.my", BaseURL: "https://sign.gov.my"}
 	for want, change := range map[string]func(*notify.DKIM){
 		"":                     func(*notify.DKIM) {},
 		"no domain name":       func(d *notify.DKIM) { d.Domain = "gov my" },

@@ -61,7 +61,7 @@ func signatures(calls []hsmtest.Call) map[string]int {
 // the one that it was issued with. What the log has of an input holds the
 // transaction and most of the nonce.
 func comparisons(calls []hsmtest.Call) map[string]int {
-	const head = "mohor otp v1\n"
+	const head = "mohor otp v2\n"
 	made := map[string]int{}
 	for _, c := range calls {
 		if len(c.Input) < len(head)+4 || string(c.Input[:len(head)]) != head {

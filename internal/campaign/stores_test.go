@@ -65,7 +65,7 @@ func storeFaults() []storeFault {
 		{"PostgreSQL: kill -QUIT", pgKilled, 500 * time.Millisecond, told("store_unavailable"), false},
 		{"PostgreSQL: SIGSTOP 5 s", pgStopped, 5 * time.Second, took(4 * time.Second), true},
 		{"PostgreSQL: resets", pgResets, time.Second, told("store_unavailable"), false},
-		{"PostgreSQL: slow", pgSlow, time.Second, took(1500 * time.Millisecond), true},
+		{"PostgreSQL: slow", pgSlow, time.Second, took(600 * time.Millisecond), true},
 	}
 }
 
