@@ -114,10 +114,11 @@ func (i *Installation) shares() signer.Shares {
 // codes is where live codes are: in Redis, so that any node can check what
 // another has issued, or in this process.
 func (i *Installation) codes() otp.Codes {
+	alone := otp.NewMemoryCodes(i.now)
 	if i.redis == nil {
-		return otp.NewMemoryCodes(i.now)
+		return alone
 	}
-	return ephemeral.Codes{Redis: i.redis}
+	return ephemeral.Codes{Redis: i.redis, Alone: alone}
 }
 
 // limits counts requests for all nodes; nil without Redis.

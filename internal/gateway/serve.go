@@ -109,7 +109,7 @@ func (s *Server) prove(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("clearing interrupted requests: %w", err), s.blobs.Close())
 	}
 	if err := s.PingRedis(ctx); err != nil {
-		s.log.Warn("Redis is away; batches are signed but do not survive a stop", "error", err)
+		s.log.Warn("Redis is away; batches are signed but do not survive a stop, and this gateway alone can check the codes it issues", "error", err)
 	}
 	resumed, n, err := s.Signer.Recover(ctx)
 	if err != nil {

@@ -15,7 +15,13 @@ import (
 // comparisons counted, which Redis itself ends with the code. A replica that is
 // behind, or a server that lost its memory, may forget a code or a count: the
 // database is the arbiter of both.
-type Codes struct{ *Redis }
+type Codes struct {
+	*Redis
+	// Alone keeps what Redis did not take, and is asked first. It is this
+	// process's own: at another gateway such a code is [otp.ErrExpired], or
+	// [otp.ErrCodesUnavailable] while Redis is away.
+	Alone otp.Codes
+}
 
 var (
 	putCode = redis.NewScript(`redis.call('DEL', KEYS[1])
@@ -35,18 +41,26 @@ func (c Codes) run(ctx context.Context, s *redis.Script, key string, args ...any
 	return s.Run(ctx, c.client, []string{c.prefix + "code:" + key}, args...)
 }
 
-// Put implements otp.Codes.
+// Put implements otp.Codes. It waits two seconds for Redis, and not at all when
+// Redis gave no answer in the last second.
 func (c Codes) Put(ctx context.Context, key string, mac []byte, ttl time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	if err := c.run(ctx, putCode, key, mac, max(1, ttl.Milliseconds())).Err(); err != nil {
-		return fmt.Errorf("%w: keeping code in Redis: %w", otp.ErrCodesUnavailable, discreet(err))
+	if !c.resting() {
+		asking, cancel := context.WithTimeout(ctx, wait)
+		err := c.run(asking, putCode, key, mac, max(1, ttl.Milliseconds())).Err()
+		cancel()
+		if err == nil {
+			return nil
+		}
+		c.leave()
 	}
-	return nil
+	return c.Alone.Put(ctx, key, mac, ttl)
 }
 
 // Try implements otp.Codes.
 func (c Codes) Try(ctx context.Context, key string, limit int) ([]byte, error) {
+	if mac, err := c.Alone.Try(ctx, key, limit); !errors.Is(err, otp.ErrExpired) {
+		return mac, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	got, err := c.run(ctx, tryCode, key, limit).Text()
@@ -67,8 +81,9 @@ func (c Codes) Try(ctx context.Context, key string, limit int) ([]byte, error) {
 func (c Codes) Drop(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	if err := c.client.Del(ctx, c.prefix+"code:"+key).Err(); err != nil {
-		return fmt.Errorf("%w: dropping code in Redis: %w", otp.ErrCodesUnavailable, discreet(err))
+	err := c.Alone.Drop(ctx, key)
+	if rerr := c.client.Del(ctx, c.prefix+"code:"+key).Err(); rerr != nil {
+		return errors.Join(err, fmt.Errorf("%w: dropping code in Redis: %w", otp.ErrCodesUnavailable, discreet(rerr)))
 	}
-	return nil
+	return err
 }

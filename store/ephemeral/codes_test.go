@@ -22,9 +22,13 @@ func connect(t testing.TB, s *redistest.Server, installation string) *ephemeral.
 	return r
 }
 
+func codes(r *ephemeral.Redis) ephemeral.Codes {
+	return ephemeral.Codes{Redis: r, Alone: otp.NewMemoryCodes(time.Now)}
+}
+
 func TestCodes(t *testing.T) {
 	s := redistest.Start(t)
-	storetest.RunCodes(t, ephemeral.Codes{Redis: connect(t, s, "abcd")}, func(d time.Duration) {
+	storetest.RunCodes(t, codes(connect(t, s, "abcd")), func(d time.Duration) {
 		// By the server's clock: it ends a key of its own that lives as long.
 		must(t, s.Client.Set(ctx, "hourglass", 1, d).Err())
 		for s.Client.Exists(ctx, "hourglass").Val() == 1 {
@@ -32,29 +36,11 @@ func TestCodes(t *testing.T) {
 	})
 }
 
-// The rights that docs/operating.md gives the user are enough, and no key is
-// outside of them.
-func TestRightsOfTheUser(t *testing.T) {
-	s := redistest.Start(t, "--user", "mohor", "on", ">made-up", "~mohor:*", "~rate:mohor:*", "+get", "+set", "+del", "+ping", "+eval", "+evalsha",
-		"+hset", "+hget", "+hincrby", "+pexpire", "+time")
-	r := ephemeral.Open(ephemeral.Config{Address: s.Address, Username: "mohor", Password: secret.New("made-up"), Installation: "abcd"})
-	t.Cleanup(func() { must(t, r.Close()) })
-	c := ephemeral.Codes{Redis: r}
-	must(t, c.Put(ctx, "k", bytes.Repeat([]byte{1}, 32), time.Hour))
-	if _, err := c.Try(ctx, "k", 3); err != nil {
-		t.Error(err)
-	}
-	must(t, c.Drop(ctx, "k"))
-	if _, ok, err := ephemeral.NewLimits(r).Take(ctx, "igfmas", 50); err != nil || !ok {
-		t.Errorf("a limit: %t, %v", ok, err)
-	}
-}
-
 // Installations that share a server do not see each other's codes; nothing is
 // kept without an end.
 func TestCodesAreApart(t *testing.T) {
 	s := redistest.Start(t)
-	a, b := ephemeral.Codes{Redis: connect(t, s, "aaaa")}, ephemeral.Codes{Redis: connect(t, s, "bbbb")}
+	a, b := codes(connect(t, s, "aaaa")), codes(connect(t, s, "bbbb"))
 	must(t, a.Put(ctx, "k", bytes.Repeat([]byte{1}, 32), time.Hour))
 	if _, err := b.Try(ctx, "k", 3); !errors.Is(err, otp.ErrExpired) {
 		t.Errorf("another installation: %v", err)
@@ -65,25 +51,35 @@ func TestCodesAreApart(t *testing.T) {
 	}
 }
 
-// A server that is away, stopped, emptied or started anew: an error that says
-// so, or an expired code; never a count that starts afresh for the same code.
+// A server that is away, stopped, emptied or started anew: what it had is gone or
+// cannot be had, and errors say so; what is new is kept by the gateway itself,
+// with a count of its own, and another gateway does not know it.
 func TestCodesUnderFaults(t *testing.T) {
 	s := redistest.Start(t)
-	c := ephemeral.Codes{Redis: connect(t, s, "abcd")}
+	c, other := codes(connect(t, s, "abcd")), codes(connect(t, s, "abcd"))
 	mac := bytes.Repeat([]byte{7}, 32)
 	away := func(what string) {
 		t.Helper()
-		if _, err := c.Try(ctx, "k", 3); !errors.Is(err, otp.ErrCodesUnavailable) {
+		if _, err := c.Try(ctx, "k", 3); !errors.Is(err, otp.ErrCodesUnavailable) || strings.Contains(err.Error(), string(mac)) {
 			t.Errorf("%s: reading: %v", what, err)
-		}
-		if err := c.Put(ctx, "k2", mac, time.Hour); !errors.Is(err, otp.ErrCodesUnavailable) || strings.Contains(err.Error(), string(mac)) {
-			t.Errorf("%s: keeping: %v", what, err)
 		}
 		if err := c.Drop(ctx, "k"); !errors.Is(err, otp.ErrCodesUnavailable) {
 			t.Errorf("%s: dropping: %v", what, err)
 		}
+		must(t, c.Put(ctx, what, mac, time.Hour))
+		for _, want := range []error{nil, nil, nil, otp.ErrAttempts} {
+			if got, err := c.Try(ctx, what, 3); !errors.Is(err, want) || (err == nil) != bytes.Equal(got, mac) {
+				t.Errorf("%s: of its own: %x, %v, want %v", what, got, err, want)
+			}
+		}
+		if _, err := other.Try(ctx, what, 3); !errors.Is(err, otp.ErrCodesUnavailable) {
+			t.Errorf("%s: elsewhere: %v", what, err)
+		}
 	}
 	must(t, c.Put(ctx, "k", mac, time.Hour))
+	if got, err := other.Try(ctx, "k", 3); err != nil || !bytes.Equal(got, mac) {
+		t.Errorf("control: elsewhere: %x, %v", got, err)
+	}
 	must(t, s.Client.FlushAll(ctx).Err())
 	if _, err := c.Try(ctx, "k", 3); !errors.Is(err, otp.ErrExpired) {
 		t.Errorf("emptied: %v", err)
@@ -98,9 +94,21 @@ func TestCodesUnderFaults(t *testing.T) {
 	if _, err := c.Try(ctx, "k", 3); !errors.Is(err, otp.ErrExpired) {
 		t.Errorf("started anew: %v", err)
 	}
-	must(t, c.Put(ctx, "k", mac, time.Hour))
-	if got, err := c.Try(ctx, "k", 1); err != nil || !bytes.Equal(got, mac) {
-		t.Errorf("control: %x, %v", got, err)
+	if _, err := c.Try(ctx, "killed", 3); !errors.Is(err, otp.ErrAttempts) {
+		t.Errorf("started anew: of its own: %v", err)
+	}
+	if _, err := other.Try(ctx, "killed", 3); !errors.Is(err, otp.ErrExpired) {
+		t.Errorf("started anew: elsewhere: %v", err)
+	}
+	must(t, c.Drop(ctx, "killed"))
+	if _, err := c.Try(ctx, "killed", 3); !errors.Is(err, otp.ErrExpired) {
+		t.Errorf("dropped: %v", err)
+	}
+	for { // Redis is asked again when its rest is over
+		must(t, c.Put(ctx, "k", mac, time.Hour))
+		if got, err := other.Try(ctx, "k", 1); err == nil && bytes.Equal(got, mac) {
+			break
+		}
 	}
 }
 
@@ -161,7 +169,7 @@ func TestLeastPrivilege(t *testing.T) {
 	r := ephemeral.Open(ephemeral.Config{Address: s.Address, Installation: "abcd", Username: "gateway", Password: secret.New("rahsia-22")})
 	t.Cleanup(func() { must(t, r.Close()) })
 	must(t, r.Ping(ctx))
-	c := ephemeral.Codes{Redis: r}
+	c := codes(r)
 	must(t, c.Put(ctx, "k", bytes.Repeat([]byte{1}, 32), time.Hour))
 	if _, err := c.Try(ctx, "k", 1); err != nil {
 		t.Error(err)

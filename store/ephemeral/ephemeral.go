@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -44,7 +45,16 @@ type Config struct {
 type Redis struct {
 	client *redis.Client
 	prefix string
+	rest   atomic.Int64 // Unix nanoseconds before which only what must be asked is
 }
+
+// rest is how long Redis is left alone after it gave no answer, by those that
+// can do without.
+const rest = time.Second
+
+func (r *Redis) resting() bool { return time.Now().UnixNano() < r.rest.Load() }
+
+func (r *Redis) leave() { r.rest.Store(time.Now().Add(rest).UnixNano()) }
 
 // wait bounds each call, dialling included: nobody waits long for what may be
 // absent.
