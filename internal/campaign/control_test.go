@@ -49,7 +49,7 @@ func TestFourthTryIsNoticed(t *testing.T) {
 		must(t, err)
 		h.Clock.Advance(otp.DefaultPolicy().ResendAfter)
 		key := &logged{}
-		i := &otp.Issuer{Records: h.DB, Codes: ephemeral.Codes{Redis: client}, MAC: key, Senders: map[string]otp.Sender{"email": h.Mail}, Policy: otp.DefaultPolicy()}
+		i := &otp.Issuer{Records: h.DB, Codes: ephemeral.Codes{Redis: client, Alone: otp.NewMemoryCodes(h.Clock.Now)}, MAC: key, Senders: map[string]otp.Sender{"email": h.Mail}, Policy: otp.DefaultPolicy()}
 		if believe {
 			i.Records = ignored{h.DB}
 		}

@@ -209,7 +209,7 @@ func TestRefreshedScreenResumes(t *testing.T) {
 func TestRoutesWithoutAnApp(t *testing.T) {
 	g := gatewaytest.New(t)
 	strangers := []string{"GET /", "GET /assets/*", "GET /ca/chain.pem", "GET /ca/{name}", "GET /crl/{name}", "GET /dev/mailbox", "GET /dev/mailbox.json", "GET /docs",
-		"GET /healthz", "GET /ocsp/*", "GET /openapi-3.0.json", "GET /openapi-3.0.yaml", "GET /openapi.json", "GET /openapi.yaml", "GET /r/{token}", "GET /readyz", "GET /s/{id}", "HEAD /r/{token}",
+		"GET /healthz", "GET /ocsp/*", "GET /openapi-3.0.json", "GET /openapi-3.0.yaml", "GET /openapi.json", "GET /openapi.yaml", "GET /r/{token}", "GET /readyz", "GET /s/{id}",
 		"POST /oauth2/token", "POST /ocsp", "POST /r/{token}", "POST /tsa"}
 	routes, ok := g.Server.Handler().(chi.Routes)
 	if !ok {
