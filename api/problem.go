@@ -387,6 +387,8 @@ func validationProblem(ctx context.Context, status int, errs []error) *Problem {
 // rule says in people's words what huma says of a field.
 func rule(field, said string) *invalid {
 	for _, r := range [][3]string{
+		{"expected string", "it must be text, in quotation marks%s", "ia mesti teks dalam tanda petik%s"},
+		{"expected object", "it must be an object%s", "ia mesti objek%s"},
 		{"expected length <= ", "at most %s characters are allowed", "paling banyak %s aksara dibenarkan"},
 		{"expected length >= ", "at least %s characters are needed", "sekurang-kurangnya %s aksara diperlukan"},
 		{"expected number <= ", "it must be at most %s", "ia mesti paling banyak %s"},

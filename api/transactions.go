@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -59,6 +60,11 @@ type documentRef struct {
 	PAdES      *padesBody  `json:"pades,omitempty" doc:"In the place of the transaction's"`
 }
 
+type totalBody struct {
+	Amount   string `json:"amount" maxLength:"20" example:"29911.35" doc:"Decimal text: at most 15 digits, a point and 2 to 4 digits (MYR: 2); no sign, separator, exponent or leading zero"`
+	Currency string `json:"currency" maxLength:"3" example:"MYR" doc:"ISO 4217, three capital letters"`
+}
+
 type createBody struct {
 	IC             string        `json:"ic" doc:"The officer who is to sign"`
 	System         string        `json:"system" maxLength:"32"`
@@ -73,6 +79,7 @@ type createBody struct {
 	PAdES          *padesBody    `json:"pades,omitempty"`
 	Documents      []documentRef `json:"documents,omitempty" maxItems:"1000"`
 	BatchID        string        `json:"batch_id,omitempty" maxLength:"64"`
+	Total          *totalBody    `json:"total,omitempty" doc:"What the documents amount to, in your words: the officer reads it in the mail as the system's, unless the documents are classified. The code is bound to it"`
 	RedirectURI    string        `json:"redirect_uri,omitempty" maxLength:"500" doc:"Not offered yet"`
 	State          string        `json:"state,omitempty" maxLength:"500"`
 }
@@ -124,6 +131,7 @@ type transactionBody struct {
 	Count       uint32           `json:"count"`
 	Root        string           `json:"root" doc:"Base64, 32 bytes"`
 	Fingerprint string           `json:"fingerprint" example:"7K3M-Q0ZV"`
+	Total       *totalBody       `json:"total,omitempty" doc:"As given at creation"`
 	BatchID     string           `json:"batch_id,omitempty"`
 	BatchRoot   string           `json:"batch_root,omitempty" doc:"Root of the sealed batch; differs from root when only the rest is authorised"`
 	Documents   []documentItem   `json:"documents,omitempty"`
@@ -227,6 +235,9 @@ func (s *server) ask(ctx context.Context, b *createBody) (*signer.Ask, error) {
 	if a.Options.PAdES, err = s.padesOptions("pades", b.Format, b.PAdES); err != nil {
 		return nil, err
 	}
+	if a.Options.Total, err = totalOf(b.Total); err != nil {
+		return nil, err
+	}
 	if (b.BatchID == "") == (len(b.Documents) == 0) {
 		return nil, fixed("documents", "Give either documents or batch_id.", "Berikan documents atau batch_id.")
 	}
@@ -244,6 +255,22 @@ func (s *server) ask(ctx context.Context, b *createBody) (*signer.Ask, error) {
 		}
 	}
 	return a, nil
+}
+
+// totalOf reads what the documents are said to amount to.
+func totalOf(b *totalBody) (*otp.Total, error) {
+	if b == nil {
+		return nil, nil
+	}
+	t := otp.Total(*b)
+	switch err := t.Check(); {
+	case errors.Is(err, otp.ErrCurrency):
+		return nil, fixed("total.currency", "It must be a currency's code of three capital letters (ISO 4217), such as MYR.", "Ia mesti kod mata wang tiga huruf besar (ISO 4217), seperti MYR.")
+	case err != nil:
+		return nil, fixed("total.amount", "It must be decimal text such as 29911.35: at most 15 digits, a point and 2 to 4 digits (MYR: 2), without sign, separator, exponent or leading zero.",
+			"Ia mesti teks perpuluhan seperti 29911.35: paling banyak 15 digit, titik dan 2 hingga 4 digit (MYR: 2), tanpa tanda, pemisah, eksponen atau sifar di depan.")
+	}
+	return &t, nil
 }
 
 // eachOptions notes what one document has for itself.
@@ -402,6 +429,9 @@ func documentOut(d *signer.Document) documentItem {
 func waiting(r *signer.Request, ch *otp.Challenge) transactionBody {
 	b := transactionBody{ID: r.ID, Status: string(r.Status), ExpiresAt: r.ExpiresAt, Count: r.Count, Root: base64.StdEncoding.EncodeToString(r.Root[:]),
 		Fingerprint: signer.Fingerprint(r.Root)}
+	if t := r.Options.Total; t != nil {
+		b.Total = &totalBody{t.Amount, t.Currency}
+	}
 	if !r.Implicit {
 		b.BatchID = r.Batch
 	}

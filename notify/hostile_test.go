@@ -61,6 +61,9 @@ func hostile(t *rapid.T) otp.Message {
 	m.Name, m.System = outside().Draw(t, "name"), "S"+outside().Draw(t, "system")
 	m.Count = max(1, len(m.Titles)+rapid.IntRange(0, 3).Draw(t, "more"))
 	m.Format = rapid.SampledFrom([]string{"RAW", "CMS", "PADES", "\nKod / Code: 999999\n"}).Draw(t, "format")
+	if rapid.Bool().Draw(t, "with total") {
+		m.Total = &otp.Total{Amount: rapid.StringMatching(`[1-9][0-9]{0,14}\.[0-9]{2}`).Draw(t, "amount"), Currency: rapid.StringMatching(`[A-Z]{3}`).Draw(t, "currency")}
+	}
 	m.Classified = rapid.Bool().Draw(t, "classified")
 	m.Code = secret.New(rapid.StringMatching(`[0-9]{6}`).Draw(t, "code"))
 	return m
@@ -124,6 +127,11 @@ func honest(t *rapid.T, m otp.Message, got sandbox.Mail) {
 		name := strings.Trim(strings.Fields(strings.Trim(tag, "<>/"))[0], "/")
 		if !slices.Contains([]string{"!DOCTYPE", "html", "head", "meta", "title", "body", "div", "p", "table", "tr", "td", "span", "a", "br", "bdi", "strong"}, name) {
 			t.Fatalf("element %s", tag)
+		}
+	}
+	for _, body := range []string{got.Text, words(got.HTML)} {
+		if told := m.Total != nil && !m.Classified; strings.Contains(body, "kata sistem") != told || told && !strings.Contains(body, m.Total.String()) {
+			t.Fatalf("total %v, classified %v, in\n%s", m.Total, m.Classified, body)
 		}
 	}
 	if m.Classified && strings.Contains(got.Text, "  - ") {

@@ -39,6 +39,7 @@ type page struct {
 	Count        int
 	Titles       []string
 	More         int
+	Total        string // "": none
 	Classified   bool
 	Unseen       bool // RAW, CMS: the application gave the digest, or bytes that nobody looked into
 	Fingerprint  string
@@ -69,6 +70,8 @@ func render(m otp.Message, base string) (*rendered, error) {
 		return nil, fmt.Errorf("%w: the count does not fit the titles", ErrMessage)
 	case !token.Match(m.Link.Reveal()):
 		return nil, fmt.Errorf("%w: the link's token is not 22 characters of base64url", ErrMessage)
+	case m.Total != nil && m.Total.Check() != nil:
+		return nil, fmt.Errorf("%w: malformed total", ErrMessage)
 	case m.Expires.IsZero():
 		return nil, fmt.Errorf("%w: no expiry", ErrMessage)
 	}
@@ -88,6 +91,9 @@ func render(m otp.Message, base string) (*rendered, error) {
 	}
 	if !m.Classified {
 		p.Titles, p.More = titles(m.Titles, m.Count)
+		if m.Total != nil {
+			p.Total = m.Total.String() // digits, commas and capitals: nothing to clean
+		}
 	}
 	var text, html bytes.Buffer
 	if err := textCode.Execute(&text, p); err != nil {

@@ -13,8 +13,8 @@
 //
 // matches exactly once and gives the code. The message holds one link, to the
 // gateway's page "this was not me", which cancels and cannot sign; no other
-// link, no remote content, and never a PIN; titles of classified documents stay
-// out.
+// link, no remote content, and never a PIN; titles and total of classified documents
+// stay out.
 //
 // Errors carry the step, the server's numeric reply codes and causes from the
 // network, never the server's words (which may quote the message), the

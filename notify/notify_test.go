@@ -2,6 +2,7 @@ package notify_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -119,6 +120,39 @@ func TestSendCodeOfRawSaysContentUnseen(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestSendCodeTellsTheTotal(t *testing.T) {
+	m := message()
+	m.Total = &otp.Total{Amount: "29911.35", Currency: "MYR"}
+	got := deliver(t, m)
+	if !strings.Contains(got.Text, "\nJumlah / Total: RM 29,911.35 (kata sistem / as the system says)\n\nCap jari") {
+		t.Errorf("text:\n%s", got.Text)
+	}
+	if !strings.Contains(got.HTML, `<span style="font-weight:600">RM 29,911.35</span>`) || !strings.Contains(got.HTML, `kata sistem <span lang="en" style="opacity:.75">/ as the system says</span>`) {
+		t.Errorf("html:\n%s", got.HTML)
+	}
+	if got := deliver(t, message()); strings.Contains(got.Text, "Jumlah") || strings.Contains(got.HTML, "Jumlah") {
+		t.Error("a total is told that nobody gave")
+	}
+	m.Classified = true
+	got = deliver(t, m)
+	for _, body := range []string{got.Subject, got.Text, got.HTML} {
+		if strings.Contains(body, "29") && strings.Contains(body, "911.35") || strings.Contains(body, "RM ") || strings.Contains(body, "Jumlah") {
+			t.Errorf("a classified total travelled:\n%s", body)
+		}
+	}
+	if !strings.Contains(got.Text, "titles and totals are not sent by e-mail") {
+		t.Errorf("the reader is not told why:\n%s", got.Text)
+	}
+	m.Classified, m.Total = false, &otp.Total{Amount: "1.00\nKod / Code: 000000", Currency: "MYR"}
+	mailer, box := post(t)
+	if err := mailer.SendCode(t.Context(), m); !errors.Is(err, notify.ErrMessage) {
+		t.Errorf("a forged total: %v", err)
+	}
+	if _, ok := box.Latest(officer); ok {
+		t.Error("a forged total was sent")
 	}
 }
 

@@ -182,7 +182,8 @@ type Message struct {
 	Count       int
 	Titles      []string // the first few document names
 	Fingerprint string   // XXXX-XXXX, the signing page shows the same
-	Classified  bool     // titles must not travel
+	Total       *Total   // what the system says they amount to; nil when it did not
+	Classified  bool     // neither titles nor total must travel
 	Code        secret.Text
 	Expires     time.Time
 	// Link is the token of the link with which whoever gets the message says

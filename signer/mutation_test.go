@@ -11,6 +11,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -172,6 +173,21 @@ func kinds(others []signer.Credential) map[string]func(s *state, r *rand.Rand) {
 		"appearance": func(s *state, r *rand.Rand) {
 			s.r.Options.Visible = &signer.Visible{Page: 1, X: float64(r.IntN(500)), Width: 200, Height: 80}
 		},
+		"total": func(s *state, r *rand.Rand) {
+			is := s.r.Options.Total
+			if is == nil || r.IntN(3) == 0 {
+				s.r.Options.Total = &otp.Total{Amount: fmt.Sprintf("%d.35", r.IntN(99999)), Currency: "MYR"}
+				return
+			}
+			switch r.IntN(3) {
+			case 0:
+				s.r.Options.Total = nil
+			case 1:
+				s.r.Options.Total = &otp.Total{Amount: is.Amount, Currency: "USD"}
+			default: // one digit
+				s.r.Options.Total = &otp.Total{Amount: strings.Replace(is.Amount, "9", "8", 1), Currency: is.Currency}
+			}
+		},
 		"own options": func(s *state, r *rand.Rand) {
 			s.r.Options.Each = map[uint32]signer.PAdES{r.Uint32N(9): {Reason: "lain", Certify: 1 + r.IntN(3)}}
 		},
@@ -223,6 +239,9 @@ func TestMutationsAreNotAuthorised(t *testing.T) {
 	for b := range bases {
 		ask := h.Ask(1 + r.IntN(6))
 		ask.Credential = h.Credential.ID
+		if b%2 == 0 {
+			ask.Options.Total = &otp.Total{Amount: "29911.35", Currency: "MYR"}
+		}
 		req, f := h.prepare(t, ask)
 		ch, err := h.DB.Challenge(ctx, req.ID)
 		must(t, err)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/pdf/cms"
 )
@@ -29,8 +30,8 @@ const (
 	ECDSA    = "ECDSA"
 )
 
-// Options is everything that shapes a signature and is fixed when the
-// transaction is created. Its canonical JSON (RFC 8785) is stored, hashed into
+// Options is everything that shapes a signature, and the total that the officer
+// is told, fixed when the transaction is created. Its canonical JSON (RFC 8785) is stored, hashed into
 // the code's binding and into the intent.
 type Options struct {
 	Format    string `json:"format"`
@@ -42,6 +43,8 @@ type Options struct {
 	PAdES
 	// Each holds, by index, what documents have in the place of PAdES.
 	Each map[uint32]PAdES `json:"each,omitempty"`
+	// Total is the app's word on what the documents amount to; nil: it gave none.
+	Total *otp.Total `json:"total,omitempty"`
 }
 
 // PAdES is what a document's signature shall be like.

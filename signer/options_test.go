@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/signer"
 )
 
@@ -20,6 +21,11 @@ func TestCanonicalIsPinned(t *testing.T) {
 	if err != nil || string(text) != want || hash != sha256.Sum256([]byte(want)) {
 		t.Errorf("%s, %x, %v; want %s", text, hash, err, want)
 	}
+	o = signer.Options{Format: signer.RAW, Algorithm: signer.ECDSA, Time: "2026-07-01T01:00:00Z", Certificate: "1", Total: &otp.Total{Amount: "29911.35", Currency: "MYR"}}
+	if text, _, err := o.Canonical(); err != nil || string(text) != `{"algorithm":"ECDSA","certificate":"1","format":"RAW","time":"2026-07-01T01:00:00Z","total":{"amount":"29911.35","currency":"MYR"}}` {
+		t.Errorf("%s, %v", text, err)
+	}
+	// Without a total it is what it was before there were any: codes that live through an upgrade stay right.
 	plain := signer.Options{Format: signer.RAW, Algorithm: signer.ECDSA, Time: "2026-07-01T01:00:00Z", Certificate: "1"}
 	if text, _, err := plain.Canonical(); err != nil || string(text) != `{"algorithm":"ECDSA","certificate":"1","format":"RAW","time":"2026-07-01T01:00:00Z"}` {
 		t.Errorf("%s, %v", text, err)
@@ -43,6 +49,9 @@ func drawOptions(t *rapid.T) signer.Options {
 	o := signer.Options{Format: text.Draw(t, "format"), Algorithm: text.Draw(t, "algorithm"), Time: text.Draw(t, "time"), Certificate: text.Draw(t, "certificate"), PAdES: pades.Draw(t, "pades")}
 	if rapid.Bool().Draw(t, "own") {
 		o.Each = rapid.MapOfN(rapid.Uint32(), pades, 1, 3).Draw(t, "each")
+	}
+	if rapid.Bool().Draw(t, "with total") {
+		o.Total = &otp.Total{Amount: rapid.StringMatching(`[1-9][0-9]{0,3}\.[0-9]{2}`).Draw(t, "amount"), Currency: rapid.SampledFrom([]string{"MYR", "USD"}).Draw(t, "currency")}
 	}
 	return o
 }
@@ -80,7 +89,7 @@ func TestCanonicalIsStable(t *testing.T) {
 func TestCanonicalHoldsEveryField(t *testing.T) {
 	full := func() signer.Options {
 		p := func() signer.PAdES { return signer.PAdES{Visible: &signer.Visible{}} }
-		return signer.Options{PAdES: p(), Each: map[uint32]signer.PAdES{3: p()}}
+		return signer.Options{PAdES: p(), Each: map[uint32]signer.PAdES{3: p()}, Total: &otp.Total{}}
 	}
 	base := full()
 	_, was, err := base.Canonical()

@@ -164,7 +164,7 @@ type Request struct {
 	DataHeader  string
 	Process     string
 	Role        string
-	Class       string // classification; "" or "terbuka" lets titles travel
+	Class       string // classification; "" or "terbuka" lets titles and total travel
 	Credential  string
 	Options     Options
 	OptionsHash [32]byte

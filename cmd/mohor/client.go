@@ -29,6 +29,7 @@ type remote struct {
 	System     string `help:"ICT system (default: that of dev.json)."`
 	Credential string `help:"Credential (default: the officer's first)."`
 	PINFile    string `help:"File with the PIN (default: ask)." type:"path"`
+	Total      string `help:"What the documents amount to, for the officer to read: CURRENCY AMOUNT, such as 'MYR 29911.35'."`
 	English    bool   `help:"Messages of the gateway in English."`
 }
 
@@ -254,6 +255,12 @@ func (c *client) download(ctx context.Context, path, file string) (err error) {
 	return nil
 }
 
+// total is what documents are said to amount to.
+type total struct {
+	Amount   string `json:"amount"`
+	Currency string `json:"currency"`
+}
+
 // transaction is what the client reads of a transaction.
 type transaction struct {
 	ID          string `json:"transaction_id"`
@@ -261,6 +268,7 @@ type transaction struct {
 	Status      string `json:"status"`
 	Count       int    `json:"count"`
 	Fingerprint string `json:"fingerprint"`
+	Total       *total `json:"total"`
 	BatchID     string `json:"batch_id"`
 	OTP         struct {
 		SentTo    string    `json:"sent_to"`

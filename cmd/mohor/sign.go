@@ -170,13 +170,21 @@ func (r *remote) ask(rest map[string]any) map[string]any {
 	if r.Credential != "" {
 		rest["credential_id"] = r.Credential
 	}
+	if r.Total != "" {
+		currency, amount, _ := strings.Cut(r.Total, " ")
+		rest["total"] = total{amount, currency}
+	}
 	return rest
 }
 
 // confirm asks for PIN and code and submits them; a wrong one may be given
 // again while tries are left.
 func (r *remote) confirm(e *env, api *client, t *transaction) error {
-	fmt.Fprintf(e.stderr, "mohor: %d document(s), fingerprint %s; the code was sent to %s\n", t.Count, t.Fingerprint, t.OTP.SentTo)
+	sum := ""
+	if t.Total != nil {
+		sum = "total " + t.Total.Currency + " " + t.Total.Amount + ", "
+	}
+	fmt.Fprintf(e.stderr, "mohor: %d document(s), %sfingerprint %s; the code was sent to %s\n", t.Count, sum, t.Fingerprint, t.OTP.SentTo)
 	id, nonce := t.ID, t.Nonce
 	for {
 		pin := api.pin
