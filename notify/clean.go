@@ -22,6 +22,17 @@ const (
 	maxInput   = 4 << 10 // bytes looked at: the rest can never be shown
 )
 
+// MaskName keeps the first letter of each word of a person's name, for those who
+// need not know whose it is.
+func MaskName(name string) string {
+	words := strings.Fields(name)
+	for k, w := range words {
+		runes := []rune(w)
+		words[k] = string(runes[0]) + strings.Repeat("•", min(len(runes)-1, 6))
+	}
+	return strings.Join(words, " ")
+}
+
 // blank holds graphic characters that show nothing, beside those Unicode
 // calls default-ignorable: BRAILLE PATTERN BLANK, MUSICAL SYMBOL NULL NOTEHEAD.
 var blank = &unicode.RangeTable{

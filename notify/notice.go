@@ -5,6 +5,7 @@ import (
 	"fmt"
 	htmltemplate "html/template"
 	"regexp"
+	"strconv"
 	texttemplate "text/template"
 	"time"
 )
@@ -16,6 +17,10 @@ var (
 	noticeID = regexp.MustCompile(`\A[a-z0-9_]{1,64}\z`)
 )
 
+// alarm is what administrators learn of a transaction: enough to find it in the
+// audit and to know it when the officer telephones, and nothing of what is in it.
+type alarm struct{ Transaction, Officer, Count, Fingerprint string }
+
 // letter is what the templates of a notice show: every string from outside one
 // clean line.
 type letter struct {
@@ -24,6 +29,7 @@ type letter struct {
 	TitleEN        string
 	MS, EN         string
 	System, Serial string
+	Alarm          *alarm
 	When           string
 	WarnMS, WarnEN string
 }
@@ -61,6 +67,10 @@ func renderNotice(n Notice) (*rendered, error) {
 		l.TitleMS, l.TitleEN = "Sijil digital anda telah dikeluarkan", "Your certificate was issued"
 		l.MS, l.EN = "Sijil digital anda sedia digunakan, sah sehingga "+until+".", "Your certificate is ready, valid until "+until+"."
 		l.WarnMS, l.WarnEN = "Jika anda tidak memohonnya, maklumkan segera kepada pentadbir agensi anda.", "If you did not apply for it, tell your agency administrator at once."
+	case TransactionDisowned:
+		if err := l.disowned(n); err != nil {
+			return nil, err
+		}
 	default:
 		return nil, fmt.Errorf("%w: unknown kind of notice", ErrMessage)
 	}
@@ -75,6 +85,37 @@ func renderNotice(n Notice) (*rendered, error) {
 		return nil, fmt.Errorf("%w: html template", ErrMessage)
 	}
 	return &rendered{subject: l.TitleMS + " / " + l.TitleEN, text: text.Bytes(), html: html.Bytes()}, nil
+}
+
+// disowned fills in the alarm "this was not me". Who pressed the button is not
+// known: somebody with the officer's mail.
+func (l *letter) disowned(n Notice) error {
+	l.Alarm = &alarm{n.Detail["transaction"], unlink(clean(n.Detail["officer"], nameChars)), n.Detail["count"], n.Detail["fingerprint"]}
+	if count, err := strconv.Atoi(l.Alarm.Count); err != nil || count < 1 || !noticeID.MatchString(l.Alarm.Transaction) || !fingerprint.MatchString(l.Alarm.Fingerprint) {
+		return fmt.Errorf("%w: the alarm lacks its transaction", ErrMessage)
+	}
+	l.TitleMS, l.TitleEN = "Amaran: “Ini bukan saya”", "Alarm: “This was not me”"
+	l.MS = "Butang “Ini bukan saya” dalam e-mel kod pegawai ini telah ditekan. "
+	l.EN = "The button “This was not me” of the mail with this officer's code was pressed. "
+	l.WarnMS = "Log audit menamakan pegawai itu di bawah transaksi ini. Telefon pegawai itu, dan tanya pemilik sistem siapa yang membuat permintaan ini."
+	l.WarnEN = "The audit names the officer under this transaction. Call the officer, and ask the system's owner who made this request."
+	switch n.Detail["outcome"] {
+	case DisownedCancelled:
+		l.MS += "Permintaan ini dibatalkan; tiada apa-apa ditandatangani."
+		l.EN += "The request was cancelled; nothing was signed."
+	case DisownedEnded:
+		l.MS += "Permintaan ini sudah berakhir; tiada apa-apa ditandatangani."
+		l.EN += "The request had ended before; nothing was signed."
+	case DisownedConfirmed:
+		l.TitleMS, l.TitleEN = "Amaran segera: tandatangan dinafikan", "Urgent alarm: signature disowned"
+		l.MS += "PIN dan kod yang betul sudah diberi: dokumen sedang atau telah ditandatangani dengan sijil pegawai itu."
+		l.EN += "The right PIN and code had been given: the documents are being signed, or were, with the officer's certificate."
+		l.WarnMS = "Log audit menamakan pegawai dan sijil itu di bawah transaksi ini. Telefon pegawai itu sekarang. Jika benar bukan pegawai itu, batalkan sijilnya dan minta pemilik sistem supaya dokumen ini tidak diproses."
+		l.WarnEN = "The audit names officer and certificate under this transaction. Call the officer now. If it truly was not the officer, revoke the certificate and have the system's owner stop these documents."
+	default:
+		return fmt.Errorf("%w: the alarm lacks its outcome", ErrMessage)
+	}
+	return nil
 }
 
 // myt is a time as people in Malaysia read it.

@@ -287,6 +287,14 @@ func (m *Mailer) client(opened func(net.Conn)) (*mail.Client, error) {
 	return mail.NewClient(m.cfg.Host, options...)
 }
 
+// CheckAddress returns ErrAddress unless messages can be sent to s.
+func CheckAddress(s string) error {
+	if !deliverable(s) {
+		return ErrAddress
+	}
+	return nil
+}
+
 func deliverable(s string) bool {
 	return len(s) <= 254 && address.MatchString(s) && strings.LastIndexByte(s, '@') <= 64
 }

@@ -16,13 +16,24 @@ const (
 	PINBlocked        = "pin.blocked"        //
 	PINChanged        = "pin.changed"        // detail: system
 	CertificateIssued = "certificate.issued" // detail: system, serial, until (RFC 3339)
+
+	// TransactionDisowned is an alarm to administrators. Detail: system (registered
+	// name), transaction, officer (masked name), count, fingerprint, outcome.
+	TransactionDisowned = "transaction.disowned"
 )
 
-// Notice tells an officer what was done. It holds no secret, so it may wait in
+// What "this was not me" found.
+const (
+	DisownedCancelled = "cancelled" // it waited, and was ended by this
+	DisownedEnded     = "ended"     // it was over, and nothing was signed
+	DisownedConfirmed = "confirmed" // PIN and code had been accepted
+)
+
+// Notice tells an officer or administrators what was done. It holds no secret, so it may wait in
 // a database until it is delivered.
 type Notice struct {
 	ID      string // makes the Message-ID, which is the same at each try
-	Officer string // IC
+	Officer string // IC; "" of one to administrators
 	Name    string
 	Email   string // the address when it was done, not when it is sent
 	Kind    string
@@ -116,13 +127,21 @@ func (p *Postman) carry(ctx context.Context, n Notice) error {
 	case !old && (d.State == otp.Deferred || errors.As(err, &failure) && !failure.judged):
 		return p.Outbox.DeferNotice(ctx, n, jitter(pause(n.Attempt)), d.Reply)
 	}
-	p.Log.Warn("a notice to an officer cannot be delivered", "notice", n.ID, "kind", n.Kind, "error", err)
-	ev := audit.Event{At: p.Now(), Actor: "gateway", Action: "notice.deliver", Object: "officer:" + n.Officer, Verdict: audit.Refused,
+	p.Log.Warn("a notice cannot be delivered", "notice", n.ID, "kind", n.Kind, "error", err)
+	ev := audit.Event{At: p.Now(), Actor: "gateway", Action: "notice.deliver", Object: n.about(), Verdict: audit.Refused,
 		Detail: map[string]string{"kind": n.Kind, "notice": n.ID}}
 	if d.Reply != "" {
 		ev.Detail["reply"] = d.Reply
 	}
 	return p.Outbox.GiveUpNotice(ctx, n, ev)
+}
+
+// about is what an event about n is about, in the audit.
+func (n *Notice) about() string {
+	if n.Officer == "" {
+		return n.Detail["transaction"]
+	}
+	return "officer:" + n.Officer
 }
 
 // pause before the try after this one: 1 min, 2, 4 … 4 h.

@@ -35,7 +35,7 @@ func (s *Signer) Asked(ctx context.Context, token secret.Text) (*Request, time.T
 // already confirmed cannot be undone. It returns the transaction as it is then,
 // with the time as Asked, and uses up the link, so that a second call finds nothing. ErrUnknown as Asked.
 //
-// Each use is audited as an alarm, "transaction.disown": accepted when it
+// Each use is told to AlarmTo, and audited as an alarm, "transaction.disown": accepted when it
 // cancelled, noted when there was nothing left to cancel, refused when it came
 // too late. Nobody proved to be the officer: whoever reads the mail can do this,
 // and can do nothing else with it.
@@ -46,7 +46,7 @@ func (s *Signer) Disown(ctx context.Context, token secret.Text, requestID string
 		if err != nil {
 			return nil, at, err
 		}
-		switch err := s.Records.Disown(ctx, sum, r.Status, s.disowned(r, requestID)); {
+		switch err := s.Records.Disown(ctx, sum, r.Status, s.AlarmTo, s.disowned(r, requestID)); {
 		case errors.Is(err, ErrFinished):
 			continue // confirmed or ended meanwhile; states only go forward, so this ends
 		case err != nil:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/notify"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store/storetest"
@@ -23,6 +24,23 @@ func (h *house) alarms(t testing.TB) (out []audit.Event) {
 		}
 	}
 	return out
+}
+
+// noticed empties the outbox and counts the notices to administrators.
+func (h *house) noticed(t testing.TB) (count int) {
+	t.Helper()
+	for {
+		n, ok, err := h.DB.ClaimNotice(ctx, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			return count
+		}
+		if n.Kind == notify.TransactionDisowned {
+			count++
+		}
+	}
 }
 
 func TestDisownCancelsOnce(t *testing.T) {
@@ -206,6 +224,7 @@ func TestDisownUnderFaults(t *testing.T) {
 			h := newHouse(t)
 			r, _ := h.prepare(t, h.Ask(1))
 			s := h.Signer(&faultRecords{Records: h.DB, method: method, nth: 1, after: after, calls: map[string]int{}}, h.blobs)
+			s.AlarmTo = []string{"sap@jpk.example"}
 			if _, _, err := s.Disown(ctx, h.Mail.Link(), ""); !errors.Is(err, errFault) {
 				t.Errorf("%s: %v", method, err)
 			}
@@ -216,6 +235,10 @@ func TestDisownUnderFaults(t *testing.T) {
 			}
 			if _, _, err := s.Disown(ctx, h.Mail.Link(), ""); done != errors.Is(err, signer.ErrUnknown) || !done && err != nil {
 				t.Errorf("%s, after %v: again: %v", method, after, err)
+			}
+			// However often it is tried, one notice and one event.
+			if n := h.noticed(t); n != 1 || len(h.alarms(t)) != 1 {
+				t.Errorf("%s, after %v: %d notices, %d alarms", method, after, n, len(h.alarms(t)))
 			}
 		}
 	}

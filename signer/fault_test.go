@@ -97,8 +97,8 @@ func (f *faultRecords) Linked(ctx context.Context, token [32]byte, since time.Ti
 	err = f.do("Linked", func() error { r, at, err = f.Records.Linked(ctx, token, since); return err })
 	return r, at, err
 }
-func (f *faultRecords) Disown(ctx context.Context, token [32]byte, was signer.Status, ev audit.Event) error {
-	return f.do("Disown", func() error { return f.Records.Disown(ctx, token, was, ev) })
+func (f *faultRecords) Disown(ctx context.Context, token [32]byte, was signer.Status, tell []string, ev audit.Event) error {
+	return f.do("Disown", func() error { return f.Records.Disown(ctx, token, was, tell, ev) })
 }
 func (f *faultRecords) CountPIN(ctx context.Context, ic string, p signer.PINPolicy, now time.Time) (signer.PINState, error) {
 	return value(f, "CountPIN", func() (signer.PINState, error) { return f.Records.CountPIN(ctx, ic, p, now) })

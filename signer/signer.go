@@ -270,8 +270,9 @@ type Records interface {
 	Linked(ctx context.Context, token [32]byte, since time.Time) (Request, time.Time, error)
 	// Disown uses up the link with this token and, when the transaction is
 	// WAITING, ends it as Cancelled. ErrUnknown when there is no such link (any
-	// more), ErrFinished, changing nothing, when the status is not was.
-	Disown(ctx context.Context, token [32]byte, was Status, ev audit.Event) error
+	// more), ErrFinished, changing nothing, when the status is not was. With it
+	// goes a notice to each address of tell.
+	Disown(ctx context.Context, token [32]byte, was Status, tell []string, ev audit.Event) error
 	// CountPIN adds one to the counter before the PIN is tried and returns the
 	// state after it; *LockedError, without counting, when locked or blocked.
 	// n parallel calls are granted at most p.LockAfter tries.
@@ -382,7 +383,7 @@ type Blob interface {
 	Size() int64
 }
 
-// Signer is the orchestrator; all fields but Shares and Templates are required.
+// Signer is the orchestrator; all fields but AlarmTo, Shares and Templates are required.
 type Signer struct {
 	Records Records
 	Keys    Keys
@@ -392,7 +393,10 @@ type Signer struct {
 	// Channels lists the channels that codes for an ICT system may take, preferred
 	// first.
 	Channels func(system string) []string
-	PIN      PINPolicy
+	// AlarmTo are the e-mail addresses of administrators that are told of each
+	// "this was not me"; none: the audit and the log alone tell it.
+	AlarmTo []string
+	PIN     PINPolicy
 	// CheckPIN says whether the credential's holder may choose a PIN.
 	CheckPIN func(pin secret.Text, c *Credential) error
 	// Shares lets batches go on after a stop without the officer; nil when there

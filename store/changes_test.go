@@ -66,7 +66,7 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 		},
 		"GiveUpNotice": func(ctx context.Context) error { return db.GiveUpNotice(ctx, notice, ev) },
 		"Disown": func(ctx context.Context) error {
-			return db.Disown(ctx, sha256.Sum256(h.Mail.Link().Reveal()), signer.Waiting, ev)
+			return db.Disown(ctx, sha256.Sum256(h.Mail.Link().Reveal()), signer.Waiting, []string{"sap@jpk.example"}, ev)
 		},
 		"CancelRequest": func(ctx context.Context) error { return db.CancelRequest(ctx, waiting.ID, signer.Cancelled, ev) },
 		"PutCredential": func(ctx context.Context) error {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -59,6 +60,48 @@ func (d *DB) AuditLock(ctx context.Context, officer string, st signer.PINState, 
 		}
 		return d.addNotice(ctx, q, officer, notify.PINLocked, ev.At, map[string]string{"until": st.LockedUntil.UTC().Format(time.RFC3339)})
 	})
+}
+
+// addAlarms puts the notice that a transaction, then in state was, was disowned
+// into the outbox, one for each address, with the deed's own transaction. What is
+// of the officer is masked before it is stored.
+func (d *DB) addAlarms(ctx context.Context, q *sqlc.Queries, to []string, id string, was signer.Status, at time.Time) error {
+	if len(to) == 0 {
+		return nil
+	}
+	t, err := q.Transaction(ctx, id)
+	if err != nil {
+		return fmt.Errorf("reading transaction: %w", err)
+	}
+	o, err := q.Officer(ctx, t.Ic)
+	if err != nil {
+		return fmt.Errorf("reading officer: %w", err)
+	}
+	var root [32]byte
+	copy(root[:], t.Root)
+	outcome := notify.DisownedEnded
+	switch {
+	case (&signer.Request{Status: was}).Confirmed():
+		outcome = notify.DisownedConfirmed
+	case was == signer.Waiting:
+		outcome = notify.DisownedCancelled
+	}
+	raw, err := json.Marshal(map[string]string{"system": t.SystemName, "transaction": id, "officer": notify.MaskName(o.Name),
+		"count": strconv.FormatInt(t.Count, 10), "fingerprint": signer.Fingerprint(root), "outcome": outcome})
+	if err != nil {
+		return fmt.Errorf("encoding notice: %w", err)
+	}
+	now, err := d.now(ctx)
+	if err != nil {
+		return err
+	}
+	for _, email := range to {
+		err := q.AddAlarm(ctx, sqlc.AddAlarmParams{ID: ident.New("no", 16), Email: email, Kind: notify.TransactionDisowned, Detail: string(raw), CreatedAt: micros(at), DueAt: micros(now)})
+		if err != nil {
+			return fmt.Errorf("storing notice: %w", err)
+		}
+	}
+	return nil
 }
 
 // addNotice puts a notice into the outbox, with the deed's own transaction. The

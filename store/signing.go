@@ -252,7 +252,7 @@ func (d *DB) Linked(ctx context.Context, token [32]byte, since time.Time) (signe
 }
 
 // Disown implements signer.Records.
-func (d *DB) Disown(ctx context.Context, token [32]byte, was signer.Status, ev audit.Event) error {
+func (d *DB) Disown(ctx context.Context, token [32]byte, was signer.Status, tell []string, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
 		t, err := q.Linked(ctx, sqlc.LinkedParams{Link: link(token)})
 		switch {
@@ -266,6 +266,10 @@ func (d *DB) Disown(ctx context.Context, token [32]byte, was signer.Status, ev a
 			if _, err := q.EndWaiting(ctx, sqlc.EndWaitingParams{Status: string(signer.Cancelled), Now: micros(ev.At), ID: t.ID}); err != nil {
 				return err
 			}
+		}
+		// The link ends in this commit, so there is one notice for each address, ever.
+		if err := d.addAlarms(ctx, q, tell, t.ID, was, ev.At); err != nil {
+			return err
 		}
 		return q.SpendLink(ctx, link(token))
 	})

@@ -108,6 +108,7 @@ type MailConfig struct {
 	Username     string     `yaml:"username"`
 	PasswordFile string     `yaml:"password_file"`
 	From         string     `yaml:"from"`
+	AlarmTo      []string   `yaml:"alarm_to"`
 	DKIM         DKIMConfig `yaml:"dkim"`
 }
 
@@ -266,6 +267,9 @@ func (c *Config) check() error {
 		return bad(field, want)
 	}
 	if field, want := c.Channels.check(); field != "" {
+		return bad(field, want)
+	}
+	if field, want := c.Mail.check(); field != "" {
 		return bad(field, want)
 	}
 	switch {

@@ -11,8 +11,8 @@ import (
 	"github.com/mohor-sign/mohor/web"
 )
 
-// disowner is web.Disowner on the signer; it tells the administrators. The
-// audit event, written with the deed, is the alarm that lasts.
+// disowner is web.Disowner on the signer; it tells the log. The audit event and
+// the notices of mail.alarm_to, written with the deed, are the alarm that lasts.
 type disowner struct {
 	signer *signer.Signer
 	log    *slog.Logger

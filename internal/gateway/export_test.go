@@ -33,6 +33,15 @@ var (
 	ChannelsOf   = (*ChannelConfig).of
 )
 
+// Deliver empties the outbox of notices, as far as they are due.
+func Deliver(ctx context.Context, s *Server) error {
+	for {
+		if ok, err := s.postman.Once(ctx); !ok || err != nil {
+			return err
+		}
+	}
+}
+
 // OpenDKIM reads the key of mail.dkim.
 func OpenDKIM(c DKIMConfig) error {
 	_, err := c.open()

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -14,6 +16,23 @@ import (
 
 // mailGrace is how long deliveries under way may take when the gateway stops.
 const mailGrace = 5 * time.Second
+
+// maxAlarmTo bounds the notices of one alarm.
+const maxAlarmTo = 10
+
+// check returns the field that cannot be right and what it must be.
+func (m *MailConfig) check() (field, want string) {
+	if len(m.AlarmTo) > maxAlarmTo {
+		return "mail.alarm_to", fmt.Sprintf("at most %d addresses; more are a mailing list's", maxAlarmTo)
+	}
+	for k, a := range m.AlarmTo {
+		same := func(b string) bool { return strings.EqualFold(a, b) }
+		if notify.CheckAddress(a) != nil || slices.ContainsFunc(m.AlarmTo[:k], same) {
+			return fmt.Sprintf("mail.alarm_to[%d]", k), "an e-mail address such as sap@agency.gov.my, without a name, and no other's"
+		}
+	}
+	return "", ""
+}
 
 // mailer is the way messages leave: to the sandbox's mailbox, or the mail server.
 func (s *Server) mailer() (*notify.Mailer, error) {

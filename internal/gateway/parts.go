@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/mohor-sign/mohor/batch"
@@ -19,6 +18,7 @@ import (
 	"github.com/mohor-sign/mohor/ecert"
 	"github.com/mohor-sign/mohor/hsm"
 	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/notify"
 	"github.com/mohor-sign/mohor/pdf/verify"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store"
@@ -211,7 +211,7 @@ func (p *publicRecords) CertificateRecord(ctx context.Context, id string) (web.R
 	}
 	c := it.Record.Candidate
 	r := web.Record{ID: id, Number: c.Number, Status: "BELUM DITANDATANGANI", Programme: c.ProgrammeCode, Centre: c.CentreName, Batch: c.Batch,
-		MonthYear: c.MonthYear(), NameMasked: maskName(c.Name)}
+		MonthYear: c.MonthYear(), NameMasked: notify.MaskName(c.Name)}
 	if it.State != batch.ItemSigned {
 		return r, nil
 	}
@@ -271,14 +271,4 @@ func trust(ctx context.Context, a *ca.Authority, now time.Time) (verify.Options,
 		o.CRLs = append(o.CRLs, list)
 	}
 	return o, nil
-}
-
-// maskName keeps the first letter of each word.
-func maskName(name string) string {
-	words := strings.Fields(name)
-	for k, w := range words {
-		runes := []rune(w)
-		words[k] = string(runes[0]) + strings.Repeat("•", min(len(runes)-1, 6))
-	}
-	return strings.Join(words, " ")
 }

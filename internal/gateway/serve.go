@@ -152,7 +152,7 @@ func (s *Server) wire() error {
 	codes := &otp.Issuer{Records: s.db, Codes: s.codes(), MAC: macKey{s.hsm, hsm.CodeKey}, Senders: map[string]otp.Sender{signer.Email: s.courier},
 		Policy: otp.Policy{TTL: c.Code.TTL, Tries: c.Code.Tries, ResendAfter: c.Code.ResendAfter, MaxSends: c.Code.MaxSends, PerHour: c.Code.PerHour, PerDay: c.Code.PerDay}}
 	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm, s.db.CurrentKEK}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.blobs, Codes: codes, Shares: s.shares(), Now: s.now,
-		PIN: c.PIN.limits(), CheckPIN: c.PIN.checkPIN, Channels: c.Channels.of,
+		PIN: c.PIN.limits(), CheckPIN: c.PIN.checkPIN, Channels: c.Channels.of, AlarmTo: c.Mail.AlarmTo,
 		Timestamps: s.ca, Revocation: revocation{s.ca}, Templates: templates, TempDir: s.DataPath("tmp"), Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond}
 	width := c.Batch.Width
 	if width == 0 {

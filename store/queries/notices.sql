@@ -16,3 +16,7 @@ UPDATE notices SET due_at = @due_at, reply = @reply WHERE id = @id AND attempts 
 
 -- name: DropNotice :execrows
 DELETE FROM notices WHERE id = @id AND attempts = @attempts;
+
+-- name: AddAlarm :exec
+INSERT INTO notices (id, ic, name, email, kind, detail, created_at, due_at)
+VALUES (@id, '', '', @email, @kind, @detail, @created_at, @due_at);

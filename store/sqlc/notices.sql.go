@@ -9,6 +9,32 @@ import (
 	"context"
 )
 
+const addAlarm = `-- name: AddAlarm :exec
+INSERT INTO notices (id, ic, name, email, kind, detail, created_at, due_at)
+VALUES (?1, '', '', ?2, ?3, ?4, ?5, ?6)
+`
+
+type AddAlarmParams struct {
+	ID        string
+	Email     string
+	Kind      string
+	Detail    string
+	CreatedAt int64
+	DueAt     int64
+}
+
+func (q *Queries) AddAlarm(ctx context.Context, arg AddAlarmParams) error {
+	_, err := q.db.ExecContext(ctx, addAlarm,
+		arg.ID,
+		arg.Email,
+		arg.Kind,
+		arg.Detail,
+		arg.CreatedAt,
+		arg.DueAt,
+	)
+	return err
+}
+
 const addNotice = `-- name: AddNotice :exec
 INSERT INTO notices (id, ic, name, email, kind, detail, created_at, due_at)
 SELECT CAST(?1 AS TEXT), o.ic, o.name, o.email, CAST(?2 AS TEXT), CAST(?3 AS TEXT), CAST(?4 AS BIGINT), CAST(?5 AS BIGINT)

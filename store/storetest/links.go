@@ -42,26 +42,26 @@ func links(t *testing.T, h *House) {
 	h.linked(t, "other", 1, [32]byte{})
 	gone("no link", [32]byte{}, time.Time{})
 	gone("an unknown link", one, time.Time{})
-	wants(t, "disowning by an unknown link", h.DB.Disown(ctx, one, signer.Waiting, h.ev("disown", "tx")), signer.ErrUnknown)
-	wants(t, "disowning by none", h.DB.Disown(ctx, [32]byte{}, signer.Waiting, h.ev("disown", "tx")), signer.ErrUnknown)
+	wants(t, "disowning by an unknown link", h.DB.Disown(ctx, one, signer.Waiting, nil, h.ev("disown", "tx")), signer.ErrUnknown)
+	wants(t, "disowning by none", h.DB.Disown(ctx, [32]byte{}, signer.Waiting, nil, h.ev("disown", "tx")), signer.ErrUnknown)
 
 	h.linked(t, "tx", 2, one)
 	found(one, "tx", signer.Waiting)
 	h.linked(t, "tx", 3, two) // a new code, a new link
 	gone("a replaced link", one, time.Time{})
-	wants(t, "disowning by a replaced link", h.DB.Disown(ctx, one, signer.Waiting, h.ev("disown", "tx")), signer.ErrUnknown)
+	wants(t, "disowning by a replaced link", h.DB.Disown(ctx, one, signer.Waiting, nil, h.ev("disown", "tx")), signer.ErrUnknown)
 	found(two, "tx", signer.Waiting)
 	if _, _, err := h.DB.Linked(ctx, two, r.ExpiresAt.Add(-time.Microsecond)); err != nil {
 		t.Errorf("just in time: %v", err)
 	}
 	gone("too late", two, r.ExpiresAt)
 
-	wants(t, "disowning what it is not", h.DB.Disown(ctx, two, signer.Signing, h.ev("disown", "tx")), signer.ErrFinished)
+	wants(t, "disowning what it is not", h.DB.Disown(ctx, two, signer.Signing, nil, h.ev("disown", "tx")), signer.ErrFinished)
 	h.is(t, r, signer.Waiting, "SEALED")
-	must(t, h.DB.Disown(ctx, two, signer.Waiting, h.ev("disown", "tx")))
+	must(t, h.DB.Disown(ctx, two, signer.Waiting, nil, h.ev("disown", "tx")))
 	h.is(t, r, signer.Cancelled, "SEALED")
 	gone("a used link", two, time.Time{})
-	wants(t, "disowning twice", h.DB.Disown(ctx, two, signer.Waiting, h.ev("disown", "tx")), signer.ErrUnknown)
+	wants(t, "disowning twice", h.DB.Disown(ctx, two, signer.Waiting, nil, h.ev("disown", "tx")), signer.ErrUnknown)
 	_, err := h.intent(r, 3)
 	wants(t, "an intent of what was disowned", err, signer.ErrFinished)
 
@@ -71,8 +71,8 @@ func links(t *testing.T, h *House) {
 	_, err = h.intent(s, 1)
 	must(t, err)
 	found(three, "signing", signer.Signing)
-	wants(t, "cancelling what is being signed", h.DB.Disown(ctx, three, signer.Waiting, h.ev("disown", "signing")), signer.ErrFinished)
-	must(t, h.DB.Disown(ctx, three, signer.Signing, h.ev("disown", "signing")))
+	wants(t, "cancelling what is being signed", h.DB.Disown(ctx, three, signer.Waiting, nil, h.ev("disown", "signing")), signer.ErrFinished)
+	must(t, h.DB.Disown(ctx, three, signer.Signing, nil, h.ev("disown", "signing")))
 	h.is(t, s, signer.Signing, "SIGNING")
 	gone("a link used too late", three, time.Time{})
 	if n := h.events(t, "disown"); n != 2 {
@@ -91,7 +91,7 @@ func disownOrSign(t *testing.T, h *House) {
 		var disowned, confirmed error
 		start := make(chan struct{})
 		var wg sync.WaitGroup
-		wg.Go(func() { <-start; disowned = h.DB.Disown(ctx, token, signer.Waiting, h.ev("disown", id)) })
+		wg.Go(func() { <-start; disowned = h.DB.Disown(ctx, token, signer.Waiting, nil, h.ev("disown", id)) })
 		wg.Go(func() { <-start; _, confirmed = h.intent(r, 1) })
 		close(start)
 		wg.Wait()

@@ -30,6 +30,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"ReserveTryGrantsExactly", reserveTry},
 		{"DeliveryOfEachCode", deliveries},
 		{"NoticesOfDeeds", noticesOfDeeds},
+		{"AlarmsOfDisowned", alarms},
 		{"OutboxLeases", outbox},
 		{"CredentialSaysWhatIsMissing", credential},
 		{"OneLiveTransactionABatch", oneLive},
