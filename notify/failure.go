@@ -10,6 +10,8 @@ import (
 	"strconv"
 
 	"github.com/wneessen/go-mail"
+
+	"github.com/mohor-sign/mohor/otp"
 )
 
 // errAnswer stands for what go-mail tells in the server's words.
@@ -55,6 +57,12 @@ func (e *DeliveryError) Unwrap() error { return e.Err }
 // Permanent says that the server refused for good (5xx): trying the same
 // address again is of no use.
 func (e *DeliveryError) Permanent() bool { return e.Status >= 500 && e.Status <= 599 }
+
+// Is makes it otp.ErrRefused when the server refused the recipient or the message
+// for good. One that refuses us (greeting, authentication, sender) does not.
+func (e *DeliveryError) Is(target error) bool {
+	return target == otp.ErrRefused && e.judged && e.Permanent()
+}
 
 // failed turns an error of the SMTP client into a *DeliveryError and drops
 // everything in it that a server wrote or that was sent to it.

@@ -7,7 +7,9 @@ import (
 	"net"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,6 +53,54 @@ func crowd(t *testing.T, serve func(*net.TCPConn)) (addr string, stop func()) {
 		}
 		mu.Unlock()
 		wg.Wait()
+	}
+}
+
+// A server that refuses the recipient for good is asked as often as codes are
+// sent to an officer, whatever an app does; one that refuses us costs the officer
+// nothing.
+func TestDeadAddressIsNotTriedWithoutEnd(t *testing.T) {
+	for _, c := range []struct {
+		verb, reply string
+		counts      bool
+	}{{"RCPT", "550 5.1.1 no such user", true}, {".", "554 5.7.1 not this", true}, {"EHLO", "554 5.7.1 not you", false}, {"MAIL", "550 5.7.1 not from you", false}} {
+		t.Run(c.verb, func(t *testing.T) {
+			var said atomic.Int64
+			addr, stop := crowd(t, func(conn *net.TCPConn) {
+				converse(conn, func(line string) string {
+					if !strings.HasPrefix(line, c.verb) && (c.verb != "EHLO" || !strings.HasPrefix(line, "HELO")) {
+						return ""
+					}
+					said.Add(1)
+					return c.reply
+				})
+			})
+			defer stop()
+			h := storetest.NewHouse(t, func() *store.DB { db, _ := storetest.SQLite(t); return db }())
+			k := notify.NewCourier(mailer(t, addr, func(*notify.Config) {}), notify.CourierConfig{Patience: time.Minute, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+			s := h.Signer(nil, nil)
+			s.Codes.Policy = otp.DefaultPolicy()
+			s.Codes.Senders = map[string]otp.Sender{signer.Email: k}
+			got := map[error]int{}
+			for range 20 {
+				_, _, err := s.Prepare(t.Context(), h.Ask(1))
+				for _, want := range []error{otp.ErrNotSent, otp.ErrTooManyCodes} {
+					if errors.Is(err, want) {
+						got[want]++
+					}
+				}
+			}
+			if err := k.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			want := 20
+			if c.counts {
+				want = s.Codes.Policy.PerHour
+			}
+			if got[otp.ErrNotSent] != want || got[otp.ErrTooManyCodes] != 20-want || c.counts && said.Load() != int64(want) {
+				t.Errorf("%v; the server was asked %d times", got, said.Load())
+			}
+		})
 	}
 }
 

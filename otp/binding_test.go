@@ -25,8 +25,8 @@ func (g *gullible) StoreChallenge(_ context.Context, c *otp.Challenge, _ otp.Pol
 	g.c = *c
 	return nil
 }
-func (g *gullible) Withdraw(context.Context, otp.Challenge, audit.Event) error { return nil }
-func (g *gullible) Challenge(context.Context, string) (otp.Challenge, error)   { return g.c, nil }
+func (g *gullible) Withdraw(context.Context, otp.Challenge, bool, audit.Event) error { return nil }
+func (g *gullible) Challenge(context.Context, string) (otp.Challenge, error)         { return g.c, nil }
 func (g *gullible) ReserveTry(context.Context, string, [otp.NonceSize]byte) (int, error) {
 	return 1, nil
 }

@@ -47,6 +47,8 @@ var (
 	ErrTooManyCodes   = errors.New("too many unused codes for this officer")
 	ErrNotSent        = errors.New("code could not be sent")
 	ErrMACUnavailable = errors.New("code key unavailable")
+	// ErrRefused: the next hop refused the officer's address or the message for good.
+	ErrRefused = errors.New("message refused for good")
 	// ErrCodesUnavailable: the store of live codes cannot be reached. What was
 	// asked may be asked again.
 	ErrCodesUnavailable = errors.New("code store unavailable")
@@ -98,7 +100,7 @@ type Policy struct {
 	Tries       int
 	ResendAfter time.Duration
 	MaxSends    int // per transaction: the first and the resends
-	PerHour     int // codes sent to one officer and not redeemed
+	PerHour     int // codes sent to one officer, or refused there, and not redeemed
 	PerDay      int
 }
 
@@ -123,11 +125,13 @@ type Records interface {
 	// app's own part of it, see Policy.Own) and with ErrUsed when the replaced
 	// one was redeemed.
 	StoreChallenge(ctx context.Context, c *Challenge, p Policy, ev audit.Event) error
-	// Withdraw ends c, which was not sent: it expires with its issue, no longer
-	// counts against any limit, and another may follow at once. ev is appended
-	// in the same transaction. One that was replaced or redeemed meanwhile stays
-	// as it is, and nothing is appended.
-	Withdraw(ctx context.Context, c Challenge, ev audit.Event) error
+	// Withdraw ends c, which was not sent: it expires with its issue, and another
+	// may follow at once. It no longer counts against any limit, unless it was
+	// refused: then it counts against the officer's limits as one that was sent,
+	// but not for another channel of the same transaction. ev is appended in the
+	// same transaction. One that was replaced or redeemed meanwhile stays as it
+	// is, and nothing is appended.
+	Withdraw(ctx context.Context, c Challenge, refused bool, ev audit.Event) error
 	// Challenge returns the transaction's challenge or ErrUnknown.
 	Challenge(ctx context.Context, transaction string) (Challenge, error)
 	// ReserveTry takes one try of the challenge with this nonce, in one
@@ -166,7 +170,8 @@ type MAC interface {
 
 // Sender delivers a code out of band. It returns nil when the next hop has
 // taken responsibility for the message or the Sender goes on trying until the
-// code expires, and an error when the officer will not get it. It tells
+// code expires, and an error when the officer will not get it, which is
+// ErrRefused when the next hop has judged address or message. It tells
 // Message.Report what became of it. What it keeps after it has returned is a
 // Copy.
 type Sender interface {
@@ -245,21 +250,21 @@ func (i *Issuer) Issue(ctx context.Context, b Binding, channel, sentTo string, m
 	}
 	key := c.codeKey()
 	if err := i.Codes.Put(ctx, key, mac, i.Policy.TTL); err != nil {
-		return Challenge{}, errors.Join(fmt.Errorf("keeping code: %w", err), i.withdraw(ctx, c, ev))
+		return Challenge{}, errors.Join(fmt.Errorf("keeping code: %w", err), i.withdraw(ctx, c, false, ev))
 	}
 	m.Code, m.Link, m.Expires = code, link, c.ExpiresAt
 	m.Issued, m.Transaction, m.Report = c.IssuedAt, c.Transaction, i.report(&c)
 	if err := sender.SendCode(ctx, m); err != nil {
 		_ = i.Codes.Drop(context.WithoutCancel(ctx), key) // the code went nowhere; losing it is allowed either way
-		return Challenge{}, errors.Join(fmt.Errorf("%w: %w", ErrNotSent, err), i.withdraw(ctx, c, ev))
+		return Challenge{}, errors.Join(fmt.Errorf("%w: %w", ErrNotSent, err), i.withdraw(ctx, c, errors.Is(err, ErrRefused), ev))
 	}
 	return c, nil
 }
 
 // withdraw takes back what StoreChallenge recorded with ev.
-func (i *Issuer) withdraw(ctx context.Context, c Challenge, ev audit.Event) error {
+func (i *Issuer) withdraw(ctx context.Context, c Challenge, refused bool, ev audit.Event) error {
 	ev.Action, ev.Verdict = "otp.withdraw", audit.Noted
-	if err := i.Records.Withdraw(context.WithoutCancel(ctx), c, ev); err != nil {
+	if err := i.Records.Withdraw(context.WithoutCancel(ctx), c, refused, ev); err != nil {
 		return fmt.Errorf("withdrawing code: %w", err)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"regexp"
 	"sync"
 	"testing"
@@ -26,6 +27,8 @@ type records struct {
 	ev   []audit.Event
 	told []otp.Delivery
 	fail error
+
+	refused bool // what was withdrawn last
 }
 
 func (r *records) StoreChallenge(_ context.Context, c *otp.Challenge, p otp.Policy, ev audit.Event) error {
@@ -47,7 +50,7 @@ func (r *records) StoreChallenge(_ context.Context, c *otp.Challenge, p otp.Poli
 	return nil
 }
 
-func (r *records) Withdraw(_ context.Context, c otp.Challenge, ev audit.Event) error {
+func (r *records) Withdraw(_ context.Context, c otp.Challenge, refused bool, ev audit.Event) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	old := r.c[c.Transaction]
@@ -55,7 +58,7 @@ func (r *records) Withdraw(_ context.Context, c otp.Challenge, ev audit.Event) e
 		return nil
 	}
 	old.ExpiresAt, old.ResendAfter, old.TriesLeft, old.Sends = old.IssuedAt, old.IssuedAt, 0, old.Sends-1
-	r.c[c.Transaction], r.ev = old, append(r.ev, ev)
+	r.c[c.Transaction], r.ev, r.refused = old, append(r.ev, ev), refused
 	return nil
 }
 
@@ -358,6 +361,7 @@ func TestIssueFailsWhole(t *testing.T) {
 		"limit":         {func(d *desk) { d.records.fail = &otp.RetryError{Err: otp.ErrTooManyCodes, After: time.Hour} }, otp.ErrTooManyCodes, 0, 0, 0},
 		"no code store": {func(d *desk) { d.codes.fail = errDown }, errDown, 1, 1, 0},
 		"no mail":       {func(d *desk) { d.mail.fail = errDown }, otp.ErrNotSent, 1, 1, 1},
+		"no recipient":  {func(d *desk) { d.mail.fail = fmt.Errorf("550: %w", otp.ErrRefused) }, otp.ErrNotSent, 1, 1, 1},
 	} {
 		d := newDesk()
 		c.fail(d)
@@ -371,8 +375,11 @@ func TestIssueFailsWhole(t *testing.T) {
 		if name == "no code store" && (d.records.c["tx_1"].Sends != 0 || len(d.records.ev) != 2) {
 			t.Errorf("a code that could not be kept was not withdrawn: %+v", d.records.c)
 		}
-		if name != "no mail" {
+		if c.mails == 0 {
 			continue
+		}
+		if d.records.refused != (name == "no recipient") {
+			t.Errorf("%s: withdrawn as refused: %v", name, d.records.refused)
 		}
 		if c := d.records.c["tx_1"]; c.Sends != 0 || len(d.records.ev) != 2 || d.records.ev[1].Action != "otp.withdraw" || d.records.ev[1].Verdict != audit.Noted {
 			t.Errorf("it was not withdrawn: %+v, events %+v", c, d.records.ev)

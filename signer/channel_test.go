@@ -161,6 +161,20 @@ func TestWhatWasNotSentDoesNotCount(t *testing.T) {
 	h.refuses(t, "the limit", otp.ErrTooManyCodes, func() error { _, _, err := h.s.Prepare(ctx, h.Ask(1)); return err })
 }
 
+// A dead address counts as if it were alive, but does not keep the next channel
+// from its turn in the same transaction.
+func TestWhatWasRefusedCounts(t *testing.T) {
+	h, phone := withPush(t, "email", "push")
+	h.s.Codes.Policy.PerHour = 1
+	h.Mail.Fail = otp.ErrRefused
+	_, ch, err := h.s.Prepare(ctx, h.Ask(1))
+	must(t, err)
+	if ch.Channel != "push" || ch.Sends != 1 || phone.Sent() != 1 {
+		t.Errorf("challenge %+v", ch)
+	}
+	h.refuses(t, "another by mail", otp.ErrTooManyCodes, func() error { _, _, err := h.s.Prepare(ctx, h.Ask(1)); return err })
+}
+
 // Whoever writes to the database cannot change what the evidence will say.
 func TestChannelIsBoundToTheCode(t *testing.T) {
 	h, _ := withPush(t, "email")

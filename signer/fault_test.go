@@ -133,8 +133,8 @@ func (f *faultRecords) Audit(ctx context.Context, ev audit.Event) error {
 func (f *faultRecords) StoreChallenge(ctx context.Context, c *otp.Challenge, p otp.Policy, ev audit.Event) error {
 	return f.do("StoreChallenge", func() error { return f.Records.StoreChallenge(ctx, c, p, ev) })
 }
-func (f *faultRecords) Withdraw(ctx context.Context, c otp.Challenge, ev audit.Event) error {
-	return f.do("Withdraw", func() error { return f.Records.Withdraw(ctx, c, ev) })
+func (f *faultRecords) Withdraw(ctx context.Context, c otp.Challenge, refused bool, ev audit.Event) error {
+	return f.do("Withdraw", func() error { return f.Records.Withdraw(ctx, c, refused, ev) })
 }
 func (f *faultRecords) Challenge(ctx context.Context, tx string) (otp.Challenge, error) {
 	return value(f, "Challenge", func() (otp.Challenge, error) { return f.Records.Challenge(ctx, tx) })

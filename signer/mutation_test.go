@@ -50,7 +50,7 @@ func (k *captured) Accepted(context.Context, string, string) ([]audit.Event, err
 func (k *captured) StoreChallenge(context.Context, *otp.Challenge, otp.Policy, audit.Event) error {
 	return errors.New("nothing is issued here")
 }
-func (k *captured) Withdraw(context.Context, otp.Challenge, audit.Event) error { return nil }
+func (k *captured) Withdraw(context.Context, otp.Challenge, bool, audit.Event) error { return nil }
 func (k *captured) StoreDelivery(context.Context, string, [otp.NonceSize]byte, otp.Delivery, audit.Event) (bool, error) {
 	return true, nil
 }

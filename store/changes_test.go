@@ -51,7 +51,7 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 			if err != nil {
 				return err
 			}
-			return db.Withdraw(ctx, c, ev)
+			return db.Withdraw(ctx, c, false, ev)
 		},
 		"StoreDelivery": func(ctx context.Context) error {
 			c, err := db.Challenge(ctx, waiting.ID)

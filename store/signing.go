@@ -474,7 +474,7 @@ func (d *DB) StoreChallenge(ctx context.Context, c *otp.Challenge, p otp.Policy,
 			window time.Duration
 			max    int
 		}{{time.Hour, p.PerHour}, {24 * time.Hour, p.PerDay}} {
-			n, err := q.UnredeemedSends(ctx, sqlc.UnredeemedSendsParams{TransactionID: c.Transaction, Ic: c.Officer, Since: micros(c.IssuedAt.Add(-lim.window))})
+			n, err := q.UnredeemedSends(ctx, sqlc.UnredeemedSendsParams{TransactionID: c.Transaction, Ic: c.Officer, Since: micros(c.IssuedAt.Add(-lim.window)), Channel: c.Channel})
 			if err != nil {
 				return err
 			}
@@ -493,14 +493,18 @@ func (d *DB) StoreChallenge(ctx context.Context, c *otp.Challenge, p otp.Policy,
 }
 
 // Withdraw implements otp.Records.
-func (d *DB) Withdraw(ctx context.Context, c otp.Challenge, ev audit.Event) error {
+func (d *DB) Withdraw(ctx context.Context, c otp.Challenge, refused bool, ev audit.Event) error {
+	mark := int64(2) // see WithdrawSend
+	if refused {
+		mark = 3
+	}
 	return d.tx(ctx, func(q *sqlc.Queries) error {
 		n, err := q.WithdrawChallenge(ctx, sqlc.WithdrawChallengeParams{TransactionID: c.Transaction, Nonce: c.Nonce[:]})
 		if err != nil || n == 0 {
 			return err
 		}
-		// The row stays, for those who ask what became of a code, and counts no more.
-		if err := q.WithdrawSend(ctx, sqlc.WithdrawSendParams{TransactionID: c.Transaction, SentAt: micros(c.IssuedAt)}); err != nil {
+		// The row stays, for those who ask what became of a code.
+		if err := q.WithdrawSend(ctx, sqlc.WithdrawSendParams{Redeemed: mark, TransactionID: c.Transaction, Nonce: c.Nonce[:]}); err != nil {
 			return err
 		}
 		return appendEvent(ctx, q, ev)

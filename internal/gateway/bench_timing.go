@@ -156,7 +156,7 @@ func (o *onlyCode) StoreChallenge(_ context.Context, c *otp.Challenge, _ otp.Pol
 	o.challenge = *c
 	return nil
 }
-func (o *onlyCode) Withdraw(context.Context, otp.Challenge, audit.Event) error { return nil }
+func (o *onlyCode) Withdraw(context.Context, otp.Challenge, bool, audit.Event) error { return nil }
 func (*onlyCode) StoreDelivery(context.Context, string, [otp.NonceSize]byte, otp.Delivery, audit.Event) (bool, error) {
 	return true, nil
 }

@@ -61,16 +61,17 @@ WHERE ic = @ic ORDER BY sent_at DESC LIMIT @lim;
 -- name: UnredeemedSends :one
 SELECT COUNT(*) AS sent, COUNT(CASE WHEN t.app_id = (SELECT x.app_id FROM transactions x WHERE x.id = @transaction_id) THEN 1 END) AS own
 FROM code_sends s JOIN transactions t ON t.id = s.transaction_id
-WHERE s.ic = @ic AND s.sent_at > @since AND s.redeemed = 0;
+WHERE s.ic = @ic AND s.sent_at > @since AND (s.redeemed = 0
+    OR s.redeemed = 3 AND NOT (s.transaction_id = @transaction_id AND s.channel <> CAST(@channel AS TEXT)));
 
 -- name: WithdrawChallenge :execrows
 UPDATE challenges SET expires_at = issued_at, resend_after = issued_at, tries_left = 0, sends = sends - 1
 WHERE transaction_id = @transaction_id AND nonce = @nonce AND redeemed = 0;
 
 -- redeemed is 0 for a code sent, 1 for one of a transaction that was confirmed, 2 for one that
--- did not leave.
+-- did not leave, 3 for one that the next hop refused for good.
 -- name: WithdrawSend :exec
-UPDATE code_sends SET redeemed = 2 WHERE transaction_id = @transaction_id AND sent_at = @sent_at;
+UPDATE code_sends SET redeemed = @redeemed WHERE transaction_id = @transaction_id AND nonce = @nonce;
 
 -- name: ReserveTry :execrows
 UPDATE challenges SET tries_left = tries_left - 1
@@ -80,7 +81,7 @@ WHERE transaction_id = @transaction_id AND nonce = @nonce AND redeemed = 0 AND t
 UPDATE challenges SET redeemed = 1 WHERE transaction_id = @transaction_id AND nonce = @nonce AND redeemed = 0;
 
 -- name: RedeemSends :exec
-UPDATE code_sends SET redeemed = 1 WHERE transaction_id = @transaction_id AND redeemed = 0;
+UPDATE code_sends SET redeemed = 1 WHERE transaction_id = @transaction_id AND redeemed IN (0, 3);
 
 -- name: AddIntent :exec
 INSERT INTO intents (id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, activation, state)

@@ -591,7 +591,7 @@ func (q *Queries) RedeemChallenge(ctx context.Context, arg RedeemChallengeParams
 }
 
 const redeemSends = `-- name: RedeemSends :exec
-UPDATE code_sends SET redeemed = 1 WHERE transaction_id = ?1 AND redeemed = 0
+UPDATE code_sends SET redeemed = 1 WHERE transaction_id = ?1 AND redeemed IN (0, 3)
 `
 
 func (q *Queries) RedeemSends(ctx context.Context, transactionID string) error {
@@ -720,13 +720,15 @@ func (q *Queries) Transaction(ctx context.Context, id string) (Transaction, erro
 const unredeemedSends = `-- name: UnredeemedSends :one
 SELECT COUNT(*) AS sent, COUNT(CASE WHEN t.app_id = (SELECT x.app_id FROM transactions x WHERE x.id = ?1) THEN 1 END) AS own
 FROM code_sends s JOIN transactions t ON t.id = s.transaction_id
-WHERE s.ic = ?2 AND s.sent_at > ?3 AND s.redeemed = 0
+WHERE s.ic = ?2 AND s.sent_at > ?3 AND (s.redeemed = 0
+    OR s.redeemed = 3 AND NOT (s.transaction_id = ?1 AND s.channel <> CAST(?4 AS TEXT)))
 `
 
 type UnredeemedSendsParams struct {
 	TransactionID string
 	Ic            string
 	Since         int64
+	Channel       string
 }
 
 type UnredeemedSendsRow struct {
@@ -735,7 +737,12 @@ type UnredeemedSendsRow struct {
 }
 
 func (q *Queries) UnredeemedSends(ctx context.Context, arg UnredeemedSendsParams) (UnredeemedSendsRow, error) {
-	row := q.db.QueryRowContext(ctx, unredeemedSends, arg.TransactionID, arg.Ic, arg.Since)
+	row := q.db.QueryRowContext(ctx, unredeemedSends,
+		arg.TransactionID,
+		arg.Ic,
+		arg.Since,
+		arg.Channel,
+	)
 	var i UnredeemedSendsRow
 	err := row.Scan(&i.Sent, &i.Own)
 	return i, err
@@ -760,17 +767,18 @@ func (q *Queries) WithdrawChallenge(ctx context.Context, arg WithdrawChallengePa
 }
 
 const withdrawSend = `-- name: WithdrawSend :exec
-UPDATE code_sends SET redeemed = 2 WHERE transaction_id = ?1 AND sent_at = ?2
+UPDATE code_sends SET redeemed = ?1 WHERE transaction_id = ?2 AND nonce = ?3
 `
 
 type WithdrawSendParams struct {
+	Redeemed      int64
 	TransactionID string
-	SentAt        int64
+	Nonce         []byte
 }
 
 // redeemed is 0 for a code sent, 1 for one of a transaction that was confirmed, 2 for one that
-// did not leave.
+// did not leave, 3 for one that the next hop refused for good.
 func (q *Queries) WithdrawSend(ctx context.Context, arg WithdrawSendParams) error {
-	_, err := q.db.ExecContext(ctx, withdrawSend, arg.TransactionID, arg.SentAt)
+	_, err := q.db.ExecContext(ctx, withdrawSend, arg.Redeemed, arg.TransactionID, arg.Nonce)
 	return err
 }

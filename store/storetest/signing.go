@@ -201,7 +201,7 @@ func withdraw(t *testing.T, h *House) {
 	for nonce := byte(1); nonce <= 5; nonce++ { // no limit is in the way, of time or number
 		c, err := send(nonce)
 		must(t, err)
-		must(t, h.DB.Withdraw(ctx, *c, h.ev("withdraw", "tx")))
+		must(t, h.DB.Withdraw(ctx, *c, false, h.ev("withdraw", "tx")))
 		got, err := h.DB.Challenge(ctx, "tx")
 		if err != nil || got.Sends != 0 || got.TriesLeft != 0 || !got.ExpiresAt.Equal(c.IssuedAt) || !got.ResendAfter.Equal(c.IssuedAt) || got.Nonce != c.Nonce {
 			t.Errorf("withdrawn: %+v, %v", got, err)
@@ -218,18 +218,68 @@ func withdraw(t *testing.T, h *House) {
 	h.Clock.Advance(time.Hour)
 	c, err := send(8)
 	must(t, err)
-	must(t, h.DB.Withdraw(ctx, *old, h.ev("withdraw", "tx")))
+	must(t, h.DB.Withdraw(ctx, *old, true, h.ev("withdraw", "tx")))
 	if got, err := h.DB.Challenge(ctx, "tx"); err != nil || got != *c || got.Sends != 2 {
 		t.Errorf("another's withdrawal left %+v, %v", got, err)
 	}
 	_, err = h.intent(r, 8)
 	must(t, err)
-	must(t, h.DB.Withdraw(ctx, *c, h.ev("withdraw", "tx")))
+	must(t, h.DB.Withdraw(ctx, *c, false, h.ev("withdraw", "tx")))
 	if got, err := h.DB.Challenge(ctx, "tx"); err != nil || !got.Redeemed || got.TriesLeft != 3 {
 		t.Errorf("withdrawn after it was redeemed: %+v, %v", got, err)
 	}
 	if n := h.events(t, "withdraw"); n != 5 {
 		t.Errorf("%d events tell of 5 withdrawals", n)
+	}
+}
+
+// A code that the next hop refused is as dead, and counts as one that was sent:
+// nobody repeats without end. Another channel of the same transaction is not kept
+// waiting, and a code that was used in the end clears them.
+func withdrawRefused(t *testing.T, h *House) {
+	ctx, p := context.Background(), otp.DefaultPolicy()
+	p.PerHour = 3
+	send := func(tx, channel string, nonce byte) (*otp.Challenge, error) {
+		c := h.challenge(tx, nonce)
+		c.Channel = channel
+		return c, h.DB.StoreChallenge(ctx, c, p, h.ev("issue", tx))
+	}
+	refuse := func(tx string, nonce byte) {
+		t.Helper()
+		c, err := send(tx, "email", nonce)
+		must(t, err)
+		must(t, h.DB.Withdraw(ctx, *c, true, h.ev("withdraw", tx)))
+		_, err = h.DB.ReserveTry(ctx, tx, c.Nonce)
+		wants(t, "a try of a refused code", err, otp.ErrExpired)
+	}
+	full := func(what, tx, channel string) {
+		t.Helper()
+		_, err := send(tx, channel, 99)
+		wants(t, what, err, otp.ErrTooManyCodes)
+	}
+	r := h.request(t, "tx", 1)
+	h.request(t, "tx2", 1)
+	refuse("tx2", 1)
+	refuse("tx", 2)
+	refuse("tx", 3) // at once, until the limit is reached
+	full("the fourth to the dead address", "tx", "email")
+	full("in another transaction", "tx2", "email")
+	c, err := send("tx", "push", 4) // 1 of tx2, itself, and not those of tx by mail
+	if err != nil || c.Sends != 1 {
+		t.Fatalf("by another channel: %+v, %v", c, err)
+	}
+	// Sent and refused ones are one number.
+	full("by a third channel when it was used up", "tx2", "push")
+	if _, err := h.intent(r, 4); err != nil {
+		t.Fatal(err)
+	}
+	refuse("tx2", 5)
+	refuse("tx2", 6)
+	full("after those of tx were cleared", "tx2", "email")
+	h.Clock.Advance(time.Hour)
+	refuse("tx2", 7)
+	if n := h.events(t, "withdraw"); n != 6 {
+		t.Errorf("%d events tell of 6 withdrawals", n)
 	}
 }
 

@@ -27,6 +27,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"StoreChallengeIsFairToApps", challengeFair},
 		{"StoreChallengeKillsTheOldOne", challengeReplaced},
 		{"WithdrawLeavesNoCount", withdraw},
+		{"RefusedCountsAsSent", withdrawRefused},
 		{"ReserveTryGrantsExactly", reserveTry},
 		{"DeliveryOfEachCode", deliveries},
 		{"NoticesOfDeeds", noticesOfDeeds},
