@@ -2,6 +2,8 @@ package otp
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"time"
 
@@ -13,27 +15,42 @@ const (
 	Sent     = "sent"     // the next hop has taken responsibility for it; it may still bounce
 	Deferred = "deferred" // not yet; it is tried again until the code expires
 	Refused  = "refused"  // for good
+	// Bounced: a later hop could not deliver what the next one had taken. The code
+	// itself stays as it is: nobody has it, and the officer asks for another.
+	Bounced = "bounced"
 )
 
 // Delivery says what became of the message with one code. It never holds the
 // code, the address or a server's words.
 type Delivery struct {
-	State string    // Sent, Deferred or Refused; "" while nothing is known
+	State string    // Sent, Deferred, Refused or Bounced; "" while nothing is known
 	At    time.Time // when it became known
 	// Reply is the server's numeric answer, "550 5.1.1" (RFC 5321, Section 4.2,
-	// and RFC 3463); "" when none answered.
+	// and RFC 3463), with Bounced the status "5.1.1" alone; "" when none answered.
 	Reply string
 }
 
 // Send is a code that was issued, as administrators see it.
 type Send struct {
 	Transaction string
+	Officer     string // IC
+	Nonce       [NonceSize]byte
 	Channel     string
 	SentTo      string // masked address
 	IssuedAt    time.Time
 	ExpiresAt   time.Time
 	Redeemed    bool // a code of this transaction was used
 	Delivery    Delivery
+}
+
+// Envelope is the envelope id (RFC 3461, Section 4.4) of the message with the code
+// issued under nonce: the transaction, a dot, and 64 bits of SHA-256 over the nonce
+// in hexadecimal. Strangers cannot guess it, and it tells them nothing; whoever was
+// given the nonce, app and officer, can make it, which lets them say of their own
+// message that it bounced.
+func Envelope(transaction string, nonce [NonceSize]byte) string {
+	sum := sha256.Sum256(append([]byte("mohor envelope v1\n"), nonce[:]...))
+	return transaction + "." + hex.EncodeToString(sum[:8])
 }
 
 // Copy returns m with secrets of its own, for a Sender that works on it after

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ func TestDeliveryIsReported(t *testing.T) {
 	d := newDesk()
 	c := d.issue(t)
 	m := d.mail.last
-	if m.Transaction != "tx_1" || m.Expires.Sub(m.Issued) != d.Policy.TTL {
+	if m.Transaction != "tx_1" || m.Envelope != otp.Envelope("tx_1", c.Nonce) || !regexp.MustCompile(`^tx_1\.[0-9a-f]{16}$`).MatchString(m.Envelope) || strings.Contains(m.Envelope, fmt.Sprintf("%x", c.Nonce[:4])) || m.Expires.Sub(m.Issued) != d.Policy.TTL {
 		t.Errorf("transaction %q, issued %v, expires %v", m.Transaction, m.Issued, m.Expires)
 	}
 	said := otp.Delivery{State: otp.Refused, At: d.now, Reply: "550 5.1.1"}
@@ -37,7 +38,7 @@ func TestDeliveryIsReported(t *testing.T) {
 	}
 	// An older message's outcome is not the newer one's.
 	d.now = d.now.Add(time.Minute)
-	if second := d.issue(t); second.Nonce == c.Nonce {
+	if second := d.issue(t); second.Nonce == c.Nonce || d.mail.last.Envelope == m.Envelope {
 		t.Fatal("the same nonce again")
 	}
 	if wanted, err := m.Report(context.Background(), otp.Delivery{State: otp.Deferred}); wanted || err != nil {

@@ -141,8 +141,9 @@ type Records interface {
 	// costs no try), ErrAttempts when none is left.
 	ReserveTry(ctx context.Context, transaction string, nonce [NonceSize]byte) (left int, err error)
 	// StoreDelivery keeps what became of the message with the code issued under
-	// nonce, and with Refused appends ev in the same transaction. Sent and Refused
-	// are final: what is told later changes nothing. wanted is false when nobody
+	// nonce, and with Refused and Bounced appends ev in the same transaction. Sent,
+	// Refused and Bounced are final: what is told later changes nothing, but that
+	// Sent becomes Bounced, which nothing else does. wanted is false when nobody
 	// can use that code any more: replaced, redeemed, or its transaction ended.
 	StoreDelivery(ctx context.Context, transaction string, nonce [NonceSize]byte, d Delivery, ev audit.Event) (wanted bool, err error)
 }
@@ -201,6 +202,8 @@ type Message struct {
 	// Transaction is what the code is for. A later message for the same one takes
 	// the place of an earlier one.
 	Transaction string
+	// Envelope is the message's own name towards the next hop; see [Envelope].
+	Envelope string
 	// Report is told what became of the message, also after SendCode has returned,
 	// from any goroutine; nil when nobody wants to know. wanted is false when the
 	// message is of no use any more.
@@ -253,7 +256,7 @@ func (i *Issuer) Issue(ctx context.Context, b Binding, channel, sentTo string, m
 		return Challenge{}, errors.Join(fmt.Errorf("keeping code: %w", err), i.withdraw(ctx, c, false, ev))
 	}
 	m.Code, m.Link, m.Expires = code, link, c.ExpiresAt
-	m.Issued, m.Transaction, m.Report = c.IssuedAt, c.Transaction, i.report(&c)
+	m.Issued, m.Transaction, m.Envelope, m.Report = c.IssuedAt, c.Transaction, Envelope(c.Transaction, c.Nonce), i.report(&c)
 	if err := sender.SendCode(ctx, m); err != nil {
 		_ = i.Codes.Drop(context.WithoutCancel(ctx), key) // the code went nowhere; losing it is allowed either way
 		return Challenge{}, errors.Join(fmt.Errorf("%w: %w", ErrNotSent, err), i.withdraw(ctx, c, errors.Is(err, ErrRefused), ev))

@@ -22,6 +22,9 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 	ev := audit.Event{At: now, Action: "test"}
 	// The house's certificate is told to its officer; without the claim giving up changes nothing.
 	notice, _, _ := db.ClaimNotice(context.Background(), time.Hour)
+	// Only what was sent can bounce.
+	sent, _ := db.Challenge(context.Background(), in.Transaction)
+	_, _ = db.StoreDelivery(context.Background(), sent.Transaction, sent.Nonce, otp.Delivery{State: otp.Sent, At: now}, ev)
 	return map[string]func(context.Context) error{
 		"Audit":       func(ctx context.Context) error { return db.Audit(ctx, ev) },
 		"CreateBatch": func(ctx context.Context) error { return db.CreateBatch(ctx, batch.Batch{ID: "ba2", App: h.App.ID}, ev) },
@@ -59,6 +62,10 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 				return err
 			}
 			_, err = db.StoreDelivery(ctx, waiting.ID, c.Nonce, otp.Delivery{State: otp.Refused, At: now}, ev)
+			return err
+		},
+		"StoreDelivery of a bounce": func(ctx context.Context) error {
+			_, err := db.StoreDelivery(ctx, sent.Transaction, sent.Nonce, otp.Delivery{State: otp.Bounced, At: now}, ev)
 			return err
 		},
 		"AuditLock": func(ctx context.Context) error {

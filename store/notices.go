@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -29,7 +30,7 @@ func (d *DB) StoreDelivery(ctx context.Context, transaction string, nonce [otp.N
 			return fmt.Errorf("reading challenge: %w", err)
 		}
 		wanted = live == 1
-		if n == 0 || v.State != otp.Refused {
+		if n == 0 || v.State != otp.Refused && v.State != otp.Bounced {
 			return nil
 		}
 		return appendEvent(ctx, q, ev)
@@ -46,10 +47,33 @@ func (d *DB) CodeSends(ctx context.Context, ic string, limit int) ([]otp.Send, e
 	}
 	out := make([]otp.Send, len(rows))
 	for k, r := range rows {
-		out[k] = otp.Send{Transaction: r.TransactionID, Channel: r.Channel, SentTo: r.SentTo, IssuedAt: instant(r.SentAt), ExpiresAt: instant(r.ExpiresAt),
-			Redeemed: r.Redeemed == 1, Delivery: otp.Delivery{State: r.Delivery, At: instant(r.DeliveryAt), Reply: r.Reply}}
+		out[k] = send(sqlc.SendsOfRow(r))
 	}
 	return out, nil
+}
+
+// SendByEnvelope returns the code whose message has this envelope id
+// ([otp.Envelope]), or otp.ErrUnknown.
+func (d *DB) SendByEnvelope(ctx context.Context, envelope string) (otp.Send, error) {
+	transaction, _, _ := strings.Cut(envelope, ".")
+	rows, err := d.q.SendsOf(ctx, transaction)
+	if err != nil {
+		return otp.Send{}, fmt.Errorf("reading codes sent: %w", err)
+	}
+	for _, r := range rows {
+		// Rows of the first schema have no nonce, and no state either.
+		if s := send(r); len(r.Nonce) == otp.NonceSize && otp.Envelope(s.Transaction, s.Nonce) == envelope {
+			return s, nil
+		}
+	}
+	return otp.Send{}, otp.ErrUnknown
+}
+
+func send(r sqlc.SendsOfRow) otp.Send {
+	s := otp.Send{Transaction: r.TransactionID, Officer: r.Ic, Channel: r.Channel, SentTo: r.SentTo, IssuedAt: instant(r.SentAt), ExpiresAt: instant(r.ExpiresAt),
+		Redeemed: r.Redeemed == 1, Delivery: otp.Delivery{State: r.Delivery, At: instant(r.DeliveryAt), Reply: r.Reply}}
+	copy(s.Nonce[:], r.Nonce)
+	return s
 }
 
 // AuditLock implements signer.Records.

@@ -48,15 +48,20 @@ VALUES (@transaction_id, @ic, @sent_at, @nonce, @channel, @sent_to, @expires_at)
 
 -- name: StoreDelivery :execrows
 UPDATE code_sends SET delivery = @delivery, reply = @reply, delivery_at = @at
-WHERE transaction_id = @transaction_id AND nonce = @nonce AND delivery IN ('', 'deferred');
+WHERE transaction_id = @transaction_id AND nonce = @nonce
+    AND (@delivery <> 'bounced' AND delivery IN ('', 'deferred') OR @delivery = 'bounced' AND delivery = 'sent');
 
 -- name: CodeWanted :one
 SELECT COUNT(*) FROM challenges c JOIN transactions t ON t.id = c.transaction_id
 WHERE c.transaction_id = @transaction_id AND c.nonce = @nonce AND c.redeemed = 0 AND t.status = 'WAITING';
 
 -- name: CodeSends :many
-SELECT transaction_id, sent_at, expires_at, channel, sent_to, redeemed, delivery, reply, delivery_at FROM code_sends
+SELECT transaction_id, ic, nonce, sent_at, expires_at, channel, sent_to, redeemed, delivery, reply, delivery_at FROM code_sends
 WHERE ic = @ic ORDER BY sent_at DESC LIMIT @lim;
+
+-- name: SendsOf :many
+SELECT transaction_id, ic, nonce, sent_at, expires_at, channel, sent_to, redeemed, delivery, reply, delivery_at FROM code_sends
+WHERE transaction_id = @transaction_id;
 
 -- name: UnredeemedSends :one
 SELECT COUNT(*) AS sent, COUNT(CASE WHEN t.app_id = (SELECT x.app_id FROM transactions x WHERE x.id = @transaction_id) THEN 1 END) AS own

@@ -265,7 +265,7 @@ func (q *Queries) CloseIntent(ctx context.Context, arg CloseIntentParams) (int64
 }
 
 const codeSends = `-- name: CodeSends :many
-SELECT transaction_id, sent_at, expires_at, channel, sent_to, redeemed, delivery, reply, delivery_at FROM code_sends
+SELECT transaction_id, ic, nonce, sent_at, expires_at, channel, sent_to, redeemed, delivery, reply, delivery_at FROM code_sends
 WHERE ic = ?1 ORDER BY sent_at DESC LIMIT ?2
 `
 
@@ -276,6 +276,8 @@ type CodeSendsParams struct {
 
 type CodeSendsRow struct {
 	TransactionID string
+	Ic            string
+	Nonce         []byte
 	SentAt        int64
 	ExpiresAt     int64
 	Channel       string
@@ -297,6 +299,8 @@ func (q *Queries) CodeSends(ctx context.Context, arg CodeSendsParams) ([]CodeSen
 		var i CodeSendsRow
 		if err := rows.Scan(
 			&i.TransactionID,
+			&i.Ic,
+			&i.Nonce,
 			&i.SentAt,
 			&i.ExpiresAt,
 			&i.Channel,
@@ -618,6 +622,60 @@ func (q *Queries) ReserveTry(ctx context.Context, arg ReserveTryParams) (int64, 
 	return result.RowsAffected()
 }
 
+const sendsOf = `-- name: SendsOf :many
+SELECT transaction_id, ic, nonce, sent_at, expires_at, channel, sent_to, redeemed, delivery, reply, delivery_at FROM code_sends
+WHERE transaction_id = ?1
+`
+
+type SendsOfRow struct {
+	TransactionID string
+	Ic            string
+	Nonce         []byte
+	SentAt        int64
+	ExpiresAt     int64
+	Channel       string
+	SentTo        string
+	Redeemed      int64
+	Delivery      string
+	Reply         string
+	DeliveryAt    int64
+}
+
+func (q *Queries) SendsOf(ctx context.Context, transactionID string) ([]SendsOfRow, error) {
+	rows, err := q.db.QueryContext(ctx, sendsOf, transactionID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SendsOfRow
+	for rows.Next() {
+		var i SendsOfRow
+		if err := rows.Scan(
+			&i.TransactionID,
+			&i.Ic,
+			&i.Nonce,
+			&i.SentAt,
+			&i.ExpiresAt,
+			&i.Channel,
+			&i.SentTo,
+			&i.Redeemed,
+			&i.Delivery,
+			&i.Reply,
+			&i.DeliveryAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const signedDocument = `-- name: SignedDocument :one
 SELECT i.signed_blob, i.signed_size FROM items i
 WHERE i.document_id = ?1 AND i.state = 'signed' ORDER BY i.signed_at DESC LIMIT 1
@@ -658,7 +716,8 @@ func (q *Queries) StartSigning(ctx context.Context, id string) (int64, error) {
 
 const storeDelivery = `-- name: StoreDelivery :execrows
 UPDATE code_sends SET delivery = ?1, reply = ?2, delivery_at = ?3
-WHERE transaction_id = ?4 AND nonce = ?5 AND delivery IN ('', 'deferred')
+WHERE transaction_id = ?4 AND nonce = ?5
+    AND (?1 <> 'bounced' AND delivery IN ('', 'deferred') OR ?1 = 'bounced' AND delivery = 'sent')
 `
 
 type StoreDeliveryParams struct {

@@ -86,6 +86,62 @@ func deliveries(t *testing.T, h *House) {
 	}
 }
 
+// What was sent may bounce, once; nothing else becomes "bounced", and what bounced
+// stays so.
+func bounces(t *testing.T, h *House) {
+	ctx := context.Background()
+	h.request(t, "tx", 1)
+	store := func(nonce byte, state, reply string) {
+		t.Helper()
+		_, err := h.DB.StoreDelivery(ctx, "tx", [otp.NonceSize]byte{nonce}, otp.Delivery{State: state, At: h.Clock.Now(), Reply: reply}, h.ev("bounce", "tx"))
+		must(t, err)
+	}
+	is := func(nonce byte, state, reply string, events int) {
+		t.Helper()
+		s, err := h.DB.SendByEnvelope(ctx, otp.Envelope("tx", [otp.NonceSize]byte{nonce}))
+		must(t, err)
+		if s.Transaction != "tx" || s.Officer != IC || s.Nonce != [otp.NonceSize]byte{nonce} || s.Delivery.State != state || s.Delivery.Reply != reply {
+			t.Errorf("%+v, want %s %s", s, state, reply)
+		}
+		if n := h.events(t, "bounce"); n != events {
+			t.Errorf("%d events, want %d", n, events)
+		}
+	}
+	for k, was := range []string{"", otp.Deferred, otp.Refused} {
+		nonce := byte(k + 1)
+		must(t, h.DB.StoreChallenge(ctx, h.challenge("tx", nonce), otp.DefaultPolicy(), h.ev("issue", "tx")))
+		h.Clock.Advance(time.Minute)
+		if was != "" {
+			store(nonce, was, "x")
+		}
+	}
+	store(1, otp.Bounced, "5.1.1")
+	is(1, "", "", 1) // the refusal
+	store(2, otp.Bounced, "5.1.1")
+	is(2, otp.Deferred, "x", 1)
+	store(3, otp.Bounced, "5.1.1")
+	is(3, otp.Refused, "x", 1)
+	store(1, otp.Sent, "")
+	store(2, otp.Sent, "")
+	store(1, otp.Bounced, "5.1.1")
+	at := h.Clock.Now()
+	is(1, otp.Bounced, "5.1.1", 2)
+	is(2, otp.Sent, "", 2) // another code of the same transaction
+	h.Clock.Advance(time.Second)
+	for _, late := range []string{otp.Bounced, otp.Sent, otp.Deferred, otp.Refused} {
+		store(1, late, "5.2.2")
+		is(1, otp.Bounced, "5.1.1", 2)
+	}
+	if s, err := h.DB.SendByEnvelope(ctx, otp.Envelope("tx", [otp.NonceSize]byte{1})); err != nil || !s.Delivery.At.Equal(at) {
+		t.Errorf("bounced at %v, %v; want %v", s.Delivery.At, err, at)
+	}
+	right := otp.Envelope("tx", [otp.NonceSize]byte{1})
+	for _, forged := range []string{"", ".", "tx", "tx.", right[:len(right)-1], right + "0", "tx.0000000000000000", "tx2" + right[2:], otp.Envelope("tx", [otp.NonceSize]byte{})} {
+		_, err := h.DB.SendByEnvelope(ctx, forged)
+		wants(t, "envelope "+forged, err, otp.ErrUnknown)
+	}
+}
+
 // drain empties the outbox.
 func (h *House) drain(t *testing.T) (out []notify.Notice) {
 	t.Helper()

@@ -30,6 +30,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"RefusedCountsAsSent", withdrawRefused},
 		{"ReserveTryGrantsExactly", reserveTry},
 		{"DeliveryOfEachCode", deliveries},
+		{"BouncesOfWhatWasSent", bounces},
 		{"NoticesOfDeeds", noticesOfDeeds},
 		{"AlarmsOfDisowned", alarms},
 		{"OutboxLeases", outbox},
