@@ -412,7 +412,7 @@ func TestPostfix(t *testing.T) {
 		missing(t, "postfix")
 	}
 	key := dkimKeys(t)["rsa"]
-	addr, maildir := startPostfix(t, postfix)
+	addr, maildir := startPostfix(t, postfix, nil)
 	m := mailer(t, addr, func(c *notify.Config) { c.DKIM = &notify.DKIM{Domain: "sign.gov.my", Selector: "m1", Key: key} })
 	if err := m.SendCode(t.Context(), message()); err != nil {
 		t.Fatal(err)
@@ -448,8 +448,9 @@ func TestPostfix(t *testing.T) {
 }
 
 // startPostfix runs a postfix of its own on a loopback port, which knows the
-// officer alone, and stops it with the test.
-func startPostfix(t *testing.T, postfix string) (addr, maildir string) {
+// officer alone, and stops it with the test. more, if not nil, adds to main.cf and
+// master.cf.
+func startPostfix(t *testing.T, postfix string, more func(dir string) (settings, services []string)) (addr, maildir string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "mohor-postfix-")
 	if err != nil {
@@ -489,18 +490,22 @@ func startPostfix(t *testing.T, postfix string) (addr, maildir string) {
 		}
 		return strings.TrimSpace(string(out))
 	}
-	write("main.cf", strings.Join([]string{
+	var settings, added []string
+	if more != nil {
+		settings, added = more(dir)
+	}
+	write("main.cf", strings.Join(append([]string{
 		"compatibility_level = 3.6", "queue_directory = " + queue, "data_directory = " + data, "maillog_file = " + filepath.Join(dir, "log"), "maillog_file_prefixes = " + dir,
 		"inet_interfaces = loopback-only", "inet_protocols = ipv4", "myhostname = mx.test", "mydestination =", "mynetworks = 127.0.0.0/8", "multi_instance_name = postfix-" + filepath.Base(dir),
 		"syslog_name = " + filepath.Base(dir), "default_database_type = texthash", "alias_maps =", "alias_database =", "virtual_mailbox_domains = jpk.gov.my", "virtual_mailbox_base = " + filepath.Join(dir, "mail"),
 		"virtual_mailbox_maps = texthash:" + filepath.Join(config, "officers"), "virtual_uid_maps = static:" + id("-u", "postfix"), "virtual_gid_maps = static:" + id("-g", "postfix"),
-		"virtual_minimum_uid = 1", "smtpd_relay_restrictions = reject_unauth_destination", "default_transport = error:no mail leaves a test", "",
-	}, "\n"))
+		"virtual_minimum_uid = 1", "smtpd_relay_restrictions = reject_unauth_destination", "default_transport = error:no mail leaves a test",
+	}, settings...), "\n")+"\n")
 	write("officers", officer+" siti/\n")
 	services := addr + " inet n - n - - smtpd\n"
-	for _, s := range []string{"pickup unix n - n 60 1 pickup", "cleanup unix n - n - 0 cleanup", "qmgr unix n - n 300 1 qmgr", "rewrite unix - - n - - trivial-rewrite", "bounce unix - - n - 0 bounce",
+	for _, s := range append([]string{"pickup unix n - n 60 1 pickup", "cleanup unix n - n - 0 cleanup", "qmgr unix n - n 300 1 qmgr", "rewrite unix - - n - - trivial-rewrite", "bounce unix - - n - 0 bounce",
 		"defer unix - - n - 0 bounce", "trace unix - - n - 0 bounce", "error unix - - n - - error", "retry unix - - n - - error", "proxymap unix - - n - - proxymap", "virtual unix - n n - - virtual",
-		"anvil unix - - n - 1 anvil", "tlsmgr unix - - n 1000? 1 tlsmgr", "scache unix - - n - 1 scache", "postlog unix-dgram n - n - 1 postlogd"} {
+		"anvil unix - - n - 1 anvil", "tlsmgr unix - - n 1000? 1 tlsmgr", "scache unix - - n - 1 scache", "postlog unix-dgram n - n - 1 postlogd"}, added...) {
 		services += s + "\n"
 	}
 	write("master.cf", services)

@@ -148,11 +148,15 @@ func New(cfg Config, now func() time.Time) (*Mailer, error) {
 
 // SendCode implements otp.Sender: it renders m in Malay and English, as text
 // and as HTML, and hands it to the mail server. It returns nil when the server
-// has accepted it. One attempt is made; a [Courier] makes more.
+// has accepted it; what a later hop reports, if the server offers DSN (RFC 3461),
+// ReadReport reads. One attempt is made; a [Courier] makes more.
 // Errors: ErrAddress, ErrMessage, *DeliveryError, or the context's.
 func (m *Mailer) SendCode(ctx context.Context, msg otp.Message) error {
 	if !deliverable(msg.To) {
 		return ErrAddress
+	}
+	if msg.Envelope != "" && !envelope.MatchString(msg.Envelope) {
+		return fmt.Errorf("%w: malformed envelope id", ErrMessage)
 	}
 	r, err := render(msg, m.cfg.BaseURL)
 	if err != nil {
@@ -160,7 +164,7 @@ func (m *Mailer) SendCode(ctx context.Context, msg otp.Message) error {
 	}
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // crypto/rand never fails (it ends the process)
-	return m.send(ctx, msg.To, hex.EncodeToString(id[:]), r)
+	return m.send(ctx, msg.To, hex.EncodeToString(id[:]), msg.Envelope, r)
 }
 
 // SendNotice implements NoticeSender: one attempt, with errors as SendCode has
@@ -174,11 +178,12 @@ func (m *Mailer) SendNotice(ctx context.Context, n Notice) error {
 	if err != nil {
 		return err
 	}
-	return m.send(ctx, n.Email, n.ID, r)
+	return m.send(ctx, n.Email, n.ID, "", r)
 }
 
-// send makes one delivery within the timeout and wipes r.
-func (m *Mailer) send(ctx context.Context, to, id string, r *rendered) error {
+// send makes one delivery within the timeout and wipes r. With an envelope id it asks
+// for a report should a later hop fail.
+func (m *Mailer) send(ctx context.Context, to, id, envelope string, r *rendered) error {
 	defer r.wipe()
 	mime, err := m.compose(to, id, r)
 	if err != nil {
@@ -192,7 +197,7 @@ func (m *Mailer) send(ctx context.Context, to, id string, r *rendered) error {
 	case <-ctx.Done():
 		return &DeliveryError{Step: "waiting for a connection", Err: ctx.Err()}
 	}
-	return m.deliver(ctx, mime)
+	return m.deliver(ctx, mime, envelope)
 }
 
 // compose makes the MIME message: multipart/alternative of text and HTML.
@@ -225,7 +230,7 @@ func writer(p []byte) func(io.Writer) (int64, error) {
 
 // deliver speaks SMTP on a connection of its own. However it ends, and when
 // ctx ends, that connection is closed.
-func (m *Mailer) deliver(ctx context.Context, msg *mail.Msg) error {
+func (m *Mailer) deliver(ctx context.Context, msg *mail.Msg, envelope string) error {
 	done := func() {}
 	defer func() { done() }()
 	opened := func(c net.Conn) {
@@ -243,6 +248,12 @@ func (m *Mailer) deliver(ctx context.Context, msg *mail.Msg) error {
 	if err != nil {
 		return failed(ctx, "connecting to mail server", err)
 	}
+	if envelope != "" {
+		// Sent only to a server that announces DSN (RFC 3461): failures alone are
+		// reported, under our name, and never with the body, which holds the code.
+		// The client knows RET and NOTIFY; ENVID goes with RET, in the same command.
+		session.SetDSNMailReturnOption(string(mail.DSNMailReturnHeadersOnly) + " ENVID=" + envelope)
+	}
 	if err := client.SendWithSMTPClient(session, msg); err != nil && !msg.IsDelivered() {
 		return failed(ctx, "handing over message", err)
 	}
@@ -258,7 +269,10 @@ func (m *Mailer) client(opened func(net.Conn)) (*mail.Client, error) {
 	options := []mail.Option{
 		// The context is the bound; go-mail's own, per step, is behind it.
 		mail.WithPort(m.cfg.Port), mail.WithTimeout(m.cfg.Timeout + time.Second), mail.WithHELO(m.domain),
-		mail.WithTLSConfig(tlsConfig), mail.WithoutNoop(), mail.WithoutRset(),
+		mail.WithTLSConfig(tlsConfig), mail.WithoutNoop(), mail.WithoutRset(), mail.WithDSNRcptNotifyType(mail.DSNRcptNotifyFailure),
+		// Addresses and headers are ASCII. Asked for, SMTPUTF8 would have a later hop
+		// without it return the message (RFC 6531, Section 3.2).
+		mail.WithoutSMTPUTF8(),
 		mail.WithDialContextFunc(func(ctx context.Context, network, addr string) (net.Conn, error) {
 			c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
 			if err != nil {

@@ -42,6 +42,7 @@ type cli struct {
 	Sign       signCmd         `cmd:"" help:"Sign a PDF through a gateway."`
 	Verify     verifyCmd       `cmd:"" help:"Verify signed PDFs and detached signatures."`
 	HSM        hsmCmd          `cmd:"" name:"hsm" help:"The PKCS#11 module and its keys."`
+	Mail       mailCmd         `cmd:"" help:"Mail that comes back."`
 	Audit      auditCmd        `cmd:"" help:"The audit chain."`
 	Doctor     doctorCmd       `cmd:"" help:"Name each fault of an installation, with its fix."`
 	DoctorPart doctorPartCmd   `cmd:"" hidden:""`

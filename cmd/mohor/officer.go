@@ -141,7 +141,10 @@ func deliveryWord(s *gateway.CodeSend, now time.Time) string {
 // because is when the state became known, and the server's reply.
 func because(s *gateway.CodeSend) string {
 	out := ""
-	if s.Reply != "" {
+	switch {
+	case s.State == "bounced":
+		out = "  status " + s.Reply
+	case s.Reply != "":
 		out = "  server answered " + s.Reply
 	}
 	if s.StateAt != nil {

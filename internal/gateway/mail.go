@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/internal/mykad"
 	"github.com/mohor-sign/mohor/notify"
+	"github.com/mohor-sign/mohor/otp"
 )
 
 // mailGrace is how long deliveries under way may take when the gateway stops.
@@ -95,7 +97,7 @@ type CodeSend struct {
 	IssuedAt    time.Time  `json:"issued_at"`
 	ExpiresAt   *time.Time `json:"expires_at,omitempty"`
 	Used        bool       `json:"used"`            // a code of this transaction was
-	State       string     `json:"state,omitempty"` // sent, deferred, refused; "" when it is not known
+	State       string     `json:"state,omitempty"` // sent, deferred, refused, bounced; "" when it is not known
 	Reply       string     `json:"reply,omitempty"` // the mail server's, in digits
 	StateAt     *time.Time `json:"state_at,omitempty"`
 }
@@ -129,6 +131,59 @@ func CodeSends(ctx context.Context, dir, actor, ic string, now func() time.Time)
 			Used: s.Redeemed, State: s.Delivery.State, Reply: s.Delivery.Reply, StateAt: known(s.Delivery.At)})
 	}
 	return out, err
+}
+
+// ErrNoBounce: a message changes nothing, and would not later.
+var ErrNoBounce = errors.New("nothing is recorded")
+
+// settleTime is how long after its expiry what became of a code may still be stored.
+const settleTime = time.Minute
+
+// Bounce reads a delivery report (see [notify.ReadReport]) and records, also beside a
+// running gateway, that the code it is about bounced, and says which one and why
+// ("5.1.1"). It needs the database alone, and opens it only for what is well-formed.
+// ErrNoBounce when the message is none that changes anything: anybody can send it,
+// so the audit says nothing of it. Any other error: the same message may be read
+// again later; among them is that the gateway has not stored yet that it sent the
+// code.
+func Bounce(ctx context.Context, dir, actor string, report io.Reader, now func() time.Time) (transaction, status string, err error) {
+	r, err := notify.ReadReport(report)
+	if errors.Is(err, notify.ErrNoReport) {
+		return "", "", fmt.Errorf("%w: %w", ErrNoBounce, err)
+	}
+	if err != nil {
+		return "", "", err
+	}
+	if !r.Failed {
+		return "", "", fmt.Errorf("%w: the message is late or has arrived", ErrNoBounce)
+	}
+	c, err := LoadConfig(dir)
+	if err != nil {
+		return "", "", err
+	}
+	db, err := c.openDatabase(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	s, err := db.SendByEnvelope(ctx, r.Envelope)
+	at := now()
+	switch {
+	case errors.Is(err, otp.ErrUnknown):
+		return "", "", fmt.Errorf("%w: no code has this envelope id", ErrNoBounce)
+	case err != nil:
+		return "", "", err
+	case s.Delivery.State == otp.Sent:
+	case (s.Delivery.State == "" || s.Delivery.State == otp.Deferred) && at.Before(s.ExpiresAt.Add(settleTime)):
+		return "", "", fmt.Errorf("code of %s: it is not stored yet that it was sent", s.Transaction)
+	default:
+		return "", "", fmt.Errorf("%w: the code of %s is %q", ErrNoBounce, s.Transaction, s.Delivery.State)
+	}
+	ev := audit.Event{At: at, Actor: actor, Action: "otp.bounce", Object: s.Transaction, Verdict: audit.Noted,
+		Detail: map[string]string{"officer": s.Officer, "channel": s.Channel, "reply": r.Status}}
+	// Not "wanted" any more is no reason to keep silent: the help desk asks later, too.
+	_, err = db.StoreDelivery(ctx, s.Transaction, s.Nonce, otp.Delivery{State: otp.Bounced, At: at, Reply: r.Status}, ev)
+	return s.Transaction, r.Status, err
 }
 
 // known is nil for the zero time.
