@@ -2,6 +2,8 @@ package gateway_test
 
 import (
 	"context"
+	"encoding/base64"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/mohor-sign/mohor/internal/gateway"
 	"github.com/mohor-sign/mohor/internal/gatewaytest"
+	"github.com/mohor-sign/mohor/otp"
 )
 
 // A code that was mailed is told as sent, to whom (masked), and never itself.
@@ -36,6 +39,73 @@ func TestCodesSentAreTold(t *testing.T) {
 	if sends, err := gateway.CodeSends(t.Context(), g.Dir, "cli:test", o.IC, time.Now); err != nil || !sends[0].Used {
 		t.Errorf("after it was used: %+v, %v", sends, err)
 	}
+}
+
+// A delivery report turns the code it names into a bounced one, once, with its
+// event; forged and early ones change nothing.
+func TestBouncesAreRecorded(t *testing.T) {
+	g := gatewaytest.New(t)
+	tx, code := g.Ask(raw("satu"))
+	id := tx.Text("transaction_id")
+	nonce, err := base64.StdEncoding.DecodeString(tx.Text("nonce"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := otp.Envelope(id, [otp.NonceSize]byte(nonce))
+	now := time.Now
+	bounce := func(envelope string) (string, string, error) {
+		return gateway.Bounce(t.Context(), g.Dir, "cli:test", strings.NewReader("Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n"+
+			"--b\nContent-Type: message/delivery-status\n\nOriginal-Envelope-Id: "+envelope+"\n\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 rahsia "+code+"\n\n--b--\n"), now)
+	}
+	state := func() gateway.CodeSend {
+		t.Helper()
+		sends, err := gateway.CodeSends(t.Context(), g.Dir, "cli:test", g.Dev.Officers[0].IC, time.Now)
+		if err != nil || len(sends) != 1 {
+			t.Fatalf("%+v, %v", sends, err)
+		}
+		return sends[0]
+	}
+	for deadline := time.Now().Add(20 * time.Second); state().State != "sent"; { // the row follows the mail
+		if time.Now().After(deadline) {
+			t.Fatal("not sent")
+		}
+	}
+	for _, forged := range []string{id + ".0123456789abcdef", id, "tx_abcdefghijklmnopqrstuvwxyz" + ours[len(id):]} {
+		if _, _, err := bounce(forged); !errors.Is(err, gateway.ErrNoBounce) {
+			t.Errorf("forged: %v", err)
+		}
+	}
+	// The report may be faster than the row; what is never known is not waited for.
+	query(t, g, "UPDATE code_sends SET delivery = ''")
+	if _, _, err := bounce(ours); err == nil || errors.Is(err, gateway.ErrNoBounce) {
+		t.Errorf("not known yet: %v", err)
+	}
+	now = func() time.Time { return time.Now().Add(time.Hour) }
+	if _, _, err := bounce(ours); !errors.Is(err, gateway.ErrNoBounce) {
+		t.Errorf("never known: %v", err)
+	}
+	now = time.Now
+	query(t, g, "UPDATE code_sends SET delivery = 'sent'")
+	if got, status, err := bounce(ours); err != nil || got != id || status != "5.1.1" {
+		t.Errorf("%s, %s, %v", got, status, err)
+	}
+	if s := state(); s.State != "bounced" || s.Reply != "5.1.1" {
+		t.Errorf("%+v", s)
+	}
+	if _, _, err := bounce(ours); !errors.Is(err, gateway.ErrNoBounce) {
+		t.Errorf("again: %v", err)
+	}
+	if n := count(t, g, "SELECT count(*) FROM audit_events WHERE action = 'otp.bounce'"); n != 1 {
+		t.Errorf("%d events", n)
+	}
+	if n := count(t, g, `SELECT count(*) FROM audit_events WHERE action = 'otp.bounce' AND object = ? AND actor = 'cli:test' AND detail LIKE '%"reply":"5.1.1"%'`, id); n != 1 {
+		t.Error("the event says something else")
+	}
+	if n := count(t, g, "SELECT count(*) FROM audit_events WHERE detail LIKE '%rahsia%'"); n != 0 {
+		t.Error("the server's words are in the audit")
+	}
+	// The state is for the help desk; the code itself stays as it is.
+	want(t, g.Confirm(tx, code, nil), http.StatusOK, "")
 }
 
 func TestDKIMKeyFileIsChecked(t *testing.T) {
