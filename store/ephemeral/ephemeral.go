@@ -30,10 +30,13 @@ type Config struct {
 	// Sentinels are the addresses that know the server called Master.
 	Sentinels []string
 	Master    string
-	// Username and Password as in Redis's ACL; both may be empty. Sentinels are
-	// asked without them.
+	// Username and Password as in Redis's ACL; both may be empty.
 	Username string
 	Password secret.Text
+	// SentinelUsername and SentinelPassword are those of the Sentinels, which know
+	// nothing of the servers'; both may be empty.
+	SentinelUsername string
+	SentinelPassword secret.Text
 	// TLS is nil for a plain connection.
 	TLS *tls.Config
 	// Installation keeps installations apart: 1 or more letters and digits.
@@ -75,6 +78,7 @@ func Open(c Config) *Redis {
 	r := &Redis{prefix: "mohor:" + c.Installation + ":"}
 	if len(c.Sentinels) > 0 {
 		r.client = redis.NewFailoverClient(&redis.FailoverOptions{MasterName: c.Master, SentinelAddrs: c.Sentinels, Username: c.Username, Password: password,
+			SentinelUsername: c.SentinelUsername, SentinelPassword: string(c.SentinelPassword.Reveal()),
 			TLSConfig: c.TLS, DialTimeout: wait, MaxRetries: 1, ContextTimeoutEnabled: true, DisableIdentity: true})
 		return r
 	}

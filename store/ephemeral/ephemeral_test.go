@@ -15,7 +15,6 @@ import (
 	"math/big"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -191,7 +190,10 @@ func TestFullRedis(t *testing.T) {
 	}
 }
 
-func TestTLS(t *testing.T) {
+// certificate makes one for 127.0.0.1, its own CA, and gives its files and the
+// configuration that believes it.
+func certificate(t *testing.T) (cert, keyFile string, believing *tls.Config) {
+	t.Helper()
 	dir := t.TempDir()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
@@ -201,18 +203,24 @@ func TestTLS(t *testing.T) {
 	must(t, err)
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	must(t, err)
-	cert, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	cert, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	must(t, os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
 	must(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
-	port := freePort(t)
-	address := "127.0.0.1:" + port
-	redistest.Start(t, "--tls-port", port, "--bind", "127.0.0.1", "--tls-cert-file", cert, "--tls-key-file", keyFile, "--tls-auth-clients", "no")
-
 	parsed, err := x509.ParseCertificate(der)
 	must(t, err)
 	roots := x509.NewCertPool()
 	roots.AddCert(parsed)
-	s := open(t, ephemeral.Config{Address: address, TLS: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, ServerName: "127.0.0.1"}})
+	return cert, keyFile, &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+}
+
+func TestTLS(t *testing.T) {
+	cert, keyFile, believing := certificate(t)
+	port := freePort(t)
+	address := "127.0.0.1:" + port
+	redistest.Start(t, "--tls-port", port, "--bind", "127.0.0.1", "--tls-cert-file", cert, "--tls-key-file", keyFile, "--tls-auth-clients", "no")
+
+	believing.ServerName = "127.0.0.1"
+	s := open(t, ephemeral.Config{Address: address, TLS: believing})
 	must(t, s.Put(ctx, "in_1", share(1), time.Hour))
 	holds(t, s, "in_1", 1)
 	stranger := open(t, ephemeral.Config{Address: address, TLS: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool(), ServerName: "127.0.0.1"}})
@@ -221,32 +229,6 @@ func TestTLS(t *testing.T) {
 	}
 	if err := open(t, ephemeral.Config{Address: address}).Ping(ctx); err == nil {
 		t.Error("a plain connection was taken")
-	}
-}
-
-// The master is asked for at the Sentinels.
-func TestSentinel(t *testing.T) {
-	master := redistest.Start(t)
-	port := freePort(t)
-	must(t, master.Client.ConfigSet(ctx, "port", port).Err())
-	dir := t.TempDir()
-	conf, own := filepath.Join(dir, "sentinel.conf"), freePort(t)
-	must(t, os.WriteFile(conf, fmt.Appendf(nil, "sentinel monitor mohor 127.0.0.1 %s 1\nport %s\nbind 127.0.0.1\n", port, own), 0o600))
-	sentinel := exec.Command("redis-server", conf, "--sentinel")
-	must(t, sentinel.Start())
-	t.Cleanup(func() {
-		must(t, sentinel.Process.Kill())
-		_ = sentinel.Wait() // it was killed
-	})
-	s := open(t, ephemeral.Config{Sentinels: []string{"127.0.0.1:" + own}, Master: "mohor"})
-	for deadline := time.Now().Add(30 * time.Second); s.Ping(ctx) != nil; {
-		if time.Now().After(deadline) {
-			t.Fatal("the Sentinel does not answer")
-		}
-	}
-	must(t, s.Put(ctx, "in_1", share(1), time.Hour))
-	if n, err := master.Client.Exists(ctx, "mohor:abcd:share:in_1").Result(); err != nil || n != 1 {
-		t.Errorf("the master has %d, %v", n, err)
 	}
 }
 

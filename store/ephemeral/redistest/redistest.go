@@ -34,10 +34,8 @@ func Missing() error {
 	return err
 }
 
-// Start runs a server until the test ends; args are options like
-// "--requirepass". Without redis-server the test is skipped, or fails with
-// MOHOR_TEST_REQUIRE=all.
-func Start(t testing.TB, args ...string) *Server {
+// Need skips the test without redis-server, or fails it with MOHOR_TEST_REQUIRE=all.
+func Need(t testing.TB) {
 	t.Helper()
 	if err := Missing(); err != nil {
 		if os.Getenv("MOHOR_TEST_REQUIRE") == "all" {
@@ -45,6 +43,13 @@ func Start(t testing.TB, args ...string) *Server {
 		}
 		t.Skipf("redis-server is missing: %v", err)
 	}
+}
+
+// Start runs a server until the test ends; args are options like
+// "--requirepass". See [Need].
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	Need(t)
 	s, err := New(args...)
 	if err != nil {
 		t.Fatal(err)
@@ -58,13 +63,15 @@ func Start(t testing.TB, args ...string) *Server {
 }
 
 // New runs a server; Close it.
-func New(args ...string) (*Server, error) {
+func New(args ...string) (*Server, error) { return open("", args) }
+
+func open(password string, args []string) (*Server, error) {
 	dir, err := os.MkdirTemp("", "redis") // sockets have short names
 	if err != nil {
 		return nil, fmt.Errorf("making a folder for Redis: %w", err)
 	}
 	s := &Server{Address: filepath.Join(dir, "s"), dir: dir, args: args}
-	s.Client = redis.NewClient(&redis.Options{Network: "unix", Addr: s.Address, MaxRetries: -1})
+	s.Client = redis.NewClient(&redis.Options{Network: "unix", Addr: s.Address, Password: password, MaxRetries: -1})
 	if err := s.Run(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -77,22 +84,13 @@ func (s *Server) Run() error {
 	if err := s.cmd.Start(); err != nil {
 		return fmt.Errorf("starting redis-server: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	return wait("redis-server", func(ctx context.Context) error {
 		err := s.Client.Ping(ctx).Err()
-		var answer redis.Error
-		if err == nil || errors.As(err, &answer) { // a refusal is an answer
+		if _, refused := errors.AsType[redis.Error](err); refused { // that is an answer
 			return nil
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for redis-server: %w", err)
-		case <-tick.C:
-		}
-	}
+		return err
+	})
 }
 
 // Kill ends the server at once.
