@@ -34,6 +34,7 @@ func (g *gullible) Put(_ context.Context, _ string, mac []byte, _ time.Duration)
 	g.mac = mac
 	return nil
 }
+func (g *gullible) Find(context.Context, string) error               { return nil }
 func (g *gullible) Try(context.Context, string, int) ([]byte, error) { return g.mac, nil }
 func (g *gullible) Drop(context.Context, string) error               { return nil }
 

@@ -45,6 +45,16 @@ func (s *MemoryCodes) Put(_ context.Context, key string, mac []byte, ttl time.Du
 	return nil
 }
 
+// Find implements Codes.
+func (s *MemoryCodes) Find(_ context.Context, key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c, ok := s.m[key]; !ok || !s.now().Before(c.expires) {
+		return ErrExpired
+	}
+	return nil
+}
+
 // Try implements Codes.
 func (s *MemoryCodes) Try(_ context.Context, key string, limit int) ([]byte, error) {
 	s.mu.Lock()

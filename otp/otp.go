@@ -154,6 +154,8 @@ type Records interface {
 type Codes interface {
 	// Put keeps mac under key for ttl, replacing what was there.
 	Put(ctx context.Context, key string, mac []byte, ttl time.Duration) error
+	// Find looks for a code and counts nothing: ErrExpired when there is none.
+	Find(ctx context.Context, key string) error
 	// Try counts one comparison and returns the MAC: ErrExpired when it is gone,
 	// ErrAttempts when limit comparisons were counted before. It is a second
 	// count beside the database's, so that whoever can reset rows there gains no
@@ -276,6 +278,7 @@ func (i *Issuer) withdraw(ctx context.Context, c Challenge, refused bool, ev aud
 // Check reserves a try and compares code with what was issued for b under
 // nonce. It returns the tries left. Order: redeemed → ErrUsed; expired →
 // ErrExpired (costs no try); no try left → ErrAttempts; different → ErrWrong.
+// ErrCodesUnavailable costs none, unless the store of codes went in that moment.
 // A nil error does not spend the code: the intent's transaction does.
 func (i *Issuer) Check(ctx context.Context, b Binding, nonce [NonceSize]byte, code secret.Text) (left int, err error) {
 	c, err := i.Records.Challenge(ctx, b.Transaction)
@@ -287,6 +290,12 @@ func (i *Issuer) Check(ctx context.Context, b Binding, nonce [NonceSize]byte, co
 		return 0, ErrUsed
 	case c.Nonce != nonce:
 		return c.TriesLeft, ErrNonce
+	case c.TriesLeft > 0:
+		// A try is not spent on a code that nothing can be compared with. Whoever
+		// asks learns no more than that, and with no try compares nothing.
+		if err := i.Codes.Find(ctx, c.codeKey()); errors.Is(err, ErrCodesUnavailable) {
+			return c.TriesLeft, err
+		}
 	}
 	left, err = i.Records.ReserveTry(ctx, b.Transaction, nonce)
 	if err != nil {

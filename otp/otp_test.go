@@ -154,6 +154,13 @@ func (c *codes) Drop(ctx context.Context, key string) error {
 	return c.MemoryCodes.Drop(ctx, key)
 }
 
+func (c *codes) Find(ctx context.Context, key string) error {
+	if c.fail != nil {
+		return c.fail
+	}
+	return c.MemoryCodes.Find(ctx, key)
+}
+
 type desk struct {
 	*otp.Issuer
 	now     time.Time
@@ -280,6 +287,7 @@ func (k keeper) Put(_ context.Context, key string, mac []byte, _ time.Duration) 
 	k.m[key] = mac
 	return nil
 }
+func (k keeper) Find(context.Context, string) error                       { return nil }
 func (k keeper) Try(_ context.Context, key string, _ int) ([]byte, error) { return k.m[key], nil }
 func (k keeper) Drop(context.Context, string) error                       { return nil }
 
@@ -297,6 +305,33 @@ func TestExpiredWhateverTheCodeStoreKeeps(t *testing.T) {
 	d.now = c.IssuedAt
 	if _, err := d.check(c.Nonce, d.mail.code); err != nil {
 		t.Errorf("control: %v", err)
+	}
+}
+
+// A code that nothing can be compared with costs no try, however often it is
+// submitted, and no comparison comes of that; once there is no try left the
+// database alone answers.
+func TestAbsentCodeStoreCostsNoTry(t *testing.T) {
+	d := newDesk()
+	c := d.issue(t)
+	d.codes.fail = fmt.Errorf("%w: away", otp.ErrCodesUnavailable)
+	d.mac.down = true // what compares nothing does not need it
+	for range 5 {
+		for _, code := range []string{d.mail.code, wrong(d.mail.code)} {
+			if left, err := d.check(c.Nonce, code); !errors.Is(err, otp.ErrCodesUnavailable) || left != 3 || d.records.tries("tx_1") != 3 {
+				t.Errorf("away: %d left of %d, %v", left, d.records.tries("tx_1"), err)
+			}
+		}
+	}
+	d.codes.fail, d.mac.down = nil, false
+	for left := 2; left >= 0; left-- {
+		if got, err := d.check(c.Nonce, wrong(d.mail.code)); !errors.Is(err, otp.ErrWrong) || got != left {
+			t.Errorf("back: %d left, want %d: %v", got, left, err)
+		}
+	}
+	d.codes.fail = otp.ErrCodesUnavailable
+	if _, err := d.check(c.Nonce, d.mail.code); !errors.Is(err, otp.ErrAttempts) {
+		t.Errorf("without a try: %v", err)
 	}
 }
 

@@ -43,6 +43,7 @@ func (k *captured) PINState(context.Context, string) (signer.PINState, error) {
 }
 func (k *captured) UncountPIN(context.Context, string, signer.PINPolicy) error      { return nil }
 func (k *captured) Audit(context.Context, audit.Event) error                        { return nil }
+func (k *captured) Find(context.Context, string) error                              { return nil }
 func (k *captured) Try(context.Context, string, int) ([]byte, error)                { return k.mac, nil }
 func (k *captured) Put(context.Context, string, []byte, time.Duration) error        { return nil }
 func (k *captured) Drop(context.Context, string) error                              { return nil }

@@ -169,6 +169,7 @@ func (o *onlyCode) Put(_ context.Context, _ string, mac []byte, _ time.Duration)
 	o.mac = mac
 	return nil
 }
+func (o *onlyCode) Find(context.Context, string) error               { return nil }
 func (o *onlyCode) Try(context.Context, string, int) ([]byte, error) { return o.mac, nil }
 func (o *onlyCode) Drop(context.Context, string) error               { return nil }
 func (o *onlyCode) SendCode(_ context.Context, m otp.Message) error {

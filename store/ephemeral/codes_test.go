@@ -2,6 +2,7 @@ package ephemeral_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"strings"
 	"syscall"
@@ -63,10 +64,14 @@ func TestCodesUnderFaults(t *testing.T) {
 		if _, err := c.Try(ctx, "k", 3); !errors.Is(err, otp.ErrCodesUnavailable) || strings.Contains(err.Error(), string(mac)) {
 			t.Errorf("%s: reading: %v", what, err)
 		}
+		if err := c.Find(ctx, "k"); !errors.Is(err, otp.ErrCodesUnavailable) {
+			t.Errorf("%s: looking: %v", what, err)
+		}
 		if err := c.Drop(ctx, "k"); !errors.Is(err, otp.ErrCodesUnavailable) {
 			t.Errorf("%s: dropping: %v", what, err)
 		}
 		must(t, c.Put(ctx, what, mac, time.Hour))
+		must(t, c.Find(ctx, what))
 		for _, want := range []error{nil, nil, nil, otp.ErrAttempts} {
 			if got, err := c.Try(ctx, what, 3); !errors.Is(err, want) || (err == nil) != bytes.Equal(got, mac) {
 				t.Errorf("%s: of its own: %x, %v, want %v", what, got, err, want)
@@ -109,6 +114,45 @@ func TestCodesUnderFaults(t *testing.T) {
 		if got, err := other.Try(ctx, "k", 1); err == nil && bytes.Equal(got, mac) {
 			break
 		}
+	}
+	// What Redis takes is nowhere else: what was of its own is replaced.
+	if got, err := c.Try(ctx, "k", 2); err != nil || !bytes.Equal(got, mac) {
+		t.Errorf("in Redis: %x, %v", got, err)
+	}
+	if _, err := c.Try(ctx, "k", 2); !errors.Is(err, otp.ErrAttempts) {
+		t.Errorf("counted by another gateway: %v", err)
+	}
+}
+
+// A rate that was not counted in time, or a client that went away, does not keep
+// codes from other gateways.
+func TestCodesAfterARateWasNotCounted(t *testing.T) {
+	s := redistest.Start(t)
+	a, b := connect(t, s, "abcd"), connect(t, s, "abcd")
+	taken := func() bool {
+		must(t, s.Process().Signal(syscall.SIGSTOP))
+		if _, _, err := ephemeral.NewLimits(a).Take(ctx, "igfmas", 50); err == nil {
+			t.Error("control: a stopped server counted")
+		}
+		must(t, s.Process().Signal(syscall.SIGCONT))
+		must(t, b.Ping(ctx))
+		must(t, codes(a).Put(ctx, "k", bytes.Repeat([]byte{7}, 32), time.Hour))
+		_, err := codes(b).Try(ctx, "k", 1)
+		return err == nil
+	}
+	for k := 0; !taken(); k++ { // a busy machine may be late
+		if k == 10 {
+			t.Fatal("another gateway knows nothing of a code")
+		}
+	}
+	gone, leave := context.WithCancel(ctx)
+	leave()
+	must(t, codes(b).Put(gone, "own", bytes.Repeat([]byte{7}, 32), time.Hour))
+	if _, _, err := ephemeral.NewLimits(b).Take(gone, "igfmas", 50); err == nil {
+		t.Error("control: somebody who went away was counted")
+	}
+	if _, ok, err := ephemeral.NewLimits(b).Take(ctx, "igfmas", 50); !ok || err != nil {
+		t.Errorf("the next one: %v, %v", ok, err)
 	}
 }
 

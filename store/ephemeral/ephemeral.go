@@ -77,9 +77,12 @@ func Open(c Config) *Redis {
 	password := string(c.Password.Reveal())
 	r := &Redis{prefix: "mohor:" + c.Installation + ":"}
 	if len(c.Sentinels) > 0 {
+		// The driver turns from a silent Sentinel to another only within its own
+		// time for an answer, which must end before the caller's does. Servers get
+		// all of that: what they may have done is not asked again.
 		r.client = redis.NewFailoverClient(&redis.FailoverOptions{MasterName: c.Master, SentinelAddrs: c.Sentinels, Username: c.Username, Password: password,
 			SentinelUsername: c.SentinelUsername, SentinelPassword: string(c.SentinelPassword.Reveal()),
-			TLSConfig: c.TLS, DialTimeout: wait, MaxRetries: 1, ContextTimeoutEnabled: true, DisableIdentity: true})
+			TLSConfig: c.TLS, DialTimeout: wait, ReadTimeout: wait / 8, MaxRetries: 1, ContextTimeoutEnabled: true, DisableIdentity: true}).WithTimeout(2 * wait)
 		return r
 	}
 	network := "tcp"

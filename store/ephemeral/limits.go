@@ -8,7 +8,7 @@ import (
 )
 
 // limitWait is how long a limiter waits for an answer.
-const limitWait = 250 * time.Millisecond
+const limitWait = wait / 8
 
 // Limits counts requests for all nodes together. Use [NewLimits].
 type Limits struct {
@@ -28,16 +28,18 @@ func (l *Limits) Take(ctx context.Context, key string, perSecond float64) (wait 
 	if l.resting() {
 		return 0, false, errResting
 	}
-	ctx, cancel := context.WithTimeout(ctx, limitWait)
+	asking, cancel := context.WithTimeout(ctx, limitWait)
 	defer cancel()
 	// Rates below one a second are so many in a longer period.
 	limit := redis_rate.Limit{Rate: int(perSecond), Period: time.Second, Burst: max(1, int(2*perSecond))}
 	if perSecond < 1 {
 		limit = redis_rate.Limit{Rate: 1, Period: time.Duration(float64(time.Second) / perSecond), Burst: 1}
 	}
-	r, err := l.limiter.Allow(ctx, l.prefix+"rate:"+key, limit)
+	r, err := l.limiter.Allow(asking, l.prefix+"rate:"+key, limit)
 	if err != nil {
-		l.leave()
+		if ctx.Err() == nil { // not only whoever asked went away
+			l.leave()
+		}
 		return 0, false, discreet(err)
 	}
 	return max(r.RetryAfter, 0), r.Allowed > 0, nil

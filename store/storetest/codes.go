@@ -30,21 +30,31 @@ func RunCodes(t *testing.T, c otp.Codes, pass func(time.Duration)) {
 			t.Errorf("%s: %x, %v, want %v", key, got, err, want)
 		}
 	}
+	finds := func(key string, want error) {
+		t.Helper()
+		if err := c.Find(ctx, key); !errors.Is(err, want) {
+			t.Errorf("looking for %s: %v, want %v", key, err, want)
+		}
+	}
 	refuses("otp:tx_1:00", 3, otp.ErrExpired)
+	finds("otp:tx_1:00", otp.ErrExpired)
 	must(t, c.Drop(ctx, "otp:tx_1:00"))
 
 	must(t, c.Put(ctx, "a", mac(1), time.Hour))
 	must(t, c.Put(ctx, "b", mac(2), time.Hour))
 	for range 3 {
+		finds("a", nil) // and counts nothing
 		holds("a", 1, 3)
 	}
 	refuses("a", 3, otp.ErrAttempts)
+	finds("a", nil)
 	refuses("a", 3, otp.ErrAttempts)
 	holds("b", 2, 3) // each has a count of its own
 	must(t, c.Put(ctx, "a", mac(3), time.Hour))
 	holds("a", 3, 1) // a new code, a new count
 	refuses("a", 1, otp.ErrAttempts)
 	must(t, c.Drop(ctx, "a"))
+	finds("a", otp.ErrExpired)
 	refuses("a", 3, otp.ErrExpired)
 
 	// Bytes of all kinds come back.
@@ -75,6 +85,7 @@ func RunCodes(t *testing.T, c otp.Codes, pass func(time.Duration)) {
 
 	must(t, c.Put(ctx, "short", mac(5), 50*time.Millisecond))
 	pass(50 * time.Millisecond)
+	finds("short", otp.ErrExpired)
 	refuses("short", 3, otp.ErrExpired)
 	holds("b", 2, 3)
 	for k := range 200 { // nothing of one key is in another

@@ -75,6 +75,16 @@ func (c *Cluster) run() error {
 		}
 		c.Servers, c.ports = append(c.Servers, s), append(c.ports, port)
 	}
+	// A Sentinel asks at its start, and then every 10 seconds.
+	if err := wait("the replicas", func(ctx context.Context) error {
+		info, err := c.Servers[0].Client.Info(ctx, "replication").Result()
+		if err == nil && strings.Count(info, "state=online") != c.setup.Replicas {
+			err = errors.New("not all follow")
+		}
+		return err
+	}); err != nil {
+		return err
+	}
 	for range c.setup.Sentinels {
 		if err := c.sentinel(); err != nil {
 			return err
