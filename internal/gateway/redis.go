@@ -20,13 +20,15 @@ import (
 
 // RedisConfig says where things that live for minutes are kept.
 type RedisConfig struct {
-	Address      string   `yaml:"address"`
-	Sentinels    []string `yaml:"sentinels"`
-	Master       string   `yaml:"master"`
-	Username     string   `yaml:"username"`
-	PasswordFile string   `yaml:"password_file"`
-	TLS          bool     `yaml:"tls"`
-	CAFile       string   `yaml:"ca_file"`
+	Address              string   `yaml:"address"`
+	Sentinels            []string `yaml:"sentinels"`
+	Master               string   `yaml:"master"`
+	SentinelUsername     string   `yaml:"sentinel_username"`
+	SentinelPasswordFile string   `yaml:"sentinel_password_file"`
+	Username             string   `yaml:"username"`
+	PasswordFile         string   `yaml:"password_file"`
+	TLS                  bool     `yaml:"tls"`
+	CAFile               string   `yaml:"ca_file"`
 }
 
 func (c *RedisConfig) configured() bool { return c.Address != "" || len(c.Sentinels) > 0 }
@@ -51,6 +53,8 @@ func (c *RedisConfig) check() (field, want string) {
 	switch {
 	case c.Address != "" && len(c.Sentinels) > 0, (c.Master == "") != (len(c.Sentinels) == 0):
 		return "redis", "address, or sentinels and master"
+	case len(c.Sentinels) == 0 && (c.SentinelUsername != "" || c.SentinelPasswordFile != ""):
+		return "redis.sentinel_username and redis.sentinel_password_file", "empty without redis.sentinels"
 	case c.CAFile != "" && !c.TLS:
 		return "redis.tls", "true for redis.ca_file"
 	}
@@ -65,13 +69,20 @@ func (i *Installation) openRedis() error {
 	}
 	// Installations that share a server are told apart by their roots.
 	id := sha256.Sum256(i.ca.Certificate(ca.Root).Raw)
-	e := ephemeral.Config{Address: c.Address, Sentinels: c.Sentinels, Master: c.Master, Username: c.Username, Installation: hex.EncodeToString(id[:8])}
+	e := ephemeral.Config{Address: c.Address, Sentinels: c.Sentinels, Master: c.Master, Username: c.Username, SentinelUsername: c.SentinelUsername,
+		Installation: hex.EncodeToString(id[:8])}
 	var err error
 	if c.PasswordFile != "" {
 		if e.Password, err = readSecret(c.PasswordFile); err != nil {
 			return err
 		}
 		defer e.Password.Wipe()
+	}
+	if c.SentinelPasswordFile != "" {
+		if e.SentinelPassword, err = readSecret(c.SentinelPasswordFile); err != nil {
+			return err
+		}
+		defer e.SentinelPassword.Wipe()
 	}
 	if c.TLS {
 		e.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
