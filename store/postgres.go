@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
@@ -41,15 +40,12 @@ func OpenPostgres(ctx context.Context, address string, password secret.Text) (*D
 	if err != nil {
 		return nil, err
 	}
-	w := stdlib.OpenDB(*cfg)
-	w.SetMaxOpenConns(pgConnections)
 	reader := cfg.Copy()
 	reader.RuntimeParams["default_transaction_read_only"] = "on"
-	r := stdlib.OpenDB(*reader)
-	r.SetMaxOpenConns(pgConnections)
-	d := &DB{write: w, read: r, postgres: true}
-	d.q = d.queries(r)
-	if err := migratePostgres(ctx, w); err != nil {
+	d := &DB{write: openPool(cfg, pgWriteSilence), read: openPool(reader, pgReadSilence), long: openPool(cfg, 0), postgres: true}
+	d.long.SetMaxIdleConns(0)
+	d.q = d.queries(asker{d.read})
+	if err := migratePostgres(ctx, d.long); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database at %s: %w", cfg.Host, err), d.Close())
 	}
 	return d, nil
@@ -101,7 +97,7 @@ func (d *DB) queries(db sqlc.DBTX) *sqlc.Queries {
 // begin begins a change and, on PostgreSQL, waits for its turn. SQLite's own
 // transactions are immediate.
 func (d *DB) begin(ctx context.Context) (*sql.Tx, error) {
-	t, err := d.write.BeginTx(ctx, nil)
+	t, err := again(func() (*sql.Tx, error) { return d.write.BeginTx(ctx, nil) })
 	if err != nil {
 		return nil, fmt.Errorf("beginning transaction: %w", err)
 	}

@@ -37,6 +37,7 @@ type DB struct {
 	Now func() time.Time
 
 	write, read *sql.DB
+	long        *sql.DB       // PostgreSQL: for what may take as long as it takes
 	q           *sqlc.Queries // reads
 	joined      *joined       // inside Together
 	postgres    bool
@@ -91,7 +92,13 @@ func migrate(ctx context.Context, db *sql.DB) error {
 }
 
 // Close closes the database.
-func (d *DB) Close() error { return errors.Join(d.read.Close(), d.write.Close()) }
+func (d *DB) Close() error {
+	err := errors.Join(d.read.Close(), d.write.Close())
+	if d.long != nil {
+		err = errors.Join(err, d.long.Close())
+	}
+	return err
+}
 
 // Ping asks the database for a sign of life.
 func (d *DB) Ping(ctx context.Context) error { return d.read.PingContext(ctx) }
@@ -124,7 +131,9 @@ func (d *DB) snapshot(ctx context.Context, f func(q *sqlc.Queries) error) error 
 	if d.postgres {
 		level = sql.LevelRepeatableRead
 	}
-	t, err := d.read.BeginTx(ctx, &sql.TxOptions{Isolation: level, ReadOnly: true})
+	t, err := again(func() (*sql.Tx, error) {
+		return d.read.BeginTx(ctx, &sql.TxOptions{Isolation: level, ReadOnly: true})
+	})
 	if err != nil {
 		return fmt.Errorf("beginning to read: %w", err)
 	}
@@ -246,7 +255,7 @@ func (d *DB) now(ctx context.Context) (time.Time, error) {
 		return time.Now().UTC().Truncate(time.Microsecond), nil
 	}
 	var us int64
-	if err := d.read.QueryRowContext(ctx, "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT").Scan(&us); err != nil {
+	if err := (asker{d.read}).QueryRowContext(ctx, "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT").Scan(&us); err != nil {
 		return time.Time{}, fmt.Errorf("reading the database's clock: %w", err)
 	}
 	return instant(us), nil

@@ -3,17 +3,13 @@ package campaign_test
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -64,6 +60,7 @@ func storeFaults() []storeFault {
 		{"Redis: stale replica promoted", promoteStale, time.Millisecond, nil, false},
 		{"PostgreSQL: kill -QUIT", pgKilled, 500 * time.Millisecond, told("store_unavailable"), false},
 		{"PostgreSQL: SIGSTOP 5 s", pgStopped, 5 * time.Second, took(4 * time.Second), true},
+		{"PostgreSQL: SIGSTOP", pgStopped, time.Second, told("store_unavailable"), false},
 		{"PostgreSQL: resets", pgResets, time.Second, told("store_unavailable"), false},
 		{"PostgreSQL: slow", pgSlow, time.Second, took(600 * time.Millisecond), true},
 	}
@@ -188,33 +185,10 @@ func pgKilled(t *testing.T, c *cluster) func() {
 	return func() { must(t, c.pg.Run()) }
 }
 
-// pgStopped stops the server with all its children.
 func pgStopped(t *testing.T, c *cluster) func() {
-	parent := c.pg.Process().Pid
-	stopped := []int{parent}
-	must(t, syscall.Kill(parent, syscall.SIGSTOP)) // it makes no more
-	files, err := filepath.Glob("/proc/[0-9]*/stat")
+	goOn, err := c.pg.Stop()
 	must(t, err)
-	for _, f := range files {
-		b, err := os.ReadFile(f)
-		if err != nil {
-			continue // it ended meanwhile
-		}
-		_, rest, _ := strings.Cut(string(b), ") ")
-		if w := strings.Fields(rest); len(w) > 1 && w[1] == strconv.Itoa(parent) {
-			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f)))
-			must(t, err)
-			must(t, syscall.Kill(pid, syscall.SIGSTOP))
-			stopped = append(stopped, pid)
-		}
-	}
-	return func() {
-		for _, pid := range stopped {
-			if err := syscall.Kill(pid, syscall.SIGCONT); err != nil && !errors.Is(err, syscall.ESRCH) {
-				t.Error(err)
-			}
-		}
-	}
+	return func() { must(t, goOn()) }
 }
 
 func pgResets(_ *testing.T, c *cluster) func() {

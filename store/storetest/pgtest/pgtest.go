@@ -13,6 +13,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -186,6 +187,52 @@ func (s *Server) Database(ctx context.Context) (address string, err error) {
 
 // Process is the server's first process.
 func (s *Server) Process() *os.Process { return s.cmd.Process }
+
+// Stop stops the server with all its processes (SIGSTOP): it takes connections
+// and answers nothing until they go on.
+func (s *Server) Stop() (goOn func() error, err error) {
+	parent := s.cmd.Process.Pid
+	var stopped []int
+	goOn = func() (err error) {
+		for _, pid := range stopped {
+			if e := syscall.Kill(pid, syscall.SIGCONT); !errors.Is(e, syscall.ESRCH) {
+				err = errors.Join(err, e)
+			}
+		}
+		return err
+	}
+	stop := func(pid int) error {
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			return fmt.Errorf("stopping postgres: %w", errors.Join(err, goOn()))
+		}
+		stopped = append(stopped, pid)
+		return nil
+	}
+	if err := stop(parent); err != nil { // it makes no more
+		return nil, err
+	}
+	files, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return nil, errors.Join(err, goOn())
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		_, rest, _ := strings.Cut(string(b), ") ")
+		if w := strings.Fields(rest); len(w) > 1 && w[1] == strconv.Itoa(parent) {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f)))
+			if err == nil {
+				err = stop(pid)
+			}
+			if err != nil {
+				return nil, errors.Join(err, goOn())
+			}
+		}
+	}
+	return goOn, nil
+}
 
 // Kill ends the server at once, as a crash would.
 func (s *Server) Kill() error {
