@@ -32,6 +32,7 @@ type cluster struct {
 	// the gateway's memory.
 	pg       *pgtest.Server
 	redis    *redistest.Server
+	watched  *redistest.Cluster // by Sentinels, instead of redis
 	pgSocket string
 	toPG     *proxy
 	toRedis  *proxy
@@ -62,6 +63,18 @@ func newCluster(t *testing.T) *cluster {
 	return c
 }
 
+// newWatched is two gateways that ask Sentinels where Redis is.
+func newWatched(t *testing.T) *cluster {
+	t.Helper()
+	module := softHSM(t)
+	c := &cluster{home: t, driver: "pgx", pg: pgtest.Start(t), watched: redistest.StartCluster(t, redistest.Setup{Replicas: 2, Sentinels: 3})}
+	var err error
+	c.address, err = c.pg.Database(t.Context())
+	must(t, err)
+	c.assemble(t, module, "mohor", "")
+	return c
+}
+
 // assemble starts both gateways, as a user of the database with a password in a
 // file, or none; pairs are edits of the configuration.
 func (c *cluster) assemble(t *testing.T, module, user, password string, pairs ...string) {
@@ -69,13 +82,19 @@ func (c *cluster) assemble(t *testing.T, module, user, password string, pairs ..
 	at, err := url.Parse(c.address)
 	must(t, err)
 	c.pgSocket = filepath.Join(at.Query().Get("host"), ".s.PGSQL.5432")
-	c.toPG, c.toRedis = newProxy(t, c.pgSocket), newProxy(t, c.redis.Address)
+	c.toPG = newProxy(t, c.pgSocket)
+	if c.watched != nil {
+		pairs = append(pairs, "sentinels: []", fmt.Sprintf(`sentinels: ["%s"]`, strings.Join(c.watched.Addresses, `", "`)), `master: ""`, fmt.Sprintf("master: %q", c.watched.Name))
+	} else {
+		c.toRedis = newProxy(t, c.redis.Address)
+		pairs = append(pairs, `address: ""`, fmt.Sprintf("address: %q", c.toRedis.address))
+	}
 	c.Faulty = hsmtest.New(t, module)
 	first := c.newNode(t, "a")
 	first.env = []string{databaseEnv + "=postgres://" + user + "@" + c.toPG.address + at.Path + "?sslmode=disable", passwordEnv + "=" + password}
 	first.start(t)
 	first.stop(t)
-	edit(t, first.dir, append(pairs, "\n  module: \"\"\n", "\n  module: \""+c.Module+"\"\n", `address: ""`, fmt.Sprintf("address: %q", c.toRedis.address))...)
+	edit(t, first.dir, append(pairs, "\n  module: \"\"\n", "\n  module: \""+c.Module+"\"\n")...)
 	second := c.newNode(t, "b")
 	join(t, first.dir, second.dir)
 	for _, n := range c.nodes {

@@ -32,6 +32,8 @@ type storeFault struct {
 	seen func(d *timed) bool
 	// late: it is seen when it is over.
 	late bool
+	// own makes a cluster for this fault alone; nil when any will do.
+	own func(t *testing.T) *cluster
 }
 
 // timed is a round with the time it took.
@@ -54,15 +56,16 @@ func took(least time.Duration) func(*timed) bool {
 
 func storeFaults() []storeFault {
 	return []storeFault{
-		{"Redis: FLUSHALL each 100 ms", flushing, 2 * time.Second, told("otp_expired"), false},
-		{"Redis: SIGSTOP", redisStopped, time.Second, told("store_unavailable"), false},
-		{"Redis: kill -9", redisKilled, 500 * time.Millisecond, told("store_unavailable"), false},
-		{"Redis: stale replica promoted", promoteStale, time.Millisecond, nil, false},
-		{"PostgreSQL: kill -QUIT", pgKilled, 500 * time.Millisecond, told("store_unavailable"), false},
-		{"PostgreSQL: SIGSTOP 5 s", pgStopped, 5 * time.Second, took(4 * time.Second), true},
-		{"PostgreSQL: SIGSTOP", pgStopped, time.Second, told("store_unavailable"), false},
-		{"PostgreSQL: resets", pgResets, time.Second, told("store_unavailable"), false},
-		{"PostgreSQL: slow", pgSlow, time.Second, took(600 * time.Millisecond), true},
+		{"Redis: FLUSHALL each 100 ms", flushing, 2 * time.Second, told("otp_expired"), false, nil},
+		{"Redis: SIGSTOP", redisStopped, time.Second, told("store_unavailable"), false, nil},
+		{"Redis: kill -9", redisKilled, 500 * time.Millisecond, told("store_unavailable"), false, nil},
+		{"Redis: stale replica promoted", promoteStale, time.Millisecond, nil, false, nil},
+		{"Redis: Sentinel fails over", failsOver, time.Second, told("store_unavailable", "otp_expired"), false, newWatched},
+		{"PostgreSQL: kill -QUIT", pgKilled, 500 * time.Millisecond, told("store_unavailable"), false, nil},
+		{"PostgreSQL: SIGSTOP 5 s", pgStopped, 5 * time.Second, took(4 * time.Second), true, nil},
+		{"PostgreSQL: SIGSTOP", pgStopped, time.Second, told("store_unavailable"), false, nil},
+		{"PostgreSQL: resets", pgResets, time.Second, told("store_unavailable"), false, nil},
+		{"PostgreSQL: slow", pgSlow, time.Second, took(600 * time.Millisecond), true, nil},
 	}
 }
 
@@ -141,6 +144,25 @@ func promoteStale(t *testing.T, c *cluster) func() {
 		t.Errorf("control: the promoted replica counts %q: it was not stale", n)
 	}
 	return func() {}
+}
+
+// failsOver kills the master; it is over when the Sentinels have another and the
+// old one follows that.
+func failsOver(t *testing.T, c *cluster) func() {
+	old, err := c.watched.Master(t.Context())
+	must(t, err)
+	must(t, old.Kill())
+	return func() {
+		eventually(t, "another master", func() bool {
+			m, err := c.watched.Master(t.Context())
+			return err == nil && m != old
+		})
+		must(t, old.Run())
+		eventually(t, "the old master follows", func() bool {
+			info := old.Client.Info(t.Context(), "replication").Val() // a Sentinel breaks connections
+			return strings.Contains(info, "role:slave") && strings.Contains(info, "master_link_status:up")
+		})
+	}
 }
 
 // counts is how many comparisons a server has counted of a code; "" when it
@@ -293,6 +315,10 @@ func TestStoreFaults(t *testing.T) {
 			continue
 		}
 		t.Run(f.name, func(t *testing.T) {
+			c := c
+			if f.own != nil {
+				c = f.own(t)
+			}
 			var recovered []time.Duration
 			rounds, winners, violations := 0, 0, 0
 			answers := map[string]int{}
