@@ -41,15 +41,19 @@ func (c Codes) run(ctx context.Context, s *redis.Script, key string, args ...any
 	return s.Run(ctx, c.client, []string{c.prefix + "code:" + key}, args...)
 }
 
-// Put implements otp.Codes. It waits two seconds for Redis, and an eighth of that
-// when Redis gave no answer in the last second: perhaps only a rate was not counted
-// in time, and other gateways know nothing of what Redis does not take.
-func (c Codes) Put(ctx context.Context, key string, mac []byte, ttl time.Duration) error {
-	patience := wait
+// patience is how long Redis is waited for by those who can do without: an eighth
+// when it gave no answer in the last second. Perhaps only a rate was not counted in
+// time, and other gateways know nothing of what Redis does not take.
+func (c Codes) patience() time.Duration {
 	if c.resting() {
-		patience = limitWait
+		return wait / 8
 	}
-	asking, cancel := context.WithTimeout(ctx, patience)
+	return wait
+}
+
+// Put implements otp.Codes.
+func (c Codes) Put(ctx context.Context, key string, mac []byte, ttl time.Duration) error {
+	asking, cancel := context.WithTimeout(ctx, c.patience())
 	defer cancel()
 	if err := c.run(asking, putCode, key, mac, max(1, ttl.Milliseconds())).Err(); err != nil {
 		if ctx.Err() == nil { // not only whoever asked went away
@@ -99,7 +103,7 @@ func (c Codes) Try(ctx context.Context, key string, limit int) ([]byte, error) {
 
 // Drop implements otp.Codes.
 func (c Codes) Drop(ctx context.Context, key string) error {
-	ctx, cancel := context.WithTimeout(ctx, wait)
+	ctx, cancel := context.WithTimeout(ctx, c.patience())
 	defer cancel()
 	err := c.Alone.Drop(ctx, key)
 	if rerr := c.client.Del(ctx, c.prefix+"code:"+key).Err(); rerr != nil {

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/store/ephemeral"
@@ -173,6 +175,11 @@ func TestSentinelPasswords(t *testing.T) {
 	cluster := redistest.StartCluster(t, redistest.Setup{Sentinels: 1, Password: "rahsia-22", SentinelPassword: "rahsia-23"})
 	right := ephemeral.Config{Password: secret.New("rahsia-22"), SentinelPassword: secret.New("rahsia-23")}
 	must(t, through(t, cluster, right).Ping(ctx))
+	// What docs/operating.md gives the gateway's user at the Sentinels is enough.
+	sentinel := redis.NewClient(&redis.Options{Addr: cluster.Addresses[0], Password: "rahsia-23"})
+	t.Cleanup(func() { must(t, sentinel.Close()) })
+	must(t, sentinel.Do(ctx, "ACL", "SETUSER", "gateway", "on", ">rahsia-24", "-@all", "&*", "+ping", "+subscribe", "+sentinel|get-master-addr-by-name", "+sentinel|sentinels").Err())
+	must(t, through(t, cluster, ephemeral.Config{Password: right.Password, SentinelUsername: "gateway", SentinelPassword: secret.New("rahsia-24")}).Ping(ctx))
 	for what, c := range map[string]ephemeral.Config{
 		"no password for the Sentinels":    {Password: right.Password},
 		"the servers' for the Sentinels":   {Password: right.Password, SentinelPassword: right.Password},
