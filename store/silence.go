@@ -43,7 +43,9 @@ func openPool(cfg *pgx.ConnConfig, silence time.Duration) *sql.DB {
 			return &bounded{Conn: c, silence: silence}, nil
 		}
 	}
-	db := sql.OpenDB(&door{Connector: stdlib.GetConnector(*cfg, stdlib.OptionShouldPing(unwell)), host: cfg.Host})
+	d := &door{host: cfg.Host}
+	d.Connector = stdlib.GetConnector(*cfg, stdlib.OptionShouldPing(d.unwell))
+	db := sql.OpenDB(d)
 	db.SetMaxOpenConns(pgConnections)
 	return db
 }
@@ -96,27 +98,40 @@ type door struct {
 	shut atomic.Int64 // Unix nanoseconds until which nobody knocks
 }
 
+func (d *door) isShut() bool { return time.Now().UnixNano() < d.shut.Load() }
+
+// shutFor judges an error that ctx, the caller's, has not caused.
+func (d *door) shutFor(ctx context.Context, err error) {
+	var network net.Error
+	if ctx.Err() == nil && errors.As(err, &network) && network.Timeout() {
+		d.shut.Store(time.Now().Add(pgRest).UnixNano())
+	}
+}
+
 func (d *door) Connect(ctx context.Context) (driver.Conn, error) {
-	if time.Now().UnixNano() < d.shut.Load() {
+	if d.isShut() {
 		return nil, &net.OpError{Op: "dial", Net: d.host, Err: errSilent}
 	}
 	c, err := d.Connector.Connect(ctx)
-	var network net.Error
-	if err != nil && ctx.Err() == nil && errors.As(err, &network) && network.Timeout() {
-		d.shut.Store(time.Now().Add(pgRest).UnixNano())
-	}
+	d.shutFor(ctx, err)
 	return c, err
 }
 
 // unwell asks a connection that was idle for a second for a sign of life, which
 // needs less time than a question; one that gives none is closed.
-func unwell(ctx context.Context, p stdlib.ShouldPingParams) bool {
+func (d *door) unwell(ctx context.Context, p stdlib.ShouldPingParams) bool {
 	if p.IdleDuration < time.Second {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, pgDial)
+	patience := pgDial
+	if d.isShut() {
+		patience /= 20
+	}
+	asking, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return p.Conn.Ping(ctx) != nil
+	err := p.Conn.Ping(asking)
+	d.shutFor(ctx, err)
+	return err != nil
 }
 
 // broken tells a connection that the server had ended from one that is silent:

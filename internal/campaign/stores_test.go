@@ -63,7 +63,7 @@ func storeFaults() []storeFault {
 		{"Redis: Sentinel fails over", failsOver, time.Second, told("store_unavailable", "otp_expired"), false, newWatched},
 		{"PostgreSQL: kill -QUIT", pgKilled, 500 * time.Millisecond, told("store_unavailable"), false, nil},
 		{"PostgreSQL: SIGSTOP 5 s", pgStopped, 5 * time.Second, took(4 * time.Second), true, nil},
-		{"PostgreSQL: SIGSTOP", pgStopped, time.Second, told("store_unavailable"), false, nil},
+		{"PostgreSQL: SIGSTOP until told", pgHangs, time.Millisecond, nil, false, nil},
 		{"PostgreSQL: resets", pgResets, time.Second, told("store_unavailable"), false, nil},
 		{"PostgreSQL: slow", pgSlow, time.Second, took(600 * time.Millisecond), true, nil},
 	}
@@ -211,6 +211,18 @@ func pgStopped(t *testing.T, c *cluster) func() {
 	goOn, err := c.pg.Stop()
 	must(t, err)
 	return func() { must(t, goOn()) }
+}
+
+// pgHangs stops the server until each gateway says so to who asks anew. What was
+// under way may take longer.
+func pgHangs(t *testing.T, c *cluster) func() {
+	end := pgStopped(t, c)
+	for k, n := range c.nodes {
+		eventually(t, fmt.Sprintf("gateway %d says that the store is away", k+1), func() bool {
+			return c.ask(t.Context(), n, 0).asked.code == "store_unavailable"
+		})
+	}
+	return end
 }
 
 func pgResets(_ *testing.T, c *cluster) func() {

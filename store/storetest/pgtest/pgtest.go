@@ -241,6 +241,9 @@ func (s *Server) Kill() error {
 	}
 	// SIGQUIT: its children end as well, and nothing is written.
 	err := s.cmd.Process.Signal(syscall.SIGQUIT)
+	if err == nil { // it may have been stopped
+		err = s.cmd.Process.Signal(syscall.SIGCONT)
+	}
 	_ = s.cmd.Wait() // it was killed
 	s.cmd = nil
 	return err
