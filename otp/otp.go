@@ -122,8 +122,8 @@ type Records interface {
 	// times. It refuses with a *RetryError (ErrResendTooSoon when the
 	// challenge it replaces is younger than its ResendAfter or was the last one
 	// allowed; ErrTooManyCodes when the officer's limit is reached, and the
-	// app's own part of it, see Policy.Own) and with ErrUsed when the replaced
-	// one was redeemed.
+	// app's own part of it, see Policy.Own), with ErrUsed when the replaced one was
+	// redeemed, and with another error when the transaction waits for no code any more.
 	StoreChallenge(ctx context.Context, c *Challenge, p Policy, ev audit.Event) error
 	// Withdraw ends c, which was not sent: it expires with its issue, and another
 	// may follow at once. It no longer counts against any limit, unless it was

@@ -112,8 +112,8 @@ func (s *Signer) Authorize(ctx context.Context, f Confirmation) (*Authorization,
 		if len(a.Intent.Activation) > 0 {
 			s.dropShare(ctx, &a.Intent)
 		}
-		if errors.Is(err, otp.ErrUsed) || errors.Is(err, ErrFinished) {
-			// The PIN was right, only another submit was first.
+		if errors.Is(err, otp.ErrUsed) || errors.Is(err, otp.ErrNonce) || errors.Is(err, ErrFinished) {
+			// The PIN was right, only another submit, a resend or an end was first.
 			return nil, errors.Join(err, s.Records.UncountPIN(ctx, r.Officer, s.PIN))
 		}
 		// Perhaps the intent was committed and the answer lost: then nobody holds

@@ -149,6 +149,31 @@ func TestPrepareWithoutMailLeavesNothingLive(t *testing.T) {
 	}
 }
 
+// A resend between the judgement and its commit: the old code authorises nothing,
+// which is not "used", and the right PIN is not counted. The new one does.
+func TestResendOvertakesSigning(t *testing.T) {
+	h := newHouse(t)
+	r, f := h.prepare(t, h.Ask(1))
+	h.Clock.Advance(time.Minute)
+	h.Keys.OnOpen = func(signer.Credential) error {
+		h.Keys.OnOpen = nil
+		_, _, err := h.s.Resend(ctx, r.App, r.ID, "", "r")
+		return err
+	}
+	if _, err := h.s.Authorize(ctx, f); !errors.Is(err, otp.ErrNonce) || h.pin(t) != (signer.PINState{}) || h.Keys.Live.Load() != 0 {
+		t.Errorf("%v, counter %+v, %d keys are open", err, h.pin(t), h.Keys.Live.Load())
+	}
+	ch, err := h.DB.Challenge(ctx, r.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := h.s.Authorize(ctx, h.Confirm(r, &ch))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+}
+
 func TestResend(t *testing.T) {
 	h := newHouse(t)
 	r, f := h.prepare(t, h.Ask(4))

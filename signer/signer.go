@@ -290,8 +290,9 @@ type Records interface {
 	Reseal(ctx context.Context, credential string, from uint32, sealed []byte, ev audit.Event) error
 	// RecordIntent spends the code and records the intent, in one transaction:
 	// the challenge with this nonce is marked redeemed (otp.ErrUsed when it was
-	// already), the PIN counter is cleared, the request and its batch become
-	// SIGNING, the intent is inserted. Of many callers exactly one gets nil.
+	// already, otp.ErrNonce when another code took its place), the PIN counter is
+	// cleared, the request and its batch become SIGNING, the intent is inserted. Of
+	// many callers exactly one gets nil.
 	RecordIntent(ctx context.Context, in Intent, nonce [otp.NonceSize]byte, officer string, ev audit.Event) error
 	// Claim hands out up to n pending documents of the intent's batch, each to
 	// one caller until lease.

@@ -290,6 +290,9 @@ func (d *DB) RecordIntent(ctx context.Context, in signer.Intent, nonce [otp.Nonc
 		if n, err := q.RedeemChallenge(ctx, sqlc.RedeemChallengeParams{TransactionID: in.Transaction, Nonce: nonce[:]}); err != nil {
 			return err
 		} else if n != 1 {
+			if c, err := challenge(q.Challenge(ctx, in.Transaction)); err == nil && !c.Redeemed {
+				return otp.ErrNonce // a resend came between
+			}
 			return otp.ErrUsed
 		}
 		if n, err := q.StartSigning(ctx, in.Transaction); err != nil {
@@ -469,6 +472,12 @@ func (d *DB) StoreChallenge(ctx context.Context, c *otp.Challenge, p otp.Policy,
 			return &otp.RetryError{Err: otp.ErrResendTooSoon, After: instant(old.ResendAfter).Sub(c.IssuedAt)}
 		case int(old.Sends) >= p.MaxSends:
 			return &otp.RetryError{Err: otp.ErrResendTooSoon, After: p.TTL}
+		}
+		// Whoever asks has looked; only here can nobody end it meanwhile.
+		if t, err := q.Transaction(ctx, c.Transaction); err != nil {
+			return err
+		} else if t.Status != string(signer.Waiting) {
+			return signer.ErrFinished
 		}
 		for _, lim := range []struct {
 			window time.Duration

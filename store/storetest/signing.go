@@ -307,11 +307,42 @@ func challengeReplaced(t *testing.T, h *House) {
 	_, err = h.DB.ReserveTry(ctx, "tx", first.Nonce)
 	wants(t, "a try of the old code", err, otp.ErrNonce)
 	_, err = h.intent(r, 1)
-	wants(t, "an intent under the old nonce", err, otp.ErrUsed)
+	wants(t, "an intent under the old nonce", err, otp.ErrNonce)
 	_, err = h.intent(r, 2)
 	must(t, err)
 	_, err = h.DB.ReserveTry(ctx, "tx", second.Nonce)
 	wants(t, "a try of a redeemed code", err, otp.ErrUsed)
+}
+
+// A resend that was judged while the transaction still waited, and is stored after
+// somebody ended it, sends nothing: a code that cannot be used, with a new link
+// behind an alarm that was raised already.
+func challengeEnded(t *testing.T, h *House) {
+	ctx := context.Background()
+	for id, end := range map[string]func() error{
+		"cancelled": func() error { return h.DB.CancelRequest(ctx, "cancelled", signer.Cancelled, h.ev("end", "cancelled")) },
+		"expired":   func() error { return h.DB.CancelRequest(ctx, "expired", signer.Expired, h.ev("end", "expired")) },
+		"disowned":  func() error { return h.DB.Disown(ctx, [32]byte{1}, signer.Waiting, nil, h.ev("end", "disowned")) },
+	} {
+		h.request(t, id, 1)
+		link := [32]byte{}
+		if id == "disowned" {
+			link[0] = 1
+		}
+		h.linked(t, id, 1, link)
+		must(t, end())
+		c := h.challenge(id, 2)
+		c.Link = [32]byte{2}
+		wants(t, "a code for what is "+id, h.DB.StoreChallenge(ctx, c, otp.Policy{TTL: time.Minute, Tries: 3, MaxSends: 4, PerHour: 9, PerDay: 9}, h.ev("issue", id)), signer.ErrFinished)
+		if got, err := h.DB.Challenge(ctx, id); err != nil || got.Nonce[0] != 1 {
+			t.Errorf("%s: the challenge is %+v, %v", id, got, err)
+		}
+		_, _, err := h.DB.Linked(ctx, c.Link, time.Time{})
+		wants(t, "a new link to what is "+id, err, signer.ErrUnknown)
+	}
+	if n := h.events(t, "issue"); n != 3 {
+		t.Errorf("%d events tell of 3 codes", n)
+	}
 }
 
 func reserveTry(t *testing.T, h *House) {

@@ -26,6 +26,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"StoreChallengeLimits", challengeLimits},
 		{"StoreChallengeIsFairToApps", challengeFair},
 		{"StoreChallengeKillsTheOldOne", challengeReplaced},
+		{"StoreChallengeOfWhatEnded", challengeEnded},
 		{"WithdrawLeavesNoCount", withdraw},
 		{"RefusedCountsAsSent", withdrawRefused},
 		{"ReserveTryGrantsExactly", reserveTry},
