@@ -99,6 +99,46 @@ func TestSendCodeIsBoundedInTime(t *testing.T) {
 	}
 }
 
+// A server that never ends its answer takes a little memory, not all there is.
+func TestSendCodeIsBoundedInSize(t *testing.T) {
+	for _, verb := range []string{"greeting", "EHLO", "RCPT", "line"} {
+		sent := make(chan int, 1)
+		addr := server(t, func(c net.Conn) {
+			flood := func() {
+				line := strings.Repeat("250-"+strings.Repeat("x", 60)+"\r\n", 1000)
+				if verb == "line" {
+					line = strings.Repeat("x", 64_000)
+				}
+				for n := 0; ; n += len(line) {
+					if _, err := io.WriteString(c, line); err != nil || n > 256<<20 {
+						sent <- n
+						return
+					}
+				}
+			}
+			if verb == "greeting" || verb == "line" {
+				flood()
+				return
+			}
+			converse(c, func(line string) string {
+				if strings.HasPrefix(line, verb) {
+					flood()
+				}
+				return ""
+			})
+		})
+		err := mailer(t, addr, func(*notify.Config) {}).SendCode(t.Context(), message())
+		var failure *notify.DeliveryError
+		if !errors.As(err, &failure) || failure.Permanent() {
+			t.Errorf("%s: got %v", verb, err)
+		}
+		// What the kernel holds on both sides is taken, too.
+		if n := <-sent; n > 32<<20 {
+			t.Errorf("%s: %d bytes were taken", verb, n)
+		}
+	}
+}
+
 func TestSendCodeToNobody(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

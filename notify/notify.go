@@ -64,6 +64,7 @@ const (
 	defaultTimeout = 10 * time.Second
 	maxTimeout     = time.Minute
 	maxConnections = 16
+	maxAnswers     = 256 << 10 // bytes of one connection, with TLS's own
 )
 
 // Config says which mail server takes the messages.
@@ -263,6 +264,22 @@ func (m *Mailer) deliver(ctx context.Context, msg *mail.Msg, envelope string) er
 	return nil
 }
 
+// terse is a connection whose other side may say only so much: the client
+// collects an answer of many lines in memory until its last one.
+type terse struct {
+	net.Conn
+	left int
+}
+
+func (c *terse) Read(p []byte) (int, error) {
+	if c.left <= 0 {
+		return 0, errAnswer
+	}
+	n, err := c.Conn.Read(p[:min(len(p), c.left)])
+	c.left -= n
+	return n, err
+}
+
 // client makes the SMTP client of one delivery; opened is told its connection.
 func (m *Mailer) client(opened func(net.Conn)) (*mail.Client, error) {
 	tlsConfig := &tls.Config{ServerName: m.cfg.Host, MinVersion: tls.VersionTLS12, RootCAs: m.cfg.RootCAs}
@@ -279,6 +296,7 @@ func (m *Mailer) client(opened func(net.Conn)) (*mail.Client, error) {
 				return nil, err
 			}
 			opened(c)
+			c = &terse{Conn: c, left: maxAnswers}
 			if m.cfg.TLS != TLSImplicit {
 				return c, nil
 			}
