@@ -29,6 +29,12 @@ redis.call('HSET', KEYS[1], 'mac', ARGV[1], 'tries', 0)
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1`)
 
+	// Counting nothing is a write, too: where tryCode could not count, as on a
+	// replica or in a full memory, this fails as well, before a try is reserved.
+	findCode = redis.NewScript(`if not redis.call('HGET', KEYS[1], 'mac') then return 0 end
+redis.call('HINCRBY', KEYS[1], 'tries', 0)
+return 1`)
+
 	// The count goes up with the look, in one step: two that look at once are
 	// two comparisons.
 	tryCode = redis.NewScript(`local mac = redis.call('HGET', KEYS[1], 'mac')
@@ -71,11 +77,11 @@ func (c Codes) Find(ctx context.Context, key string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	switch err := c.client.HGet(ctx, c.prefix+"code:"+key, "tries").Err(); {
-	case errors.Is(err, redis.Nil):
-		return otp.ErrExpired
+	switch found, err := c.run(ctx, findCode, key).Int(); {
 	case err != nil:
 		return fmt.Errorf("%w: looking for code in Redis: %w", otp.ErrCodesUnavailable, discreet(err))
+	case found == 0:
+		return otp.ErrExpired
 	}
 	return nil
 }

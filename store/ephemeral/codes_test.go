@@ -236,3 +236,25 @@ func TestLeastPrivilege(t *testing.T) {
 		t.Error("more than was given is allowed")
 	}
 }
+
+// A server that can be read and not written (a replica, a full memory, a disk that
+// takes no snapshot) cannot count a comparison: it is away, and says so before a
+// try is reserved.
+func TestCodesThatCannotBeCounted(t *testing.T) {
+	for what, become := range map[string]func(*redistest.Server) error{
+		"replica": func(s *redistest.Server) error { return s.Client.SlaveOf(ctx, "127.0.0.1", "1").Err() },
+		"full":    func(s *redistest.Server) error { return s.Client.ConfigSet(ctx, "maxmemory", "1").Err() },
+	} {
+		s := redistest.Start(t)
+		c := codes(connect(t, s, "abcd"))
+		must(t, c.Put(ctx, "k", bytes.Repeat([]byte{7}, 32), time.Hour))
+		must(t, c.Find(ctx, "k"))
+		must(t, become(s))
+		if _, err := c.Try(ctx, "k", 3); !errors.Is(err, otp.ErrCodesUnavailable) {
+			t.Errorf("control: %s: reading: %v", what, err)
+		}
+		if err := c.Find(ctx, "k"); !errors.Is(err, otp.ErrCodesUnavailable) {
+			t.Errorf("%s: looking: %v", what, err)
+		}
+	}
+}
