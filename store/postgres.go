@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -134,9 +135,22 @@ func (n numbered) PrepareContext(ctx context.Context, query string) (*sql.Stmt, 
 }
 
 func (n numbered) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return n.db.QueryContext(ctx, dollar(query), args...)
+	return n.db.QueryContext(ctx, dollar(query), texts(args)...)
 }
 
 func (n numbered) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return n.db.QueryRowContext(ctx, dollar(query), args...)
+	return n.db.QueryRowContext(ctx, dollar(query), texts(args)...)
+}
+
+// texts gives what is asked for as PostgreSQL can be asked: it takes neither NUL
+// nor what is no UTF-8, and the answer is to be "no such row", as from SQLite. What
+// is stored was checked before.
+func texts(args []any) []any {
+	out := slices.Clone(args)
+	for k, a := range out {
+		if s, ok := a.(string); ok {
+			out[k] = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
+		}
+	}
+	return out
 }

@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/signer"
 )
 
@@ -329,4 +331,29 @@ func meta(t *testing.T, h *House) {
 		t.Errorf("a fact was overwritten: %q, %v", v, err)
 	}
 	must(t, h.DB.Ping(ctx))
+}
+
+// Ids of requests that no engine's text can be are unknown like others, and a
+// refusal that names one is audited.
+func strangeText(t *testing.T, h *House) {
+	ctx := context.Background()
+	for _, id := range []string{"\x00", "tx\x00", "\xff", "\xc0\x80"} {
+		_, err := h.DB.Request(ctx, id)
+		wants(t, "a transaction", err, signer.ErrUnknown)
+		_, err = h.DB.Challenge(ctx, id)
+		wants(t, "a challenge", err, otp.ErrUnknown)
+		_, err = h.DB.Credential(ctx, IC, id, "")
+		wants(t, "a system", err, signer.ErrUnknownOfficer)
+		_, err = h.DB.Credential(ctx, IC, System, id)
+		wants(t, "a credential", err, signer.ErrNoCredential)
+		_, err = h.DB.Document(ctx, id)
+		wants(t, "a document", err, batch.ErrUnknown)
+		_, err = h.Apps.BySecret(ctx, id, "x")
+		wants(t, "an app", err, enrol.ErrUnknown)
+		must(t, h.DB.Audit(ctx, h.ev("strange", id)))
+	}
+	if n := h.events(t, "strange"); n != 4 {
+		t.Errorf("%d events tell of 4 refusals", n)
+	}
+	Chain(t, h.DB)
 }

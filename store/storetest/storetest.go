@@ -58,6 +58,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"Meta", meta},
 		{"AuditChain", auditChain},
 		{"NoAuditNoAction", noAuditNoAction},
+		{"TextThatCannotBe", strangeText},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, NewHouse(t, open(t))) })
 	}
