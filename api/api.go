@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -64,6 +65,8 @@ type server struct {
 	failed failures
 	units  chan struct{} // holds one for each request being answered by a unit
 	checks chan struct{} // holds one for each signature being verified
+
+	settling atomic.Int32 // claims of keys, see settle
 }
 
 // New builds the API's handler on a new router and returns both it and the

@@ -11,16 +11,17 @@ import (
 )
 
 // Replies keeps the answers of requests that carried an Idempotency-Key, for
-// 24 hours. Each call is durable when it returns.
+// 24 hours. Each call is durable when it returns. began is the now of the claim that
+// a call is about; one that is not there any more stays so.
 type Replies interface {
 	// BeginReply claims (app, key) for this request: fresh means that it is the
 	// first. Otherwise it returns what was kept: the first request's
 	// fingerprint, and its status (0 while it runs), headers and body.
 	BeginReply(ctx context.Context, app, key string, fingerprint []byte, now time.Time) (fresh bool, kept []byte, status int, headers string, body []byte, err error)
 	// FinishReply keeps the answer.
-	FinishReply(ctx context.Context, app, key string, status int, headers string, body []byte) error
+	FinishReply(ctx context.Context, app, key string, began time.Time, status int, headers string, body []byte) error
 	// DropReply forgets a claim whose answer must not be repeated.
-	DropReply(ctx context.Context, app, key string) error
+	DropReply(ctx context.Context, app, key string, began time.Time) error
 }
 
 // maxIdempotent bounds a body that is fingerprinted, in bytes; uploads are not.
@@ -61,9 +62,14 @@ func (s *server) idempotent(next http.Handler) http.Handler {
 
 func (s *server) once(w http.ResponseWriter, r *http.Request, next http.Handler, key string, print []byte) {
 	ctx, app := r.Context(), appOf(r.Context()).ID
-	fresh, kept, status, headers, body, err := s.Replies.BeginReply(ctx, app, key, print, s.Now())
+	began := s.Now()
+	drop := func(ctx context.Context) error { return s.Replies.DropReply(ctx, app, key, began) }
+	fresh, kept, status, headers, body, err := s.Replies.BeginReply(ctx, app, key, print, began)
 	switch {
 	case err != nil:
+		if storeAway(err) {
+			go s.settle(ctx, drop) // perhaps it was claimed and the answer lost
+		}
 		writeProblem(w, ctx, s.logged(ctx, err))
 		return
 	case !fresh && !bytes.Equal(kept, print):
@@ -86,10 +92,8 @@ func (s *server) once(w http.ResponseWriter, r *http.Request, next http.Handler,
 	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 	defer func() {
 		// Also when the handler panicked: a claim must not stay for ever.
-		ctx := context.WithoutCancel(ctx)
-		if rec.status == http.StatusTooManyRequests || rec.status >= 500 || !rec.wrote {
-			err = s.Replies.DropReply(ctx, app, key)
-		} else {
+		ctx, keep := context.WithoutCancel(ctx), drop
+		if rec.status != http.StatusTooManyRequests && rec.status < 500 && rec.wrote {
 			h := map[string]string{}
 			for _, k := range replayed {
 				if v := w.Header().Get(k); v != "" {
@@ -97,13 +101,54 @@ func (s *server) once(w http.ResponseWriter, r *http.Request, next http.Handler,
 				}
 			}
 			text, _ := json.Marshal(h) // a map of strings cannot fail
-			err = s.Replies.FinishReply(ctx, app, key, rec.status, string(text), rec.body.Bytes())
+			keep = func(ctx context.Context) error {
+				return s.Replies.FinishReply(ctx, app, key, began, rec.status, string(text), rec.body.Bytes())
+			}
 		}
-		if err != nil {
+		if err := keep(ctx); err != nil {
 			s.Log.Error("keeping reply", "request_id", requestIDOf(ctx), "error", err)
+			if storeAway(err) {
+				go s.settle(ctx, keep)
+			}
 		}
 	}()
 	next.ServeHTTP(rec, r)
+}
+
+// settlePause is the time between tries to settle a claim, settleFor that of all,
+// settleWidth how many are settled at once. What is left over the store forgets by
+// its age.
+const (
+	settlePause = time.Second
+	settleFor   = time.Hour
+	settleWidth = 100
+)
+
+// settle does for a claim what could not be done while the database was away: until
+// then each try of the client is told that the first one runs. What stops before,
+// the next start clears.
+func (s *server) settle(ctx context.Context, do func(context.Context) error) {
+	if s.settling.Add(1) > settleWidth {
+		s.settling.Add(-1)
+		return
+	}
+	defer s.settling.Add(-1)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
+	defer cancel()
+	t := time.NewTicker(settlePause)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-s.Stopping:
+			return
+		case <-ctx.Done():
+			return
+		}
+		if err := do(ctx); err == nil || !storeAway(err) {
+			return
+		}
+	}
 }
 
 // recorder keeps a copy of the answer while it is sent.

@@ -30,16 +30,16 @@ func (d *DB) BeginReply(ctx context.Context, app, key string, fingerprint []byte
 }
 
 // FinishReply keeps the answer to a claimed request.
-func (d *DB) FinishReply(ctx context.Context, app, key string, status int, headers string, body []byte) error {
+func (d *DB) FinishReply(ctx context.Context, app, key string, began time.Time, status int, headers string, body []byte) error {
 	return d.tx(ctx, func(q *sqlc.Queries) error {
-		return q.FinishReply(ctx, sqlc.FinishReplyParams{AppID: app, Key: key, Status: int64(status), Headers: headers, Body: body})
+		return q.FinishReply(ctx, sqlc.FinishReplyParams{AppID: app, Key: key, Status: int64(status), Headers: headers, Body: body, CreatedAt: micros(began)})
 	})
 }
 
 // DropReply forgets a claim.
-func (d *DB) DropReply(ctx context.Context, app, key string) error {
+func (d *DB) DropReply(ctx context.Context, app, key string, began time.Time) error {
 	return d.tx(ctx, func(q *sqlc.Queries) error {
-		return q.DropReply(ctx, sqlc.DropReplyParams{AppID: app, Key: key})
+		return q.DropReply(ctx, sqlc.DropReplyParams{AppID: app, Key: key, CreatedAt: micros(began)})
 	})
 }
 

@@ -91,17 +91,21 @@ SELECT app_id FROM tokens WHERE hash = @hash AND expires_at > @now;
 -- name: DropTokens :exec
 DELETE FROM tokens WHERE expires_at <= @now;
 
+-- A claim without an answer is another's to take after an hour, in microseconds: no
+-- request takes as long.
 -- name: BeginReply :execrows
-INSERT INTO idempotency (app_id, key, fingerprint, created_at) VALUES (@app_id, @key, @fingerprint, @created_at) ON CONFLICT (app_id, key) DO NOTHING;
+INSERT INTO idempotency (app_id, key, fingerprint, created_at) VALUES (@app_id, @key, @fingerprint, @created_at)
+ON CONFLICT (app_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, created_at = excluded.created_at
+WHERE idempotency.status = 0 AND idempotency.created_at < excluded.created_at - 3600000000;
 
 -- name: Reply :one
 SELECT fingerprint, status, headers, body FROM idempotency WHERE app_id = @app_id AND key = @key;
 
 -- name: FinishReply :exec
-UPDATE idempotency SET status = @status, headers = @headers, body = @body WHERE app_id = @app_id AND key = @key;
+UPDATE idempotency SET status = @status, headers = @headers, body = @body WHERE app_id = @app_id AND key = @key AND created_at = @created_at;
 
 -- name: DropReply :exec
-DELETE FROM idempotency WHERE app_id = @app_id AND key = @key;
+DELETE FROM idempotency WHERE app_id = @app_id AND key = @key AND created_at = @created_at;
 
 -- name: DropOldReplies :exec
 DELETE FROM idempotency WHERE created_at < @before;

@@ -97,7 +97,9 @@ func (q *Queries) AppByKey(ctx context.Context, keyHash []byte) (App, error) {
 }
 
 const beginReply = `-- name: BeginReply :execrows
-INSERT INTO idempotency (app_id, key, fingerprint, created_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (app_id, key) DO NOTHING
+INSERT INTO idempotency (app_id, key, fingerprint, created_at) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (app_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, created_at = excluded.created_at
+WHERE idempotency.status = 0 AND idempotency.created_at < excluded.created_at - 3600000000
 `
 
 type BeginReplyParams struct {
@@ -107,6 +109,8 @@ type BeginReplyParams struct {
 	CreatedAt   int64
 }
 
+// A claim without an answer is another's to take after an hour, in microseconds: no
+// request takes as long.
 func (q *Queries) BeginReply(ctx context.Context, arg BeginReplyParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, beginReply,
 		arg.AppID,
@@ -267,16 +271,17 @@ func (q *Queries) DropOldReplies(ctx context.Context, before int64) error {
 }
 
 const dropReply = `-- name: DropReply :exec
-DELETE FROM idempotency WHERE app_id = ?1 AND key = ?2
+DELETE FROM idempotency WHERE app_id = ?1 AND key = ?2 AND created_at = ?3
 `
 
 type DropReplyParams struct {
-	AppID string
-	Key   string
+	AppID     string
+	Key       string
+	CreatedAt int64
 }
 
 func (q *Queries) DropReply(ctx context.Context, arg DropReplyParams) error {
-	_, err := q.db.ExecContext(ctx, dropReply, arg.AppID, arg.Key)
+	_, err := q.db.ExecContext(ctx, dropReply, arg.AppID, arg.Key, arg.CreatedAt)
 	return err
 }
 
@@ -343,15 +348,16 @@ func (q *Queries) EventsAfter(ctx context.Context, arg EventsAfterParams) ([]Aud
 }
 
 const finishReply = `-- name: FinishReply :exec
-UPDATE idempotency SET status = ?1, headers = ?2, body = ?3 WHERE app_id = ?4 AND key = ?5
+UPDATE idempotency SET status = ?1, headers = ?2, body = ?3 WHERE app_id = ?4 AND key = ?5 AND created_at = ?6
 `
 
 type FinishReplyParams struct {
-	Status  int64
-	Headers string
-	Body    []byte
-	AppID   string
-	Key     string
+	Status    int64
+	Headers   string
+	Body      []byte
+	AppID     string
+	Key       string
+	CreatedAt int64
 }
 
 func (q *Queries) FinishReply(ctx context.Context, arg FinishReplyParams) error {
@@ -361,6 +367,7 @@ func (q *Queries) FinishReply(ctx context.Context, arg FinishReplyParams) error 
 		arg.Body,
 		arg.AppID,
 		arg.Key,
+		arg.CreatedAt,
 	)
 	return err
 }

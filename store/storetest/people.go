@@ -291,7 +291,8 @@ func replies(t *testing.T, h *House) {
 	if fresh, _, _ := begin("b", "k", now); !fresh {
 		t.Error("another app's key is not its own")
 	}
-	must(t, db.FinishReply(ctx, "a", "k", 201, "h", []byte("answer")))
+	must(t, db.FinishReply(ctx, "a", "k", now.Add(time.Second), 500, "", nil)) // another claim's
+	must(t, db.FinishReply(ctx, "a", "k", now, 201, "h", []byte("answer")))
 	must(t, db.DropRunningReplies(ctx)) // a crash forgets what ran, not what was answered
 	if fresh, status, body := begin("a", "k", now.Add(24*time.Hour)); fresh || status != 201 || body != "answer" {
 		t.Errorf("kept: fresh %v, %d %q", fresh, status, body)
@@ -299,9 +300,19 @@ func replies(t *testing.T, h *House) {
 	if fresh, _, _ := begin("b", "k", now); !fresh {
 		t.Error("a running request outlived a crash")
 	}
-	must(t, db.DropReply(ctx, "b", "k"))
+	must(t, db.DropReply(ctx, "b", "k", now.Add(-time.Second))) // another claim's
+	if fresh, _, _ := begin("b", "k", now); fresh {
+		t.Error("another claim was dropped")
+	}
+	must(t, db.DropReply(ctx, "b", "k", now))
 	if fresh, _, _ := begin("b", "k", now); !fresh {
 		t.Error("a dropped claim is still there")
+	}
+	if fresh, _, _ := begin("b", "k", now.Add(time.Hour)); fresh {
+		t.Error("a request that runs was forgotten")
+	}
+	if fresh, _, _ := begin("b", "k", now.Add(time.Hour+time.Microsecond)); !fresh {
+		t.Error("what a node left behind is there after an hour")
 	}
 	if fresh, _, _ := begin("a", "k", now.Add(24*time.Hour+time.Microsecond)); !fresh {
 		t.Error("an answer was kept for more than 24 hours")
