@@ -254,7 +254,9 @@ func (i *Issuer) Issue(ctx context.Context, b Binding, channel, sentTo string, m
 		return Challenge{}, err
 	}
 	key := c.codeKey()
-	if err := i.Codes.Put(ctx, key, mac, i.Policy.TTL); err != nil {
+	// A sender may go on when whoever asked has gone: then the code must be where all
+	// nodes find it.
+	if err := i.Codes.Put(context.WithoutCancel(ctx), key, mac, i.Policy.TTL); err != nil {
 		return Challenge{}, errors.Join(fmt.Errorf("keeping code: %w", err), i.withdraw(ctx, c, false, ev))
 	}
 	m.Code, m.Link, m.Expires = code, link, c.ExpiresAt

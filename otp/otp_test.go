@@ -335,6 +335,38 @@ func TestAbsentCodeStoreCostsNoTry(t *testing.T) {
 	}
 }
 
+// leaver is Records whose caller goes away when the code is recorded.
+type leaver struct {
+	*records
+	leave func()
+}
+
+func (l *leaver) StoreChallenge(ctx context.Context, c *otp.Challenge, p otp.Policy, ev audit.Event) error {
+	defer l.leave()
+	return l.records.StoreChallenge(ctx, c, p, ev)
+}
+
+// presentCodes refuses whoever went away.
+type presentCodes struct{ otp.Codes }
+
+func (p presentCodes) Put(ctx context.Context, key string, mac []byte, ttl time.Duration) error {
+	return errors.Join(ctx.Err(), p.Codes.Put(ctx, key, mac, ttl))
+}
+
+// A code that is sent though nobody waits any more is where every node finds it.
+func TestRecordedCodeIsKeptThoughNobodyWaits(t *testing.T) {
+	d := newDesk()
+	ctx, cancel := context.WithCancel(t.Context())
+	d.Records, d.Codes = &leaver{d.records, cancel}, presentCodes{d.codes}
+	c, err := d.Issue(ctx, binding, "email", "", otp.Message{}, audit.Event{})
+	if err != nil || ctx.Err() == nil {
+		t.Fatal(err)
+	}
+	if _, err := d.check(c.Nonce, d.mail.code); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestLosingTheCodeMeansANewOne(t *testing.T) {
 	d := newDesk()
 	c := d.issue(t)

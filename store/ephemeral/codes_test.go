@@ -242,7 +242,7 @@ func TestLeastPrivilege(t *testing.T) {
 // try is reserved.
 func TestCodesThatCannotBeCounted(t *testing.T) {
 	for what, become := range map[string]func(*redistest.Server) error{
-		"replica": func(s *redistest.Server) error { return s.Client.SlaveOf(ctx, "127.0.0.1", "1").Err() },
+		"replica": func(s *redistest.Server) error { return s.Client.ReplicaOf(ctx, "127.0.0.1", "1").Err() },
 		"full":    func(s *redistest.Server) error { return s.Client.ConfigSet(ctx, "maxmemory", "1").Err() },
 	} {
 		s := redistest.Start(t)
