@@ -23,3 +23,6 @@ func Idempotent(c Config, app enrol.App, next http.Handler) http.Handler {
 		s.idempotent(next).ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), keyApp, &app)))
 	})
 }
+
+// Network is what requests without an app are counted by.
+var Network = network

@@ -122,6 +122,17 @@ func (s *server) peer(r *http.Request) string {
 	return addr.String()
 }
 
+// network is what one customer has: an IPv4 address, or the 64 bits of an IPv6
+// address that a provider gives out.
+func network(peer string) string {
+	if a, err := netip.ParseAddr(peer); err == nil && a.Is6() {
+		if p, err := a.WithZone("").Prefix(64); err == nil {
+			return p.String()
+		}
+	}
+	return peer
+}
+
 func (s *server) trusted(a netip.Addr) bool {
 	for _, p := range s.TrustedProxies {
 		if p.Contains(a) {
@@ -149,7 +160,7 @@ func secureHeaders(next http.Handler) http.Handler {
 func (s *server) authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.HasPrefix(r.URL.Path, "/v1/") {
-			if wait, ok := s.peers.take(s.peer(r), peerRate); !ok {
+			if wait, ok := s.peers.take(network(s.peer(r)), peerRate); !ok {
 				writeProblem(w, r.Context(), &retry{errRateLimited, wait})
 				return
 			}
@@ -212,7 +223,7 @@ func (s *server) allow(ctx context.Context, app *enrol.App) (wait time.Duration,
 	return wait, ok
 }
 
-// peerRate bounds requests without an app, a second and address.
+// peerRate bounds requests without an app, a second and network.
 const peerRate = 50
 
 // maxBuckets bounds the memory of a limiter: beyond it all start afresh.
