@@ -30,7 +30,7 @@ type Config struct {
 	Runner    *batch.Runner
 	Batches   *batch.Service
 	Documents batch.Documents
-	CA        *ca.Authority
+	CA        *ca.Authorities
 	Apps      *enrol.Apps
 	People    enrol.Records
 	Replies   Replies

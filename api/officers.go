@@ -117,7 +117,7 @@ func (s *server) mediumBody(m *enrol.Medium, email string) (b mediumBody, status
 	b.Key = &keyBody{m.Algorithm}
 	b.Certificate = &certificateBody{SerialNumber: m.Serial, Subject: verify.Subject(cert), NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(), Status: shown,
 		DER: base64.StdEncoding.EncodeToString(m.DER)}
-	for _, c := range s.CA.Chain() {
+	for _, c := range s.CA.ChainOf(cert) {
 		b.Certificate.Chain = append(b.Certificate.Chain, base64.StdEncoding.EncodeToString(c.Raw))
 	}
 	return b, status, nil

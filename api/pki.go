@@ -26,7 +26,7 @@ type fileOutput struct {
 }
 
 type nameInput struct {
-	Name string `path:"name" maxLength:"64" doc:"root or issuing, with its suffix" example:"issuing.crl"`
+	Name string `path:"name" maxLength:"64" doc:"An authority, such as root or issuing, with its suffix" example:"issuing.crl"`
 }
 
 type serialInput struct {
@@ -36,7 +36,7 @@ type serialInput struct {
 type certificateOutput struct{ Body certificateBody }
 
 func (s *server) pki(h huma.API) {
-	huma.Register(h, binary(op("PKI", "caChain", http.MethodGet, "/ca/chain.pem", "Issuing CA and root, PEM"), "application/pem-certificate-chain", "The chain"), s.caChain)
+	huma.Register(h, binary(op("PKI", "caChain", http.MethodGet, "/ca/chain.pem", "Issuing CAs and roots, PEM"), "application/pem-certificate-chain", "The chain"), s.caChain)
 	huma.Register(h, binary(op("PKI", "caCertificate", http.MethodGet, "/ca/{name}", "A CA's certificate, DER: root.cer, issuing.cer", http.StatusNotFound), "application/pkix-cert", "The certificate"), s.caCertificate)
 	huma.Register(h, binary(op("PKI", "crl", http.MethodGet, "/crl/{name}", "A CA's revocation list, DER: root.crl, issuing.crl", http.StatusNotFound), "application/pkix-crl", "The CRL"), s.crl)
 	huma.Register(h, op("PKI", "certificate", http.MethodGet, "/v1/certificates/{serial}", "An officer's certificate and its status", http.StatusNotFound), s.certificate)
@@ -46,8 +46,8 @@ const aDay = "public, max-age=86400"
 
 func (s *server) caChain(context.Context, *struct{}) (*fileOutput, error) {
 	var out []byte
-	for _, c := range s.CA.Chain() {
-		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+	for _, x := range s.CA.Trusted() {
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.CA.Certificate(x.Name).Raw})...)
 	}
 	return &fileOutput{ContentType: "application/pem-certificate-chain", CacheControl: aDay, Body: out}, nil
 }
@@ -91,7 +91,7 @@ func (s *server) certificate(ctx context.Context, in *serialInput) (*certificate
 	if row.Status == ca.Active && s.Now().After(row.NotAfter) {
 		b.Status = "EXPIRED"
 	}
-	for _, c := range s.CA.Chain() {
+	for _, c := range s.CA.ChainOf(cert) {
 		b.Chain = append(b.Chain, base64.StdEncoding.EncodeToString(c.Raw))
 	}
 	return &certificateOutput{b}, nil

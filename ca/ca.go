@@ -1,6 +1,6 @@
-// Package ca issues certificates: a root and an issuing CA whose keys stay in
-// the HSM, officers' certificates, and CRLs (RFC 5280). It has a time-stamp unit
-// (RFC 3161) and an OCSP responder (RFC 6960) below the issuing CA, and asks those
+// Package ca issues certificates: roots and the issuing CAs below them, whose keys
+// stay in the HSM, officers' certificates, and CRLs (RFC 5280). It has a time-stamp
+// unit (RFC 3161), an OCSP responder (RFC 6960) for each issuing CA, and asks those
 // of others.
 //
 // Order of issuance: the serial number is reserved with its audit event, then
@@ -24,8 +24,8 @@ import (
 	"github.com/mohor-sign/mohor/audit"
 )
 
-// Names of the authorities; they are also the labels of their keys and the
-// names under /ca and /crl.
+// Names of the authorities that every installation has; others are made with
+// [Authorities.Create].
 const (
 	Root    = "root"
 	Issuing = "issuing"
@@ -35,6 +35,8 @@ const (
 var (
 	ErrUnknown = errors.New("no such certificate")
 	ErrRevoked = errors.New("certificate already revoked")
+	ErrExists  = errors.New("exists already")
+	ErrInvalid = errors.New("invalid authority")
 )
 
 // Statuses of a certificate row.
@@ -47,7 +49,7 @@ const (
 // Certificate is a row of the register of certificates.
 type Certificate struct {
 	Serial     string // decimal
-	Issuer     string // Root or Issuing
+	Issuer     string // name of the authority that signed it
 	Subject    string // RFC 4514 text, for reading
 	Credential string // officer's credential id; empty for authorities
 	Status     string
@@ -82,9 +84,19 @@ type Records interface {
 	StoreCertificate(ctx context.Context, serial string, der []byte, ev audit.Event) error
 	// CertificateBySerial returns a row or ErrUnknown.
 	CertificateBySerial(ctx context.Context, serial string) (Certificate, error)
-	// AuthorityCertificate returns the newest active certificate of Root, Issuing,
-	// TSA or Responder, or ErrUnknown.
+	// AuthorityCertificate returns the newest active certificate of a unit, or of an
+	// authority that its parent issued (a root itself), or ErrUnknown.
 	AuthorityCertificate(ctx context.Context, name string) (Certificate, error)
+	// CrossCertificate returns the newest active certificate that issuer gave the
+	// authority name, or ErrUnknown.
+	CrossCertificate(ctx context.Context, name, issuer string) (Certificate, error)
+	// Authorities lists them in the order of their making, a root before those below.
+	Authorities(ctx context.Context) ([]Authority, error)
+	// PutAuthority inserts a; ErrExists when the name is taken.
+	PutAuthority(ctx context.Context, a Authority, ev audit.Event) error
+	// Succeed has successor issue in the place of name, for good; ErrExists when
+	// name has one.
+	Succeed(ctx context.Context, name, successor string, ev audit.Event) error
 	// Revoke marks an active certificate and its credential as revoked;
 	// ErrRevoked when it was, ErrUnknown when there is none.
 	Revoke(ctx context.Context, serial string, at time.Time, reason int, ev audit.Event) error
@@ -108,8 +120,9 @@ type Profile struct {
 	Sandbox      bool          // stamps SANDBOX, NOT VALID into the authorities' subjects
 	PublicURL    string        // base of CRL and AIA addresses, http, without a slash at the end
 	PolicyOID    string        // certificate policy of officers' certificates
-	RootYears    int           // validity of the root
-	IssuingYears int           // validity of the issuing CA
+	RootYears    int           // validity of roots
+	IssuingYears int           // validity of issuing CAs
+	Issuers      []string      // of officers' certificates: the first whose key is of the kind of the officer's, else the first
 	Officer      time.Duration // validity of officers' certificates
 	CRLFor       time.Duration // thisUpdate to nextUpdate
 	TSA          time.Duration // validity of the time-stamp unit's certificate
@@ -124,7 +137,7 @@ type Profile struct {
 // hour, tokens accurate to one second.
 func DefaultProfile() Profile {
 	const day = 24 * time.Hour
-	return Profile{Organization: "Mohor", RootYears: 20, IssuingYears: 10, Officer: 396 * day, CRLFor: day,
+	return Profile{Organization: "Mohor", RootYears: 20, IssuingYears: 10, Issuers: []string{Issuing}, Officer: 396 * day, CRLFor: day,
 		PolicyOID: "2.25.210904146799044461029223963532115549110",
 		TSA:       5 * 365 * day, TSAPolicy: DefaultTSAPolicy, Accuracy: time.Second, Responder: 30 * day, OCSPFor: time.Hour}
 }
@@ -133,9 +146,9 @@ func DefaultProfile() Profile {
 // bits, as a UUID's, are not read by many who read tokens.
 const DefaultTSAPolicy = "2.999.3161.1"
 
-// Authority is the pair of CAs with its time-stamp unit and OCSP responder. Make
-// it with Load.
-type Authority struct {
+// Authorities are the CAs of an installation with their time-stamp unit and OCSP
+// responders. Make it with Load.
+type Authorities struct {
 	// Others asks other CAs about their certificates; nil leaves them unanswered.
 	// Set before use.
 	Others *Client
@@ -144,40 +157,34 @@ type Authority struct {
 	keys    Keys
 	records Records
 	now     func() time.Time
-	certs   map[string]*x509.Certificate
+	set     atomic.Pointer[set]
+	setMu   sync.Mutex // one reads the register at a time
 	crlMu   sync.Mutex // one CRL is made at a time
-	units   map[string]*atomic.Pointer[unit]
+	units   sync.Map   // *unit by its name
 	clock   tokenClock
 	answers ocspCache
 }
 
-func newAuthority(p Profile, k Keys, r Records, now func() time.Time) *Authority {
-	return &Authority{profile: p, keys: k, records: r, now: now, certs: map[string]*x509.Certificate{},
-		units: map[string]*atomic.Pointer[unit]{TSA: {}, Responder: {}}}
+func newAuthorities(p Profile, k Keys, r Records, now func() time.Time) *Authorities {
+	a := &Authorities{profile: p, keys: k, records: r, now: now}
+	a.set.Store(&set{certs: map[string]*x509.Certificate{}})
+	return a
 }
 
 // Load reads the certificates of authorities and units and checks that each fits
 // its key in the HSM. ErrUnknown when Bootstrap has not been run; a unit may have
 // no certificate yet, until Renew.
-func Load(ctx context.Context, p Profile, k Keys, r Records, now func() time.Time) (*Authority, error) {
-	a := newAuthority(p, k, r, now)
+func Load(ctx context.Context, p Profile, k Keys, r Records, now func() time.Time) (*Authorities, error) {
+	a := newAuthorities(p, k, r, now)
+	if err := a.Refresh(ctx); err != nil {
+		return nil, err
+	}
 	for _, name := range []string{Root, Issuing} {
-		row, err := r.AuthorityCertificate(ctx, name)
-		if err != nil {
-			return nil, fmt.Errorf("reading the %s certificate: %w", name, err)
-		}
-		if a.certs[name], err = x509.ParseCertificate(row.DER); err != nil {
-			return nil, fmt.Errorf("parsing the %s certificate: %w", name, err)
-		}
-		key, err := k.Signer(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		if !fits(a.certs[name], key.Public()) {
-			return nil, fmt.Errorf("checking the %s certificate: it does not belong to the key %q in the token", name, name)
+		if a.Certificate(name) == nil {
+			return nil, fmt.Errorf("reading the %s certificate: %w", name, ErrUnknown)
 		}
 	}
-	for name := range a.units {
+	for _, name := range a.unitNames() {
 		if err := a.loadUnit(ctx, name); err != nil {
 			return nil, err
 		}
@@ -190,32 +197,15 @@ func Load(ctx context.Context, p Profile, k Keys, r Records, now func() time.Tim
 	return a, nil
 }
 
-// Bootstrap makes the certificates of authorities and units that are missing, and
-// the first CRLs, and says which it made. The keys must exist.
+// Bootstrap makes what is missing of the authorities Root and Issuing, the units
+// and the first CRLs, and says which it made. The keys must exist.
 func Bootstrap(ctx context.Context, p Profile, k Keys, r Records, now func() time.Time) (made []string, err error) {
-	a := newAuthority(p, k, r, now)
-	for _, name := range []string{Root, Issuing} {
-		row, err := r.AuthorityCertificate(ctx, name)
-		switch {
-		case errors.Is(err, ErrUnknown):
-			if a.certs[name], err = a.issueAuthority(ctx, name); err != nil {
-				return made, fmt.Errorf("issuing the %s certificate: %w", name, err)
-			}
-			made = append(made, "certificate "+name)
-		case err != nil:
-			return made, fmt.Errorf("reading the %s certificate: %w", name, err)
-		default:
-			if a.certs[name], err = x509.ParseCertificate(row.DER); err != nil {
-				return made, fmt.Errorf("parsing the %s certificate: %w", name, err)
-			}
-		}
-		if _, err := r.LatestCRL(ctx, name); errors.Is(err, ErrUnknown) {
-			if _, err := a.PublishCRL(ctx, name); err != nil {
-				return made, err
-			}
-			made = append(made, "crl "+name)
-		} else if err != nil {
-			return made, fmt.Errorf("reading the %s CRL: %w", name, err)
+	a := newAuthorities(p, k, r, now)
+	for _, x := range []Authority{{Name: Root}, {Name: Issuing, Parent: Root}} {
+		done, err := a.complete(ctx, "gateway", x)
+		made = append(made, done...)
+		if err != nil {
+			return made, err
 		}
 	}
 	units, _, err := a.Renew(ctx)
@@ -224,22 +214,15 @@ func Bootstrap(ctx context.Context, p Profile, k Keys, r Records, now func() tim
 
 // Certificate returns the own certificate of an authority or a unit, nil when it
 // has none and for another name.
-func (a *Authority) Certificate(name string) *x509.Certificate {
-	if p := a.units[name]; p != nil {
-		if u := p.Load(); u != nil {
-			return u.cert
-		}
+func (a *Authorities) Certificate(name string) *x509.Certificate {
+	if u := a.unit(name); u != nil {
+		return u.cert
 	}
-	return a.certs[name]
-}
-
-// Chain returns the issuing CA's certificate and the root's.
-func (a *Authority) Chain() []*x509.Certificate {
-	return []*x509.Certificate{a.certs[Issuing], a.certs[Root]}
+	return a.set.Load().certs[name]
 }
 
 // issue reserves, signs, compares and stores one certificate.
-func (a *Authority) issue(ctx context.Context, actor string, row Certificate, template, parent *x509.Certificate, pub crypto.PublicKey) (*x509.Certificate, error) {
+func (a *Authorities) issue(ctx context.Context, actor string, row Certificate, template, parent *x509.Certificate, pub crypto.PublicKey) (*x509.Certificate, error) {
 	key, err := a.keys.Signer(ctx, row.Issuer)
 	if err != nil {
 		return nil, err
@@ -284,6 +267,6 @@ func (a *Authority) issue(ctx context.Context, actor string, row Certificate, te
 }
 
 // BySerial finds a certificate by its decimal serial number, or ErrUnknown.
-func (a *Authority) BySerial(ctx context.Context, serial string) (Certificate, error) {
+func (a *Authorities) BySerial(ctx context.Context, serial string) (Certificate, error) {
 	return a.records.CertificateBySerial(ctx, serial)
 }

@@ -37,7 +37,7 @@ const (
 
 // authority is a bootstrapped pair of CAs over SQLite.
 type authority struct {
-	*ca.Authority
+	*ca.Authorities
 	db    *store.DB
 	keys  *storetest.Keys
 	now   time.Time
@@ -58,7 +58,7 @@ func bootstrapped(t testing.TB, edit func(p *ca.Profile)) *authority {
 	if want := []string{"certificate root", "crl root", "certificate issuing", "crl issuing", "certificate tsa", "certificate ocsp"}; !slices.Equal(made, want) {
 		t.Fatalf("made %q", made)
 	}
-	a.Authority, err = ca.Load(ctx, a.shape, a.keys, db, a.clock)
+	a.Authorities, err = ca.Load(ctx, a.shape, a.keys, db, a.clock)
 	must(t, err)
 	return a
 }
@@ -221,7 +221,7 @@ func rawStrings(t testing.TB, name []byte) (out []asn1.RawValue) {
 func TestAuthoritiesCertificates(t *testing.T) {
 	a := bootstrapped(t, func(p *ca.Profile) { p.Sandbox, p.Organization = true, "JPK" })
 	root, issuing := a.Certificate(ca.Root), a.Certificate(ca.Issuing)
-	if a.Certificate("other") != nil || !slices.Equal(a.Chain(), []*x509.Certificate{issuing, root}) {
+	if a.Certificate("other") != nil || !slices.Equal(a.Chain(ca.Issuing), []*x509.Certificate{issuing, root}) {
 		t.Error("chain")
 	}
 	now := a.now.UTC().Truncate(time.Second)
@@ -231,7 +231,7 @@ func TestAuthoritiesCertificates(t *testing.T) {
 	if root.MaxPathLen != 1 || issuing.MaxPathLen != 0 || !issuing.MaxPathLenZero || !root.IsCA || !issuing.IsCA {
 		t.Errorf("path lengths %d and %d", root.MaxPathLen, issuing.MaxPathLen)
 	}
-	for _, c := range a.Chain() {
+	for _, c := range a.Chain(ca.Issuing) {
 		if c.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign || len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) != 0 {
 			t.Errorf("%s: key usage %b", c.Subject, c.KeyUsage)
 		}
@@ -262,7 +262,7 @@ func TestSerialNumbers(t *testing.T) {
 		}
 		seen[n.String()] = true
 	}
-	for _, c := range a.Chain() {
+	for _, c := range a.Chain(ca.Issuing) {
 		if c.SerialNumber.Sign() <= 0 || c.SerialNumber.BitLen() < 64 {
 			t.Errorf("serial number %x", c.SerialNumber)
 		}

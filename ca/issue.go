@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -47,23 +48,43 @@ func distinguishedName(attrs ...attribute) ([]byte, error) {
 	return asn1.Marshal(seq)
 }
 
-func (a *Authority) authoritySubject(name string) ([]byte, string, error) {
-	cn := a.profile.Organization + map[string]string{Root: " Root CA", Issuing: " Issuing CA", TSA: " Time Stamping", Responder: " OCSP Responder"}[name]
-	attrs := []attribute{{oidCountry, "MY"}, {oidOrganization, a.profile.Organization}}
+// trainingUnit stands in the subjects of authorities for training, and of all that
+// they issue.
+const trainingUnit = "LATIHAN, TIDAK SAH / TRAINING, NOT VALID"
+
+// marks are the attributes that say what is not to be relied on.
+func (a *Authorities) marks(training bool) (out []attribute, word string) {
 	if a.profile.Sandbox {
-		attrs = append(attrs, attribute{oidOrgUnit, sandboxUnit})
-		cn += " (" + sandboxUnit + ")"
+		out, word = append(out, attribute{oidOrgUnit, sandboxUnit}), " ("+sandboxUnit+")"
 	}
+	if training {
+		out = append(out, attribute{oidOrgUnit, trainingUnit})
+	}
+	return out, word
+}
+
+// authoritySubject is the subject of an authority or a unit: of "issuing-ec-2" it
+// is "… Issuing CA EC 2".
+func (a *Authorities) authoritySubject(name string, training bool) ([]byte, string, error) {
+	cn := map[string]string{TSA: "Time Stamping", Responder: "OCSP Responder"}[name]
+	if cn == "" {
+		first, rest, _ := strings.Cut(name, "-")
+		cn = strings.TrimSpace(strings.ToUpper(first[:1]) + first[1:] + " CA " + strings.ToUpper(strings.ReplaceAll(rest, "-", " ")))
+	}
+	marks, word := a.marks(training)
+	cn = a.profile.Organization + " " + cn + word
+	attrs := append([]attribute{{oidCountry, "MY"}, {oidOrganization, a.profile.Organization}}, marks...)
 	raw, err := distinguishedName(append(attrs, attribute{oidCommonName, cn})...)
 	return raw, cn, err
 }
 
-func (a *Authority) issueAuthority(ctx context.Context, name string) (*x509.Certificate, error) {
-	key, err := a.keys.Signer(ctx, name)
+// issueAuthority certifies the key of x by its parent, or by itself.
+func (a *Authorities) issueAuthority(ctx context.Context, actor string, x Authority) (*x509.Certificate, error) {
+	key, err := a.keys.Signer(ctx, x.Name)
 	if err != nil {
 		return nil, err
 	}
-	subject, cn, err := a.authoritySubject(name)
+	subject, cn, err := a.authoritySubject(x.Name, x.Training)
 	if err != nil {
 		return nil, fmt.Errorf("encoding subject: %w", err)
 	}
@@ -77,23 +98,26 @@ func (a *Authority) issueAuthority(ctx context.Context, name string) (*x509.Cert
 		BasicConstraintsValid: true, IsCA: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
-	parent := t
-	switch name {
-	case Root:
+	row := Certificate{Issuer: x.Name, Subject: cn, Credential: "authority:" + x.Name}
+	if x.Parent == "" {
 		t.NotAfter = now.AddDate(a.profile.RootYears, 0, 0)
 		t.MaxPathLen = 1
-	case Issuing:
-		t.NotAfter = now.AddDate(a.profile.IssuingYears, 0, 0)
-		t.MaxPathLenZero = true
-		a.addresses(t, Root)
-		// RFC 5280, Section 4.2.1.4: a path needs the policy in every certificate
-		// below the root for it to be valid there.
-		if err := a.policy(t); err != nil {
-			return nil, err
-		}
-		parent = a.certs[Root]
+		return a.issue(ctx, actor, row, t, t, key.Public())
 	}
-	return a.issue(ctx, "gateway", Certificate{Issuer: Root, Subject: cn, Credential: "authority:" + name}, t, parent, key.Public())
+	row.Issuer = x.Parent
+	parent := a.set.Load().certs[x.Parent]
+	t.NotAfter = now.AddDate(a.profile.IssuingYears, 0, 0)
+	if t.NotAfter.After(parent.NotAfter) {
+		t.NotAfter = parent.NotAfter
+	}
+	t.MaxPathLenZero = true
+	a.addresses(t, x.Parent, false)
+	// RFC 5280, Section 4.2.1.4: a path needs the policy in every certificate
+	// below the root for it to be valid there.
+	if err := a.policy(t); err != nil {
+		return nil, err
+	}
+	return a.issue(ctx, actor, row, t, parent, key.Public())
 }
 
 // Officer is who an officer's certificate names.
@@ -105,8 +129,16 @@ type Officer struct {
 // IssueOfficer issues a signing certificate: subject C=MY, CN=<name>,
 // SURNAME=<IC>, serialNumber=<IC>; digitalSignature and nonRepudiation (RFC
 // 5280, Section 4.2.1.3), id-kp-documentSigning (RFC 9336) and emailProtection.
-func (a *Authority) IssueOfficer(ctx context.Context, actor string, o Officer, pub crypto.PublicKey) (*x509.Certificate, error) {
-	subject, err := distinguishedName(attribute{oidCountry, "MY"}, attribute{oidCommonName, o.Name}, attribute{oidSurname, o.IC}, attribute{oidSerialNumber, o.IC})
+func (a *Authorities) IssueOfficer(ctx context.Context, actor string, o Officer, pub crypto.PublicKey) (*x509.Certificate, error) {
+	by, issuer, err := a.issuerFor(ctx, a.profile.Issuers, pub)
+	if err != nil {
+		return nil, err
+	}
+	attrs := []attribute{{oidCountry, "MY"}}
+	if by.Training {
+		attrs = append(attrs, attribute{oidOrgUnit, trainingUnit})
+	}
+	subject, err := distinguishedName(append(attrs, attribute{oidCommonName, o.Name}, attribute{oidSurname, o.IC}, attribute{oidSerialNumber, o.IC})...)
 	if err != nil {
 		return nil, fmt.Errorf("encoding subject: %w", err)
 	}
@@ -124,28 +156,28 @@ func (a *Authority) IssueOfficer(ctx context.Context, actor string, o Officer, p
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
 		BasicConstraintsValid: true,
 	}
-	if issuer := a.certs[Issuing]; t.NotAfter.After(issuer.NotAfter) {
+	if t.NotAfter.After(issuer.NotAfter) {
 		t.NotAfter = issuer.NotAfter
 	}
-	a.addresses(t, Issuing)
+	a.addresses(t, by.Name, true)
 	if err := a.policy(t); err != nil {
 		return nil, err
 	}
-	return a.issue(ctx, actor, Certificate{Issuer: Issuing, Subject: "C=MY,CN=" + o.Name + ",SURNAME=" + o.IC + ",SERIALNUMBER=" + o.IC, Credential: o.Credential}, t, a.certs[Issuing], pub)
+	return a.issue(ctx, actor, Certificate{Issuer: by.Name, Subject: "C=MY,CN=" + o.Name + ",SURNAME=" + o.IC + ",SERIALNUMBER=" + o.IC, Credential: o.Credential}, t, issuer, pub)
 }
 
 // addresses points at the issuer's CRL and certificate (RFC 5280, Sections
-// 4.2.1.13 and 4.2.2.1), and at the OCSP responder, which answers for the issuing
-// CA alone.
-func (a *Authority) addresses(t *x509.Certificate, issuer string) {
+// 4.2.1.13 and 4.2.2.1), and at the OCSP responder where it answers: for issuing
+// CAs alone.
+func (a *Authorities) addresses(t *x509.Certificate, issuer string, ocsp bool) {
 	t.CRLDistributionPoints = []string{a.profile.PublicURL + "/crl/" + issuer + ".crl"}
 	t.IssuingCertificateURL = []string{a.profile.PublicURL + "/ca/" + issuer + ".cer"}
-	if issuer == Issuing {
+	if ocsp {
 		t.OCSPServer = []string{a.profile.PublicURL + "/ocsp"}
 	}
 }
 
-func (a *Authority) policy(t *x509.Certificate) error {
+func (a *Authorities) policy(t *x509.Certificate) error {
 	oid, err := x509.ParseOID(a.profile.PolicyOID)
 	if err != nil {
 		return fmt.Errorf("reading policy OID %q: %w", a.profile.PolicyOID, err)
@@ -173,7 +205,7 @@ func keyIdentifier(pub crypto.PublicKey) ([]byte, error) {
 
 // Revoke revokes a certificate for a CRLReason (RFC 5280, Section 5.3.1) and
 // publishes the issuer's CRL at once.
-func (a *Authority) Revoke(ctx context.Context, actor, serial string, reason int) error {
+func (a *Authorities) Revoke(ctx context.Context, actor, serial string, reason int) error {
 	row, err := a.records.CertificateBySerial(ctx, serial)
 	if err != nil {
 		return err
@@ -192,13 +224,13 @@ func (a *Authority) Revoke(ctx context.Context, actor, serial string, reason int
 }
 
 // PublishCRL makes and stores the authority's next CRL (RFC 5280, Section 5).
-func (a *Authority) PublishCRL(ctx context.Context, name string) (CRL, error) {
+func (a *Authorities) PublishCRL(ctx context.Context, name string) (CRL, error) {
 	a.crlMu.Lock()
 	defer a.crlMu.Unlock()
 	return a.publish(ctx, name)
 }
 
-func (a *Authority) publish(ctx context.Context, name string) (CRL, error) {
+func (a *Authorities) publish(ctx context.Context, name string) (CRL, error) {
 	revoked, err := a.records.RevokedBy(ctx, name)
 	if err != nil {
 		return CRL{}, fmt.Errorf("listing revoked certificates: %w", err)
@@ -220,7 +252,7 @@ func (a *Authority) publish(ctx context.Context, name string) (CRL, error) {
 		}
 		t.RevokedCertificateEntries = append(t.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: n, RevocationTime: c.RevokedAt, ReasonCode: c.Reason})
 	}
-	der, err := x509.CreateRevocationList(rand.Reader, t, a.certs[name], key)
+	der, err := x509.CreateRevocationList(rand.Reader, t, a.set.Load().certs[name], key)
 	if err != nil {
 		return CRL{}, fmt.Errorf("signing the %s CRL: %w", name, err)
 	}
@@ -248,8 +280,8 @@ func lists(c CRL, at time.Time) (bool, error) {
 
 // CRL returns the current CRL, made anew when half of its time has passed, so
 // that a mirror never holds an expired one.
-func (a *Authority) CRL(ctx context.Context, name string) (CRL, error) {
-	if a.certs[name] == nil {
+func (a *Authorities) CRL(ctx context.Context, name string) (CRL, error) {
+	if a.set.Load().certs[name] == nil {
 		return CRL{}, ErrUnknown
 	}
 	a.crlMu.Lock()

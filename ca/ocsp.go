@@ -207,12 +207,13 @@ func (c *ocspCache) put(key string, k keptAnswer) {
 	c.kept[key] = k
 }
 
-// OCSP answers for a certificate of the issuing CA with an OCSPResponse in DER: the
+// OCSP answers for a certificate of an issuing CA with an OCSPResponse in DER: the
 // answer says whether it was revoked. It is kept for half its time, unless the
 // certificate's status changes. ErrUnknown when cert is not in the register or
-// issuer is not the issuing CA.
-func (a *Authority) OCSP(ctx context.Context, cert, issuer *x509.Certificate) (der []byte, err error) {
-	if !issuer.Equal(a.certs[Issuing]) {
+// issuer is none of our issuing CAs.
+func (a *Authorities) OCSP(ctx context.Context, cert, issuer *x509.Certificate) (der []byte, err error) {
+	by, ours := a.set.Load().by(issuer)
+	if !ours || by.Parent == "" {
 		return nil, fmt.Errorf("answering for %q: %w", issuer.Subject.CommonName, ErrUnknown)
 	}
 	// SHA-1, as RFC 5019, Section 2.1.1 wants it: nothing rests on its strength.
@@ -220,33 +221,35 @@ func (a *Authority) OCSP(ctx context.Context, cert, issuer *x509.Certificate) (d
 	if err != nil {
 		return nil, err
 	}
-	if err := a.look(ctx, id); err != nil {
+	if err := a.look(ctx, by.Name, id); err != nil {
 		return nil, err
 	}
 	if id.status.Status == "" || !bytes.Equal(id.status.DER, cert.Raw) {
 		return nil, ErrUnknown
 	}
-	return a.answer(ctx, []*certID{id}, nil)
+	return a.answer(ctx, by.Name, []*certID{id}, nil)
 }
 
 // OCSPReply answers an OCSPRequest with an OCSPResponse (RFC 6960), both in DER.
-// Several certificates are answered together; one of another issuer makes the
-// whole request unauthorized. until is when a copy without a nonce is stale, zero
+// Several certificates of one issuing CA are answered together; one of another
+// issuer makes the whole request unauthorized. until is when a copy without a nonce is stale, zero
 // when it must not be kept. err is for the log.
-func (a *Authority) OCSPReply(ctx context.Context, request []byte) (response []byte, until time.Time, err error) {
+func (a *Authorities) OCSPReply(ctx context.Context, request []byte) (response []byte, until time.Time, err error) {
 	ids, nonce, err := parseOCSPRequest(request)
+	var by string
 	if err == nil {
+		by = a.set.Load().issuing(ids[0])
 		for _, id := range ids {
-			if id.hash == 0 || !id.of(a.certs[Issuing]) {
+			if by == "" || a.set.Load().issuing(id) != by {
 				return ocspUnauthorized.response(), until, nil
 			}
-			if err = a.look(ctx, id); err != nil {
+			if err = a.look(ctx, by, id); err != nil {
 				break
 			}
 		}
 	}
 	if err == nil {
-		response, err = a.answer(ctx, ids, nonce)
+		response, err = a.answer(ctx, by, ids, nonce)
 	}
 	var s ocspStatus
 	switch {
@@ -263,24 +266,34 @@ func (a *Authority) OCSPReply(ctx context.Context, request []byte) (response []b
 	return response, until, nil
 }
 
+// issuing is the name of the issuing CA that is meant; "" when it is none of ours.
+func (s *set) issuing(id *certID) string {
+	for _, x := range s.list {
+		if c := s.certs[x.Name]; c != nil && x.Parent != "" && id.hash != 0 && id.of(c) {
+			return x.Name
+		}
+	}
+	return ""
+}
+
 // look reads the register, at the time that the answer will be of.
-func (a *Authority) look(ctx context.Context, id *certID) error {
+func (a *Authorities) look(ctx context.Context, issuer string, id *certID) error {
 	id.thisUpdate = a.now().UTC().Truncate(time.Second)
 	row, err := a.records.CertificateBySerial(ctx, id.serial.String())
 	switch {
 	case errors.Is(err, ErrUnknown):
 	case err != nil:
 		return fmt.Errorf("reading certificate %s: %w", id.serial, err)
-	case row.Issuer == Issuing && (row.Status == Active || row.Status == Revoked):
+	case row.Issuer == issuer && (row.Status == Active || row.Status == Revoked):
 		id.status = row
 	}
 	return nil
 }
 
 // answer signs, or finds what was signed.
-func (a *Authority) answer(ctx context.Context, ids []*certID, nonce []byte) ([]byte, error) {
+func (a *Authorities) answer(ctx context.Context, issuer string, ids []*certID, nonce []byte) ([]byte, error) {
 	first := ids[0]
-	u, err := a.usable(ctx, Responder, first.thisUpdate)
+	u, err := a.usable(ctx, responder(issuer), first.thisUpdate)
 	if err != nil {
 		return nil, err
 	}
@@ -310,7 +323,7 @@ func (a *Authority) answer(ctx context.Context, ids []*certID, nonce []byte) ([]
 
 // respond signs a BasicOCSPResponse (RFC 6960, Section 4.2.1) with the responder's
 // certificate inside.
-func (a *Authority) respond(u *unit, ids []*certID, nonce []byte) ([]byte, error) {
+func (a *Authorities) respond(u *unit, ids []*certID, nonce []byte) ([]byte, error) {
 	responder, err := keyHash(crypto.SHA1, u.cert)
 	if err != nil {
 		return nil, err

@@ -49,7 +49,7 @@ func (c *tokenClock) at(now time.Time, accuracy time.Duration) (time.Time, error
 // SHA-384 or SHA-512 digest, with the chain below the root inside. It costs one
 // signature of the HSM and may be called from several goroutines. ErrNoUnit and
 // ErrClock say why there is none.
-func (a *Authority) Timestamp(ctx context.Context, h crypto.Hash, digest []byte) (token []byte, err error) {
+func (a *Authorities) Timestamp(ctx context.Context, h crypto.Hash, digest []byte) (token []byte, err error) {
 	imprint, err := messageImprint(h, digest)
 	if err != nil {
 		return nil, fmt.Errorf("encoding time-stamp: %w", err)
@@ -58,8 +58,8 @@ func (a *Authority) Timestamp(ctx context.Context, h crypto.Hash, digest []byte)
 }
 
 // TokenSize is a bound in bytes of what Timestamp returns, 0 without a unit.
-func (a *Authority) TokenSize() int {
-	u := a.units[TSA].Load()
+func (a *Authorities) TokenSize() int {
+	u := a.unit(TSA)
 	if u == nil {
 		return 0
 	}
@@ -87,10 +87,10 @@ func (a *Authority) TokenSize() int {
 	return len(token)
 }
 
-// tokenChain goes into tokens: the unit and the issuing CA, not the root, which a
-// verifier must have from elsewhere.
-func (a *Authority) tokenChain(u *unit) []*x509.Certificate {
-	return []*x509.Certificate{u.cert, a.certs[Issuing]}
+// tokenChain goes into tokens: the unit and its CA, not the root, which a verifier
+// must have from elsewhere.
+func (a *Authorities) tokenChain(u *unit) []*x509.Certificate {
+	return []*x509.Certificate{u.cert, a.Certificate(u.issuer)}
 }
 
 // maxSerial bounds serial numbers of tokens: 127 random bits, so that there is
@@ -115,7 +115,7 @@ type tstQuery struct {
 	certs   bool
 }
 
-func (a *Authority) timestamp(ctx context.Context, q *tstQuery) ([]byte, error) {
+func (a *Authorities) timestamp(ctx context.Context, q *tstQuery) ([]byte, error) {
 	switch q.hash {
 	case crypto.SHA256, crypto.SHA384, crypto.SHA512:
 	default:
@@ -191,7 +191,7 @@ const MaxTimestampQuery = 4 << 10
 // 2.4), both in DER; a bad request is answered, too. err is for the log: that the
 // unit could not do its work, which the reply calls timeNotAvailable or
 // systemFailure.
-func (a *Authority) TimestampReply(ctx context.Context, query []byte) (reply []byte, err error) {
+func (a *Authorities) TimestampReply(ctx context.Context, query []byte) (reply []byte, err error) {
 	q, err := parseQuery(query)
 	if err == nil {
 		var token []byte

@@ -108,7 +108,7 @@ func TestTokenTimes(t *testing.T) {
 	a.now = start.Add(time.Hour)
 	a.officer(t)
 	a.now = start.Add(30 * time.Minute)
-	a.Authority, err = ca.Load(ctx, a.shape, a.keys, a.db, a.clock)
+	a.Authorities, err = ca.Load(ctx, a.shape, a.keys, a.db, a.clock)
 	must(t, err)
 	if _, err := at(); !errors.Is(err, ca.ErrClock) {
 		t.Errorf("behind the audit: %v", err)

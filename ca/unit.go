@@ -9,15 +9,63 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
-// Names of the units below the issuing CA that answer strangers; they are also
-// the labels of their keys.
+// Names of the units that answer strangers; they are also the labels of their keys.
+// The responder's key has a certificate of each issuing CA: that of another than
+// Issuing is called Responder + "@" + its name.
 const (
 	TSA       = "tsa"  // time-stamp unit, RFC 3161
 	Responder = "ocsp" // OCSP responder, RFC 6960
 )
+
+// responder is the unit that answers for an issuing CA.
+func responder(issuer string) string {
+	if issuer == Issuing {
+		return Responder
+	}
+	return Responder + "@" + issuer
+}
+
+// keyOf is the label of a unit's key.
+func keyOf(unit string) string {
+	label, _, _ := strings.Cut(unit, "@")
+	return label
+}
+
+// unitNames are all units: one for time-stamps, and a responder for each issuing CA.
+func (a *Authorities) unitNames() []string {
+	names := []string{TSA}
+	for _, x := range a.set.Load().list {
+		if x.Parent != "" {
+			names = append(names, responder(x.Name))
+		}
+	}
+	return names
+}
+
+// unit is nil when there is none of that name with a certificate.
+func (a *Authorities) unit(name string) *unit {
+	u, _ := a.units.Load(name)
+	found, _ := u.(*unit)
+	return found
+}
+
+// issuerOf is the authority that certifies a unit from now on.
+func (a *Authorities) issuerOf(name string) (string, *x509.Certificate) {
+	s := a.set.Load()
+	issuer := s.live(Issuing).Name
+	if keyOf(name) == Responder {
+		if _, of, other := strings.Cut(name, "@"); other {
+			issuer = of
+		} else {
+			issuer = Issuing
+		}
+	}
+	return issuer, s.certs[issuer]
+}
 
 // ErrNoUnit: the time-stamp unit or OCSP responder has no certificate that may be
 // used now. Renew makes it, or says why it does not.
@@ -26,6 +74,7 @@ var ErrNoUnit = errors.New("no usable certificate for it")
 // unit is a certified key that signs tokens or answers.
 type unit struct {
 	name   string
+	issuer string // name of the authority that certified it
 	cert   *x509.Certificate
 	key    crypto.Signer
 	scheme scheme
@@ -45,8 +94,8 @@ func (u *unit) sign(data []byte) ([]byte, error) {
 
 // usable is ErrNoUnit unless the unit's certificate is valid at t and still
 // active in the register, which another process may have changed.
-func (a *Authority) usable(ctx context.Context, name string, t time.Time) (*unit, error) {
-	u := a.units[name].Load()
+func (a *Authorities) usable(ctx context.Context, name string, t time.Time) (*unit, error) {
+	u := a.unit(name)
 	if u == nil {
 		return nil, fmt.Errorf("looking for the %s certificate: %w", name, ErrNoUnit)
 	}
@@ -70,9 +119,9 @@ func (a *Authority) usable(ctx context.Context, name string, t time.Time) (*unit
 //
 // A key of which a certificate was revoked is not certified again: its unit is off
 // until the key is replaced.
-func (a *Authority) Renew(ctx context.Context) (made, off []string, err error) {
+func (a *Authorities) Renew(ctx context.Context) (made, off []string, err error) {
 	var errs []error
-	for _, name := range []string{TSA, Responder} {
+	for _, name := range a.unitNames() {
 		fresh, err := a.renew(ctx, name)
 		switch {
 		case errors.Is(err, ErrRevoked):
@@ -86,45 +135,56 @@ func (a *Authority) Renew(ctx context.Context) (made, off []string, err error) {
 	return made, off, errors.Join(errs...)
 }
 
-func (a *Authority) renew(ctx context.Context, name string) (fresh bool, err error) {
-	key, err := a.keys.Signer(ctx, name)
+func (a *Authorities) renew(ctx context.Context, name string) (fresh bool, err error) {
+	key, err := a.keys.Signer(ctx, keyOf(name))
 	if err != nil {
 		return false, err
 	}
 	if err := a.unrevoked(ctx, name, key.Public()); err != nil {
-		a.units[name].Store(nil)
+		a.units.Delete(name)
 		return false, err
 	}
 	if err := a.loadUnit(ctx, name); err != nil {
 		return false, err
 	}
 	now := a.now()
-	if u := a.units[name].Load(); u != nil {
+	by, issuer := a.issuerOf(name)
+	if issuer == nil {
+		return false, nil // its CA is being made
+	}
+	if u := a.unit(name); u != nil {
 		left := u.cert.NotAfter.Sub(now)
 		enough := min(365*24*time.Hour, a.profile.TSA/2)
-		if name == Responder {
+		if keyOf(name) == Responder {
 			enough = a.profile.Responder / 2
 		}
-		// One that ends with the issuing CA cannot be made to last longer.
-		if left > enough || !u.cert.NotAfter.Before(a.certs[Issuing].NotAfter) {
+		// One that ends with its CA cannot be made to last longer.
+		if left > enough || u.issuer == by && !u.cert.NotAfter.Before(issuer.NotAfter) {
 			return false, nil
 		}
 	}
-	cert, err := a.issueUnit(ctx, name, key.Public())
+	cert, err := a.issueUnit(ctx, name, by, issuer, key.Public())
 	if err != nil {
 		return false, err
 	}
-	return true, a.setUnit(name, cert, key)
+	return true, a.setUnit(name, by, cert, key)
 }
 
 // unrevoked is ErrRevoked when a certificate of this key was revoked.
-func (a *Authority) unrevoked(ctx context.Context, name string, pub crypto.PublicKey) error {
-	rows, err := a.records.RevokedBy(ctx, Issuing)
-	if err != nil {
-		return fmt.Errorf("listing revoked certificates: %w", err)
+func (a *Authorities) unrevoked(ctx context.Context, name string, pub crypto.PublicKey) error {
+	var rows []Certificate
+	for _, x := range a.set.Load().list {
+		if x.Parent == "" {
+			continue
+		}
+		more, err := a.records.RevokedBy(ctx, x.Name)
+		if err != nil {
+			return fmt.Errorf("listing revoked certificates: %w", err)
+		}
+		rows = append(rows, more...)
 	}
 	for _, row := range rows {
-		if row.Credential != "authority:"+name {
+		if keyOf(row.Credential) != "authority:"+keyOf(name) {
 			continue
 		}
 		c, err := x509.ParseCertificate(row.DER)
@@ -145,48 +205,53 @@ func fits(c *x509.Certificate, pub crypto.PublicKey) bool {
 }
 
 // loadUnit reads a unit's newest active certificate, if there is one.
-func (a *Authority) loadUnit(ctx context.Context, name string) error {
+func (a *Authorities) loadUnit(ctx context.Context, name string) error {
 	row, err := a.records.AuthorityCertificate(ctx, name)
 	if errors.Is(err, ErrUnknown) {
-		a.units[name].Store(nil)
+		a.units.Delete(name)
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("reading the %s certificate: %w", name, err)
 	}
-	if u := a.units[name].Load(); u != nil && slices.Equal(u.cert.Raw, row.DER) {
+	if u := a.unit(name); u != nil && slices.Equal(u.cert.Raw, row.DER) {
 		return nil
 	}
 	cert, err := x509.ParseCertificate(row.DER)
 	if err != nil {
 		return fmt.Errorf("parsing the %s certificate: %w", name, err)
 	}
-	key, err := a.keys.Signer(ctx, name)
+	key, err := a.keys.Signer(ctx, keyOf(name))
 	if err != nil {
 		return err
 	}
-	return a.setUnit(name, cert, key)
+	return a.setUnit(name, row.Issuer, cert, key)
 }
 
-func (a *Authority) setUnit(name string, cert *x509.Certificate, key crypto.Signer) error {
+func (a *Authorities) setUnit(name, issuer string, cert *x509.Certificate, key crypto.Signer) error {
 	if !fits(cert, key.Public()) {
 		return fmt.Errorf("checking the %s certificate: it does not belong to the key %q in the token", name, name)
 	}
 	// A row put there by somebody else would spoil everything stamped from then on.
-	if err := cert.CheckSignatureFrom(a.certs[Issuing]); err != nil {
+	by := a.set.Load().certs[issuer]
+	if by == nil {
+		return fmt.Errorf("checking the %s certificate: %w: authority %q", name, ErrUnknown, issuer)
+	}
+	if err := cert.CheckSignatureFrom(by); err != nil {
 		return fmt.Errorf("checking the %s certificate: %w", name, err)
 	}
 	s, err := schemeOf(key.Public())
 	if err != nil {
 		return err
 	}
-	a.units[name].Store(&unit{name, cert, key, s})
+	a.units.Store(name, &unit{name, issuer, cert, key, s})
 	return nil
 }
 
 // issueUnit certifies a unit's key.
-func (a *Authority) issueUnit(ctx context.Context, name string, pub crypto.PublicKey) (*x509.Certificate, error) {
-	subject, cn, err := a.authoritySubject(name)
+func (a *Authorities) issueUnit(ctx context.Context, name, by string, issuer *x509.Certificate, pub crypto.PublicKey) (*x509.Certificate, error) {
+	x, _ := a.set.Load().find(by)
+	subject, cn, err := a.authoritySubject(keyOf(name), x.Training)
 	if err != nil {
 		return nil, fmt.Errorf("encoding subject: %w", err)
 	}
@@ -196,7 +261,7 @@ func (a *Authority) issueUnit(ctx context.Context, name string, pub crypto.Publi
 	}
 	now := a.now().UTC().Truncate(time.Second)
 	t := &x509.Certificate{RawSubject: subject, SubjectKeyId: keyID, NotBefore: now.Add(-time.Minute), BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature}
-	switch name {
+	switch keyOf(name) {
 	case TSA:
 		t.NotAfter = now.Add(a.profile.TSA)
 		t.KeyUsage |= x509.KeyUsageContentCommitment
@@ -207,7 +272,7 @@ func (a *Authority) issueUnit(ctx context.Context, name string, pub crypto.Publi
 			return nil, fmt.Errorf("encoding extended key usage: %w", err)
 		}
 		t.ExtraExtensions = []pkix.Extension{{Id: oidExtKeyUsage, Critical: true, Value: purpose}}
-		a.addresses(t, Issuing)
+		a.addresses(t, by, true)
 	case Responder:
 		t.NotAfter = now.Add(a.profile.Responder)
 		t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning}
@@ -215,12 +280,11 @@ func (a *Authority) issueUnit(ctx context.Context, name string, pub crypto.Publi
 		// short-lived and needs no addresses.
 		t.ExtraExtensions = []pkix.Extension{{Id: oidOCSPNoCheck, Value: asn1.NullBytes}}
 	}
-	issuer := a.certs[Issuing]
 	if t.NotAfter.After(issuer.NotAfter) {
 		t.NotAfter = issuer.NotAfter
 	}
 	if err := a.policy(t); err != nil {
 		return nil, err
 	}
-	return a.issue(ctx, "gateway", Certificate{Issuer: Issuing, Subject: cn, Credential: "authority:" + name}, t, issuer, pub)
+	return a.issue(ctx, "gateway", Certificate{Issuer: by, Subject: cn, Credential: "authority:" + name}, t, issuer, pub)
 }

@@ -110,7 +110,7 @@ type Records interface {
 type Registrar struct {
 	Records Records
 	Keys    Keys
-	CA      *ca.Authority
+	CA      *ca.Authorities
 	PIN     PINPolicy
 	Now     func() time.Time
 }

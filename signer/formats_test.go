@@ -122,7 +122,7 @@ func TestSignedPDFs(t *testing.T) {
 	auth, err := h.s.Authorize(ctx, f)
 	must(t, err)
 	must(t, h.run(auth))
-	o := verify.Options{Roots: x509.NewCertPool(), Intermediates: h.CA.Chain(), Now: h.Clock.Now()}
+	o := verify.Options{Roots: x509.NewCertPool(), Intermediates: h.CA.Chain(ca.Issuing), Now: h.Clock.Now()}
 	o.Roots.AddCert(h.CA.Certificate(ca.Root))
 	for _, name := range []string{ca.Root, ca.Issuing} {
 		crl, err := h.CA.CRL(ctx, name)

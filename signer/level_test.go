@@ -29,7 +29,7 @@ import (
 
 // services are the authority's, failing as often as they are told.
 type services struct {
-	*ca.Authority
+	*ca.Authorities
 	stampFails, revocationFails int
 }
 
@@ -40,7 +40,7 @@ func (s *services) Timestamp(ctx context.Context, h crypto.Hash, digest []byte) 
 		s.stampFails--
 		return nil, errOutage
 	}
-	return s.Authority.Timestamp(ctx, h, digest)
+	return s.Authorities.Timestamp(ctx, h, digest)
 }
 
 func (s *services) Revocation(ctx context.Context, cert, issuer *x509.Certificate) (pdf.Answer, error) {
@@ -48,7 +48,7 @@ func (s *services) Revocation(ctx context.Context, cert, issuer *x509.Certificat
 		s.revocationFails--
 		return pdf.Answer{}, errOutage
 	}
-	o, crl, err := s.Authority.Revocation(ctx, cert, issuer)
+	o, crl, err := s.Authorities.Revocation(ctx, cert, issuer)
 	return pdf.Answer{OCSP: o, CRL: crl}, err
 }
 
@@ -57,7 +57,7 @@ func (h *house) serve(t testing.TB) *services {
 	t.Helper()
 	_, _, err := h.CA.Renew(ctx)
 	must(t, err)
-	s := &services{Authority: h.CA}
+	s := &services{Authorities: h.CA}
 	h.s.Timestamps, h.s.Revocation = s, s
 	return s
 }

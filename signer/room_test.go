@@ -28,7 +28,7 @@ func (f forgetful) AuthorityCertificate(ctx context.Context, name string) (ca.Ce
 
 // replaced is the authority with another certificate of its time-stamp unit,
 // larger by more bytes or a little less.
-func (h *house) replaced(t testing.TB, more int) *ca.Authority {
+func (h *house) replaced(t testing.TB, more int) *ca.Authorities {
 	t.Helper()
 	p := storetest.Profile()
 	p.PublicURL += "/" + strings.Repeat("x", more/3-1) // it is there three times
@@ -43,14 +43,14 @@ func (h *house) replaced(t testing.TB, more int) *ca.Authority {
 // first asked for a token; with an outage that token fails.
 type replacing struct {
 	*services
-	next   *ca.Authority
+	next   *ca.Authorities
 	outage bool
 	sizes  []int
 }
 
 func (r *replacing) Timestamp(ctx context.Context, h crypto.Hash, digest []byte) ([]byte, error) {
 	if r.next != nil {
-		r.Authority, r.next = r.next, nil
+		r.Authorities, r.next = r.next, nil
 		if r.outage {
 			return nil, errOutage
 		}

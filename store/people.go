@@ -199,7 +199,7 @@ func (d *DB) CertificateBySerial(ctx context.Context, serial string) (ca.Certifi
 
 // AuthorityCertificate implements ca.Records.
 func (d *DB) AuthorityCertificate(ctx context.Context, name string) (ca.Certificate, error) {
-	return certificate(d.q.AuthorityCertificate(ctx, "authority:"+name))
+	return certificate(d.q.AuthorityCertificate(ctx, sqlc.AuthorityCertificateParams{Name: name, CredentialID: "authority:" + name}))
 }
 
 // Revoke implements ca.Records. The officer's key, if it is an officer's

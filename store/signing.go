@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -21,61 +22,79 @@ import (
 
 // Credential implements signer.Records.
 func (d *DB) Credential(ctx context.Context, ic, system, id string) (c signer.Credential, err error) {
+	var issuer string
 	// One snapshot: a change of PIN is in the row and in its history, or in neither.
 	err = d.snapshot(ctx, func(q *sqlc.Queries) error {
-		c, err = credential(ctx, q, ic, system, id)
+		c, issuer, err = credential(ctx, q, ic, system, id)
 		return err
 	})
 	if err != nil {
 		return signer.Credential{}, err
 	}
-	for _, name := range []string{ca.Issuing, ca.Root} {
-		a, err := d.AuthorityCertificate(ctx, name)
-		if err != nil {
-			return signer.Credential{}, fmt.Errorf("reading chain: %w", err)
-		}
-		cert, err := x509.ParseCertificate(a.DER)
-		if err != nil {
-			return signer.Credential{}, fmt.Errorf("parsing the %s certificate: %w", name, err)
-		}
-		c.Chain = append(c.Chain, cert)
+	if c.Chain, err = d.chain(ctx, issuer); err != nil {
+		return signer.Credential{}, fmt.Errorf("reading chain: %w", err)
 	}
 	return c, nil
 }
 
-func credential(ctx context.Context, q *sqlc.Queries, ic, system, id string) (signer.Credential, error) {
+// chain is the certificates of an authority and of those above it.
+func (d *DB) chain(ctx context.Context, name string) (out []*x509.Certificate, err error) {
+	list, err := d.Authorities(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for range list {
+		row, err := d.AuthorityCertificate(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		cert, err := x509.ParseCertificate(row.DER)
+		if err != nil {
+			return nil, fmt.Errorf("parsing the %s certificate: %w", name, err)
+		}
+		out = append(out, cert)
+		k := slices.IndexFunc(list, func(a ca.Authority) bool { return a.Name == name })
+		if k < 0 || list[k].Parent == "" {
+			return out, nil
+		}
+		name = list[k].Parent
+	}
+	return nil, fmt.Errorf("%w: %q stands below itself", ca.ErrInvalid, name)
+}
+
+func credential(ctx context.Context, q *sqlc.Queries, ic, system, id string) (c signer.Credential, issuer string, err error) {
 	medium, err := q.Medium(ctx, sqlc.MediumParams{Ic: ic, System: system})
 	if err != nil {
-		return signer.Credential{}, absent(err, signer.ErrUnknownOfficer)
+		return signer.Credential{}, "", absent(err, signer.ErrUnknownOfficer)
 	}
 	if medium != enrol.RoamingOTP {
-		return signer.Credential{}, &signer.MediumError{Medium: medium}
+		return signer.Credential{}, "", &signer.MediumError{Medium: medium}
 	}
 	if id == "" {
 		if id, err = q.FirstCredential(ctx, sqlc.FirstCredentialParams{Ic: ic, System: system}); err != nil {
-			return signer.Credential{}, absent(err, signer.ErrNoCredential)
+			return signer.Credential{}, "", absent(err, signer.ErrNoCredential)
 		}
 	}
 	row, err := q.CredentialByID(ctx, id)
 	if err != nil {
-		return signer.Credential{}, absent(err, signer.ErrNoCredential)
+		return signer.Credential{}, "", absent(err, signer.ErrNoCredential)
 	}
 	if row.Ic != ic || row.System != system {
-		return signer.Credential{}, signer.ErrNoCredential
+		return signer.Credential{}, "", signer.ErrNoCredential
 	}
-	c := signer.Credential{ID: row.ID, Officer: row.Ic, OfficerName: row.Name, Email: row.Email, System: row.System, Algorithm: row.Algorithm,
+	c = signer.Credential{ID: row.ID, Officer: row.Ic, OfficerName: row.Name, Email: row.Email, System: row.System, Algorithm: row.Algorithm,
 		Version: uint32(row.Version), Sealed: row.Sealed, Status: row.Status}
 	if c.Certificate, err = x509.ParseCertificate(row.Der); err != nil {
-		return signer.Credential{}, fmt.Errorf("parsing certificate %s: %w", row.Serial, err)
+		return signer.Credential{}, "", fmt.Errorf("parsing certificate %s: %w", row.Serial, err)
 	}
 	events, err := q.KeyEvents(ctx, id)
 	if err != nil {
-		return signer.Credential{}, fmt.Errorf("reading key versions: %w", err)
+		return signer.Credential{}, "", fmt.Errorf("reading key versions: %w", err)
 	}
 	for _, e := range events {
 		c.History = append(c.History, version(e))
 	}
-	return c, nil
+	return c, row.Issuer, nil
 }
 
 func pinState(o sqlc.Officer) signer.PINState {

@@ -34,7 +34,7 @@ type Installation struct {
 
 	db  *store.DB
 	hsm token
-	ca  *ca.Authority
+	ca  *ca.Authorities
 	// redis is nil when none is configured.
 	redis *ephemeral.Redis
 	now   func() time.Time
@@ -236,8 +236,16 @@ func OfflineTrust(ctx context.Context, dir, roots string, now time.Time) (verify
 		return o, err
 	}
 	defer db.Close()
-	for _, name := range []string{ca.Issuing, ca.Root} {
+	list, err := db.Authorities(ctx)
+	if err != nil {
+		return o, fmt.Errorf("reading authorities: %w", err)
+	}
+	for _, x := range list {
+		name := x.Name
 		row, err := db.AuthorityCertificate(ctx, name)
+		if x.Training || errors.Is(err, ca.ErrUnknown) { // not to be trusted, or being made
+			continue
+		}
 		if err != nil {
 			return o, fmt.Errorf("reading the %s certificate: %w", name, err)
 		}

@@ -195,7 +195,7 @@ func readSeal(dir string) (*ecdsa.PublicKey, error) {
 type publicRecords struct {
 	db    *store.DB
 	blobs *store.Blobs
-	ca    *ca.Authority
+	ca    *ca.Authorities
 	now   func() time.Time
 	url   func(id string) string
 }
@@ -255,18 +255,21 @@ func (p *publicRecords) verify(ctx context.Context, blob string) (*verify.Report
 	return verify.Verify(ctx, f, f.Size(), o)
 }
 
-// trust is our own root, chain and current CRLs.
-func trust(ctx context.Context, a *ca.Authority, now time.Time) (verify.Options, error) {
-	o := verify.Options{Roots: x509.NewCertPool(), Intermediates: a.Chain(), Now: now, RequireRevocation: true, Fetch: a.Revocation}
-	o.Roots.AddCert(a.Certificate(ca.Root))
-	for _, name := range []string{ca.Issuing, ca.Root} {
-		c, err := a.CRL(ctx, name)
+// trust is our own roots, issuing CAs and current CRLs.
+func trust(ctx context.Context, a *ca.Authorities, now time.Time) (verify.Options, error) {
+	o := verify.Options{Roots: x509.NewCertPool(), Now: now, RequireRevocation: true, Fetch: a.Revocation}
+	for _, x := range a.Trusted() {
+		o.Intermediates = append(o.Intermediates, a.Certificate(x.Name))
+		if x.Parent == "" {
+			o.Roots.AddCert(a.Certificate(x.Name))
+		}
+		c, err := a.CRL(ctx, x.Name)
 		if err != nil {
 			return o, err
 		}
 		list, err := x509.ParseRevocationList(c.DER)
 		if err != nil {
-			return o, fmt.Errorf("parsing the %s CRL: %w", name, err)
+			return o, fmt.Errorf("parsing the %s CRL: %w", x.Name, err)
 		}
 		o.CRLs = append(o.CRLs, list)
 	}

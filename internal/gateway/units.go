@@ -106,10 +106,10 @@ func (s *Server) renew(ctx context.Context) {
 
 // revocation is the authority as pdf asks it; as a pdf.Timestamper it is one
 // already.
-type revocation struct{ a *ca.Authority }
+type revocation struct{ a *ca.Authorities }
 
 var (
-	_ pdf.Timestamper = (*ca.Authority)(nil)
+	_ pdf.Timestamper = (*ca.Authorities)(nil)
 	_ pdf.Revocation  = revocation{}
 )
 

@@ -10,8 +10,23 @@ SELECT serial, issuer, subject, credential_id, status, der, not_before, not_afte
 FROM certificates WHERE serial = @serial;
 
 -- name: AuthorityCertificate :one
+SELECT c.serial, c.issuer, c.subject, c.credential_id, c.status, c.der, c.not_before, c.not_after, c.revoked_at, c.reason, c.created_at
+FROM certificates c LEFT JOIN authorities a ON a.name = @name
+WHERE c.credential_id = @credential_id AND c.status = 'ACTIVE' AND (a.name IS NULL OR c.issuer = CASE a.parent WHEN '' THEN a.name ELSE a.parent END)
+ORDER BY c.created_at DESC LIMIT 1;
+
+-- name: CrossCertificate :one
 SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at
-FROM certificates WHERE credential_id = @credential_id AND status = 'ACTIVE' ORDER BY created_at DESC LIMIT 1;
+FROM certificates WHERE credential_id = @credential_id AND issuer = @issuer AND status = 'ACTIVE' ORDER BY created_at DESC LIMIT 1;
+
+-- name: Authorities :many
+SELECT name, parent, algorithm, training, successor, created_at FROM authorities ORDER BY created_at, CASE parent WHEN '' THEN 0 ELSE 1 END, name;
+
+-- name: PutAuthority :execrows
+INSERT INTO authorities (name, parent, algorithm, training, created_at) VALUES (@name, @parent, @algorithm, @training, @created_at) ON CONFLICT (name) DO NOTHING;
+
+-- name: Succeed :execrows
+UPDATE authorities SET successor = @successor WHERE name = @name AND successor = '';
 
 -- name: RevokeCertificate :execrows
 UPDATE certificates SET status = 'REVOKED', revoked_at = @revoked_at, reason = @reason WHERE serial = @serial AND status = 'ACTIVE';

@@ -41,7 +41,7 @@ INSERT INTO credentials (id, ic, system, algorithm, version, sealed, serial, sta
 VALUES (@id, @ic, @system, @algorithm, @version, @sealed, @serial, 'ACTIVE', @created_at);
 
 -- name: CredentialByID :one
-SELECT c.id, c.ic, c.system, c.algorithm, c.version, c.sealed, c.serial, c.status, o.name, o.email, x.der
+SELECT c.id, c.ic, c.system, c.algorithm, c.version, c.sealed, c.serial, c.status, o.name, o.email, x.der, x.issuer
 FROM credentials c JOIN officers o ON o.ic = c.ic JOIN certificates x ON x.serial = c.serial
 WHERE c.id = @id;
 

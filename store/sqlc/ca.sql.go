@@ -9,13 +9,54 @@ import (
 	"context"
 )
 
-const authorityCertificate = `-- name: AuthorityCertificate :one
-SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at
-FROM certificates WHERE credential_id = ?1 AND status = 'ACTIVE' ORDER BY created_at DESC LIMIT 1
+const authorities = `-- name: Authorities :many
+SELECT name, parent, algorithm, training, successor, created_at FROM authorities ORDER BY created_at, CASE parent WHEN '' THEN 0 ELSE 1 END, name
 `
 
-func (q *Queries) AuthorityCertificate(ctx context.Context, credentialID string) (Certificate, error) {
-	row := q.db.QueryRowContext(ctx, authorityCertificate, credentialID)
+func (q *Queries) Authorities(ctx context.Context) ([]Authority, error) {
+	rows, err := q.db.QueryContext(ctx, authorities)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Authority
+	for rows.Next() {
+		var i Authority
+		if err := rows.Scan(
+			&i.Name,
+			&i.Parent,
+			&i.Algorithm,
+			&i.Training,
+			&i.Successor,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const authorityCertificate = `-- name: AuthorityCertificate :one
+SELECT c.serial, c.issuer, c.subject, c.credential_id, c.status, c.der, c.not_before, c.not_after, c.revoked_at, c.reason, c.created_at
+FROM certificates c LEFT JOIN authorities a ON a.name = ?1
+WHERE c.credential_id = ?2 AND c.status = 'ACTIVE' AND (a.name IS NULL OR c.issuer = CASE a.parent WHEN '' THEN a.name ELSE a.parent END)
+ORDER BY c.created_at DESC LIMIT 1
+`
+
+type AuthorityCertificateParams struct {
+	Name         string
+	CredentialID string
+}
+
+func (q *Queries) AuthorityCertificate(ctx context.Context, arg AuthorityCertificateParams) (Certificate, error) {
+	row := q.db.QueryRowContext(ctx, authorityCertificate, arg.Name, arg.CredentialID)
 	var i Certificate
 	err := row.Scan(
 		&i.Serial,
@@ -40,6 +81,35 @@ FROM certificates WHERE serial = ?1
 
 func (q *Queries) CertificateBySerial(ctx context.Context, serial string) (Certificate, error) {
 	row := q.db.QueryRowContext(ctx, certificateBySerial, serial)
+	var i Certificate
+	err := row.Scan(
+		&i.Serial,
+		&i.Issuer,
+		&i.Subject,
+		&i.CredentialID,
+		&i.Status,
+		&i.Der,
+		&i.NotBefore,
+		&i.NotAfter,
+		&i.RevokedAt,
+		&i.Reason,
+		&i.CreatedAt,
+	)
+	return i, err
+}
+
+const crossCertificate = `-- name: CrossCertificate :one
+SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at
+FROM certificates WHERE credential_id = ?1 AND issuer = ?2 AND status = 'ACTIVE' ORDER BY created_at DESC LIMIT 1
+`
+
+type CrossCertificateParams struct {
+	CredentialID string
+	Issuer       string
+}
+
+func (q *Queries) CrossCertificate(ctx context.Context, arg CrossCertificateParams) (Certificate, error) {
+	row := q.db.QueryRowContext(ctx, crossCertificate, arg.CredentialID, arg.Issuer)
 	var i Certificate
 	err := row.Scan(
 		&i.Serial,
@@ -83,6 +153,32 @@ func (q *Queries) LatestCRL(ctx context.Context, issuer string) (Crl, error) {
 		&i.NextUpdate,
 	)
 	return i, err
+}
+
+const putAuthority = `-- name: PutAuthority :execrows
+INSERT INTO authorities (name, parent, algorithm, training, created_at) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO NOTHING
+`
+
+type PutAuthorityParams struct {
+	Name      string
+	Parent    string
+	Algorithm string
+	Training  int64
+	CreatedAt int64
+}
+
+func (q *Queries) PutAuthority(ctx context.Context, arg PutAuthorityParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, putAuthority,
+		arg.Name,
+		arg.Parent,
+		arg.Algorithm,
+		arg.Training,
+		arg.CreatedAt,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const reserveSerial = `-- name: ReserveSerial :exec
@@ -239,6 +335,23 @@ type StoreCertificateParams struct {
 
 func (q *Queries) StoreCertificate(ctx context.Context, arg StoreCertificateParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, storeCertificate, arg.Der, arg.Serial)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const succeed = `-- name: Succeed :execrows
+UPDATE authorities SET successor = ?1 WHERE name = ?2 AND successor = ''
+`
+
+type SucceedParams struct {
+	Successor string
+	Name      string
+}
+
+func (q *Queries) Succeed(ctx context.Context, arg SucceedParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, succeed, arg.Successor, arg.Name)
 	if err != nil {
 		return 0, err
 	}

@@ -40,6 +40,15 @@ type AuditEvent struct {
 	Hash      []byte
 }
 
+type Authority struct {
+	Name      string
+	Parent    string
+	Algorithm string
+	Training  int64
+	Successor string
+	CreatedAt int64
+}
+
 type Batch struct {
 	ID          string
 	AppID       string

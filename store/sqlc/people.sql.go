@@ -125,7 +125,7 @@ func (q *Queries) BeginReply(ctx context.Context, arg BeginReplyParams) (int64, 
 }
 
 const credentialByID = `-- name: CredentialByID :one
-SELECT c.id, c.ic, c.system, c.algorithm, c.version, c.sealed, c.serial, c.status, o.name, o.email, x.der
+SELECT c.id, c.ic, c.system, c.algorithm, c.version, c.sealed, c.serial, c.status, o.name, o.email, x.der, x.issuer
 FROM credentials c JOIN officers o ON o.ic = c.ic JOIN certificates x ON x.serial = c.serial
 WHERE c.id = ?1
 `
@@ -142,6 +142,7 @@ type CredentialByIDRow struct {
 	Name      string
 	Email     string
 	Der       []byte
+	Issuer    string
 }
 
 func (q *Queries) CredentialByID(ctx context.Context, id string) (CredentialByIDRow, error) {
@@ -159,6 +160,7 @@ func (q *Queries) CredentialByID(ctx context.Context, id string) (CredentialByID
 		&i.Name,
 		&i.Email,
 		&i.Der,
+		&i.Issuer,
 	)
 	return i, err
 }

@@ -81,8 +81,10 @@ type Keys struct {
 	// OnAuthority, when set, is asked before an authority signs.
 	OnAuthority func(name string) error
 
-	mu          sync.Mutex
-	authorities map[string]crypto.Signer
+	mu sync.Mutex
+	// Authorities are the keys by name; one that is not there is made, ECDSA P-256,
+	// when it is first asked for.
+	Authorities map[string]crypto.Signer
 }
 
 // seal is custody in software: the private key under AES-256-GCM by a key made
@@ -267,13 +269,13 @@ func (k *Keys) Reopen(_ context.Context, c signer.Credential, share secret.Text,
 func (k *Keys) Signer(_ context.Context, name string) (crypto.Signer, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	key, ok := k.authorities[name]
+	key, ok := k.Authorities[name]
 	if !ok {
 		var err error
 		if key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 			return nil, err
 		}
-		k.authorities[name] = key
+		k.Authorities[name] = key
 	}
 	return authority{key, func() error {
 		if k.OnAuthority == nil {
@@ -285,7 +287,7 @@ func (k *Keys) Signer(_ context.Context, name string) (crypto.Signer, error) {
 
 // NewKeys makes an empty Keys.
 func NewKeys() *Keys {
-	return &Keys{authorities: map[string]crypto.Signer{}}
+	return &Keys{Authorities: map[string]crypto.Signer{}}
 }
 
 // Mailbox is an otp.Sender that keeps the codes it is given.
@@ -349,7 +351,7 @@ type House struct {
 	Keys       *Keys
 	Mail       *Mailbox
 	Codes      *otp.MemoryCodes
-	CA         *ca.Authority
+	CA         *ca.Authorities
 	Registrar  *enrol.Registrar
 	Apps       *enrol.Apps
 	App        enrol.App
