@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 
@@ -306,3 +307,11 @@ func (a *Authorities) CRL(ctx context.Context, name string) (CRL, error) {
 	}
 	return a.publish(ctx, name)
 }
+
+// reasons are the CRLReasons (RFC 5280, Section 5.3.1) by their code.
+var reasons = [...]string{0: "unspecified", 1: "keyCompromise", 2: "cACompromise", 3: "affiliationChanged", 4: "superseded",
+	5: "cessationOfOperation", 6: "certificateHold", 8: "removeFromCRL", 9: "privilegeWithdrawn", 10: "aACompromise"}
+
+// ReasonCode is the code of a CRLReason by its name, 0 (unspecified) for one that
+// is none.
+func ReasonCode(name string) int { return max(0, slices.Index(reasons[:], name)) }

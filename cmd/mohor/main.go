@@ -41,6 +41,7 @@ type cli struct {
 	Batch      batchCmd        `cmd:"" help:"Batches."`
 	Sign       signCmd         `cmd:"" help:"Sign a PDF through a gateway."`
 	Verify     verifyCmd       `cmd:"" help:"Verify signed PDFs and detached signatures."`
+	CA         caCmd           `cmd:"" name:"ca" help:"The certification authorities."`
 	HSM        hsmCmd          `cmd:"" name:"hsm" help:"The PKCS#11 module and its keys."`
 	Mail       mailCmd         `cmd:"" help:"Mail that comes back."`
 	Audit      auditCmd        `cmd:"" help:"The audit chain."`

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/store"
 )
 
@@ -60,6 +61,8 @@ type doctor struct {
 	sandbox   bool
 	roots     *x509.CertPool
 	authority map[string]*x509.Certificate
+	// authorities are the CAs on record.
+	authorities []ca.Authority
 }
 
 // Diagnose names each fault of the installation in o.Dir with its fix, and says

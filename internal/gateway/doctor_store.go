@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -141,11 +142,15 @@ func (d *doctor) certificates(ctx context.Context) {
 		d.skipped("certificates and CRLs", d.undone())
 		return
 	}
-	for _, name := range []string{ca.Root, ca.Issuing} {
-		if cert := d.authority[name]; cert != nil {
-			d.ends("the certificate of the "+name+" CA", cert.NotBefore, cert.NotAfter, "no officer's certificate verifies", "roll the CA over: mohor init in a new folder, and re-issue")
+	for _, x := range d.authorities {
+		fix := "make another beside it and have it issue: mohor ca init, mohor ca rollover"
+		if x.Parent == "" {
+			fix = "make another root and issuing CA beside it: mohor ca init, mohor ca rollover; who trusts this one must be given the new one before"
 		}
-		d.crl(ctx, name)
+		if cert := d.authority[x.Name]; cert != nil && x.Successor == "" {
+			d.ends("the certificate of the "+x.Name+" CA", cert.NotBefore, cert.NotAfter, "no officer's certificate that it issued verifies", fix)
+		}
+		d.crl(ctx, x.Name)
 	}
 	d.units()
 	d.rootFile()
@@ -163,9 +168,19 @@ func (d *doctor) certificates(ctx context.Context) {
 
 // loadAuthorities reads the CA certificates, for the token and those behind.
 func (d *doctor) loadAuthorities(ctx context.Context) {
-	for _, name := range append([]string{ca.Root, ca.Issuing}, unitNames()...) {
+	names := []string{ca.Root, ca.Issuing}
+	var err error
+	if d.authorities, err = d.db.Authorities(ctx); err != nil {
+		d.fault("the authorities cannot be read: "+err.Error(), "nothing can be issued or verified", "put the database back from the last backup")
+	}
+	for _, x := range d.authorities {
+		if x.Name != ca.Root && x.Name != ca.Issuing {
+			names = append(names, x.Name)
+		}
+	}
+	for _, name := range append(names, unitNames()...) {
 		row, err := d.db.AuthorityCertificate(ctx, name)
-		if errors.Is(err, ca.ErrUnknown) && name != ca.Root && name != ca.Issuing {
+		if errors.Is(err, ca.ErrUnknown) && slices.Contains(unitNames(), name) {
 			continue // said with the certificates
 		}
 		var cert *x509.Certificate
@@ -219,16 +234,19 @@ func (d *doctor) crl(ctx context.Context, name string) {
 }
 
 func (d *doctor) rootFile() {
-	cert := d.authority[ca.Root]
-	if cert == nil {
+	if d.authority[ca.Root] == nil {
 		return
 	}
 	d.roots = x509.NewCertPool()
-	d.roots.AddCert(cert)
+	for _, x := range d.authorities {
+		if cert := d.authority[x.Name]; cert != nil && x.Parent == "" && !x.Training {
+			d.roots.AddCert(cert)
+		}
+	}
 	raw, err := os.ReadFile(d.path("root.pem"))
 	pool := x509.NewCertPool()
 	if err != nil || !pool.AppendCertsFromPEM(raw) || !pool.Equal(d.roots) {
-		d.fault("root.pem is not the root CA's certificate", "whoever trusts that file trusts something else", "mohor init --data "+d.Dir+" writes it again")
+		d.fault("root.pem does not hold the certificates of the roots", "whoever trusts that file trusts something else", "mohor init --data "+d.Dir+" writes it again")
 	}
 }
 

@@ -323,7 +323,7 @@ func (o *InitOptions) makeKeys(ctx context.Context, db *store.DB, c *Config, m *
 	if err != nil {
 		return err
 	}
-	wrote, err := mirror(filepath.Join(o.Dir, "root.pem"), 0o644, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Certificate(ca.Root).Raw}))
+	wrote, err := mirror(filepath.Join(o.Dir, "root.pem"), 0o644, rootsPEM(authority))
 	o.Report("root.pem", wrote)
 	return err
 }

@@ -137,6 +137,13 @@ func (r *Keyring) keys(ctx context.Context) ([]Key, error) {
 	}
 	var keys []Key
 	signers := serviceSigners(&r.config)
+	authorities, err := r.db.Authorities(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range authorities {
+		signers[x.Name] = hsm.Algorithm(x.Algorithm)
+	}
 	for _, info := range infos {
 		if _, ours := signers[info.Label]; !ours && info.Kind != "KEK" && info.Kind != "HMAC" {
 			continue // another application's
