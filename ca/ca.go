@@ -152,6 +152,9 @@ type Authorities struct {
 	// Others asks other CAs about their certificates; nil leaves them unanswered.
 	// Set before use.
 	Others *Client
+	// Time says, at each token, whether the clock can be relied on; nil: always. Set
+	// before use.
+	Time func() error
 
 	profile Profile
 	keys    Keys

@@ -16,9 +16,10 @@ import (
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// ErrClock: the clock went back behind a time that was already given. No token is
-// made until it has caught up.
-var ErrClock = errors.New("the clock is behind a time already given")
+// ErrClock: there is no time to be relied on: the clock went back behind one that
+// was already given, and no token is made until it has caught up, or
+// Authorities.Time says so.
+var ErrClock = errors.New("no time to be relied on")
 
 // tokenClock never goes back.
 type tokenClock struct {
@@ -33,7 +34,7 @@ func (c *tokenClock) at(now time.Time, accuracy time.Duration) (time.Time, error
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.last.Sub(now) > accuracy {
-		return time.Time{}, fmt.Errorf("%w: it says %s, and said %s", ErrClock, now.UTC().Format(time.RFC3339), c.last.UTC().Format(time.RFC3339))
+		return time.Time{}, fmt.Errorf("%w: the clock says %s, and said %s", ErrClock, now.UTC().Format(time.RFC3339), c.last.UTC().Format(time.RFC3339))
 	}
 	now = now.UTC().Truncate(time.Second)
 	if floor := c.last.UTC().Truncate(time.Second); now.Before(floor) {
@@ -138,6 +139,11 @@ func (a *Authorities) timestamp(ctx context.Context, q *tstQuery) ([]byte, error
 	serial, err := rand.Int(rand.Reader, maxSerial())
 	if err != nil {
 		return nil, fmt.Errorf("making serial number: %w", err)
+	}
+	if a.Time != nil {
+		if err := a.Time(); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrClock, err)
+		}
 	}
 	at, err := a.clock.at(a.now(), a.profile.Accuracy)
 	if err != nil {

@@ -119,6 +119,24 @@ func TestTokenTimes(t *testing.T) {
 	}
 }
 
+// A clock that is doubted gives no tokens, and the reply says timeNotAvailable.
+func TestDoubtedTime(t *testing.T) {
+	a := bootstrapped(t, nil)
+	doubt := errors.New("set by 3s")
+	a.Time = func() error { return doubt }
+	if token, err := a.Timestamp(ctx, crypto.SHA256, make([]byte, 32)); !errors.Is(err, ca.ErrClock) || !errors.Is(err, doubt) || token != nil {
+		t.Errorf("%d bytes, %v", len(token), err)
+	}
+	reply, err := a.TimestampReply(ctx, query(t, nil))
+	if !errors.Is(err, doubt) || failInfo(t, reply) != 14 || bytes.Contains(reply, []byte(doubt.Error())) {
+		t.Errorf("the reply names failure %d, %v", failInfo(t, reply), err)
+	}
+	doubt = nil
+	if _, err := a.Timestamp(ctx, crypto.SHA256, make([]byte, 32)); err != nil {
+		t.Error(err)
+	}
+}
+
 // tsReq is a TimeStampReq as encoding/asn1 writes it.
 type tsReq struct {
 	Version int

@@ -79,6 +79,7 @@ func table() map[string]string {
 		"internal/keylock":     "",
 		"internal/mykad":       "",
 		"internal/secret":      "",
+		"internal/timewatch":   "",
 		"internal/layers":      "",
 		// Software keys: it needs neither gateway nor module.
 		"internal/pdfbench": "pdf pdf/cms pdf/verify",
