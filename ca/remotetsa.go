@@ -16,7 +16,7 @@ import (
 )
 
 // RemoteTSA is another's time-stamp unit, asked over HTTP (RFC 3161, Section 3.4).
-// All fields but Size are required.
+// URL, HTTP, Roots and Now are required.
 type RemoteTSA struct {
 	URL string
 	// HTTP is what dialguard makes.
@@ -26,6 +26,8 @@ type RemoteTSA struct {
 	Now   func() time.Time
 	// Size is what TokenSize says; 0 means 16 KiB. A longer token is refused.
 	Size int
+	// Authorize, unless nil, adds to a request what the unit knows its callers by.
+	Authorize func(r *http.Request)
 }
 
 // TokenSize is a bound in bytes of what Timestamp returns.
@@ -54,6 +56,9 @@ func (t *RemoteTSA) Timestamp(ctx context.Context, h crypto.Hash, digest []byte)
 		return nil, fmt.Errorf("asking for a time-stamp: %w", err)
 	}
 	r.Header.Set("Content-Type", "application/timestamp-query")
+	if t.Authorize != nil {
+		t.Authorize(r)
+	}
 	reply, err := dialguard.Do(t.HTTP, r, maxTokenAnswer, "application/timestamp-reply")
 	if err != nil {
 		return nil, fmt.Errorf("asking for a time-stamp: %w", err)

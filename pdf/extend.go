@@ -18,10 +18,12 @@ type Services struct {
 	// where the document lacks something of it.
 	Timestamper Timestamper
 	Revocation  Revocation
-	// Roots are the trust anchors of signatories and time-stamping authorities:
-	// no evidence is asked for about them. Intermediates are certificates for
-	// paths besides those in the document. Needed from LevelLT on.
+	// Roots are the trust anchors of signatories, TSARoots those of time-stamping
+	// authorities, Roots when nil: no evidence is asked for about them. Intermediates
+	// are certificates for paths besides those in the document. Roots are needed from
+	// LevelLT on.
 	Roots         *x509.CertPool
+	TSARoots      *x509.CertPool
 	Intermediates []*x509.Certificate
 	// Renew adds a document time-stamp, and the evidence for the ones before,
 	// to a document that is at LevelLTA already: before the certificate of the
@@ -57,6 +59,9 @@ func Extend(ctx context.Context, r io.ReaderAt, size int64, level Level, s Servi
 	}
 	if level != LevelT && s.Roots == nil {
 		return 0, refuse("no trust anchors")
+	}
+	if s.TSARoots == nil {
+		s.TSARoots = s.Roots
 	}
 	if s.Now == nil {
 		s.Now = time.Now

@@ -51,13 +51,13 @@ func (x *extender) collect(ctx context.Context, seals []seal, source Revocation)
 			at = x.s.Now()
 		}
 		if s.signer != nil {
-			if err := g.path(ctx, s.signer, at, 0); err != nil {
+			if err := g.path(ctx, s.signer, x.s.Roots, at, 0); err != nil {
 				return nil, fmt.Errorf("collecting evidence for signature %q: %w", s.field, err)
 			}
 		}
 		for _, token := range s.tokens {
 			g.know(token.Others)
-			if err := g.path(ctx, token.Certificate, token.Time, 0); err != nil {
+			if err := g.path(ctx, token.Certificate, x.s.TSARoots, token.Time, 0); err != nil {
 				return nil, fmt.Errorf("collecting evidence for a time-stamp of signature %q: %w", s.field, err)
 			}
 		}
@@ -72,15 +72,16 @@ func (g *gatherer) know(certs []*x509.Certificate) {
 	}
 }
 
-// path collects the evidence for a certificate at a time and for all above it.
-func (g *gatherer) path(ctx context.Context, leaf *x509.Certificate, at time.Time, depth int) error {
+// path collects the evidence for a certificate at a time and for all above it up to
+// one of roots.
+func (g *gatherer) path(ctx context.Context, leaf *x509.Certificate, roots *x509.CertPool, at time.Time, depth int) error {
 	if g.seen[string(leaf.Raw)] {
 		return nil
 	}
 	if depth > maxResponders {
 		return fmt.Errorf("more than %d responders answer for each other", maxResponders)
 	}
-	chains, err := leaf.Verify(x509.VerifyOptions{Roots: g.x.s.Roots, Intermediates: g.pool, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	chains, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: g.pool, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	if err != nil {
 		return fmt.Errorf("building path: %w", err)
 	}
@@ -99,7 +100,7 @@ func (g *gatherer) path(ctx context.Context, leaf *x509.Certificate, at time.Tim
 		if i == len(chain)-1 { // the trust anchor
 			break
 		}
-		if err := g.status(ctx, cert, chain[i+1], at, depth); err != nil {
+		if err := g.status(ctx, cert, chain[i+1], roots, at, depth); err != nil {
 			return fmt.Errorf("status of certificate %x: %w", cert.SerialNumber, err)
 		}
 	}
@@ -107,7 +108,7 @@ func (g *gatherer) path(ctx context.Context, leaf *x509.Certificate, at time.Tim
 }
 
 // status collects an answer about a certificate.
-func (g *gatherer) status(ctx context.Context, cert, issuer *x509.Certificate, at time.Time, depth int) error {
+func (g *gatherer) status(ctx context.Context, cert, issuer *x509.Certificate, roots *x509.CertPool, at time.Time, depth int) error {
 	answer, ok := g.held(cert, issuer, at)
 	if !ok {
 		if g.source == nil {
@@ -148,7 +149,7 @@ func (g *gatherer) status(ctx context.Context, cert, issuer *x509.Certificate, a
 		}
 		return nil
 	}
-	return g.path(ctx, responder, response.ProducedAt, depth+1)
+	return g.path(ctx, responder, roots, response.ProducedAt, depth+1)
 }
 
 // held looks for an answer in the document, and among those fetched for it.

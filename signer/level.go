@@ -174,7 +174,7 @@ func (s *Signer) finish(ctx context.Context, a *Authorization, index uint32, p *
 		roots := x509.NewCertPool()
 		roots.AddCert(chain[len(chain)-1])
 		_, err = pdf.Extend(ctx, r, size, level, pdf.Services{
-			Timestamper: s.Timestamps, Revocation: s.Revocation, Roots: roots, Intermediates: chain, Newest: true, Password: password, Now: s.Now}, &b)
+			Timestamper: s.Timestamps, Revocation: s.Revocation, Roots: roots, TSARoots: s.TSARoots, Intermediates: chain, Newest: true, Password: password, Now: s.Now}, &b)
 		if err != nil {
 			return nil, nil, at, unavailable(err)
 		}

@@ -384,7 +384,7 @@ type Blob interface {
 	Size() int64
 }
 
-// Signer is the orchestrator; all fields but AlarmTo, Shares and Templates are required.
+// Signer is the orchestrator; all fields but AlarmTo, Shares, Templates and TSARoots are required.
 type Signer struct {
 	Records Records
 	Keys    Keys
@@ -403,9 +403,11 @@ type Signer struct {
 	// Shares lets batches go on after a stop without the officer; nil when there
 	// is no place for them, and every stop needs PIN and code.
 	Shares Shares
-	// Timestamps and Revocation serve the levels above B-B.
+	// Timestamps and Revocation serve the levels above B-B. TSARoots are what the
+	// certificates in time-stamps lead to; nil: the root of the officer's.
 	Timestamps pdf.Timestamper
 	Revocation pdf.Revocation
+	TSARoots   *x509.CertPool
 	// Templates are what visible signatures look like; nil has what is built in.
 	Templates *Templates
 	// Lifetime is how long a transaction waits for its PIN and code;

@@ -8,6 +8,7 @@ package dialguard
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -40,6 +41,8 @@ type Config struct {
 	// Timeout bounds a request, from the look-up of the name to the last byte of the
 	// answer. 0 means 5 s.
 	Timeout time.Duration
+	// TLS is for https; nil: the system's CAs, no certificate of ours.
+	TLS *tls.Config
 }
 
 // maxHeader bounds the header of an answer in bytes.
@@ -73,7 +76,7 @@ func New(c Config) *http.Client {
 				}
 				return guarded.DialContext(ctx, network, address)
 			},
-			MaxResponseHeaderBytes: maxHeader, TLSHandshakeTimeout: c.Timeout, ResponseHeaderTimeout: c.Timeout,
+			TLSClientConfig: c.TLS, MaxResponseHeaderBytes: maxHeader, TLSHandshakeTimeout: c.Timeout, ResponseHeaderTimeout: c.Timeout,
 			MaxIdleConns: 16, MaxConnsPerHost: 8, IdleConnTimeout: 30 * time.Second, ForceAttemptHTTP2: true, DisableCompression: true,
 		},
 	}
