@@ -173,8 +173,12 @@ func (s *Signer) finish(ctx context.Context, a *Authorization, index uint32, p *
 		chain := a.Credential.Chain
 		roots := x509.NewCertPool()
 		roots.AddCert(chain[len(chain)-1])
+		stamps := roots
+		if s.TSARoots != nil {
+			stamps = s.TSARoots()
+		}
 		_, err = pdf.Extend(ctx, r, size, level, pdf.Services{
-			Timestamper: s.Timestamps, Revocation: s.Revocation, Roots: roots, TSARoots: s.TSARoots, Intermediates: chain, Newest: true, Password: password, Now: s.Now}, &b)
+			Timestamper: s.Timestamps, Revocation: s.Revocation, Roots: roots, TSARoots: stamps, Intermediates: chain, Newest: true, Password: password, Now: s.Now}, &b)
 		if err != nil {
 			return nil, nil, at, unavailable(err)
 		}

@@ -403,11 +403,11 @@ type Signer struct {
 	// Shares lets batches go on after a stop without the officer; nil when there
 	// is no place for them, and every stop needs PIN and code.
 	Shares Shares
-	// Timestamps and Revocation serve the levels above B-B. TSARoots are what the
-	// certificates in time-stamps lead to; nil: the root of the officer's.
+	// Timestamps and Revocation serve the levels above B-B. TSARoots gives what
+	// certificates in time-stamps may lead to; nil: the root of the officer's.
 	Timestamps pdf.Timestamper
 	Revocation pdf.Revocation
-	TSARoots   *x509.CertPool
+	TSARoots   func() *x509.CertPool
 	// Templates are what visible signatures look like; nil has what is built in.
 	Templates *Templates
 	// Lifetime is how long a transaction waits for its PIN and code;

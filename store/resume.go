@@ -3,11 +3,14 @@ package store
 import (
 	"context"
 	"crypto"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 
 	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
@@ -47,10 +50,30 @@ func (d *DB) Accepted(ctx context.Context, object, action string) ([]audit.Event
 	}
 	out := make([]audit.Event, len(rows))
 	for k, e := range rows {
-		out[k] = audit.Event{At: instant(e.At), Actor: e.Actor, Action: e.Action, Object: e.Object, Verdict: e.Verdict, RequestID: e.RequestID}
-		if err := json.Unmarshal([]byte(e.Detail), &out[k].Detail); err != nil {
-			return nil, &audit.BrokenError{Seq: e.Seq, What: "its columns cannot be read (edited)"}
+		if out[k], err = event(sqlc.NewestEventRow(e)); err != nil {
+			return nil, err
 		}
+	}
+	return out, nil
+}
+
+// NewestEvent gives the audit's last event of an action about an object, or
+// ca.ErrUnknown.
+func (d *DB) NewestEvent(ctx context.Context, object, action string) (audit.Event, error) {
+	e, err := d.q.NewestEvent(ctx, sqlc.NewestEventParams{Object: object, Action: action})
+	if errors.Is(err, sql.ErrNoRows) {
+		return audit.Event{}, ca.ErrUnknown
+	}
+	if err != nil {
+		return audit.Event{}, fmt.Errorf("reading audit: %w", err)
+	}
+	return event(e)
+}
+
+func event(e sqlc.NewestEventRow) (audit.Event, error) {
+	out := audit.Event{At: instant(e.At), Actor: e.Actor, Action: e.Action, Object: e.Object, Verdict: e.Verdict, RequestID: e.RequestID}
+	if err := json.Unmarshal([]byte(e.Detail), &out.Detail); err != nil {
+		return audit.Event{}, &audit.BrokenError{Seq: e.Seq, What: "its columns cannot be read (edited)"}
 	}
 	return out, nil
 }

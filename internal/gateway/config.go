@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/timewatch"
 	"github.com/mohor-sign/mohor/pdf"
 )
 
@@ -56,7 +58,8 @@ type Config struct {
 	Batch                BatchConfig   `yaml:"batch"`
 	Audit                AuditConfig   `yaml:"audit"`
 
-	Outbound OutboundConfig `yaml:"outbound"`
+	Outbound   OutboundConfig  `yaml:"outbound"`
+	Timestamps TimestampConfig `yaml:"timestamps"`
 
 	Templates map[string]TemplateConfig `yaml:"templates"`
 }
@@ -127,7 +130,36 @@ type CAConfig struct {
 	TSAPolicy    string        `yaml:"tsa_policy_oid"`
 	Officer      time.Duration `yaml:"officer_validity"`
 	CRL          time.Duration `yaml:"crl_validity"`
+	Time         TimeConfig    `yaml:"time"`
 }
+
+// TimeConfig says by whom the clock is checked for time-stamps.
+type TimeConfig struct {
+	Peers     []string      `yaml:"peers"`
+	MaxOffset time.Duration `yaml:"max_offset"`
+	MaxAge    time.Duration `yaml:"max_age"`
+}
+
+// check returns the field that cannot be right and what it must be.
+func (c *TimeConfig) check(accuracy time.Duration) (field, want string) {
+	for k, p := range c.Peers {
+		if timewatch.CheckPeer(p) != nil || slices.Contains(c.Peers[:k], p) {
+			return "ca.time.peers", "different NTP servers, host or host:port"
+		}
+	}
+	switch {
+	case len(c.Peers) > maxPeers:
+		return "ca.time.peers", fmt.Sprintf("at most %d NTP servers", maxPeers)
+	case c.MaxOffset < time.Millisecond || c.MaxOffset >= accuracy:
+		return "ca.time.max_offset", fmt.Sprintf("1ms or more and below %s, the accuracy in time-stamps", accuracy)
+	case c.MaxAge < time.Minute || c.MaxAge > 24*time.Hour:
+		return "ca.time.max_age", "1m to 24h"
+	}
+	return "", ""
+}
+
+// maxPeers bounds how many NTP servers are asked at once.
+const maxPeers = 16
 
 // CodeConfig limits one-time codes.
 type CodeConfig struct {
@@ -221,8 +253,9 @@ func parseConfig(dir string, raw []byte) (Config, error) {
 func decodeConfig(raw []byte, strict bool) (Config, error) {
 	// What a file of an earlier version does not say.
 	p := enrol.DefaultPINPolicy()
-	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}, CA: CAConfig{TSAPolicy: ca.DefaultTSAPolicy},
-		Limits: LimitConfig{PDFRefuse: string(pdf.Danger)}, Channels: defaultChannels()}
+	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}, CA: CAConfig{TSAPolicy: ca.DefaultTSAPolicy, Time: TimeConfig{MaxOffset: 500 * time.Millisecond, MaxAge: 30 * time.Minute}},
+		Timestamps: TimestampConfig{From: stampsOwn},
+		Limits:     LimitConfig{PDFRefuse: string(pdf.Danger)}, Channels: defaultChannels()}
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(strict)
 	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
@@ -233,7 +266,8 @@ func decodeConfig(raw []byte, strict bool) (Config, error) {
 
 // resolve makes paths absolute.
 func (c *Config) resolve(dir string) {
-	for _, p := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.Token.PINFile, &c.Token.Services.PINFile, &c.Token.SoftHSMConf, &c.DatabasePasswordFile, &c.Blobs, &c.Mail.PasswordFile, &c.Mail.DKIM.KeyFile, &c.Audit.Heads, &c.Redis.PasswordFile, &c.Redis.SentinelPasswordFile, &c.Redis.CAFile} {
+	paths := append(c.Timestamps.files(), []*string{&c.TLS.Cert, &c.TLS.Key, &c.Token.PINFile, &c.Token.Services.PINFile, &c.Token.SoftHSMConf, &c.DatabasePasswordFile, &c.Blobs, &c.Mail.PasswordFile, &c.Mail.DKIM.KeyFile, &c.Audit.Heads, &c.Redis.PasswordFile, &c.Redis.SentinelPasswordFile, &c.Redis.CAFile}...)
+	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -270,6 +304,12 @@ func (c *Config) check() error {
 		return bad(field, want)
 	}
 	if field, want := c.Mail.check(); field != "" {
+		return bad(field, want)
+	}
+	if field, want := c.Timestamps.check(); field != "" {
+		return bad(field, want)
+	}
+	if field, want := c.CA.Time.check(ca.DefaultProfile().Accuracy); field != "" {
 		return bad(field, want)
 	}
 	switch {

@@ -89,6 +89,7 @@ func Diagnose(ctx context.Context, o DoctorOptions) (healthy bool) {
 		{"addresses", d.addresses},
 		{"mail", d.mail},
 		{"clock", d.clock},
+		{"time-stamps", d.stampers},
 		{"machine", d.machine},
 	} {
 		if ctx.Err() != nil {

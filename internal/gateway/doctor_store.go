@@ -273,6 +273,7 @@ func (d *doctor) clock(ctx context.Context) {
 		d.skipped("the clock against what was recorded", d.undone())
 	}
 	d.synchronised()
+	d.timePeers(ctx)
 }
 
 // softHSM looks at the files of a SoftHSM token.

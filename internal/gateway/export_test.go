@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/internal/timewatch"
 )
 
 // TokenPIN reads the token PIN from where c says.
@@ -46,4 +47,10 @@ func Deliver(ctx context.Context, s *Server) error {
 func OpenDKIM(c DKIMConfig) error {
 	_, err := c.open()
 	return err
+}
+
+// WatchTime has another clock watched for time-stamps, and what looks at it once.
+func WatchTime(s *Server, read func() timewatch.Reading) (poll func(context.Context)) {
+	s.watchTime(read)
+	return s.time.Poll
 }

@@ -37,8 +37,10 @@ type Installation struct {
 	ca  *ca.Authorities
 	// redis is nil when none is configured.
 	redis *ephemeral.Redis
-	now   func() time.Time
-	Apps  *enrol.Apps
+	// tsas are roots of others' time-stamp units.
+	tsas []*x509.Certificate
+	now  func() time.Time
+	Apps *enrol.Apps
 	// Registrar enrols officers.
 	Registrar *enrol.Registrar
 }
@@ -113,6 +115,9 @@ func (i *Installation) open(ctx context.Context, how serving) error {
 		return err
 	}
 	i.ca.Others = ca.NewClient(dialguard.New(dialguard.Config{Networks: i.Config.Outbound.Networks, Hosts: i.Config.Outbound.Hosts}), i.now)
+	if i.tsas, err = i.Config.Timestamps.readRoots(); err != nil {
+		return err
+	}
 	if err := i.openRedis(); err != nil {
 		return err
 	}
@@ -136,9 +141,10 @@ func (i *Installation) Close() error {
 	return errors.Join(errs...)
 }
 
-// Trust says whom verifications trust: our own root, with current CRLs.
+// Trust says whom verifications trust: our own roots, with current CRLs, and for
+// time-stamps alone those of other units.
 func (i *Installation) Trust(ctx context.Context) (verify.Options, error) {
-	return trust(ctx, i.ca, i.now())
+	return trust(ctx, i.ca, i.tsas, i.now())
 }
 
 // RawSignRate measures C_Sign a second; see hsm. The token must be in this
@@ -231,6 +237,11 @@ func OfflineTrust(ctx context.Context, dir, roots string, now time.Time) (verify
 	if err != nil {
 		return o, err
 	}
+	others, err := c.Timestamps.readRoots()
+	if err != nil {
+		return o, err
+	}
+	o.TSARoots = tsaRoots(o.Roots, others)
 	db, err := c.openDatabase(ctx)
 	if err != nil {
 		return o, err

@@ -196,6 +196,7 @@ type publicRecords struct {
 	db    *store.DB
 	blobs *store.Blobs
 	ca    *ca.Authorities
+	tsas  []*x509.Certificate // roots of others' time-stamp units
 	now   func() time.Time
 	url   func(id string) string
 }
@@ -248,15 +249,16 @@ func (p *publicRecords) verify(ctx context.Context, blob string) (*verify.Report
 		return nil, err
 	}
 	defer f.Close()
-	o, err := trust(ctx, p.ca, p.now())
+	o, err := trust(ctx, p.ca, p.tsas, p.now())
 	if err != nil {
 		return nil, err
 	}
 	return verify.Verify(ctx, f, f.Size(), o)
 }
 
-// trust is our own roots, issuing CAs and current CRLs.
-func trust(ctx context.Context, a *ca.Authorities, now time.Time) (verify.Options, error) {
+// trust is our own roots, issuing CAs and current CRLs, and for time-stamps the roots
+// of others' units.
+func trust(ctx context.Context, a *ca.Authorities, tsas []*x509.Certificate, now time.Time) (verify.Options, error) {
 	o := verify.Options{Roots: x509.NewCertPool(), Now: now, RequireRevocation: true, Fetch: a.Revocation}
 	for _, x := range a.Trusted() {
 		o.Intermediates = append(o.Intermediates, a.Certificate(x.Name))
@@ -273,5 +275,6 @@ func trust(ctx context.Context, a *ca.Authorities, now time.Time) (verify.Option
 		}
 		o.CRLs = append(o.CRLs, list)
 	}
+	o.TSARoots = tsaRoots(o.Roots, tsas)
 	return o, nil
 }

@@ -105,11 +105,11 @@ func certPool(file string) (*x509.CertPool, error) {
 	}
 	raw, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("reading redis.ca_file: %w", err)
+		return nil, fmt.Errorf("reading ca_file: %w", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(raw) {
-		return nil, fmt.Errorf("%w: redis.ca_file must be PEM certificates", ErrConfig)
+		return nil, fmt.Errorf("%w: ca_file %s must be PEM certificates", ErrConfig, file)
 	}
 	return pool, nil
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/mohor-sign/mohor/ecert"
 	"github.com/mohor-sign/mohor/hsm"
 	"github.com/mohor-sign/mohor/internal/sandbox"
+	"github.com/mohor-sign/mohor/internal/timewatch"
 	"github.com/mohor-sign/mohor/notify"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/pdf/verify"
@@ -44,6 +45,7 @@ type Server struct {
 	courier *notify.Courier
 	postman *notify.Postman
 	blobs   *store.Blobs
+	time    *timewatch.Watch
 	heads   *headWriter
 	log     *slog.Logger
 	unlock  func()
@@ -102,6 +104,7 @@ func (s *Server) prove(ctx context.Context) error {
 	if s.blobs, err = store.OpenBlobs(s.Config.Blobs); err != nil {
 		return err
 	}
+	s.watchTime(timewatch.Machine)
 	if err := s.wire(); err != nil {
 		return errors.Join(err, s.blobs.Close())
 	}
@@ -142,6 +145,10 @@ func (s *Server) wire() error {
 	if err != nil {
 		return err
 	}
+	stamper, err := s.stamper(s.log)
+	if err != nil {
+		return err
+	}
 	renderer, err := ecert.NewRenderer(ecert.Options{Sandbox: s.Sandbox})
 	if err != nil {
 		return fmt.Errorf("preparing certificates: %w", err)
@@ -153,7 +160,7 @@ func (s *Server) wire() error {
 		Policy: otp.Policy{TTL: c.Code.TTL, Tries: c.Code.Tries, ResendAfter: c.Code.ResendAfter, MaxSends: c.Code.MaxSends, PerHour: c.Code.PerHour, PerDay: c.Code.PerDay}}
 	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm, s.db.CurrentKEK}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.blobs, Codes: codes, Shares: s.shares(), Now: s.now,
 		PIN: c.PIN.limits(), CheckPIN: c.PIN.checkPIN, Channels: c.Channels.of, AlarmTo: c.Mail.AlarmTo,
-		Timestamps: s.ca, Revocation: revocation{s.ca}, Templates: templates, TempDir: s.DataPath("tmp"), Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond}
+		Timestamps: stamper, TSARoots: s.trustedTSAs, Revocation: revocation{s.ca}, Templates: templates, TempDir: s.DataPath("tmp"), Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond}
 	width := c.Batch.Width
 	if width == 0 {
 		width = 2 * runtime.GOMAXPROCS(0)
@@ -164,9 +171,9 @@ func (s *Server) wire() error {
 		RecordURL: recordURL,
 		MaxUpload: c.Limits.UploadMegabytes << 20, MaxPDF: c.Limits.PDFMegabytes << 20, Refuse: c.Limits.refuse()}
 	router, doc := api.New(api.Config{Signer: s.Signer, Runner: s.Runner, Batches: batches, Documents: s.db, CA: s.ca, Apps: s.Apps, People: s.db, Replies: s.db,
-		Trust: func(ctx context.Context) (verify.Options, error) { return trust(ctx, s.ca, s.now()) }, Fingerprint: macKey{s.hsm, hsm.IdempotencyKey}.MAC,
+		Trust: func(ctx context.Context) (verify.Options, error) { return trust(ctx, s.ca, s.tsas, s.now()) }, Fingerprint: macKey{s.hsm, hsm.IdempotencyKey}.MAC,
 		Limits: s.limits(), Ready: s.ready, Stopping: s.stopping, Version: Version, MaxPDF: c.Limits.PDFMegabytes << 20, TempDir: s.DataPath("tmp"), TrustedProxies: c.BehindProxy.Trusted, Log: s.log, Now: s.now})
-	web.Routes(router, web.Config{Records: &publicRecords{s.db, s.blobs, s.ca, s.now, recordURL}, Disown: &disowner{s.Signer, s.log}, Sandbox: s.Sandbox, Title: c.CA.Organization, Log: s.log, Now: s.now,
+	web.Routes(router, web.Config{Records: &publicRecords{s.db, s.blobs, s.ca, s.tsas, s.now, recordURL}, Disown: &disowner{s.Signer, s.log}, Sandbox: s.Sandbox, Title: c.CA.Organization, Log: s.log, Now: s.now,
 		OpenAPI: func() []byte {
 			b, err := doc.MarshalJSON()
 			if err != nil {
@@ -258,6 +265,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	wg.Go(func() { s.sweep(ctx) })
 	wg.Go(func() { s.watch(ctx) })
 	wg.Go(func() { s.renew(ctx) })
+	wg.Go(func() { s.time.Run(ctx) })
 	wg.Go(func() { s.postman.Run(ctx) })
 	main := s.server(s.handler)
 	if s.Config.TLS.Cert != "" {

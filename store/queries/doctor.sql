@@ -7,3 +7,7 @@ SELECT not_before FROM certificates WHERE status <> 'RESERVED' ORDER BY not_befo
 -- name: OfficersExpiring :one
 SELECT COUNT(*) FROM certificates
 WHERE status = 'ACTIVE' AND credential_id NOT LIKE 'authority:%' AND not_after >= @now AND not_after < @before;
+
+-- name: NewestEvent :one
+SELECT seq, at, actor, action, object, verdict, request_id, detail FROM audit_events
+WHERE object = @object AND action = @action ORDER BY seq DESC LIMIT 1;

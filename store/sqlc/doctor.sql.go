@@ -9,6 +9,43 @@ import (
 	"context"
 )
 
+const newestEvent = `-- name: NewestEvent :one
+SELECT seq, at, actor, action, object, verdict, request_id, detail FROM audit_events
+WHERE object = ?1 AND action = ?2 ORDER BY seq DESC LIMIT 1
+`
+
+type NewestEventParams struct {
+	Object string
+	Action string
+}
+
+type NewestEventRow struct {
+	Seq       int64
+	At        int64
+	Actor     string
+	Action    string
+	Object    string
+	Verdict   string
+	RequestID string
+	Detail    string
+}
+
+func (q *Queries) NewestEvent(ctx context.Context, arg NewestEventParams) (NewestEventRow, error) {
+	row := q.db.QueryRowContext(ctx, newestEvent, arg.Object, arg.Action)
+	var i NewestEventRow
+	err := row.Scan(
+		&i.Seq,
+		&i.At,
+		&i.Actor,
+		&i.Action,
+		&i.Object,
+		&i.Verdict,
+		&i.RequestID,
+		&i.Detail,
+	)
+	return i, err
+}
+
 const newestEventAt = `-- name: NewestEventAt :one
 SELECT at FROM audit_events ORDER BY seq DESC LIMIT 1
 `
