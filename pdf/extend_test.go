@@ -11,6 +11,7 @@ import (
 	"encoding/asn1"
 	"encoding/hex"
 	"errors"
+	"io"
 	"math/big"
 	"testing"
 	"time"
@@ -133,6 +134,26 @@ func TestLevelsFromTimestampToArchive(t *testing.T) {
 			jury.Judge(t, pdftest.Evidence{Original: document, Signed: renewed, Signatures: 3})
 			ours(t, a.Root, renewed, pdf.LevelLTA)
 		})
+	}
+}
+
+// TestRootsOfTimestamps: evidence about a signatory leads to the roots of signatories,
+// evidence about a time-stamp to those of time-stamping authorities.
+func TestRootsOfTimestamps(t *testing.T) {
+	a := pdftest.NewAuthorities(t, pdftest.New(t, cms.ECDSA, crypto.SHA256, nil))
+	other := pdftest.NewAuthorities(t, pdftest.New(t, cms.ECDSA, crypto.SHA256, nil))
+	signed := stamped(t, a, pdftest.Document(pdftest.Shape{}), pdf.Options{})
+	s := a.Services()
+	s.TSARoots = a.Roots()
+	ours(t, a.Root, extend(t, signed, pdf.LevelLT, s), pdf.LevelLT)
+	for _, wrong := range []pdf.Services{
+		{Timestamper: a, Revocation: a, Now: s.Now, Roots: a.Roots(), TSARoots: other.Roots()},
+		{Timestamper: a, Revocation: a, Now: s.Now, Roots: other.Roots(), TSARoots: a.Roots()},
+	} {
+		var unknown x509.UnknownAuthorityError
+		if _, err := pdf.Extend(context.Background(), bytes.NewReader(signed), int64(len(signed)), pdf.LevelLT, wrong, io.Discard); !errors.As(err, &unknown) {
+			t.Errorf("another's roots: %v", err)
+		}
 	}
 }
 

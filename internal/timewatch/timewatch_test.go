@@ -289,7 +289,7 @@ func TestRun(t *testing.T) {
 
 func TestMachine(t *testing.T) {
 	a, b := timewatch.Machine(), timewatch.Machine()
-	if b.Boot < a.Boot || b.Mono < a.Mono || b.Raw < a.Raw || a.Boot <= 0 || b.Wall.Sub(time.Now()).Abs() > time.Hour {
+	if b.Boot < a.Boot || b.Mono < a.Mono || b.Raw < a.Raw || a.Boot <= 0 || time.Until(b.Wall).Abs() > time.Hour {
 		t.Errorf("%+v, then %+v", a, b)
 	}
 }

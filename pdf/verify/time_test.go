@@ -93,6 +93,32 @@ func TestTimesAndRevocation(t *testing.T) {
 	}
 }
 
+// TestTimestampRootsAreForTimestamps: who is trusted to say when says nothing of who
+// signed, whatever else is known of the signatory's chain.
+func TestTimestampRootsAreForTimestamps(t *testing.T) {
+	h, ours := newHouse(t, cms.ECDSA), newHouse(t, cms.ECDSA)
+	document := pdftest.Document(pdftest.Shape{})
+	digest := make([]byte, 32)
+	der := h.CMS(t, digest)
+	for name, roots := range map[string]*x509.CertPool{"others": ours.Roots(), "none": nil} {
+		o := verify.Options{Roots: roots, TSARoots: h.Roots(), Now: pdftest.Now(), Intermediates: []*x509.Certificate{h.Issuer, h.Root}, CRLs: []*x509.RevocationList{h.list(nil, pdftest.Now(), pdftest.Now())}}
+		for level, signed := range map[string][]byte{"B-B": h.Sign(t, document, pdf.Options{}), "B-T": h.stamped(document, pdf.Options{})} {
+			r := check(t, signed, o)
+			if r.Verdict != verify.Indeterminate || !strings.Contains(codes(r), "chain_unknown") {
+				t.Errorf("%s, roots: %s: %s %s", level, name, r.Verdict, codes(r))
+			}
+			for _, stamp := range r.Signatures[0].Timestamps {
+				if stamp.Verdict != verify.Valid {
+					t.Errorf("%s, roots: %s: the time-stamp is %s", level, name, stamp.Verdict)
+				}
+			}
+		}
+		if s := verify.Detached(digest, der, o); s.Verdict != verify.Indeterminate || s.Reasons[0].Code != "chain_unknown" {
+			t.Errorf("detached, roots: %s: %s %+v", name, s.Verdict, s.Reasons)
+		}
+	}
+}
+
 // TestResponders judges who answers, and about whom.
 func TestResponders(t *testing.T) {
 	h, other := newHouse(t, cms.ECDSA), newHouse(t, cms.ECDSA)
