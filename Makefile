@@ -15,7 +15,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools opencry
 # The module that holds the tools' exact versions.
 TOOL := $(GO) run -C tools
 
-.PHONY: demo test campaign build run bench fmt lint generate check-generated deps pyhanko verapdf fuzz
+.PHONY: demo test campaign build run bench fmt lint generate check-generated deps pyhanko verapdf stepca fuzz
 
 demo: PACKAGES := $(DEMO_PACKAGES)
 demo: deps build
@@ -24,7 +24,7 @@ demo: deps build
 # Hostile, odd and tampered documents are read by one goroutine and cost much: the corpus,
 # and the tests marked !race in the other packages, run without the race detector.
 test: PACKAGES := $(TEST_PACKAGES)
-test: deps pyhanko verapdf
+test: deps pyhanko verapdf stepca
 	$(GO) vet ./...
 	MOHOR_VERAPDF=$(CURDIR)/bin/verapdf $(GO) test -race -shuffle=on -timeout 40m $$($(GO) list ./... | grep -v /pdf/internal/corpus)
 	MOHOR_VERAPDF=$(CURDIR)/bin/verapdf $(GO) test -shuffle=on -timeout 40m ./pdf ./pdf/syntax ./pdf/verify ./pdf/internal/corpus
@@ -33,6 +33,12 @@ test: deps pyhanko verapdf
 # The judge of PDF/A, a Java library in the version of its pom.xml.
 verapdf:
 	@[ -e bin/verapdf/.done ] || { mvn -q -B -f pdf/internal/pdftest/verapdf/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/bin/verapdf && touch bin/verapdf/.done; }
+
+# Another CA, to be asked for certificates: a server in a module of its own, 50 MB, of
+# which the product needs nothing. About two minutes the first time.
+stepca: bin/step-ca
+bin/step-ca: tools/stepca/go.mod
+	CGO_ENABLED=0 $(GO) build -C tools/stepca -trimpath -ldflags='-s -w' -o ../../$@ github.com/smallstep/certificates/cmd/step-ca
 
 campaign: PACKAGES := $(TEST_PACKAGES)
 campaign: deps

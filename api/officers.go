@@ -70,7 +70,7 @@ func (s *server) medium(ctx context.Context, in *mediumInput) (*officerOutput, e
 		if !appOf(ctx).Serves(m.System) {
 			continue
 		}
-		mb, status, err := s.mediumBody(&m, o.Email)
+		mb, status, err := s.mediumBody(ctx, &m, o.Email)
 		if err != nil {
 			return nil, s.fail(ctx, err)
 		}
@@ -95,7 +95,7 @@ func (s *server) medium(ctx context.Context, in *mediumInput) (*officerOutput, e
 	return &officerOutput{b}, nil
 }
 
-func (s *server) mediumBody(m *enrol.Medium, email string) (b mediumBody, status string, err error) {
+func (s *server) mediumBody(ctx context.Context, m *enrol.Medium, email string) (b mediumBody, status string, err error) {
 	b = mediumBody{Medium: m.Medium, Status: m.Status, System: m.System, Credential: m.Credential, Channels: []string{}}
 	if m.Medium == enrol.RoamingOTP {
 		b.Channels = s.Signer.ChannelsOf(&signer.Credential{System: m.System, Email: email})
@@ -117,7 +117,11 @@ func (s *server) mediumBody(m *enrol.Medium, email string) (b mediumBody, status
 	b.Key = &keyBody{m.Algorithm}
 	b.Certificate = &certificateBody{SerialNumber: m.Serial, Subject: verify.Subject(cert), NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(), Status: shown,
 		DER: base64.StdEncoding.EncodeToString(m.DER)}
-	for _, c := range s.CA.ChainOf(cert) {
+	above, err := s.CA.Above(ctx, cert)
+	if err != nil {
+		return b, "", err
+	}
+	for _, c := range above {
 		b.Certificate.Chain = append(b.Certificate.Chain, base64.StdEncoding.EncodeToString(c.Raw))
 	}
 	return b, status, nil

@@ -91,7 +91,11 @@ func (s *server) certificate(ctx context.Context, in *serialInput) (*certificate
 	if row.Status == ca.Active && s.Now().After(row.NotAfter) {
 		b.Status = "EXPIRED"
 	}
-	for _, c := range s.CA.ChainOf(cert) {
+	above, err := s.CA.Above(ctx, cert)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	for _, c := range above {
 		b.Chain = append(b.Chain, base64.StdEncoding.EncodeToString(c.Raw))
 	}
 	return &certificateOutput{b}, nil

@@ -157,6 +157,19 @@ func (a *Authorities) ChainOf(c *x509.Certificate) []*x509.Certificate {
 	return nil
 }
 
+// Above returns the certificates above c, its issuer's first and the root's last, also
+// when another CA issued it for us; ErrUnknown when it is not on record.
+func (a *Authorities) Above(ctx context.Context, c *x509.Certificate) ([]*x509.Certificate, error) {
+	if chain := a.ChainOf(c); chain != nil {
+		return chain, nil
+	}
+	row, err := a.records.CertificateBySerial(ctx, c.SerialNumber.String())
+	if err != nil {
+		return nil, err
+	}
+	return a.records.ExternalChain(ctx, row.Issuer)
+}
+
 // Trusted returns the authorities that have certificates and whose signatures are
 // to be relied on, issuing CAs before roots: none that is for training.
 func (a *Authorities) Trusted() (out []Authority) {

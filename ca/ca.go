@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/internal/keylock"
 )
 
 // Names of the authorities that every installation has; others are made with
@@ -37,6 +38,9 @@ var (
 	ErrRevoked = errors.New("certificate already revoked")
 	ErrExists  = errors.New("exists already")
 	ErrInvalid = errors.New("invalid authority")
+	ErrRequest = errors.New("certificate request refused")
+	// ErrUnavailable: another CA cannot be reached, or has not said what it did.
+	ErrUnavailable = errors.New("the CA is not available")
 )
 
 // Statuses of a certificate row.
@@ -84,12 +88,18 @@ type Records interface {
 	StoreCertificate(ctx context.Context, serial string, der []byte, ev audit.Event) error
 	// CertificateBySerial returns a row or ErrUnknown.
 	CertificateBySerial(ctx context.Context, serial string) (Certificate, error)
+	// CertificateOf returns the credential's certificate that is active, or the last
+	// that was revoked, or ErrUnknown.
+	CertificateOf(ctx context.Context, credential string) (Certificate, error)
 	// AuthorityCertificate returns the newest active certificate of a unit, or of an
 	// authority that its parent issued (a root itself), or ErrUnknown.
 	AuthorityCertificate(ctx context.Context, name string) (Certificate, error)
 	// CrossCertificate returns the newest active certificate that issuer gave the
 	// authority name, or ErrUnknown.
 	CrossCertificate(ctx context.Context, name, issuer string) (Certificate, error)
+	// ExternalChain returns the certificates above those of another CA's issuer, by the
+	// name it has in a row, or ErrUnknown.
+	ExternalChain(ctx context.Context, issuer string) ([]*x509.Certificate, error)
 	// Authorities lists them in the order of their making, a root before those below.
 	Authorities(ctx context.Context) ([]Authority, error)
 	// PutAuthority inserts a; ErrExists when the name is taken.
@@ -156,6 +166,10 @@ type Authorities struct {
 	// before use.
 	Time func() error
 
+	// External, if set, issues officers' certificates in the place of our own issuing
+	// CAs. Set before use.
+	External *External
+
 	profile Profile
 	keys    Keys
 	records Records
@@ -163,7 +177,8 @@ type Authorities struct {
 	set     atomic.Pointer[set]
 	setMu   sync.Mutex // one reads the register at a time
 	crlMu   sync.Mutex // one CRL is made at a time
-	units   sync.Map   // *unit by its name
+	issuing keylock.Locks
+	units   sync.Map // *unit by its name
 	clock   tokenClock
 	answers ocspCache
 }

@@ -127,6 +127,15 @@ type Officer struct {
 	Credential string
 }
 
+// Subject is the name in an officer's request and certificate, in DER: C=MY,
+// CN=<name>, SURNAME=<IC>, serialNumber=<IC>.
+func (o Officer) Subject() ([]byte, error) { return o.subject(nil) }
+
+func (o Officer) subject(marks []attribute) ([]byte, error) {
+	attrs := append([]attribute{{oidCountry, "MY"}}, marks...)
+	return distinguishedName(append(attrs, attribute{oidCommonName, o.Name}, attribute{oidSurname, o.IC}, attribute{oidSerialNumber, o.IC})...)
+}
+
 // IssueOfficer issues a signing certificate: subject C=MY, CN=<name>,
 // SURNAME=<IC>, serialNumber=<IC>; digitalSignature and nonRepudiation (RFC
 // 5280, Section 4.2.1.3), id-kp-documentSigning (RFC 9336) and emailProtection.
@@ -135,11 +144,11 @@ func (a *Authorities) IssueOfficer(ctx context.Context, actor string, o Officer,
 	if err != nil {
 		return nil, err
 	}
-	attrs := []attribute{{oidCountry, "MY"}}
+	var marks []attribute
 	if by.Training {
-		attrs = append(attrs, attribute{oidOrgUnit, trainingUnit})
+		marks = []attribute{{oidOrgUnit, trainingUnit}}
 	}
-	subject, err := distinguishedName(append(attrs, attribute{oidCommonName, o.Name}, attribute{oidSurname, o.IC}, attribute{oidSerialNumber, o.IC})...)
+	subject, err := o.subject(marks)
 	if err != nil {
 		return nil, fmt.Errorf("encoding subject: %w", err)
 	}
@@ -204,18 +213,34 @@ func keyIdentifier(pub crypto.PublicKey) ([]byte, error) {
 	return sum[:], nil
 }
 
+// tellExternal tells another CA at once what was revoked of it.
+func (a *Authorities) tellExternal(ctx context.Context) error {
+	if a.External == nil {
+		return fmt.Errorf("%w: the one that issued it is not configured (ca.external)", ErrUnavailable)
+	}
+	return a.External.Settle(ctx)
+}
+
 // Revoke revokes a certificate for a CRLReason (RFC 5280, Section 5.3.1) and
-// publishes the issuer's CRL at once.
+// publishes the issuer's CRL at once, or tells the other CA that issued it; that
+// cannot suspend.
 func (a *Authorities) Revoke(ctx context.Context, actor, serial string, reason int) error {
 	row, err := a.records.CertificateBySerial(ctx, serial)
 	if err != nil {
 		return err
 	}
+	if IsExternal(row.Issuer) && reason == ReasonCode("certificateHold") {
+		return fmt.Errorf("%w: another CA's certificate cannot be suspended there", ErrInvalid)
+	}
 	now := a.now().UTC().Truncate(time.Second)
 	ev := audit.Event{At: now, Actor: actor, Action: "ca.revoke", Object: serial, Verdict: audit.Accepted, Detail: map[string]string{"reason": fmt.Sprint(reason)}}
-	if err := a.records.Revoke(ctx, serial, now, reason, ev); err != nil && !errors.Is(err, ErrRevoked) {
+	err = a.records.Revoke(ctx, serial, now, reason, ev)
+	switch {
+	case err != nil && !errors.Is(err, ErrRevoked):
 		return err
-	} else if err != nil {
+	case IsExternal(row.Issuer):
+		return errors.Join(err, a.tellExternal(ctx))
+	case err != nil:
 		// Revoked before; perhaps the CRL could not be made then.
 		_, perr := a.PublishCRL(ctx, row.Issuer)
 		return errors.Join(err, perr)

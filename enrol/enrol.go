@@ -5,7 +5,6 @@ package enrol
 
 import (
 	"context"
-	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -77,8 +76,35 @@ type Administrator struct {
 // Keys makes officers' keys in the HSM.
 type Keys interface {
 	// Generate makes a key pair and returns the private half wrapped by the
-	// KEK and sealed by pin, in the text form that signer.Credential carries.
-	Generate(ctx context.Context, officer, credential, algorithm string, version uint32, pin secret.Text) (sealed []byte, pub crypto.PublicKey, err error)
+	// KEK and sealed by pin, in the text form that signer.Credential carries, and
+	// a certificate request that this key has signed (PKCS #10, RFC 2986, DER) for
+	// subject, the DER of a Name (see [ca.Officer.Subject]). The request holds the
+	// public key and no secret: it may be kept until somebody has approved it.
+	Generate(ctx context.Context, officer, credential, algorithm string, version uint32, subject []byte, pin secret.Text) (sealed, request []byte, err error)
+}
+
+// Issuer is the CA of officers' certificates: our own, or another in its place
+// ([ca.Authorities.External]). It records what it does, with audit events, durably when
+// it returns; several goroutines and gateways may ask at once.
+type Issuer interface {
+	// Issue certifies the key of a request for o, whom somebody has approved. It gives
+	// the certificate and those above it, the issuer's first and the root's last.
+	//
+	// One credential has one certificate: asked again for the same credential, it
+	// gives the one there is. Whoever got an error, or no answer, asks again with the
+	// same request: nothing that was made and not given is left valid.
+	//
+	// ca.ErrRequest: the request is not signed by its key, or names somebody else than
+	// o; ca.ErrExists: the credential has a certificate of another key; ca.ErrRevoked:
+	// it had one. These last. ca.ErrUnavailable: the CA cannot be reached, or
+	// has not said whether it issued: ask again later. ca.ErrAnswer: what it issued is
+	// not what was asked for, which is for its administrators.
+	Issue(ctx context.Context, actor string, o ca.Officer, request []byte) (cert *x509.Certificate, chain []*x509.Certificate, err error)
+	// Revoke ends a certificate, by its decimal serial number, for a CRLReason (RFC
+	// 5280, Section 5.3.1), and has the officer's key destroyed. ca.ErrRevoked when it
+	// was revoked before, ca.ErrUnknown when there is none. After ca.ErrUnavailable it
+	// is revoked here, and the CA is told later without being asked again.
+	Revoke(ctx context.Context, actor, serial string, reason int) error
 }
 
 // Records is the register of people and apps. Each call is durable, with its
@@ -110,7 +136,7 @@ type Records interface {
 type Registrar struct {
 	Records Records
 	Keys    Keys
-	CA      *ca.Authorities
+	CA      Issuer
 	PIN     PINPolicy
 	Now     func() time.Time
 }
@@ -142,11 +168,16 @@ func (r *Registrar) IssueCredential(ctx context.Context, actor string, o Officer
 		return Credential{}, nil, err
 	}
 	c := Credential{ID: ident.New("cr", 16), IC: o.IC, System: system, Algorithm: algorithm, Version: 1, CreatedAt: r.Now().UTC()}
-	sealed, pub, err := r.Keys.Generate(ctx, o.IC, c.ID, algorithm, c.Version, pin)
+	of := ca.Officer{IC: o.IC, Name: o.Name, Credential: c.ID}
+	subject, err := of.Subject()
+	if err != nil {
+		return Credential{}, nil, fmt.Errorf("encoding subject: %w", err)
+	}
+	sealed, request, err := r.Keys.Generate(ctx, o.IC, c.ID, algorithm, c.Version, subject, pin)
 	if err != nil {
 		return Credential{}, nil, fmt.Errorf("generating key: %w", err)
 	}
-	cert, err := r.CA.IssueOfficer(ctx, actor, ca.Officer{IC: o.IC, Name: o.Name, Credential: c.ID}, pub)
+	cert, _, err := r.CA.Issue(ctx, actor, of, request)
 	if err != nil {
 		return Credential{}, nil, fmt.Errorf("issuing certificate: %w", err)
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/miekg/pkcs11"
@@ -24,13 +26,14 @@ type wrapped struct {
 }
 
 // Generate makes an officer's key pair in the module, wraps the private key by the KEK of that label
-// and seals it under the officer's PIN and the binding. Before it returns it opens the result as [Module.Unseal] would, signs and
-// verifies, so that no key is certified that cannot be used. Errors: [ErrInput], [ErrNoKey] before
+// and seals it under the officer's PIN and the binding. Before it returns it opens the result as [Module.Unseal] would and signs,
+// so that no key is certified that cannot be used: what it signs is a certificate request (PKCS #10, RFC 2986), by which a CA
+// sees that the subject holds the key. subject is the DER of its Name; nil for an empty one. Errors: [ErrInput], [ErrNoKey] before
 // EnsureKeys, [ErrBusy], [ErrUnavailable], [ErrBadSignature].
 //
 // While the private key is wrapped, for less than a millisecond, it is an extractable (though
 // sensitive) session object that no other process can see.
-func (m *Module) Generate(ctx context.Context, kek string, b Binding, pin secret.Text) (SealedKey, crypto.PublicKey, error) {
+func (m *Module) Generate(ctx context.Context, kek string, b Binding, subject []byte, pin secret.Text) (SealedKey, *x509.CertificateRequest, error) {
 	if err := b.check(); err != nil {
 		return SealedKey{}, nil, err
 	}
@@ -46,10 +49,38 @@ func (m *Module) Generate(ctx context.Context, kek string, b Binding, pin secret
 	if err != nil {
 		return SealedKey{}, nil, fmt.Errorf("sealing officer key: %w", err)
 	}
-	if err := m.prove(ctx, b, s, pub, pin); err != nil {
+	var request *x509.CertificateRequest
+	err = m.prove(ctx, b, s, pub, pin, func(k *Key) (err error) {
+		request, err = newRequest(ctx, k, subject)
+		return err
+	})
+	if err != nil {
 		return SealedKey{}, nil, fmt.Errorf("proving officer key: %w", err)
 	}
-	return s, pub, nil
+	return s, request, nil
+}
+
+// newRequest has a key sign a request for its own certificate.
+func newRequest(ctx context.Context, k *Key, subject []byte) (*x509.CertificateRequest, error) {
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{RawSubject: subject}, requestSigner{ctx, k})
+	if err != nil {
+		return nil, fmt.Errorf("signing certificate request: %w", err)
+	}
+	request, err := x509.ParseCertificateRequest(der)
+	if err != nil {
+		return nil, fmt.Errorf("%w: subject of the certificate request: %w", ErrInput, err)
+	}
+	return request, nil
+}
+
+// requestSigner is an opened key as crypto/x509 takes it, for one call.
+type requestSigner struct {
+	ctx context.Context
+	*Key
+}
+
+func (s requestSigner) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return s.Key.Sign(s.ctx, digest, opts)
 }
 
 // generate makes a pair and wraps the private half; neither half stays in the module.
@@ -120,8 +151,8 @@ func (s *session) unwrap(kek pkcs11.ObjectHandle, w wrapped) (pkcs11.ObjectHandl
 	return h, nil
 }
 
-// prove opens a sealed key the way it will be opened, by way of its stored form, and signs.
-func (m *Module) prove(ctx context.Context, b Binding, s SealedKey, pub crypto.PublicKey, pin secret.Text) error {
+// prove opens a sealed key the way it will be opened, by way of its stored form, and has sign use it.
+func (m *Module) prove(ctx context.Context, b Binding, s SealedKey, pub crypto.PublicKey, pin secret.Text, sign func(*Key) error) error {
 	text, err := s.MarshalText()
 	if err != nil {
 		return err
@@ -134,12 +165,7 @@ func (m *Module) prove(ctx context.Context, b Binding, s SealedKey, pub crypto.P
 	if err != nil {
 		return err
 	}
-	digest := make([]byte, crypto.SHA256.Size())
-	_, err = rand.Read(digest)
-	if err == nil {
-		_, err = key.Sign(ctx, digest, crypto.SHA256)
-	}
-	return errors.Join(err, key.Close())
+	return errors.Join(sign(key), key.Close())
 }
 
 // Use says what an opened key is for.
@@ -216,7 +242,15 @@ func (m *Module) ChangePIN(ctx context.Context, b Binding, s SealedKey, pub cryp
 	if err != nil {
 		return b, SealedKey{}, fmt.Errorf("sealing officer key: %w", err)
 	}
-	if err := m.prove(ctx, next, sealed, pub, new); err != nil {
+	err = m.prove(ctx, next, sealed, pub, new, func(k *Key) error {
+		digest := make([]byte, crypto.SHA256.Size())
+		if _, err := rand.Read(digest); err != nil {
+			return err
+		}
+		_, err := k.Sign(ctx, digest, crypto.SHA256)
+		return err
+	})
+	if err != nil {
 		return b, SealedKey{}, fmt.Errorf("proving officer key: %w", err)
 	}
 	return next, sealed, nil

@@ -10,6 +10,8 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"os"
@@ -36,10 +38,11 @@ func binding(a hsm.Algorithm) hsm.Binding {
 // generate makes an officer's key under officerPIN.
 func generate(t testing.TB, m *hsm.Module, a hsm.Algorithm) (hsm.SealedKey, crypto.PublicKey) {
 	t.Helper()
-	s, pub, err := m.Generate(t.Context(), firstKEK, binding(a), pin(officerPIN))
+	s, request, err := m.Generate(t.Context(), firstKEK, binding(a), nil, pin(officerPIN))
 	if err != nil {
 		t.Fatal(err)
 	}
+	pub := request.PublicKey
 	return s, pub
 }
 
@@ -331,7 +334,7 @@ func TestSignChecksInput(t *testing.T) {
 		"long":         {Officer: strings.Repeat("o", 257), KeyID: "k", Algorithm: hsm.ECDSAP256, Version: 1},
 		"not UTF-8":    {Officer: "\xff", KeyID: "k", Algorithm: hsm.ECDSAP256, Version: 1},
 	} {
-		if _, _, err := m.Generate(t.Context(), firstKEK, b, pin(officerPIN)); !errors.Is(err, hsm.ErrInput) {
+		if _, _, err := m.Generate(t.Context(), firstKEK, b, nil, pin(officerPIN)); !errors.Is(err, hsm.ErrInput) {
 			t.Errorf("binding %s: %v", name, err)
 		}
 	}
@@ -412,7 +415,7 @@ func TestCancelledContext(t *testing.T) {
 	k := unseal(t, m, hsm.ECDSAP256, s, pub)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, _, generated := m.Generate(ctx, firstKEK, binding(hsm.ECDSAP256), pin(officerPIN))
+	_, _, generated := m.Generate(ctx, firstKEK, binding(hsm.ECDSAP256), nil, pin(officerPIN))
 	_, unsealed := m.Unseal(ctx, binding(hsm.ECDSAP256), s, pub, pin(officerPIN), soon())
 	_, signed := k.Sign(ctx, make([]byte, 32), crypto.SHA256)
 	_, mac := m.MAC(ctx, hsm.CodeKey, nil)
@@ -457,5 +460,29 @@ func TestKeyDerivationIsBounded(t *testing.T) {
 	}
 	if busy != callers-1 {
 		t.Errorf("%d of %d were told to come back, want %d", busy, callers, callers-1)
+	}
+}
+
+// The request that comes with a key is signed by it and names the subject it was asked for.
+func TestGenerateSignsARequest(t *testing.T) {
+	m := open(t)
+	subject, err := asn1.Marshal(pkix.Name{Country: []string{"MY"}, CommonName: "NUR AISYAH", SerialNumber: "900101145678"}.ToRDNSequence())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []hsm.Algorithm{hsm.RSA2048, hsm.ECDSAP256, hsm.ECDSAP384} {
+		s, request, err := m.Generate(t.Context(), firstKEK, binding(a), subject, pin(officerPIN))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := request.CheckSignature(); err != nil || !bytes.Equal(request.RawSubject, subject) || len(request.Extensions) != 0 {
+			t.Errorf("%s: %v, %s", a, err, request.Subject)
+		}
+		if _, err := unseal(t, m, a, s, request.PublicKey).Sign(t.Context(), make([]byte, 32), crypto.SHA256); err != nil {
+			t.Errorf("%s: %v", a, err)
+		}
+	}
+	if _, _, err := m.Generate(t.Context(), firstKEK, binding(hsm.ECDSAP256), []byte("no name"), pin(officerPIN)); !errors.Is(err, hsm.ErrInput) {
+		t.Errorf("a subject that is no Name: %v", err)
 	}
 }

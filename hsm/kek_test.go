@@ -102,12 +102,12 @@ func TestRotationUnderLoad(t *testing.T) {
 	}
 	kek.Store(next)
 	<-underNew
-	after, afterPub, err := m.Generate(t.Context(), next, binding(hsm.ECDSAP256), pin(officerPIN))
+	after, request, err := m.Generate(t.Context(), next, binding(hsm.ECDSAP256), nil, pin(officerPIN))
 	if err != nil {
 		t.Fatal(err)
 	}
 	unseal(t, m, hsm.ECDSAP256, s, pub)
-	unseal(t, m, hsm.ECDSAP256, after, afterPub)
+	unseal(t, m, hsm.ECDSAP256, after, request.PublicKey)
 	close(done)
 	wg.Wait()
 	if failed.Load() != 0 || s.KEK != firstKEK || after.KEK != next {
@@ -125,17 +125,18 @@ func TestRotationUnderLoad(t *testing.T) {
 	if _, err := m.Unseal(t.Context(), binding(hsm.ECDSAP256), s, pub, pin(officerPIN), soon()); !errors.Is(err, hsm.ErrNoKey) {
 		t.Errorf("opening under a retired KEK: %v", err)
 	}
-	unseal(t, m, hsm.ECDSAP256, after, afterPub)
+	unseal(t, m, hsm.ECDSAP256, after, request.PublicKey)
 	if err := m.Canary(t.Context(), next); err != nil {
 		t.Error(err)
 	}
 }
 
 func generateAndSign(ctx context.Context, m *hsm.Module, kek string) error {
-	s, pub, err := m.Generate(ctx, kek, binding(hsm.ECDSAP256), pin(officerPIN))
+	s, request, err := m.Generate(ctx, kek, binding(hsm.ECDSAP256), nil, pin(officerPIN))
 	if err != nil {
 		return err
 	}
+	pub := request.PublicKey
 	k, err := m.Unseal(ctx, binding(hsm.ECDSAP256), s, pub, pin(officerPIN), soon())
 	if err != nil {
 		return err
@@ -167,7 +168,7 @@ func TestMakeKEKAdoptsNothing(t *testing.T) {
 		if _, err := m.EnsureKeys(t.Context(), label); !errors.Is(err, hsm.ErrInput) {
 			t.Errorf("ensuring %q: %v", label, err)
 		}
-		if _, _, err := m.Generate(t.Context(), label, binding(hsm.ECDSAP256), pin(officerPIN)); !errors.Is(err, hsm.ErrInput) {
+		if _, _, err := m.Generate(t.Context(), label, binding(hsm.ECDSAP256), nil, pin(officerPIN)); !errors.Is(err, hsm.ErrInput) {
 			t.Errorf("generating under %q: %v", label, err)
 		}
 	}

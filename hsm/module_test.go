@@ -99,7 +99,7 @@ func TestTokenWithoutKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	_, _, generated := m.Generate(t.Context(), firstKEK, binding(hsm.ECDSAP256), pin(officerPIN))
+	_, _, generated := m.Generate(t.Context(), firstKEK, binding(hsm.ECDSAP256), nil, pin(officerPIN))
 	_, mac := m.MAC(t.Context(), hsm.CodeKey, nil)
 	for name, err := range map[string]error{"Generate": generated, "MAC": mac, "SelfTest": m.SelfTest(t.Context(), firstKEK), "Canary": m.Canary(t.Context(), firstKEK)} {
 		if !errors.Is(err, hsm.ErrNoKey) {

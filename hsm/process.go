@@ -438,17 +438,17 @@ func (k *remoteSigner) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) 
 }
 
 // Generate is [Module.Generate].
-func (p *Process) Generate(ctx context.Context, kek string, b Binding, pin secret.Text) (s SealedKey, pub crypto.PublicKey, err error) {
-	w := &wireUnseal{KEK: kek, Binding: b, PIN: revealed(pin)}
+func (p *Process) Generate(ctx context.Context, kek string, b Binding, subject []byte, pin secret.Text) (s SealedKey, request *x509.CertificateRequest, err error) {
+	w := &wireUnseal{KEK: kek, Binding: b, Subject: subject, PIN: revealed(pin)}
 	defer clear(w.PIN)
 	var reply wireSealed
 	if err := p.ask(ctx, "Generate", w, &reply, &reply.Err); err != nil {
 		return s, nil, err
 	}
-	if pub, err = parsePublic(reply.Public); err != nil {
+	if request, err = x509.ParseCertificateRequest(reply.Request); err != nil {
 		return s, nil, err
 	}
-	return s, pub, s.UnmarshalText(reply.Sealed)
+	return s, request, s.UnmarshalText(reply.Sealed)
 }
 
 // ChangePIN is [Module.ChangePIN].

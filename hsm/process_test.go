@@ -137,10 +137,11 @@ func TestProcessIsAModule(t *testing.T) {
 		t.Error(err)
 	}
 	b := binding(hsm.ECDSAP256)
-	s, pub, err := p.Generate(t.Context(), firstKEK, b, pin(officerPIN))
+	s, request, err := p.Generate(t.Context(), firstKEK, b, nil, pin(officerPIN))
 	if err != nil {
 		t.Fatal(err)
 	}
+	pub := request.PublicKey
 	if _, err := p.Unseal(t.Context(), b, s, pub, pin("87654321"), soon()); !errors.Is(err, hsm.ErrWrongPIN) || errors.Is(err, hsm.ErrUnavailable) {
 		t.Errorf("wrong PIN: %v", err)
 	}
@@ -184,10 +185,11 @@ func TestProcessSurvivesItsProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := binding(hsm.ECDSAP256)
-	s, pub, err := p.Generate(t.Context(), firstKEK, b, pin(officerPIN))
+	s, request, err := p.Generate(t.Context(), firstKEK, b, nil, pin(officerPIN))
 	if err != nil {
 		t.Fatal(err)
 	}
+	pub := request.PublicKey
 	k, err := p.Unseal(t.Context(), b, s, pub, pin(officerPIN), soon())
 	if err != nil {
 		t.Fatal(err)
@@ -306,10 +308,11 @@ func TestTwoGatewaysOnOneToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := binding(hsm.ECDSAP256)
-	s, pub, err := one.Generate(t.Context(), firstKEK, b, pin(officerPIN))
+	s, request, err := one.Generate(t.Context(), firstKEK, b, nil, pin(officerPIN))
 	if err != nil {
 		t.Fatal(err)
 	}
+	pub := request.PublicKey
 	k, err := two.Unseal(t.Context(), b, s, pub, pin(officerPIN), soon())
 	if err != nil {
 		t.Fatal(err)

@@ -169,13 +169,11 @@ func (d *desk) Generate(w *wireUnseal, reply *wireSealed) error {
 	return d.run(&reply.Err, func(ctx context.Context, m *Module) error {
 		pin := secret.NewBytes(w.PIN)
 		defer pin.Wipe()
-		s, pub, err := m.Generate(ctx, w.KEK, w.Binding, pin)
+		s, request, err := m.Generate(ctx, w.KEK, w.Binding, w.Subject, pin)
 		if err != nil {
 			return err
 		}
-		if reply.Public, err = x509.MarshalPKIXPublicKey(pub); err != nil {
-			return err
-		}
+		reply.Request = request.Raw
 		reply.Sealed, err = s.MarshalText()
 		return err
 	})

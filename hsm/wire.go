@@ -64,6 +64,7 @@ type (
 		PIN, New []byte
 		Use      Use
 		KEK      string
+		Subject  []byte // of the request for a certificate of a new key
 	}
 	wireReopen = struct {
 		Share, Sealed, Context []byte
@@ -83,7 +84,7 @@ type (
 	wireSealed = struct {
 		Binding Binding
 		Sealed  []byte
-		Public  []byte
+		Request []byte // of a new key
 		Err     wireError
 	}
 )

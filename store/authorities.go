@@ -8,6 +8,11 @@ import (
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
+// CertificateOf implements ca.Records.
+func (d *DB) CertificateOf(ctx context.Context, credential string) (ca.Certificate, error) {
+	return certificate(d.q.CertificateOf(ctx, credential))
+}
+
 // CrossCertificate implements ca.Records.
 func (d *DB) CrossCertificate(ctx context.Context, name, issuer string) (ca.Certificate, error) {
 	return certificate(d.q.CrossCertificate(ctx, sqlc.CrossCertificateParams{CredentialID: "authority:" + name, Issuer: issuer}))

@@ -218,6 +218,9 @@ func (d *DB) Revoke(ctx context.Context, serial string, at time.Time, reason int
 			}
 			return ca.ErrUnknown
 		}
+		if err := tellExternal(ctx, q, serial, at, reason); err != nil {
+			return err
+		}
 		keys, err := q.RevokeCredential(ctx, serial)
 		if err != nil {
 			return err

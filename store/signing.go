@@ -39,6 +39,9 @@ func (d *DB) Credential(ctx context.Context, ic, system, id string) (c signer.Cr
 
 // chain is the certificates of an authority and of those above it.
 func (d *DB) chain(ctx context.Context, name string) (out []*x509.Certificate, err error) {
+	if ca.IsExternal(name) {
+		return d.ExternalChain(ctx, name)
+	}
 	list, err := d.Authorities(ctx)
 	if err != nil {
 		return nil, err

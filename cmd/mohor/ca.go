@@ -21,6 +21,8 @@ type caCmd struct {
 	Chain     caChainCmd     `cmd:"" help:"Print the certificates from a CA to its root, PEM."`
 	CRL       caCRLCmd       `cmd:"" name:"crl" help:"Print a CA's revocation list, DER."`
 	Revoke    caRevokeCmd    `cmd:"" help:"Revoke a certificate, destroy its key and publish the CRL."`
+
+	Provisioner caProvisionerCmd `cmd:"" help:"Print what another CA (step-ca) needs to know to issue in the place of our own, JSON."`
 }
 
 type caListCmd struct {
@@ -206,6 +208,8 @@ func (c *caRevokeCmd) Run(e *env) error {
 	switch {
 	case errors.Is(err, ca.ErrUnknown):
 		return hinted{fmt.Errorf("there is no certificate %s", c.Serial), "the serial number in decimal, as `mohor verify` shows it"}
+	case errors.Is(err, ca.ErrUnavailable):
+		return hinted{fmt.Errorf("certificate %s is revoked here and its key destroyed; the CA that issued it is still to be told: %w", c.Serial, err), "a gateway that serves tells it as soon as it answers"}
 	case errors.Is(err, ca.ErrRevoked):
 		return fmt.Errorf("certificate %s was revoked before; the CRL is current", c.Serial)
 	case err != nil:

@@ -128,9 +128,11 @@ type use struct {
 
 func newUse(ctx context.Context, m token, kek string, alg hsm.Algorithm) (u *use, err error) {
 	u = &use{m: m, kek: kek, binding: binding("800101149901", "cr_bench", string(alg), 1), pin: randomPIN()}
-	if u.sealed, u.public, err = m.Generate(ctx, kek, u.binding, u.pin); err != nil {
+	sealed, request, err := m.Generate(ctx, kek, u.binding, nil, u.pin)
+	if err != nil {
 		return nil, fmt.Errorf("making a key of %s: %w", alg, err)
 	}
+	u.sealed, u.public = sealed, request.PublicKey
 	return u, nil
 }
 
@@ -156,6 +158,6 @@ func (u *use) change(ctx context.Context, _ int) error {
 func (u *use) generate(ctx context.Context, _ int) error {
 	b := u.binding
 	b.KeyID = fmt.Sprint("cr_bench_", u.made.Add(1))
-	_, _, err := u.m.Generate(ctx, u.kek, b, u.pin)
+	_, _, err := u.m.Generate(ctx, u.kek, b, nil, u.pin)
 	return err
 }

@@ -131,6 +131,9 @@ type CAConfig struct {
 	Officer      time.Duration `yaml:"officer_validity"`
 	CRL          time.Duration `yaml:"crl_validity"`
 	Time         TimeConfig    `yaml:"time"`
+	// External, if it has an address, issues officers' certificates in the place of
+	// the issuing CA.
+	External ExternalCAConfig `yaml:"external"`
 }
 
 // TimeConfig says by whom the clock is checked for time-stamps.
@@ -253,7 +256,7 @@ func parseConfig(dir string, raw []byte) (Config, error) {
 func decodeConfig(raw []byte, strict bool) (Config, error) {
 	// What a file of an earlier version does not say.
 	p := enrol.DefaultPINPolicy()
-	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}, CA: CAConfig{TSAPolicy: ca.DefaultTSAPolicy, Time: TimeConfig{MaxOffset: 500 * time.Millisecond, MaxAge: 30 * time.Minute}},
+	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}, CA: CAConfig{TSAPolicy: ca.DefaultTSAPolicy, Time: TimeConfig{MaxOffset: 500 * time.Millisecond, MaxAge: 30 * time.Minute}, External: ExternalCAConfig{Timeout: 20 * time.Second}},
 		Timestamps: TimestampConfig{From: stampsOwn},
 		Limits:     LimitConfig{PDFRefuse: string(pdf.Danger)}, Channels: defaultChannels()}
 	d := yaml.NewDecoder(bytes.NewReader(raw))
@@ -266,7 +269,7 @@ func decodeConfig(raw []byte, strict bool) (Config, error) {
 
 // resolve makes paths absolute.
 func (c *Config) resolve(dir string) {
-	paths := append(c.Timestamps.files(), []*string{&c.TLS.Cert, &c.TLS.Key, &c.Token.PINFile, &c.Token.Services.PINFile, &c.Token.SoftHSMConf, &c.DatabasePasswordFile, &c.Blobs, &c.Mail.PasswordFile, &c.Mail.DKIM.KeyFile, &c.Audit.Heads, &c.Redis.PasswordFile, &c.Redis.SentinelPasswordFile, &c.Redis.CAFile}...)
+	paths := append(c.Timestamps.files(), []*string{&c.TLS.Cert, &c.TLS.Key, &c.Token.PINFile, &c.Token.Services.PINFile, &c.Token.SoftHSMConf, &c.DatabasePasswordFile, &c.Blobs, &c.Mail.PasswordFile, &c.Mail.DKIM.KeyFile, &c.Audit.Heads, &c.Redis.PasswordFile, &c.Redis.SentinelPasswordFile, &c.Redis.CAFile, &c.CA.External.RootsFile, &c.CA.External.KeyFile}...)
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
@@ -304,6 +307,9 @@ func (c *Config) check() error {
 		return bad(field, want)
 	}
 	if field, want := c.Mail.check(); field != "" {
+		return bad(field, want)
+	}
+	if field, want := c.CA.External.check(); field != "" {
 		return bad(field, want)
 	}
 	if field, want := c.Timestamps.check(); field != "" {

@@ -86,6 +86,7 @@ func Diagnose(ctx context.Context, o DoctorOptions) (healthy bool) {
 		{"audit", d.audit},
 		{"token", d.token},
 		{"certificates", d.certificates},
+		{"other CA", d.otherCA},
 		{"addresses", d.addresses},
 		{"mail", d.mail},
 		{"clock", d.clock},

@@ -51,13 +51,19 @@ func pades(ids ...string) map[string]any {
 // judge has pdfsig say what it thinks of a file, trusting our root alone.
 func judge(t *testing.T, g *gatewaytest.Gateway, pdf []byte) string {
 	t.Helper()
+	return judgeBy(t, filepath.Join(g.Dir, "root.pem"), pdf)
+}
+
+// judgeBy has pdfsig trust the one root in a PEM file.
+func judgeBy(t *testing.T, root string, pdf []byte) string {
+	t.Helper()
 	pdfsig, certutil := gatewaytest.Tool(t, "pdfsig"), gatewaytest.Tool(t, "certutil")
 	dir := t.TempDir()
 	file := filepath.Join(dir, "x.pdf")
 	if err := os.WriteFile(file, pdf, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"-N", "--empty-password"}, {"-A", "-n", "root", "-t", "CT,C,C", "-a", "-i", filepath.Join(g.Dir, "root.pem")}} {
+	for _, args := range [][]string{{"-N", "--empty-password"}, {"-A", "-n", "root", "-t", "CT,C,C", "-a", "-i", root}} {
 		if out, err := exec.Command(certutil, append(args, "-d", "sql:"+dir)...).CombinedOutput(); err != nil {
 			t.Fatalf("certutil: %v: %s", err, out)
 		}

@@ -35,6 +35,8 @@ type Installation struct {
 	db  *store.DB
 	hsm token
 	ca  *ca.Authorities
+	// otherRoots are trusted beside those of ca.
+	otherRoots []*x509.Certificate
 	// redis is nil when none is configured.
 	redis *ephemeral.Redis
 	// tsas are roots of others' time-stamp units.
@@ -123,7 +125,11 @@ func (i *Installation) open(ctx context.Context, how serving) error {
 	}
 	i.Apps = &enrol.Apps{Records: i.db, Now: i.now, TokenFor: time.Hour}
 	i.Registrar = &enrol.Registrar{Records: i.db, Keys: officerKeys{i.hsm, i.db.CurrentKEK}, CA: i.ca, PIN: i.Config.PIN.policy(), Now: i.now}
-	return nil
+	if i.otherRoots, err = i.Config.CA.External.roots(); err != nil {
+		return err
+	}
+	i.ca.External, err = i.Config.CA.externalCA(i.otherRoots, i.db, i.now)
+	return err
 }
 
 // Close closes database, Redis and token.
@@ -144,7 +150,7 @@ func (i *Installation) Close() error {
 // Trust says whom verifications trust: our own roots, with current CRLs, and for
 // time-stamps alone those of other units.
 func (i *Installation) Trust(ctx context.Context) (verify.Options, error) {
-	return trust(ctx, i.ca, i.tsas, i.now())
+	return trust(ctx, i.ca, i.otherRoots, i.tsas, i.now())
 }
 
 // RawSignRate measures C_Sign a second; see hsm. The token must be in this
@@ -237,6 +243,13 @@ func OfflineTrust(ctx context.Context, dir, roots string, now time.Time) (verify
 	if err != nil {
 		return o, err
 	}
+	issuers, err := c.CA.External.roots()
+	if err != nil {
+		return o, err
+	}
+	for _, r := range issuers {
+		o.Roots.AddCert(r)
+	}
 	others, err := c.Timestamps.readRoots()
 	if err != nil {
 		return o, err
@@ -312,7 +325,7 @@ func ReadCRL(path string) (*x509.RevocationList, error) {
 }
 
 // Revoke revokes a certificate for a CRLReason (RFC 5280, Section 5.3.1) and
-// publishes the CRL.
+// publishes the CRL, or tells the CA that issued it.
 func (i *Installation) Revoke(ctx context.Context, actor, serial string, reason int) error {
 	return i.ca.Revoke(ctx, actor, serial, reason)
 }

@@ -121,17 +121,17 @@ func (k officerKeys) Reopen(ctx context.Context, c signer.Credential, share secr
 }
 
 // Generate implements enrol.Keys.
-func (k officerKeys) Generate(ctx context.Context, officer, credential, algorithm string, version uint32, pin secret.Text) ([]byte, crypto.PublicKey, error) {
+func (k officerKeys) Generate(ctx context.Context, officer, credential, algorithm string, version uint32, subject []byte, pin secret.Text) (sealed, request []byte, err error) {
 	kek, err := k.kek(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	s, pub, err := k.m.Generate(ctx, kek, binding(officer, credential, algorithm, version), pin)
+	s, r, err := k.m.Generate(ctx, kek, binding(officer, credential, algorithm, version), subject, pin)
 	if err != nil {
 		return nil, nil, keysError(err)
 	}
-	text, err := s.MarshalText()
-	return text, pub, err
+	sealed, err = s.MarshalText()
+	return sealed, r.Raw, err
 }
 
 func binding(officer, credential, algorithm string, version uint32) hsm.Binding {
@@ -196,9 +196,10 @@ type publicRecords struct {
 	db    *store.DB
 	blobs *store.Blobs
 	ca    *ca.Authorities
-	tsas  []*x509.Certificate // roots of others' time-stamp units
-	now   func() time.Time
-	url   func(id string) string
+	// otherRoots are trusted beside those of ca, tsas for time-stamps alone.
+	otherRoots, tsas []*x509.Certificate
+	now              func() time.Time
+	url              func(id string) string
 }
 
 // CertificateRecord implements web.Records.
@@ -249,17 +250,20 @@ func (p *publicRecords) verify(ctx context.Context, blob string) (*verify.Report
 		return nil, err
 	}
 	defer f.Close()
-	o, err := trust(ctx, p.ca, p.tsas, p.now())
+	o, err := trust(ctx, p.ca, p.otherRoots, p.tsas, p.now())
 	if err != nil {
 		return nil, err
 	}
 	return verify.Verify(ctx, f, f.Size(), o)
 }
 
-// trust is our own roots, issuing CAs and current CRLs, and for time-stamps the roots
-// of others' units.
-func trust(ctx context.Context, a *ca.Authorities, tsas []*x509.Certificate, now time.Time) (verify.Options, error) {
+// trust is our own roots, issuing CAs and current CRLs, the roots of others, and for
+// time-stamps those of others' units.
+func trust(ctx context.Context, a *ca.Authorities, others, tsas []*x509.Certificate, now time.Time) (verify.Options, error) {
 	o := verify.Options{Roots: x509.NewCertPool(), Now: now, RequireRevocation: true, Fetch: a.Revocation}
+	for _, r := range others {
+		o.Roots.AddCert(r)
+	}
 	for _, x := range a.Trusted() {
 		o.Intermediates = append(o.Intermediates, a.Certificate(x.Name))
 		if x.Parent == "" {

@@ -171,9 +171,11 @@ func (s *Server) wire() error {
 		RecordURL: recordURL,
 		MaxUpload: c.Limits.UploadMegabytes << 20, MaxPDF: c.Limits.PDFMegabytes << 20, Refuse: c.Limits.refuse()}
 	router, doc := api.New(api.Config{Signer: s.Signer, Runner: s.Runner, Batches: batches, Documents: s.db, CA: s.ca, Apps: s.Apps, People: s.db, Replies: s.db,
-		Trust: func(ctx context.Context) (verify.Options, error) { return trust(ctx, s.ca, s.tsas, s.now()) }, Fingerprint: macKey{s.hsm, hsm.IdempotencyKey}.MAC,
+		Trust: func(ctx context.Context) (verify.Options, error) {
+			return trust(ctx, s.ca, s.otherRoots, s.tsas, s.now())
+		}, Fingerprint: macKey{s.hsm, hsm.IdempotencyKey}.MAC,
 		Limits: s.limits(), Ready: s.ready, Stopping: s.stopping, Version: Version, MaxPDF: c.Limits.PDFMegabytes << 20, TempDir: s.DataPath("tmp"), TrustedProxies: c.BehindProxy.Trusted, Log: s.log, Now: s.now})
-	web.Routes(router, web.Config{Records: &publicRecords{s.db, s.blobs, s.ca, s.tsas, s.now, recordURL}, Disown: &disowner{s.Signer, s.log}, Sandbox: s.Sandbox, Title: c.CA.Organization, Log: s.log, Now: s.now,
+	web.Routes(router, web.Config{Records: &publicRecords{s.db, s.blobs, s.ca, s.otherRoots, s.tsas, s.now, recordURL}, Disown: &disowner{s.Signer, s.log}, Sandbox: s.Sandbox, Title: c.CA.Organization, Log: s.log, Now: s.now,
 		OpenAPI: func() []byte {
 			b, err := doc.MarshalJSON()
 			if err != nil {
@@ -316,7 +318,8 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 // sweepEvery is how often intents past their deadline are looked for.
 const sweepEvery = time.Minute
 
-// sweep closes what lost its run, until ctx ends.
+// sweep closes what lost its run, and tells another CA what it is to revoke, until
+// ctx ends.
 func (s *Server) sweep(ctx context.Context) {
 	t := time.NewTicker(sweepEvery)
 	defer t.Stop()
@@ -330,6 +333,12 @@ func (s *Server) sweep(ctx context.Context) {
 			s.log.Error("sweeping intents", "error", err)
 		} else if n > 0 {
 			s.log.Warn("authorisations ran out without an end", "count", n)
+		}
+		if s.ca.External == nil {
+			continue
+		}
+		if err := s.ca.External.Settle(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("telling the CA what it is to revoke", "error", err)
 		}
 	}
 }

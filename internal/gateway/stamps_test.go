@@ -17,23 +17,16 @@ import (
 	"github.com/mohor-sign/mohor/pdf/cms"
 )
 
-// reconfigure edits mohor.yaml of a stopped gateway and starts it.
-func reconfigure(t *testing.T, g *gatewaytest.Gateway, old, next string) {
+// replaceInConfig edits mohor.yaml of a stopped gateway and starts it.
+func replaceInConfig(t *testing.T, g *gatewaytest.Gateway, old, next string) {
 	t.Helper()
-	g.Stop()
-	path := filepath.Join(g.Dir, gateway.ConfigFile)
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := strings.Replace(string(raw), old, next, 1)
-	if text == string(raw) {
-		t.Fatalf("no %q in the configuration", old)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	g.Start()
+	reconfigure(t, g, func(text string) string {
+		changed := strings.Replace(text, old, next, 1)
+		if changed == text {
+			t.Fatalf("no %q in the configuration", old)
+		}
+		return changed
+	})
 }
 
 // sealed signs a voucher at a level.
@@ -68,9 +61,9 @@ func TestExternalTimestamps(t *testing.T) {
 	g, other := gatewaytest.New(t), gatewaytest.New(t)
 	theirs := sealed(t, other, "B-B")
 	root := filepath.Join(other.Dir, "root.pem")
-	reconfigure(t, g, "  hosts: []", `  hosts: ["127.0.0.1"]`) // their OCSP responder
-	reconfigure(t, g, "  servers: []\n", "  servers:\n    - {url: \"http://127.0.0.1:1/tsa\", roots: \""+root+"\"}\n    - {url: \""+other.URL+"/tsa\", roots: \""+root+"\", max_bytes: 8192}\n")
-	reconfigure(t, g, "  from: own\n", "  from: external\n")
+	replaceInConfig(t, g, "  hosts: []", `  hosts: ["127.0.0.1"]`) // their OCSP responder
+	replaceInConfig(t, g, "  servers: []\n", "  servers:\n    - {url: \"http://127.0.0.1:1/tsa\", roots: \""+root+"\"}\n    - {url: \""+other.URL+"/tsa\", roots: \""+root+"\", max_bytes: 8192}\n")
+	replaceInConfig(t, g, "  from: own\n", "  from: external\n")
 	signed := make(map[string][]byte)
 	for _, level := range []string{"B-T", "B-LT", "B-LTA"} {
 		signed[level] = sealed(t, g, level)
@@ -92,7 +85,7 @@ func TestExternalTimestamps(t *testing.T) {
 		t.Errorf("with roots of one's own: %v", err)
 	}
 	// The server is not listed any more: its time-stamps are believed by its root alone.
-	reconfigure(t, g, "  from: external\n", "  from: own\n")
+	replaceInConfig(t, g, "  from: external\n", "  from: own\n")
 	if got := believed(t, g, signed["B-LTA"]); got != "VALID B-LTA" {
 		t.Errorf("listed, not used: %s", got)
 	}
@@ -102,11 +95,11 @@ func TestExternalTimestamps(t *testing.T) {
 	}
 	_, servers, _ := strings.Cut(string(raw), "\n  servers:\n")
 	servers, _, _ = strings.Cut(servers, "  roots:")
-	reconfigure(t, g, "\n  servers:\n"+servers, "\n  servers: []\n")
+	replaceInConfig(t, g, "\n  servers:\n"+servers, "\n  servers: []\n")
 	if got := believed(t, g, signed["B-LTA"]); strings.HasSuffix(got, " B-LTA") {
 		t.Errorf("not listed: %s", got)
 	}
-	reconfigure(t, g, "  servers: []\n  roots: []\n", "  servers: []\n  roots: [\""+root+"\"]\n")
+	replaceInConfig(t, g, "  servers: []\n  roots: []\n", "  servers: []\n  roots: [\""+root+"\"]\n")
 	if got := believed(t, g, signed["B-LTA"]); got != "VALID B-LTA" {
 		t.Errorf("a former root: %s", got)
 	}
@@ -119,9 +112,9 @@ func TestExternalTimestamps(t *testing.T) {
 func TestFallback(t *testing.T) {
 	g := gatewaytest.New(t)
 	root := filepath.Join(g.Dir, "root.pem")
-	reconfigure(t, g, "  servers: []\n", "  servers: [{url: \"http://127.0.0.1:1/\", roots: \""+root+"\"}]\n")
-	reconfigure(t, g, "  from: own\n", "  from: external\n")
-	reconfigure(t, g, "  fallback: false\n", "  fallback: true\n")
+	replaceInConfig(t, g, "  servers: []\n", "  servers: [{url: \"http://127.0.0.1:1/\", roots: \""+root+"\"}]\n")
+	replaceInConfig(t, g, "  from: own\n", "  from: external\n")
+	replaceInConfig(t, g, "  fallback: false\n", "  fallback: true\n")
 	for range 3 {
 		if got := believed(t, g, sealed(t, g, "B-LT")); got != "VALID B-LT" {
 			t.Error(got)

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"crypto"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
@@ -19,7 +20,7 @@ type token interface {
 	MAC(ctx context.Context, key hsm.MACKey, data []byte) ([]byte, error)
 	Signer(label string) (crypto.Signer, error)
 	EnsureSigner(ctx context.Context, label string, alg hsm.Algorithm) (made bool, err error)
-	Generate(ctx context.Context, kek string, b hsm.Binding, pin secret.Text) (hsm.SealedKey, crypto.PublicKey, error)
+	Generate(ctx context.Context, kek string, b hsm.Binding, subject []byte, pin secret.Text) (hsm.SealedKey, *x509.CertificateRequest, error)
 	Unseal(ctx context.Context, b hsm.Binding, s hsm.SealedKey, pub crypto.PublicKey, pin secret.Text, u hsm.Use) (*hsm.Key, error)
 	Reopen(ctx context.Context, share secret.Text, sealed, context []byte, pub crypto.PublicKey, u hsm.Use) (*hsm.Key, error)
 	ChangePIN(ctx context.Context, b hsm.Binding, s hsm.SealedKey, pub crypto.PublicKey, old, new secret.Text) (hsm.Binding, hsm.SealedKey, error)

@@ -55,7 +55,7 @@ func table() map[string]string {
 
 		// L1
 		"otp":   "audit internal/secret",
-		"ca":    "audit pdf/cms pdf/revocation internal/dialguard",
+		"ca":    "audit pdf/cms pdf/revocation internal/dialguard internal/ident internal/keylock",
 		"enrol": "audit ca internal/ident internal/mykad internal/secret",
 		"pdf":   "pdf/syntax pdf/content pdf/cms pdf/revocation pdf/font",
 		"ecert": "pdf/font internal/mykad",
@@ -84,7 +84,8 @@ func table() map[string]string {
 		// Software keys: it needs neither gateway nor module.
 		"internal/pdfbench": "pdf pdf/cms pdf/verify",
 		// Tests alone.
-		"internal/campaign": "",
+		"internal/campaign":   "",
+		"internal/stepcatest": "",
 	}
 }
 

@@ -15,6 +15,11 @@ FROM certificates c LEFT JOIN authorities a ON a.name = @name
 WHERE c.credential_id = @credential_id AND c.status = 'ACTIVE' AND (a.name IS NULL OR c.issuer = CASE a.parent WHEN '' THEN a.name ELSE a.parent END)
 ORDER BY c.created_at DESC LIMIT 1;
 
+-- name: CertificateOf :one
+SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at
+FROM certificates WHERE credential_id = @credential_id AND status IN ('ACTIVE', 'REVOKED')
+ORDER BY CASE status WHEN 'ACTIVE' THEN 0 ELSE 1 END, created_at DESC LIMIT 1;
+
 -- name: CrossCertificate :one
 SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at
 FROM certificates WHERE credential_id = @credential_id AND issuer = @issuer AND status = 'ACTIVE' ORDER BY created_at DESC LIMIT 1;

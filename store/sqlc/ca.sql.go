@@ -98,6 +98,31 @@ func (q *Queries) CertificateBySerial(ctx context.Context, serial string) (Certi
 	return i, err
 }
 
+const certificateOf = `-- name: CertificateOf :one
+SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at
+FROM certificates WHERE credential_id = ?1 AND status IN ('ACTIVE', 'REVOKED')
+ORDER BY CASE status WHEN 'ACTIVE' THEN 0 ELSE 1 END, created_at DESC LIMIT 1
+`
+
+func (q *Queries) CertificateOf(ctx context.Context, credentialID string) (Certificate, error) {
+	row := q.db.QueryRowContext(ctx, certificateOf, credentialID)
+	var i Certificate
+	err := row.Scan(
+		&i.Serial,
+		&i.Issuer,
+		&i.Subject,
+		&i.CredentialID,
+		&i.Status,
+		&i.Der,
+		&i.NotBefore,
+		&i.NotAfter,
+		&i.RevokedAt,
+		&i.Reason,
+		&i.CreatedAt,
+	)
+	return i, err
+}
+
 const crossCertificate = `-- name: CrossCertificate :one
 SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at
 FROM certificates WHERE credential_id = ?1 AND issuer = ?2 AND status = 'ACTIVE' ORDER BY created_at DESC LIMIT 1

@@ -140,6 +140,19 @@ type Document struct {
 	CreatedAt int64
 }
 
+type ExternalChain struct {
+	Issuer    string
+	Chain     []byte
+	CreatedAt int64
+}
+
+type ExternalRevocation struct {
+	Serial    string
+	Reason    int64
+	CreatedAt int64
+	ToldAt    int64
+}
+
 type Idempotency struct {
 	AppID       string
 	Key         string

@@ -105,9 +105,8 @@ func seal(officer, credential, algorithm string, version uint32, pin secret.Text
 
 // Generate implements enrol.Keys for "ECDSA-P256", "ECDSA-P384" and
 // "RSA-2048".
-func (k *Keys) Generate(_ context.Context, officer, credential, algorithm string, version uint32, pin secret.Text) ([]byte, crypto.PublicKey, error) {
+func (k *Keys) Generate(_ context.Context, officer, credential, algorithm string, version uint32, subject []byte, pin secret.Text) (sealed, request []byte, err error) {
 	var key crypto.Signer
-	var err error
 	switch algorithm {
 	case "ECDSA-P256":
 		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -125,8 +124,11 @@ func (k *Keys) Generate(_ context.Context, officer, credential, algorithm string
 	if err != nil {
 		return nil, nil, err
 	}
+	if request, err = x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{RawSubject: subject}, key); err != nil {
+		return nil, nil, err
+	}
 	gcm, binding := seal(officer, credential, algorithm, version, pin)
-	return gcm.Seal(nil, nil, der, binding), key.Public(), nil
+	return gcm.Seal(nil, nil, der, binding), request, nil
 }
 
 // Open implements signer.Keys.
