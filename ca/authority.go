@@ -80,8 +80,8 @@ func (s *set) by(issuer *x509.Certificate) (Authority, bool) {
 	return Authority{}, false
 }
 
-// Refresh reads which authorities there are: other processes make them. Issuing
-// reads it by itself.
+// Refresh reads which authorities there are: other processes make them. It is called
+// here whenever that may matter: before issuing, and before an authority is unknown.
 func (a *Authorities) Refresh(ctx context.Context) error {
 	a.setMu.Lock()
 	defer a.setMu.Unlock()
@@ -109,6 +109,14 @@ func (a *Authorities) Refresh(ctx context.Context) error {
 	}
 	a.set.Store(next)
 	return nil
+}
+
+// fresh is the set as it is now, or as it was when the register does not answer soon.
+func (a *Authorities) fresh() *set {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_ = a.Refresh(ctx) // an authority made this minute is unknown for the while
+	return a.set.Load()
 }
 
 // read gives the own certificate of an authority, which fits its key and its parent.
@@ -143,12 +151,23 @@ func (a *Authorities) List() []Authority { return slices.Clone(a.set.Load().list
 
 // Chain returns the certificates from the authority name to its root; none for a
 // name that is no authority's.
-func (a *Authorities) Chain(name string) []*x509.Certificate { return a.set.Load().chain(name) }
+func (a *Authorities) Chain(name string) []*x509.Certificate {
+	if chain := a.set.Load().chain(name); chain != nil {
+		return chain
+	}
+	return a.fresh().chain(name)
+}
 
 // ChainOf returns the certificates of the authorities above c, its issuer first;
 // none when another CA issued it.
 func (a *Authorities) ChainOf(c *x509.Certificate) []*x509.Certificate {
-	s := a.set.Load()
+	if chain := a.set.Load().above(c); chain != nil {
+		return chain
+	}
+	return a.fresh().above(c)
+}
+
+func (s *set) above(c *x509.Certificate) []*x509.Certificate {
 	for _, x := range s.list {
 		if p := s.certs[x.Name]; p != nil && bytes.Equal(p.RawSubject, c.RawIssuer) && bytes.Equal(p.SubjectKeyId, c.AuthorityKeyId) {
 			return s.chain(x.Name)
@@ -173,7 +192,7 @@ func (a *Authorities) Above(ctx context.Context, c *x509.Certificate) ([]*x509.C
 // Trusted returns the authorities that have certificates and whose signatures are
 // to be relied on, issuing CAs before roots: none that is for training.
 func (a *Authorities) Trusted() (out []Authority) {
-	s := a.set.Load()
+	s := a.fresh()
 	for _, x := range s.list {
 		if s.certs[x.Name] != nil && !x.Training {
 			out = append(out, x)

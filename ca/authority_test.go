@@ -306,3 +306,56 @@ func TestAuthoritiesOfBadNames(t *testing.T) {
 		t.Errorf("%d authorities", n)
 	}
 }
+
+// A process that runs knows a CA that another made when it is asked about it.
+func TestAuthoritiesOfOtherProcesses(t *testing.T) {
+	for what, knows := range map[string]func(running *ca.Authorities, c, issuer *x509.Certificate) error{
+		"chain": func(r *ca.Authorities, c, _ *x509.Certificate) error {
+			if len(r.ChainOf(c)) != 2 || len(r.Chain("issuing-2")) != 2 {
+				return ca.ErrUnknown
+			}
+			return nil
+		},
+		"certificate": func(r *ca.Authorities, _, issuer *x509.Certificate) error {
+			if !issuer.Equal(r.Certificate("issuing-2")) {
+				return ca.ErrUnknown
+			}
+			return nil
+		},
+		"trust": func(r *ca.Authorities, _, _ *x509.Certificate) error {
+			if !slices.Contains(names(r.Trusted()), "issuing-2") {
+				return ca.ErrUnknown
+			}
+			return nil
+		},
+		"revocation": func(r *ca.Authorities, c, issuer *x509.Certificate) error {
+			_, _, err := r.Revocation(ctx, c, issuer)
+			return err
+		},
+		"crl": func(r *ca.Authorities, _, _ *x509.Certificate) error {
+			_, err := r.CRL(ctx, "issuing-2")
+			return err
+		},
+		"ocsp": func(r *ca.Authorities, c, issuer *x509.Certificate) error {
+			_, err := r.OCSP(ctx, c, issuer)
+			return err
+		},
+		"ocsp request": func(r *ca.Authorities, c, issuer *x509.Certificate) error {
+			der, _, err := r.OCSPReply(ctx, ocspQuery(t, nil, about(t, crypto.SHA1, c.SerialNumber, issuer)))
+			if err == nil {
+				_, err = ocsp.ParseResponse(der, issuer)
+			}
+			return err
+		},
+	} {
+		a := bootstrapped(t, nil)
+		running, err := ca.Load(ctx, a.shape, a.keys, a.db, a.clock)
+		must(t, err)
+		_, err = a.Create(ctx, "test", ca.Authority{Name: "issuing-2", Parent: ca.Root})
+		must(t, err)
+		must(t, a.Rollover(ctx, "test", ca.Issuing, "issuing-2"))
+		if err := knows(running, a.officer(t), a.Certificate("issuing-2")); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

@@ -3,20 +3,19 @@
 // unit (RFC 3161), an OCSP responder (RFC 6960) for each issuing CA, and asks those
 // of others.
 //
-// Order of issuance: the serial number is reserved with its audit event, then
-// the certificate is signed, compared with what was asked for, and stored. A
-// crash in between leaves a reserved serial, never a certificate without a
-// record that could be relied on.
+// Order of issuance: the certificate is drafted with a throwaway key; its serial
+// number is reserved together with the bytes to be signed and an audit event; the
+// draft is linted; the issuer signs those very bytes; the result is compared and
+// stored. A crash in between leaves a reserved serial that says what was about to be
+// signed, never a certificate without a record that could be relied on.
 package ca
 
 import (
 	"context"
 	"crypto"
-	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"math/big"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,7 +56,9 @@ type Certificate struct {
 	Subject    string // RFC 4514 text, for reading
 	Credential string // officer's credential id; empty for authorities
 	Status     string
-	DER        []byte
+	DER        []byte // empty while it is reserved
+	Intent     []byte // TBSCertificate that was recorded and linted, to be signed; empty once DER is there
+	Key        []byte // of its public key, see KeyHash
 	NotBefore  time.Time
 	NotAfter   time.Time
 	RevokedAt  time.Time
@@ -82,10 +83,17 @@ type Keys interface {
 // Records is the register. Each call is durable, together with its event, when
 // it returns nil.
 type Records interface {
-	// ReserveSerial inserts c as Reserved; a serial that exists is an error.
+	// ReserveSerial inserts c as Reserved with its Intent; a serial that exists is an
+	// error, and so is a Conflict with the certificates of its key.
 	ReserveSerial(ctx context.Context, c Certificate, ev audit.Event) error
-	// StoreCertificate makes the reserved serial Active with its DER.
+	// StoreCertificate makes the reserved serial Active with its DER, unless there is
+	// a Conflict by now: of two that were reserved at once one is released.
 	StoreCertificate(ctx context.Context, serial string, der []byte, ev audit.Event) error
+	// CertificatesByKey lists the certificates of a key, by its KeyHash, but for those
+	// that are merely reserved.
+	CertificatesByKey(ctx context.Context, key []byte) ([]Certificate, error)
+	// AuditAll appends lone events.
+	AuditAll(ctx context.Context, evs ...audit.Event) error
 	// CertificateBySerial returns a row or ErrUnknown.
 	CertificateBySerial(ctx context.Context, serial string) (Certificate, error)
 	// CertificateOf returns the credential's certificate that is active, or the last
@@ -126,20 +134,21 @@ type Records interface {
 
 // Profile holds what all certificates of an installation share.
 type Profile struct {
-	Organization string        // O of the authorities' subjects
-	Sandbox      bool          // stamps SANDBOX, NOT VALID into the authorities' subjects
-	PublicURL    string        // base of CRL and AIA addresses, http, without a slash at the end
-	PolicyOID    string        // certificate policy of officers' certificates
-	RootYears    int           // validity of roots
-	IssuingYears int           // validity of issuing CAs
-	Issuers      []string      // of officers' certificates: the first whose key is of the kind of the officer's, else the first
-	Officer      time.Duration // validity of officers' certificates
-	CRLFor       time.Duration // thisUpdate to nextUpdate
-	TSA          time.Duration // validity of the time-stamp unit's certificate
-	TSAPolicy    string        // policy in its tokens, dotted
-	Accuracy     time.Duration // of its tokens, whole seconds, stated in them
-	Responder    time.Duration // validity of the OCSP responder's certificate
-	OCSPFor      time.Duration // thisUpdate to nextUpdate of its answers
+	Organization string               // O of the authorities' subjects
+	Sandbox      bool                 // stamps SANDBOX, NOT VALID into the authorities' subjects
+	PublicURL    string               // base of CRL and AIA addresses, http, without a slash at the end
+	PolicyOID    string               // certificate policy of officers' certificates
+	RootYears    int                  // validity of roots
+	IssuingYears int                  // validity of issuing CAs
+	Issuers      []string             // of officers' certificates: the first whose key is of the kind of the officer's, else the first
+	Officer      time.Duration        // validity of officers' certificates
+	EndEntities  map[string]EndEntity // profiles of people's certificates by name; see DefaultEndEntity
+	CRLFor       time.Duration        // thisUpdate to nextUpdate
+	TSA          time.Duration        // validity of the time-stamp unit's certificate
+	TSAPolicy    string               // policy in its tokens, dotted
+	Accuracy     time.Duration        // of its tokens, whole seconds, stated in them
+	Responder    time.Duration        // validity of the OCSP responder's certificate
+	OCSPFor      time.Duration        // thisUpdate to nextUpdate of its answers
 }
 
 // DefaultProfile: root 20 years, issuing 10, officers 13 months (396 days),
@@ -171,6 +180,7 @@ type Authorities struct {
 	External *External
 
 	profile Profile
+	linter  linter
 	keys    Keys
 	records Records
 	now     func() time.Time
@@ -236,52 +246,10 @@ func (a *Authorities) Certificate(name string) *x509.Certificate {
 	if u := a.unit(name); u != nil {
 		return u.cert
 	}
-	return a.set.Load().certs[name]
-}
-
-// issue reserves, signs, compares and stores one certificate.
-func (a *Authorities) issue(ctx context.Context, actor string, row Certificate, template, parent *x509.Certificate, pub crypto.PublicKey) (*x509.Certificate, error) {
-	key, err := a.keys.Signer(ctx, row.Issuer)
-	if err != nil {
-		return nil, err
+	if c := a.set.Load().certs[name]; c != nil {
+		return c
 	}
-	// RFC 5280, Section 4.1.2.2: positive, at most 20 octets; 127 random bits.
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
-	if err != nil {
-		return nil, fmt.Errorf("making serial number: %w", err)
-	}
-	template.SerialNumber = serial.SetBit(serial, 126, 1)
-	row.Serial, row.Status = serial.String(), Reserved
-	row.NotBefore, row.NotAfter = template.NotBefore, template.NotAfter
-	ev := audit.Event{At: a.now(), Actor: actor, Action: "ca.reserve", Object: row.Serial, Verdict: audit.Accepted,
-		Detail: map[string]string{"issuer": row.Issuer, "subject": row.Subject}}
-	if err := a.records.ReserveSerial(ctx, row, ev); err != nil {
-		return nil, fmt.Errorf("reserving serial number: %w", err)
-	}
-	// From here on a certificate with this serial may come to exist.
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, pub, key)
-	if err != nil {
-		return nil, fmt.Errorf("signing certificate: %w", err)
-	}
-	c, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, fmt.Errorf("parsing the new certificate: %w", err)
-	}
-	if c.SerialNumber.Cmp(serial) != 0 || string(c.RawSubject) != string(template.RawSubject) || !c.NotAfter.Equal(template.NotAfter) {
-		return nil, errors.New("comparing the new certificate: it is not what was asked for")
-	}
-	issuer := parent
-	if parent == template {
-		issuer = c
-	}
-	if err := c.CheckSignatureFrom(issuer); err != nil {
-		return nil, fmt.Errorf("checking the new certificate: %w", err)
-	}
-	ev.Action, ev.At = "ca.issue", a.now()
-	if err := a.records.StoreCertificate(ctx, row.Serial, der, ev); err != nil {
-		return nil, fmt.Errorf("storing certificate: %w", err)
-	}
-	return c, nil
+	return a.fresh().certs[name]
 }
 
 // BySerial finds a certificate by its decimal serial number, or ErrUnknown.

@@ -121,61 +121,6 @@ func (a *Authorities) issueAuthority(ctx context.Context, actor string, x Author
 	return a.issue(ctx, actor, row, t, parent, key.Public())
 }
 
-// Officer is who an officer's certificate names.
-type Officer struct {
-	IC, Name   string
-	Credential string
-}
-
-// Subject is the name in an officer's request and certificate, in DER: C=MY,
-// CN=<name>, SURNAME=<IC>, serialNumber=<IC>.
-func (o Officer) Subject() ([]byte, error) { return o.subject(nil) }
-
-func (o Officer) subject(marks []attribute) ([]byte, error) {
-	attrs := append([]attribute{{oidCountry, "MY"}}, marks...)
-	return distinguishedName(append(attrs, attribute{oidCommonName, o.Name}, attribute{oidSurname, o.IC}, attribute{oidSerialNumber, o.IC})...)
-}
-
-// IssueOfficer issues a signing certificate: subject C=MY, CN=<name>,
-// SURNAME=<IC>, serialNumber=<IC>; digitalSignature and nonRepudiation (RFC
-// 5280, Section 4.2.1.3), id-kp-documentSigning (RFC 9336) and emailProtection.
-func (a *Authorities) IssueOfficer(ctx context.Context, actor string, o Officer, pub crypto.PublicKey) (*x509.Certificate, error) {
-	by, issuer, err := a.issuerFor(ctx, a.profile.Issuers, pub)
-	if err != nil {
-		return nil, err
-	}
-	var marks []attribute
-	if by.Training {
-		marks = []attribute{{oidOrgUnit, trainingUnit}}
-	}
-	subject, err := o.subject(marks)
-	if err != nil {
-		return nil, fmt.Errorf("encoding subject: %w", err)
-	}
-	keyID, err := keyIdentifier(pub)
-	if err != nil {
-		return nil, err
-	}
-	now := a.now().UTC().Truncate(time.Second)
-	t := &x509.Certificate{
-		RawSubject: subject, SubjectKeyId: keyID, NotBefore: now.Add(-time.Minute), NotAfter: now.Add(a.profile.Officer),
-		KeyUsage:           x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment,
-		UnknownExtKeyUsage: []asn1.ObjectIdentifier{oidDocumentSigning},
-		// Verifiers built on NSS (pdfsig, Okular, LibreOffice) do not know RFC 9336
-		// and trust only certificates that are good for e-mail, too.
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
-		BasicConstraintsValid: true,
-	}
-	if t.NotAfter.After(issuer.NotAfter) {
-		t.NotAfter = issuer.NotAfter
-	}
-	a.addresses(t, by.Name, true)
-	if err := a.policy(t); err != nil {
-		return nil, err
-	}
-	return a.issue(ctx, actor, Certificate{Issuer: by.Name, Subject: "C=MY,CN=" + o.Name + ",SURNAME=" + o.IC + ",SERIALNUMBER=" + o.IC, Credential: o.Credential}, t, issuer, pub)
-}
-
 // addresses points at the issuer's CRL and certificate (RFC 5280, Sections
 // 4.2.1.13 and 4.2.2.1), and at the OCSP responder where it answers: for issuing
 // CAs alone.
@@ -307,7 +252,7 @@ func lists(c CRL, at time.Time) (bool, error) {
 // CRL returns the current CRL, made anew when half of its time has passed, so
 // that a mirror never holds an expired one.
 func (a *Authorities) CRL(ctx context.Context, name string) (CRL, error) {
-	if a.set.Load().certs[name] == nil {
+	if a.set.Load().certs[name] == nil && a.fresh().certs[name] == nil {
 		return CRL{}, ErrUnknown
 	}
 	a.crlMu.Lock()

@@ -213,6 +213,9 @@ func (c *ocspCache) put(key string, k keptAnswer) {
 // issuer is none of our issuing CAs.
 func (a *Authorities) OCSP(ctx context.Context, cert, issuer *x509.Certificate) (der []byte, err error) {
 	by, ours := a.set.Load().by(issuer)
+	if !ours {
+		by, ours = a.fresh().by(issuer)
+	}
 	if !ours || by.Parent == "" {
 		return nil, fmt.Errorf("answering for %q: %w", issuer.Subject.CommonName, ErrUnknown)
 	}
@@ -238,7 +241,9 @@ func (a *Authorities) OCSPReply(ctx context.Context, request []byte) (response [
 	ids, nonce, err := parseOCSPRequest(request)
 	var by string
 	if err == nil {
-		by = a.set.Load().issuing(ids[0])
+		if by = a.set.Load().issuing(ids[0]); by == "" {
+			by = a.fresh().issuing(ids[0])
+		}
 		for _, id := range ids {
 			if by == "" || a.set.Load().issuing(id) != by {
 				return ocspUnauthorized.response(), until, nil

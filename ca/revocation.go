@@ -14,6 +14,9 @@ import (
 // shows.
 func (a *Authorities) Revocation(ctx context.Context, cert, issuer *x509.Certificate) (ocsp, crl []byte, err error) {
 	by, ours := a.set.Load().by(issuer)
+	if !ours {
+		by, ours = a.fresh().by(issuer)
+	}
 	switch {
 	case ours && by.Parent == "" && cert.Equal(issuer):
 		return nil, nil, fmt.Errorf("answering for the root: %w", ErrUnknown)

@@ -97,6 +97,13 @@ func (u *unit) sign(data []byte) ([]byte, error) {
 func (a *Authorities) usable(ctx context.Context, name string, t time.Time) (*unit, error) {
 	u := a.unit(name)
 	if u == nil {
+		// Another process may have made the authority, and its responder.
+		if err := a.loadUnit(ctx, name); err != nil {
+			return nil, err
+		}
+		u = a.unit(name)
+	}
+	if u == nil {
 		return nil, fmt.Errorf("looking for the %s certificate: %w", name, ErrNoUnit)
 	}
 	if t.Before(u.cert.NotBefore) || t.After(u.cert.NotAfter) {
@@ -120,6 +127,9 @@ func (a *Authorities) usable(ctx context.Context, name string, t time.Time) (*un
 // A key of which a certificate was revoked is not certified again: its unit is off
 // until the key is replaced.
 func (a *Authorities) Renew(ctx context.Context) (made, off []string, err error) {
+	if err := a.Refresh(ctx); err != nil {
+		return nil, nil, err
+	}
 	var errs []error
 	for _, name := range a.unitNames() {
 		fresh, err := a.renew(ctx, name)

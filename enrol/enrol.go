@@ -5,6 +5,7 @@ package enrol
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -100,6 +101,10 @@ type Issuer interface {
 	// has not said whether it issued: ask again later. ca.ErrAnswer: what it issued is
 	// not what was asked for, which is for its administrators.
 	Issue(ctx context.Context, actor string, o ca.Officer, request []byte) (cert *x509.Certificate, chain []*x509.Certificate, err error)
+	// IssueOfficer certifies a key that is not in the HSM, whose request was checked, by
+	// o's profile: always by our own CAs. ca.ErrWeakKey, ca.ErrDuplicateKey, ca.ErrProfile
+	// and what Issue says.
+	IssueOfficer(ctx context.Context, actor string, o ca.Officer, pub crypto.PublicKey) (*x509.Certificate, error)
 	// Revoke ends a certificate, by its decimal serial number, for a CRLReason (RFC
 	// 5280, Section 5.3.1), and has the officer's key destroyed. ca.ErrRevoked when it
 	// was revoked before, ca.ErrUnknown when there is none. After ca.ErrUnavailable it

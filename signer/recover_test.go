@@ -2,6 +2,9 @@ package signer_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -157,7 +160,9 @@ func TestWithoutTheHSM(t *testing.T) {
 func TestCertificateReplacedMeanwhile(t *testing.T) {
 	h := newHouse(t)
 	_, f := h.prepare(t, h.Ask(1))
-	other, err := h.CA.IssueOfficer(ctx, "test", ca.Officer{IC: storetest.IC, Name: "NOR'AINI", Credential: h.Credential.ID}, h.CA.Certificate(ca.Issuing).PublicKey)
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	other, err := h.CA.IssueOfficer(ctx, "test", ca.Officer{IC: storetest.IC, Name: "NOR'AINI", Credential: h.Credential.ID}, k.Public())
 	must(t, err)
 	h.edit(t, "UPDATE credentials SET serial = ?", other.SerialNumber.String())
 	h.refuses(t, "another certificate", signer.ErrDocuments, func() error {

@@ -165,31 +165,12 @@ func (d *DB) AppByToken(ctx context.Context, hash [32]byte, now time.Time) (enro
 	return d.AppByID(ctx, id)
 }
 
-// ReserveSerial implements ca.Records.
-func (d *DB) ReserveSerial(ctx context.Context, c ca.Certificate, ev audit.Event) error {
-	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		return q.ReserveSerial(ctx, sqlc.ReserveSerialParams{Serial: c.Serial, Issuer: c.Issuer, Subject: c.Subject, CredentialID: c.Credential,
-			Der: []byte{}, NotBefore: micros(c.NotBefore), NotAfter: micros(c.NotAfter), CreatedAt: micros(ev.At)})
-	})
-}
-
-// StoreCertificate implements ca.Records.
-func (d *DB) StoreCertificate(ctx context.Context, serial string, der []byte, ev audit.Event) error {
-	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		n, err := q.StoreCertificate(ctx, sqlc.StoreCertificateParams{Der: der, Serial: serial})
-		if err == nil && n != 1 {
-			err = ca.ErrUnknown
-		}
-		return err
-	})
-}
-
 func certificate(c sqlc.Certificate, err error) (ca.Certificate, error) {
 	if err != nil {
 		return ca.Certificate{}, absent(err, ca.ErrUnknown)
 	}
 	return ca.Certificate{Serial: c.Serial, Issuer: c.Issuer, Subject: c.Subject, Credential: c.CredentialID, Status: c.Status, DER: c.Der,
-		NotBefore: instant(c.NotBefore), NotAfter: instant(c.NotAfter), RevokedAt: instant(c.RevokedAt), Reason: int(c.Reason)}, nil
+		NotBefore: instant(c.NotBefore), NotAfter: instant(c.NotAfter), RevokedAt: instant(c.RevokedAt), Reason: int(c.Reason), Key: c.KeyHash, Intent: c.Intent}, nil
 }
 
 // CertificateBySerial implements ca.Records.

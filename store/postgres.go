@@ -46,7 +46,11 @@ func OpenPostgres(ctx context.Context, address string, password secret.Text) (*D
 	d := &DB{write: openPool(cfg, pgWriteSilence), read: openPool(reader, pgReadSilence), long: openPool(cfg, 0), postgres: true}
 	d.long.SetMaxIdleConns(0)
 	d.q = d.queries(asker{d.read})
-	if err := migratePostgres(ctx, d.long); err != nil {
+	err = migratePostgres(ctx, d.long)
+	if err == nil {
+		err = d.hashKeys(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database at %s: %w", cfg.Host, err), d.Close())
 	}
 	return d, nil

@@ -73,7 +73,11 @@ func Open(ctx context.Context, path string) (*DB, error) {
 		return nil, errors.Join(fmt.Errorf("opening database: %w", err), w.Close())
 	}
 	r.SetMaxOpenConns(8)
-	return &DB{write: w, read: r, q: sqlc.New(r)}, nil
+	d := &DB{write: w, read: r, q: sqlc.New(r)}
+	if err := d.hashKeys(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, err), d.Close())
+	}
+	return d, nil
 }
 
 func migrate(ctx context.Context, db *sql.DB) error {

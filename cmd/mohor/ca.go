@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/gateway"
 )
 
@@ -20,6 +21,7 @@ type caCmd struct {
 	CrossSign caCrossSignCmd `cmd:"" name:"cross-sign" help:"Have another root certify an issuing CA."`
 	Chain     caChainCmd     `cmd:"" help:"Print the certificates from a CA to its root, PEM."`
 	CRL       caCRLCmd       `cmd:"" name:"crl" help:"Print a CA's revocation list, DER."`
+	Issue     caIssueCmd     `cmd:"" help:"Issue a certificate for the key of a token or software certificate, outside of the HSM."`
 	Revoke    caRevokeCmd    `cmd:"" help:"Revoke a certificate, destroy its key and publish the CRL."`
 
 	Provisioner caProvisionerCmd `cmd:"" help:"Print what another CA (step-ca) needs to know to issue in the place of our own, JSON."`
@@ -190,6 +192,40 @@ func (c *caCRLCmd) Run(e *env) error {
 	}
 	_, err = e.stdout.Write(crl.DER)
 	return err
+}
+
+type caIssueCmd struct {
+	Data    string `default:"var/mohor" help:"Data folder." type:"path"`
+	CSR     string `required:"" name:"csr" help:"PKCS#10 request, PEM or DER; its signature and key alone are used." type:"path"`
+	IC      string `required:"" name:"ic" help:"No. Kad Pengenalan of an officer on record: the subject is what the record says."`
+	System  string `required:"" help:"ICT system."`
+	Medium  string `required:"" enum:"TOKEN,SOFTCERT" help:"Where the key is: ${enum}."`
+	Profile string `default:"officer" help:"Profile in ca.profiles of mohor.yaml."`
+}
+
+func (c *caIssueCmd) Run(e *env) error {
+	csr, err := os.ReadFile(c.CSR)
+	if err != nil {
+		return fmt.Errorf("reading request: %w", err)
+	}
+	i, err := gateway.Open(e.ctx, c.Data, e.now)
+	if err != nil {
+		return err
+	}
+	defer i.Close()
+	credential, cert, err := i.Registrar.IssueExternal(e.ctx, operator(), enrol.ExternalKey{IC: c.IC, System: c.System, Medium: c.Medium, Profile: c.Profile, CSR: csr})
+	switch {
+	case errors.Is(err, enrol.ErrUnknown):
+		return hinted{fmt.Errorf("no officer %s is on record", c.IC), "register the officer first"}
+	case errors.Is(err, ca.ErrDuplicateKey):
+		return hinted{err, "make a new key: one that somebody else has a certificate for proves nothing"}
+	case errors.Is(err, ca.ErrWeakKey):
+		return hinted{err, "make a new key with other software, or on another token"}
+	case err != nil:
+		return err
+	}
+	fmt.Fprintf(e.stderr, "mohor: credential %s: certificate %s of %s, valid until %s\n", credential, cert.SerialNumber, cert.Subject, cert.NotAfter.Format("2006-01-02"))
+	return pem.Encode(e.stdout, &pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
 }
 
 type caRevokeCmd struct {

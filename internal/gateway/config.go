@@ -128,12 +128,29 @@ type CAConfig struct {
 	Key          string        `yaml:"key"`
 	PolicyOID    string        `yaml:"policy_oid"`
 	TSAPolicy    string        `yaml:"tsa_policy_oid"`
+	Issuers      []string      `yaml:"issuers"`
 	Officer      time.Duration `yaml:"officer_validity"`
 	CRL          time.Duration `yaml:"crl_validity"`
 	Time         TimeConfig    `yaml:"time"`
 	// External, if it has an address, issues officers' certificates in the place of
 	// the issuing CA.
 	External ExternalCAConfig `yaml:"external"`
+	// Profiles of people's certificates by name.
+	Profiles map[string]ProfileConfig `yaml:"profiles"`
+}
+
+// ProfileConfig is a [ca.EndEntity].
+type ProfileConfig struct {
+	Issuers     []string      `yaml:"issuers"`
+	Validity    time.Duration `yaml:"validity"`
+	Keys        []string      `yaml:"keys"`
+	KeyUsage    []string      `yaml:"key_usage"`
+	ExtKeyUsage []string      `yaml:"ext_key_usage"`
+	Policies    []string      `yaml:"policies"`
+	Subject     []string      `yaml:"subject"`
+	CRL         []string      `yaml:"crl"`
+	OCSP        []string      `yaml:"ocsp"`
+	CAIssuers   []string      `yaml:"ca_issuers"`
 }
 
 // TimeConfig says by whom the clock is checked for time-stamps.
@@ -358,6 +375,10 @@ func (c *Config) check() error {
 	}
 	if _, err := x509.ParseOID(c.CA.TSAPolicy); err != nil {
 		return bad("ca.tsa_policy_oid", "an object identifier, such as "+ca.DefaultTSAPolicy)
+	}
+	profile := c.profile(false)
+	if err := profile.Check(); err != nil {
+		return fmt.Errorf("%w: ca.profiles: %w", ErrConfig, err)
 	}
 	return nil
 }

@@ -153,6 +153,7 @@ func (d *doctor) certificates(ctx context.Context) {
 		d.crl(ctx, x.Name)
 	}
 	d.units()
+	d.profiles()
 	d.rootFile()
 	now := d.Now()
 	n, err := d.db.OfficersExpiring(ctx, now, now.Add(soon))
@@ -164,6 +165,19 @@ func (d *doctor) certificates(ctx context.Context) {
 	default:
 		d.ok("no officer's certificate ends within 30 days")
 	}
+}
+
+// profiles: whether certificates could be issued by each.
+func (d *doctor) profiles() {
+	if d.authority[ca.Issuing] == nil {
+		d.skipped("certificate profiles", "the issuing CA's certificate cannot be read")
+		return
+	}
+	if err := ca.CheckProfiles(d.config.profile(d.sandbox), d.authorities, d.authority, d.Now); err != nil {
+		d.fault(err.Error(), "the gateway refuses to start, and certificates by this profile cannot be issued", "ca.profiles and ca.issuers in "+d.path(ConfigFile)+"; mohor ca list shows the CAs there are")
+		return
+	}
+	d.ok("a certificate by each profile passes the linter (%d besides the default)", len(d.config.CA.Profiles))
 }
 
 // loadAuthorities reads the CA certificates, for the token and those behind.

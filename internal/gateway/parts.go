@@ -61,6 +61,13 @@ func (c *Config) profile(sandbox bool) ca.Profile {
 	p := ca.DefaultProfile()
 	p.Organization, p.Sandbox, p.PublicURL, p.PolicyOID, p.Officer, p.CRLFor = c.CA.Organization, sandbox, c.PublicURL, c.CA.PolicyOID, c.CA.Officer, c.CA.CRL
 	p.TSAPolicy = c.CA.TSAPolicy
+	if len(c.CA.Issuers) > 0 {
+		p.Issuers = c.CA.Issuers
+	}
+	p.EndEntities = make(map[string]ca.EndEntity)
+	for name, e := range c.CA.Profiles {
+		p.EndEntities[name] = ca.EndEntity(e)
+	}
 	return p
 }
 

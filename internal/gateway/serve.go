@@ -101,6 +101,9 @@ func (s *Server) prove(ctx context.Context) error {
 	if err := s.units(ctx, s.log); err != nil {
 		return err
 	}
+	if err := s.ca.CheckProfiles(ctx); err != nil {
+		return fmt.Errorf("%w: ca.profiles: %w", ErrConfig, err)
+	}
 	if s.blobs, err = store.OpenBlobs(s.Config.Blobs); err != nil {
 		return err
 	}

@@ -1,27 +1,27 @@
 -- name: ReserveSerial :exec
-INSERT INTO certificates (serial, issuer, subject, credential_id, status, der, not_before, not_after, created_at)
-VALUES (@serial, @issuer, @subject, @credential_id, 'RESERVED', @der, @not_before, @not_after, @created_at);
+INSERT INTO certificates (serial, issuer, subject, credential_id, status, der, not_before, not_after, created_at, key_hash, intent)
+VALUES (@serial, @issuer, @subject, @credential_id, 'RESERVED', @der, @not_before, @not_after, @created_at, @key_hash, @intent);
 
 -- name: StoreCertificate :execrows
-UPDATE certificates SET status = 'ACTIVE', der = @der WHERE serial = @serial AND status = 'RESERVED';
+UPDATE certificates SET status = 'ACTIVE', der = @der, intent = @intent WHERE serial = @serial AND status = 'RESERVED';
 
 -- name: CertificateBySerial :one
-SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at
+SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at, key_hash, intent
 FROM certificates WHERE serial = @serial;
 
 -- name: AuthorityCertificate :one
-SELECT c.serial, c.issuer, c.subject, c.credential_id, c.status, c.der, c.not_before, c.not_after, c.revoked_at, c.reason, c.created_at
+SELECT c.serial, c.issuer, c.subject, c.credential_id, c.status, c.der, c.not_before, c.not_after, c.revoked_at, c.reason, c.created_at, c.key_hash, c.intent
 FROM certificates c LEFT JOIN authorities a ON a.name = @name
 WHERE c.credential_id = @credential_id AND c.status = 'ACTIVE' AND (a.name IS NULL OR c.issuer = CASE a.parent WHEN '' THEN a.name ELSE a.parent END)
 ORDER BY c.created_at DESC LIMIT 1;
 
 -- name: CertificateOf :one
-SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at
+SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at, key_hash, intent
 FROM certificates WHERE credential_id = @credential_id AND status IN ('ACTIVE', 'REVOKED')
 ORDER BY CASE status WHEN 'ACTIVE' THEN 0 ELSE 1 END, created_at DESC LIMIT 1;
 
 -- name: CrossCertificate :one
-SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at
+SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at, key_hash, intent
 FROM certificates WHERE credential_id = @credential_id AND issuer = @issuer AND status = 'ACTIVE' ORDER BY created_at DESC LIMIT 1;
 
 -- name: Authorities :many
@@ -40,7 +40,7 @@ UPDATE certificates SET status = 'REVOKED', revoked_at = @revoked_at, reason = @
 UPDATE credentials SET status = 'REVOKED', sealed = substr(sealed, 1, 0) WHERE serial = @serial RETURNING id, version;
 
 -- name: RevokedBy :many
-SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at
+SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at, key_hash, intent
 FROM certificates WHERE issuer = @issuer AND status = 'REVOKED' ORDER BY revoked_at, serial;
 
 -- name: LatestCRL :one
@@ -51,3 +51,13 @@ INSERT INTO crls (issuer, number, der, this_update, next_update) VALUES (@issuer
 
 -- name: LastRevocation :one
 SELECT revoked_at FROM certificates WHERE issuer = @issuer AND status = 'REVOKED' ORDER BY revoked_at DESC LIMIT 1;
+
+-- name: CertificatesByKey :many
+SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at, key_hash, intent
+FROM certificates WHERE key_hash = @key_hash AND status <> 'RESERVED' ORDER BY created_at, serial;
+
+-- name: CertificatesWithoutKey :many
+SELECT serial, der FROM certificates WHERE key_hash = @none AND status <> 'RESERVED' AND serial > @after ORDER BY serial LIMIT @lim;
+
+-- name: SetCertificateKey :exec
+UPDATE certificates SET key_hash = @key_hash WHERE serial = @serial;

@@ -44,7 +44,7 @@ func (q *Queries) Authorities(ctx context.Context) ([]Authority, error) {
 }
 
 const authorityCertificate = `-- name: AuthorityCertificate :one
-SELECT c.serial, c.issuer, c.subject, c.credential_id, c.status, c.der, c.not_before, c.not_after, c.revoked_at, c.reason, c.created_at
+SELECT c.serial, c.issuer, c.subject, c.credential_id, c.status, c.der, c.not_before, c.not_after, c.revoked_at, c.reason, c.created_at, c.key_hash, c.intent
 FROM certificates c LEFT JOIN authorities a ON a.name = ?1
 WHERE c.credential_id = ?2 AND c.status = 'ACTIVE' AND (a.name IS NULL OR c.issuer = CASE a.parent WHEN '' THEN a.name ELSE a.parent END)
 ORDER BY c.created_at DESC LIMIT 1
@@ -70,12 +70,14 @@ func (q *Queries) AuthorityCertificate(ctx context.Context, arg AuthorityCertifi
 		&i.RevokedAt,
 		&i.Reason,
 		&i.CreatedAt,
+		&i.KeyHash,
+		&i.Intent,
 	)
 	return i, err
 }
 
 const certificateBySerial = `-- name: CertificateBySerial :one
-SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at
+SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at, key_hash, intent
 FROM certificates WHERE serial = ?1
 `
 
@@ -94,12 +96,14 @@ func (q *Queries) CertificateBySerial(ctx context.Context, serial string) (Certi
 		&i.RevokedAt,
 		&i.Reason,
 		&i.CreatedAt,
+		&i.KeyHash,
+		&i.Intent,
 	)
 	return i, err
 }
 
 const certificateOf = `-- name: CertificateOf :one
-SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at
+SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at, key_hash, intent
 FROM certificates WHERE credential_id = ?1 AND status IN ('ACTIVE', 'REVOKED')
 ORDER BY CASE status WHEN 'ACTIVE' THEN 0 ELSE 1 END, created_at DESC LIMIT 1
 `
@@ -119,12 +123,94 @@ func (q *Queries) CertificateOf(ctx context.Context, credentialID string) (Certi
 		&i.RevokedAt,
 		&i.Reason,
 		&i.CreatedAt,
+		&i.KeyHash,
+		&i.Intent,
 	)
 	return i, err
 }
 
+const certificatesByKey = `-- name: CertificatesByKey :many
+SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at, key_hash, intent
+FROM certificates WHERE key_hash = ?1 AND status <> 'RESERVED' ORDER BY created_at, serial
+`
+
+func (q *Queries) CertificatesByKey(ctx context.Context, keyHash []byte) ([]Certificate, error) {
+	rows, err := q.db.QueryContext(ctx, certificatesByKey, keyHash)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Certificate
+	for rows.Next() {
+		var i Certificate
+		if err := rows.Scan(
+			&i.Serial,
+			&i.Issuer,
+			&i.Subject,
+			&i.CredentialID,
+			&i.Status,
+			&i.Der,
+			&i.NotBefore,
+			&i.NotAfter,
+			&i.RevokedAt,
+			&i.Reason,
+			&i.CreatedAt,
+			&i.KeyHash,
+			&i.Intent,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const certificatesWithoutKey = `-- name: CertificatesWithoutKey :many
+SELECT serial, der FROM certificates WHERE key_hash = ?1 AND status <> 'RESERVED' AND serial > ?2 ORDER BY serial LIMIT ?3
+`
+
+type CertificatesWithoutKeyParams struct {
+	None  []byte
+	After string
+	Lim   int64
+}
+
+type CertificatesWithoutKeyRow struct {
+	Serial string
+	Der    []byte
+}
+
+func (q *Queries) CertificatesWithoutKey(ctx context.Context, arg CertificatesWithoutKeyParams) ([]CertificatesWithoutKeyRow, error) {
+	rows, err := q.db.QueryContext(ctx, certificatesWithoutKey, arg.None, arg.After, arg.Lim)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CertificatesWithoutKeyRow
+	for rows.Next() {
+		var i CertificatesWithoutKeyRow
+		if err := rows.Scan(&i.Serial, &i.Der); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const crossCertificate = `-- name: CrossCertificate :one
-SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at
+SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at, key_hash, intent
 FROM certificates WHERE credential_id = ?1 AND issuer = ?2 AND status = 'ACTIVE' ORDER BY created_at DESC LIMIT 1
 `
 
@@ -148,6 +234,8 @@ func (q *Queries) CrossCertificate(ctx context.Context, arg CrossCertificatePara
 		&i.RevokedAt,
 		&i.Reason,
 		&i.CreatedAt,
+		&i.KeyHash,
+		&i.Intent,
 	)
 	return i, err
 }
@@ -207,8 +295,8 @@ func (q *Queries) PutAuthority(ctx context.Context, arg PutAuthorityParams) (int
 }
 
 const reserveSerial = `-- name: ReserveSerial :exec
-INSERT INTO certificates (serial, issuer, subject, credential_id, status, der, not_before, not_after, created_at)
-VALUES (?1, ?2, ?3, ?4, 'RESERVED', ?5, ?6, ?7, ?8)
+INSERT INTO certificates (serial, issuer, subject, credential_id, status, der, not_before, not_after, created_at, key_hash, intent)
+VALUES (?1, ?2, ?3, ?4, 'RESERVED', ?5, ?6, ?7, ?8, ?9, ?10)
 `
 
 type ReserveSerialParams struct {
@@ -220,6 +308,8 @@ type ReserveSerialParams struct {
 	NotBefore    int64
 	NotAfter     int64
 	CreatedAt    int64
+	KeyHash      []byte
+	Intent       []byte
 }
 
 func (q *Queries) ReserveSerial(ctx context.Context, arg ReserveSerialParams) error {
@@ -232,6 +322,8 @@ func (q *Queries) ReserveSerial(ctx context.Context, arg ReserveSerialParams) er
 		arg.NotBefore,
 		arg.NotAfter,
 		arg.CreatedAt,
+		arg.KeyHash,
+		arg.Intent,
 	)
 	return err
 }
@@ -287,7 +379,7 @@ func (q *Queries) RevokeCredential(ctx context.Context, serial string) ([]Revoke
 }
 
 const revokedBy = `-- name: RevokedBy :many
-SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at
+SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at, key_hash, intent
 FROM certificates WHERE issuer = ?1 AND status = 'REVOKED' ORDER BY revoked_at, serial
 `
 
@@ -312,6 +404,8 @@ func (q *Queries) RevokedBy(ctx context.Context, issuer string) ([]Certificate, 
 			&i.RevokedAt,
 			&i.Reason,
 			&i.CreatedAt,
+			&i.KeyHash,
+			&i.Intent,
 		); err != nil {
 			return nil, err
 		}
@@ -324,6 +418,20 @@ func (q *Queries) RevokedBy(ctx context.Context, issuer string) ([]Certificate, 
 		return nil, err
 	}
 	return items, nil
+}
+
+const setCertificateKey = `-- name: SetCertificateKey :exec
+UPDATE certificates SET key_hash = ?1 WHERE serial = ?2
+`
+
+type SetCertificateKeyParams struct {
+	KeyHash []byte
+	Serial  string
+}
+
+func (q *Queries) SetCertificateKey(ctx context.Context, arg SetCertificateKeyParams) error {
+	_, err := q.db.ExecContext(ctx, setCertificateKey, arg.KeyHash, arg.Serial)
+	return err
 }
 
 const storeCRL = `-- name: StoreCRL :exec
@@ -350,16 +458,17 @@ func (q *Queries) StoreCRL(ctx context.Context, arg StoreCRLParams) error {
 }
 
 const storeCertificate = `-- name: StoreCertificate :execrows
-UPDATE certificates SET status = 'ACTIVE', der = ?1 WHERE serial = ?2 AND status = 'RESERVED'
+UPDATE certificates SET status = 'ACTIVE', der = ?1, intent = ?2 WHERE serial = ?3 AND status = 'RESERVED'
 `
 
 type StoreCertificateParams struct {
 	Der    []byte
+	Intent []byte
 	Serial string
 }
 
 func (q *Queries) StoreCertificate(ctx context.Context, arg StoreCertificateParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, storeCertificate, arg.Der, arg.Serial)
+	result, err := q.db.ExecContext(ctx, storeCertificate, arg.Der, arg.Intent, arg.Serial)
 	if err != nil {
 		return 0, err
 	}

@@ -77,6 +77,8 @@ type Certificate struct {
 	RevokedAt    int64
 	Reason       int64
 	CreatedAt    int64
+	KeyHash      []byte
+	Intent       []byte
 }
 
 type Challenge struct {

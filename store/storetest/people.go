@@ -215,6 +215,43 @@ func people(t *testing.T, h *House) {
 	wants(t, "a token swept", err, enrol.ErrUnknown)
 }
 
+// keysOfCertificates: a key belongs to one holder, and what was reserved at once is
+// released once.
+func keysOfCertificates(t *testing.T, h *House) {
+	t.Helper()
+	ctx, db, now := context.Background(), h.DB, h.Clock.Now()
+	row := func(serial, credential string) ca.Certificate {
+		return ca.Certificate{Serial: serial, Issuer: "keys", Subject: "CN=x", Credential: credential, Key: []byte("a key"), Intent: []byte{4, 2}, NotBefore: now, NotAfter: now.Add(time.Hour)}
+	}
+	reserve := func(c ca.Certificate) error { return db.ReserveSerial(ctx, c, h.ev("reserve", c.Serial)) }
+	release := func(c ca.Certificate) error {
+		return db.StoreCertificate(ctx, c.Serial, []byte{1}, h.ev("store", c.Serial))
+	}
+	first, second, stranger := row("901", "cr_k"), row("902", "cr_k"), row("903", "cr_s")
+	for _, c := range []ca.Certificate{first, second, stranger} {
+		must(t, reserve(c))
+	}
+	if got, err := db.CertificateBySerial(ctx, "901"); err != nil || !bytes.Equal(got.Intent, first.Intent) || !bytes.Equal(got.Key, first.Key) {
+		t.Errorf("reserved: %+v, %v", got, err)
+	}
+	if got, err := db.CertificatesByKey(ctx, first.Key); err != nil || len(got) != 0 {
+		t.Errorf("%d certificates of a key that is only reserved, %v", len(got), err)
+	}
+	must(t, release(first))
+	wants(t, "releasing the same twice", release(second), ca.ErrExists)
+	wants(t, "releasing another's key", release(stranger), ca.ErrDuplicateKey)
+	wants(t, "reserving the same again", reserve(row("904", "cr_k")), ca.ErrExists)
+	wants(t, "reserving another's key", reserve(row("905", "cr_s")), ca.ErrDuplicateKey)
+	if got, err := db.CertificatesByKey(ctx, first.Key); err != nil || len(got) != 1 || got[0].Serial != "901" || len(got[0].Intent) != 0 {
+		t.Errorf("certificates of the key: %+v, %v", got, err)
+	}
+	must(t, db.Revoke(ctx, "901", now, 1, h.ev("revoke", "901")))
+	wants(t, "reserving a revoked key", reserve(row("906", "cr_k")), ca.ErrRevoked)
+	if got, err := db.CertificatesByKey(ctx, nil); err != nil || got != nil {
+		t.Errorf("of no key: %+v, %v", got, err)
+	}
+}
+
 func certificates(t *testing.T, h *House) {
 	ctx, db, now := context.Background(), h.DB, h.Clock.Now()
 	c := ca.Certificate{Serial: "170141183460469231731687303715884105727", Issuer: ca.Issuing, Subject: "CN=x", Credential: "cr_x", NotBefore: now, NotAfter: now.Add(time.Hour)}
@@ -241,6 +278,7 @@ func certificates(t *testing.T, h *House) {
 	if n := h.events(t, "revoke"); n != 1 {
 		t.Errorf("%d events tell of one revocation", n)
 	}
+	keysOfCertificates(t, h)
 	rows, err := db.RevokedBy(ctx, ca.Issuing)
 	if err != nil || len(rows) != 1 || rows[0].Serial != c.Serial || rows[0].Reason != 1 || !rows[0].RevokedAt.Equal(at) {
 		t.Errorf("revoked: %+v, %v", rows, err)
