@@ -11,11 +11,15 @@ import (
 	"github.com/mohor-sign/mohor/enrol"
 )
 
+// ErrDegraded: a part that Config.Ready tells of is in a state that somebody must see
+// to, but requests are served.
+var ErrDegraded = errors.New("degraded")
+
 type healthOutput struct {
 	Status int
 	Body   struct {
 		Status string            `json:"status" enum:"ok,unavailable"`
-		Parts  map[string]string `json:"parts,omitempty" doc:"ok or unavailable, for each part"`
+		Parts  map[string]string `json:"parts,omitempty" doc:"ok, degraded or unavailable, for each part; what is degraded needs somebody's attention and keeps nobody from signing"`
 	}
 }
 
@@ -33,7 +37,10 @@ func (s *server) readyz(ctx context.Context, _ *struct{}) (*healthOutput, error)
 	o.Body.Status, o.Body.Parts = "ok", map[string]string{}
 	for part, err := range s.Ready(ctx) {
 		o.Body.Parts[part] = "ok"
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrDegraded):
+			o.Body.Parts[part] = "degraded"
+		case err != nil:
 			s.Log.Error("part not ready", "part", part, "error", err)
 			o.Body.Parts[part], o.Body.Status, o.Status = "unavailable", "unavailable", http.StatusServiceUnavailable
 		}

@@ -67,12 +67,13 @@ func (s *server) crl(ctx context.Context, in *nameInput) (*fileOutput, error) {
 	if !ok {
 		return nil, s.fail(ctx, errNotFound)
 	}
-	c, err := s.CA.CRL(ctx, name)
+	c, err := s.CA.PublishedCRL(ctx, name)
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	// A mirror may keep it for a quarter of its life, and is told when it ends.
-	age := int(c.NextUpdate.Sub(c.ThisUpdate).Seconds() / 4)
+	// A mirror may keep it for a quarter of its life, but not beyond its end (RFC 5280,
+	// Section 5.1.2.5); a revocation is to be seen before that by who asks anew.
+	age := int(min(c.NextUpdate.Sub(c.ThisUpdate)/4, c.NextUpdate.Sub(s.Now())).Seconds())
 	return &fileOutput{ContentType: "application/pkix-crl", CacheControl: "public, max-age=" + strconv.Itoa(age),
 		LastModified: c.ThisUpdate.Format(http.TimeFormat), Expires: c.NextUpdate.Format(http.TimeFormat), Body: c.DER}, nil
 }

@@ -233,6 +233,16 @@ func meaningOf(err error) (meaning, bool) {
 	return meaning{}, false
 }
 
+// codeOf is the code of a sentinel by its message; "" for what is none.
+func codeOf(message string) string {
+	for _, m := range meanings() {
+		if message != "" && m.err.Error() == message {
+			return m.code
+		}
+	}
+	return ""
+}
+
 // explain adds what the typed errors know. Only our own words and numbers are
 // copied, never input.
 func (p *Problem) explain(err error, en bool) {

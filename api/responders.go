@@ -1,7 +1,9 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -112,24 +114,25 @@ func (s *server) ocspPost(ctx context.Context, in *unitInput) (*fileOutput, erro
 	return &fileOutput{ContentType: typeOCSPResponse, CacheControl: "no-store", Body: der}, nil
 }
 
-func (s *server) ocspAnswer(ctx context.Context, request []byte) ([]byte, time.Time, error) {
+func (s *server) ocspAnswer(ctx context.Context, request []byte) ([]byte, ca.Freshness, error) {
 	release, err := slot(ctx, s.units)
 	if err != nil {
-		return nil, time.Time{}, err
+		return nil, ca.Freshness{}, err
 	}
 	defer release()
-	der, until, err := s.CA.OCSPReply(ctx, request)
+	der, fresh, err := s.CA.OCSPReply(ctx, request)
 	if err != nil {
 		s.Log.Error("answering OCSP request", "request_id", requestIDOf(ctx), "error", err)
 	}
-	return der, until, nil
+	return der, fresh, nil
 }
 
 // ocspMaxAge is how long a copy of an answer may be handed on: a revocation is to
 // be seen soon behind a proxy, too.
 const ocspMaxAge = time.Minute
 
-// ocspGet implements RFC 6960, Appendix A.1.1, and the caching of RFC 5019, Section 6.
+// ocspGet implements RFC 6960, Appendix A.1.1, and the caching of RFC 5019, Section
+// 6.2 (RFC 9111).
 func (s *server) ocspGet(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	request, err := ocspOfPath(r.URL.EscapedPath())
@@ -137,18 +140,22 @@ func (s *server) ocspGet(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, ctx, fixed("request", "It must be URL-encoded base64 of an OCSPRequest.", "Ia mesti base64 berkod URL bagi OCSPRequest."))
 		return
 	}
-	der, until, err := s.ocspAnswer(ctx, request)
+	der, fresh, err := s.ocspAnswer(ctx, request)
 	if err != nil {
 		writeProblem(w, ctx, s.logged(ctx, err))
 		return
 	}
 	w.Header().Set("Content-Type", typeOCSPResponse)
-	w.Header().Set("Cache-Control", "no-store")
-	if !until.IsZero() {
-		w.Header().Set("Cache-Control", fmt.Sprintf("public, no-transform, must-revalidate, max-age=%d", int(ocspMaxAge/time.Second)))
-		w.Header().Set("Expires", s.Now().Add(ocspMaxAge).UTC().Format(http.TimeFormat))
+	left := min(ocspMaxAge, fresh.Until.Sub(s.Now()))
+	if left < time.Second {
+		w.Header().Set("Cache-Control", "no-store")
+		_, _ = w.Write(der) // the client is gone if this fails
+		return
 	}
-	_, _ = w.Write(der) // the client is gone if this fails
+	w.Header().Set("Cache-Control", fmt.Sprintf("public, no-transform, must-revalidate, max-age=%d", int(left/time.Second)))
+	w.Header().Set("Expires", s.Now().Add(left).UTC().Format(http.TimeFormat))
+	w.Header().Set("ETag", fmt.Sprintf(`"%x"`, sha256.Sum256(der)))
+	http.ServeContent(w, r, "", fresh.ThisUpdate, bytes.NewReader(der)) // with Last-Modified, and 304 where it fits
 }
 
 // ocspOfPath decodes what is after /ocsp/. Some clients leave

@@ -127,6 +127,7 @@ type transactionBody struct {
 	ID          string           `json:"transaction_id"`
 	Nonce       string           `json:"nonce,omitempty" doc:"Base64, 16 bytes; the live one, while WAITING"`
 	Status      string           `json:"status" enum:"WAITING,SIGNING,SIGNED,SIGNED_WITH_REFUSALS,FAILED,EXPIRED,CANCELLED,NEEDS_AUTHORISATION"`
+	Code        string           `json:"code,omitempty" doc:"NEEDS_AUTHORISATION: why, where it is one of the error codes, such as certificate_suspended"`
 	ExpiresAt   time.Time        `json:"expires_at"`
 	Count       uint32           `json:"count"`
 	Root        string           `json:"root" doc:"Base64, 32 bytes"`
@@ -429,6 +430,7 @@ func documentOut(d *signer.Document) documentItem {
 func waiting(r *signer.Request, ch *otp.Challenge) transactionBody {
 	b := transactionBody{ID: r.ID, Status: string(r.Status), ExpiresAt: r.ExpiresAt, Count: r.Count, Root: base64.StdEncoding.EncodeToString(r.Root[:]),
 		Fingerprint: signer.Fingerprint(r.Root)}
+	b.Code = codeOf(r.Ended)
 	if t := r.Options.Total; t != nil {
 		b.Total = &totalBody{t.Amount, t.Currency}
 	}

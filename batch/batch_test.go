@@ -40,8 +40,13 @@ type house struct {
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	dir := t.TempDir()
 	db, _ := storetest.SQLite(t)
+	return newHouseOn(t, db)
+}
+
+func newHouseOn(t testing.TB, db *store.DB) *house {
+	t.Helper()
+	dir := t.TempDir()
 	h := &house{House: storetest.NewHouse(t, db), temp: filepath.Join(dir, "temp"), dir: filepath.Join(dir, "blobs")}
 	must(t, os.Mkdir(h.temp, 0o700))
 	var err error

@@ -177,9 +177,11 @@ func (r *Runner) run(ctx context.Context, a *signer.Authorization, patience time
 		d, err := r.Signer.Complete(context.WithoutCancel(ctx), a, chunk)
 		if err != nil {
 			cancel(err)
-			for range results { // let the workers end
+			var left []signer.Outcome
+			for out := range results { // let the workers end
+				left = append(left, out)
 			}
-			return err
+			return r.Signer.Discard(context.WithoutCancel(ctx), a, left, err)
 		}
 		// From here on this chunk is signed, whatever happens next.
 		done = done || d

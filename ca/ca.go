@@ -36,17 +36,23 @@ var (
 	ErrUnknown = errors.New("no such certificate")
 	ErrRevoked = errors.New("certificate already revoked")
 	ErrExists  = errors.New("exists already")
-	ErrInvalid = errors.New("invalid authority")
+	ErrInvalid = errors.New("invalid")
 	ErrRequest = errors.New("certificate request refused")
 	// ErrUnavailable: another CA cannot be reached, or has not said what it did.
 	ErrUnavailable = errors.New("the CA is not available")
+
+	ErrSuspended    = errors.New("certificate suspended")
+	ErrActive       = errors.New("certificate not suspended")
+	ErrReason       = errors.New("not a reason for this revocation")
+	ErrNotPublished = errors.New("the CRL could not be published")
 )
 
 // Statuses of a certificate row.
 const (
-	Reserved = "RESERVED" // serial taken, nothing released
-	Active   = "ACTIVE"
-	Revoked  = "REVOKED"
+	Reserved  = "RESERVED" // serial taken, nothing released
+	Active    = "ACTIVE"
+	Suspended = "SUSPENDED" // on hold
+	Revoked   = "REVOKED"
 )
 
 // Certificate is a row of the register of certificates.
@@ -61,8 +67,8 @@ type Certificate struct {
 	Key        []byte // of its public key, see KeyHash
 	NotBefore  time.Time
 	NotAfter   time.Time
-	RevokedAt  time.Time
-	Reason     int // CRLReason, RFC 5280, Section 5.3.1
+	RevokedAt  time.Time // or since when it is suspended
+	Reason     int       // CRLReason, RFC 5280, Section 5.3.1
 }
 
 // CRL is a published certificate revocation list.
@@ -72,6 +78,7 @@ type CRL struct {
 	DER        []byte
 	ThisUpdate time.Time
 	NextUpdate time.Time
+	Covers     int64 // how many changes of status of the issuer's certificates it holds
 }
 
 // Keys gives the authorities' signers by name. Each Sign is made in the HSM and
@@ -115,17 +122,32 @@ type Records interface {
 	// Succeed has successor issue in the place of name, for good; ErrExists when
 	// name has one.
 	Succeed(ctx context.Context, name, successor string, ev audit.Event) error
-	// Revoke marks an active certificate and its credential as revoked;
+	// Revoke marks an active or suspended certificate and its credential as revoked,
+	// at that time or since the suspension, and drops what was scheduled for it;
 	// ErrRevoked when it was, ErrUnknown when there is none.
 	Revoke(ctx context.Context, serial string, at time.Time, reason int, ev audit.Event) error
-	// RevokedBy lists the issuer's revoked certificates.
+	// Suspend marks an active certificate and its credential as suspended;
+	// ErrSuspended, ErrRevoked, ErrUnknown.
+	Suspend(ctx context.Context, serial string, at time.Time, reason int, ev audit.Event) error
+	// Release makes a suspended certificate and its credential active; ErrActive,
+	// ErrRevoked, ErrUnknown.
+	Release(ctx context.Context, serial string, ev audit.Event) error
+	// ScheduleRevocation stores s in the place of another of its serial number;
+	// ErrRevoked, ErrUnknown.
+	ScheduleRevocation(ctx context.Context, s Scheduled, ev audit.Event) error
+	// UnscheduleRevocation drops it; ErrUnknown when there is none.
+	UnscheduleRevocation(ctx context.Context, serial string, ev audit.Event) error
+	// ScheduledRevocations lists those due at until or before, in order of time.
+	ScheduledRevocations(ctx context.Context, until time.Time, limit int) ([]Scheduled, error)
+	// RevokeScheduled is Revoke if s is still scheduled just so, else ErrUnknown.
+	RevokeScheduled(ctx context.Context, s Scheduled, at time.Time, ev audit.Event) error
+	// RevokedBy lists the issuer's revoked and suspended certificates.
 	RevokedBy(ctx context.Context, issuer string) ([]Certificate, error)
-	// LastRevocation is the time of the issuer's newest revocation, zero when
-	// there is none.
-	LastRevocation(ctx context.Context, issuer string) (time.Time, error)
+	// LastChange counts the changes of status of the issuer's certificates.
+	LastChange(ctx context.Context, issuer string) (int64, error)
 	// LatestCRL returns the issuer's newest CRL or ErrUnknown.
 	LatestCRL(ctx context.Context, issuer string) (CRL, error)
-	// StoreCRL keeps a CRL; a number that is not above the last is an error.
+	// StoreCRL keeps a CRL; ErrExists when its number is not above the last.
 	StoreCRL(ctx context.Context, c CRL, ev audit.Event) error
 	// NewestTimes returns the time of the last audit record and the latest notBefore
 	// of a certificate, zero when there is none: the clock was there already.

@@ -50,7 +50,22 @@ func (a *authority) clock() time.Time { return a.now }
 func bootstrapped(t testing.TB, edit func(p *ca.Profile)) *authority {
 	t.Helper()
 	db, path := storetest.SQLite(t)
-	a := &authority{db: db, path: path, keys: storetest.NewKeys(), now: time.Date(2026, 7, 1, 9, 0, 0, 5, time.FixedZone("MYT", 8*3600)), shape: storetest.Profile()}
+	a := bootstrappedOn(t, db, edit)
+	a.path = path
+	return a
+}
+
+// engines are the databases that the register can be in.
+func engines(testing.TB) map[string]func(testing.TB) *store.DB {
+	return map[string]func(testing.TB) *store.DB{
+		"SQLite":     func(t testing.TB) *store.DB { db, _ := storetest.SQLite(t); return db },
+		"PostgreSQL": func(t testing.TB) *store.DB { db, _ := storetest.Postgres(t); return db },
+	}
+}
+
+func bootstrappedOn(t testing.TB, db *store.DB, edit func(p *ca.Profile)) *authority {
+	t.Helper()
+	a := &authority{db: db, keys: storetest.NewKeys(), now: time.Date(2026, 7, 1, 9, 0, 0, 5, time.FixedZone("MYT", 8*3600)), shape: storetest.Profile()}
 	if edit != nil {
 		edit(&a.shape)
 	}

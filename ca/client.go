@@ -178,7 +178,7 @@ func (c *Client) askOCSP(ctx context.Context, cert, issuer *x509.Certificate, ad
 	if err != nil {
 		return nil, none, err
 	}
-	nonce := make([]byte, maxOCSPNonce)
+	nonce := make([]byte, ocspNonce)
 	if _, err := rand.Read(nonce); err != nil {
 		return nil, none, fmt.Errorf("making nonce: %w", err)
 	}

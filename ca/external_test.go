@@ -36,16 +36,11 @@ var (
 	_ ca.ExternalRecords = (*store.DB)(nil)
 )
 
-// engines are the databases an issuer is tried on.
-func engines(t *testing.T, f func(t *testing.T, db *store.DB)) {
-	t.Run("SQLite", func(t *testing.T) {
-		db, _ := storetest.SQLite(t)
-		f(t, db)
-	})
-	t.Run("PostgreSQL", func(t *testing.T) {
-		db, _ := storetest.Postgres(t)
-		f(t, db)
-	})
+// onEngines tries an issuer on each database.
+func onEngines(t *testing.T, f func(t *testing.T, db *store.DB)) {
+	for engine, open := range engines(t) {
+		t.Run(engine, func(t *testing.T) { f(t, open(t)) })
+	}
 }
 
 // external is another CA, real, and what asks it.
@@ -100,7 +95,7 @@ func request(t testing.TB, o ca.Officer, key crypto.Signer, edit func(r *x509.Ce
 
 func TestIssuersConform(t *testing.T) {
 	t.Run("own", func(t *testing.T) {
-		engines(t, func(t *testing.T, db *store.DB) {
+		onEngines(t, func(t *testing.T, db *store.DB) {
 			clock := time.Now()
 			now := func() time.Time { return clock }
 			keys := storetest.NewKeys()
@@ -112,7 +107,7 @@ func TestIssuersConform(t *testing.T) {
 		})
 	})
 	t.Run("step-ca", func(t *testing.T) {
-		engines(t, func(t *testing.T, db *store.DB) {
+		onEngines(t, func(t *testing.T, db *store.DB) {
 			x := newExternal(t, db)
 			conform(t, x, db, x.server.Root)
 		})
@@ -241,7 +236,7 @@ func (x *external) between(f func(r *http.Request, next http.RoundTripper) (*htt
 // An answer that is lost leaves no second valid certificate: what the CA issued unheard is revoked
 // there, also when the CA cannot be told at once.
 func TestLostAnswer(t *testing.T) {
-	engines(t, func(t *testing.T, db *store.DB) {
+	onEngines(t, func(t *testing.T, db *store.DB) {
 		x := newExternal(t, db)
 		o := ca.Officer{IC: ic, Name: name, Credential: "cr_1"}
 		csr := request(t, o, key(t), nil)
@@ -293,7 +288,7 @@ func TestLostAnswer(t *testing.T) {
 
 // Gateways that ask for the same certificate at once end up with one, and the CA revokes the others.
 func TestTwoGatewaysAskAtOnce(t *testing.T) {
-	engines(t, func(t *testing.T, db *store.DB) {
+	onEngines(t, func(t *testing.T, db *store.DB) {
 		x := newExternal(t, db)
 		o := ca.Officer{IC: ic, Name: name, Credential: "cr_1"}
 		csr := request(t, o, key(t), nil)
@@ -348,7 +343,7 @@ func TestTwoGatewaysAskAtOnce(t *testing.T) {
 
 // A request whose process died is found by its age.
 func TestStaleRequest(t *testing.T) {
-	engines(t, func(t *testing.T, db *store.DB) {
+	onEngines(t, func(t *testing.T, db *store.DB) {
 		x := newExternal(t, db)
 		o := ca.Officer{IC: ic, Name: name, Credential: "cr_1"}
 		k := key(t)

@@ -3,19 +3,13 @@ package ca
 import (
 	"context"
 	"crypto"
-	"crypto/rand"
 	"crypto/sha1"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"errors"
 	"fmt"
-	"math/big"
-	"slices"
 	"strings"
 	"time"
-
-	"github.com/mohor-sign/mohor/audit"
 )
 
 // Attribute types of subjects (X.520).
@@ -165,123 +159,3 @@ func (a *Authorities) tellExternal(ctx context.Context) error {
 	}
 	return a.External.Settle(ctx)
 }
-
-// Revoke revokes a certificate for a CRLReason (RFC 5280, Section 5.3.1) and
-// publishes the issuer's CRL at once, or tells the other CA that issued it; that
-// cannot suspend.
-func (a *Authorities) Revoke(ctx context.Context, actor, serial string, reason int) error {
-	row, err := a.records.CertificateBySerial(ctx, serial)
-	if err != nil {
-		return err
-	}
-	if IsExternal(row.Issuer) && reason == ReasonCode("certificateHold") {
-		return fmt.Errorf("%w: another CA's certificate cannot be suspended there", ErrInvalid)
-	}
-	now := a.now().UTC().Truncate(time.Second)
-	ev := audit.Event{At: now, Actor: actor, Action: "ca.revoke", Object: serial, Verdict: audit.Accepted, Detail: map[string]string{"reason": fmt.Sprint(reason)}}
-	err = a.records.Revoke(ctx, serial, now, reason, ev)
-	switch {
-	case err != nil && !errors.Is(err, ErrRevoked):
-		return err
-	case IsExternal(row.Issuer):
-		return errors.Join(err, a.tellExternal(ctx))
-	case err != nil:
-		// Revoked before; perhaps the CRL could not be made then.
-		_, perr := a.PublishCRL(ctx, row.Issuer)
-		return errors.Join(err, perr)
-	}
-	_, err = a.PublishCRL(ctx, row.Issuer)
-	return err
-}
-
-// PublishCRL makes and stores the authority's next CRL (RFC 5280, Section 5).
-func (a *Authorities) PublishCRL(ctx context.Context, name string) (CRL, error) {
-	a.crlMu.Lock()
-	defer a.crlMu.Unlock()
-	return a.publish(ctx, name)
-}
-
-func (a *Authorities) publish(ctx context.Context, name string) (CRL, error) {
-	revoked, err := a.records.RevokedBy(ctx, name)
-	if err != nil {
-		return CRL{}, fmt.Errorf("listing revoked certificates: %w", err)
-	}
-	last, err := a.records.LatestCRL(ctx, name)
-	if err != nil && !errors.Is(err, ErrUnknown) {
-		return CRL{}, fmt.Errorf("reading the last CRL: %w", err)
-	}
-	key, err := a.keys.Signer(ctx, name)
-	if err != nil {
-		return CRL{}, err
-	}
-	now := a.now().UTC().Truncate(time.Second)
-	t := &x509.RevocationList{Number: big.NewInt(last.Number + 1), ThisUpdate: now, NextUpdate: now.Add(a.profile.CRLFor)}
-	for _, c := range revoked {
-		n, ok := new(big.Int).SetString(c.Serial, 10)
-		if !ok {
-			return CRL{}, fmt.Errorf("reading serial number %q of a revoked certificate: not decimal", c.Serial)
-		}
-		t.RevokedCertificateEntries = append(t.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: n, RevocationTime: c.RevokedAt, ReasonCode: c.Reason})
-	}
-	der, err := x509.CreateRevocationList(rand.Reader, t, a.set.Load().certs[name], key)
-	if err != nil {
-		return CRL{}, fmt.Errorf("signing the %s CRL: %w", name, err)
-	}
-	c := CRL{Issuer: name, Number: last.Number + 1, DER: der, ThisUpdate: t.ThisUpdate, NextUpdate: t.NextUpdate}
-	ev := audit.Event{At: now, Actor: "gateway", Action: "ca.crl", Object: name, Verdict: audit.Accepted, Detail: map[string]string{"number": fmt.Sprint(c.Number), "revoked": fmt.Sprint(len(revoked))}}
-	if err := a.records.StoreCRL(ctx, c, ev); err != nil {
-		return CRL{}, fmt.Errorf("storing the %s CRL: %w", name, err)
-	}
-	return c, nil
-}
-
-// lists says whether the CRL holds a revocation of that time or a later one.
-func lists(c CRL, at time.Time) (bool, error) {
-	list, err := x509.ParseRevocationList(c.DER)
-	if err != nil {
-		return false, fmt.Errorf("parsing CRL %d of %s: %w", c.Number, c.Issuer, err)
-	}
-	for _, e := range list.RevokedCertificateEntries {
-		if !e.RevocationTime.Before(at.Truncate(time.Second)) {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-// CRL returns the current CRL, made anew when half of its time has passed, so
-// that a mirror never holds an expired one.
-func (a *Authorities) CRL(ctx context.Context, name string) (CRL, error) {
-	if a.set.Load().certs[name] == nil && a.fresh().certs[name] == nil {
-		return CRL{}, ErrUnknown
-	}
-	a.crlMu.Lock()
-	defer a.crlMu.Unlock()
-	c, err := a.records.LatestCRL(ctx, name)
-	if err != nil && !errors.Is(err, ErrUnknown) {
-		return CRL{}, err
-	}
-	if err == nil && a.now().Before(c.ThisUpdate.Add(a.profile.CRLFor/2)) {
-		last, err := a.records.LastRevocation(ctx, name)
-		if err != nil {
-			return CRL{}, err
-		}
-		if last.Before(c.ThisUpdate) {
-			return c, nil
-		}
-		// A revocation whose own CRL was not made (or in this very second): if the
-		// list has it, the list is current.
-		if on, err := lists(c, last); err != nil || on {
-			return c, err
-		}
-	}
-	return a.publish(ctx, name)
-}
-
-// reasons are the CRLReasons (RFC 5280, Section 5.3.1) by their code.
-var reasons = [...]string{0: "unspecified", 1: "keyCompromise", 2: "cACompromise", 3: "affiliationChanged", 4: "superseded",
-	5: "cessationOfOperation", 6: "certificateHold", 8: "removeFromCRL", 9: "privilegeWithdrawn", 10: "aACompromise"}
-
-// ReasonCode is the code of a CRLReason by its name, 0 (unspecified) for one that
-// is none.
-func ReasonCode(name string) int { return max(0, slices.Index(reasons[:], name)) }

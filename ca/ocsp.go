@@ -74,11 +74,13 @@ func (s ocspStatus) Error() string {
 
 func (s ocspStatus) response() []byte { return []byte{0x30, 3, 0x0a, 1, byte(s)} }
 
-// Bounds of a request: bytes, certificates, and bytes of a nonce (RFC 8954).
+// Bounds of a request: bytes, certificates, and bytes of a nonce (RFC 9654, Section
+// 2.1); ocspNonce is the length of ours, the least that it lets clients use.
 const (
 	MaxOCSPRequest = 8 << 10
 	maxOCSPIDs     = 16
-	maxOCSPNonce   = 32
+	maxOCSPNonce   = 128
+	ocspNonce      = 32
 )
 
 // parseOCSPRequest reads an OCSPRequest (RFC 6960, Section 4.1.1); a signature on
@@ -179,23 +181,22 @@ type ocspCache struct {
 // keptAnswer is good as long as the register says the same, the same unit is on,
 // and it is not stale.
 type keptAnswer struct {
-	der   []byte
-	row   string
-	unit  *unit
-	until time.Time
+	der        []byte
+	row        string
+	unit       *unit
+	thisUpdate time.Time
+	until      time.Time
 }
 
 // maxKept bounds the memory of the cache: beyond it, it starts afresh. 10,000
 // answers are about 10 MB.
 const maxKept = 10_000
 
-func (c *ocspCache) get(key, row string, u *unit, now time.Time) []byte {
+func (c *ocspCache) get(key, row string, u *unit, now time.Time) (k keptAnswer, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if k, ok := c.kept[key]; ok && k.row == row && k.unit == u && now.Before(k.until) {
-		return k.der
-	}
-	return nil
+	k, ok = c.kept[key]
+	return k, ok && k.row == row && k.unit == u && now.Before(k.until)
 }
 
 func (c *ocspCache) put(key string, k keptAnswer) {
@@ -230,14 +231,19 @@ func (a *Authorities) OCSP(ctx context.Context, cert, issuer *x509.Certificate) 
 	if id.status.Status == "" || !bytes.Equal(id.status.DER, cert.Raw) {
 		return nil, ErrUnknown
 	}
-	return a.answer(ctx, by.Name, []*certID{id}, nil)
+	k, err := a.answer(ctx, by.Name, []*certID{id}, nil)
+	return k.der, err
 }
+
+// Freshness is from when and until when a copy of an answer may be handed on; zero
+// when it must not be kept.
+type Freshness struct{ ThisUpdate, Until time.Time }
 
 // OCSPReply answers an OCSPRequest with an OCSPResponse (RFC 6960), both in DER.
 // Several certificates of one issuing CA are answered together; one of another
-// issuer makes the whole request unauthorized. until is when a copy without a nonce is stale, zero
-// when it must not be kept. err is for the log.
-func (a *Authorities) OCSPReply(ctx context.Context, request []byte) (response []byte, until time.Time, err error) {
+// issuer makes the whole request unauthorized. fresh is zero for all but an answer
+// about one certificate without a nonce. err is for the log.
+func (a *Authorities) OCSPReply(ctx context.Context, request []byte) (response []byte, fresh Freshness, err error) {
 	ids, nonce, err := parseOCSPRequest(request)
 	var by string
 	if err == nil {
@@ -246,29 +252,30 @@ func (a *Authorities) OCSPReply(ctx context.Context, request []byte) (response [
 		}
 		for _, id := range ids {
 			if by == "" || a.set.Load().issuing(id) != by {
-				return ocspUnauthorized.response(), until, nil
+				return ocspUnauthorized.response(), fresh, nil
 			}
 			if err = a.look(ctx, by, id); err != nil {
 				break
 			}
 		}
 	}
+	var k keptAnswer
 	if err == nil {
-		response, err = a.answer(ctx, by, ids, nonce)
+		k, err = a.answer(ctx, by, ids, nonce)
 	}
 	var s ocspStatus
 	switch {
 	case errors.As(err, &s):
-		return s.response(), until, nil
+		return s.response(), fresh, nil
 	case errors.Is(err, ErrNoUnit):
-		return ocspTryLater.response(), until, err
+		return ocspTryLater.response(), fresh, err
 	case err != nil:
-		return ocspInternalError.response(), until, err
+		return ocspInternalError.response(), fresh, err
 	}
 	if nonce == nil && len(ids) == 1 {
-		until = a.now().Add(a.profile.OCSPFor / 2)
+		fresh = Freshness{k.thisUpdate, k.until}
 	}
-	return response, until, nil
+	return k.der, fresh, nil
 }
 
 // issuing is the name of the issuing CA that is meant; "" when it is none of ours.
@@ -289,41 +296,45 @@ func (a *Authorities) look(ctx context.Context, issuer string, id *certID) error
 	case errors.Is(err, ErrUnknown):
 	case err != nil:
 		return fmt.Errorf("reading certificate %s: %w", id.serial, err)
-	case row.Issuer == issuer && (row.Status == Active || row.Status == Revoked):
+	case row.Issuer == issuer && row.Status != Reserved:
 		id.status = row
 	}
 	return nil
 }
 
 // answer signs, or finds what was signed.
-func (a *Authorities) answer(ctx context.Context, issuer string, ids []*certID, nonce []byte) ([]byte, error) {
+func (a *Authorities) answer(ctx context.Context, issuer string, ids []*certID, nonce []byte) (k keptAnswer, err error) {
 	first := ids[0]
 	u, err := a.usable(ctx, responder(issuer), first.thisUpdate)
 	if err != nil {
-		return nil, err
+		return k, err
+	}
+	row := fmt.Sprint(first.status.Status, first.status.RevokedAt.Unix(), first.status.Reason)
+	sign := func() (keptAnswer, error) {
+		der, err := a.respond(u, ids, nonce)
+		return keptAnswer{der, row, u, first.thisUpdate, first.thisUpdate.Add(a.profile.OCSPFor / 2)}, err
 	}
 	if nonce != nil || len(ids) > 1 || first.status.Status == "" {
-		return a.respond(u, ids, nonce)
+		return sign()
 	}
 	key := string(first.raw)
-	row := fmt.Sprint(first.status.Status, first.status.RevokedAt.Unix(), first.status.Reason)
-	if der := a.answers.get(key, row, u, first.thisUpdate); der != nil {
-		return der, nil
+	if k, ok := a.answers.get(key, row, u, first.thisUpdate); ok {
+		return k, nil
 	}
 	v, err, _ := a.answers.flight.Do(key+row, func() (any, error) {
-		if der := a.answers.get(key, row, u, first.thisUpdate); der != nil { // of a flight that has just ended
-			return der, nil
+		if k, ok := a.answers.get(key, row, u, first.thisUpdate); ok { // of a flight that has just ended
+			return k, nil
 		}
-		der, err := a.respond(u, ids, nil)
+		k, err := sign()
 		if err == nil {
-			a.answers.put(key, keptAnswer{der, row, u, first.thisUpdate.Add(a.profile.OCSPFor / 2)})
+			a.answers.put(key, k)
 		}
-		return der, err
+		return k, err
 	})
 	if err != nil {
-		return nil, err
+		return keptAnswer{}, err
 	}
-	return v.([]byte), nil
+	return v.(keptAnswer), nil
 }
 
 // respond signs a BasicOCSPResponse (RFC 6960, Section 4.2.1) with the responder's
@@ -388,7 +399,7 @@ func (id *certID) single(b *cryptobyte.Builder, next time.Time) {
 		switch id.status.Status {
 		case Active:
 			b.AddASN1(primitive(0), func(*cryptobyte.Builder) {})
-		case Revoked:
+		case Revoked, Suspended:
 			b.AddASN1(constructed(1), func(b *cryptobyte.Builder) {
 				addTime(b, id.status.RevokedAt)
 				if id.status.Reason != 0 { // RFC 5280, Section 5.3.1: unspecified is left out

@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -80,7 +81,12 @@ func addExtension(b *cryptobyte.Builder, dotted string, critical bool, value []b
 	})
 }
 
-func octets(b ...byte) []byte { return append([]byte{4, byte(len(b))}, b...) }
+func octets(b ...byte) []byte {
+	if len(b) > 127 {
+		return append([]byte{4, 0x81, byte(len(b))}, b...)
+	}
+	return append([]byte{4, byte(len(b))}, b...)
+}
 
 // about asks about a serial number of issuer.
 func about(t testing.TB, h crypto.Hash, serial *big.Int, issuer *x509.Certificate) ocsp.Request {
@@ -246,7 +252,7 @@ func TestOCSPReplies(t *testing.T) {
 		"sixteen":            {ocspQuery(t, nil, many[:16]...), 0},
 		"seventeen":          {ocspQuery(t, nil, many...), 1},
 		"empty nonce":        {ocspQuery(t, octets(), known), 1},
-		"long nonce":         {ocspQuery(t, octets(make([]byte, 33)...), known), 1},
+		"long nonce":         {ocspQuery(t, octets(make([]byte, 129)...), known), 1},
 		"bare nonce":         {ocspQuery(t, []byte{1, 2, 3, 4}, known), 1},
 		"empty":              {nil, 1},
 		"text":               {[]byte("hello"), 1},
@@ -267,21 +273,27 @@ func TestOCSPReplies(t *testing.T) {
 			t.Errorf("%v, %v", r, err)
 		}
 	}
-	// Nonces of 1 and 32 octets come back, and such answers are not kept.
-	for _, n := range []int{1, 32} {
+	// Nonces of 1 to 128 octets (RFC 9654) come back, and such answers are not kept.
+	for _, n := range []int{1, 32, 33, 127, 128} {
 		nonce := octets(bytes.Repeat([]byte{0xa5}, n)...)
 		before := ocspQuery(t, nonce, known)
 		_, reply := ask(before)
-		if answered(t, a, reply); !bytes.Contains(reply, append([]byte{0x2b, 6, 1, 5, 5, 7, 0x30, 1, 2, 4, byte(len(nonce))}, nonce...)) {
+		length := []byte{byte(len(nonce))}
+		if len(nonce) > 127 {
+			length = []byte{0x81, byte(len(nonce))}
+		}
+		if answered(t, a, reply); !bytes.Contains(reply, slices.Concat([]byte{0x2b, 6, 1, 5, 5, 7, 0x30, 1, 2, 4}, length, nonce)) {
 			t.Errorf("a nonce of %d octets does not come back", n)
 		}
-		_, until, err := a.OCSPReply(ctx, before)
-		if err != nil || !until.IsZero() {
-			t.Errorf("an answer with a nonce may be kept until %v, %v", until, err)
+		_, fresh, err := a.OCSPReply(ctx, before)
+		if err != nil || fresh != (ca.Freshness{}) {
+			t.Errorf("an answer with a nonce may be kept %v, %v", fresh, err)
 		}
 	}
-	if _, until, err := a.OCSPReply(ctx, ocspQuery(t, nil, known)); err != nil || !until.Equal(a.now.Add(30*time.Minute)) {
-		t.Errorf("an answer without a nonce may be kept until %v, %v", until, err)
+	for now := a.now.UTC().Truncate(time.Second); a.now.Before(now.Add(time.Minute)); a.now = a.now.Add(20 * time.Second) {
+		if _, fresh, err := a.OCSPReply(ctx, ocspQuery(t, nil, known)); err != nil || !fresh.ThisUpdate.Equal(now) || !fresh.Until.Equal(now.Add(30*time.Minute)) {
+			t.Errorf("an answer without a nonce may be kept %v, %v", fresh, err)
+		}
 	}
 	a.keys.OnAuthority = func(string) error { return errDead }
 	if reply, _, err := a.OCSPReply(ctx, ocspQuery(t, octets(1), known)); !errors.Is(err, errDead) || !bytes.Equal(reply, []byte{0x30, 3, 10, 1, 2}) {

@@ -43,6 +43,8 @@ func (a *Authorities) issued(ctx context.Context, credential string, pub crypto.
 		return nil, fmt.Errorf("looking for the certificate of %s: %w", credential, err)
 	case row.Status == Revoked:
 		return nil, fmt.Errorf("certifying %s: %w", credential, ErrRevoked)
+	case row.Status == Suspended:
+		return nil, fmt.Errorf("certifying %s: %w", credential, ErrSuspended)
 	}
 	cert, err := x509.ParseCertificate(row.DER)
 	if err != nil {

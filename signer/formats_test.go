@@ -175,7 +175,8 @@ func TestRevokedWhileSigning(t *testing.T) {
 	if got, err := h.s.Request(ctx, r.App, r.ID); err != nil || got.Status != signer.NeedsAuthorisation {
 		t.Errorf("%s, %v", got.Status, err)
 	}
-	if h.refusals(t) != 1 || h.Keys.Live.Load() != 0 {
+	// One for what was to be completed, and one for what was in hand meanwhile, if anything.
+	if n := h.refusals(t); n < 1 || n > 2 || h.Keys.Live.Load() != 0 {
 		t.Errorf("%d refusals in the audit, %d keys open", h.refusals(t), h.Keys.Live.Load())
 	}
 }

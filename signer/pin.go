@@ -15,25 +15,32 @@ import (
 )
 
 // KeyVersion is what the audit chain tells of a sealed key: the SHA-256 of its
-// text form at one version, or that it was destroyed.
+// text form at one version, or what became of it at that version.
 type KeyVersion struct {
-	Version   uint32
-	Hash      [32]byte // SHA-256 of Credential.Sealed
-	Destroyed bool
+	Version        uint32
+	Hash           [32]byte // SHA-256 of Credential.Sealed
+	Destroyed      bool
+	Held, Released bool // its certificate was suspended, or released
 }
 
 // current compares the row with the audit chain: versions 1 to n in order, the
-// row is the last and holds the very bytes, nothing was destroyed. Demanding
-// all of them, not only the last, also refuses an old version that somebody
-// appended to the chain once more: the later one cannot be taken out of it.
+// row is the last and holds the very bytes, nothing was destroyed, no suspension
+// is left. Demanding all of them, not only the last, also refuses an old version
+// that somebody appended to the chain once more: the later one cannot be taken out
+// of it.
 func (c *Credential) current() error {
-	for k, v := range c.History {
-		if v.Version != uint32(k+1) || v.Destroyed {
+	n, held, last := uint32(0), false, [32]byte{}
+	for _, v := range c.History {
+		switch {
+		case v.Held || v.Released:
+			held = v.Held
+		case v.Destroyed || v.Version != n+1:
 			return ErrKeyVersion
+		default:
+			n, last = v.Version, v.Hash
 		}
 	}
-	n := len(c.History)
-	if n == 0 || c.Version != uint32(n) || sha256.Sum256(c.Sealed) != c.History[n-1].Hash {
+	if n == 0 || held || c.Version != n || sha256.Sum256(c.Sealed) != last {
 		return ErrKeyVersion
 	}
 	return nil

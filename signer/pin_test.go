@@ -443,3 +443,29 @@ func TestRevokedKeyStaysDestroyed(t *testing.T) {
 		t.Error("the PIN or the code was tried")
 	}
 }
+
+// A suspension lifted in the rows is not lifted; one that was released is.
+func TestSuspendedKeyStaysOnHold(t *testing.T) {
+	h := newHouse(t)
+	_, f := h.prepare(t, h.Ask(1))
+	must(t, h.CA.Suspend(ctx, "test", h.Credential.Serial, "hilang"))
+	authorize := func() error {
+		a, err := h.s.Authorize(ctx, f)
+		if err == nil {
+			err = a.Close()
+		}
+		return err
+	}
+	h.refuses(t, "suspended", signer.ErrCertificateOnHold, authorize)
+	h.edit(t, "UPDATE credentials SET status = 'ACTIVE'")
+	h.edit(t, "UPDATE certificates SET status = 'ACTIVE', revoked_at = 0, reason = 0 WHERE status = 'SUSPENDED'")
+	h.refuses(t, "undone", signer.ErrKeyVersion, authorize)
+	if h.Keys.Opens.Load() != 0 || h.tries(t, &signer.Request{ID: f.Transaction}) != 3 {
+		t.Error("the PIN or the code was tried")
+	}
+	for _, table := range []string{"credentials", "certificates"} {
+		h.edit(t, "UPDATE "+table+" SET status = 'SUSPENDED' WHERE serial = ?", h.Credential.Serial)
+	}
+	must(t, h.CA.Release(ctx, "test", h.Credential.Serial, "dijumpai"))
+	must(t, authorize())
+}

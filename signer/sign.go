@@ -162,14 +162,8 @@ func (s *Signer) Complete(ctx context.Context, a *Authorization, out []Outcome) 
 	ev := audit.Event{At: s.Now(), Actor: "officer:" + a.Request.Officer, Action: completeAction, Object: a.Request.ID, Verdict: audit.Accepted,
 		Detail: map[string]string{"intent": a.Intent.ID, "signed": strconv.Itoa(len(out) - refused), "refused": strconv.Itoa(refused)}}
 	done, err = s.Records.Complete(ctx, a.Intent.ID, out, s.Now(), ev)
-	if errors.Is(err, ErrCertificateRevoked) || errors.Is(err, ErrCertificateOnHold) {
-		// Made, not released: the record says so, and nothing of it stays.
-		for _, o := range out {
-			if o.Blob != "" {
-				err = errors.Join(err, s.Blobs.Remove(context.WithoutCancel(ctx), o.Blob))
-			}
-		}
-		return false, s.refuse(ctx, ev, err)
+	if statusEnds(err) {
+		return false, s.discard(ctx, out, ev, err)
 	}
 	if err == nil && a.complete(len(out), done) {
 		// Somebody else wrote "signed" into rows of this batch.
@@ -180,6 +174,35 @@ func (s *Signer) Complete(ctx context.Context, a *Authorization, out []Outcome) 
 		s.dropShare(ctx, &a.Intent)
 	}
 	return done && err == nil, err
+}
+
+// statusEnds says whether err is that of a certificate whose status ended its use.
+func statusEnds(err error) bool {
+	return errors.Is(err, ErrCertificateRevoked) || errors.Is(err, ErrCertificateOnHold)
+}
+
+// discard leaves nothing of signatures that were made and not released, and has the
+// audit say so.
+func (s *Signer) discard(ctx context.Context, out []Outcome, ev audit.Event, why error) error {
+	for _, o := range out {
+		if o.Blob != "" {
+			why = errors.Join(why, s.Blobs.Remove(context.WithoutCancel(ctx), o.Blob))
+		}
+	}
+	return s.refuse(ctx, ev, why)
+}
+
+// Discard is for outcomes in hand when Complete refused others of the same
+// authorisation for why: ErrCertificateRevoked and ErrCertificateOnHold end all of
+// it, also if the certificate is released before the next Complete would ask. After
+// other errors nothing is discarded: the documents are signed again, in their place.
+// It returns why, joined with what went wrong meanwhile.
+func (s *Signer) Discard(ctx context.Context, a *Authorization, out []Outcome, why error) error {
+	if len(out) == 0 || !statusEnds(why) {
+		return why
+	}
+	return s.discard(ctx, out, audit.Event{At: s.Now(), Actor: "officer:" + a.Request.Officer, Action: "signer.discard", Object: a.Request.ID,
+		Detail: map[string]string{"intent": a.Intent.ID, "signatures": strconv.Itoa(len(out))}}, why)
 }
 
 // Abandon ends an authorisation before its work is done: what was completed

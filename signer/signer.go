@@ -176,6 +176,7 @@ type Request struct {
 	CreatedAt   time.Time
 	ExpiresAt   time.Time
 	FinishedAt  time.Time
+	Ended       string // NeedsAuthorisation: the message of the sentinel that says why
 }
 
 // Intent is the record that a key is about to sign exactly Root.
@@ -305,7 +306,8 @@ type Records interface {
 	Complete(ctx context.Context, intent string, out []Outcome, now time.Time, ev audit.Event) (done bool, err error)
 	// Abandon closes an open intent that will not be used further: claimed
 	// documents are pending again, the request and its batch end as
-	// NEEDS_AUTHORISATION. Doing it twice is no error.
+	// NEEDS_AUTHORISATION, the request with ev's detail "reason". Doing it twice is
+	// no error.
 	Abandon(ctx context.Context, intent string, ev audit.Event) error
 	// Authorised streams the documents that the intent was recorded for, as they
 	// are now, in ascending index: what its batch had pending then.

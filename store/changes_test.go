@@ -43,6 +43,10 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 		"PutApp":          func(ctx context.Context) error { return db.PutApp(ctx, enrol.App{ID: "new"}, ev) },
 		"ReserveSerial":   func(ctx context.Context) error { return db.ReserveSerial(ctx, ca.Certificate{Serial: "1"}, ev) },
 		"Revoke":          func(ctx context.Context) error { return db.Revoke(ctx, h.Credential.Serial, now, 1, ev) },
+		"Suspend":         func(ctx context.Context) error { return db.Suspend(ctx, h.Credential.Serial, now, 6, ev) },
+		"Schedule": func(ctx context.Context) error {
+			return db.ScheduleRevocation(ctx, ca.Scheduled{Serial: h.Credential.Serial, At: now, Reason: 5}, ev)
+		},
 		"StoreCRL": func(ctx context.Context) error {
 			return db.StoreCRL(ctx, ca.CRL{Issuer: ca.Issuing, Number: 99, DER: []byte{1}}, ev)
 		},

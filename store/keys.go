@@ -24,6 +24,8 @@ import (
 const (
 	actionKeyVersion = "key.version" // the key was sealed: version, SHA-256 of its text form
 	actionKeyDestroy = "key.destroy" // it was overwritten
+	actionKeyHold    = "key.hold"    // its certificate was suspended
+	actionKeyRelease = "key.release" // and is not any more
 )
 
 // keyVersion is the event of a key sealed in the transaction that ev tells of.
@@ -39,6 +41,12 @@ func keyDestroyed(ev audit.Event, credential string, version int64) audit.Event 
 		Detail: map[string]string{"version": strconv.FormatInt(version, 10), "because": ev.Action}}
 }
 
+// keyHeld is the event of a key that is not to be used, or is again.
+func keyHeld(ev audit.Event, action, credential string, version int64) audit.Event {
+	return audit.Event{At: ev.At, Actor: ev.Actor, Action: action, Object: credential, Verdict: audit.Accepted, RequestID: ev.RequestID,
+		Detail: map[string]string{"version": strconv.FormatInt(version, 10)}}
+}
+
 // version reads such an event. One that was not written here, or was edited,
 // comes back as zeros, which no key has.
 func version(e sqlc.AuditEvent) signer.KeyVersion {
@@ -50,8 +58,8 @@ func version(e sqlc.AuditEvent) signer.KeyVersion {
 	if err != nil {
 		return signer.KeyVersion{}
 	}
-	v := signer.KeyVersion{Version: uint32(n), Destroyed: r.Action == actionKeyDestroy}
-	if !v.Destroyed {
+	v := signer.KeyVersion{Version: uint32(n), Destroyed: r.Action == actionKeyDestroy, Held: r.Action == actionKeyHold, Released: r.Action == actionKeyRelease}
+	if r.Action == actionKeyVersion {
 		sum, err := hex.DecodeString(r.Detail["sha256"])
 		if err != nil || len(sum) != sha256.Size {
 			return signer.KeyVersion{}

@@ -56,7 +56,7 @@ func TestTwoNodesCountOnePIN(t *testing.T) {
 func TestKeyHistoryIsIndexed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "mohor.db")
 	open(t, path)
-	rows, err := raw(t, path).Query("EXPLAIN QUERY PLAN SELECT seq, detail FROM audit_events WHERE object = ? AND action IN ('key.version', 'key.destroy') ORDER BY seq", "x")
+	rows, err := raw(t, path).Query("EXPLAIN QUERY PLAN SELECT seq, detail FROM audit_events WHERE object = ? AND action IN ('key.version', 'key.destroy', 'key.hold', 'key.release') ORDER BY seq", "x")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -65,6 +64,8 @@ func (d *DB) PutCredential(ctx context.Context, c enrol.Credential, ev audit.Eve
 			return err
 		case cert.Status == ca.Revoked:
 			return ca.ErrRevoked
+		case cert.Status == ca.Suspended:
+			return ca.ErrSuspended
 		case cert.Status != ca.Active:
 			return ca.ErrUnknown
 		}
@@ -181,85 +182,4 @@ func (d *DB) CertificateBySerial(ctx context.Context, serial string) (ca.Certifi
 // AuthorityCertificate implements ca.Records.
 func (d *DB) AuthorityCertificate(ctx context.Context, name string) (ca.Certificate, error) {
 	return certificate(d.q.AuthorityCertificate(ctx, sqlc.AuthorityCertificateParams{Name: name, CredentialID: "authority:" + name}))
-}
-
-// Revoke implements ca.Records. The officer's key, if it is an officer's
-// certificate, is destroyed in the same transaction.
-func (d *DB) Revoke(ctx context.Context, serial string, at time.Time, reason int, ev audit.Event) error {
-	err := d.do(ctx, ev, func(q *sqlc.Queries) error {
-		n, err := q.RevokeCertificate(ctx, sqlc.RevokeCertificateParams{RevokedAt: micros(at), Reason: int64(reason), Serial: serial})
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			if c, err := q.CertificateBySerial(ctx, serial); err != nil {
-				return absent(err, ca.ErrUnknown)
-			} else if c.Status == ca.Revoked {
-				return ca.ErrRevoked
-			}
-			return ca.ErrUnknown
-		}
-		if err := tellExternal(ctx, q, serial, at, reason); err != nil {
-			return err
-		}
-		keys, err := q.RevokeCredential(ctx, serial)
-		if err != nil {
-			return err
-		}
-		for _, k := range keys {
-			if err := appendEvent(ctx, q, keyDestroyed(ev, k.ID, k.Version)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err == nil {
-		d.scrub(ctx)
-	}
-	return err
-}
-
-// RevokedBy implements ca.Records.
-func (d *DB) RevokedBy(ctx context.Context, issuer string) ([]ca.Certificate, error) {
-	rows, err := d.q.RevokedBy(ctx, issuer)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]ca.Certificate, len(rows))
-	for k, row := range rows {
-		out[k], _ = certificate(row, nil) // it only fails for the error given
-	}
-	return out, nil
-}
-
-// LastRevocation implements ca.Records.
-func (d *DB) LastRevocation(ctx context.Context, issuer string) (time.Time, error) {
-	at, err := d.q.LastRevocation(ctx, issuer)
-	if errors.Is(err, sql.ErrNoRows) {
-		return time.Time{}, nil
-	}
-	return instant(at), err
-}
-
-// LatestCRL implements ca.Records.
-func (d *DB) LatestCRL(ctx context.Context, issuer string) (ca.CRL, error) {
-	c, err := d.q.LatestCRL(ctx, issuer)
-	if err != nil {
-		return ca.CRL{}, absent(err, ca.ErrUnknown)
-	}
-	return ca.CRL{Issuer: c.Issuer, Number: c.Number, DER: c.Der, ThisUpdate: instant(c.ThisUpdate), NextUpdate: instant(c.NextUpdate)}, nil
-}
-
-// StoreCRL implements ca.Records.
-func (d *DB) StoreCRL(ctx context.Context, c ca.CRL, ev audit.Event) error {
-	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		last, err := q.LatestCRL(ctx, c.Issuer)
-		if err == nil && last.Number >= c.Number {
-			return fmt.Errorf("storing CRL %d of %s: number %d exists", c.Number, c.Issuer, last.Number)
-		}
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		return q.StoreCRL(ctx, sqlc.StoreCRLParams{Issuer: c.Issuer, Number: c.Number, Der: c.DER, ThisUpdate: micros(c.ThisUpdate), NextUpdate: micros(c.NextUpdate)})
-	})
 }

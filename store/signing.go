@@ -215,7 +215,7 @@ func (d *DB) Request(ctx context.Context, id string) (signer.Request, error) {
 	}
 	r := signer.Request{ID: t.ID, App: t.AppID, SystemName: t.SystemName, Officer: t.Ic, System: t.System, DataHeader: t.DataHeader, Process: t.Process,
 		Role: t.Role, Class: t.Classification, Credential: t.CredentialID, Batch: t.BatchID, Implicit: t.Implicit != 0, Count: uint32(t.Count),
-		Status: signer.Status(t.Status), CreatedAt: instant(t.CreatedAt), ExpiresAt: instant(t.ExpiresAt), FinishedAt: instant(t.FinishedAt)}
+		Status: signer.Status(t.Status), CreatedAt: instant(t.CreatedAt), ExpiresAt: instant(t.ExpiresAt), FinishedAt: instant(t.FinishedAt), Ended: t.Ended}
 	// A row of the wrong shape was not written here; zeros fail every comparison.
 	if len(t.Root) == 32 && len(t.OptionsHash) == 32 {
 		r.Root, r.OptionsHash = [32]byte(t.Root), [32]byte(t.OptionsHash)
@@ -465,7 +465,7 @@ func (d *DB) Abandon(ctx context.Context, id string, ev audit.Event) error {
 		if err := q.ReleaseClaims(ctx, sqlc.ReleaseClaimsParams{BatchID: in.BatchID, IntentID: id}); err != nil {
 			return err
 		}
-		if err := q.FinishTransaction(ctx, sqlc.FinishTransactionParams{Status: string(signer.NeedsAuthorisation), Now: micros(ev.At), ID: in.TransactionID}); err != nil {
+		if err := q.AbandonTransaction(ctx, sqlc.AbandonTransactionParams{Ended: ev.Detail["reason"], Now: micros(ev.At), ID: in.TransactionID}); err != nil {
 			return err
 		}
 		if _, err := q.SetBatchStatus(ctx, sqlc.SetBatchStatusParams{Status: "NEEDS_AUTHORISATION", ID: in.BatchID, Was: "SIGNING"}); err != nil {

@@ -2,8 +2,8 @@ package store_test
 
 import (
 	"context"
-	"database/sql/driver"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"net"
 	"strings"

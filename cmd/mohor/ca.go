@@ -22,7 +22,10 @@ type caCmd struct {
 	Chain     caChainCmd     `cmd:"" help:"Print the certificates from a CA to its root, PEM."`
 	CRL       caCRLCmd       `cmd:"" name:"crl" help:"Print a CA's revocation list, DER."`
 	Issue     caIssueCmd     `cmd:"" help:"Issue a certificate for the key of a token or software certificate, outside of the HSM."`
-	Revoke    caRevokeCmd    `cmd:"" help:"Revoke a certificate, destroy its key and publish the CRL."`
+	Revoke    caRevokeCmd    `cmd:"" help:"Revoke a certificate for good, destroy its key and publish the CRL; at once, or at a time to come."`
+	Scheduled caScheduledCmd `cmd:"" help:"List revocations to come, or cancel one."`
+	Suspend   caSuspendCmd   `cmd:"" help:"Suspend an officer's certificate and publish the CRL; its key is kept."`
+	Release   caReleaseCmd   `cmd:"" help:"End a suspension and publish the CRL."`
 
 	Provisioner caProvisionerCmd `cmd:"" help:"Print what another CA (step-ca) needs to know to issue in the place of our own, JSON."`
 }
@@ -226,31 +229,4 @@ func (c *caIssueCmd) Run(e *env) error {
 	}
 	fmt.Fprintf(e.stderr, "mohor: credential %s: certificate %s of %s, valid until %s\n", credential, cert.SerialNumber, cert.Subject, cert.NotAfter.Format("2006-01-02"))
 	return pem.Encode(e.stdout, &pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
-}
-
-type caRevokeCmd struct {
-	Data   string `default:"var/mohor" help:"Data folder." type:"path"`
-	Serial string `arg:"" help:"Serial number, decimal."`
-	Reason string `required:"" enum:"unspecified,keyCompromise,cACompromise,affiliationChanged,superseded,cessationOfOperation,privilegeWithdrawn" help:"CRLReason (RFC 5280, Section 5.3.1): ${enum}."`
-}
-
-func (c *caRevokeCmd) Run(e *env) error {
-	i, err := gateway.Open(e.ctx, c.Data, e.now)
-	if err != nil {
-		return err
-	}
-	defer i.Close()
-	err = i.Revoke(e.ctx, operator(), c.Serial, ca.ReasonCode(c.Reason))
-	switch {
-	case errors.Is(err, ca.ErrUnknown):
-		return hinted{fmt.Errorf("there is no certificate %s", c.Serial), "the serial number in decimal, as `mohor verify` shows it"}
-	case errors.Is(err, ca.ErrUnavailable):
-		return hinted{fmt.Errorf("certificate %s is revoked here and its key destroyed; the CA that issued it is still to be told: %w", c.Serial, err), "a gateway that serves tells it as soon as it answers"}
-	case errors.Is(err, ca.ErrRevoked):
-		return fmt.Errorf("certificate %s was revoked before; the CRL is current", c.Serial)
-	case err != nil:
-		return err
-	}
-	fmt.Fprintf(e.stdout, "revoked %s (%s); its key is destroyed and the CRL is published\n", c.Serial, c.Reason)
-	return nil
 }

@@ -87,7 +87,7 @@ func needed(name string) (bool, error) {
 		}
 		return err == nil, nil
 	}
-	if name == "openssl" || name == "curl" || name == "qpdf" {
+	if name == "openssl" || name == "curl" || name == "qpdf" || name == "pdfsig" || name == "certutil" {
 		_, err := exec.LookPath(name)
 		if err != nil && os.Getenv("MOHOR_TEST_REQUIRE") == "all" {
 			return false, fmt.Errorf("%s is required: %w", name, err)

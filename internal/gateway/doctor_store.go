@@ -237,11 +237,15 @@ func (d *doctor) crl(ctx context.Context, name string) {
 		d.fault("the CRL of the "+name+" CA cannot be read: "+err.Error(), "signatures cannot be verified", "mohor init --data "+d.Dir+" makes it")
 		return
 	}
-	switch now := d.Now(); {
-	case now.After(c.NextUpdate) && d.pid != 0:
-		d.fault(fmt.Sprintf("the CRL of the %s CA ended %s", name, day(c.NextUpdate)), "verifiers call every signature indeterminate", "look into the gateway's log; revoking or fetching "+d.config.PublicURL+"/crl/"+name+".crl makes a new one")
-	case now.After(c.NextUpdate):
-		d.warning(fmt.Sprintf("the CRL of the %s CA ended %s", name, day(c.NextUpdate)), "verifiers call every signature indeterminate", "start the gateway, which makes a new one when it is asked for")
+	what, why := fmt.Sprintf("the CRL of the %s CA ends %s and should have been followed by another", name, day(c.NextUpdate)), "verifiers call every signature indeterminate from then on"
+	if d.Now().After(c.NextUpdate) {
+		what, why = fmt.Sprintf("the CRL of the %s CA ended %s", name, day(c.NextUpdate)), "verifiers call every signature indeterminate"
+	}
+	switch {
+	case staleCRL(c, d.Now()) && d.pid != 0:
+		d.fault(what, why, "look for \"keeping CRLs published\" in the gateway's log; mohor ca crl --publish "+name+" makes one by hand")
+	case staleCRL(c, d.Now()):
+		d.warning(what, why, "start the gateway, which makes a new one at once")
 	default:
 		d.ok("CRL %d of the %s CA is good until %s", c.Number, name, day(c.NextUpdate))
 	}

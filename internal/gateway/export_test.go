@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"time"
 
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/internal/timewatch"
@@ -54,3 +55,7 @@ func WatchTime(s *Server, read func() timewatch.Reading) (poll func(context.Cont
 	s.watchTime(read)
 	return s.time.Poll
 }
+
+// PublisherStep does once what a serving gateway does about CRLs and revocations to
+// come, and says when it would again.
+func PublisherStep(ctx context.Context, s *Server) time.Duration { return s.publisher.step(ctx) }

@@ -323,9 +323,3 @@ func ReadCRL(path string) (*x509.RevocationList, error) {
 	}
 	return list, nil
 }
-
-// Revoke revokes a certificate for a CRLReason (RFC 5280, Section 5.3.1) and
-// publishes the CRL, or tells the CA that issued it.
-func (i *Installation) Revoke(ctx context.Context, actor, serial string, reason int) error {
-	return i.ca.Revoke(ctx, actor, serial, reason)
-}

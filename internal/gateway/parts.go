@@ -276,7 +276,7 @@ func trust(ctx context.Context, a *ca.Authorities, others, tsas []*x509.Certific
 		if x.Parent == "" {
 			o.Roots.AddCert(a.Certificate(x.Name))
 		}
-		c, err := a.CRL(ctx, x.Name)
+		c, err := a.PublishedCRL(ctx, x.Name)
 		if err != nil {
 			return o, err
 		}

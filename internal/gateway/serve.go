@@ -19,6 +19,7 @@ import (
 	"github.com/mohor-sign/mohor/api"
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/ecert"
 	"github.com/mohor-sign/mohor/hsm"
 	"github.com/mohor-sign/mohor/internal/sandbox"
@@ -47,8 +48,10 @@ type Server struct {
 	blobs   *store.Blobs
 	time    *timewatch.Watch
 	heads   *headWriter
-	log     *slog.Logger
-	unlock  func()
+
+	publisher *publisher
+	log       *slog.Logger
+	unlock    func()
 
 	stopping chan struct{} // closed when serving ends, for answers that never would
 	stopOnce sync.Once
@@ -116,6 +119,11 @@ func (s *Server) prove(ctx context.Context) error {
 	}
 	if err := s.PingRedis(ctx); err != nil {
 		s.log.Warn("Redis is away; batches are signed but do not survive a stop, and this gateway alone can check the codes it issues", "error", err)
+	}
+	// Before anything goes on: a revocation that was due while no gateway ran counts.
+	s.publisher = &publisher{ca: s.ca, db: s.db, now: s.now, log: s.log, numbers: make(map[string]int64)}
+	if err := s.publisher.revoke(ctx); err != nil && !errors.Is(err, ca.ErrNotPublished) {
+		return errors.Join(err, s.blobs.Close())
 	}
 	resumed, n, err := s.Signer.Recover(ctx)
 	if err != nil {
@@ -200,7 +208,8 @@ const readyFor = 2 * time.Second
 // readyWithin is how long a proof may take.
 const readyWithin = 10 * time.Second
 
-// ready proves the parts: the HSM by a signature, the database by a read.
+// ready proves the parts: the HSM by a signature, the database by a read, the CRLs by
+// their age.
 func (s *Server) ready(ctx context.Context) map[string]error {
 	s.readyMu.Lock()
 	defer s.readyMu.Unlock()
@@ -208,7 +217,7 @@ func (s *Server) ready(ctx context.Context) map[string]error {
 		// The answer is for everybody who asks: one who hangs up must not spoil it.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyWithin)
 		defer cancel()
-		s.readyWas, s.readyAt = map[string]error{"hsm": s.canary(ctx), "database": s.db.Ping(ctx)}, time.Now()
+		s.readyWas, s.readyAt = map[string]error{"hsm": s.canary(ctx), "database": s.db.Ping(ctx), "crl": freshCRLs(ctx, s.ca, s.db, s.now())}, time.Now()
 	}
 	return s.readyWas
 }
@@ -271,6 +280,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	wg.Go(func() { s.watch(ctx) })
 	wg.Go(func() { s.renew(ctx) })
 	wg.Go(func() { s.time.Run(ctx) })
+	wg.Go(func() { s.publisher.run(ctx) })
 	wg.Go(func() { s.postman.Run(ctx) })
 	main := s.server(s.handler)
 	if s.Config.TLS.Cert != "" {

@@ -282,6 +282,13 @@ func TestOCSPOverHTTP(t *testing.T) {
 			if got := status(r); got != want || !strings.Contains(r.Header.Get("Cache-Control"), "max-age=60") {
 				t.Errorf("GET %s: status %d, want %d, %v", path, got, want, r.Header)
 			}
+			a, _ := ocsp.ParseResponse(r.Raw, issuing)
+			if r.Header.Get("Last-Modified") != a.ThisUpdate.Format(http.TimeFormat) || r.Header.Get("Expires") != g.Clock.Now().Add(time.Minute).UTC().Format(http.TimeFormat) {
+				t.Errorf("GET: %v", r.Header)
+			}
+			if again := g.Do(http.MethodGet, "/ocsp/"+path, "", nil, "If-None-Match", r.Header.Get("ETag")); again.Status != http.StatusNotModified || len(again.Raw) != 0 {
+				t.Errorf("what was not modified: %d", again.Status)
+			}
 		}
 	}
 	both(ocsp.Good)

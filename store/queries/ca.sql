@@ -17,7 +17,7 @@ ORDER BY c.created_at DESC LIMIT 1;
 
 -- name: CertificateOf :one
 SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at, key_hash, intent
-FROM certificates WHERE credential_id = @credential_id AND status IN ('ACTIVE', 'REVOKED')
+FROM certificates WHERE credential_id = @credential_id AND status IN ('ACTIVE', 'SUSPENDED', 'REVOKED')
 ORDER BY CASE status WHEN 'ACTIVE' THEN 0 ELSE 1 END, created_at DESC LIMIT 1;
 
 -- name: CrossCertificate :one
@@ -33,24 +33,51 @@ INSERT INTO authorities (name, parent, algorithm, training, created_at) VALUES (
 -- name: Succeed :execrows
 UPDATE authorities SET successor = @successor WHERE name = @name AND successor = '';
 
+-- What was on hold keeps the date of that (ITU-T X.509, reason code certificateHold).
 -- name: RevokeCertificate :execrows
-UPDATE certificates SET status = 'REVOKED', revoked_at = @revoked_at, reason = @reason WHERE serial = @serial AND status = 'ACTIVE';
+UPDATE certificates SET status = 'REVOKED', revoked_at = CASE status WHEN 'SUSPENDED' THEN revoked_at ELSE CAST(@revoked_at AS BIGINT) END, reason = @reason
+WHERE serial = @serial AND status IN ('ACTIVE', 'SUSPENDED');
+
+-- name: SuspendCertificate :execrows
+UPDATE certificates SET status = 'SUSPENDED', revoked_at = @revoked_at, reason = @reason
+WHERE serial = @serial AND status = 'ACTIVE';
+
+-- name: ReleaseCertificate :execrows
+UPDATE certificates SET status = 'ACTIVE', revoked_at = 0, reason = 0
+WHERE serial = @serial AND status = 'SUSPENDED';
+
+-- name: SetCredentialStatus :many
+UPDATE credentials SET status = @status WHERE serial = @serial AND status = @was RETURNING id, version;
 
 -- name: RevokeCredential :many
 UPDATE credentials SET status = 'REVOKED', sealed = substr(sealed, 1, 0) WHERE serial = @serial RETURNING id, version;
 
 -- name: RevokedBy :many
 SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at, key_hash, intent
-FROM certificates WHERE issuer = @issuer AND status = 'REVOKED' ORDER BY revoked_at, serial;
+FROM certificates WHERE issuer = @issuer AND status IN ('REVOKED', 'SUSPENDED') ORDER BY revoked_at, serial;
 
 -- name: LatestCRL :one
-SELECT issuer, number, der, this_update, next_update FROM crls WHERE issuer = @issuer ORDER BY number DESC LIMIT 1;
+SELECT issuer, number, der, this_update, next_update, covers FROM crls WHERE issuer = @issuer ORDER BY number DESC LIMIT 1;
 
 -- name: StoreCRL :exec
-INSERT INTO crls (issuer, number, der, this_update, next_update) VALUES (@issuer, @number, @der, @this_update, @next_update);
+INSERT INTO crls (issuer, number, der, this_update, next_update, covers) VALUES (@issuer, @number, @der, @this_update, @next_update, @covers);
 
--- name: LastRevocation :one
-SELECT revoked_at FROM certificates WHERE issuer = @issuer AND status = 'REVOKED' ORDER BY revoked_at DESC LIMIT 1;
+-- name: CountChange :exec
+INSERT INTO status_changes (issuer, n) SELECT c.issuer, 1 FROM certificates c WHERE c.serial = @serial
+ON CONFLICT (issuer) DO UPDATE SET n = status_changes.n + 1;
+
+-- name: LastChange :one
+SELECT n FROM status_changes WHERE issuer = @issuer;
+
+-- name: ScheduleRevocation :exec
+INSERT INTO scheduled_revocations (serial, due_at, reason, actor, created_at) VALUES (@serial, @due_at, @reason, @actor, @created_at)
+ON CONFLICT (serial) DO UPDATE SET due_at = excluded.due_at, reason = excluded.reason, actor = excluded.actor, created_at = excluded.created_at;
+
+-- name: ScheduledRevocation :one
+SELECT serial, due_at, reason, actor, created_at FROM scheduled_revocations WHERE serial = @serial;
+
+-- name: ScheduledRevocations :many
+SELECT serial, due_at, reason, actor, created_at FROM scheduled_revocations WHERE due_at <= @until ORDER BY due_at, serial LIMIT @lim;
 
 -- name: CertificatesByKey :many
 SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at, key_hash, intent
@@ -61,3 +88,6 @@ SELECT serial, der FROM certificates WHERE key_hash = @none AND status <> 'RESER
 
 -- name: SetCertificateKey :exec
 UPDATE certificates SET key_hash = @key_hash WHERE serial = @serial;
+
+-- name: DropScheduledRevocation :execrows
+DELETE FROM scheduled_revocations WHERE serial = @serial;

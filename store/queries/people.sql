@@ -17,7 +17,7 @@ FROM audit_events WHERE seq > @after ORDER BY seq LIMIT @lim;
 
 -- name: KeyEvents :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
-FROM audit_events WHERE object = @object AND action IN ('key.version', 'key.destroy') ORDER BY seq;
+FROM audit_events WHERE object = @object AND action IN ('key.version', 'key.destroy', 'key.hold', 'key.release') ORDER BY seq;
 
 -- name: PutOfficer :exec
 INSERT INTO officers (ic, name, email, created_at) VALUES (@ic, @name, @email, @created_at)

@@ -6,7 +6,7 @@ VALUES (@id, @app_id, @system_name, @ic, @system, @data_header, @process, @role,
 
 -- name: Transaction :one
 SELECT id, app_id, system_name, ic, system, data_header, process, role, classification, credential_id, options, options_hash,
-    batch_id, implicit, count, root, status, created_at, expires_at, finished_at
+    batch_id, implicit, count, root, status, created_at, expires_at, finished_at, ended
 FROM transactions WHERE id = @id;
 
 -- name: LiveTransactions :one
@@ -23,6 +23,9 @@ UPDATE transactions SET status = 'SIGNING' WHERE id = @id AND status = 'WAITING'
 
 -- name: FinishTransaction :exec
 UPDATE transactions SET status = @status, finished_at = @now WHERE id = @id AND status = 'SIGNING';
+
+-- name: AbandonTransaction :exec
+UPDATE transactions SET status = 'NEEDS_AUTHORISATION', ended = @ended, finished_at = @now WHERE id = @id AND status = 'SIGNING';
 
 -- name: Challenge :one
 SELECT transaction_id, ic, nonce, channel, sent_to, issued_at, expires_at, resend_after, tries_left, sends, redeemed

@@ -104,7 +104,7 @@ func (q *Queries) CertificateBySerial(ctx context.Context, serial string) (Certi
 
 const certificateOf = `-- name: CertificateOf :one
 SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at, key_hash, intent
-FROM certificates WHERE credential_id = ?1 AND status IN ('ACTIVE', 'REVOKED')
+FROM certificates WHERE credential_id = ?1 AND status IN ('ACTIVE', 'SUSPENDED', 'REVOKED')
 ORDER BY CASE status WHEN 'ACTIVE' THEN 0 ELSE 1 END, created_at DESC LIMIT 1
 `
 
@@ -209,6 +209,16 @@ func (q *Queries) CertificatesWithoutKey(ctx context.Context, arg CertificatesWi
 	return items, nil
 }
 
+const countChange = `-- name: CountChange :exec
+INSERT INTO status_changes (issuer, n) SELECT c.issuer, 1 FROM certificates c WHERE c.serial = ?1
+ON CONFLICT (issuer) DO UPDATE SET n = status_changes.n + 1
+`
+
+func (q *Queries) CountChange(ctx context.Context, serial string) error {
+	_, err := q.db.ExecContext(ctx, countChange, serial)
+	return err
+}
+
 const crossCertificate = `-- name: CrossCertificate :one
 SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at, key_hash, intent
 FROM certificates WHERE credential_id = ?1 AND issuer = ?2 AND status = 'ACTIVE' ORDER BY created_at DESC LIMIT 1
@@ -240,19 +250,31 @@ func (q *Queries) CrossCertificate(ctx context.Context, arg CrossCertificatePara
 	return i, err
 }
 
-const lastRevocation = `-- name: LastRevocation :one
-SELECT revoked_at FROM certificates WHERE issuer = ?1 AND status = 'REVOKED' ORDER BY revoked_at DESC LIMIT 1
+const dropScheduledRevocation = `-- name: DropScheduledRevocation :execrows
+DELETE FROM scheduled_revocations WHERE serial = ?1
 `
 
-func (q *Queries) LastRevocation(ctx context.Context, issuer string) (int64, error) {
-	row := q.db.QueryRowContext(ctx, lastRevocation, issuer)
-	var revoked_at int64
-	err := row.Scan(&revoked_at)
-	return revoked_at, err
+func (q *Queries) DropScheduledRevocation(ctx context.Context, serial string) (int64, error) {
+	result, err := q.db.ExecContext(ctx, dropScheduledRevocation, serial)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const lastChange = `-- name: LastChange :one
+SELECT n FROM status_changes WHERE issuer = ?1
+`
+
+func (q *Queries) LastChange(ctx context.Context, issuer string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, lastChange, issuer)
+	var n int64
+	err := row.Scan(&n)
+	return n, err
 }
 
 const latestCRL = `-- name: LatestCRL :one
-SELECT issuer, number, der, this_update, next_update FROM crls WHERE issuer = ?1 ORDER BY number DESC LIMIT 1
+SELECT issuer, number, der, this_update, next_update, covers FROM crls WHERE issuer = ?1 ORDER BY number DESC LIMIT 1
 `
 
 func (q *Queries) LatestCRL(ctx context.Context, issuer string) (Crl, error) {
@@ -264,6 +286,7 @@ func (q *Queries) LatestCRL(ctx context.Context, issuer string) (Crl, error) {
 		&i.Der,
 		&i.ThisUpdate,
 		&i.NextUpdate,
+		&i.Covers,
 	)
 	return i, err
 }
@@ -288,6 +311,19 @@ func (q *Queries) PutAuthority(ctx context.Context, arg PutAuthorityParams) (int
 		arg.Training,
 		arg.CreatedAt,
 	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const releaseCertificate = `-- name: ReleaseCertificate :execrows
+UPDATE certificates SET status = 'ACTIVE', revoked_at = 0, reason = 0
+WHERE serial = ?1 AND status = 'SUSPENDED'
+`
+
+func (q *Queries) ReleaseCertificate(ctx context.Context, serial string) (int64, error) {
+	result, err := q.db.ExecContext(ctx, releaseCertificate, serial)
 	if err != nil {
 		return 0, err
 	}
@@ -329,7 +365,8 @@ func (q *Queries) ReserveSerial(ctx context.Context, arg ReserveSerialParams) er
 }
 
 const revokeCertificate = `-- name: RevokeCertificate :execrows
-UPDATE certificates SET status = 'REVOKED', revoked_at = ?1, reason = ?2 WHERE serial = ?3 AND status = 'ACTIVE'
+UPDATE certificates SET status = 'REVOKED', revoked_at = CASE status WHEN 'SUSPENDED' THEN revoked_at ELSE CAST(?1 AS BIGINT) END, reason = ?2
+WHERE serial = ?3 AND status IN ('ACTIVE', 'SUSPENDED')
 `
 
 type RevokeCertificateParams struct {
@@ -338,6 +375,7 @@ type RevokeCertificateParams struct {
 	Serial    string
 }
 
+// What was on hold keeps the date of that (ITU-T X.509, reason code certificateHold).
 func (q *Queries) RevokeCertificate(ctx context.Context, arg RevokeCertificateParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, revokeCertificate, arg.RevokedAt, arg.Reason, arg.Serial)
 	if err != nil {
@@ -380,7 +418,7 @@ func (q *Queries) RevokeCredential(ctx context.Context, serial string) ([]Revoke
 
 const revokedBy = `-- name: RevokedBy :many
 SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at, key_hash, intent
-FROM certificates WHERE issuer = ?1 AND status = 'REVOKED' ORDER BY revoked_at, serial
+FROM certificates WHERE issuer = ?1 AND status IN ('REVOKED', 'SUSPENDED') ORDER BY revoked_at, serial
 `
 
 func (q *Queries) RevokedBy(ctx context.Context, issuer string) ([]Certificate, error) {
@@ -420,6 +458,85 @@ func (q *Queries) RevokedBy(ctx context.Context, issuer string) ([]Certificate, 
 	return items, nil
 }
 
+const scheduleRevocation = `-- name: ScheduleRevocation :exec
+INSERT INTO scheduled_revocations (serial, due_at, reason, actor, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT (serial) DO UPDATE SET due_at = excluded.due_at, reason = excluded.reason, actor = excluded.actor, created_at = excluded.created_at
+`
+
+type ScheduleRevocationParams struct {
+	Serial    string
+	DueAt     int64
+	Reason    int64
+	Actor     string
+	CreatedAt int64
+}
+
+func (q *Queries) ScheduleRevocation(ctx context.Context, arg ScheduleRevocationParams) error {
+	_, err := q.db.ExecContext(ctx, scheduleRevocation,
+		arg.Serial,
+		arg.DueAt,
+		arg.Reason,
+		arg.Actor,
+		arg.CreatedAt,
+	)
+	return err
+}
+
+const scheduledRevocation = `-- name: ScheduledRevocation :one
+SELECT serial, due_at, reason, actor, created_at FROM scheduled_revocations WHERE serial = ?1
+`
+
+func (q *Queries) ScheduledRevocation(ctx context.Context, serial string) (ScheduledRevocation, error) {
+	row := q.db.QueryRowContext(ctx, scheduledRevocation, serial)
+	var i ScheduledRevocation
+	err := row.Scan(
+		&i.Serial,
+		&i.DueAt,
+		&i.Reason,
+		&i.Actor,
+		&i.CreatedAt,
+	)
+	return i, err
+}
+
+const scheduledRevocations = `-- name: ScheduledRevocations :many
+SELECT serial, due_at, reason, actor, created_at FROM scheduled_revocations WHERE due_at <= ?1 ORDER BY due_at, serial LIMIT ?2
+`
+
+type ScheduledRevocationsParams struct {
+	Until int64
+	Lim   int64
+}
+
+func (q *Queries) ScheduledRevocations(ctx context.Context, arg ScheduledRevocationsParams) ([]ScheduledRevocation, error) {
+	rows, err := q.db.QueryContext(ctx, scheduledRevocations, arg.Until, arg.Lim)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ScheduledRevocation
+	for rows.Next() {
+		var i ScheduledRevocation
+		if err := rows.Scan(
+			&i.Serial,
+			&i.DueAt,
+			&i.Reason,
+			&i.Actor,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const setCertificateKey = `-- name: SetCertificateKey :exec
 UPDATE certificates SET key_hash = ?1 WHERE serial = ?2
 `
@@ -434,8 +551,46 @@ func (q *Queries) SetCertificateKey(ctx context.Context, arg SetCertificateKeyPa
 	return err
 }
 
+const setCredentialStatus = `-- name: SetCredentialStatus :many
+UPDATE credentials SET status = ?1 WHERE serial = ?2 AND status = ?3 RETURNING id, version
+`
+
+type SetCredentialStatusParams struct {
+	Status string
+	Serial string
+	Was    string
+}
+
+type SetCredentialStatusRow struct {
+	ID      string
+	Version int64
+}
+
+func (q *Queries) SetCredentialStatus(ctx context.Context, arg SetCredentialStatusParams) ([]SetCredentialStatusRow, error) {
+	rows, err := q.db.QueryContext(ctx, setCredentialStatus, arg.Status, arg.Serial, arg.Was)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SetCredentialStatusRow
+	for rows.Next() {
+		var i SetCredentialStatusRow
+		if err := rows.Scan(&i.ID, &i.Version); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const storeCRL = `-- name: StoreCRL :exec
-INSERT INTO crls (issuer, number, der, this_update, next_update) VALUES (?1, ?2, ?3, ?4, ?5)
+INSERT INTO crls (issuer, number, der, this_update, next_update, covers) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 `
 
 type StoreCRLParams struct {
@@ -444,6 +599,7 @@ type StoreCRLParams struct {
 	Der        []byte
 	ThisUpdate int64
 	NextUpdate int64
+	Covers     int64
 }
 
 func (q *Queries) StoreCRL(ctx context.Context, arg StoreCRLParams) error {
@@ -453,6 +609,7 @@ func (q *Queries) StoreCRL(ctx context.Context, arg StoreCRLParams) error {
 		arg.Der,
 		arg.ThisUpdate,
 		arg.NextUpdate,
+		arg.Covers,
 	)
 	return err
 }
@@ -486,6 +643,25 @@ type SucceedParams struct {
 
 func (q *Queries) Succeed(ctx context.Context, arg SucceedParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, succeed, arg.Successor, arg.Name)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const suspendCertificate = `-- name: SuspendCertificate :execrows
+UPDATE certificates SET status = 'SUSPENDED', revoked_at = ?1, reason = ?2
+WHERE serial = ?3 AND status = 'ACTIVE'
+`
+
+type SuspendCertificateParams struct {
+	RevokedAt int64
+	Reason    int64
+	Serial    string
+}
+
+func (q *Queries) SuspendCertificate(ctx context.Context, arg SuspendCertificateParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, suspendCertificate, arg.RevokedAt, arg.Reason, arg.Serial)
 	if err != nil {
 		return 0, err
 	}

@@ -129,6 +129,7 @@ type Crl struct {
 	Der        []byte
 	ThisUpdate int64
 	NextUpdate int64
+	Covers     int64
 }
 
 type Document struct {
@@ -257,6 +258,19 @@ type RefusedRow struct {
 	Detail  string
 }
 
+type ScheduledRevocation struct {
+	Serial    string
+	DueAt     int64
+	Reason    int64
+	Actor     string
+	CreatedAt int64
+}
+
+type StatusChange struct {
+	Issuer string
+	N      int64
+}
+
 type Token struct {
 	Hash      []byte
 	AppID     string
@@ -284,4 +298,5 @@ type Transaction struct {
 	CreatedAt      int64
 	ExpiresAt      int64
 	FinishedAt     int64
+	Ended          string
 }

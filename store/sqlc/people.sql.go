@@ -393,7 +393,7 @@ func (q *Queries) FirstCredential(ctx context.Context, arg FirstCredentialParams
 
 const keyEvents = `-- name: KeyEvents :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
-FROM audit_events WHERE object = ?1 AND action IN ('key.version', 'key.destroy') ORDER BY seq
+FROM audit_events WHERE object = ?1 AND action IN ('key.version', 'key.destroy', 'key.hold', 'key.release') ORDER BY seq
 `
 
 func (q *Queries) KeyEvents(ctx context.Context, object string) ([]AuditEvent, error) {

@@ -9,6 +9,21 @@ import (
 	"context"
 )
 
+const abandonTransaction = `-- name: AbandonTransaction :exec
+UPDATE transactions SET status = 'NEEDS_AUTHORISATION', ended = ?1, finished_at = ?2 WHERE id = ?3 AND status = 'SIGNING'
+`
+
+type AbandonTransactionParams struct {
+	Ended string
+	Now   int64
+	ID    string
+}
+
+func (q *Queries) AbandonTransaction(ctx context.Context, arg AbandonTransactionParams) error {
+	_, err := q.db.ExecContext(ctx, abandonTransaction, arg.Ended, arg.Now, arg.ID)
+	return err
+}
+
 const acceptedEvents = `-- name: AcceptedEvents :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail FROM audit_events
 WHERE object = ?1 AND action = ?2 AND verdict = 'accepted' ORDER BY seq
@@ -744,7 +759,7 @@ func (q *Queries) StoreDelivery(ctx context.Context, arg StoreDeliveryParams) (i
 
 const transaction = `-- name: Transaction :one
 SELECT id, app_id, system_name, ic, system, data_header, process, role, classification, credential_id, options, options_hash,
-    batch_id, implicit, count, root, status, created_at, expires_at, finished_at
+    batch_id, implicit, count, root, status, created_at, expires_at, finished_at, ended
 FROM transactions WHERE id = ?1
 `
 
@@ -772,6 +787,7 @@ func (q *Queries) Transaction(ctx context.Context, id string) (Transaction, erro
 		&i.CreatedAt,
 		&i.ExpiresAt,
 		&i.FinishedAt,
+		&i.Ended,
 	)
 	return i, err
 }
