@@ -32,6 +32,7 @@ type Config struct {
 	Documents batch.Documents
 	CA        *ca.Authorities
 	Apps      *enrol.Apps
+	Accounts  *enrol.Accounts
 	People    enrol.Records
 	Replies   Replies
 	// Trust says whom /v1/verify trusts now: our root, with current CRLs.
@@ -49,6 +50,9 @@ type Config struct {
 	// MaxPDF bounds a PDF in bytes; TempDir spools uploads to be verified.
 	MaxPDF  int64
 	TempDir string
+	// SecureCookies: browsers reach the gateway by https. Without it, in a sandbox, the
+	// cookies of people lose what only https gives them.
+	SecureCookies bool
 	// Limits counts for all nodes; nil: this one is alone.
 	Limits Limits
 	// TrustedProxies are the only peers whose X-Forwarded-For is believed.
@@ -63,6 +67,7 @@ type server struct {
 	limits *limiter
 	peers  *limiter // requests without an app, by address
 	failed failures
+	cross  *http.CrossOriginProtection
 	units  chan struct{} // holds one for each request being answered by a unit
 	checks chan struct{} // holds one for each signature being verified
 
@@ -73,12 +78,15 @@ type server struct {
 // OpenAPI 3.1 description. More routes (pages) can be added to the router.
 func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s := &server{Config: c, limits: newLimiter(c.Now), peers: newLimiter(c.Now), units: make(chan struct{}, unitWidth), checks: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	s.cross = s.crossOrigin()
 	useProblems()
 	r := chi.NewRouter()
 	r.Use(s.requestID, s.recoverPanic, s.logRequest, secureHeaders, cutStalled, s.authenticate, s.idempotent)
 	r.NotFound(s.notFound)
 	r.MethodNotAllowed(s.methodNotAllowed)
 	h := humachi.New(r, description(c.Version))
+	s.sessions(h)
+	s.me(h)
 	s.officers(h)
 	s.documents(h)
 	s.transactions(h)
@@ -104,8 +112,12 @@ func description(version string) huma.Config {
 		"oauth2": {Type: "oauth2", Flows: &huma.OAuthFlows{ClientCredentials: &huma.OAuthFlow{TokenURL: "/oauth2/token", Scopes: map[string]string{}}}},
 		"apiKey": {Type: "apiKey", In: "header", Name: "X-API-Key"},
 		"basic":  {Type: "http", Scheme: "basic"},
+		"cookie": {Type: "apiKey", In: "cookie", Name: "__Host-mohor-session"},
+		"device": {Type: "http", Scheme: "bearer"},
 	}
 	c.Tags = []*huma.Tag{
+		{Name: "Sessions", Description: "People log in: officers with password and mailed code, administrators with password and TOTP or a passkey"},
+		{Name: "Me", Description: "What somebody who is logged in does with the own account"},
 		{Name: "Officers", Description: "Which medium an officer holds and whether the officer can sign"},
 		{Name: "Documents", Description: "PDFs to be signed, and signed"},
 		{Name: "Transactions", Description: "One PIN and one code authorise one transaction"},
@@ -127,7 +139,12 @@ func secured() []map[string][]string {
 func op(tag, id, method, path, summary string, codes ...int) huma.Operation {
 	o := huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{tag}, Errors: codes}
 	if len(path) > 3 && path[:4] == "/v1/" {
-		o.Security = secured()
+		switch kindOf(path) {
+		case "app":
+			o.Security = secured()
+		case "person", "administrator":
+			o.Security = []map[string][]string{{"cookie": {}}, {"device": {}}}
+		}
 		o.Errors = append([]int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusServiceUnavailable}, codes...)
 	}
 	return o

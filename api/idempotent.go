@@ -40,6 +40,10 @@ func (s *server) idempotent(next http.Handler) http.Handler {
 			return
 		}
 		ctx := r.Context()
+		if scopeOf(ctx) == "" {
+			writeProblem(w, ctx, fixed("Idempotency-Key", "It is not offered here: the answers hold secrets.", "Ia tidak ditawarkan di sini: jawapannya rahsia."))
+			return
+		}
 		body, err := io.ReadAll(io.LimitReader(r.Body, maxIdempotent+1))
 		switch {
 		case len(key) > 128 || strings.ContainsFunc(key, func(c rune) bool { return c < 0x21 || c > 0x7e }):
@@ -60,8 +64,19 @@ func (s *server) idempotent(next http.Handler) http.Handler {
 	})
 }
 
+// scopeOf is whose the key is; "" when it is nobody's who is known.
+func scopeOf(ctx context.Context) string {
+	if p := personOf(ctx); p != nil {
+		return "account:" + p.Account.ID // no app's id has a colon
+	}
+	if app := appOf(ctx); app != nil {
+		return app.ID
+	}
+	return ""
+}
+
 func (s *server) once(w http.ResponseWriter, r *http.Request, next http.Handler, key string, print []byte) {
-	ctx, app := r.Context(), appOf(r.Context()).ID
+	ctx, app := r.Context(), scopeOf(r.Context())
 	began := s.Now()
 	drop := func(ctx context.Context) error { return s.Replies.DropReply(ctx, app, key, began) }
 	fresh, kept, status, headers, body, err := s.Replies.BeginReply(ctx, app, key, print, began)

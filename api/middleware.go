@@ -26,6 +26,8 @@ const (
 	keyRequestID contextKey = iota
 	keyLanguage
 	keyApp
+	keyVisitor
+	keyPerson
 )
 
 func requestIDOf(ctx context.Context) string {
@@ -39,7 +41,7 @@ func english(ctx context.Context) bool {
 	return en
 }
 
-// appOf is the authenticated app; every /v1 request has one.
+// appOf is the authenticated app; every /v1 request has one, but for those of people.
 func appOf(ctx context.Context) *enrol.App {
 	a, _ := ctx.Value(keyApp).(*enrol.App)
 	return a
@@ -155,13 +157,18 @@ func secureHeaders(next http.Handler) http.Handler {
 	})
 }
 
-// authenticate lets a /v1 request through with its app: bearer token, API key
-// or Basic, exactly one of them; then the app's rate limit.
+// authenticate lets a request of a /v1 route of apps through with its app: bearer
+// token, API key or Basic, exactly one of them; then the app's rate limit. Routes of
+// people are for people alone.
 func (s *server) authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasPrefix(r.URL.Path, "/v1/") {
+		if kind := kindOf(r.URL.Path); kind != "app" {
 			if wait, ok := s.peers.take(network(s.peer(r)), peerRate); !ok {
 				writeProblem(w, r.Context(), &retry{errRateLimited, wait})
+				return
+			}
+			if kind != "anybody" {
+				s.people(kind, next).ServeHTTP(w, r)
 				return
 			}
 			next.ServeHTTP(w, r)

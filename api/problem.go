@@ -69,6 +69,9 @@ var (
 	errConflict        = errors.New("idempotency key was used with another body")
 	errInProgress      = errors.New("request in progress")
 	errNotReady        = errors.New("not ready")
+	errNoSession       = errors.New("not logged in")
+	errNotAppointed    = errors.New("no appointment in force")
+	errOtherSite       = errors.New("request came from another site's page")
 )
 
 // invalid is an invalid_request that names the field and what is wrong; the
@@ -100,6 +103,19 @@ func meanings() []meaning {
 		{errUnauthenticated, "unauthenticated", 401, "Aplikasi tidak dikenali atau token tamat tempoh", "The app is unknown or its token has expired"},
 		{errForbidden, "forbidden", 403, "Aplikasi tidak dibenarkan melakukan operasi ini", "The app is not granted this operation"},
 		{errHosted, "forbidden", 403, "PIN bagi aplikasi ini hanya boleh dimasukkan pada halaman gerbang", "The PIN for this app may be entered only on the gateway's own page"},
+		{errNoSession, "unauthenticated", 401, "Log masuk dahulu; sesi tiada atau telah tamat", "Log in first; there is no session or it has ended"},
+		{errNotAppointed, "forbidden", 403, "Anda tiada pelantikan yang berkuat kuasa", "You hold no appointment that is in force"},
+		{errOtherSite, "forbidden", 403, "Permintaan ini datang dari halaman laman lain", "The request came from another site's page"},
+		{enrol.ErrStale, "session_not_fresh", 403, "Log masuk semula dahulu: ini perlu sesi yang baru dibuka", "Log in again first: this needs a session that was just opened"},
+		{enrol.ErrWrongCode, "otp_wrong", 403, "Kod salah", "The code is wrong"},
+		{enrol.ErrUsed, "otp_already_used", 409, "Log masuk atau kod ini telah digunakan", "This log-in or code was already used"},
+		{enrol.ErrPasskey, "passkey_refused", 403, "Kunci laluan ditolak", "The passkey was refused"},
+		{enrol.ErrNoPasskey, "passkey_unavailable", 409, "Kunci laluan tidak ditawarkan di sini", "Passkeys are not offered here"},
+		{enrol.ErrPassword, "password_refused", 400, "Kata laluan ini tidak boleh digunakan", "This password cannot be used"},
+		{enrol.ErrWrongPassword, "password_wrong", 403, "Kata laluan lama salah", "The old password is wrong"},
+		{enrol.ErrThrottled, "rate_limited", 429, "Terlalu banyak cubaan yang gagal; cuba sebentar lagi", "Too many failed tries; try again later"},
+		{enrol.ErrBusy, "busy", 503, "Gerbang terlalu sibuk; cuba lagi", "The gateway is too busy; try again"},
+		{enrol.ErrInvalid, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
 		{errNotFound, "not_found", 404, "Tidak dijumpai", "Not found"},
 		{errMethod, "method_not_allowed", 405, "Kaedah tidak dibenarkan bagi laluan ini", "This path does not take that method"},
 		{errRateLimited, "rate_limited", 429, "Terlalu banyak permintaan; cuba sebentar lagi", "Too many requests; try again shortly"},
@@ -257,7 +273,19 @@ func (p *Problem) explain(err error, en bool) {
 		doc    *signer.DocumentError
 		broken *pdf.Error
 		csv    *ecert.CSVError
+		code   *enrol.CodeError
+		later  *enrol.ThrottledError
+		secret *enrol.PasswordError
 	)
+	if errors.As(err, &code) {
+		p.AttemptsLeft = &code.Left
+	}
+	if errors.As(err, &later) {
+		p.RetryAfter = seconds(later.After)
+	}
+	if errors.As(err, &secret) {
+		p.Field, p.Detail = "password", pick(en, secret.EN, secret.MS)
+	}
 	if errors.As(err, &bad) {
 		p.Field, p.Detail = bad.field, pick(en, bad.en, bad.ms)
 	}

@@ -9,15 +9,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/mail"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/internal/ident"
-	"github.com/mohor-sign/mohor/internal/mykad"
 	"github.com/mohor-sign/mohor/internal/secret"
 )
 
@@ -66,12 +63,6 @@ type Credential struct {
 	Sealed    []byte
 	Serial    string
 	CreatedAt time.Time
-}
-
-// Administrator is an account that administers; it gets a way to log in when
-// accounts arrive, until then it names the person in the audit.
-type Administrator struct {
-	Email, Name, Role string
 }
 
 // Keys makes officers' keys in the HSM.
@@ -123,10 +114,6 @@ type Records interface {
 	// c.Version, with an audit event of that, too. ca.ErrRevoked or ca.ErrUnknown
 	// when its certificate is not active (any more).
 	PutCredential(ctx context.Context, c Credential, ev audit.Event) error
-	// PutAdministrator inserts the account; ErrExists when the e-mail is taken.
-	PutAdministrator(ctx context.Context, a Administrator, ev audit.Event) error
-	// Administrators counts the accounts.
-	Administrators(ctx context.Context) (int, error)
 	// PutApp inserts an app; ErrExists when its id is taken.
 	PutApp(ctx context.Context, a App, ev audit.Event) error
 	// AppByID and AppByKey find an app, or ErrUnknown.
@@ -148,14 +135,8 @@ type Registrar struct {
 
 // AddOfficer registers a person with the medium ROAMING_OTP for system.
 func (r *Registrar) AddOfficer(ctx context.Context, actor string, o Officer, system string) error {
-	if _, err := mykad.Parse(o.IC); err != nil {
-		return fmt.Errorf("%w: IC must be 12 digits with a valid date", ErrInvalid)
-	}
-	if n := utf8.RuneCountInString(o.Name); n == 0 || n > 64 || !utf8.ValidString(o.Name) || strings.ContainsFunc(o.Name, unprintable) {
-		return fmt.Errorf("%w: name must have 1 to 64 printable characters", ErrInvalid)
-	}
-	if a, err := mail.ParseAddress(o.Email); err != nil || a.Address != o.Email || len(o.Email) > 254 {
-		return fmt.Errorf("%w: e-mail address", ErrInvalid)
+	if err := CheckPerson(o); err != nil {
+		return err
 	}
 	if !validID(system) {
 		return fmt.Errorf("%w: system must have 1 to 32 letters, digits, - or _", ErrInvalid)

@@ -20,6 +20,9 @@ var templates embed.FS
 var (
 	textCode = texttemplate.Must(texttemplate.ParseFS(templates, "templates/code.txt.tmpl"))
 	htmlCode = htmltemplate.Must(htmltemplate.ParseFS(templates, "templates/code.html.tmpl"))
+
+	textLogin = texttemplate.Must(texttemplate.ParseFS(templates, "templates/login.txt.tmpl"))
+	htmlLogin = htmltemplate.Must(htmltemplate.ParseFS(templates, "templates/login.html.tmpl"))
 )
 
 var (
@@ -61,6 +64,9 @@ func (r *rendered) wipe() {
 
 // render makes the message; its link leads below base. Errors name the field, never its value.
 func render(m otp.Message, base string) (*rendered, error) {
+	if m.Purpose == otp.Login {
+		return renderLogin(m)
+	}
 	switch {
 	case !sixDigits.Match(m.Code.Reveal()):
 		return nil, fmt.Errorf("%w: the code is not six digits", ErrMessage)
@@ -104,6 +110,25 @@ func render(m otp.Message, base string) (*rendered, error) {
 	}
 	subject := "Kod tandatangan / Signing code – " + p.System
 	return &rendered{subject: subject, text: text.Bytes(), html: html.Bytes()}, nil
+}
+
+// renderLogin makes the message with the code of a log-in: it has no link at all.
+func renderLogin(m otp.Message) (*rendered, error) {
+	switch {
+	case !sixDigits.Match(m.Code.Reveal()):
+		return nil, fmt.Errorf("%w: the code is not six digits", ErrMessage)
+	case m.Expires.IsZero():
+		return nil, fmt.Errorf("%w: no expiry", ErrMessage)
+	}
+	p := page{Name: unlink(clean(m.Name, nameChars)), Expires: myt(m.Expires), Code: string(m.Code.Reveal())}
+	var text, html bytes.Buffer
+	if err := textLogin.Execute(&text, p); err != nil {
+		return nil, fmt.Errorf("%w: text template", ErrMessage)
+	}
+	if err := htmlLogin.Execute(&html, p); err != nil {
+		return nil, fmt.Errorf("%w: html template", ErrMessage)
+	}
+	return &rendered{subject: "Kod log masuk / Log-in code", text: text.Bytes(), html: html.Bytes()}, nil
 }
 
 // titles returns the first few, cleaned, and how many documents are left.

@@ -63,13 +63,19 @@ type RetryError struct {
 func (e *RetryError) Error() string { return e.Err.Error() }
 func (e *RetryError) Unwrap() error { return e.Err }
 
+// Purposes of a code. It is in the MAC, and the message says it.
+const (
+	Sign  = "sign"
+	Login = "login" // nothing but a log-in: no documents, no key
+)
+
 // Binding is what a code authorises. Every field enters the MAC.
 type Binding struct {
 	Transaction string
 	Officer     string   // IC, 12 digits
 	Key         string   // credential id
 	App         string   // app id
-	Purpose     string   // "sign"; a code for one purpose is refused for another
+	Purpose     string   // Sign or Login; a code for one purpose is refused for another
 	Options     [32]byte // hash of the signature options
 	Count       uint32   // number of documents
 	Root        [32]byte // Merkle root over the documents
@@ -185,6 +191,7 @@ type Sender interface {
 type Message struct {
 	To          string // address
 	Name        string // officer
+	Purpose     string // of the binding; without Sign nothing below up to Code is set
 	System      string // registered system name
 	Format      string // "RAW": the gateway has not seen the content
 	Count       int
@@ -222,7 +229,7 @@ type Issuer struct {
 }
 
 // Issue makes a new nonce and code for b, replacing what was live before, and
-// sends it by channel: m.Code, m.Link, m.Expires and what delivery needs are filled in, code
+// sends it by channel: m.Code, m.Link, m.Expires, m.Purpose and what delivery needs are filled in, code
 // and link wiped when Issue returns: a Sender that keeps them copies them. sentTo is
 // m.To as it may be shown. When the message cannot be delivered the code is dropped and
 // withdrawn, and ErrNotSent returned; then another may be issued at once, by another
@@ -259,7 +266,7 @@ func (i *Issuer) Issue(ctx context.Context, b Binding, channel, sentTo string, m
 	if err := i.Codes.Put(context.WithoutCancel(ctx), key, mac, i.Policy.TTL); err != nil {
 		return Challenge{}, errors.Join(fmt.Errorf("keeping code: %w", err), i.withdraw(ctx, c, false, ev))
 	}
-	m.Code, m.Link, m.Expires = code, link, c.ExpiresAt
+	m.Code, m.Link, m.Expires, m.Purpose = code, link, c.ExpiresAt, b.Purpose
 	m.Issued, m.Transaction, m.Envelope, m.Report = c.IssuedAt, c.Transaction, Envelope(c.Transaction, c.Nonce), i.report(&c)
 	if err := sender.SendCode(ctx, m); err != nil {
 		_ = i.Codes.Drop(context.WithoutCancel(ctx), key) // the code went nowhere; losing it is allowed either way

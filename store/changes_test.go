@@ -11,6 +11,7 @@ import (
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store"
 	"github.com/mohor-sign/mohor/store/storetest"
 )
 
@@ -25,7 +26,25 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 	// Only what was sent can bounce.
 	sent, _ := db.Challenge(context.Background(), in.Transaction)
 	_, _ = db.StoreDelivery(context.Background(), sent.Transaction, sent.Nonce, otp.Delivery{State: otp.Sent, At: now}, ev)
+	person := appointed(db, now)
+	begun := enrol.Login{ID: "lg_1", Account: person.ID}
 	return map[string]func(context.Context) error{
+		"OpenSession": func(ctx context.Context) error {
+			return db.OpenSession(ctx, begun, enrol.Session{ID: "se_2", Account: person.ID}, [32]byte{2}, 2, ev)
+		},
+		"PutPasskey": func(ctx context.Context) error {
+			return db.PutPasskey(ctx, begun, enrol.Passkey{ID: []byte{2}, Data: []byte{1}}, ev)
+		},
+		"ResetAdministrator": func(ctx context.Context) error {
+			return db.ResetAdministrator(ctx, person.ID, "", [32]byte{3}, now, ev)
+		},
+		"PutAppointment": func(ctx context.Context) error {
+			return db.PutAppointment(ctx, person.ID, enrol.Appointment{Role: enrol.Auditor, From: now}, ev)
+		},
+		"CloseSessions": func(ctx context.Context) error {
+			_, err := db.CloseSessions(ctx, person.ID, "", ev)
+			return err
+		},
 		"Audit":       func(ctx context.Context) error { return db.Audit(ctx, ev) },
 		"CreateBatch": func(ctx context.Context) error { return db.CreateBatch(ctx, batch.Batch{ID: "ba2", App: h.App.ID}, ev) },
 		"AddItems": func(ctx context.Context) error {
@@ -39,11 +58,22 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 		"BeginKEK":        func(ctx context.Context) error { return db.BeginKEK(ctx, "mohor-kek-8", ev) },
 		"BeginRetirement": func(ctx context.Context) error { return db.BeginRetirement(ctx, "mohor-kek-9", ev) },
 		"PutOfficer":      func(ctx context.Context) error { return db.PutOfficer(ctx, enrol.Officer{IC: "1"}, "S", "M", ev) },
-		"PutAdmin":        func(ctx context.Context) error { return db.PutAdministrator(ctx, enrol.Administrator{Email: "e"}, ev) },
-		"PutApp":          func(ctx context.Context) error { return db.PutApp(ctx, enrol.App{ID: "new"}, ev) },
-		"ReserveSerial":   func(ctx context.Context) error { return db.ReserveSerial(ctx, ca.Certificate{Serial: "1"}, ev) },
-		"Revoke":          func(ctx context.Context) error { return db.Revoke(ctx, h.Credential.Serial, now, 1, ev) },
-		"Suspend":         func(ctx context.Context) error { return db.Suspend(ctx, h.Credential.Serial, now, 6, ev) },
+		"PutAdmin": func(ctx context.Context) error {
+			return db.PutAdministrator(ctx, enrol.Account{ID: "ac_x", Email: "e"}, [32]byte{}, time.Time{}, ev)
+		},
+		"PutPassword": func(ctx context.Context) error {
+			return db.PutPassword(ctx, enrol.Account{ID: "ac_y", IC: "1"}, []byte{1}, ev)
+		},
+		"EndAccount": func(ctx context.Context) error { return db.EndAccount(ctx, person.ID, ev) },
+		"EndAppointment": func(ctx context.Context) error {
+			_, err := db.EndAppointment(ctx, person.ID, person.Appointments[0], now, ev)
+			return err
+		},
+		"CloseSession":  func(ctx context.Context) error { return db.CloseSession(ctx, person.ID, "se_1", ev) },
+		"PutApp":        func(ctx context.Context) error { return db.PutApp(ctx, enrol.App{ID: "new"}, ev) },
+		"ReserveSerial": func(ctx context.Context) error { return db.ReserveSerial(ctx, ca.Certificate{Serial: "1"}, ev) },
+		"Revoke":        func(ctx context.Context) error { return db.Revoke(ctx, h.Credential.Serial, now, 1, ev) },
+		"Suspend":       func(ctx context.Context) error { return db.Suspend(ctx, h.Credential.Serial, now, 6, ev) },
 		"Schedule": func(ctx context.Context) error {
 			return db.ScheduleRevocation(ctx, ca.Scheduled{Serial: h.Credential.Serial, At: now, Reason: 5}, ev)
 		},
@@ -108,4 +138,26 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 		},
 		"Abandon": func(ctx context.Context) error { return db.Abandon(ctx, in.ID, ev) },
 	}
+}
+
+// appointed makes somebody with an appointment, a session and a log-in begun. A second
+// call changes nothing.
+func appointed(db *store.DB, now time.Time) enrol.Account {
+	ctx, ev := context.Background(), audit.Event{At: now, Action: "test"}
+	a := enrol.Account{ID: "ac_1", IC: "2", Kind: enrol.AdministratorAccount, Appointments: []enrol.Appointment{{Role: enrol.JDN, From: now}}}
+	if _, _, err := db.Account(ctx, a.ID); err == nil {
+		return a
+	}
+	for _, err := range []error{
+		db.PutAdministrator(ctx, a, [32]byte{1}, now.Add(time.Hour), ev),
+		db.CompleteSetup(ctx, [32]byte{1}, []byte{1}, 1, now, ev),
+		db.PutLogin(ctx, enrol.Login{ID: "lg_0"}, "password", ""),
+		db.OpenSession(ctx, enrol.Login{ID: "lg_0"}, enrol.Session{ID: "se_1", Account: a.ID}, [32]byte{1}, 0, ev),
+		db.PutLogin(ctx, enrol.Login{ID: "lg_1", Account: a.ID}, "password", ""),
+	} {
+		if err != nil {
+			panic(err) // the test cannot begin
+		}
+	}
+	return a
 }

@@ -212,3 +212,26 @@ func TestKeysOfTheFirstSchemaGetTheirVersions(t *testing.T) {
 		t.Errorf("opened again: %d events", len(again))
 	}
 }
+
+// The administrators of before accounts have one each, without a way to log in yet.
+func TestAdministratorsOfTheFirstSchemaBecomeAccounts(t *testing.T) {
+	ctx, path := context.Background(), filepath.Join(t.TempDir(), "mohor.db")
+	first, err := os.ReadFile("migrations/00001_init.sql")
+	must(t, err)
+	db := raw(t, path)
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, fstest.MapFS{"00001_init.sql": {Data: first}})
+	must(t, err)
+	_, err = p.Up(ctx)
+	must(t, err)
+	exec(t, db, "INSERT INTO administrators VALUES ('a@x', 'A', 'JDN', 1000000), ('b@x', 'B', 'SAP', 2000000)")
+	must(t, db.Close())
+	list, err := open(t, path).Administrators(ctx)
+	if err != nil || len(list) != 2 || list[0].Email != "a@x" || list[1].Name != "B" {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	for k, a := range list {
+		if a.IC != "" || a.State != enrol.AccountNew || a.Kind != enrol.AdministratorAccount || len(a.Appointments) != 1 || !a.Appointments[0].From.Equal(a.CreatedAt) || a.CreatedAt.Unix() != int64(k+1) || a.ID == list[1-k].ID {
+			t.Errorf("%+v", a)
+		}
+	}
+}

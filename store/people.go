@@ -85,23 +85,6 @@ func (d *DB) PutCredential(ctx context.Context, c enrol.Credential, ev audit.Eve
 	})
 }
 
-// PutAdministrator implements enrol.Records.
-func (d *DB) PutAdministrator(ctx context.Context, a enrol.Administrator, ev audit.Event) error {
-	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		n, err := q.PutAdministrator(ctx, sqlc.PutAdministratorParams{Email: a.Email, Name: a.Name, Role: a.Role, CreatedAt: micros(ev.At)})
-		if err == nil && n == 0 {
-			err = enrol.ErrExists
-		}
-		return err
-	})
-}
-
-// Administrators implements enrol.Records.
-func (d *DB) Administrators(ctx context.Context) (int, error) {
-	n, err := d.q.Administrators(ctx)
-	return int(n), err
-}
-
 // PutApp implements enrol.Records.
 func (d *DB) PutApp(ctx context.Context, a enrol.App, ev audit.Event) error {
 	systems, err := json.Marshal(a.Systems)

@@ -219,10 +219,11 @@ func TestNothingHappensWithoutItsEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	appointed(h.DB, h.Clock.Now())
 	edit := raw(t, path)
 	dump := func() string {
 		var all string
-		for _, table := range []string{"administrators", "officers", "media", "certificates", "credentials", "crls", "apps", "documents", "batches", "items", "refused_rows", "transactions", "challenges", "code_sends", "notices", "intents", "keks", "audit_events"} {
+		for _, table := range []string{"accounts", "appointments", "passkeys", "sessions", "officers", "media", "certificates", "credentials", "crls", "apps", "documents", "batches", "items", "refused_rows", "transactions", "challenges", "code_sends", "notices", "intents", "keks", "audit_events"} {
 			rows, err := edit.Query("SELECT * FROM " + table)
 			if err != nil {
 				t.Fatal(err)

@@ -132,6 +132,9 @@ func printBench(w io.Writer, r gateway.BenchReport) error {
 	if r.Timing != nil {
 		printTiming(b, r.Timing)
 	}
+	if r.LogIns != nil {
+		printLogIns(b, r.LogIns)
+	}
 	_, err := w.Write(b.Bytes())
 	return err
 }

@@ -37,6 +37,7 @@ type cli struct {
 	Init       initCmd         `cmd:"" help:"Make a working installation in a data folder, or complete one."`
 	Serve      serveCmd        `cmd:"" help:"Serve the API and the public pages."`
 	Demo       demoCmd         `cmd:"" help:"Make a sandbox, sign a batch, a voucher and a hash, and have other tools check them."`
+	Admin      adminCmd        `cmd:"" help:"Administrators: who they are, and how they log in."`
 	Officer    officerCmd      `cmd:"" help:"Officers."`
 	Batch      batchCmd        `cmd:"" help:"Batches."`
 	Sign       signCmd         `cmd:"" help:"Sign a PDF through a gateway."`

@@ -48,6 +48,7 @@ func TestStories(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"mohor":            cmdMohor,
 			"status":           cmdStatus,
+			"administrator":    cmdAdministrator,
 			"serve":            cmdServe,
 			"serve-in-earnest": cmdServeInEarnest,
 			"get":              cmdGet,
@@ -197,7 +198,7 @@ func judge(ts *testscript.TestScript, neg bool, err error, stdout, stderr string
 // said is what a line on stderr looks like: a message (no capital but of an
 // abbreviation, no full stop; the gateway's own words end with their code in brackets), a prompt, or
 // the log of serve.
-var said = regexp.MustCompile(`^(mohor: ([^A-Z]|[A-Z]{2}|SoftHSM).*([^.]|\.\.\.)|mohor: .*\[[a-z_]+\]|((PIN|PIN again|Kod / Code|own randomness of .*|passphrase of .*)|PIN (lama|baharu|baharu sekali lagi) / (Old PIN|New PIN|New PIN again)): |time=.*)$`)
+var said = regexp.MustCompile(`^(mohor: ([^A-Z]|[A-Z]{2}|SoftHSM).*([^.]|\.\.\.)|mohor: .*\[[a-z_]+\]|((PIN|PIN again|Kod / Code|Kod persediaan / Set-up code|Kod aplikasi pengesah / Code of the authenticator app|Kata laluan baharu / New password|Kata laluan sekali lagi / Password again|own randomness of .*|passphrase of .*)|PIN (lama|baharu|baharu sekali lagi) / (Old PIN|New PIN|New PIN again)): |time=.*)$`)
 
 func conventional(stderr string) error {
 	for line := range strings.Lines(stderr) {

@@ -57,6 +57,11 @@ func (c *officerChangePINCmd) Run(e *env) error {
 
 // newPIN is the PIN from the file named, or asked for twice.
 func (e *env) newPIN(file, what, again string) (secret.Text, error) {
+	return e.twice(file, what, again, "the two PINs differ")
+}
+
+// twice is a new secret from the file named, or asked for twice.
+func (e *env) twice(file, what, again, differ string) (secret.Text, error) {
 	first, err := e.secretFrom(file, what)
 	if err != nil || file != "" {
 		return first, err
@@ -67,7 +72,7 @@ func (e *env) newPIN(file, what, again string) (secret.Text, error) {
 	}
 	defer second.Wipe()
 	if string(first.Reveal()) != string(second.Reveal()) {
-		return secret.Text{}, errors.New("the two PINs differ")
+		return secret.Text{}, errors.New(differ)
 	}
 	return first, nil
 }

@@ -53,6 +53,8 @@ type BenchReport struct {
 	Keys   *KeyReport `json:"keys,omitempty"`
 	Soak   *Soak      `json:"soak,omitempty"`
 	Timing *Timing    `json:"timing,omitempty"`
+	// LogIns is the timing of log-ins.
+	LogIns *LoginTiming `json:"log_ins,omitempty"`
 }
 
 // BenchRow is one thing measured in alternating slices.

@@ -33,6 +33,8 @@ type OTPBench struct {
 	Redis                          string
 	// Samples is how many wrong codes are timed for each place of the first wrong digit; 0 for none.
 	Samples int
+	// LogIns is how many log-ins of each class are timed; 0 for none.
+	LogIns int
 }
 
 // maxBenchCodes bounds what a slice keeps in memory.
@@ -45,7 +47,7 @@ const codeOfficers = 64
 // names, against bare commits of the same database in the same round; sending is left out, and so is
 // the PIN. Then it asks whether the time of a refusal tells the place of the first wrong digit.
 func BenchOTP(ctx context.Context, o BenchOptions, c OTPBench) (BenchReport, error) {
-	if c.Codes < 1 || c.Codes > maxBenchCodes || c.Samples < 0 || c.Samples > maxSamples {
+	if c.Codes < 1 || c.Codes > maxBenchCodes || c.Samples < 0 || c.Samples > maxSamples || c.LogIns < 0 || c.LogIns > maxSamples {
 		return BenchReport{}, fmt.Errorf("%w: %d codes and %d samples; 1 to %d and at most %d can be measured", ErrConfig, c.Codes, c.Samples, maxBenchCodes, maxSamples)
 	}
 	o.Slice = time.Second // the number of codes ends a slice
@@ -61,7 +63,12 @@ func BenchOTP(ctx context.Context, o BenchOptions, c OTPBench) (BenchReport, err
 			r.Rows = append(r.Rows, rows...)
 		}
 		if c.Samples > 0 {
-			r.Timing, err = b.codeTiming(ctx, c.Samples)
+			if r.Timing, err = b.codeTiming(ctx, c.Samples); err != nil {
+				return err
+			}
+		}
+		if c.LogIns > 0 {
+			r.LogIns, err = b.loginTiming(ctx, c.LogIns)
 		}
 		return err
 	})

@@ -41,7 +41,7 @@ type Timing struct {
 
 // TimingRow is one place: refusals there against those at all other places.
 type TimingRow struct {
-	Place  int     `json:"first_wrong_digit"` // from 1
+	Place  int     `json:"first_wrong_digit"` // from 1; of log-ins: who tried
 	Median float64 `json:"median_us"`
 	T      float64 `json:"t"` // Welch's
 	// Cropped is Welch's t without the slowest tenth of all samples, which is what the machine's

@@ -54,6 +54,7 @@ type Config struct {
 	CA                   CAConfig      `yaml:"ca"`
 	Code                 CodeConfig    `yaml:"code"`
 	PIN                  PINConfig     `yaml:"pin"`
+	Sessions             SessionConfig `yaml:"sessions"`
 	Limits               LimitConfig   `yaml:"limits"`
 	Batch                BatchConfig   `yaml:"batch"`
 	Audit                AuditConfig   `yaml:"audit"`
@@ -201,6 +202,30 @@ type PINConfig struct {
 	BlockAfter   int           `yaml:"block_after"`
 }
 
+// SessionConfig says how long people stay logged in.
+type SessionConfig struct {
+	OfficerIdle       time.Duration `yaml:"officer_idle"`
+	AdministratorIdle time.Duration `yaml:"administrator_idle"`
+	Absolute          time.Duration `yaml:"absolute"`
+}
+
+func defaultSessions() SessionConfig {
+	return SessionConfig{OfficerIdle: 30 * time.Minute, AdministratorIdle: 15 * time.Minute, Absolute: 12 * time.Hour}
+}
+
+// check returns the field that cannot be right and what it must be.
+func (c *SessionConfig) check() (field, want string) {
+	for field, d := range map[string]time.Duration{"officer_idle": c.OfficerIdle, "administrator_idle": c.AdministratorIdle} {
+		if d < 2*time.Minute || d > time.Hour || d > c.Absolute {
+			return "sessions." + field, "2m to 1h, and not above absolute"
+		}
+	}
+	if c.Absolute > 24*time.Hour {
+		return "sessions.absolute", "at most 24h"
+	}
+	return "", ""
+}
+
 // LimitConfig bounds what comes in.
 type LimitConfig struct {
 	PDFMegabytes    int64 `yaml:"pdf_megabytes"`
@@ -275,7 +300,7 @@ func decodeConfig(raw []byte, strict bool) (Config, error) {
 	p := enrol.DefaultPINPolicy()
 	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}, CA: CAConfig{TSAPolicy: ca.DefaultTSAPolicy, Time: TimeConfig{MaxOffset: 500 * time.Millisecond, MaxAge: 30 * time.Minute}, External: ExternalCAConfig{Timeout: 20 * time.Second}},
 		Timestamps: TimestampConfig{From: stampsOwn},
-		Limits:     LimitConfig{PDFRefuse: string(pdf.Danger)}, Channels: defaultChannels()}
+		Limits:     LimitConfig{PDFRefuse: string(pdf.Danger)}, Channels: defaultChannels(), Sessions: defaultSessions()}
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(strict)
 	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
@@ -324,6 +349,9 @@ func (c *Config) check() error {
 		return bad(field, want)
 	}
 	if field, want := c.Mail.check(); field != "" {
+		return bad(field, want)
+	}
+	if field, want := c.Sessions.check(); field != "" {
 		return bad(field, want)
 	}
 	if field, want := c.CA.External.check(); field != "" {

@@ -67,8 +67,8 @@ func (d *doctor) stamp(ctx context.Context) {
 		d.ok("this is a sandbox: its certificates are NOT VALID")
 	}
 	d.sandbox = is == "yes"
-	n, err := d.db.Administrators(ctx)
-	if err == nil && n == 0 {
+	list, err := d.db.Administrators(ctx)
+	if err == nil && len(list) == 0 {
 		d.fault("there is no administrator", "nobody can approve or unlock an officer", "run mohor init --data "+d.Dir+" --admin-name … --admin-email … again")
 	}
 }

@@ -355,16 +355,19 @@ func (o *InitOptions) writeSeal(m *hsm.Module) error {
 }
 
 func (o *InitOptions) administrator(ctx context.Context, db *store.DB) error {
-	n, err := db.Administrators(ctx)
-	if err != nil || n > 0 {
+	have, err := db.Administrators(ctx)
+	if err != nil || len(have) > 0 {
 		o.Report("first administrator", false)
 		return err
 	}
 	if o.AdminName == "" || o.AdminEmail == "" {
 		return fmt.Errorf("%w: the first administrator needs a name and an e-mail address", ErrConfig)
 	}
-	ev := audit.Event{At: o.Now(), Actor: "cli", Action: "enrol.administrator", Object: "administrator:" + o.AdminEmail, Verdict: audit.Accepted, Detail: map[string]string{"role": "JDN"}}
-	if err := db.PutAdministrator(ctx, enrol.Administrator{Email: o.AdminEmail, Name: o.AdminName, Role: "JDN"}, ev); err != nil {
+	// It logs in once `mohor admin reset` has given it an IC and a set-up code.
+	a := enrol.NewAccount(enrol.Officer{Name: o.AdminName, Email: o.AdminEmail}, o.Now())
+	a.Kind, a.State, a.Appointments = enrol.AdministratorAccount, enrol.AccountNew, []enrol.Appointment{{Role: enrol.JDN, From: o.Now()}}
+	ev := audit.Event{At: o.Now(), Actor: "cli", Action: "account.administrator", Object: "account:" + a.ID, Verdict: audit.Accepted, Detail: map[string]string{"role": string(enrol.JDN)}}
+	if err := db.PutAdministrator(ctx, a, [32]byte{}, time.Time{}, ev); err != nil {
 		return fmt.Errorf("storing administrator: %w", err)
 	}
 	o.Report("first administrator", true)

@@ -45,6 +45,8 @@ type Installation struct {
 	Apps *enrol.Apps
 	// Registrar enrols officers.
 	Registrar *enrol.Registrar
+	// Accounts are the people who log in; only a gateway that serves mails codes.
+	Accounts *enrol.Accounts
 }
 
 // Open opens the installation in dir, with the token in this process. It is
@@ -123,6 +125,7 @@ func (i *Installation) open(ctx context.Context, how serving) error {
 	if err := i.openRedis(); err != nil {
 		return err
 	}
+	i.Accounts = i.accounts(nil)
 	i.Apps = &enrol.Apps{Records: i.db, Now: i.now, TokenFor: time.Hour}
 	i.Registrar = &enrol.Registrar{Records: i.db, Keys: officerKeys{i.hsm, i.db.CurrentKEK}, CA: i.ca, PIN: i.Config.PIN.policy(), Now: i.now}
 	if i.otherRoots, err = i.Config.CA.External.roots(); err != nil {

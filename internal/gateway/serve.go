@@ -44,6 +44,7 @@ type Server struct {
 
 	handler http.Handler
 	courier *notify.Courier
+	logins  *mailLater
 	postman *notify.Postman
 	blobs   *store.Blobs
 	time    *timewatch.Watch
@@ -181,7 +182,10 @@ func (s *Server) wire() error {
 	batches := &batch.Service{Queue: s.db, Blobs: s.blobs, Passwords: s.Signer, Renderer: renderer, TempDir: s.DataPath("tmp"), Now: s.now,
 		RecordURL: recordURL,
 		MaxUpload: c.Limits.UploadMegabytes << 20, MaxPDF: c.Limits.PDFMegabytes << 20, Refuse: c.Limits.refuse()}
-	router, doc := api.New(api.Config{Signer: s.Signer, Runner: s.Runner, Batches: batches, Documents: s.db, CA: s.ca, Apps: s.Apps, People: s.db, Replies: s.db,
+	s.logins = &mailLater{courier: s.courier, log: s.log}
+	s.Accounts = s.accounts(newLoginCodes(codes, s.db.LoginCodes(), s.logins))
+	router, doc := api.New(api.Config{Signer: s.Signer, Runner: s.Runner, Batches: batches, Documents: s.db, CA: s.ca, Apps: s.Apps, Accounts: s.Accounts, People: s.db, Replies: s.db,
+		SecureCookies: strings.HasPrefix(c.BaseURL, "https://"),
 		Trust: func(ctx context.Context) (verify.Options, error) {
 			return trust(ctx, s.ca, s.otherRoots, s.tsas, s.now())
 		}, Fingerprint: macKey{s.hsm, hsm.IdempotencyKey}.MAC,
@@ -263,6 +267,7 @@ func (s *Server) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), mailGrace)
 	defer cancel()
 	err := s.courier.Close(ctx)
+	s.logins.close()
 	err = errors.Join(err, s.heads.write(context.Background()))
 	err = errors.Join(err, s.blobs.Close())
 	s.unlock()
@@ -346,6 +351,9 @@ func (s *Server) sweep(ctx context.Context) {
 			s.log.Error("sweeping intents", "error", err)
 		} else if n > 0 {
 			s.log.Warn("authorisations ran out without an end", "count", n)
+		}
+		if err := s.Accounts.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("sweeping log-ins and sessions", "error", err)
 		}
 		if s.ca.External == nil {
 			continue

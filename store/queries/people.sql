@@ -66,12 +66,6 @@ UPDATE credentials SET sealed = substr(sealed, 1, 0) WHERE id = @id;
 -- name: SetPIN :exec
 UPDATE officers SET pin_in_a_row = @in_a_row, pin_total = @total, pin_locked_until = @locked_until, pin_blocked = @blocked WHERE ic = @ic;
 
--- name: PutAdministrator :execrows
-INSERT INTO administrators (email, name, role, created_at) VALUES (@email, @name, @role, @created_at) ON CONFLICT (email) DO NOTHING;
-
--- name: Administrators :one
-SELECT COUNT(*) FROM administrators;
-
 -- name: PutApp :execrows
 INSERT INTO apps (id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at)
 VALUES (@id, @name, @systems, @grants, @pin_entry, @rate, @secret_hash, @key_hash, @created_at) ON CONFLICT (id) DO NOTHING;

@@ -8,11 +8,20 @@ import (
 	"database/sql"
 )
 
-type Administrator struct {
-	Email     string
-	Name      string
-	Role      string
-	CreatedAt int64
+type Account struct {
+	ID         string
+	Kind       string
+	Ic         sql.NullString
+	Email      string
+	Name       string
+	State      string
+	Password   []byte
+	Totp       []byte
+	TotpStep   int64
+	Epoch      int64
+	Setup      []byte
+	SetupUntil int64
+	CreatedAt  int64
 }
 
 type App struct {
@@ -25,6 +34,15 @@ type App struct {
 	SecretHash []byte
 	KeyHash    []byte
 	CreatedAt  int64
+}
+
+type Appointment struct {
+	AccountID string
+	Role      string
+	Agency    string
+	System    string
+	FromAt    int64
+	UntilAt   int64
 }
 
 type AuditEvent struct {
@@ -213,6 +231,32 @@ type Kek struct {
 	State string
 }
 
+type Login struct {
+	ID         string
+	Purpose    string
+	AccountID  string
+	Subject    string
+	Data       string
+	Used       int64
+	KeepUntil  int64
+	Nonce      []byte
+	Channel    string
+	SentTo     string
+	IssuedAt   int64
+	ExpiresAt  int64
+	TriesLeft  int64
+	Delivery   string
+	Reply      string
+	DeliveryAt int64
+}
+
+type LoginFailure struct {
+	Subject string
+	Count   int64
+	UntilAt int64
+	At      int64
+}
+
 type Medium struct {
 	Ic     string
 	System string
@@ -249,6 +293,16 @@ type Officer struct {
 	PinBlocked     int64
 }
 
+type Passkey struct {
+	ID        []byte
+	AccountID string
+	Label     string
+	Data      []byte
+	SignCount int64
+	CreatedAt int64
+	UsedAt    int64
+}
+
 type RefusedRow struct {
 	BatchID string
 	Row     int64
@@ -264,6 +318,18 @@ type ScheduledRevocation struct {
 	Reason    int64
 	Actor     string
 	CreatedAt int64
+}
+
+type Session struct {
+	Hash      []byte
+	ID        string
+	AccountID string
+	Method    string
+	Bearer    int64
+	Address   string
+	Agent     string
+	CreatedAt int64
+	SeenAt    int64
 }
 
 type StatusChange struct {

@@ -43,17 +43,6 @@ func (q *Queries) AddEvent(ctx context.Context, arg AddEventParams) error {
 	return err
 }
 
-const administrators = `-- name: Administrators :one
-SELECT COUNT(*) FROM administrators
-`
-
-func (q *Queries) Administrators(ctx context.Context) (int64, error) {
-	row := q.db.QueryRowContext(ctx, administrators)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
-}
-
 const appByID = `-- name: AppByID :one
 SELECT id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at FROM apps WHERE id = ?1
 `
@@ -523,30 +512,6 @@ func (q *Queries) Officer(ctx context.Context, ic string) (Officer, error) {
 		&i.PinBlocked,
 	)
 	return i, err
-}
-
-const putAdministrator = `-- name: PutAdministrator :execrows
-INSERT INTO administrators (email, name, role, created_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (email) DO NOTHING
-`
-
-type PutAdministratorParams struct {
-	Email     string
-	Name      string
-	Role      string
-	CreatedAt int64
-}
-
-func (q *Queries) PutAdministrator(ctx context.Context, arg PutAdministratorParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, putAdministrator,
-		arg.Email,
-		arg.Name,
-		arg.Role,
-		arg.CreatedAt,
-	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
 }
 
 const putApp = `-- name: PutApp :execrows

@@ -359,6 +359,8 @@ type House struct {
 	App        enrol.App
 	Officer    enrol.Officer
 	Credential enrol.Credential
+
+	logins int // made by the suite
 }
 
 // Profile is the certificate profile of a House.

@@ -179,16 +179,6 @@ func people(t *testing.T, h *House) {
 		t.Errorf("after a second medium: %+v %+v %v", o, media, err)
 	}
 
-	n, err := db.Administrators(ctx)
-	must(t, err)
-	a := enrol.Administrator{Email: "sap@jpk.example", Name: "S", Role: "SAP"}
-	must(t, db.PutAdministrator(ctx, a, h.ev("admin", a.Email)))
-	before := h.events(t, "admin")
-	wants(t, "the same administrator", db.PutAdministrator(ctx, a, h.ev("admin", a.Email)), enrol.ErrExists)
-	if m, err := db.Administrators(ctx); err != nil || m != n+1 || h.events(t, "admin") != before {
-		t.Errorf("%d administrators, %v; %d events", m, err, h.events(t, "admin"))
-	}
-
 	wants(t, "the same app", db.PutApp(ctx, h.App, h.ev("app", h.App.ID)), enrol.ErrExists)
 	got, err := db.AppByID(ctx, h.App.ID)
 	if err != nil || got.Name != h.App.Name || got.SecretHash != h.App.SecretHash || got.KeyHash != h.App.KeyHash || got.Rate != h.App.Rate ||

@@ -1,0 +1,187 @@
+package enrol
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/mail"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/internal/ident"
+	"github.com/mohor-sign/mohor/internal/mykad"
+	"github.com/mohor-sign/mohor/internal/secret"
+)
+
+// Kinds of accounts. A person has one account: whoever is appointed logs in as an
+// administrator, for an officer's pages too.
+const (
+	OfficerAccount       = "officer"       // password and a code by mail
+	AdministratorAccount = "administrator" // password and TOTP, or WebAuthn
+)
+
+// States of an account.
+const (
+	AccountNew    = "NEW"    // nobody can log in yet: the set-up is awaited
+	AccountActive = "ACTIVE" // has what its kind needs to log in
+	AccountEnded  = "ENDED"  // for good, unless a new appointment opens it again
+)
+
+// Account is a person who logs in.
+type Account struct {
+	ID           string // "ac_…"
+	Kind         string // OfficerAccount or AdministratorAccount
+	IC           string // 12 digits; "" of an administrator made before accounts were
+	Email        string
+	Name         string
+	State        string
+	CreatedAt    time.Time
+	Appointments []Appointment // all of them, ended ones too, the oldest first
+}
+
+// InForce are the appointments that hold at the time now.
+func (a *Account) InForce(now time.Time) (out []Appointment) {
+	for _, x := range a.Appointments {
+		if !now.Before(x.From) && (x.Until.IsZero() || now.Before(x.Until)) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// Proofs is what an account logs in with, as it is stored: of no use to whoever has
+// the database alone.
+type Proofs struct {
+	Password []byte // of HashPassword; empty: none
+	TOTP     []byte // sealed seed (see Accounts.MAC); empty: none
+	Step     int64  // last time step that a TOTP was accepted for (RFC 6238)
+	Epoch    int64  // one more at each change of password; ends remembered devices
+}
+
+// AccountRecords keeps accounts. Each call is durable, with its event, when it
+// returns nil. What ends a way to log in ends the account's sessions and
+// remembered devices in the same transaction.
+type AccountRecords interface {
+	LoginRecords
+	SessionRecords
+	PasskeyRecords
+
+	// Account and AccountByIC return an account with all appointments, or ErrUnknown.
+	Account(ctx context.Context, id string) (Account, Proofs, error)
+	AccountByIC(ctx context.Context, ic string) (Account, Proofs, error)
+	// Administrators lists the accounts of that kind, the oldest first.
+	Administrators(ctx context.Context) ([]Account, error)
+	// PutPassword makes the password of a.IC's account hash, and its state ACTIVE,
+	// inserting a if the person has none. Sessions end. ErrUnknown when the account
+	// was ended or awaits an administrator's set-up.
+	PutPassword(ctx context.Context, a Account, hash []byte, ev audit.Event) error
+	// PutAdministrator inserts a with its appointments; the account that the IC has, an
+	// officer's or an ended one, becomes it, keeps its id and loses its proofs. setup is
+	// SHA-256 of the set-up code. ErrExists when an administrator has the IC.
+	PutAdministrator(ctx context.Context, a Account, setup [32]byte, until time.Time, ev audit.Event) error
+	// ResetAdministrator takes an administrator's proofs, passkeys included, sets a new
+	// set-up code and the state NEW; ic, unless "", becomes the account's if it has none.
+	// ErrUnknown when there is no such administrator or it has ended.
+	ResetAdministrator(ctx context.Context, id, ic string, setup [32]byte, until time.Time, ev audit.Event) error
+	// BySetup finds the account whose set-up code this is and has not expired, or
+	// ErrUnknown.
+	BySetup(ctx context.Context, setup [32]byte, now time.Time) (Account, Proofs, error)
+	// PutTOTP keeps a sealed seed that is being set up.
+	PutTOTP(ctx context.Context, setup [32]byte, sealed []byte, now time.Time, ev audit.Event) error
+	// CompleteSetup spends the set-up code: password, step, ACTIVE. ErrUnknown when it
+	// was spent or expired.
+	CompleteSetup(ctx context.Context, setup [32]byte, password []byte, step int64, now time.Time, ev audit.Event) error
+	// PutAppointment adds x to an administrator; EndAppointment ends those of an
+	// account that are the same but for their times, and says how many. All sessions
+	// of the account end.
+	PutAppointment(ctx context.Context, account string, x Appointment, ev audit.Event) error
+	EndAppointment(ctx context.Context, account string, x Appointment, until time.Time, ev audit.Event) (int, error)
+	// EndAccount ends the account, its appointments and its passkeys; ErrUnknown when
+	// there is none or it has ended.
+	EndAccount(ctx context.Context, id string, ev audit.Event) error
+	// Audit appends a lone event.
+	Audit(ctx context.Context, ev audit.Event) error
+}
+
+// MAC is HMAC-SHA-256 under a key in the HSM: 32 bytes. It stands behind every
+// stored proof, so that the database alone lets nobody try passwords.
+type MAC interface {
+	MAC(ctx context.Context, data []byte) ([]byte, error)
+}
+
+// Accounts are the people who log in, and their sessions. Use [NewAccounts].
+type Accounts struct {
+	AccountConfig
+	hashing   chan struct{} // one for each hash being computed
+	addresses *leaky
+	refusals  refusals
+}
+
+// AccountConfig is what Accounts needs. All fields are required but where it is said.
+type AccountConfig struct {
+	Records AccountRecords
+	// MAC binds passwords, TOTP seeds and remembered devices to the HSM; the
+	// commands that neither set nor check them do without.
+	MAC   MAC
+	Codes LoginCodes // log-ins of officers
+	Now   func() time.Time
+	// Limits of sessions.
+	OfficerIdle, AdministratorIdle, Absolute time.Duration
+	// BaseURL is how browsers reach the gateway: WebAuthn is bound to it. There are no
+	// passkeys where it is empty or names an address instead of a host.
+	BaseURL string
+}
+
+// What callers of Accounts decide on.
+var (
+	ErrPassword = errors.New("password refused")
+	ErrBusy     = errors.New("too many log-ins at once")
+)
+
+// CheckPerson judges IC, name and e-mail address as AddOfficer does; ErrInvalid.
+func CheckPerson(o Officer) error {
+	if _, err := mykad.Parse(o.IC); err != nil {
+		return fmt.Errorf("%w: IC must be 12 digits with a valid date", ErrInvalid)
+	}
+	if n := utf8.RuneCountInString(o.Name); n == 0 || n > 64 || !utf8.ValidString(o.Name) || strings.ContainsFunc(o.Name, unprintable) {
+		return fmt.Errorf("%w: name must have 1 to 64 printable characters", ErrInvalid)
+	}
+	if a, err := mail.ParseAddress(o.Email); err != nil || a.Address != o.Email || len(o.Email) > 254 {
+		return fmt.Errorf("%w: e-mail address", ErrInvalid)
+	}
+	return nil
+}
+
+// NewAccount is an officer's account that is not stored yet.
+func NewAccount(o Officer, now time.Time) Account {
+	return Account{ID: ident.New("ac", 16), Kind: OfficerAccount, IC: o.IC, Email: o.Email, Name: o.Name, State: AccountActive, CreatedAt: now.UTC()}
+}
+
+// SetPassword gives o an account with this password, or the account of o.IC the new
+// password. Who calls it has checked that it is this person's wish: by a verification
+// code. A *PasswordError when the policy refuses the password; ErrUnknown when the
+// account was ended or an administrator's is to be set up.
+func (a *Accounts) SetPassword(ctx context.Context, by Actor, o Officer, password secret.Text) error {
+	if err := CheckPerson(o); err != nil {
+		return err
+	}
+	switch have, _, err := a.Records.AccountByIC(ctx, o.IC); {
+	case err == nil && have.Kind == AdministratorAccount:
+		return ErrExists
+	case err != nil && !errors.Is(err, ErrUnknown):
+		return err
+	}
+	hash, err := a.HashPassword(ctx, o, password)
+	if err != nil {
+		return err
+	}
+	ev := audit.Event{At: a.Now(), Actor: by.Name, Action: "account.password", Object: "officer:" + o.IC, Verdict: audit.Accepted, RequestID: by.Request}
+	return a.Records.PutPassword(ctx, NewAccount(o, a.Now()), hash, ev)
+}
+
+// NewAccounts makes Accounts.
+func NewAccounts(c AccountConfig) *Accounts {
+	return &Accounts{AccountConfig: c, hashing: make(chan struct{}, hashWidth()), addresses: &leaky{m: map[string]leak{}}}
+}

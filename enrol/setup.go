@@ -1,0 +1,242 @@
+package enrol
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	pquerna "github.com/pquerna/otp"
+	"github.com/pquerna/otp/hotp"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/internal/ident"
+	"github.com/mohor-sign/mohor/internal/secret"
+)
+
+// TOTP (RFC 6238) as every authenticator app does it: SHA-1, six digits, 30 seconds;
+// a clock may be one step off, and a step is accepted once.
+const (
+	totpSeed = 20 // bytes (RFC 4226, Section 4, R6)
+	totpStep = 30 * time.Second
+	totpSkew = 1 // steps
+)
+
+// SetupFor is how long a set-up code is good.
+const SetupFor = 24 * time.Hour
+
+// CreateAdministrator makes the account of an administrator with one appointment, or
+// makes the person's account one, and returns the set-up code with which that person
+// alone chooses password and TOTP. ErrInvalid, or ErrExists when an administrator has
+// the IC: appoint that one.
+func (a *Accounts) CreateAdministrator(ctx context.Context, by Actor, o Officer, x Appointment) (Account, secret.Text, error) {
+	if err := CheckPerson(o); err != nil {
+		return Account{}, secret.Text{}, err
+	}
+	if err := x.check(); err != nil {
+		return Account{}, secret.Text{}, err
+	}
+	acct := NewAccount(o, a.Now())
+	acct.Kind, acct.State, acct.Appointments = AdministratorAccount, AccountNew, []Appointment{x}
+	code, hash := newSetup()
+	ev := a.event(&by, "account.administrator", "account:"+acct.ID)
+	ev.Detail = x.detail()
+	ev.Detail["ic"] = o.IC
+	if err := a.Records.PutAdministrator(ctx, acct, hash, a.Now().Add(SetupFor), ev); err != nil {
+		return Account{}, secret.Text{}, err
+	}
+	acct, _, err := a.Records.AccountByIC(ctx, o.IC)
+	return acct, code, err
+}
+
+// ResetAdministrator takes password, TOTP and passkeys from an administrator, closes the
+// sessions, and returns a new set-up code. ic is for an account that has none yet.
+func (a *Accounts) ResetAdministrator(ctx context.Context, by Actor, id, ic string) (secret.Text, error) {
+	if ic != "" {
+		if err := CheckPerson(Officer{IC: ic, Name: "-", Email: "a@b"}); err != nil {
+			return secret.Text{}, err
+		}
+	}
+	code, hash := newSetup()
+	return code, a.Records.ResetAdministrator(ctx, id, ic, hash, a.Now().Add(SetupFor), a.event(&by, "account.reset", "account:"+id))
+}
+
+// Appoint adds an appointment to an administrator's account; ErrInvalid, ErrUnknown. The
+// account's sessions end.
+func (a *Accounts) Appoint(ctx context.Context, by Actor, id string, x Appointment) error {
+	if err := x.check(); err != nil {
+		return err
+	}
+	ev := a.event(&by, "account.appoint", "account:"+id)
+	ev.Detail = x.detail()
+	return a.Records.PutAppointment(ctx, id, x, ev)
+}
+
+// EndAppointment ends an account's appointment to x's role, agency and system; ErrUnknown
+// when none is in force. The account's sessions end.
+func (a *Accounts) EndAppointment(ctx context.Context, by Actor, id string, x Appointment, until time.Time) error {
+	ev := a.event(&by, "account.appointment.end", "account:"+id)
+	ev.Detail = x.detail()
+	n, err := a.Records.EndAppointment(ctx, id, x, until, ev)
+	if err == nil && n == 0 {
+		err = ErrUnknown
+	}
+	return err
+}
+
+// EndAccount ends an account with all that belongs to it.
+func (a *Accounts) EndAccount(ctx context.Context, by Actor, id string) error {
+	return a.Records.EndAccount(ctx, id, a.event(&by, "account.end", "account:"+id))
+}
+
+func (x *Appointment) check() error {
+	agency, system := x.Role == SA || x.Role == AP, x.Role == SAP
+	switch {
+	case x.Role != JDN && x.Role != Auditor && !agency && !system:
+		return fmt.Errorf("%w: role must be JDN, SAP, SA, AP or AUDITOR", ErrInvalid)
+	case (x.Agency != "") != agency || agency && !validID(x.Agency):
+		return fmt.Errorf("%w: SA and AP, and no other role, need an agency of 1 to 32 letters, digits, - or _", ErrInvalid)
+	case (x.System != "") != system || system && !validID(x.System):
+		return fmt.Errorf("%w: SAP, and no other role, needs a system of 1 to 32 letters, digits, - or _", ErrInvalid)
+	case x.From.IsZero() || !x.Until.IsZero() && !x.From.Before(x.Until):
+		return fmt.Errorf("%w: an appointment begins before it ends", ErrInvalid)
+	}
+	return nil
+}
+
+func (x *Appointment) detail() map[string]string {
+	d := map[string]string{"role": string(x.Role)}
+	if x.Agency != "" {
+		d["agency"] = x.Agency
+	}
+	if x.System != "" {
+		d["system"] = x.System
+	}
+	return d
+}
+
+// newSetup makes a code of 128 random bits.
+func newSetup() (secret.Text, [32]byte) {
+	code := ident.New("setup", 16)
+	return secret.New(code), sha256.Sum256([]byte(code))
+}
+
+func setupHash(code secret.Text) [32]byte {
+	return sha256.Sum256([]byte(strings.TrimSpace(string(code.Reveal()))))
+}
+
+// Seed is a TOTP seed as an authenticator app takes it.
+type Seed struct {
+	Account Account
+	URL     secret.Text // otpauth://totp/…, for a QR code
+	Base32  secret.Text // the seed alone, for typing
+}
+
+// BeginSetup gives whoever has a set-up code a new seed; an earlier one is replaced.
+// ErrUnknown when the code is wrong, spent or expired.
+func (a *Accounts) BeginSetup(ctx context.Context, code secret.Text, request string) (Seed, error) {
+	hash := setupHash(code)
+	acct, _, err := a.Records.BySetup(ctx, hash, a.Now())
+	if err != nil {
+		return Seed{}, err
+	}
+	if acct.IC == "" {
+		return Seed{}, fmt.Errorf("%w: the account has no IC to log in with: mohor admin reset --ic", ErrInvalid)
+	}
+	seed := make([]byte, totpSeed)
+	_, _ = rand.Read(seed) // crypto/rand never fails (it ends the process)
+	defer clear(seed)
+	aead, err := a.sealer(ctx, acct.ID)
+	if err != nil {
+		return Seed{}, err
+	}
+	ev := audit.Event{At: a.Now(), Actor: "account:" + acct.ID, Action: "account.setup.begin", Object: "account:" + acct.ID, Verdict: audit.Noted, RequestID: request}
+	if err := a.Records.PutTOTP(ctx, hash, aead.Seal(nil, nil, seed, nil), a.Now(), ev); err != nil {
+		return Seed{}, err
+	}
+	text := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(seed)
+	label := url.PathEscape("Mohor:" + acct.Email)
+	return Seed{acct, secret.New("otpauth://totp/" + label + "?secret=" + text + "&issuer=Mohor&algorithm=SHA1&digits=6&period=30"), secret.New(text)}, nil
+}
+
+// CompleteSetup sets password and TOTP of whoever has a set-up code, and spends it. The
+// TOTP proves that the app has the seed. A *PasswordError, ErrWrongCode, ErrUnknown.
+func (a *Accounts) CompleteSetup(ctx context.Context, code, password, totp secret.Text, request string) (Account, error) {
+	hash := setupHash(code)
+	acct, proofs, err := a.Records.BySetup(ctx, hash, a.Now())
+	if err != nil {
+		return Account{}, err
+	}
+	stored, err := a.HashPassword(ctx, Officer{IC: acct.IC, Name: acct.Name, Email: acct.Email}, password)
+	if err != nil {
+		return Account{}, err
+	}
+	step, err := a.totp(ctx, acct.ID, proofs, totp)
+	if err != nil {
+		return Account{}, err
+	}
+	if step == 0 || acct.IC == "" {
+		return Account{}, ErrWrongCode
+	}
+	ev := audit.Event{At: a.Now(), Actor: "account:" + acct.ID, Action: "account.setup", Object: "account:" + acct.ID, Verdict: audit.Accepted, RequestID: request}
+	acct.State = AccountActive
+	return acct, a.Records.CompleteSetup(ctx, hash, stored, step, a.Now(), ev)
+}
+
+// sealer is AES-256-GCM under a key that the HSM makes for this account's seed alone.
+func (a *Accounts) sealer(ctx context.Context, id string) (cipher.AEAD, error) {
+	key, err := a.MAC.MAC(ctx, []byte("mohor TOTP seal v1\n"+id))
+	if err != nil {
+		return nil, fmt.Errorf("sealing TOTP seed: %w", err)
+	}
+	defer clear(key)
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, fmt.Errorf("sealing TOTP seed: %w", err)
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+// errSeed: the stored seed is not what was sealed for this account.
+var errSeed = errors.New("opening TOTP seed: it was altered")
+
+// totp returns the time step whose code this is, or 0. It does the same work for an
+// account that has no seed.
+func (a *Accounts) totp(ctx context.Context, id string, p Proofs, code secret.Text) (int64, error) {
+	aead, err := a.sealer(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	seed := make([]byte, totpSeed)
+	sealed := p.TOTP
+	if len(sealed) == 0 {
+		sealed = aead.Seal(nil, nil, seed, nil)
+	}
+	if seed, err = aead.Open(nil, nil, sealed, nil); err != nil {
+		return 0, errSeed
+	}
+	defer clear(seed)
+	text := base32.StdEncoding.EncodeToString(seed)
+	now, found := a.Now().Unix()/int64(totpStep/time.Second), int64(0)
+	for step := now - totpSkew; step <= now+totpSkew; step++ {
+		want, err := hotp.GenerateCodeCustom(text, uint64(step), hotp.ValidateOpts{Digits: pquerna.DigitsSix, Algorithm: pquerna.AlgorithmSHA1})
+		if err != nil {
+			return 0, fmt.Errorf("computing TOTP: %w", err)
+		}
+		if subtle.ConstantTimeCompare([]byte(want), code.Reveal()) == 1 {
+			found = step
+		}
+	}
+	if len(p.TOTP) == 0 {
+		return 0, nil
+	}
+	return found, nil
+}

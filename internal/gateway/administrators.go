@@ -1,0 +1,26 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mohor-sign/mohor/enrol"
+)
+
+// Administrators runs f with the accounts of the installation in dir. It needs the
+// database alone, so that it works when nobody can log in, without the token and
+// beside a running gateway; what needs the HSM is not to be had.
+func Administrators(ctx context.Context, dir string, now func() time.Time, f func(*enrol.Accounts) error) (err error) {
+	c, err := LoadConfig(dir)
+	if err != nil {
+		return err
+	}
+	db, err := c.openDatabase(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	i := &Installation{Dir: dir, Config: c, db: db, now: now}
+	return f(i.accounts(nil))
+}

@@ -1,0 +1,295 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/store/sqlc"
+)
+
+// account reads a row with its appointments.
+func account(ctx context.Context, q *sqlc.Queries, row sqlc.Account, err error) (enrol.Account, enrol.Proofs, error) {
+	if err != nil {
+		return enrol.Account{}, enrol.Proofs{}, absent(err, enrol.ErrUnknown)
+	}
+	a := enrol.Account{ID: row.ID, Kind: row.Kind, IC: row.Ic.String, Email: row.Email, Name: row.Name, State: row.State, CreatedAt: instant(row.CreatedAt)}
+	list, err := q.Appointments(ctx, row.ID)
+	for _, x := range list {
+		a.Appointments = append(a.Appointments, enrol.Appointment{Role: enrol.Role(x.Role), Agency: x.Agency, System: x.System, From: instant(x.FromAt), Until: instant(x.UntilAt)})
+	}
+	return a, enrol.Proofs{Password: row.Password, TOTP: row.Totp, Step: row.TotpStep, Epoch: row.Epoch}, err
+}
+
+// Account implements enrol.AccountRecords.
+func (d *DB) Account(ctx context.Context, id string) (enrol.Account, enrol.Proofs, error) {
+	row, err := d.q.Account(ctx, id)
+	return account(ctx, d.q, row, err)
+}
+
+// AccountByIC implements enrol.AccountRecords.
+func (d *DB) AccountByIC(ctx context.Context, ic string) (enrol.Account, enrol.Proofs, error) {
+	row, err := d.q.AccountByIC(ctx, ic)
+	return account(ctx, d.q, row, err)
+}
+
+// BySetup implements enrol.AccountRecords.
+func (d *DB) BySetup(ctx context.Context, setup [32]byte, now time.Time) (enrol.Account, enrol.Proofs, error) {
+	row, err := d.q.AccountBySetup(ctx, sqlc.AccountBySetupParams{Setup: setup[:], Now: micros(now)})
+	return account(ctx, d.q, row, err)
+}
+
+// Administrators implements enrol.AccountRecords.
+func (d *DB) Administrators(ctx context.Context) ([]enrol.Account, error) {
+	rows, err := d.q.AdministratorAccounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []enrol.Account
+	for _, row := range rows {
+		a, _, err := account(ctx, d.q, row, nil)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+// PutPassword implements enrol.AccountRecords.
+func (d *DB) PutPassword(ctx context.Context, a enrol.Account, hash []byte, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error { return putPassword(ctx, q, a, hash) })
+}
+
+// putPassword is PutPassword inside a change.
+func putPassword(ctx context.Context, q *sqlc.Queries, a enrol.Account, hash []byte) error {
+	old, err := q.AccountByIC(ctx, a.IC)
+	if errors.Is(err, sql.ErrNoRows) {
+		return addAccount(ctx, q, a, hash)
+	}
+	if err != nil {
+		return err
+	}
+	n, err := q.SetPassword(ctx, sqlc.SetPasswordParams{Password: hash, ID: old.ID})
+	if err == nil && n == 0 {
+		err = enrol.ErrUnknown
+	}
+	if err != nil {
+		return err
+	}
+	return shutOut(ctx, q, old)
+}
+
+// addAccount inserts an account with its appointments.
+func addAccount(ctx context.Context, q *sqlc.Queries, a enrol.Account, hash []byte) error {
+	err := q.AddAccount(ctx, sqlc.AddAccountParams{ID: a.ID, Kind: a.Kind, Ic: sql.NullString{String: a.IC, Valid: a.IC != ""}, Email: a.Email, Name: a.Name, State: a.State,
+		Password: hash, Totp: []byte{}, CreatedAt: micros(a.CreatedAt)})
+	for _, x := range a.Appointments {
+		if err == nil {
+			err = addAppointment(ctx, q, a.ID, x)
+		}
+	}
+	return err
+}
+
+func addAppointment(ctx context.Context, q *sqlc.Queries, id string, x enrol.Appointment) error {
+	return q.AddAppointment(ctx, sqlc.AddAppointmentParams{AccountID: id, Role: string(x.Role), Agency: x.Agency, System: x.System, FromAt: micros(x.From), UntilAt: micros(x.Until)})
+}
+
+// shutOut ends what was open under an account's former proofs: its sessions, and the
+// failures that somebody ran up.
+func shutOut(ctx context.Context, q *sqlc.Queries, a sqlc.Account) error {
+	if _, err := q.CloseSessions(ctx, sqlc.CloseSessionsParams{AccountID: a.ID}); err != nil {
+		return err
+	}
+	return q.ForgetLoginFailures(ctx, "ic:"+a.Ic.String)
+}
+
+// PutAdministrator implements enrol.AccountRecords.
+func (d *DB) PutAdministrator(ctx context.Context, a enrol.Account, setup [32]byte, until time.Time, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		old, err := sqlc.Account{}, sql.ErrNoRows
+		if a.IC != "" {
+			old, err = q.AccountByIC(ctx, a.IC)
+		}
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			if err := addAccount(ctx, q, a, []byte{}); err != nil {
+				return err
+			}
+			old.ID = a.ID
+		case err != nil:
+			return err
+		case old.Kind == enrol.AdministratorAccount && old.State != enrol.AccountEnded:
+			return enrol.ErrExists
+		default:
+			for _, x := range a.Appointments {
+				if err := addAppointment(ctx, q, old.ID, x); err != nil {
+					return err
+				}
+			}
+		}
+		return startSetup(ctx, q, old, a, setup, until)
+	})
+}
+
+// startSetup takes an account's proofs and awaits its set-up.
+func startSetup(ctx context.Context, q *sqlc.Queries, old sqlc.Account, a enrol.Account, setup [32]byte, until time.Time) error {
+	if _, err := q.StartSetup(ctx, sqlc.StartSetupParams{Ic: sql.NullString{String: a.IC, Valid: a.IC != ""}, Email: a.Email, Name: a.Name, Nothing: []byte{},
+		Setup: link(setup), Until: micros(until), ID: old.ID}); err != nil {
+		return err
+	}
+	if err := q.DropPasskeys(ctx, old.ID); err != nil {
+		return err
+	}
+	return shutOut(ctx, q, old)
+}
+
+// ResetAdministrator implements enrol.AccountRecords.
+func (d *DB) ResetAdministrator(ctx context.Context, id, ic string, setup [32]byte, until time.Time, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		old, err := q.Account(ctx, id)
+		switch {
+		case err != nil:
+			return absent(err, enrol.ErrUnknown)
+		case old.Kind != enrol.AdministratorAccount || old.State == enrol.AccountEnded:
+			return enrol.ErrUnknown
+		}
+		if ic != "" && !old.Ic.Valid {
+			if _, err := q.AccountByIC(ctx, ic); !errors.Is(err, sql.ErrNoRows) {
+				return errors.Join(err, enrol.ErrExists)
+			}
+		}
+		return startSetup(ctx, q, old, enrol.Account{IC: ic, Email: old.Email, Name: old.Name}, setup, until)
+	})
+}
+
+// PutTOTP implements enrol.AccountRecords.
+func (d *DB) PutTOTP(ctx context.Context, setup [32]byte, sealed []byte, now time.Time, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		return one(q.PutTOTP(ctx, sqlc.PutTOTPParams{Totp: sealed, Setup: setup[:], Now: micros(now)}))
+	})
+}
+
+// one is enrol.ErrUnknown unless one row was changed.
+func one(n int64, err error) error {
+	if err == nil && n != 1 {
+		err = enrol.ErrUnknown
+	}
+	return err
+}
+
+// CompleteSetup implements enrol.AccountRecords.
+func (d *DB) CompleteSetup(ctx context.Context, setup [32]byte, password []byte, step int64, now time.Time, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		return one(q.CompleteSetup(ctx, sqlc.CompleteSetupParams{Password: password, Step: step, Setup: setup[:], Now: micros(now)}))
+	})
+}
+
+// PutAppointment implements enrol.AccountRecords.
+func (d *DB) PutAppointment(ctx context.Context, id string, x enrol.Appointment, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		a, err := q.Account(ctx, id)
+		if err != nil {
+			return absent(err, enrol.ErrUnknown)
+		}
+		if a.Kind != enrol.AdministratorAccount || a.State == enrol.AccountEnded {
+			return enrol.ErrUnknown
+		}
+		if err := addAppointment(ctx, q, id, x); err != nil {
+			return err
+		}
+		return shutOut(ctx, q, a)
+	})
+}
+
+// EndAppointment implements enrol.AccountRecords.
+func (d *DB) EndAppointment(ctx context.Context, id string, x enrol.Appointment, until time.Time, ev audit.Event) (n int, err error) {
+	err = d.do(ctx, ev, func(q *sqlc.Queries) error {
+		a, err := q.Account(ctx, id)
+		if err != nil {
+			return absent(err, enrol.ErrUnknown)
+		}
+		ended, err := q.EndAppointment(ctx, sqlc.EndAppointmentParams{UntilAt: micros(until), AccountID: id, Role: string(x.Role), Agency: x.Agency, System: x.System})
+		if n = int(ended); err == nil && n == 0 {
+			err = enrol.ErrUnknown
+		}
+		if err != nil {
+			return err
+		}
+		return shutOut(ctx, q, a)
+	})
+	return n, err
+}
+
+// EndAccount implements enrol.AccountRecords.
+func (d *DB) EndAccount(ctx context.Context, id string, ev audit.Event) error {
+	err := d.do(ctx, ev, func(q *sqlc.Queries) error {
+		a, err := q.Account(ctx, id)
+		if err != nil {
+			return absent(err, enrol.ErrUnknown)
+		}
+		if err := one(q.EndAccount(ctx, sqlc.EndAccountParams{Nothing: []byte{}, ID: id})); err != nil {
+			return err
+		}
+		if err := q.EndAppointments(ctx, sqlc.EndAppointmentsParams{UntilAt: micros(ev.At), AccountID: id}); err != nil {
+			return err
+		}
+		if err := q.DropPasskeys(ctx, id); err != nil {
+			return err
+		}
+		return shutOut(ctx, q, a)
+	})
+	return err
+}
+
+// PutPasskey implements enrol.PasskeyRecords.
+func (d *DB) PutPasskey(ctx context.Context, l enrol.Login, k enrol.Passkey, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		if n, err := q.UseLogin(ctx, l.ID); err != nil {
+			return err
+		} else if n != 1 {
+			return enrol.ErrUsed
+		}
+		n, err := q.AddPasskey(ctx, sqlc.AddPasskeyParams{ID: k.ID, AccountID: l.Account, Label: k.Label, Data: k.Data, SignCount: int64(k.SignCount), CreatedAt: micros(k.CreatedAt)})
+		if err == nil && n != 1 {
+			err = enrol.ErrExists
+		}
+		return err
+	})
+}
+
+// Passkeys implements enrol.PasskeyRecords.
+func (d *DB) Passkeys(ctx context.Context, id string) ([]enrol.Passkey, error) {
+	rows, err := d.q.Passkeys(ctx, id)
+	out := make([]enrol.Passkey, len(rows))
+	for n, k := range rows {
+		out[n] = enrol.Passkey{ID: k.ID, Label: k.Label, Data: k.Data, SignCount: uint32(k.SignCount), CreatedAt: instant(k.CreatedAt), UsedAt: instant(k.UsedAt)}
+	}
+	return out, err
+}
+
+// UsePasskey implements enrol.PasskeyRecords.
+func (d *DB) UsePasskey(ctx context.Context, k enrol.Passkey) error {
+	return d.tx(ctx, func(q *sqlc.Queries) error {
+		n, err := q.UsePasskey(ctx, sqlc.UsePasskeyParams{Data: k.Data, SignCount: int64(k.SignCount), UsedAt: micros(k.UsedAt), ID: k.ID})
+		if err == nil && n != 1 {
+			err = enrol.ErrUsed
+		}
+		return err
+	})
+}
+
+// DropPasskey implements enrol.PasskeyRecords.
+func (d *DB) DropPasskey(ctx context.Context, id string, key []byte, but string, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		if err := one(q.DropPasskey(ctx, sqlc.DropPasskeyParams{ID: key, AccountID: id})); err != nil {
+			return err
+		}
+		_, err := q.CloseSessions(ctx, sqlc.CloseSessionsParams{AccountID: id, But: but})
+		return err
+	})
+}

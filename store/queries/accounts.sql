@@ -1,0 +1,131 @@
+-- name: Account :one
+SELECT id, kind, ic, email, name, state, password, totp, totp_step, epoch, setup, setup_until, created_at FROM accounts WHERE id = @id;
+
+-- name: AccountByIC :one
+SELECT id, kind, ic, email, name, state, password, totp, totp_step, epoch, setup, setup_until, created_at FROM accounts WHERE ic = CAST(@ic AS TEXT);
+
+-- name: AccountBySetup :one
+SELECT id, kind, ic, email, name, state, password, totp, totp_step, epoch, setup, setup_until, created_at FROM accounts
+WHERE setup = @setup AND setup_until > @now;
+
+-- name: AdministratorAccounts :many
+SELECT id, kind, ic, email, name, state, password, totp, totp_step, epoch, setup, setup_until, created_at FROM accounts
+WHERE kind = 'administrator' ORDER BY created_at, id;
+
+-- name: Appointments :many
+SELECT account_id, role, agency, system, from_at, until_at FROM appointments WHERE account_id = @account_id ORDER BY from_at, role, agency, system;
+
+-- name: AddAccount :exec
+INSERT INTO accounts (id, kind, ic, email, name, state, password, totp, created_at)
+VALUES (@id, @kind, @ic, @email, @name, @state, @password, @totp, @created_at);
+
+-- name: SetPassword :execrows
+UPDATE accounts SET password = @password, state = 'ACTIVE', epoch = epoch + 1
+WHERE id = @id AND (kind = 'officer' AND state <> 'ENDED' OR state = 'ACTIVE');
+
+-- name: StartSetup :execrows
+UPDATE accounts SET kind = 'administrator', ic = COALESCE(ic, @ic), email = @email, name = @name, state = 'NEW', password = @nothing, totp = @nothing,
+    totp_step = 0, epoch = epoch + 1, setup = @setup, setup_until = @until WHERE id = @id;
+
+-- name: PutTOTP :execrows
+UPDATE accounts SET totp = @totp, totp_step = 0 WHERE setup = @setup AND setup_until > @now;
+
+-- name: CompleteSetup :execrows
+UPDATE accounts SET password = @password, totp_step = @step, state = 'ACTIVE', epoch = epoch + 1, setup = NULL, setup_until = 0
+WHERE setup = @setup AND setup_until > @now;
+
+-- name: EndAccount :execrows
+UPDATE accounts SET state = 'ENDED', password = @nothing, totp = @nothing, epoch = epoch + 1, setup = NULL, setup_until = 0
+WHERE id = @id AND state <> 'ENDED';
+
+-- name: AcceptStep :execrows
+UPDATE accounts SET totp_step = @step WHERE id = @id AND state = 'ACTIVE' AND totp_step < @step;
+
+-- name: AddAppointment :exec
+INSERT INTO appointments (account_id, role, agency, system, from_at, until_at) VALUES (@account_id, @role, @agency, @system, @from_at, @until_at);
+
+-- name: EndAppointment :execrows
+UPDATE appointments SET until_at = @until_at
+WHERE account_id = @account_id AND role = @role AND agency = @agency AND system = @system AND (until_at = 0 OR until_at > @until_at);
+
+-- name: EndAppointments :exec
+UPDATE appointments SET until_at = @until_at WHERE account_id = @account_id AND (until_at = 0 OR until_at > @until_at);
+
+-- name: AddPasskey :execrows
+INSERT INTO passkeys (id, account_id, label, data, sign_count, created_at) VALUES (@id, @account_id, @label, @data, @sign_count, @created_at) ON CONFLICT (id) DO NOTHING;
+
+-- name: Passkeys :many
+SELECT id, account_id, label, data, sign_count, created_at, used_at FROM passkeys WHERE account_id = @account_id ORDER BY created_at, id;
+
+-- name: UsePasskey :execrows
+UPDATE passkeys SET data = @data, sign_count = @sign_count, used_at = @used_at
+WHERE id = @id AND (sign_count < @sign_count OR sign_count = 0 AND CAST(@sign_count AS BIGINT) = 0);
+
+-- name: DropPasskey :execrows
+DELETE FROM passkeys WHERE id = @id AND account_id = @account_id;
+
+-- name: DropPasskeys :exec
+DELETE FROM passkeys WHERE account_id = @account_id;
+
+-- name: AddSession :exec
+INSERT INTO sessions (hash, id, account_id, method, bearer, address, agent, created_at, seen_at)
+VALUES (@hash, @id, @account_id, @method, @bearer, @address, @agent, @created_at, @created_at);
+
+-- name: Session :one
+SELECT hash, id, account_id, method, bearer, address, agent, created_at, seen_at FROM sessions WHERE hash = @hash;
+
+-- name: SessionsOf :many
+SELECT hash, id, account_id, method, bearer, address, agent, created_at, seen_at FROM sessions
+WHERE account_id = @account_id AND created_at > @after ORDER BY created_at DESC, id;
+
+-- name: TouchSession :exec
+UPDATE sessions SET seen_at = @at WHERE hash = @hash AND seen_at < @at;
+
+-- name: CloseSession :execrows
+DELETE FROM sessions WHERE account_id = @account_id AND id = @id;
+
+-- name: CloseSessions :execrows
+DELETE FROM sessions WHERE account_id = @account_id AND id <> @but;
+
+-- name: DropSessions :exec
+DELETE FROM sessions WHERE created_at < @before;
+
+-- name: AddLogin :exec
+INSERT INTO logins (id, purpose, account_id, subject, data, keep_until) VALUES (@id, @purpose, @account_id, @subject, @data, @keep_until);
+
+-- name: Login :one
+SELECT id, purpose, account_id, subject, data, used, keep_until, nonce, channel, sent_to, issued_at, expires_at, tries_left, delivery, reply, delivery_at
+FROM logins WHERE id = @id;
+
+-- name: UseLogin :execrows
+UPDATE logins SET used = 1 WHERE id = @id AND used = 0;
+
+-- name: PutLoginCode :execrows
+UPDATE logins SET nonce = @nonce, channel = @channel, sent_to = @sent_to, issued_at = @issued_at, expires_at = @expires_at, tries_left = @tries_left
+WHERE id = @id AND nonce IS NULL;
+
+-- name: WithdrawLoginCode :execrows
+UPDATE logins SET expires_at = issued_at, tries_left = 0 WHERE id = @id AND nonce = @nonce AND used = 0;
+
+-- name: ReserveLoginTry :one
+UPDATE logins SET tries_left = tries_left - 1 WHERE id = @id AND nonce = @nonce AND used = 0 AND tries_left > 0 AND expires_at > @now RETURNING tries_left;
+
+-- name: StoreLoginDelivery :exec
+UPDATE logins SET delivery = @delivery, reply = @reply, delivery_at = @at
+WHERE id = @id AND nonce = @nonce AND delivery IN ('', 'deferred');
+
+-- name: DropLogins :exec
+DELETE FROM logins WHERE keep_until < @before;
+
+-- name: LoginFailures :one
+SELECT subject, count, until_at, at FROM login_failures WHERE subject = @subject;
+
+-- name: PutLoginFailures :exec
+INSERT INTO login_failures (subject, count, until_at, at) VALUES (@subject, @count, @until_at, @at)
+ON CONFLICT (subject) DO UPDATE SET count = excluded.count, until_at = excluded.until_at, at = excluded.at;
+
+-- name: ForgetLoginFailures :exec
+DELETE FROM login_failures WHERE subject = @subject;
+
+-- name: DropLoginFailures :exec
+DELETE FROM login_failures WHERE at < @before AND until_at < @before;
