@@ -7,8 +7,24 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mohor-sign/mohor/internal/table"
 	"github.com/mohor-sign/mohor/pdf/font"
 )
+
+// Limits of a candidate list. A file that exceeds one is refused whole.
+const (
+	MaxFile  = table.MaxFile  // bytes
+	MaxRows  = 1_000_000      // rows after the header
+	MaxField = table.MaxField // bytes of one field
+
+	maxColumns = 64
+)
+
+// ErrCSV is what errors.Is finds in every *CSVError.
+var ErrCSV = table.ErrRefused
+
+// CSVError refuses a candidate list whole (csv_invalid).
+type CSVError = table.Error
 
 // The codes of refused rows.
 const (
@@ -63,7 +79,7 @@ var columnNames = [fieldCount][]string{
 // Reader reads a candidate list row by row. Its memory does not grow with the
 // file but for the certificate numbers seen, some 40 bytes each.
 type Reader struct {
-	scan   *scanner
+	scan   *table.CSV
 	header []string        // as spelled
 	order  [fieldCount]int // index of each field in a row
 	row    int
@@ -78,14 +94,14 @@ func NewReader(r io.Reader) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loading typeface: %w", err)
 	}
-	scan, err := newScanner(r)
+	scan, err := table.NewCSV(r)
 	if err != nil {
 		return nil, err
 	}
 	rd := &Reader{scan: scan, row: 1, seen: map[[maxNumber]byte]uint32{}, face: face}
-	fields, line, err := scan.next(maxColumns)
+	fields, line, err := scan.Next(maxColumns)
 	if err == io.EOF {
-		return nil, &CSVError{1, 0, "the file is empty", "fail kosong"}
+		return nil, table.Refuse(1, 0, "the file is empty", "fail kosong")
 	}
 	if err != nil {
 		return nil, err
@@ -104,8 +120,8 @@ func columnKey(s string) string {
 
 func (r *Reader) readHeader(fields [][]byte, line int) error {
 	if len(fields) == 1 && bytes.ContainsAny(fields[0], ";\t") {
-		return &CSVError{line, 1, "fields are separated by semicolons or tabs; separate them by commas",
-			"medan dipisahkan oleh koma bertitik atau tab; gunakan koma"}
+		return table.Refuse(line, 1, "fields are separated by semicolons or tabs; separate them by commas",
+			"medan dipisahkan oleh koma bertitik atau tab; gunakan koma")
 	}
 	for i := range r.order {
 		r.order[i] = -1
@@ -116,12 +132,12 @@ func (r *Reader) readHeader(fields [][]byte, line int) error {
 		field := slices.IndexFunc(columnNames[:], func(names []string) bool { return slices.Contains(names, columnKey(name)) })
 		switch {
 		case name == "":
-			return &CSVError{line, at + 1, "a column without a name", "lajur tanpa nama"}
+			return table.Refuse(line, at+1, "a column without a name", "lajur tanpa nama")
 		case field < 0:
-			return &CSVError{line, at + 1, fmt.Sprintf("unknown column %q", shown), fmt.Sprintf("lajur %q tidak dikenali", shown)}
+			return table.Refuse(line, at+1, fmt.Sprintf("unknown column %q", shown), fmt.Sprintf("lajur %q tidak dikenali", shown))
 		case r.order[field] >= 0:
-			return &CSVError{line, at + 1, fmt.Sprintf("column %q means the same as column %d", shown, r.order[field]+1),
-				fmt.Sprintf("lajur %q sama maksud dengan lajur %d", shown, r.order[field]+1)}
+			return table.Refuse(line, at+1, fmt.Sprintf("column %q means the same as column %d", shown, r.order[field]+1),
+				fmt.Sprintf("lajur %q sama maksud dengan lajur %d", shown, r.order[field]+1))
 		}
 		r.order[field] = at
 		r.header = append(r.header, shown)
@@ -129,7 +145,7 @@ func (r *Reader) readHeader(fields [][]byte, line int) error {
 	for field, at := range r.order {
 		if at < 0 {
 			name := columnNames[field][0]
-			return &CSVError{line, 0, fmt.Sprintf("column %q is missing", name), fmt.Sprintf("lajur %q tiada", name)}
+			return table.Refuse(line, 0, fmt.Sprintf("column %q is missing", name), fmt.Sprintf("lajur %q tiada", name))
 		}
 	}
 	return nil
@@ -144,22 +160,22 @@ func (r *Reader) Next() (Candidate, *Refusal, error) {
 		return Candidate{}, nil, r.err
 	}
 	for {
-		fields, line, err := r.scan.next(len(r.header))
+		fields, line, err := r.scan.Next(len(r.header))
 		if err != nil {
 			r.err = err
 			return Candidate{}, nil, err
 		}
 		r.row++
 		if r.row-1 > MaxRows {
-			r.err = &CSVError{line, 0, fmt.Sprintf("more than %d rows", MaxRows), fmt.Sprintf("lebih daripada %d baris", MaxRows)}
+			r.err = table.Refuse(line, 0, fmt.Sprintf("more than %d rows", MaxRows), fmt.Sprintf("lebih daripada %d baris", MaxRows))
 			return Candidate{}, nil, r.err
 		}
 		if !slices.ContainsFunc(fields, func(f []byte) bool { return len(bytes.TrimSpace(f)) > 0 }) {
 			continue
 		}
 		if len(fields) < len(r.header) {
-			r.err = &CSVError{line, 0, fmt.Sprintf("%d fields in the row, the header has %d", len(fields), len(r.header)),
-				fmt.Sprintf("%d medan dalam baris, pengepala mempunyai %d", len(fields), len(r.header))}
+			r.err = table.Refuse(line, 0, fmt.Sprintf("%d fields in the row, the header has %d", len(fields), len(r.header)),
+				fmt.Sprintf("%d medan dalam baris, pengepala mempunyai %d", len(fields), len(r.header)))
 			return Candidate{}, nil, r.err
 		}
 		c, refusal := r.judge(fields)

@@ -67,6 +67,15 @@ func renderNotice(n Notice) (*rendered, error) {
 		l.TitleMS, l.TitleEN = "Sijil digital anda telah dikeluarkan", "Your certificate was issued"
 		l.MS, l.EN = "Sijil digital anda sedia digunakan, sah sehingga "+until+".", "Your certificate is ready, valid until "+until+"."
 		l.WarnMS, l.WarnEN = "Jika anda tidak memohonnya, maklumkan segera kepada pentadbir agensi anda.", "If you did not apply for it, tell your agency administrator at once."
+	case EnrolmentValidated:
+		l.TitleMS, l.TitleEN = "Permohonan sijil anda telah disahkan", "Your application was validated"
+		l.MS, l.EN = "Agensi anda telah mengesahkan permohonan anda; ia menunggu kelulusan.", "Your agency has validated your application; it awaits approval."
+		l.WarnMS, l.WarnEN = "Jika anda tidak memohonnya, maklumkan segera kepada pentadbir agensi anda.", "If you did not apply for it, tell your agency administrator at once."
+	case EnrolmentRejected:
+		reason := unlink(clean(n.Detail["reason"], reasonChars))
+		l.TitleMS, l.TitleEN = "Permohonan sijil anda ditolak", "Your application was rejected"
+		l.MS, l.EN = "Sebab: “"+reason+"”", "Reason: “"+reason+"”"
+		l.WarnMS, l.WarnEN = "Jika anda tidak bersetuju, hubungi pentadbir agensi anda.", "If you disagree, ask your agency administrator."
 	case TransactionDisowned:
 		if err := l.disowned(n); err != nil {
 			return nil, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/otp"
 )
 
@@ -16,6 +17,9 @@ const (
 	PINBlocked        = "pin.blocked"        //
 	PINChanged        = "pin.changed"        // detail: system
 	CertificateIssued = "certificate.issued" // detail: system, serial, until (RFC 3339)
+
+	EnrolmentValidated = enrol.NoticeValidated // detail: system
+	EnrolmentRejected  = enrol.NoticeRejected  // detail: system, reason
 
 	// TransactionDisowned is an alarm to administrators. Detail: system (registered
 	// name), transaction, officer (masked name), count, fingerprint, outcome.

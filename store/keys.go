@@ -126,7 +126,7 @@ func (d *DB) UnlockPIN(ctx context.Context, ic string, ev audit.Event) (was sign
 // PostgreSQL keeps old rows until VACUUM, and its log for longer (docs/operating.md).
 func (d *DB) scrub(ctx context.Context) {
 	if d.postgres {
-		_, _ = d.long.ExecContext(context.WithoutCancel(ctx), "VACUUM credentials")
+		_, _ = d.long.ExecContext(context.WithoutCancel(ctx), "VACUUM credentials, applications")
 		return
 	}
 	_, _ = d.write.ExecContext(context.WithoutCancel(ctx), "PRAGMA wal_checkpoint(TRUNCATE)")

@@ -57,32 +57,36 @@ func (d *DB) Officer(ctx context.Context, ic string) (enrol.Officer, []enrol.Med
 // PutCredential implements enrol.Records.
 func (d *DB) PutCredential(ctx context.Context, c enrol.Credential, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		// The write lock is held: a revocation is either before this or finds the key.
-		cert, err := certificate(q.CertificateBySerial(ctx, c.Serial))
-		switch {
-		case err != nil:
-			return err
-		case cert.Status == ca.Revoked:
-			return ca.ErrRevoked
-		case cert.Status == ca.Suspended:
-			return ca.ErrSuspended
-		case cert.Status != ca.Active:
-			return ca.ErrUnknown
-		}
-		err = q.PutCredential(ctx, sqlc.PutCredentialParams{ID: c.ID, Ic: c.IC, System: c.System, Algorithm: c.Algorithm, Version: int64(c.Version),
-			Sealed: c.Sealed, Serial: c.Serial, CreatedAt: micros(c.CreatedAt)})
-		if err != nil {
-			return err
-		}
-		if err := livesUnder(ctx, q, c.ID); err != nil {
-			return err
-		}
-		err = d.addNotice(ctx, q, c.IC, notify.CertificateIssued, ev.At, map[string]string{"system": c.System, "serial": c.Serial, "until": cert.NotAfter.UTC().Format(time.RFC3339)})
-		if err != nil {
+		if err := d.putCredential(ctx, q, c, ev); err != nil {
 			return err
 		}
 		return appendEvent(ctx, q, keyVersion(ev, c.ID, int64(c.Version), c.Sealed))
 	})
+}
+
+// putCredential stores a credential whose key is on record, or is put there with it.
+func (d *DB) putCredential(ctx context.Context, q *sqlc.Queries, c enrol.Credential, ev audit.Event) error {
+	// The write lock is held: a revocation is either before this or finds the key.
+	cert, err := certificate(q.CertificateBySerial(ctx, c.Serial))
+	switch {
+	case err != nil:
+		return err
+	case cert.Status == ca.Revoked:
+		return ca.ErrRevoked
+	case cert.Status == ca.Suspended:
+		return ca.ErrSuspended
+	case cert.Status != ca.Active:
+		return ca.ErrUnknown
+	}
+	err = q.PutCredential(ctx, sqlc.PutCredentialParams{ID: c.ID, Ic: c.IC, System: c.System, Algorithm: c.Algorithm, Version: int64(c.Version),
+		Sealed: c.Sealed, Serial: c.Serial, CreatedAt: micros(c.CreatedAt)})
+	if err != nil {
+		return err
+	}
+	if err := livesUnder(ctx, q, c.ID); err != nil {
+		return err
+	}
+	return d.addNotice(ctx, q, c.IC, notify.CertificateIssued, ev.At, map[string]string{"system": c.System, "serial": c.Serial, "until": cert.NotAfter.UTC().Format(time.RFC3339)})
 }
 
 // PutApp implements enrol.Records.

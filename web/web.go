@@ -66,6 +66,8 @@ type Config struct {
 	Records Records
 	// Disown judges the links of mails with codes; nil: there is no such page.
 	Disown Disowner
+	// Confirm judges the links of mails to officers being enrolled; nil: no such page.
+	Confirm Confirmer
 	// OpenAPI returns the OpenAPI 3.1 document in JSON. It is asked when the
 	// reference is first read, and may not change afterwards.
 	OpenAPI func() []byte
@@ -128,6 +130,9 @@ func Routes(r chi.Router, c Config) {
 	}
 	if s.Disown != nil {
 		s.disownRoutes(r)
+	}
+	if s.Confirm != nil {
+		s.confirmRoutes(r)
 	}
 }
 

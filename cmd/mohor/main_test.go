@@ -64,6 +64,7 @@ func TestStories(t *testing.T) {
 			"editfile":         cmdEditFile,
 			"append":           cmdAppend,
 			"jsonget":          cmdJSONGet,
+			"mailed":           cmdMailed,
 			"jsonkeys":         cmdJSONKeys,
 			"filemode":         cmdFileMode,
 			"snapshot":         cmdSnapshot,

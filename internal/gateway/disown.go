@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/web"
@@ -55,6 +56,18 @@ func asked(r *signer.Request, at time.Time) web.Asked {
 
 func unlinked(err error) error {
 	if errors.Is(err, signer.ErrUnknown) {
+		return web.ErrUnknown
+	}
+	return err
+}
+
+// confirmer is web.Confirmer on the desk.
+type confirmer struct{ desk *enrol.Desk }
+
+// ConfirmAddress implements web.Confirmer.
+func (c confirmer) ConfirmAddress(ctx context.Context, token, requestID string) error {
+	_, err := c.desk.Confirm(ctx, secret.New(token), requestID)
+	if errors.Is(err, enrol.ErrLink) {
 		return web.ErrUnknown
 	}
 	return err

@@ -47,6 +47,8 @@ type Installation struct {
 	Registrar *enrol.Registrar
 	// Accounts are the people who log in; only a gateway that serves mails codes.
 	Accounts *enrol.Accounts
+	// Desk takes and decides applications; it mails only in a gateway that serves.
+	Desk *enrol.Desk
 }
 
 // Open opens the installation in dir, with the token in this process. It is
@@ -128,6 +130,7 @@ func (i *Installation) open(ctx context.Context, how serving) error {
 	i.Accounts = i.accounts(nil)
 	i.Apps = &enrol.Apps{Records: i.db, Now: i.now, TokenFor: time.Hour}
 	i.Registrar = &enrol.Registrar{Records: i.db, Keys: officerKeys{i.hsm, i.db.CurrentKEK}, CA: i.ca, PIN: i.Config.PIN.policy(), Now: i.now}
+	i.Desk = &enrol.Desk{Registrar: i.Registrar, Records: i.db, MAC: macKey{i.hsm, hsm.IntentKey}}
 	if i.otherRoots, err = i.Config.CA.External.roots(); err != nil {
 		return err
 	}

@@ -167,6 +167,7 @@ func (s *Server) wire() error {
 	}
 	s.courier = notify.NewCourier(mailer, notify.CourierConfig{Now: s.now, Log: s.log})
 	s.postman = &notify.Postman{Outbox: s.db, Mail: mailer, Now: s.now, Log: s.log}
+	s.Desk.Mail = mailer
 	c := &s.Config
 	codes := &otp.Issuer{Records: s.db, Codes: s.codes(), MAC: macKey{s.hsm, hsm.CodeKey}, Senders: map[string]otp.Sender{signer.Email: s.courier},
 		Policy: otp.Policy{TTL: c.Code.TTL, Tries: c.Code.Tries, ResendAfter: c.Code.ResendAfter, MaxSends: c.Code.MaxSends, PerHour: c.Code.PerHour, PerDay: c.Code.PerDay}}
@@ -190,7 +191,7 @@ func (s *Server) wire() error {
 			return trust(ctx, s.ca, s.otherRoots, s.tsas, s.now())
 		}, Fingerprint: macKey{s.hsm, hsm.IdempotencyKey}.MAC,
 		Limits: s.limits(), Ready: s.ready, Stopping: s.stopping, Version: Version, MaxPDF: c.Limits.PDFMegabytes << 20, TempDir: s.DataPath("tmp"), TrustedProxies: c.BehindProxy.Trusted, Log: s.log, Now: s.now})
-	web.Routes(router, web.Config{Records: &publicRecords{s.db, s.blobs, s.ca, s.otherRoots, s.tsas, s.now, recordURL}, Disown: &disowner{s.Signer, s.log}, Sandbox: s.Sandbox, Title: c.CA.Organization, Log: s.log, Now: s.now,
+	web.Routes(router, web.Config{Records: &publicRecords{s.db, s.blobs, s.ca, s.otherRoots, s.tsas, s.now, recordURL}, Disown: &disowner{s.Signer, s.log}, Confirm: confirmer{s.Desk}, Sandbox: s.Sandbox, Title: c.CA.Organization, Log: s.log, Now: s.now,
 		OpenAPI: func() []byte {
 			b, err := doc.MarshalJSON()
 			if err != nil {
@@ -287,6 +288,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	wg.Go(func() { s.time.Run(ctx) })
 	wg.Go(func() { s.publisher.run(ctx) })
 	wg.Go(func() { s.postman.Run(ctx) })
+	wg.Go(func() { s.Desk.Run(ctx, s.log) })
 	main := s.server(s.handler)
 	if s.Config.TLS.Cert != "" {
 		cert, err := tls.LoadX509KeyPair(s.Config.TLS.Cert, s.Config.TLS.Key)

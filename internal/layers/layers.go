@@ -51,14 +51,14 @@ func table() map[string]string {
 		// L3, L2
 		"batch":  "audit signer ecert pdf internal/ident internal/keylock internal/secret",
 		"signer": "audit otp pdf pdf/cms internal/ident internal/keylock internal/mykad internal/secret",
-		"notify": "audit otp internal/secret",
+		"notify": "audit enrol otp internal/secret",
 
 		// L1
 		"otp":   "audit internal/secret",
 		"ca":    "audit pdf/cms pdf/revocation internal/dialguard internal/ident internal/keylock",
-		"enrol": "audit ca internal/ident internal/mykad internal/secret",
+		"enrol": "audit ca internal/ident internal/mykad internal/secret internal/table",
 		"pdf":   "pdf/syntax pdf/content pdf/cms pdf/revocation pdf/font",
-		"ecert": "pdf/font internal/mykad",
+		"ecert": "pdf/font internal/mykad internal/table",
 
 		// L0
 		"audit":                "",
@@ -80,6 +80,7 @@ func table() map[string]string {
 		"internal/mykad":       "",
 		"internal/secret":      "",
 		"internal/timewatch":   "",
+		"internal/table":       "",
 		"internal/layers":      "",
 		// Software keys: it needs neither gateway nor module.
 		"internal/pdfbench": "pdf pdf/cms pdf/verify",

@@ -89,6 +89,17 @@ func (q *Queries) HSMKeyEvents(ctx context.Context) ([]AuditEvent, error) {
 	return items, nil
 }
 
+const kEKOfApplication = `-- name: KEKOfApplication :one
+SELECT k.state FROM applications a JOIN keks k ON k.label = a.kek WHERE a.credential_id = ?1
+`
+
+func (q *Queries) KEKOfApplication(ctx context.Context, id string) (string, error) {
+	row := q.db.QueryRowContext(ctx, kEKOfApplication, id)
+	var state string
+	err := row.Scan(&state)
+	return state, err
+}
+
 const kEKOfCredential = `-- name: KEKOfCredential :one
 SELECT k.state FROM credentials c JOIN keks k ON k.label = c.kek WHERE c.id = ?1
 `
@@ -139,7 +150,8 @@ func (q *Queries) KEKs(ctx context.Context) ([]Kek, error) {
 }
 
 const liveByKEK = `-- name: LiveByKEK :many
-SELECT kek, COUNT(*) AS n FROM credentials WHERE status IN ('ACTIVE', 'SUSPENDED') GROUP BY kek
+SELECT kek, COUNT(*) AS n FROM (SELECT c.kek FROM credentials c WHERE c.status IN ('ACTIVE', 'SUSPENDED')
+    UNION ALL SELECT a.kek FROM applications a WHERE length(a.sealed) > 0) AS live GROUP BY kek
 `
 
 type LiveByKEKRow struct {
@@ -171,18 +183,20 @@ func (q *Queries) LiveByKEK(ctx context.Context) ([]LiveByKEKRow, error) {
 }
 
 const liveUnderKEK = `-- name: LiveUnderKEK :one
-SELECT COUNT(*) FROM credentials WHERE kek = ?1 AND status IN ('ACTIVE', 'SUSPENDED')
+SELECT (SELECT COUNT(*) FROM credentials c WHERE c.kek = ?1 AND c.status IN ('ACTIVE', 'SUSPENDED'))
+    + (SELECT COUNT(*) FROM applications a WHERE a.kek = ?1 AND length(a.sealed) > 0) AS live
 `
 
 func (q *Queries) LiveUnderKEK(ctx context.Context, kek sql.NullString) (int64, error) {
 	row := q.db.QueryRowContext(ctx, liveUnderKEK, kek)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
+	var live int64
+	err := row.Scan(&live)
+	return live, err
 }
 
 const sealedKeys = `-- name: SealedKeys :many
-SELECT id, sealed FROM credentials WHERE id > ?1 ORDER BY id LIMIT ?2
+SELECT id, sealed FROM (SELECT c.id, c.sealed FROM credentials c
+    UNION ALL SELECT a.credential_id, a.sealed FROM applications a WHERE length(a.sealed) > 0) AS keys WHERE id > ?1 ORDER BY id LIMIT ?2
 `
 
 type SealedKeysParams struct {

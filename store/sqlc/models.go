@@ -24,6 +24,13 @@ type Account struct {
 	CreatedAt  int64
 }
 
+type Agency struct {
+	Code         string
+	Name         string
+	PersonalMail int64
+	CreatedAt    int64
+}
+
 type App struct {
 	ID         string
 	Name       string
@@ -34,6 +41,19 @@ type App struct {
 	SecretHash []byte
 	KeyHash    []byte
 	CreatedAt  int64
+}
+
+type Application struct {
+	EnrolmentID  string
+	CredentialID string
+	Algorithm    string
+	Version      int64
+	Sealed       []byte
+	Request      []byte
+	Form         []byte
+	Copy         []byte
+	AppliedAt    int64
+	Kek          sql.NullString
 }
 
 type Appointment struct {
@@ -159,6 +179,36 @@ type Document struct {
 	Digest    []byte
 	Blob      string
 	CreatedAt int64
+}
+
+type Enrolment struct {
+	ID          string
+	Ic          string
+	System      string
+	Agency      string
+	Office      string
+	Phase       string
+	Ticket      string
+	List        string
+	State       string
+	Since       int64
+	ListedBy    string
+	ListedAt    int64
+	DueAt       int64
+	Attempts    int64
+	MailedAt    int64
+	Reply       string
+	Link        []byte
+	LinkUntil   int64
+	Code        []byte
+	CodeUntil   int64
+	Reason      string
+	ValidatedBy string
+	ValidatedIc string
+	ValidatedAt int64
+	ApprovedBy  string
+	ApprovedIc  string
+	ApprovedAt  int64
 }
 
 type ExternalChain struct {
@@ -335,6 +385,14 @@ type Session struct {
 type StatusChange struct {
 	Issuer string
 	N      int64
+}
+
+type System struct {
+	Code      string
+	Title     string
+	Agency    string
+	TokenEnds int64
+	CreatedAt int64
 }
 
 type Token struct {

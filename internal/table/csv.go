@@ -1,4 +1,7 @@
-package ecert
+// Package table reads lists that people make in spreadsheets, CSV (RFC 4180, UTF-8) and
+// XLSX (ECMA-376), row by row, in bounded memory. What is not clearly one of them is
+// refused whole; text that looks like a formula is text.
+package table
 
 import (
 	"bufio"
@@ -9,40 +12,42 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of a candidate list. A file that exceeds one is refused whole.
+// Limits of a list. A file that exceeds one is refused whole.
 const (
-	MaxFile  = 1 << 30   // bytes
-	MaxRows  = 1_000_000 // rows after the header
-	MaxField = 10_000    // bytes of one field
-
-	maxColumns = 64
+	MaxFile  = 1 << 30 // bytes of a CSV file
+	MaxField = 10_000  // bytes of one field
 )
 
-// ErrCSV is what errors.Is finds in every *CSVError.
-var ErrCSV = errors.New("candidate list refused")
+// ErrRefused is what errors.Is finds in every *Error.
+var ErrRefused = errors.New("list refused")
 
-// CSVError refuses a candidate list whole (csv_invalid).
-type CSVError struct {
+// Error refuses a list whole.
+type Error struct {
 	Line     int    // physical line, from 1
 	Column   int    // field within the row, from 1; 0 where none is to blame
 	Detail   string // what is wrong, in English
 	DetailMS string // the same in Malay
 }
 
+// Refuse makes an *Error.
+func Refuse(line, column int, en, ms string) *Error {
+	return &Error{Line: line, Column: column, Detail: en, DetailMS: ms}
+}
+
 // Error implements error.
-func (e *CSVError) Error() string {
+func (e *Error) Error() string {
 	if e.Column > 0 {
 		return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Detail)
 	}
 	return fmt.Sprintf("line %d: %s", e.Line, e.Detail)
 }
 
-// Is makes errors.Is(err, ErrCSV) true.
-func (e *CSVError) Is(target error) bool { return target == ErrCSV }
+// Is makes errors.Is(err, ErrRefused) true.
+func (e *Error) Is(target error) bool { return target == ErrRefused }
 
-// scanner splits a stream into records. It holds one record, whose size is
+// CSV splits a stream into records. It holds one record, whose size is
 // bounded by the limits on fields, never the file.
-type scanner struct {
+type CSV struct {
 	r      *bufio.Reader
 	line   int // physical line of the next byte
 	read   int64
@@ -51,36 +56,37 @@ type scanner struct {
 	fields [][]byte
 }
 
-func newScanner(r io.Reader) (*scanner, error) {
-	s := &scanner{r: bufio.NewReaderSize(r, 64<<10), line: 1}
+// NewCSV looks at the beginning of r; an *Error when it is not CSV in UTF-8.
+func NewCSV(r io.Reader) (*CSV, error) {
+	s := &CSV{r: bufio.NewReaderSize(r, 64<<10), line: 1}
 	head, err := s.r.Peek(3)
 	if err != nil && err != io.EOF {
-		return nil, fmt.Errorf("reading candidate list: %w", err)
+		return nil, fmt.Errorf("reading list: %w", err)
 	}
 	switch {
 	case bytes.HasPrefix(head, []byte{0xFF, 0xFE}), bytes.HasPrefix(head, []byte{0xFE, 0xFF}):
-		return nil, &CSVError{1, 0, "the file is UTF-16; save it as CSV UTF-8", "fail ini UTF-16; simpan sebagai CSV UTF-8"}
+		return nil, &Error{1, 0, "the file is UTF-16; save it as CSV UTF-8", "fail ini UTF-16; simpan sebagai CSV UTF-8"}
 	case bytes.HasPrefix(head, []byte("PK\x03")):
-		return nil, &CSVError{1, 0, "the file is a spreadsheet or ZIP; save it as CSV UTF-8", "fail ini hamparan atau ZIP; simpan sebagai CSV UTF-8"}
+		return nil, &Error{1, 0, "the file is a spreadsheet or ZIP; save it as CSV UTF-8", "fail ini hamparan atau ZIP; simpan sebagai CSV UTF-8"}
 	case bytes.Equal(head, []byte{0xEF, 0xBB, 0xBF}):
 		if _, err := s.r.Discard(3); err != nil {
-			return nil, fmt.Errorf("reading candidate list: %w", err)
+			return nil, fmt.Errorf("reading list: %w", err)
 		}
 		s.read = 3
 	}
 	return s, nil
 }
 
-// next returns the fields of the next record, valid until the next call, and
+// Next returns the fields of the next record, valid until the next call, and
 // the line it begins on; io.EOF after the last. limit is the greatest number
 // of fields.
-func (s *scanner) next(limit int) (fields [][]byte, line int, err error) {
+func (s *CSV) Next(limit int) (fields [][]byte, line int, err error) {
 	s.buf, s.ends = s.buf[:0], s.ends[:0]
 	line = s.line
 	more := true
 	for more {
 		if len(s.ends) == limit {
-			return nil, 0, &CSVError{line, limit + 1, fmt.Sprintf("more than %d fields in the row", limit),
+			return nil, 0, &Error{line, limit + 1, fmt.Sprintf("more than %d fields in the row", limit),
 				fmt.Sprintf("lebih daripada %d medan dalam baris", limit)}
 		}
 		if more, err = s.field(); err != nil {
@@ -93,7 +99,7 @@ func (s *scanner) next(limit int) (fields [][]byte, line int, err error) {
 	for i, to := range s.ends {
 		f := s.buf[from:to]
 		if !utf8.Valid(f) {
-			return nil, 0, &CSVError{line, i + 1, "not UTF-8; save the file as CSV UTF-8", "bukan UTF-8; simpan fail sebagai CSV UTF-8"}
+			return nil, 0, &Error{line, i + 1, "not UTF-8; save the file as CSV UTF-8", "bukan UTF-8; simpan fail sebagai CSV UTF-8"}
 		}
 		s.fields = append(s.fields, f)
 		from = to
@@ -103,7 +109,7 @@ func (s *scanner) next(limit int) (fields [][]byte, line int, err error) {
 
 // field reads one field and what ends it. It returns true after a comma, false
 // at the end of the record, and io.EOF where no record begins any more.
-func (s *scanner) field() (more bool, err error) {
+func (s *CSV) field() (more bool, err error) {
 	start := len(s.buf)
 	c, err := s.byte()
 	if err == io.EOF && len(s.ends) > 0 {
@@ -138,12 +144,12 @@ func (s *scanner) field() (more bool, err error) {
 }
 
 // quoted reads the rest of a field whose opening quote was read.
-func (s *scanner) quoted(start int) (more bool, err error) {
+func (s *CSV) quoted(start int) (more bool, err error) {
 	opened := s.line
 	for {
 		c, err := s.byte()
 		if err == io.EOF {
-			return false, &CSVError{opened, len(s.ends) + 1, "a quote is opened and never closed", "tanda petik dibuka dan tidak ditutup"}
+			return false, &Error{opened, len(s.ends) + 1, "a quote is opened and never closed", "tanda petik dibuka dan tidak ditutup"}
 		}
 		if err != nil {
 			return false, err
@@ -174,18 +180,18 @@ func (s *scanner) quoted(start int) (more bool, err error) {
 	}
 }
 
-func (s *scanner) lineFeedFollows() bool {
+func (s *CSV) lineFeedFollows() bool {
 	b, err := s.r.Peek(1)
 	return err == nil && b[0] == '\n'
 }
 
-func (s *scanner) byte() (byte, error) {
+func (s *CSV) byte() (byte, error) {
 	c, err := s.r.ReadByte()
 	if err == io.EOF {
 		return 0, io.EOF
 	}
 	if err != nil {
-		return 0, fmt.Errorf("reading candidate list: %w", err)
+		return 0, fmt.Errorf("reading list: %w", err)
 	}
 	s.read++
 	switch {
@@ -199,10 +205,10 @@ func (s *scanner) byte() (byte, error) {
 	return c, nil
 }
 
-func (s *scanner) fault(en, ms string) error {
-	return &CSVError{s.line, len(s.ends) + 1, en, ms}
+func (s *CSV) fault(en, ms string) error {
+	return &Error{s.line, len(s.ends) + 1, en, ms}
 }
 
-func (s *scanner) tooLong() error {
+func (s *CSV) tooLong() error {
 	return s.fault(fmt.Sprintf("a field of more than %d bytes", MaxField), fmt.Sprintf("medan melebihi %d bait", MaxField))
 }

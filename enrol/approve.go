@@ -1,0 +1,288 @@
+package enrol
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/ca"
+)
+
+// Notices to officers; see notify.
+const (
+	NoticeRejected  = "enrol.rejected"
+	NoticeValidated = "enrol.validated"
+)
+
+// Validate confirms for the agency that the officer is who the application says and needs
+// the certificate.
+func (d *Desk) Validate(ctx context.Context, a Actor, id string) error {
+	return d.step(ctx, a, Validate, id, "", func(c *Change) { c.Notice = NoticeValidated })
+}
+
+// Return gives an application back with a reason: its key is destroyed, and the officer,
+// who is sent another code with the reason, may apply again.
+func (d *Desk) Return(ctx context.Context, a Actor, id, reason string) error {
+	return d.step(ctx, a, Return, id, reason, func(c *Change) { c.Due = c.At })
+}
+
+// Reject ends an application with a reason; its key is destroyed.
+func (d *Desk) Reject(ctx context.Context, a Actor, id, reason string) error {
+	return d.step(ctx, a, Reject, id, reason, func(c *Change) { c.Notice = NoticeRejected })
+}
+
+// Withdraw ends an enrolment, also for the officer herself; a key is destroyed.
+func (d *Desk) Withdraw(ctx context.Context, a Actor, id, reason string) error {
+	return d.step(ctx, a, Withdraw, id, reason, nil)
+}
+
+// Approve has the certificate issued and the credential made of exactly the key and the
+// name that were applied for. The approval is durable before anything is signed. When it
+// returns nil the officer can sign; after an error the approval may stand, and then Once
+// completes it, or Approve called again by anybody who may.
+func (d *Desk) Approve(ctx context.Context, a Actor, id string) (*x509.Certificate, error) {
+	e, err := d.find(ctx, a, Approve, id)
+	if err != nil {
+		return nil, err
+	}
+	if e.State == Approved || e.State == Issued { // asked again
+		return d.approveAgain(ctx, a, &e)
+	}
+	ev, to, err := d.may(ctx, a, Approve, &e)
+	if err != nil {
+		return nil, err
+	}
+	f, err := d.unchanged(ctx, &e, ev)
+	if err != nil {
+		return nil, err
+	}
+	ev.Detail["credential"] = f.Credential
+	c := Change{ID: e.ID, From: e.State, To: to, At: d.Now(), Due: d.Now().Add(lease), ActorIC: a.IC, Event: ev}
+	if err := d.take(ctx, c); err != nil {
+		return nil, err
+	}
+	// From here on the approval stands: if we end here, it is completed when the lease is over.
+	e.State = to
+	return d.issue(ctx, a, &e)
+}
+
+// approveAgain completes an approval, or says what it led to.
+func (d *Desk) approveAgain(ctx context.Context, a Actor, e *Enrolment) (*x509.Certificate, error) {
+	o := about(e)
+	o.validator = e.ValidatedIC
+	ev, err := d.decide(ctx, a, Approve, o)
+	if err != nil {
+		return nil, err
+	}
+	if e.State == Issued {
+		return nil, d.refuse(ctx, ev, wrongState(e.State))
+	}
+	ev.Detail["again"] = "true"
+	if err := d.Records.Audit(ctx, ev); err != nil {
+		return nil, fmt.Errorf("recording: %w", err)
+	}
+	return d.issue(ctx, a, e)
+}
+
+// unchanged reads the application and refuses one whose key, request or name is not
+// what the officer applied with: the audit chain says what that was, and whoever changes
+// the row must rewrite the chain as well.
+func (d *Desk) unchanged(ctx context.Context, e *Enrolment, ev audit.Event) (Filed, error) {
+	f, sealed, request, err := d.Records.Application(ctx, e.ID)
+	if err != nil {
+		return f, fmt.Errorf("reading application: %w", err)
+	}
+	form, err := d.form(ctx, &f)
+	if err != nil || form.Name != e.Name || sha256.Sum256(f.Sealed) != sealed || sha256.Sum256(f.Request) != request {
+		return f, d.refuse(ctx, ev, refusal("record_changed", ErrState))
+	}
+	return f, nil
+}
+
+func (d *Desk) form(ctx context.Context, f *Filed) (Form, error) {
+	var form Form
+	raw, err := d.unseal(ctx, "form", f.Credential, f.Form)
+	if err != nil {
+		return form, fmt.Errorf("reading the form: %w", err)
+	}
+	if err := json.Unmarshal(raw, &form); err != nil {
+		return form, fmt.Errorf("reading the form: %w", err)
+	}
+	return form, nil
+}
+
+// issue completes an approval. It may be cut off anywhere and run again: a certificate
+// that is there for the credential is taken, and the last step has one winner.
+func (d *Desk) issue(ctx context.Context, a Actor, e *Enrolment) (*x509.Certificate, error) {
+	by := itself()
+	by.Request = a.Request
+	ev, to, err := d.may(ctx, by, Issue, e)
+	if err != nil {
+		return nil, err
+	}
+	f, err := d.unchanged(ctx, e, ev)
+	if err != nil {
+		return nil, err
+	}
+	cert, _, err := d.CA.Issue(ctx, e.ApprovedBy, ca.Officer{IC: e.IC, Name: e.Name, Credential: f.Credential}, f.Request)
+	if err == nil && cert.Subject.CommonName != e.Name { // ca has compared all of it
+		err = ca.ErrRequest
+	}
+	if errors.Is(err, ca.ErrRevoked) || errors.Is(err, ca.ErrRequest) {
+		return nil, errors.Join(fmt.Errorf("issuing certificate: %w", err), d.giveBack(ctx, e))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("issuing certificate: %w", err)
+	}
+	c := Credential{ID: f.Credential, IC: e.IC, System: e.System, Algorithm: f.Algorithm, Version: f.Version, Sealed: f.Sealed, Serial: cert.SerialNumber.String(), CreatedAt: d.Now().UTC()}
+	ev.Detail["credential"], ev.Detail["serial"], ev.Detail["algorithm"] = c.ID, c.Serial, c.Algorithm
+	err = d.Records.Change(ctx, Change{ID: e.ID, From: e.State, To: to, At: d.Now(), Credential: &c, Event: ev})
+	if errors.Is(err, ErrState) {
+		// Somebody else has just completed it, with the same certificate.
+		if now, rerr := d.Records.Enrolment(ctx, e.ID); rerr == nil && now.State == Issued {
+			return cert, nil
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("storing credential: %w", err)
+	}
+	return cert, nil
+}
+
+// giveBack returns an approved application that can have no certificate any more: its
+// certificate was revoked before the credential was there.
+func (d *Desk) giveBack(ctx context.Context, e *Enrolment) error {
+	ev, to, err := d.may(ctx, itself(), GiveBack, e)
+	if err != nil {
+		return err
+	}
+	reason := "Sijil tidak dapat dikeluarkan daripada permohonan ini; sila mohon sekali lagi. / No certificate can be issued from this application; please apply again."
+	return d.take(ctx, Change{ID: e.ID, From: e.State, To: to, At: d.Now(), Due: d.Now(), Reason: reason, Event: ev})
+}
+
+// Dossier is an application as whoever decides about it sees it.
+type Dossier struct {
+	Enrolment
+	Form    Form
+	HasCopy bool
+}
+
+// Open reads an enrolment with its application.
+func (d *Desk) Open(ctx context.Context, a Actor, id string) (Dossier, error) {
+	e, f, ev, err := d.read(ctx, a, Read, id)
+	if err != nil {
+		return Dossier{}, err
+	}
+	out := Dossier{Enrolment: e, HasCopy: len(f.Copy) > 0}
+	if len(f.Form) > 0 {
+		if out.Form, err = d.form(ctx, &f); err != nil {
+			return Dossier{}, err
+		}
+	}
+	return out, d.Records.Audit(ctx, ev)
+}
+
+// MyKad reads the copy of an application, a JPEG; ErrUnknown when there is none (any
+// more).
+func (d *Desk) MyKad(ctx context.Context, a Actor, id string) ([]byte, error) {
+	_, f, ev, err := d.read(ctx, a, ReadCopy, id)
+	if err != nil {
+		return nil, err
+	}
+	if len(f.Copy) == 0 {
+		return nil, d.refuse(ctx, ev, refusal("not_registered", ErrUnknown))
+	}
+	photo, err := d.unseal(ctx, "mykad", f.Credential, f.Copy)
+	if err != nil {
+		return nil, err
+	}
+	return photo, d.Records.Audit(ctx, ev)
+}
+
+func (d *Desk) read(ctx context.Context, a Actor, act Action, id string) (e Enrolment, f Filed, ev audit.Event, err error) {
+	if e, err = d.find(ctx, a, act, id); err != nil {
+		return e, f, ev, err
+	}
+	if ev, err = d.decide(ctx, a, act, about(&e)); err != nil {
+		return e, f, ev, err
+	}
+	f, _, _, err = d.Records.Application(ctx, id)
+	if err != nil && !errors.Is(err, ErrUnknown) {
+		return e, f, ev, fmt.Errorf("reading application: %w", err)
+	}
+	return e, f, ev, nil
+}
+
+// Once does one thing that is due: sends a link or a code, completes an approval, or
+// ends what nobody has gone on with; false when nothing is due. Several processes may do
+// so at once.
+func (d *Desk) Once(ctx context.Context) (bool, error) {
+	e, ok, err := d.Records.ClaimEnrolment(ctx, d.Now(), d.Now().Add(lease))
+	if err != nil {
+		return false, fmt.Errorf("claiming an enrolment: %w", err)
+	}
+	if !ok {
+		return d.expire(ctx)
+	}
+	switch e.State {
+	case Approved:
+		if _, err = d.issue(ctx, Actor{}, &e); err != nil {
+			err = errors.Join(err, d.Records.Settle(ctx, e, d.Now().Add(pause(e.Attempts)), ""))
+		}
+	case Confirming, Confirmed, Returned:
+		if d.Mail != nil {
+			err = d.send(ctx, &e)
+		}
+	default:
+		err = d.Records.Settle(ctx, e, time.Time{}, "")
+	}
+	return true, err
+}
+
+// expire ends one enrolment that has stood still for too long.
+func (d *Desk) expire(ctx context.Context) (bool, error) {
+	before := d.Now().Add(-d.Policy.filled().OpenFor)
+	for _, s := range steps()[Expire].from {
+		e, err := d.Records.Stale(ctx, s, before)
+		if errors.Is(err, ErrUnknown) {
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("reading old enrolments: %w", err)
+		}
+		ev, to, err := d.may(ctx, itself(), Expire, &e)
+		if err != nil {
+			return false, err
+		}
+		return true, d.take(ctx, Change{ID: e.ID, From: e.State, To: to, At: d.Now(), Event: ev})
+	}
+	return false, nil
+}
+
+// Run does what is due, looking every few seconds, until ctx ends.
+func (d *Desk) Run(ctx context.Context, log *slog.Logger) {
+	t := time.NewTicker(5 * time.Second)
+	defer t.Stop()
+	for {
+		for ok, err := d.Once(ctx); ok || err != nil; ok, err = d.Once(ctx) {
+			if err == nil {
+				continue
+			}
+			if ctx.Err() == nil {
+				log.Error("going on with enrolments", "error", err)
+			}
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}

@@ -1,0 +1,209 @@
+package enrol
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mohor-sign/mohor/audit"
+)
+
+// Action is what somebody wants; it stands in the audit.
+type Action string
+
+// Actions.
+const (
+	Registry Action = "enrol.registry" // agencies and systems
+	Check    Action = "enrol.check"    // judge a list, change nothing
+	List     Action = "enrol.list"     // submit officers
+	Admit    Action = "enrol.admit"    // add the medium
+	Read     Action = "enrol.read"     // look up people
+	ReadCopy Action = "enrol.copy"     // look at a MyKad copy
+	Resend   Action = "enrol.resend"   // another link or code
+	Correct  Action = "enrol.correct"  // the address
+	Confirm  Action = "enrol.confirm"  // the address, by its link
+	Apply    Action = "enrol.apply"
+	Validate Action = "enrol.validate"
+	Return   Action = "enrol.return"
+	Reject   Action = "enrol.reject"
+	Approve  Action = "enrol.approve"
+	Withdraw Action = "enrol.withdraw"
+	Mail     Action = "enrol.mail"      // by the gateway: a link or code is sent
+	Issue    Action = "enrol.issue"     // by the gateway, after approval
+	GiveBack Action = "enrol.give-back" // by the gateway: the CA will not certify it any more
+	Expire   Action = "enrol.expire"
+)
+
+// rule says who may do an action: roles, JDN and AUDITOR for everything, SAP for its
+// system, SA and AP for their agency.
+type rule struct {
+	roles   []Role
+	officer bool // the officer, about herself
+	// another: whoever decides must be a person other than the officer and, where
+	// there is one, the validator: by IC, so across the accounts of one person. Nobody
+	// without an IC can be told to be another.
+	another bool
+	machine bool // the operator of the machine, at its command line
+	gateway bool // the gateway itself, alone
+}
+
+// rules is the whole table of who may do what.
+func rules() map[Action]rule {
+	agency := []Role{SAP, SA, AP}
+	helpers := []Role{JDN, SAP, SA, AP}
+	return map[Action]rule{
+		Registry: {roles: []Role{JDN}, machine: true},
+		Check:    {roles: []Role{JDN, SAP}, machine: true},
+		List:     {roles: []Role{JDN, SAP}, machine: true},
+		Admit:    {roles: []Role{JDN}, machine: true},
+		Read:     {roles: []Role{JDN, SAP, SA, AP, Auditor}, officer: true, machine: true},
+		ReadCopy: {roles: helpers, another: true},
+		Resend:   {roles: helpers, machine: true},
+		Correct:  {roles: helpers, another: true},
+		Confirm:  {officer: true},
+		Apply:    {officer: true},
+		Validate: {roles: agency, another: true},
+		Return:   {roles: helpers, another: true},
+		Reject:   {roles: helpers, another: true},
+		Approve:  {roles: []Role{JDN}, another: true},
+		Withdraw: {roles: helpers, officer: true},
+		Mail:     {gateway: true},
+		Issue:    {gateway: true},
+		GiveBack: {gateway: true},
+		Expire:   {gateway: true},
+	}
+}
+
+// object is what an action is about; what is "" is not known or does not matter.
+type object struct {
+	name      string // as the audit has it
+	officer   string // IC
+	system    string
+	agency    string
+	validator string // IC of who validated, where that must be another person
+	detail    map[string]string
+}
+
+// about is an enrolment as an object.
+func about(e *Enrolment) object {
+	return object{name: e.ID, officer: e.IC, system: e.System, agency: e.Agency, detail: map[string]string{"officer": e.IC, "system": e.System, "agency": e.Agency, "state": string(e.State)}}
+}
+
+// itself is the actor of what the gateway does.
+func itself() Actor { return Actor{Name: "gateway"} }
+
+// the names of actors who hold no appointment.
+func (a *Actor) machine() bool { return a.IC == "" && strings.HasPrefix(a.Name, "cli:") }
+func (a *Actor) gateway() bool { return a.IC == "" && a.Name == "gateway" }
+
+// decide is the one place where it is decided who may do what. The verdict stands in
+// the audit: a refusal at once, in the chain before the error is returned; an acceptance
+// with the change itself, of whose transaction the event returned must be a part. An
+// action that changes nothing hands it to Audit.
+func (d *Desk) decide(ctx context.Context, a Actor, act Action, o object) (audit.Event, error) {
+	ev := audit.Event{At: d.Now(), Actor: a.Name, Action: string(act), Object: o.name, Verdict: audit.Accepted, RequestID: a.Request, Detail: map[string]string{}}
+	for k, v := range o.detail {
+		if v != "" {
+			ev.Detail[k] = v
+		}
+	}
+	by, no := d.judge(&a, rules()[act], &o)
+	if by != "" {
+		ev.Detail["by"] = by
+	}
+	if no != nil {
+		return ev, d.refuse(ctx, ev, no)
+	}
+	return ev, nil
+}
+
+// judge gives the ground on which a may act, or why not.
+func (d *Desk) judge(a *Actor, r rule, o *object) (by string, no *Refusal) {
+	switch {
+	case r.gateway:
+		by = map[bool]string{true: "gateway"}[a.gateway()]
+	case r.machine && a.machine():
+		by = "machine"
+	case r.officer && a.IC != "" && a.IC == o.officer:
+		by = "officer"
+	default:
+		now := d.Now()
+		k := slices.IndexFunc(a.Appointments, func(p Appointment) bool {
+			return slices.Contains(r.roles, p.Role) && p.covers(o) && !now.Before(p.From) && (p.Until.IsZero() || now.Before(p.Until))
+		})
+		if k >= 0 {
+			by = string(a.Appointments[k].Role)
+		}
+	}
+	switch {
+	case by == "":
+		return "", refusal("forbidden", ErrForbidden)
+	case r.another && a.IC == "":
+		return by, refusal("forbidden", ErrForbidden)
+	case r.another && a.IC == o.officer:
+		return by, refusal("own_case", ErrForbidden)
+	case r.another && o.validator != "" && a.IC == o.validator:
+		return by, refusal("same_person", ErrForbidden)
+	}
+	return by, nil
+}
+
+// covers says whether o is within the scope of an appointment.
+func (p *Appointment) covers(o *object) bool {
+	switch p.Role {
+	case JDN, Auditor:
+		return true
+	case SAP:
+		return p.System != "" && p.System == o.system
+	case SA, AP:
+		return p.Agency != "" && p.Agency == o.agency
+	}
+	return false
+}
+
+// refuse puts a refusal into the audit and returns it. When that cannot be done the
+// error says both.
+func (d *Desk) refuse(ctx context.Context, ev audit.Event, no *Refusal) error {
+	ev.Verdict, ev.Detail["code"] = audit.Refused, no.Code
+	if no.Field != "" {
+		ev.Detail["field"] = no.Field
+	}
+	if err := d.Records.Audit(ctx, ev); err != nil {
+		return errors.Join(no, fmt.Errorf("recording the refusal: %w", err))
+	}
+	return no
+}
+
+// may is decide for a step of e: also its state must allow it.
+func (d *Desk) may(ctx context.Context, a Actor, act Action, e *Enrolment) (audit.Event, State, error) {
+	o := about(e)
+	if act == Approve {
+		o.validator = e.ValidatedIC
+	}
+	ev, err := d.decide(ctx, a, act, o)
+	if err != nil {
+		return ev, "", err
+	}
+	s := steps()[act]
+	if !slices.Contains(s.from, e.State) {
+		return ev, "", d.refuse(ctx, ev, wrongState(e.State))
+	}
+	if s.to == "" {
+		return ev, e.State, nil
+	}
+	return ev, s.to, nil
+}
+
+// take does a step; one that somebody else was faster with is refused.
+func (d *Desk) take(ctx context.Context, c Change) error {
+	err := d.Records.Change(ctx, c)
+	if errors.Is(err, ErrState) {
+		return d.refuse(ctx, c.Event, refusal("enrolment_changed", ErrState))
+	}
+	if err != nil {
+		return fmt.Errorf("storing the step: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,166 @@
+package enrol_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/store/storetest"
+)
+
+// who are the actors of the matrix, as seen from an enrolment of the officer with IC
+// storetest.IC for IGFMAS at agency JANM, validated by the person 700101105555.
+func who(now time.Time) map[string]enrol.Actor {
+	since := now.Add(-time.Hour)
+	one := func(ic string, r enrol.Role, agency, system string) enrol.Actor {
+		return enrol.Actor{Name: "account:" + ic, IC: ic, Appointments: []enrol.Appointment{{Role: r, Agency: agency, System: system, From: since}}}
+	}
+	ended, future := one("700101105551", enrol.JDN, "", ""), one("700101105551", enrol.JDN, "", "")
+	ended.Appointments[0].Until = now
+	future.Appointments[0].From = now.Add(time.Second)
+	return map[string]enrol.Actor{
+		"JDN":               one("700101105551", enrol.JDN, "", ""),
+		"JDN, validated it": one("700101105555", enrol.JDN, "", ""),
+		"JDN, herself":      one(storetest.IC, enrol.JDN, "", ""),
+		"JDN, ended":        ended,
+		"JDN, in future":    future,
+		"SAP":               one("700101105552", enrol.SAP, "", storetest.System),
+		"SAP, herself":      one(storetest.IC, enrol.SAP, "", storetest.System),
+		"SAP, other system": one("700101105552", enrol.SAP, "JANM", "EP"),
+		"SA":                one("700101105553", enrol.SA, "JANM", ""),
+		"SA, other agency":  one("700101105553", enrol.SA, "JPK", storetest.System),
+		"AP":                one("700101105554", enrol.AP, "JANM", ""),
+		"AP, herself":       one(storetest.IC, enrol.AP, "JANM", ""),
+		"AP, other agency":  one("700101105554", enrol.AP, "JPK", ""),
+		"AP of nothing":     one("700101105554", enrol.AP, "", ""),
+		"AUDITOR":           one("700101105556", enrol.Auditor, "", ""),
+		"unknown role":      one("700101105557", "ROOT", "JANM", storetest.System),
+		"officer":           {Name: "officer:" + storetest.IC, IC: storetest.IC},
+		"another officer":   {Name: "officer:700101105558", IC: "700101105558"},
+		"operator":          {Name: "cli:root"},
+		"JDN without IC":    {Name: "account:x", Appointments: []enrol.Appointment{{Role: enrol.JDN, From: since}}},
+		"the gateway":       {Name: "gateway"},
+		"a false gateway":   {Name: "gateway", IC: "700101105558"},
+		"a false operator":  {Name: "cli:root", IC: "700101105558"},
+		"nobody":            {},
+	}
+}
+
+// The whole matrix: for each action exactly these actors are allowed, all others are
+// refused with a code, and every verdict is in the audit.
+func TestDecideMatrix(t *testing.T) {
+	everyJDN := []string{"JDN", "JDN, validated it", "JDN, herself", "JDN without IC"}
+	sap, agency := []string{"SAP", "SAP, herself"}, []string{"SA", "AP", "AP, herself"}
+	all := slices.Concat(everyJDN, sap, agency)
+	others := []string{"JDN", "JDN, validated it", "SAP", "SA", "AP"}
+	allowed := map[enrol.Action][]string{
+		enrol.Registry: append([]string{"operator"}, everyJDN...),
+		enrol.Check:    slices.Concat(everyJDN, sap, []string{"operator"}),
+		enrol.List:     slices.Concat(everyJDN, sap, []string{"operator"}),
+		enrol.Admit:    append([]string{"operator"}, everyJDN...),
+		enrol.Read:     slices.Concat(all, []string{"operator", "AUDITOR", "officer"}),
+		enrol.ReadCopy: others,
+		enrol.Resend:   append([]string{"operator"}, all...),
+		enrol.Correct:  others,
+		enrol.Confirm:  {"officer"},
+		enrol.Apply:    {"officer"},
+		enrol.Validate: {"SAP", "SA", "AP"},
+		enrol.Return:   others,
+		enrol.Reject:   others,
+		enrol.Approve:  {"JDN"},
+		enrol.Withdraw: append([]string{"officer"}, all...),
+		enrol.Mail:     {"the gateway"},
+		enrol.Issue:    {"the gateway"},
+		enrol.GiveBack: {"the gateway"},
+		enrol.Expire:   {"the gateway"},
+	}
+	// The officer's own actions are hers also when she administers.
+	for _, act := range []enrol.Action{enrol.Confirm, enrol.Apply} {
+		allowed[act] = append(allowed[act], "JDN, herself", "SAP, herself", "AP, herself")
+	}
+	code := func(act enrol.Action, name string) string {
+		own := map[string]bool{"JDN, herself": true, "SAP, herself": true, "AP, herself": true}
+		switch {
+		case act == enrol.Approve && name == "JDN, validated it":
+			return "same_person"
+		case own[name] && (slices.Contains([]enrol.Action{enrol.Return, enrol.Reject, enrol.Correct, enrol.ReadCopy}, act) ||
+			act == enrol.Approve && name == "JDN, herself" || act == enrol.Validate && name != "JDN, herself"):
+			return "own_case"
+		}
+		return "forbidden"
+	}
+	h := house(t)
+	d := desk(h)
+	e := enrol.Enrolment{ID: "en_x", IC: storetest.IC, System: storetest.System, Agency: "JANM", State: enrol.Validated, ValidatedIC: "700101105555"}
+	if len(allowed) != len(enrol.Rules()) {
+		t.Fatalf("the table has %d actions, the code %d", len(allowed), len(enrol.Rules()))
+	}
+	for act, yes := range allowed {
+		for name, a := range who(h.Clock.Now()) {
+			before := len(storetest.Chain(t, h.DB))
+			ev, err := d.Decide(ctx, a, act, &e)
+			chain := storetest.Chain(t, h.DB)
+			what := fmt.Sprintf("%s by %s", act, name)
+			if slices.Contains(yes, name) {
+				if err != nil || ev.Verdict != audit.Accepted || ev.Actor != a.Name || ev.Action != string(act) || ev.Object != e.ID || ev.Detail["officer"] != e.IC || len(chain) != before {
+					t.Errorf("%s: %v, %+v", what, err, ev)
+				}
+				continue
+			}
+			var no *enrol.Refusal
+			if !errors.As(err, &no) || !errors.Is(err, enrol.ErrForbidden) || no.Code != code(act, name) {
+				t.Errorf("%s: %v, want %s", what, err, code(act, name))
+				continue
+			}
+			if len(chain) != before+1 || chain[before].Verdict != audit.Refused || chain[before].Action != string(act) || chain[before].Actor != a.Name || chain[before].Detail["code"] != no.Code {
+				t.Errorf("%s: the refusal is not in the audit: %d records more", what, len(chain)-before)
+			}
+		}
+	}
+}
+
+// What cannot be recorded is refused as well.
+func TestDecideWithoutAudit(t *testing.T) {
+	h := house(t)
+	d := desk(h)
+	d.Records = faulty{records: h.DB, onAudit: errDead}
+	if _, err := d.Decide(ctx, enrol.Actor{Name: "x"}, enrol.Approve, &enrol.Enrolment{}); !errors.Is(err, enrol.ErrForbidden) || !errors.Is(err, errDead) {
+		t.Error(err)
+	}
+}
+
+// Every state has a way out or is an end, and nothing leads out of an end.
+func TestSteps(t *testing.T) {
+	open := []enrol.State{enrol.Listed, enrol.Confirming, enrol.Confirmed, enrol.Applied, enrol.Validated, enrol.Approved, enrol.Returned}
+	for act, s := range enrol.Steps() {
+		for _, from := range s.From {
+			if !from.Open() {
+				t.Errorf("%s leads out of %s", act, from)
+			}
+		}
+		if _, ruled := enrol.Rules()[act]; !ruled {
+			t.Errorf("nobody may %s", act)
+		}
+	}
+	for _, s := range open {
+		out := 0
+		for _, step := range enrol.Steps() {
+			if step.To != "" && slices.Contains(step.From, s) {
+				out++
+			}
+		}
+		if out < 2 || !s.Open() {
+			t.Errorf("%s has %d ways out", s, out)
+		}
+	}
+	for _, s := range []enrol.State{enrol.Issued, enrol.Rejected, enrol.Withdrawn, enrol.Expired} {
+		if s.Open() || strings.ToUpper(string(s)) != string(s) {
+			t.Errorf("%s is open", s)
+		}
+	}
+}

@@ -1,0 +1,279 @@
+package enrol
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/mail"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/mohor-sign/mohor/internal/secret"
+)
+
+// ErrUndeliverable: the mail server refused the address or the message for good.
+var ErrUndeliverable = errors.New("the mail server refused the message for good")
+
+// Letter is a mail with a secret: the link that proves the address, or the code for
+// the application.
+type Letter struct {
+	ID          string // of the enrolment
+	Name, Email string
+	System      string      // title
+	Link        secret.Text // token of the link, 22 characters of base64url; empty with a code
+	Code        secret.Text // XXXX-XXXX-XXXX-XXXX
+	Until       time.Time
+	Reason      string // why the application was returned; ""
+}
+
+// Mailer makes one try at a Letter: nil when the mail server took it, ErrUndeliverable
+// (with the reason) when it never will. It keeps nothing.
+type Mailer interface {
+	SendLetter(ctx context.Context, l Letter) error
+}
+
+// Policy holds the times of enrolment. The zero value of a field is its default.
+type Policy struct {
+	LinkFor     time.Duration // how long a link is good; 24 h
+	CodeFor     time.Duration // how long a verification code is good; 14 days
+	ResendAfter time.Duration // between two mails to one officer; 5 min
+	OpenFor     time.Duration // until an enrolment in which nothing happens expires; 90 days
+}
+
+func (p Policy) filled() Policy {
+	for field, value := range map[*time.Duration]time.Duration{&p.LinkFor: 24 * time.Hour, &p.CodeFor: 14 * 24 * time.Hour, &p.ResendAfter: 5 * time.Minute, &p.OpenFor: 90 * 24 * time.Hour} {
+		if *field == 0 {
+			*field = value
+		}
+	}
+	return p
+}
+
+// lease is how long one who has begun to mail or to issue has time before another does.
+const lease = 2 * time.Minute
+
+// Desk is where enrolments are made and decided. Every method begins with decide, which
+// authorises and audits; a refusal is a *[Refusal].
+type Desk struct {
+	*Registrar // Records hides the Registrar's
+	Records    Enrolments
+	MAC        interface { // makes keys in the HSM: HMAC-SHA-256, 32 bytes
+		MAC(ctx context.Context, data []byte) ([]byte, error)
+	}
+	Mail   Mailer // nil where none is sent: what is due waits for a gateway that can
+	Policy Policy
+
+	picture sync.Mutex // one MyKad copy is decoded at a time, for it takes 64 MB
+}
+
+// PutAgency registers or changes an agency.
+func (d *Desk) PutAgency(ctx context.Context, a Actor, g Agency) error {
+	ev, err := d.decide(ctx, a, Registry, object{name: "agency:" + g.Code, detail: map[string]string{"personal_mail": fmt.Sprint(g.PersonalMail)}})
+	if err != nil {
+		return err
+	}
+	if !validID(g.Code) || !showable(g.Name, 120) {
+		return d.refuse(ctx, ev, entered("registry_invalid", "agency", "kod atau nama agensi tidak sah", "an agency needs a code of 1 to 32 letters, digits, - or _ and a name"))
+	}
+	return d.Records.PutAgency(ctx, g, ev)
+}
+
+// PutSystem registers or changes an ICT system.
+func (d *Desk) PutSystem(ctx context.Context, a Actor, s System) error {
+	o := object{name: "system:" + s.Code, detail: map[string]string{"agency": s.Agency}}
+	if !s.TokenEnds.IsZero() {
+		o.detail["token_ends"] = s.TokenEnds.UTC().Format(time.RFC3339)
+	}
+	ev, err := d.decide(ctx, a, Registry, o)
+	if err != nil {
+		return err
+	}
+	agencies, err := d.Records.Agencies(ctx)
+	if err != nil {
+		return fmt.Errorf("reading agencies: %w", err)
+	}
+	known := false
+	for _, g := range agencies {
+		known = known || g.Code == s.Agency
+	}
+	if !validID(s.Code) || !showable(s.Title, 120) || !known {
+		return d.refuse(ctx, ev, entered("registry_invalid", "system", "kod, tajuk atau agensi sistem tidak sah", "a system needs a code of 1 to 32 letters, digits, - or _, a title and a registered agency"))
+	}
+	return d.Records.PutSystem(ctx, s, ev)
+}
+
+// find reads an enrolment for somebody: one that is not there and one that is not
+// theirs to see are alike, and both in the audit.
+func (d *Desk) find(ctx context.Context, a Actor, act Action, id string) (Enrolment, error) {
+	e, err := d.Records.Enrolment(ctx, id)
+	if errors.Is(err, ErrUnknown) {
+		ev, err := d.decide(ctx, a, act, object{name: id})
+		if err == nil {
+			err = d.refuse(ctx, ev, refusal("not_registered", ErrUnknown))
+		}
+		return e, err
+	}
+	if err != nil {
+		return e, fmt.Errorf("reading enrolment: %w", err)
+	}
+	return e, nil
+}
+
+// Admit adds the medium: a submitted enrolment goes on, and the link is sent.
+func (d *Desk) Admit(ctx context.Context, a Actor, id string) error {
+	return d.step(ctx, a, Admit, id, "", func(c *Change) { c.Due = c.At })
+}
+
+// Resend has another link or code sent; the one before is no longer good then.
+func (d *Desk) Resend(ctx context.Context, a Actor, id string) error {
+	e, err := d.find(ctx, a, Resend, id)
+	if err != nil {
+		return err
+	}
+	ev, to, err := d.may(ctx, a, Resend, &e)
+	if err != nil {
+		return err
+	}
+	if d.Now().Before(e.MailedAt.Add(d.Policy.filled().ResendAfter)) {
+		return d.refuse(ctx, ev, refusal("resend_too_soon", ErrState))
+	}
+	return d.take(ctx, Change{ID: e.ID, From: e.State, To: to, At: d.Now(), Due: d.Now(), Reason: e.Reason, Event: ev})
+}
+
+// Correct changes the address of an officer who has not proved one, and has the link
+// sent there. An officer who holds a credential changes it otherwise: with proof of both
+// addresses.
+func (d *Desk) Correct(ctx context.Context, a Actor, id, email string) error {
+	e, err := d.find(ctx, a, Correct, id)
+	if err != nil {
+		return err
+	}
+	ev, to, err := d.may(ctx, a, Correct, &e)
+	if err != nil {
+		return err
+	}
+	r, err := d.register(ctx)
+	if err != nil {
+		return err
+	}
+	if no := r.address(email, e.Agency); no != nil {
+		return d.refuse(ctx, ev, no)
+	}
+	var due time.Time
+	if to == Confirming {
+		due = d.Now()
+	}
+	err = d.Records.Correct(ctx, e, email, due, ev)
+	if errors.Is(err, ErrState) {
+		return d.refuse(ctx, ev, refusal("enrolment_changed", ErrState))
+	}
+	return err
+}
+
+// step does what is decided by one person with at most a reason.
+func (d *Desk) step(ctx context.Context, a Actor, act Action, id, reason string, shape func(*Change)) error {
+	e, err := d.find(ctx, a, act, id)
+	if err != nil {
+		return err
+	}
+	ev, to, err := d.may(ctx, a, act, &e)
+	if err != nil {
+		return err
+	}
+	if act == Return || act == Reject || act == Withdraw {
+		if reason = strings.TrimSpace(reason); utf8.RuneCountInString(reason) < 5 || !showable(reason, 500) {
+			return d.refuse(ctx, ev, refusal("reason_missing", ErrInput))
+		}
+		ev.Detail["reason"] = reason
+	}
+	c := Change{ID: e.ID, From: e.State, To: to, At: d.Now(), ActorIC: a.IC, Reason: reason, Event: ev}
+	if shape != nil {
+		shape(&c)
+	}
+	return d.take(ctx, c)
+}
+
+// Found is what a look-up shows.
+type Found struct {
+	Officer    Officer
+	Media      []Medium    // of all systems for who may see all, else those within scope
+	Enrolments []Enrolment // within scope
+}
+
+// Lookup reads a person by IC. Who administers a system or an agency sees what belongs
+// to it, and a person with nothing of that is [ErrUnknown], like one who is not
+// registered. The audit tells of every look-up, in vain or not.
+func (d *Desk) Lookup(ctx context.Context, a Actor, ic string) (Found, error) {
+	all, err := d.Records.EnrolmentsOf(ctx, ic)
+	if err != nil {
+		return Found{}, fmt.Errorf("reading enrolments: %w", err)
+	}
+	o := object{name: "officer:" + ic, officer: ic}
+	now, p := d.Now(), Found{}
+	systems := map[string]bool{}
+	_, no := d.judge(&a, rules()[Read], &o)
+	whole := no == nil
+	for _, e := range all {
+		scoped := about(&e)
+		if _, no := d.judge(&a, rules()[Read], &scoped); no == nil {
+			p.Enrolments, systems[e.System] = append(p.Enrolments, e), true
+			o.system, o.agency = e.System, e.Agency
+		}
+	}
+	ev, err := d.decide(ctx, a, Read, o)
+	if err != nil {
+		return Found{}, err
+	}
+	ev.At = now
+	officer, media, err := d.Registrar.Records.Officer(ctx, ic)
+	if errors.Is(err, ErrUnknown) {
+		return Found{}, d.refuse(ctx, ev, refusal("not_registered", ErrUnknown))
+	}
+	if err != nil {
+		return Found{}, fmt.Errorf("reading officer: %w", err)
+	}
+	p.Officer = officer
+	for _, m := range media {
+		if whole || systems[m.System] {
+			p.Media = append(p.Media, m)
+		}
+	}
+	return p, d.Records.Audit(ctx, ev)
+}
+
+// Find lists enrolments of one state by age. Without system and agency it is for those
+// who may see all. The audit tells of the question, not of each answer.
+func (d *Desk) Find(ctx context.Context, a Actor, f Filter) ([]Enrolment, error) {
+	if f.Limit <= 0 {
+		f.Limit = 100
+	}
+	f.Limit = min(f.Limit, 1000)
+	if f.Until.IsZero() {
+		f.Until = d.Now()
+	}
+	ev, err := d.decide(ctx, a, Read, object{name: "enrolments", system: f.System, agency: f.Agency,
+		detail: map[string]string{"state": string(f.State), "system": f.System, "agency": f.Agency}})
+	if err != nil {
+		return nil, err
+	}
+	out, err := d.Records.Enrolments(ctx, f)
+	if err != nil {
+		return nil, fmt.Errorf("reading enrolments: %w", err)
+	}
+	ev.Detail["found"] = fmt.Sprint(len(out))
+	return out, d.Records.Audit(ctx, ev)
+}
+
+// showable says whether s is 1 to limit printable characters.
+func showable(s string, limit int) bool {
+	n := utf8.RuneCountInString(s)
+	return n >= 1 && n <= limit && utf8.ValidString(s) && !strings.ContainsFunc(s, unprintable)
+}
+
+// plainAddress says whether s is one bare address that mail can be sent to.
+func plainAddress(s string) bool {
+	a, err := mail.ParseAddress(s)
+	return err == nil && a.Address == s && len(s) <= 254
+}

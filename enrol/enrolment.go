@@ -1,0 +1,227 @@
+package enrol
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+)
+
+// What callers decide on, beside the codes of a [Refusal].
+var (
+	ErrForbidden = errors.New("not allowed")
+	ErrState     = errors.New("the enrolment is not in a state for that")
+	ErrLink      = errors.New("link or code is not valid")
+	ErrInput     = errors.New("not accepted as entered")
+)
+
+// State is where one officer is on the way to a certificate for one system.
+type State string
+
+// States of an enrolment.
+const (
+	Listed     State = "LISTED"     // submitted by the SAP; JDN has not added the medium
+	Confirming State = "CONFIRMING" // the link that proves the address is to be sent, or was
+	Confirmed  State = "CONFIRMED"  // the address is proved; the verification code is to be sent, or was
+	Applied    State = "APPLIED"    // the key is made and waits for its certificate
+	Validated  State = "VALIDATED"  // by the agency
+	Approved   State = "APPROVED"   // by JDN; the certificate is being issued
+	Issued     State = "ISSUED"     // certificate and credential are there
+	Returned   State = "RETURNED"   // to the officer, who may apply again with a new code
+	Rejected   State = "REJECTED"
+	Withdrawn  State = "WITHDRAWN"
+	Expired    State = "EXPIRED"
+)
+
+// Open says whether the enrolment can still lead to a certificate.
+func (s State) Open() bool {
+	return slices.Contains([]State{Listed, Confirming, Confirmed, Applied, Validated, Approved, Returned}, s)
+}
+
+// step is a transition: where it may begin and where it ends. With to "" the state
+// stays.
+type step struct {
+	from []State
+	to   State
+}
+
+// steps is the table of allowed transitions. The database lets each happen once, from
+// the state that was judged.
+func steps() map[Action]step {
+	return map[Action]step{
+		Admit:    {[]State{Listed}, Confirming},
+		Resend:   {[]State{Confirming, Confirmed, Returned}, ""},
+		Correct:  {[]State{Listed, Confirming}, ""},
+		Confirm:  {[]State{Confirming}, Confirmed},
+		Apply:    {[]State{Confirmed, Returned}, Applied},
+		Validate: {[]State{Applied}, Validated},
+		Approve:  {[]State{Validated}, Approved},
+		Issue:    {[]State{Approved}, Issued},
+		GiveBack: {[]State{Approved}, Returned},
+		Return:   {[]State{Applied, Validated}, Returned},
+		Reject:   {[]State{Applied, Validated}, Rejected},
+		Withdraw: {[]State{Listed, Confirming, Confirmed, Applied, Validated, Returned}, Withdrawn},
+		Expire:   {[]State{Listed, Confirming, Confirmed, Returned}, Expired},
+	}
+}
+
+// Agency is a body whose officers sign.
+type Agency struct {
+	Code         string // 1 to 32 letters, digits, - or _
+	Name         string
+	PersonalMail bool // officers may be enrolled with a personal address
+}
+
+// System is an ICT system that asks for signatures.
+type System struct {
+	Code   string // as in media and certificates' use, "IGFMAS"
+	Title  string
+	Agency string // that owns it
+	// TokenEnds is when the system takes no more certificates on tokens; zero: it does.
+	TokenEnds time.Time
+}
+
+// Enrolment is one officer's way to a certificate for one system.
+type Enrolment struct {
+	ID          string
+	IC          string
+	Name, Email string // as in the register
+	System      string
+	Agency      string
+	Office      string // accounting office (pejabat perakaunan)
+	Phase       string // of the rollout
+	Ticket      string // of the help desk
+	List        string // hexadecimal SHA-256 of the list it came with; "" when it came alone
+	State       State
+	Since       time.Time // of the state
+	ListedBy    string
+	ListedAt    time.Time
+	DueAt       time.Time // when the gateway has to do something; zero: nothing
+	Attempts    int       // at what it has to do: the fence of a claim
+	MailedAt    time.Time // the newest link or code
+	Reply       string    // of the mail server, when it did not take that
+	LinkUntil   time.Time
+	CodeUntil   time.Time
+	Reason      string // of a return, rejection or withdrawal
+	ValidatedBy string
+	ValidatedIC string
+	ValidatedAt time.Time
+	ApprovedBy  string
+	ApprovedIC  string
+	ApprovedAt  time.Time
+}
+
+// Filed is an application as it is kept.
+type Filed struct {
+	Credential string // id of the credential it becomes
+	Algorithm  string
+	Version    uint32
+	Sealed     []byte // as of Keys.Generate; empty once it became a credential or was destroyed
+	Request    []byte // what the certificate is issued from: PKCS #10 (RFC 2986), DER
+	Form       []byte // a Form, encrypted
+	Copy       []byte // the MyKad copy, encrypted; empty when there is none (any more)
+	At         time.Time
+}
+
+// Standing is what the register knows of an officer with respect to a system.
+type Standing struct {
+	Name, Email string
+	Medium      string // "" when there is none for the system
+	Enrolment   string // the open one, or ""
+	State       State  // of that
+	List        string // of that
+	Live        bool   // there is a credential whose certificate has not ended
+}
+
+// Row is one medium to be added, with what the list says of it.
+type Row struct {
+	Row                           int // of the list, the header being row 1; 0 when it came alone
+	Officer                       Officer
+	Agency, Office, System, Phase string
+	Ticket, Medium                string
+}
+
+// Entry is a row as it enters the register; with ID "" it is a medium without an
+// application (TOKEN, SOFTCERT, ROAMING).
+type Entry struct {
+	Row
+	ID, List, By string
+	State        State
+	At, Due      time.Time
+	Event        audit.Event
+}
+
+// Change is one step of an enrolment.
+type Change struct {
+	ID       string
+	From, To State
+	At       time.Time
+	Due      time.Time // when the gateway has to go on by itself; zero: nothing to do
+	ActorIC  string    // kept with the event's actor by Validated and Approved
+	Reason   string
+	Notice   string // kind of the notice to the officer; "" for none
+	// Filed is the application, for Applied: its key is on record with it.
+	Filed *Filed
+	// Credential is what the application becomes, for Issued.
+	Credential *Credential
+	Event      audit.Event
+}
+
+// Filter chooses enrolments of one state, those first that have been in it longest.
+type Filter struct {
+	State          State
+	System, Agency string    // "": any
+	Until          time.Time // in the state since then, or longer
+	AfterSince     time.Time // go on behind this one
+	AfterID        string
+	Limit          int // 0 means 100, at most 1000
+}
+
+// Enrolments is the register of enrolments. Each call is durable, with its event, when
+// it returns nil; [ErrUnknown] says that there is no such thing. Refusals and reads,
+// which change nothing, leave their event with Audit.
+type Enrolments interface {
+	Audit(ctx context.Context, ev audit.Event) error
+	// PutAgency and PutSystem insert or replace.
+	PutAgency(ctx context.Context, a Agency, ev audit.Event) error
+	PutSystem(ctx context.Context, s System, ev audit.Event) error
+	Agencies(ctx context.Context) ([]Agency, error)
+	Systems(ctx context.Context) ([]System, error)
+	// Standing gives ErrUnknown for an officer who is not registered.
+	Standing(ctx context.Context, ic, system string, now time.Time) (Standing, error)
+	// AddEntries adds all or nothing. An officer or medium that is there stays as it
+	// is. ErrExists when one has an open enrolment for that system, or another medium
+	// where one without an application was to be added.
+	AddEntries(ctx context.Context, entries []Entry) error
+	Enrolment(ctx context.Context, id string) (Enrolment, error)
+	EnrolmentByLink(ctx context.Context, hash [32]byte) (Enrolment, error)
+	EnrolmentByCode(ctx context.Context, hash [32]byte) (Enrolment, error)
+	EnrolmentsOf(ctx context.Context, ic string) ([]Enrolment, error)
+	Enrolments(ctx context.Context, f Filter) ([]Enrolment, error)
+	// Application returns the newest one with what the audit chain tells of its key:
+	// the SHA-256 of Sealed and of Request, zero when it tells of none or of several.
+	Application(ctx context.Context, id string) (f Filed, sealed, request [32]byte, err error)
+	// Change takes a step, once: ErrState when the enrolment is not in From (any more).
+	// A key that is given up is overwritten, and one that becomes a credential moves,
+	// in the same transaction; so does the MyKad copy go. With Credential its errors
+	// are those of PutCredential, too.
+	Change(ctx context.Context, c Change) error
+	// Correct sets the officer's address while no credential depends on it, and makes a
+	// new link due; ErrState when one does.
+	Correct(ctx context.Context, e Enrolment, email string, due time.Time, ev audit.Event) error
+	// ClaimEnrolment returns the enrolment that has been due longest at now, which
+	// nobody else gets until leaseUntil; false when none is due.
+	ClaimEnrolment(ctx context.Context, now, leaseUntil time.Time) (Enrolment, bool, error)
+	// PutSecret keeps the hash of the link (Confirming) or the code (else) that is about
+	// to be sent, in the place of the one before; ErrState when e was claimed again or
+	// has gone on.
+	PutSecret(ctx context.Context, e Enrolment, hash [32]byte, at, until time.Time, ev audit.Event) error
+	// Settle ends a claim: due again at due, or never (zero). Nothing changes when e
+	// was claimed again or has gone on.
+	Settle(ctx context.Context, e Enrolment, due time.Time, reply string) error
+	// Stale returns one enrolment that has been in the state since before a time with
+	// nothing left to do for the gateway; ErrUnknown when there is none.
+	Stale(ctx context.Context, s State, before time.Time) (Enrolment, error)
+}

@@ -1,0 +1,58 @@
+package enrol
+
+// Refusal says why something was not done and what to do, to the person who asked. It
+// holds no secret. [errors.Is] finds the sentinel in it.
+type Refusal struct {
+	Code   string // stable, "own_case"
+	Field  string // of the form, or the column as the list spells it; "" when none is to blame
+	Row    int    // of the list, the header being row 1; 0 when none is to blame
+	MS, EN string
+	is     error
+}
+
+func (r *Refusal) Error() string { return r.MS + " / " + r.EN }
+
+// Unwrap gives the sentinel.
+func (r *Refusal) Unwrap() error { return r.is }
+
+// sentences are what a code says, in Malay and English.
+func sentences(code string) (ms, en string) {
+	switch code {
+	case "forbidden":
+		return "anda tidak dibenarkan berbuat demikian", "you are not allowed to do that"
+	case "own_case":
+		return "permohonan anda sendiri diputuskan oleh orang lain", "somebody else decides about your own case"
+	case "same_person":
+		return "orang yang mengesahkan tidak boleh meluluskan: minta pentadbir lain", "who validated may not approve: ask another administrator"
+	case "enrolment_changed":
+		return "pendaftaran ini baru sahaja diubah: muat semula dan cuba lagi", "the enrolment has just been changed: look again"
+	case "link_invalid":
+		return "pautan atau kod ini tidak sah: sudah digunakan, tamat tempoh atau tidak dikenali; minta yang baharu daripada pentadbir agensi anda",
+			"this link or code is not valid: it was used, has expired or is not known; ask your agency administrator for a new one"
+	case "already_applied":
+		return "permohonan anda sudah diterima", "your application has been received already"
+	case "resend_too_soon":
+		return "e-mel baru sahaja dihantar: tunggu beberapa minit", "a mail was sent just now: wait some minutes"
+	case "reason_missing":
+		return "beri sebab, 5 hingga 500 aksara", "give a reason, 5 to 500 characters"
+	case "record_changed":
+		return "rekod pegawai atau kuncinya berubah selepas permohonan: kembalikan permohonan ini", "the officer's record or key has changed since the application: return it"
+	case "not_registered":
+		return "tiada dalam daftar", "not registered"
+	}
+	return "tidak diterima", "not accepted"
+}
+
+func refusal(code string, is error) *Refusal {
+	ms, en := sentences(code)
+	return &Refusal{Code: code, MS: ms, EN: en, is: is}
+}
+
+func wrongState(s State) *Refusal {
+	return &Refusal{Code: "enrolment_state", MS: "pendaftaran ini " + string(s), EN: "the enrolment is " + string(s), is: ErrState}
+}
+
+// entered refuses a field as it was entered.
+func entered(code, field, ms, en string) *Refusal {
+	return &Refusal{Code: code, Field: field, MS: ms, EN: en, is: ErrInput}
+}

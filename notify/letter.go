@@ -1,0 +1,90 @@
+package notify
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	htmltemplate "html/template"
+	"regexp"
+	texttemplate "text/template"
+
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/otp"
+)
+
+var (
+	textLetter = texttemplate.Must(texttemplate.ParseFS(templates, "templates/letter.txt.tmpl"))
+	htmlLetter = htmltemplate.Must(htmltemplate.ParseFS(templates, "templates/letter.html.tmpl"))
+	// A verification code: Crockford base32 in groups.
+	verification = regexp.MustCompile(`\A[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){3}\z`)
+)
+
+// reasonChars bounds a reason as it is shown.
+const reasonChars = 500
+
+var _ enrol.Mailer = (*Mailer)(nil)
+
+// SendLetter implements enrol.Mailer: one attempt, with errors as SendCode has them. It
+// asks for no delivery report: one would be addressed by the enrolment.
+func (m *Mailer) SendLetter(ctx context.Context, l enrol.Letter) error {
+	err := m.sendLetter(ctx, l)
+	if errors.Is(err, ErrAddress) || errors.Is(err, ErrMessage) || errors.Is(err, otp.ErrRefused) {
+		return fmt.Errorf("%w: %w", enrol.ErrUndeliverable, err)
+	}
+	return err
+}
+
+func (m *Mailer) sendLetter(ctx context.Context, l enrol.Letter) error {
+	if !deliverable(l.Email) {
+		return ErrAddress
+	}
+	r, err := renderLetter(l, m.cfg.BaseURL)
+	if err != nil {
+		return err
+	}
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // crypto/rand never fails (it ends the process)
+	return m.send(ctx, l.Email, hex.EncodeToString(id[:]), "", r)
+}
+
+// renderLetter makes the message. Errors name the field, never its value.
+func renderLetter(l enrol.Letter, base string) (*rendered, error) {
+	p := struct{ TitleMS, TitleEN, Name, System, Reason, MS, EN, Code, Link, Until string }{
+		Name: unlink(clean(l.Name, nameChars)), System: unlink(clean(l.System, systemChars)), Reason: unlink(clean(l.Reason, reasonChars)), Until: myt(l.Until)}
+	switch {
+	case p.System == "":
+		return nil, fmt.Errorf("%w: no system name", ErrMessage)
+	case l.Until.IsZero():
+		return nil, fmt.Errorf("%w: no expiry", ErrMessage)
+	case l.Code.Len() > 0:
+		if !verification.Match(l.Code.Reveal()) {
+			return nil, fmt.Errorf("%w: the verification code is not XXXX-XXXX-XXXX-XXXX", ErrMessage)
+		}
+		p.TitleMS, p.TitleEN = "Kod pengesahan permohonan sijil", "Verification code for your application"
+		p.MS = "E-mel anda telah disahkan. Gunakan kod ini untuk memohon sijil digital. Jangan beri kepada sesiapa."
+		p.EN = "Your address is confirmed. Apply for your certificate with this code. Give it to nobody."
+		p.Code = string(l.Code.Reveal())
+		if p.Reason != "" {
+			p.TitleMS, p.TitleEN = "Permohonan sijil dikembalikan", "Your application was returned"
+			p.MS, p.EN = "Sila betulkan dan mohon sekali lagi dengan kod ini.", "Please put it right and apply again with this code."
+		}
+	case token.Match(l.Link.Reveal()):
+		p.TitleMS, p.TitleEN = "Sahkan e-mel anda", "Confirm your address"
+		p.MS = "Anda didaftarkan untuk tandatangan digital. Buka pautan ini dan tekan butang untuk mengesahkan bahawa e-mel ini milik anda."
+		p.EN = "You are being enrolled for digital signatures. Open this link and press the button to confirm that this address is yours."
+		p.Link = base + "/e/" + string(l.Link.Reveal())
+	default:
+		return nil, fmt.Errorf("%w: the link's token is not 22 characters of base64url", ErrMessage)
+	}
+	var text, html bytes.Buffer
+	if err := textLetter.Execute(&text, p); err != nil {
+		return nil, fmt.Errorf("%w: text template", ErrMessage)
+	}
+	if err := htmlLetter.Execute(&html, p); err != nil {
+		return nil, fmt.Errorf("%w: html template", ErrMessage)
+	}
+	return &rendered{subject: p.TitleMS + " / " + p.TitleEN, text: text.Bytes(), html: html.Bytes()}, nil
+}

@@ -1,0 +1,385 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/store/sqlc"
+)
+
+var _ enrol.Enrolments = (*DB)(nil)
+
+// mediumNew is the status of a medium whose certificate is still to come.
+const mediumNew = "NEW"
+
+// PutAgency implements enrol.Enrolments.
+func (d *DB) PutAgency(ctx context.Context, a enrol.Agency, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		return q.PutAgency(ctx, sqlc.PutAgencyParams{Code: a.Code, Name: a.Name, PersonalMail: flag(a.PersonalMail), CreatedAt: micros(ev.At)})
+	})
+}
+
+// PutSystem implements enrol.Enrolments.
+func (d *DB) PutSystem(ctx context.Context, s enrol.System, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		return q.PutSystem(ctx, sqlc.PutSystemParams{Code: s.Code, Title: s.Title, Agency: s.Agency, TokenEnds: micros(s.TokenEnds), CreatedAt: micros(ev.At)})
+	})
+}
+
+// Agencies implements enrol.Enrolments.
+func (d *DB) Agencies(ctx context.Context) ([]enrol.Agency, error) {
+	rows, err := d.q.Agencies(ctx)
+	out := make([]enrol.Agency, len(rows))
+	for k, r := range rows {
+		out[k] = enrol.Agency{Code: r.Code, Name: r.Name, PersonalMail: r.PersonalMail == 1}
+	}
+	return out, err
+}
+
+// Systems implements enrol.Enrolments.
+func (d *DB) Systems(ctx context.Context) ([]enrol.System, error) {
+	rows, err := d.q.Systems(ctx)
+	out := make([]enrol.System, len(rows))
+	for k, r := range rows {
+		out[k] = enrol.System{Code: r.Code, Title: r.Title, Agency: r.Agency, TokenEnds: instant(r.TokenEnds)}
+	}
+	return out, err
+}
+
+// Standing implements enrol.Enrolments.
+func (d *DB) Standing(ctx context.Context, ic, system string, now time.Time) (enrol.Standing, error) {
+	r, err := d.q.Standing(ctx, sqlc.StandingParams{System: system, Now: micros(now), Ic: ic})
+	if err != nil {
+		return enrol.Standing{}, absent(err, enrol.ErrUnknown)
+	}
+	return enrol.Standing{Name: r.Name, Email: r.Email, Medium: r.Medium, Enrolment: r.ID, State: enrol.State(r.State), List: r.List, Live: r.Live > 0}, nil
+}
+
+// AddEntries implements enrol.Enrolments.
+func (d *DB) AddEntries(ctx context.Context, entries []enrol.Entry) error {
+	return d.tx(ctx, func(q *sqlc.Queries) error {
+		for _, e := range entries {
+			if err := addEntry(ctx, q, &e); err != nil {
+				return err
+			}
+			if err := appendEvent(ctx, q, e.Event); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func addEntry(ctx context.Context, q *sqlc.Queries, e *enrol.Entry) error {
+	o := e.Officer
+	if err := q.NewOfficer(ctx, sqlc.NewOfficerParams{Ic: o.IC, Name: o.Name, Email: o.Email, CreatedAt: micros(e.At)}); err != nil {
+		return err
+	}
+	medium := sqlc.NewMediumParams{Ic: o.IC, System: e.System, Medium: e.Medium, Status: "ACTIVE"}
+	if e.ID != "" {
+		medium.Status = mediumNew
+	}
+	n, err := q.NewMedium(ctx, medium)
+	if err != nil {
+		return err
+	}
+	if e.ID == "" {
+		if n == 0 {
+			return enrol.ErrExists
+		}
+		return nil
+	}
+	n, err = q.AddEnrolment(ctx, sqlc.AddEnrolmentParams{ID: e.ID, Ic: o.IC, System: e.System, Agency: e.Agency, Office: e.Office, Phase: e.Phase, Ticket: e.Ticket,
+		List: e.List, State: string(e.State), Since: micros(e.At), ListedBy: e.By, ListedAt: micros(e.At), DueAt: micros(e.Due)})
+	if err == nil && n == 0 {
+		err = enrol.ErrExists
+	}
+	return err
+}
+
+func enrolment(e *sqlc.Enrolment, name, email string) enrol.Enrolment {
+	return enrol.Enrolment{ID: e.ID, IC: e.Ic, Name: name, Email: email, System: e.System, Agency: e.Agency, Office: e.Office, Phase: e.Phase, Ticket: e.Ticket,
+		List: e.List, State: enrol.State(e.State), Since: instant(e.Since), ListedBy: e.ListedBy, ListedAt: instant(e.ListedAt), DueAt: instant(e.DueAt),
+		Attempts: int(e.Attempts), MailedAt: instant(e.MailedAt), Reply: e.Reply, LinkUntil: instant(e.LinkUntil), CodeUntil: instant(e.CodeUntil), Reason: e.Reason,
+		ValidatedBy: e.ValidatedBy, ValidatedIC: e.ValidatedIc, ValidatedAt: instant(e.ValidatedAt), ApprovedBy: e.ApprovedBy, ApprovedIC: e.ApprovedIc, ApprovedAt: instant(e.ApprovedAt)}
+}
+
+// Enrolment implements enrol.Enrolments.
+func (d *DB) Enrolment(ctx context.Context, id string) (enrol.Enrolment, error) {
+	r, err := d.q.Enrolment(ctx, id)
+	if err != nil {
+		return enrol.Enrolment{}, absent(err, enrol.ErrUnknown)
+	}
+	return enrolment(&r.Enrolment, r.Name, r.Email), nil
+}
+
+// EnrolmentByLink implements enrol.Enrolments.
+func (d *DB) EnrolmentByLink(ctx context.Context, hash [32]byte) (enrol.Enrolment, error) {
+	id, err := d.q.EnrolmentByLink(ctx, hash[:])
+	if err != nil {
+		return enrol.Enrolment{}, absent(err, enrol.ErrUnknown)
+	}
+	return d.Enrolment(ctx, id)
+}
+
+// EnrolmentByCode implements enrol.Enrolments.
+func (d *DB) EnrolmentByCode(ctx context.Context, hash [32]byte) (enrol.Enrolment, error) {
+	id, err := d.q.EnrolmentByCode(ctx, hash[:])
+	if err != nil {
+		return enrol.Enrolment{}, absent(err, enrol.ErrUnknown)
+	}
+	return d.Enrolment(ctx, id)
+}
+
+// EnrolmentsOf implements enrol.Enrolments.
+func (d *DB) EnrolmentsOf(ctx context.Context, ic string) ([]enrol.Enrolment, error) {
+	rows, err := d.q.EnrolmentsOf(ctx, ic)
+	out := make([]enrol.Enrolment, len(rows))
+	for k, r := range rows {
+		out[k] = enrolment(&r.Enrolment, r.Name, r.Email)
+	}
+	return out, err
+}
+
+// Enrolments implements enrol.Enrolments.
+func (d *DB) Enrolments(ctx context.Context, f enrol.Filter) ([]enrol.Enrolment, error) {
+	rows, err := d.q.Enrolments(ctx, sqlc.EnrolmentsParams{State: string(f.State), System: f.System, Agency: f.Agency, Until: micros(f.Until),
+		AfterSince: micros(f.AfterSince), AfterID: f.AfterID, Lim: int64(f.Limit)})
+	out := make([]enrol.Enrolment, len(rows))
+	for k, r := range rows {
+		out[k] = enrolment(&r.Enrolment, r.Name, r.Email)
+	}
+	return out, err
+}
+
+// Application implements enrol.Enrolments.
+func (d *DB) Application(ctx context.Context, id string) (f enrol.Filed, sealed, request [32]byte, err error) {
+	r, err := d.q.Application(ctx, id)
+	if err != nil {
+		return f, sealed, request, absent(err, enrol.ErrUnknown)
+	}
+	f = enrol.Filed{Credential: r.CredentialID, Algorithm: r.Algorithm, Version: uint32(r.Version), Sealed: r.Sealed, Request: r.Request, Form: r.Form, Copy: r.Copy, At: instant(r.AppliedAt)}
+	events, err := d.q.KeyEvents(ctx, f.Credential)
+	if err != nil {
+		return f, sealed, request, fmt.Errorf("reading history of key: %w", err)
+	}
+	if len(events) == 1 {
+		if v := version(events[0]); v.Version == f.Version && !v.Destroyed {
+			e, _ := record(events[0]) // version could read it
+			if sum, err := hex.DecodeString(e.Detail["request"]); err == nil && len(sum) == sha256.Size {
+				sealed, request = v.Hash, [32]byte(sum)
+			}
+		}
+	}
+	return f, sealed, request, nil
+}
+
+// decision says which columns of a decision a state sets or keeps.
+func decision(s enrol.State) string {
+	switch s {
+	case enrol.Validated:
+		return "validated"
+	case enrol.Approved:
+		return "approved"
+	case enrol.Issued, enrol.Rejected, enrol.Withdrawn:
+		return "kept"
+	}
+	return ""
+}
+
+// Change implements enrol.Enrolments.
+func (d *DB) Change(ctx context.Context, c enrol.Change) error {
+	destroyed := false
+	err := d.do(ctx, c.Event, func(q *sqlc.Queries) error {
+		step := decision(c.To)
+		if c.To == c.From {
+			step = "kept"
+		}
+		n, err := q.MoveEnrolment(ctx, sqlc.MoveEnrolmentParams{State: string(c.To), At: micros(c.At), DueAt: micros(c.Due), Reason: c.Reason, Step: step,
+			Actor: c.Event.Actor, ActorIc: c.ActorIC, ID: c.ID, Was: string(c.From)})
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return enrol.ErrState
+		}
+		if destroyed, err = d.follow(ctx, q, &c); err != nil || c.Notice == "" {
+			return err
+		}
+		e, err := q.Enrolment(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		return d.addNotice(ctx, q, e.Enrolment.Ic, c.Notice, c.At, map[string]string{"system": e.Enrolment.System, "reason": c.Reason})
+	})
+	if err == nil && destroyed {
+		d.scrub(ctx)
+	}
+	return err
+}
+
+// follow does what a step brings with it; destroyed says that a key or a copy was
+// overwritten.
+func (d *DB) follow(ctx context.Context, q *sqlc.Queries, c *enrol.Change) (destroyed bool, err error) {
+	switch c.To {
+	case enrol.Confirmed:
+		return false, q.SpendEnrolmentLink(ctx, c.ID)
+	case enrol.Applied:
+		if c.Filed == nil {
+			return false, errors.New("storing an application: there is none")
+		}
+		return false, putApplication(ctx, q, c)
+	case enrol.Issued:
+		if c.Credential == nil {
+			return false, errors.New("storing a credential: there is none")
+		}
+		if err := d.putCredential(ctx, q, *c.Credential, c.Event); err != nil {
+			return false, err
+		}
+		if err := q.PutMedium(ctx, sqlc.PutMediumParams{Ic: c.Credential.IC, System: c.Credential.System, Medium: enrol.RoamingOTP}); err != nil {
+			return false, err
+		}
+		_, err := q.DropApplicationKey(ctx, c.ID) // it is the credential's now
+		return true, err
+	case enrol.Returned, enrol.Rejected, enrol.Withdrawn, enrol.Expired:
+		if err := q.SpendEnrolmentLink(ctx, c.ID); err != nil {
+			return false, err
+		}
+		if c.To == enrol.Returned && c.From == enrol.Returned {
+			return false, nil
+		}
+		if err := q.SpendEnrolmentCode(ctx, c.ID); err != nil {
+			return false, err
+		}
+		keys, err := q.DropApplicationKey(ctx, c.ID)
+		if err != nil {
+			return false, err
+		}
+		for _, k := range keys {
+			if err := appendEvent(ctx, q, keyDestroyed(c.Event, k.CredentialID, k.Version)); err != nil {
+				return false, err
+			}
+		}
+		return len(keys) > 0, nil
+	}
+	return false, nil
+}
+
+func putApplication(ctx context.Context, q *sqlc.Queries, c *enrol.Change) error {
+	f := c.Filed
+	if f.Copy == nil {
+		f.Copy = []byte{}
+	}
+	err := q.PutApplication(ctx, sqlc.PutApplicationParams{EnrolmentID: c.ID, CredentialID: f.Credential, Algorithm: f.Algorithm, Version: int64(f.Version),
+		Sealed: f.Sealed, Request: f.Request, Form: f.Form, Copy: f.Copy, AppliedAt: micros(f.At)})
+	if err != nil {
+		return err
+	}
+	state, err := q.KEKOfApplication(ctx, f.Credential)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	if state == KEKRetiring || state == KEKRetired {
+		return fmt.Errorf("%w: the key was wrapped by one that is %s", ErrKEK, state)
+	}
+	ev := keyVersion(c.Event, f.Credential, int64(f.Version), f.Sealed)
+	sum := sha256.Sum256(f.Request)
+	ev.Detail["request"] = hex.EncodeToString(sum[:])
+	return appendEvent(ctx, q, ev)
+}
+
+// Correct implements enrol.Enrolments.
+func (d *DB) Correct(ctx context.Context, e enrol.Enrolment, email string, due time.Time, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		creds, err := q.CredentialsOf(ctx, e.IC)
+		if err != nil {
+			return err
+		}
+		others, err := q.EnrolmentsOf(ctx, e.IC)
+		if err != nil {
+			return err
+		}
+		if len(creds) > 0 {
+			return enrol.ErrState
+		}
+		for _, o := range others {
+			if s := enrol.State(o.Enrolment.State); s.Open() && s != enrol.Listed && s != enrol.Confirming {
+				return enrol.ErrState
+			}
+		}
+		n, err := q.MoveEnrolment(ctx, sqlc.MoveEnrolmentParams{State: string(e.State), At: micros(e.Since), DueAt: micros(due), ID: e.ID, Was: string(e.State)})
+		if err == nil && n == 0 {
+			err = enrol.ErrState
+		}
+		if err != nil {
+			return err
+		}
+		// A link that went to the old address proves nothing about the new one.
+		for _, o := range others {
+			if err := q.SpendEnrolmentLink(ctx, o.Enrolment.ID); err != nil {
+				return err
+			}
+		}
+		return q.SetEmail(ctx, sqlc.SetEmailParams{Email: email, Ic: e.IC})
+	})
+}
+
+// ClaimEnrolment implements enrol.Enrolments.
+func (d *DB) ClaimEnrolment(ctx context.Context, now, leaseUntil time.Time) (e enrol.Enrolment, ok bool, err error) {
+	// Nothing due costs no write.
+	if due, err := d.q.EnrolmentsDue(ctx, micros(now)); err != nil || due == 0 {
+		return e, false, err
+	}
+	err = d.tx(ctx, func(q *sqlc.Queries) error {
+		id, err := q.ClaimEnrolment(ctx, sqlc.ClaimEnrolmentParams{LeaseUntil: micros(leaseUntil), Now: micros(now)})
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil // another node was faster
+		}
+		if err != nil {
+			return err
+		}
+		r, err := q.Enrolment(ctx, id)
+		ok, e = err == nil, enrolment(&r.Enrolment, r.Name, r.Email)
+		return err
+	})
+	return e, ok && err == nil, err
+}
+
+// PutSecret implements enrol.Enrolments.
+func (d *DB) PutSecret(ctx context.Context, e enrol.Enrolment, hash [32]byte, at, until time.Time, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) (err error) {
+		var n int64
+		if e.State == enrol.Confirming {
+			n, err = q.PutEnrolmentLink(ctx, sqlc.PutEnrolmentLinkParams{Link: hash[:], Until: micros(until), At: micros(at), ID: e.ID, State: string(e.State), Attempts: int64(e.Attempts)})
+		} else {
+			n, err = q.PutEnrolmentCode(ctx, sqlc.PutEnrolmentCodeParams{Code: hash[:], Until: micros(until), At: micros(at), ID: e.ID, State: string(e.State), Attempts: int64(e.Attempts)})
+		}
+		if err == nil && n == 0 {
+			err = enrol.ErrState
+		}
+		return err
+	})
+}
+
+// Settle implements enrol.Enrolments.
+func (d *DB) Settle(ctx context.Context, e enrol.Enrolment, due time.Time, reply string) error {
+	return d.tx(ctx, func(q *sqlc.Queries) error {
+		return q.SettleEnrolment(ctx, sqlc.SettleEnrolmentParams{DueAt: micros(due), Reply: reply, ID: e.ID, State: string(e.State), Attempts: int64(e.Attempts)})
+	})
+}
+
+// Stale implements enrol.Enrolments.
+func (d *DB) Stale(ctx context.Context, s enrol.State, before time.Time) (enrol.Enrolment, error) {
+	id, err := d.q.StaleEnrolment(ctx, sqlc.StaleEnrolmentParams{State: string(s), Before: micros(before)})
+	if err != nil {
+		return enrol.Enrolment{}, absent(err, enrol.ErrUnknown)
+	}
+	return d.Enrolment(ctx, id)
+}

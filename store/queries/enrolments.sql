@@ -1,0 +1,107 @@
+-- name: PutAgency :exec
+INSERT INTO agencies (code, name, personal_mail, created_at) VALUES (@code, @name, @personal_mail, @created_at)
+ON CONFLICT (code) DO UPDATE SET name = excluded.name, personal_mail = excluded.personal_mail;
+
+-- name: Agency :one
+SELECT code, name, personal_mail, created_at FROM agencies WHERE code = @code;
+
+-- name: Agencies :many
+SELECT code, name, personal_mail, created_at FROM agencies ORDER BY code;
+
+-- name: PutSystem :exec
+INSERT INTO systems (code, title, agency, token_ends, created_at) VALUES (@code, @title, @agency, @token_ends, @created_at)
+ON CONFLICT (code) DO UPDATE SET title = excluded.title, agency = excluded.agency, token_ends = excluded.token_ends;
+
+-- name: System :one
+SELECT code, title, agency, token_ends, created_at FROM systems WHERE code = @code;
+
+-- name: Systems :many
+SELECT code, title, agency, token_ends, created_at FROM systems ORDER BY code;
+
+-- name: NewOfficer :exec
+INSERT INTO officers (ic, name, email, created_at) VALUES (@ic, @name, @email, @created_at) ON CONFLICT (ic) DO NOTHING;
+
+-- name: NewMedium :execrows
+INSERT INTO media (ic, system, medium, status) VALUES (@ic, @system, @medium, @status) ON CONFLICT (ic, system) DO NOTHING;
+
+-- name: Standing :one
+SELECT o.name, o.email, COALESCE(m.medium, '') AS medium, COALESCE(e.id, '') AS id, COALESCE(e.state, '') AS state, COALESCE(e.list, '') AS list,
+    (SELECT COUNT(*) FROM credentials c JOIN certificates x ON x.serial = c.serial WHERE c.ic = o.ic AND c.system = @system AND c.status IN ('ACTIVE', 'SUSPENDED') AND x.not_after > @now) AS live
+FROM officers o
+LEFT JOIN media m ON m.ic = o.ic AND m.system = @system
+LEFT JOIN enrolments e ON e.ic = o.ic AND e.system = @system AND e.state IN ('LISTED', 'CONFIRMING', 'CONFIRMED', 'APPLIED', 'VALIDATED', 'APPROVED', 'RETURNED')
+WHERE o.ic = @ic;
+
+-- name: AddEnrolment :execrows
+INSERT INTO enrolments (id, ic, system, agency, office, phase, ticket, list, state, since, listed_by, listed_at, due_at)
+VALUES (@id, @ic, @system, @agency, @office, @phase, @ticket, @list, @state, @since, @listed_by, @listed_at, @due_at)
+ON CONFLICT (ic, system) WHERE state IN ('LISTED', 'CONFIRMING', 'CONFIRMED', 'APPLIED', 'VALIDATED', 'APPROVED', 'RETURNED') DO NOTHING;
+
+-- name: Enrolment :one
+SELECT sqlc.embed(e), o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic WHERE e.id = @id;
+
+-- name: EnrolmentByLink :one
+SELECT id FROM enrolments WHERE link = @link;
+
+-- name: EnrolmentByCode :one
+SELECT id FROM enrolments WHERE code = @code;
+
+-- name: EnrolmentsOf :many
+SELECT sqlc.embed(e), o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic WHERE e.ic = @ic ORDER BY e.listed_at, e.id;
+
+-- name: Enrolments :many
+SELECT sqlc.embed(e), o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic
+WHERE e.state = @state AND (CAST(@system AS TEXT) = '' OR e.system = @system) AND (CAST(@agency AS TEXT) = '' OR e.agency = @agency)
+    AND e.since <= @until AND (e.since > @after_since OR e.since = @after_since AND e.id > @after_id)
+ORDER BY e.since, e.id LIMIT @lim;
+
+-- name: MoveEnrolment :execrows
+UPDATE enrolments SET state = @state, since = @at, due_at = @due_at, attempts = 0, reply = '', reason = @reason,
+    validated_by = CASE CAST(@step AS TEXT) WHEN 'validated' THEN @actor WHEN 'approved' THEN validated_by WHEN 'kept' THEN validated_by ELSE '' END,
+    validated_ic = CASE CAST(@step AS TEXT) WHEN 'validated' THEN @actor_ic WHEN 'approved' THEN validated_ic WHEN 'kept' THEN validated_ic ELSE '' END,
+    validated_at = CASE CAST(@step AS TEXT) WHEN 'validated' THEN @at WHEN 'approved' THEN validated_at WHEN 'kept' THEN validated_at ELSE 0 END,
+    approved_by = CASE CAST(@step AS TEXT) WHEN 'approved' THEN @actor WHEN 'kept' THEN approved_by ELSE '' END,
+    approved_ic = CASE CAST(@step AS TEXT) WHEN 'approved' THEN @actor_ic WHEN 'kept' THEN approved_ic ELSE '' END,
+    approved_at = CASE CAST(@step AS TEXT) WHEN 'approved' THEN @at WHEN 'kept' THEN approved_at ELSE 0 END
+WHERE id = @id AND state = @was;
+
+-- name: SpendEnrolmentLink :exec
+UPDATE enrolments SET link = NULL WHERE id = @id;
+
+-- name: SpendEnrolmentCode :exec
+UPDATE enrolments SET code = NULL WHERE id = @id;
+
+-- name: PutEnrolmentLink :execrows
+UPDATE enrolments SET link = @link, link_until = @until, mailed_at = @at WHERE id = @id AND state = @state AND attempts = @attempts;
+
+-- name: PutEnrolmentCode :execrows
+UPDATE enrolments SET code = @code, code_until = @until, mailed_at = @at WHERE id = @id AND state = @state AND attempts = @attempts;
+
+-- name: EnrolmentsDue :one
+SELECT COUNT(*) FROM (SELECT 1 FROM enrolments WHERE due_at > 0 AND due_at <= @now LIMIT 1) AS due;
+
+-- name: ClaimEnrolment :one
+UPDATE enrolments SET due_at = @lease_until, attempts = attempts + 1
+WHERE id = (SELECT e.id FROM enrolments e WHERE e.due_at > 0 AND e.due_at <= @now ORDER BY e.due_at, e.id LIMIT 1) RETURNING id;
+
+-- name: SettleEnrolment :exec
+UPDATE enrolments SET due_at = @due_at, reply = @reply WHERE id = @id AND state = @state AND attempts = @attempts;
+
+-- name: StaleEnrolment :one
+SELECT id FROM enrolments WHERE state = @state AND since < @before AND due_at = 0 ORDER BY since LIMIT 1;
+
+-- name: SetEmail :exec
+UPDATE officers SET email = @email WHERE ic = @ic;
+
+-- name: PutApplication :exec
+INSERT INTO applications (enrolment_id, credential_id, algorithm, version, sealed, request, form, copy, applied_at)
+VALUES (@enrolment_id, @credential_id, @algorithm, @version, @sealed, @request, @form, @copy, @applied_at)
+ON CONFLICT (enrolment_id) DO UPDATE SET credential_id = excluded.credential_id, algorithm = excluded.algorithm, version = excluded.version,
+    sealed = excluded.sealed, request = excluded.request, form = excluded.form, copy = excluded.copy, applied_at = excluded.applied_at;
+
+-- name: Application :one
+SELECT credential_id, algorithm, version, sealed, request, form, copy, applied_at FROM applications WHERE enrolment_id = @enrolment_id;
+
+-- name: DropApplicationKey :many
+UPDATE applications SET sealed = substr(sealed, 1, 0), copy = CASE length(copy) WHEN 0 THEN copy ELSE substr(copy, 1, 0) END
+WHERE enrolment_id = @enrolment_id AND length(sealed) > 0 RETURNING credential_id, version;
