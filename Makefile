@@ -10,12 +10,12 @@ SHELL := /bin/bash
 export GOFLAGS ?= -buildvcs=false
 GO ?= go
 DEMO_PACKAGES := gcc libc6-dev softhsm2 poppler-utils qpdf libnss3-tools openssl
-TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools opencryptoki redis-server postgresql python3-venv postfix python3-dkim python3-nacl \
+TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools opencryptoki redis-server postgresql libgnutls30 libseccomp2 python3-venv postfix python3-dkim python3-nacl \
   $(if $(shell command -v java),,default-jdk-headless) $(if $(shell command -v mvn),,maven)
 # The module that holds the tools' exact versions.
 TOOL := $(GO) run -C tools
 
-.PHONY: demo test campaign build run bench fmt lint generate check-generated deps pyhanko verapdf stepca fuzz
+.PHONY: demo test campaign build run bench fmt lint generate check-generated deps pyhanko verapdf stepca chrony fuzz
 
 demo: PACKAGES := $(DEMO_PACKAGES)
 demo: deps build
@@ -24,7 +24,7 @@ demo: deps build
 # Hostile, odd and tampered documents are read by one goroutine and cost much: the corpus,
 # and the tests marked !race in the other packages, run without the race detector.
 test: PACKAGES := $(TEST_PACKAGES)
-test: deps pyhanko verapdf stepca
+test: deps pyhanko verapdf stepca chrony
 	$(GO) vet ./...
 	MOHOR_VERAPDF=$(CURDIR)/bin/verapdf $(GO) test -race -shuffle=on -timeout 40m $$($(GO) list ./... | grep -v /pdf/internal/corpus)
 	MOHOR_VERAPDF=$(CURDIR)/bin/verapdf $(GO) test -shuffle=on -timeout 40m ./pdf ./pdf/syntax ./pdf/verify ./pdf/internal/corpus
@@ -39,6 +39,12 @@ verapdf:
 stepca: bin/step-ca
 bin/step-ca: tools/stepca/go.mod
 	CGO_ENABLED=0 $(GO) build -C tools/stepca -trimpath -ldflags='-s -w' -o ../../$@ github.com/smallstep/certificates/cmd/step-ca
+
+# A time server to ask. Its package is unpacked and not installed: installed it would
+# take the place of the service that keeps this machine's time.
+chrony: bin/chrony/usr/sbin/chronyd
+bin/chrony/usr/sbin/chronyd:
+	@mkdir -p bin/chrony && cd bin/chrony && { apt-get download -qq chrony 2>/dev/null || { sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; $$sudo apt-get update -qq && apt-get download -qq chrony; }; } && dpkg -x chrony_*.deb . && rm chrony_*.deb
 
 campaign: PACKAGES := $(TEST_PACKAGES)
 campaign: deps
