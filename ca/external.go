@@ -92,12 +92,19 @@ func (x *External) issue(ctx context.Context, actor string, o Officer, request [
 	if err != nil {
 		return nil, nil, fmt.Errorf("encoding subject: %w", err)
 	}
+	if err := CheckKey(pub); err != nil {
+		return nil, nil, err
+	}
+	spki, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encoding public key: %w", err)
+	}
 	serial, err := newSerial()
 	if err != nil {
 		return nil, nil, err
 	}
 	now := x.Now().UTC().Truncate(time.Second)
-	row := Certificate{Serial: serial.String(), Issuer: ExternalIssuer, Subject: "C=MY,CN=" + o.Name + ",SURNAME=" + o.IC + ",SERIALNUMBER=" + o.IC, Credential: o.Credential, Status: Reserved,
+	row := Certificate{Serial: serial.String(), Issuer: ExternalIssuer, Subject: "C=MY,CN=" + o.Name + ",SURNAME=" + o.IC + ",SERIALNUMBER=" + o.IC, Credential: o.Credential, Status: Reserved, Key: KeyHash(spki),
 		NotBefore: now.Add(-time.Minute), NotAfter: now.Add(x.Validity)}
 	ev := audit.Event{At: x.Now(), Actor: actor, Action: "ca.reserve", Object: row.Serial, Verdict: audit.Accepted,
 		Detail: map[string]string{"issuer": row.Issuer, "subject": row.Subject}}

@@ -29,12 +29,11 @@ func (a *Authorities) issue(ctx context.Context, actor string, row Certificate, 
 	if err := CheckKey(pub); err != nil {
 		return nil, a.refuse(ctx, ev, err)
 	}
-	// RFC 5280, Section 4.1.2.2: positive, at most 20 octets; 126 random bits.
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	serial, err := newSerial()
 	if err != nil {
-		return nil, fmt.Errorf("making serial number: %w", err)
+		return nil, err
 	}
-	template.SerialNumber = serial.SetBit(serial, 126, 1)
+	template.SerialNumber = serial
 	draft, linted, err := a.linter.draft(template, parent, pub, key.Public())
 	if err != nil {
 		return nil, err

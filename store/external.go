@@ -38,8 +38,7 @@ func (d *DB) ReserveExternal(ctx context.Context, c ca.Certificate, ev audit.Eve
 				return err
 			}
 		}
-		return q.ReserveSerial(ctx, sqlc.ReserveSerialParams{Serial: c.Serial, Issuer: c.Issuer, Subject: c.Subject, CredentialID: c.Credential,
-			Der: []byte{}, NotBefore: micros(c.NotBefore), NotAfter: micros(c.NotAfter), CreatedAt: micros(ev.At)})
+		return reserve(ctx, q, c, ev)
 	})
 }
 
@@ -71,6 +70,9 @@ func (d *DB) StoreExternal(ctx context.Context, c ca.Certificate, chain []*x509.
 		raw = append(raw, x.Raw...)
 	}
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		if err := conflict(ctx, q, c); err != nil {
+			return err
+		}
 		n, err := q.StoreExternal(ctx, sqlc.StoreExternalParams{Der: c.DER, Issuer: c.Issuer, NotBefore: micros(c.NotBefore), NotAfter: micros(c.NotAfter), Serial: c.Serial})
 		if err != nil {
 			return err

@@ -12,13 +12,16 @@ import (
 
 // ReserveSerial implements ca.Records.
 func (d *DB) ReserveSerial(ctx context.Context, c ca.Certificate, ev audit.Event) error {
-	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		if err := conflict(ctx, q, c); err != nil {
-			return err
-		}
-		return q.ReserveSerial(ctx, sqlc.ReserveSerialParams{Serial: c.Serial, Issuer: c.Issuer, Subject: c.Subject, CredentialID: c.Credential, Der: []byte{},
-			NotBefore: micros(c.NotBefore), NotAfter: micros(c.NotAfter), CreatedAt: micros(ev.At), KeyHash: notNull(c.Key), Intent: notNull(c.Intent)})
-	})
+	return d.do(ctx, ev, func(q *sqlc.Queries) error { return reserve(ctx, q, c, ev) })
+}
+
+// reserve inserts c unless it conflicts with the certificates of its key.
+func reserve(ctx context.Context, q *sqlc.Queries, c ca.Certificate, ev audit.Event) error {
+	if err := conflict(ctx, q, c); err != nil {
+		return err
+	}
+	return q.ReserveSerial(ctx, sqlc.ReserveSerialParams{Serial: c.Serial, Issuer: c.Issuer, Subject: c.Subject, CredentialID: c.Credential, Der: []byte{},
+		NotBefore: micros(c.NotBefore), NotAfter: micros(c.NotAfter), CreatedAt: micros(ev.At), KeyHash: notNull(c.Key), Intent: notNull(c.Intent)})
 }
 
 // StoreCertificate implements ca.Records.
