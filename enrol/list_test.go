@@ -70,4 +70,3 @@ func TestListRows(t *testing.T) {
 		}
 	}
 }
-
