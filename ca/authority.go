@@ -307,6 +307,9 @@ func (a *Authorities) Rollover(ctx context.Context, actor, name, next string) er
 	case name == next || old.Parent == "" || new.Parent == "" || old.Training != new.Training || s.live(next).Name != next:
 		return fmt.Errorf("%w: %q cannot issue in the place of %q", ErrInvalid, next, name)
 	}
+	if err := a.standing(ctx, next, s.certs[next]); err != nil {
+		return err
+	}
 	ev := audit.Event{At: a.now(), Actor: actor, Action: "ca.rollover", Object: "authority:" + name, Verdict: audit.Accepted, Detail: map[string]string{"successor": next}}
 	if err := a.records.Succeed(ctx, name, next, ev); err != nil {
 		return fmt.Errorf("recording the rollover of %s: %w", name, err)
@@ -327,6 +330,9 @@ func (a *Authorities) CrossSign(ctx context.Context, actor, name, by string) (*x
 	if !ok || !there || s.certs[name] == nil || s.certs[by] == nil || x.Parent == "" || root.Parent != "" || x.Parent == by || x.Training != root.Training {
 		return nil, fmt.Errorf("%w: an issuing CA is certified by another root than its own", ErrInvalid)
 	}
+	if err := a.standing(ctx, name, s.certs[name]); err != nil {
+		return nil, err
+	}
 	row, err := a.records.CrossCertificate(ctx, name, by)
 	if err == nil {
 		return x509.ParseCertificate(row.DER)
@@ -336,6 +342,21 @@ func (a *Authorities) CrossSign(ctx context.Context, actor, name, by string) (*x
 	}
 	x.Parent = by
 	return a.issueAuthority(ctx, actor, x)
+}
+
+// standing is ErrUnavailable unless the certificate c of the authority called name is
+// active, as the register has it now, and has not ended: nothing is issued below another.
+func (a *Authorities) standing(ctx context.Context, name string, c *x509.Certificate) error {
+	row, err := a.records.CertificateBySerial(ctx, c.SerialNumber.String())
+	switch {
+	case err != nil:
+		return fmt.Errorf("reading the %s certificate: %w", name, err)
+	case row.Status != Active:
+		return fmt.Errorf("%w: the certificate of %s is %s: have another issue in its place", ErrUnavailable, name, row.Status)
+	case !a.now().Before(c.NotAfter):
+		return fmt.Errorf("%w: the certificate of %s ended %s: have another issue in its place", ErrUnavailable, name, c.NotAfter.Format(time.RFC3339))
+	}
+	return nil
 }
 
 // issuerFor is the authority that issues a certificate for pub, of those named.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ocsp"
 
@@ -357,5 +358,63 @@ func TestAuthoritiesOfOtherProcesses(t *testing.T) {
 		if err := knows(running, a.officer(t), a.Certificate("issuing-2")); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+}
+
+// A CA whose certificate was revoked issues nothing from then on, in no process, and
+// gets no other certificate for its key, whoever starts or completes the installation;
+// it still publishes and answers, and its root's CRL names it.
+func TestRevokedAuthority(t *testing.T) {
+	a := bootstrapped(t, nil)
+	officer := a.officer(t)
+	_, err := a.Create(ctx, "test", ca.Authority{Name: "root-2"})
+	must(t, err)
+	other, err := ca.Load(ctx, a.shape, a.keys, a.db, a.clock)
+	must(t, err)
+	was := a.Certificate(ca.Issuing)
+	must(t, a.Revoke(ctx, "test", was.SerialNumber.String(), 2))
+	before := certificates(t, a)
+	made, err := ca.Bootstrap(ctx, a.shape, a.keys, a.db, a.clock)
+	if err != nil || len(made) != 0 || certificates(t, a) != before {
+		t.Errorf("completing made %q, %v", made, err)
+	}
+	again, err := ca.Load(ctx, a.shape, a.keys, a.db, a.clock)
+	must(t, err)
+	if !again.Certificate(ca.Issuing).Equal(was) {
+		t.Error("another certificate of the same key")
+	}
+	for what, b := range map[string]*ca.Authorities{"the same": a.Authorities, "another": other, "a new": again} {
+		if _, err := b.IssueOfficer(ctx, "test", asked("cr_"+what), key(t).Public()); !errors.Is(err, ca.ErrUnavailable) {
+			t.Errorf("%s process issues: %v", what, err)
+		}
+	}
+	if _, err := a.CrossSign(ctx, "test", ca.Issuing, "root-2"); !errors.Is(err, ca.ErrUnavailable) {
+		t.Errorf("cross-signed: %v", err)
+	}
+	a.Authorities = again
+	if l := a.crl(t, ca.Root); len(l.RevokedCertificateEntries) != 1 || l.RevokedCertificateEntries[0].ReasonCode != 2 {
+		t.Errorf("the root's CRL: %v", l.RevokedCertificateEntries)
+	}
+	must(t, a.Revoke(ctx, "test", officer.SerialNumber.String(), 4))
+	if l := a.crl(t, ca.Issuing); len(l.RevokedCertificateEntries) != 1 {
+		t.Errorf("its CRL: %v", l.RevokedCertificateEntries)
+	}
+	_, err = a.OCSP(ctx, officer, was)
+	must(t, err)
+	// Another takes over, and certifies the time-stamp unit at once.
+	_, err = a.Create(ctx, "test", ca.Authority{Name: "issuing-2", Parent: ca.Root})
+	must(t, err)
+	must(t, a.Rollover(ctx, "test", ca.Issuing, "issuing-2"))
+	if made := renewed(t, a); !slices.Equal(made, []string{"certificate tsa"}) {
+		t.Errorf("renewed %q", made)
+	}
+	must(t, a.Certificate(ca.TSA).CheckSignatureFrom(a.Certificate("issuing-2")))
+	c, err := a.IssueOfficer(ctx, "test", asked("cr_new"), key(t).Public())
+	must(t, err)
+	must(t, c.CheckSignatureFrom(a.Certificate("issuing-2")))
+	// One that has ended issues as little.
+	a.now = a.Certificate("issuing-2").NotAfter.Add(time.Second)
+	if _, err := a.IssueOfficer(ctx, "test", asked("cr_late"), key(t).Public()); !errors.Is(err, ca.ErrUnavailable) {
+		t.Errorf("an ended CA issues: %v", err)
 	}
 }

@@ -107,7 +107,8 @@ type Records interface {
 	// that was revoked, or ErrUnknown.
 	CertificateOf(ctx context.Context, credential string) (Certificate, error)
 	// AuthorityCertificate returns the newest active certificate of a unit, or of an
-	// authority that its parent issued (a root itself), or ErrUnknown.
+	// authority that its parent issued (a root itself), for want of one the last that
+	// was revoked; or ErrUnknown.
 	AuthorityCertificate(ctx context.Context, name string) (Certificate, error)
 	// CrossCertificate returns the newest active certificate that issuer gave the
 	// authority name, or ErrUnknown.

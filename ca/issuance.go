@@ -29,6 +29,11 @@ func (a *Authorities) issue(ctx context.Context, actor string, row Certificate, 
 	if err := CheckKey(pub); err != nil {
 		return nil, a.refuse(ctx, ev, err)
 	}
+	if parent != template {
+		if err := a.standing(ctx, row.Issuer, parent); err != nil {
+			return nil, a.refuse(ctx, ev, err)
+		}
+	}
 	serial, err := newSerial()
 	if err != nil {
 		return nil, err

@@ -168,10 +168,17 @@ func (a *Authorities) renew(ctx context.Context, name string) (fresh bool, err e
 		if keyOf(name) == Responder {
 			enough = a.profile.Responder / 2
 		}
-		// One that ends with its CA cannot be made to last longer.
-		if left > enough || u.issuer == by && !u.cert.NotAfter.Before(issuer.NotAfter) {
+		// One that ends with its CA cannot be made to last longer; one that a revoked CA
+		// issued is worth nothing once another issues in its place.
+		orphan := u.issuer != by && a.standing(ctx, u.issuer, a.set.Load().certs[u.issuer]) != nil
+		if left > enough && !orphan || u.issuer == by && !u.cert.NotAfter.Before(issuer.NotAfter) {
 			return false, nil
 		}
+	}
+	if err := a.standing(ctx, by, issuer); errors.Is(err, ErrUnavailable) {
+		return false, nil // until another CA issues in its place
+	} else if err != nil {
+		return false, err
 	}
 	cert, err := a.issueUnit(ctx, name, by, issuer, key.Public())
 	if err != nil {

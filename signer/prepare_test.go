@@ -13,6 +13,7 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/pdf"
@@ -94,6 +95,9 @@ func TestPrepareRefuses(t *testing.T) {
 		"an algorithm":       {signer.ErrAlgorithm, func(_ *testing.T, _ *house, a *signer.Ask) { a.Options.Algorithm = signer.RSAPSS }},
 		"nothing":            {signer.ErrBatchEmpty, func(_ *testing.T, _ *house, a *signer.Ask) { a.Documents = nil }},
 		"an empty batch":     {signer.ErrBatchEmpty, func(_ *testing.T, _ *house, a *signer.Ask) { a.Documents, a.Batch = nil, "ba_none" }},
+		"one of a revoked CA": {signer.ErrCertificateRevoked, func(t *testing.T, h *house, _ *signer.Ask) {
+			must(t, h.CA.Revoke(ctx, "t", h.CA.Certificate(ca.Issuing).SerialNumber.String(), 2))
+		}},
 		"a revoked one":      {signer.ErrCertificateRevoked, func(t *testing.T, h *house, _ *signer.Ask) { must(t, h.CA.Revoke(ctx, "t", h.Credential.Serial, 1)) }},
 		"an expired one":     {signer.ErrCertificateExpired, func(_ *testing.T, h *house, _ *signer.Ask) { h.Clock.Advance(400 * 24 * time.Hour) }},
 		"one not valid yet":  {signer.ErrCertificateExpired, func(_ *testing.T, h *house, _ *signer.Ask) { h.Clock.Advance(-time.Hour) }},

@@ -37,7 +37,8 @@ func (d *DB) Credential(ctx context.Context, ic, system, id string) (c signer.Cr
 	return c, nil
 }
 
-// chain is the certificates of an authority and of those above it.
+// chain is the certificates of an authority and of those above it;
+// signer.ErrCertificateRevoked when one of them is: nobody would trust what is signed.
 func (d *DB) chain(ctx context.Context, name string) (out []*x509.Certificate, err error) {
 	if ca.IsExternal(name) {
 		return d.ExternalChain(ctx, name)
@@ -50,6 +51,9 @@ func (d *DB) chain(ctx context.Context, name string) (out []*x509.Certificate, e
 		row, err := d.AuthorityCertificate(ctx, name)
 		if err != nil {
 			return nil, err
+		}
+		if row.Status == ca.Revoked {
+			return nil, signer.ErrCertificateRevoked
 		}
 		cert, err := x509.ParseCertificate(row.DER)
 		if err != nil {

@@ -206,6 +206,9 @@ func (d *doctor) loadAuthorities(ctx context.Context) {
 			continue
 		}
 		d.authority[name] = cert
+		if k := slices.IndexFunc(d.authorities, func(x ca.Authority) bool { return x.Name == name }); row.Status == ca.Revoked && k >= 0 && d.authorities[k].Successor == "" {
+			d.fault("the certificate of the "+name+" CA is revoked", "it issues nothing, and nobody signs with a certificate that it issued", "make another beside it and have it issue: mohor ca init, mohor ca rollover")
+		}
 	}
 }
 

@@ -9,11 +9,13 @@ UPDATE certificates SET status = 'ACTIVE', der = @der, intent = @intent WHERE se
 SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at, key_hash, intent
 FROM certificates WHERE serial = @serial;
 
+-- A CA that was revoked still publishes and answers; its key gets no other certificate.
 -- name: AuthorityCertificate :one
 SELECT c.serial, c.issuer, c.subject, c.credential_id, c.status, c.der, c.not_before, c.not_after, c.revoked_at, c.reason, c.created_at, c.key_hash, c.intent
 FROM certificates c LEFT JOIN authorities a ON a.name = @name
-WHERE c.credential_id = @credential_id AND c.status = 'ACTIVE' AND (a.name IS NULL OR c.issuer = CASE a.parent WHEN '' THEN a.name ELSE a.parent END)
-ORDER BY c.created_at DESC LIMIT 1;
+WHERE c.credential_id = @credential_id AND (c.status = 'ACTIVE' AND a.name IS NULL
+    OR c.status IN ('ACTIVE', 'REVOKED') AND c.issuer = CASE a.parent WHEN '' THEN a.name ELSE a.parent END)
+ORDER BY CASE c.status WHEN 'ACTIVE' THEN 0 ELSE 1 END, c.created_at DESC LIMIT 1;
 
 -- name: CertificateOf :one
 SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at, key_hash, intent

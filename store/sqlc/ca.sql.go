@@ -46,8 +46,9 @@ func (q *Queries) Authorities(ctx context.Context) ([]Authority, error) {
 const authorityCertificate = `-- name: AuthorityCertificate :one
 SELECT c.serial, c.issuer, c.subject, c.credential_id, c.status, c.der, c.not_before, c.not_after, c.revoked_at, c.reason, c.created_at, c.key_hash, c.intent
 FROM certificates c LEFT JOIN authorities a ON a.name = ?1
-WHERE c.credential_id = ?2 AND c.status = 'ACTIVE' AND (a.name IS NULL OR c.issuer = CASE a.parent WHEN '' THEN a.name ELSE a.parent END)
-ORDER BY c.created_at DESC LIMIT 1
+WHERE c.credential_id = ?2 AND (c.status = 'ACTIVE' AND a.name IS NULL
+    OR c.status IN ('ACTIVE', 'REVOKED') AND c.issuer = CASE a.parent WHEN '' THEN a.name ELSE a.parent END)
+ORDER BY CASE c.status WHEN 'ACTIVE' THEN 0 ELSE 1 END, c.created_at DESC LIMIT 1
 `
 
 type AuthorityCertificateParams struct {
@@ -55,6 +56,7 @@ type AuthorityCertificateParams struct {
 	CredentialID string
 }
 
+// A CA that was revoked still publishes and answers; its key gets no other certificate.
 func (q *Queries) AuthorityCertificate(ctx context.Context, arg AuthorityCertificateParams) (Certificate, error) {
 	row := q.db.QueryRowContext(ctx, authorityCertificate, arg.Name, arg.CredentialID)
 	var i Certificate
