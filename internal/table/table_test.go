@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -109,6 +110,7 @@ func TestXLSXRefused(t *testing.T) {
 		"no book":           {"xl/workbook.xml": ""},
 		"a huge book":       {"xl/workbook.xml": strings.Repeat(" ", 2<<20) + book},
 		"a way out":         {"xl/_rels/workbook.xml.rels": strings.ReplaceAll(rels, "worksheets", "../../../etc")},
+		"a bomb of nothing": {"xl/sharedStrings.xml": `<sst>` + strings.Repeat("<si/>", 1_000_001) + `</sst>`},
 		"a shared bomb":     {"xl/sharedStrings.xml": `<sst><si><t>` + strings.Repeat(long, 100) + `</t></si></sst>`},
 	} {
 		rows, err := read(workbook(t, parts))
@@ -121,6 +123,21 @@ func TestXLSXRefused(t *testing.T) {
 		if rows, err := read([]byte(raw)); !errors.Is(err, table.ErrRefused) {
 			t.Errorf("%s: %q, %v", what, rows, err)
 		}
+	}
+}
+
+// A text of many runs costs what it is long, not its square.
+func TestXLSXRuns(t *testing.T) {
+	const runs = 1 << 16
+	raw := workbook(t, map[string]string{"xl/sharedStrings.xml": `<sst><si>` + strings.Repeat("<r><t>a</t></r>", runs) + `</si></sst>`})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if got, err := read(raw); err != nil || len(got) != 1 {
+		t.Errorf("%q, %v", got, err)
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 512<<20 {
+		t.Errorf("%d bytes for a text of %d", n, runs)
 	}
 }
 

@@ -20,6 +20,7 @@ const (
 	maxEntries = 1000      // files in it
 	maxSheet   = 256 << 20 // bytes of the sheet, unpacked
 	maxShared  = 64 << 20  // bytes of the shared texts, unpacked
+	maxTexts   = 1_000_000 // shared texts: an empty one takes 5 bytes there and 16 here
 	maxPart    = 1 << 20   // bytes of any other part that is read
 	maxPiece   = 1 << 20   // bytes of one row, or of one shared text
 	maxColumns = 16_384    // of a sheet: XFD
@@ -197,11 +198,12 @@ type text struct {
 }
 
 func (t *text) String() string {
-	s := t.T
+	var s strings.Builder
+	s.WriteString(t.T)
 	for _, r := range t.Runs {
-		s += r.T
+		s.WriteString(r.T)
 	}
-	return s
+	return s.String()
 }
 
 func sharedTexts(f *zip.File) (out []string, err error) {
@@ -219,6 +221,9 @@ func sharedTexts(f *zip.File) (out []string, err error) {
 			return nil, damaged(err)
 		}
 		if s, ok := token.(xml.StartElement); ok && s.Name.Local == "si" {
+			if len(out) == maxTexts {
+				return nil, Refuse(1, 0, "the workbook holds more texts than can be read; save it as CSV UTF-8", "buku kerja mengandungi terlalu banyak teks; simpan sebagai CSV UTF-8")
+			}
 			r.piece = 0
 			var t text
 			if err := d.DecodeElement(&t, &s); err != nil {
