@@ -62,13 +62,16 @@ func (d *Desk) Approve(ctx context.Context, a Actor, id string) (*x509.Certifica
 	if err != nil {
 		return nil, err
 	}
+	if err := d.decided(ctx, &e, ev, a.Name); err != nil {
+		return nil, err
+	}
 	ev.Detail["credential"] = f.Credential
 	c := Change{ID: e.ID, From: e.State, To: to, At: d.Now(), Due: d.Now().Add(lease), ActorIC: a.IC, Event: ev}
 	if err := d.take(ctx, c); err != nil {
 		return nil, err
 	}
 	// From here on the approval stands: if we end here, it is completed when the lease is over.
-	e.State = to
+	e.State, e.ApprovedBy, e.ApprovedIC = to, a.Name, a.IC
 	return d.issue(ctx, a, &e)
 }
 
@@ -105,6 +108,26 @@ func (d *Desk) unchanged(ctx context.Context, e *Enrolment, ev audit.Event) (Fil
 	return f, nil
 }
 
+// decided refuses an application that was not validated, and approved by somebody else,
+// as its row says: the audit chain must say so, too. by is who approves now; "" when that
+// was done.
+func (d *Desk) decided(ctx context.Context, e *Enrolment, ev audit.Event, by string) error {
+	validated, approved, err := d.Records.Decisions(ctx, e.ID)
+	if err != nil {
+		return fmt.Errorf("reading who decided: %w", err)
+	}
+	if by == "" {
+		by = approved
+		if approved != e.ApprovedBy {
+			by = ""
+		}
+	}
+	if validated == "" || validated != e.ValidatedBy || by == "" || by == validated {
+		return d.refuse(ctx, ev, refusal("record_changed", ErrState))
+	}
+	return nil
+}
+
 func (d *Desk) form(ctx context.Context, f *Filed) (Form, error) {
 	var form Form
 	raw, err := d.unseal(ctx, "form", f.Credential, f.Form)
@@ -128,6 +151,9 @@ func (d *Desk) issue(ctx context.Context, a Actor, e *Enrolment) (*x509.Certific
 	}
 	f, err := d.unchanged(ctx, e, ev)
 	if err != nil {
+		return nil, err
+	}
+	if err := d.decided(ctx, e, ev, ""); err != nil {
 		return nil, err
 	}
 	cert, _, err := d.CA.Issue(ctx, e.ApprovedBy, ca.Officer{IC: e.IC, Name: e.Name, Credential: f.Credential}, f.Request)

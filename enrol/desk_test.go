@@ -287,6 +287,18 @@ func TestTwoPersonRule(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.sound(t)
+	// The register of certificates names who approved.
+	n := 0
+	for _, r := range storetest.Chain(t, o.House.DB) {
+		if (r.Action == "ca.reserve" || r.Action == "ca.issue") && r.Detail["subject"] != "" && strings.Contains(r.Detail["subject"], newIC) {
+			if n++; r.Actor != o.jdn.Name {
+				t.Errorf("%s by %q", r.Action, r.Actor)
+			}
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d events of issuance", n)
+	}
 }
 
 func TestReturnRejectWithdrawDestroyTheKey(t *testing.T) {
@@ -559,4 +571,61 @@ func TestApproveRefusesWhatWasChanged(t *testing.T) {
 			t.Errorf("%s: it is %s", what, s)
 		}
 	}
+}
+
+// Nor does a certificate come of an approval, or a validation, that only a row tells of.
+func TestDecisionsAreInTheChain(t *testing.T) {
+	raw := func(o *office, query string) {
+		t.Helper()
+		db, err := sql.Open("sqlite", "file:"+o.path+"?_pragma=busy_timeout(15000)")
+		must(t, err)
+		defer db.Close()
+		_, err = db.Exec(query)
+		must(t, err)
+	}
+	none := func(o *office, what string) {
+		t.Helper()
+		if _, err := o.House.DB.CertificateOf(ctx, credentialOf(t, o)); !errors.Is(err, ca.ErrUnknown) {
+			t.Errorf("%s: a certificate was issued (%v)", what, err)
+		}
+	}
+	o := newOffice(t)
+	id := o.applied(t, newIC)
+	raw(o, "UPDATE enrolments SET state = 'VALIDATED', validated_by = 'account:x', validated_ic = '700101105559'")
+	refused(t, "a validation by nobody", second(o.Approve(ctx, o.jdn, id)), "record_changed")
+	raw(o, "UPDATE enrolments SET state = 'APPROVED', approved_by = 'account:y', due_at = 1")
+	_, err := o.Once(ctx)
+	refused(t, "an approval by nobody", err, "record_changed")
+	none(o, "an approval by nobody")
+
+	o = newOffice(t)
+	id = o.applied(t, newIC)
+	both := o.ap
+	both.Appointments = append(both.Appointments, o.jdn.Appointments...)
+	must(t, o.Validate(ctx, both, id))
+	raw(o, "UPDATE enrolments SET validated_by = 'account:x', validated_ic = '700101105559'")
+	refused(t, "the validator under another name", second(o.Approve(ctx, both, id)), "record_changed")
+	raw(o, "UPDATE enrolments SET validated_by = '"+both.Name+"'")
+	refused(t, "the validator under another IC", second(o.Approve(ctx, both, id)), "record_changed")
+	none(o, "the validator's approval")
+
+	// A validation holds for the application that it was made about.
+	o = newOffice(t)
+	id = o.applied(t, newIC)
+	must(t, o.Validate(ctx, o.ap, id))
+	must(t, o.Return(ctx, o.jdn, id, "salinan kabur"))
+	o.once(t)
+	_, err = o.Apply(ctx, application(secret.New(o.post.last(t).code)))
+	must(t, err)
+	raw(o, "UPDATE enrolments SET state = 'VALIDATED', validated_by = '"+o.ap.Name+"', validated_ic = '"+o.ap.IC+"'")
+	refused(t, "an earlier validation", second(o.Approve(ctx, o.jdn, id)), "record_changed")
+}
+
+func credentialOf(t testing.TB, o *office) string {
+	t.Helper()
+	list, err := o.House.DB.EnrolmentsOf(ctx, newIC)
+	must(t, err)
+	f, _, _, err := o.House.DB.Application(ctx, list[0].ID)
+	must(t, err)
+	return f.Credential
 }

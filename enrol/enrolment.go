@@ -203,6 +203,9 @@ type Enrolments interface {
 	// Application returns the newest one with what the audit chain tells of its key:
 	// the SHA-256 of Sealed and of Request, zero when it tells of none or of several.
 	Application(ctx context.Context, id string) (f Filed, sealed, request [32]byte, err error)
+	// Decisions tells from the audit chain which actors validated and approved the
+	// newest application; "" for what was not done.
+	Decisions(ctx context.Context, id string) (validated, approved string, err error)
 	// Change takes a step, once: ErrState when the enrolment is not in From (any more).
 	// A key that is given up is overwritten, and one that becomes a credential moves,
 	// in the same transaction; so does the MyKad copy go. With Credential its errors

@@ -181,6 +181,27 @@ func (d *DB) Application(ctx context.Context, id string) (f enrol.Filed, sealed,
 	return f, sealed, request, nil
 }
 
+// Decisions implements enrol.Enrolments.
+func (d *DB) Decisions(ctx context.Context, id string) (validated, approved string, err error) {
+	events, err := d.q.DecisionEvents(ctx, id)
+	if err != nil {
+		return "", "", fmt.Errorf("reading decisions: %w", err)
+	}
+	for _, ev := range events {
+		switch enrol.Action(ev.Action) {
+		case enrol.Apply:
+			validated, approved = "", ""
+		case enrol.Validate:
+			validated = ev.Actor
+		case enrol.Approve:
+			if approved == "" { // whoever asked again has not decided
+				approved = ev.Actor
+			}
+		}
+	}
+	return validated, approved, nil
+}
+
 // decision says which columns of a decision a state sets or keeps.
 func decision(s enrol.State) string {
 	switch s {

@@ -90,6 +90,10 @@ UPDATE enrolments SET due_at = @due_at, reply = @reply WHERE id = @id AND state 
 -- name: StaleEnrolment :one
 SELECT id FROM enrolments WHERE state = @state AND since < @before AND due_at = 0 ORDER BY since LIMIT 1;
 
+-- name: DecisionEvents :many
+SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
+FROM audit_events WHERE object = @object AND action IN ('enrol.apply', 'enrol.validate', 'enrol.approve') AND verdict = 'accepted' ORDER BY seq;
+
 -- name: SetEmail :exec
 UPDATE officers SET email = @email WHERE ic = @ic;
 

@@ -149,6 +149,45 @@ func (q *Queries) ClaimEnrolment(ctx context.Context, arg ClaimEnrolmentParams) 
 	return id, err
 }
 
+const decisionEvents = `-- name: DecisionEvents :many
+SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
+FROM audit_events WHERE object = ?1 AND action IN ('enrol.apply', 'enrol.validate', 'enrol.approve') AND verdict = 'accepted' ORDER BY seq
+`
+
+func (q *Queries) DecisionEvents(ctx context.Context, object string) ([]AuditEvent, error) {
+	rows, err := q.db.QueryContext(ctx, decisionEvents, object)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AuditEvent
+	for rows.Next() {
+		var i AuditEvent
+		if err := rows.Scan(
+			&i.Seq,
+			&i.At,
+			&i.Actor,
+			&i.Action,
+			&i.Object,
+			&i.Verdict,
+			&i.RequestID,
+			&i.Detail,
+			&i.Prev,
+			&i.Hash,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const dropApplicationKey = `-- name: DropApplicationKey :many
 UPDATE applications SET sealed = substr(sealed, 1, 0), copy = CASE length(copy) WHEN 0 THEN copy ELSE substr(copy, 1, 0) END
 WHERE enrolment_id = ?1 AND length(sealed) > 0 RETURNING credential_id, version
