@@ -115,8 +115,11 @@ func (p *Profile) Check() error {
 	return nil
 }
 
-// sample is nobody.
-func sample() Officer { return Officer{IC: "000101000000", Name: "NAMA CONTOH"} }
+// sample is nobody, with a name as long as any that is enrolled and no PrintableString:
+// what a profile can make of it, it can make of all.
+func sample() Officer {
+	return Officer{IC: "000101000000", Name: strings.Repeat("NAMA CONTOH É/O.", 4)}
+}
 
 // keyUsages by their names; those of CAs are not for people.
 func keyUsages() map[string]x509.KeyUsage {
@@ -236,7 +239,10 @@ func (e *EndEntity) subject(o Officer, training bool) (raw []byte, text string, 
 // escape writes a value as RFC 4514, Section 2.4, so that no two names read alike.
 func escape(v string) string {
 	v = strings.NewReplacer(`\`, `\\`, ",", `\,`, "+", `\+`, `"`, `\"`, "<", `\<`, ">", `\>`, ";", `\;`).Replace(v)
-	if strings.HasPrefix(v, " ") || strings.HasPrefix(v, "#") {
+	if strings.HasSuffix(v, " ") {
+		v = v[:len(v)-1] + `\ `
+	}
+	if v != `\ ` && strings.HasPrefix(v, " ") || strings.HasPrefix(v, "#") {
 		v = `\` + v
 	}
 	return v

@@ -300,7 +300,7 @@ func TestCheckProfiles(t *testing.T) {
 	for what, e := range map[string]ca.EndEntity{
 		"as the default": {}, "for training": {Issuers: []string{"issuing-training"}, Validity: 24 * time.Hour},
 		"all of it": {Issuers: []string{ca.Issuing}, Keys: []string{"ECDSA-P384"}, KeyUsage: []string{"digitalSignature"}, ExtKeyUsage: []string{"clientAuth", "1.3.6.1.4.1.311.10.3.12"},
-			Policies: []string{"2.999.5", "2.999.6"}, Subject: []string{"C=MY", "O=JPK", "OU=Unit", "CN={name} ({ic})", "SURNAME={ic}", "SERIALNUMBER={ic}"},
+			Policies: []string{"2.999.5", "2.999.6"}, Subject: []string{"C=MY", "O=JPK", "OU=Unit", "CN={name}", "TITLE={name}", "SURNAME={ic}", "SERIALNUMBER={ic}"},
 			CRL: []string{"{public}/crl/{issuer}.crl", "http://mirror.example/{issuer}.crl"}, OCSP: []string{"http://ocsp.example"}, CAIssuers: []string{"http://mirror.example/{issuer}.cer"}},
 	} {
 		if err := load(e).CheckProfiles(ctx); err != nil {
@@ -327,6 +327,7 @@ func TestCheckProfiles(t *testing.T) {
 		"usages that clash":   {ca.EndEntity{ExtKeyUsage: []string{"clientAuth"}}, "e_key_usage_and_extended_key_usage_inconsistent"},
 		"a country":           {ca.EndEntity{Subject: []string{"C=Malaysia", "CN={ic}"}}, "refused by lint"},
 		"policies twice":      {ca.EndEntity{Policies: []string{"2.999.5", "2.999.5"}}, "invalid certificate policies"},
+		"too long with some":  {ca.EndEntity{Subject: []string{"CN={name} ({ic})"}}, "refused by lint"},
 		"a name that is long": {ca.EndEntity{Subject: []string{"CN={ic} " + strings.Repeat("A", 60)}}, "refused by lint"},
 	} {
 		if err := load(c.e).CheckProfiles(ctx); !errors.Is(err, ca.ErrProfile) || !strings.Contains(err.Error(), c.why) || !strings.Contains(err.Error(), "special") {
@@ -350,5 +351,22 @@ func TestCheckProfiles(t *testing.T) {
 	}
 	if _, err := b.IssueOfficer(ctx, "test", ca.Officer{IC: ic, Name: name, Profile: "none"}, key(t).Public()); !errors.Is(err, ca.ErrProfile) {
 		t.Errorf("a profile that is none: %v", err)
+	}
+}
+
+// No two names read alike in the register, and a name read back is the name (RFC 4514,
+// Section 2.4).
+func TestSubjectsReadApart(t *testing.T) {
+	a := bootstrapped(t, nil)
+	for n, want := range map[string]string{"A": "CN=A,", "A ": `CN=A\ ,`, " A": `CN=\ A,`, " ": `CN=\ ,`, "  ": `CN=\ \ ,`, "#A": `CN=\#A,`, "A,CN=B": `CN=A\,CN=B,`, `A\`: `CN=A\\,`} {
+		o := asked("cr_" + n)
+		o.Name = n
+		c, err := a.IssueOfficer(ctx, "test", o, key(t).Public())
+		must(t, err)
+		row, err := a.BySerial(ctx, c.SerialNumber.String())
+		must(t, err)
+		if !strings.HasPrefix(row.Subject, "C=MY,"+want+"SURNAME=") {
+			t.Errorf("%q reads %s", n, row.Subject)
+		}
 	}
 }

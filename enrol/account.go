@@ -145,7 +145,7 @@ func CheckPerson(o Officer) error {
 	if _, err := mykad.Parse(o.IC); err != nil {
 		return fmt.Errorf("%w: IC must be 12 digits with a valid date", ErrInvalid)
 	}
-	if n := utf8.RuneCountInString(o.Name); n == 0 || n > 64 || !utf8.ValidString(o.Name) || strings.ContainsFunc(o.Name, unprintable) {
+	if n := utf8.RuneCountInString(o.Name); n == 0 || n > 64 || strings.TrimSpace(o.Name) != o.Name || !utf8.ValidString(o.Name) || strings.ContainsFunc(o.Name, unprintable) {
 		return fmt.Errorf("%w: name must have 1 to 64 printable characters", ErrInvalid)
 	}
 	if a, err := mail.ParseAddress(o.Email); err != nil || a.Address != o.Email || len(o.Email) > 254 {

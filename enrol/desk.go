@@ -269,7 +269,7 @@ func (d *Desk) Find(ctx context.Context, a Actor, f Filter) ([]Enrolment, error)
 // showable says whether s is 1 to limit printable characters.
 func showable(s string, limit int) bool {
 	n := utf8.RuneCountInString(s)
-	return n >= 1 && n <= limit && utf8.ValidString(s) && !strings.ContainsFunc(s, unprintable)
+	return n >= 1 && n <= limit && strings.TrimSpace(s) != "" && utf8.ValidString(s) && !strings.ContainsFunc(s, unprintable)
 }
 
 // plainAddress says whether s is one bare address that mail can be sent to.

@@ -33,6 +33,7 @@ func TestListRows(t *testing.T) {
 		"901301145601,ALI,ali@janm.gov.my,JANM,IGFMAS,,,,":                                                        "row_ic_invalid",
 		"900101145601,,ali@janm.gov.my,JANM,IGFMAS,,,,":                                                           "row_field_missing",
 		"900101145601," + strings.Repeat("A", 65) + ",a@janm.gov.my,JANM,IGFMAS,,,,":                              "row_field_too_long",
+		"900101145601,JOS\ufffd,ali@janm.gov.my,JANM,IGFMAS,,,,":                                                  "row_field_invalid",
 		"900101145601,AL\u202eI,ali@janm.gov.my,JANM,IGFMAS,,,,":                                                  "row_field_invalid",
 		`900101145601,"=cmd|' /C calc'!A0",ali@janm.gov.my,JANM,IGFMAS,,,,`:                                       "row_field_invalid",
 		"900101145601,ALI,ali@janm,JANM,IGFMAS,,,,":                                                               "row_email_invalid",

@@ -97,7 +97,9 @@ func (p PINPolicy) Check(pin secret.Text, o Officer) error {
 	return nil
 }
 
-func unprintable(r rune) bool { return !unicode.IsPrint(r) }
+// unprintable: U+FFFD is, too, for it stands where a character was lost, and no
+// certificate is issued with it.
+func unprintable(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }
 
 // fold makes alike what a guesser does not tell apart: forms of a character
 // (Unicode NFKC) and case.
