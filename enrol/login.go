@@ -159,13 +159,13 @@ func (a *Accounts) Begin(ctx context.Context, at Attempt) (Login, error) {
 		a.refusals.note("", at.Peer.Address)
 		acct = Account{}
 	}
-	return a.wait(ctx, Login{ID: ident.New("lg", 16), Account: acct.ID, Subject: subject}, acct)
+	return a.wait(ctx, Login{ID: ident.New("lg", 16), Account: acct.ID, Subject: subject}, acct, proofs.Epoch)
 }
 
-// wait stores a log-in and has its code made.
-func (a *Accounts) wait(ctx context.Context, l Login, acct Account) (Login, error) {
+// wait stores a log-in, with the epoch of its password, and has its code made.
+func (a *Accounts) wait(ctx context.Context, l Login, acct Account, epoch int64) (Login, error) {
 	l.ExpiresAt = a.Now().Add(loginFor)
-	if err := a.Records.PutLogin(ctx, l, withPassword, ""); err != nil {
+	if err := a.Records.PutLogin(ctx, l, withPassword, strconv.FormatInt(epoch, 10)); err != nil {
 		return Login{}, fmt.Errorf("storing log-in: %w", err)
 	}
 	expires, err := a.Codes.Send(ctx, l.ID, acct, acct.Kind == OfficerAccount)
@@ -192,7 +192,7 @@ func (a *Accounts) Finish(ctx context.Context, id string, code secret.Text, bear
 	if err := a.flush(ctx); err != nil {
 		return Opened{}, err
 	}
-	l, _, err := a.Records.LoginOf(ctx, id, withPassword)
+	l, epoch, err := a.Records.LoginOf(ctx, id, withPassword)
 	if err != nil {
 		return Opened{}, err
 	}
@@ -216,7 +216,7 @@ func (a *Accounts) Finish(ctx context.Context, id string, code secret.Text, bear
 	} else {
 		step = 0
 	}
-	if !ok {
+	if !ok || epoch != strconv.FormatInt(proofs.Epoch, 10) { // the password was changed meanwhile
 		a.refusals.note(acct.ID, peer.Address)
 		return Opened{}, &CodeError{left}
 	}

@@ -135,6 +135,17 @@ func TestLogInNeedsPasswordAndCode(t *testing.T) {
 	}
 }
 
+// A log-in that began with the old password does not end behind a change of it.
+func TestChangedPasswordEndsLogIns(t *testing.T) {
+	p := newPeople(t, "")
+	l := p.begin(t, mimi.IC, goodPassword, "")
+	code := p.codes.last
+	must(t, p.SetPassword(ctx, enrol.Actor{Name: "test"}, mimi, secret.New("another "+goodPassword)))
+	if o, err := p.finish(l.ID, code); !errors.Is(err, enrol.ErrWrongCode) {
+		t.Errorf("the old password opened %+v, %v", o.Session, err)
+	}
+}
+
 func TestParallelFinishOpensOneSession(t *testing.T) {
 	p := newPeople(t, "")
 	l := p.begin(t, mimi.IC, goodPassword, "")
