@@ -137,12 +137,14 @@ func extKeyUsage(s string) (asn1.ObjectIdentifier, error) {
 		return asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 4}, nil
 	case "clientAuth":
 		return asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 2}, nil
-	case "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.3", "1.3.6.1.5.5.7.3.8", "1.3.6.1.5.5.7.3.9", "2.5.29.37.0":
-		return nil, fmt.Errorf("ext_key_usage: %s is not for people", s)
 	}
 	oid, err := x509.ParseOID(s)
 	if err != nil {
 		return nil, fmt.Errorf("ext_key_usage: %q is neither documentSigning, emailProtection, clientAuth nor an object identifier", s)
+	}
+	switch oid.String() { // not s: 9 may be written 09
+	case "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.3", "1.3.6.1.5.5.7.3.8", "1.3.6.1.5.5.7.3.9", "2.5.29.37.0":
+		return nil, fmt.Errorf("ext_key_usage: %s is not for people", oid)
 	}
 	var out asn1.ObjectIdentifier
 	raw, err := oid.MarshalBinary()

@@ -317,6 +317,7 @@ func TestCheckProfiles(t *testing.T) {
 		"an hour":             {ca.EndEntity{Validity: time.Minute}, "validity"},
 		"a CA's usage":        {ca.EndEntity{KeyUsage: []string{"keyCertSign"}}, "key_usage"},
 		"a responder":         {ca.EndEntity{ExtKeyUsage: []string{"1.3.6.1.5.5.7.3.9"}}, "not for people"},
+		"one in disguise":     {ca.EndEntity{ExtKeyUsage: []string{"1.3.6.1.5.5.7.3.09"}}, "not for people"},
 		"any purpose":         {ca.EndEntity{ExtKeyUsage: []string{"2.5.29.37.0"}}, "not for people"},
 		"a word":              {ca.EndEntity{ExtKeyUsage: []string{"signing"}}, "ext_key_usage"},
 		"a policy":            {ca.EndEntity{Policies: []string{"x"}}, "policies"},
