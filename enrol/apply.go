@@ -100,6 +100,7 @@ func (d *Desk) ByCode(ctx context.Context, code secret.Text, request string) (En
 // Application is what the officer sends in, once.
 type Application struct {
 	Code          secret.Text // verification code
+	By            Actor       // who has logged in; the zero Actor where the code alone speaks for the officer
 	PIN, PINAgain secret.Text
 	Algorithm     string // of the key: "RSA-2048", "ECDSA-P256" … as the HSM names them
 	Form          Form
@@ -116,14 +117,18 @@ func (d *Desk) Apply(ctx context.Context, a Application) (Enrolment, error) {
 	if err != nil {
 		return Enrolment{}, err
 	}
-	ev, err := d.decide(ctx, Actor{Name: "officer:" + e.IC, IC: e.IC, Request: a.Request}, Apply, about(&e))
+	by := a.By
+	if by.Name == "" {
+		by = Actor{Name: "officer:" + e.IC, IC: e.IC, Request: a.Request}
+	}
+	ev, err := d.decide(ctx, by, Apply, about(&e))
 	if err != nil {
 		return Enrolment{}, err
 	}
 	if e.State == Applied || e.State == Validated || e.State == Approved || e.State == Issued {
 		return Enrolment{}, d.refuse(ctx, ev, refusal("already_applied", ErrState))
 	}
-	if _, _, err := d.may(ctx, Actor{Name: "officer:" + e.IC, IC: e.IC, Request: a.Request}, Apply, &e); err != nil {
+	if _, _, err := d.may(ctx, by, Apply, &e); err != nil {
 		return Enrolment{}, err
 	}
 	photo, err := d.judgeApplication(ctx, &e, &a, ev)

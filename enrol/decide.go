@@ -24,6 +24,7 @@ const (
 	Resend   Action = "enrol.resend"   // another link or code
 	Correct  Action = "enrol.correct"  // the address
 	Confirm  Action = "enrol.confirm"  // the address, by its link
+	Password Action = "enrol.password" // set by the verification code
 	Apply    Action = "enrol.apply"
 	Validate Action = "enrol.validate"
 	Return   Action = "enrol.return"
@@ -63,6 +64,7 @@ func rules() map[Action]rule {
 		Resend:   {roles: helpers, machine: true},
 		Correct:  {roles: helpers, another: true},
 		Confirm:  {officer: true},
+		Password: {officer: true},
 		Apply:    {officer: true},
 		Validate: {roles: agency, another: true},
 		Return:   {roles: helpers, another: true},
@@ -171,7 +173,7 @@ func (d *Desk) refuse(ctx context.Context, ev audit.Event, no *Refusal) error {
 		ev.Detail["field"] = no.Field
 	}
 	if err := d.Records.Audit(ctx, ev); err != nil {
-		return errors.Join(no, fmt.Errorf("recording the refusal: %w", err))
+		return errors.Join(no, fmt.Errorf("recording the refusal: %w: %w", audit.ErrNotRecorded, err))
 	}
 	return no
 }

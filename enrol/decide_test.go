@@ -68,6 +68,7 @@ func TestDecideMatrix(t *testing.T) {
 		enrol.Resend:   append([]string{"operator"}, all...),
 		enrol.Correct:  others,
 		enrol.Confirm:  {"officer"},
+		enrol.Password: {"officer"},
 		enrol.Apply:    {"officer"},
 		enrol.Validate: {"SAP", "SA", "AP"},
 		enrol.Return:   others,
@@ -80,7 +81,7 @@ func TestDecideMatrix(t *testing.T) {
 		enrol.Expire:   {"the gateway"},
 	}
 	// The officer's own actions are hers also when she administers.
-	for _, act := range []enrol.Action{enrol.Confirm, enrol.Apply} {
+	for _, act := range []enrol.Action{enrol.Confirm, enrol.Apply, enrol.Password} {
 		allowed[act] = append(allowed[act], "JDN, herself", "SAP, herself", "AP, herself")
 	}
 	code := func(act enrol.Action, name string) string {

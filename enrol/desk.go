@@ -136,8 +136,10 @@ func (d *Desk) Resend(ctx context.Context, a Actor, id string) error {
 	if err != nil {
 		return err
 	}
-	if d.Now().Before(e.MailedAt.Add(d.Policy.filled().ResendAfter)) {
-		return d.refuse(ctx, ev, refusal("resend_too_soon", ErrState))
+	if wait := e.MailedAt.Add(d.Policy.filled().ResendAfter).Sub(d.Now()); wait > 0 {
+		no := refusal("resend_too_soon", ErrThrottled)
+		no.After = wait
+		return d.refuse(ctx, ev, no)
 	}
 	return d.take(ctx, Change{ID: e.ID, From: e.State, To: to, At: d.Now(), Due: d.Now(), Reason: e.Reason, Event: ev})
 }

@@ -55,6 +55,7 @@ func steps() map[Action]step {
 		Resend:   {[]State{Confirming, Confirmed, Returned}, ""},
 		Correct:  {[]State{Listed, Confirming}, ""},
 		Confirm:  {[]State{Confirming}, Confirmed},
+		Password: {[]State{Confirmed, Returned}, ""},
 		Apply:    {[]State{Confirmed, Returned}, Applied},
 		Validate: {[]State{Applied}, Validated},
 		Approve:  {[]State{Validated}, Approved},

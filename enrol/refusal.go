@@ -1,5 +1,7 @@
 package enrol
 
+import "time"
+
 // Refusal says why something was not done and what to do, to the person who asked. It
 // holds no secret. [errors.Is] finds the sentinel in it.
 type Refusal struct {
@@ -7,6 +9,7 @@ type Refusal struct {
 	Field  string // of the form, or the column as the list spells it; "" when none is to blame
 	Row    int    // of the list, the header being row 1; 0 when none is to blame
 	MS, EN string
+	After  time.Duration // to wait before it is tried again; 0 when waiting does not help
 	is     error
 }
 
@@ -31,6 +34,10 @@ func sentences(code string) (ms, en string) {
 			"this link or code is not valid: it was used, has expired or is not known; ask your agency administrator for a new one"
 	case "already_applied":
 		return "permohonan anda sudah diterima", "your application has been received already"
+	case "account_exists":
+		return "anda sudah mempunyai akaun: log masuk dengan kata laluannya", "you have an account: log in with its password"
+	case "account_ended":
+		return "akaun ini telah ditamatkan: hubungi pentadbir agensi anda", "this account was ended: ask your agency administrator"
 	case "resend_too_soon":
 		return "e-mel baru sahaja dihantar: tunggu beberapa minit", "a mail was sent just now: wait some minutes"
 	case "reason_missing":
