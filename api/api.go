@@ -33,6 +33,7 @@ type Config struct {
 	CA        *ca.Authorities
 	Apps      *enrol.Apps
 	Accounts  *enrol.Accounts
+	Desk      *enrol.Desk
 	People    enrol.Records
 	Replies   Replies
 	// Trust says whom /v1/verify trusts now: our root, with current CRLs.
@@ -87,6 +88,8 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	h := humachi.New(r, description(c.Version))
 	s.sessions(h)
 	s.me(h)
+	s.applications(h)
+	s.enrolments(h)
 	s.officers(h)
 	s.documents(h)
 	s.transactions(h)
@@ -118,6 +121,7 @@ func description(version string) huma.Config {
 	c.Tags = []*huma.Tag{
 		{Name: "Sessions", Description: "People log in: officers with password and mailed code, administrators with password and TOTP or a passkey"},
 		{Name: "Me", Description: "What somebody who is logged in does with the own account"},
+		{Name: "Enrolment", Description: "From a list to a certificate: what administrators do, each within the own appointment"},
 		{Name: "Officers", Description: "Which medium an officer holds and whether the officer can sign"},
 		{Name: "Documents", Description: "PDFs to be signed, and signed"},
 		{Name: "Transactions", Description: "One PIN and one code authorise one transaction"},

@@ -65,6 +65,10 @@ func (s *server) medium(ctx context.Context, in *mediumInput) (*officerOutput, e
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
+	open, err := s.openEnrolments(ctx, in.IC)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
 	b, issued := officerBody{IC: in.IC, Status: "NO_CERTIFICATE"}, false
 	for _, m := range media {
 		if !appOf(ctx).Serves(m.System) {
@@ -78,6 +82,10 @@ func (s *server) medium(ctx context.Context, in *mediumInput) (*officerOutput, e
 		if status == "ISSUED" {
 			issued, b.CanSign = true, b.CanSign || len(mb.Channels) > 0
 		}
+		if e := open[m.System]; e != nil && status == "NO_CERTIFICATE" {
+			status = statusOf(e.State)
+			b.NextStep, _ = nextStep(e, english(ctx))
+		}
 		if b.Status == "NO_CERTIFICATE" || status == "ISSUED" {
 			b.Status = status
 		}
@@ -85,7 +93,9 @@ func (s *server) medium(ctx context.Context, in *mediumInput) (*officerOutput, e
 	if len(b.Media) == 0 {
 		return nil, s.fail(ctx, enrol.ErrUnknown)
 	}
-	b.NextStep = pick(english(ctx), "Apply for a roaming certificate or ask the agency administrator.", "Mohon sijil roaming atau hubungi pentadbir agensi.")
+	if b.NextStep == "" {
+		b.NextStep = pick(english(ctx), "Apply for a roaming certificate or ask the agency administrator.", "Mohon sijil roaming atau hubungi pentadbir agensi.")
+	}
 	if issued {
 		b.NextStep = pick(english(ctx), "No channel for codes is open to you: ask the agency administrator.", "Tiada saluran kod dibuka untuk anda: hubungi pentadbir agensi.")
 	}
@@ -93,6 +103,18 @@ func (s *server) medium(ctx context.Context, in *mediumInput) (*officerOutput, e
 		b.NextStep = pick(english(ctx), "Ask for a code and sign.", "Minta kod dan tandatangan.")
 	}
 	return &officerOutput{b}, nil
+}
+
+// openEnrolments are those that can still lead to a certificate, by system.
+func (s *server) openEnrolments(ctx context.Context, ic string) (map[string]*enrol.Enrolment, error) {
+	all, err := s.Desk.Records.EnrolmentsOf(ctx, ic)
+	open := map[string]*enrol.Enrolment{}
+	for k := range all {
+		if all[k].State.Open() {
+			open[all[k].System] = &all[k]
+		}
+	}
+	return open, err
 }
 
 func (s *server) mediumBody(ctx context.Context, m *enrol.Medium, email string) (b mediumBody, status string, err error) {

@@ -19,6 +19,7 @@ import (
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/ecert"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/table"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/signer"
@@ -37,6 +38,9 @@ type Problem struct {
 	Field        string `json:"field,omitempty" doc:"The field that is wrong"`
 	Row          int    `json:"row,omitempty" doc:"The row that is wrong, from 1"`
 	Medium       string `json:"medium,omitempty" doc:"The medium the officer holds"`
+
+	// At most a thousand.
+	Errors []Fault `json:"errors,omitempty" doc:"All that is wrong, when it is more than one thing"`
 }
 
 // Error implements error; GetStatus and ContentType make it huma's answer.
@@ -115,6 +119,14 @@ func meanings() []meaning {
 		{enrol.ErrWrongPassword, "password_wrong", 403, "Kata laluan lama salah", "The old password is wrong"},
 		{enrol.ErrThrottled, "rate_limited", 429, "Terlalu banyak cubaan yang gagal; cuba sebentar lagi", "Too many failed tries; try again later"},
 		{enrol.ErrBusy, "busy", 503, "Gerbang terlalu sibuk; cuba lagi", "The gateway is too busy; try again"},
+		{enrol.ErrForbidden, "forbidden", 403, "Anda tidak dibenarkan berbuat demikian", "You are not allowed to do that"},
+		{enrol.ErrState, "enrolment_state", 409, "Pendaftaran ini tidak berada pada tahap itu", "The enrolment is not in a state for that"},
+		{enrol.ErrLink, "link_invalid", 410, "Pautan atau kod ini tidak sah", "The link or code is not valid"},
+		{enrol.ErrInput, "not_accepted", 422, "Tidak diterima seperti yang diisi", "Not accepted as entered"},
+		{enrol.ErrPINPolicy, "pin_refused", 422, "PIN ini tidak boleh digunakan", "This PIN cannot be used"},
+		{enrol.ErrExists, "already_registered", 409, "Sudah didaftarkan", "Already registered"},
+		{table.ErrRefused, "list_invalid", 422, "Senarai tidak dapat dibaca", "The list cannot be read"},
+		{ca.ErrUnavailable, "ca_unavailable", 503, "CA tidak dapat dihubungi; cuba lagi", "The CA cannot be reached; try again"},
 		{enrol.ErrInvalid, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
 		{errNotFound, "not_found", 404, "Tidak dijumpai", "Not found"},
 		{errMethod, "method_not_allowed", 405, "Kaedah tidak dibenarkan bagi laluan ini", "This path does not take that method"},
@@ -320,6 +332,7 @@ func (p *Problem) explain(err error, en bool) {
 			p.Field = fmt.Sprintf("documents[%d]", doc.Index)
 		}
 	}
+	p.explainEnrolment(err, en)
 	if errors.As(err, &csv) {
 		p.Row, p.Detail = csv.Line, pick(en, csv.Detail, csv.DetailMS)
 	}

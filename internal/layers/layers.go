@@ -38,7 +38,7 @@ func table() map[string]string {
 		"internal/sandbox": "internal/secret",
 
 		// L4
-		"api":        "audit signer batch ca enrol otp pdf pdf/cms pdf/verify ecert internal/mykad internal/secret",
+		"api":        "audit signer batch ca enrol otp pdf pdf/cms pdf/verify ecert internal/mykad internal/secret internal/table",
 		"store":      "audit signer batch ca enrol notify otp pdf store/sqlc internal/ident internal/secret",
 		"store/sqlc": "",
 		// Redis: what may be lost, and a server for tests.

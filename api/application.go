@@ -1,0 +1,202 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/secret"
+)
+
+type accountInput struct {
+	Body struct {
+		Code     secret.Text `json:"code" doc:"The verification code, from the mail"`
+		Password secret.Text `json:"password" doc:"10 to 64 characters"`
+	}
+}
+
+type accountOutput struct {
+	Body struct {
+		Name     string `json:"name"`
+		System   string `json:"system"`
+		NextStep string `json:"next_step"`
+	}
+}
+
+type applicationInput struct {
+	Body struct {
+		Code        secret.Text `json:"code" doc:"The verification code, from the mail"`
+		PIN         secret.Text `json:"pin"`
+		PINAgain    secret.Text `json:"pin_again"`
+		Algorithm   string      `json:"algorithm,omitempty" enum:"RSA-2048,RSA-3072,RSA-4096,ECDSA-P256,ECDSA-P384" default:"RSA-2048" doc:"Of the key"`
+		Address     string      `json:"address" maxLength:"1000" doc:"Of the office"`
+		Postcode    string      `json:"postcode" maxLength:"20"`
+		State       string      `json:"state" maxLength:"64" doc:"As GET lists them"`
+		Phone       string      `json:"phone" maxLength:"64"`
+		Fax         string      `json:"fax,omitempty" maxLength:"64"`
+		Mobile      string      `json:"mobile" maxLength:"64"`
+		MailKind    string      `json:"mail_kind" maxLength:"20" doc:"official or personal"`
+		Image       string      `json:"image" maxLength:"64" doc:"Security image, as GET lists them"`
+		Declaration string      `json:"declaration" maxLength:"64" doc:"Version of the declaration that was accepted, as GET gives it"`
+		MyKad       string      `json:"mykad,omitempty" doc:"Base64 of a JPEG or PNG of at most 2 MiB"`
+	}
+}
+
+type appliedOutput struct {
+	Body applicationBody
+}
+
+type applicationBody struct {
+	ID        string     `json:"enrolment_id"`
+	System    string     `json:"system"`
+	Agency    string     `json:"agency"`
+	State     string     `json:"state" enum:"LISTED,CONFIRMING,CONFIRMED,APPLIED,VALIDATED,APPROVED,ISSUED,RETURNED,REJECTED,WITHDRAWN,EXPIRED"`
+	Status    string     `json:"status" enum:"ISSUED,NEW,WAITING_FOR_VERIFICATION,NO_CERTIFICATE" doc:"As the look-up of applications says it"`
+	Since     *time.Time `json:"since,omitempty"`
+	Reason    string     `json:"reason,omitempty" doc:"Why it was returned, rejected or withdrawn"`
+	NextStep  string     `json:"next_step"`
+	Ask       string     `json:"ask" doc:"Whom to ask"`
+	CodeUntil *time.Time `json:"code_until,omitempty" doc:"Until when the verification code is good"`
+}
+
+type applicationsOutput struct {
+	Body struct {
+		Applications []applicationBody `json:"applications" doc:"The oldest first"`
+		Declaration  struct {
+			Version string `json:"version"`
+			Text    string `json:"text"`
+		} `json:"declaration"`
+		States []string `json:"states"`
+		Images []string `json:"images"`
+	}
+}
+
+type withdrawInput struct {
+	Body struct {
+		ID     string `json:"enrolment_id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$"`
+		Reason string `json:"reason" maxLength:"2000" doc:"5 to 500 characters"`
+	}
+}
+
+func (s *server) applications(h huma.API) {
+	open := op("Me", "openAccount", http.MethodPost, "/v1/account", "An officer's first step: a password for the verification code", http.StatusConflict, http.StatusGone)
+	open.MaxBodyBytes = maxPersonal
+	huma.Register(h, open, s.openAccount)
+	apply := op("Me", "apply", http.MethodPost, "/v1/me/application", "Apply for a certificate: form, PIN and verification code", http.StatusConflict, http.StatusGone, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity)
+	apply.MaxBodyBytes, apply.DefaultStatus = enrol.MaxCopy*4/3+maxPersonal, http.StatusCreated
+	huma.Register(h, apply, s.apply)
+	huma.Register(h, op("Me", "applications", http.MethodGet, "/v1/me/application", "Where the own applications are, what comes next, whom to ask"), s.myApplications)
+	withdraw := op("Me", "withdraw", http.MethodPost, "/v1/me/application/withdraw", "Withdraw an application; its key is destroyed", http.StatusConflict, http.StatusUnprocessableEntity)
+	withdraw.MaxBodyBytes, withdraw.DefaultStatus = maxPersonal, http.StatusNoContent
+	huma.Register(h, withdraw, s.withdraw)
+}
+
+func (s *server) openAccount(ctx context.Context, in *accountInput) (*accountOutput, error) {
+	defer in.Body.Code.Wipe()
+	defer in.Body.Password.Wipe()
+	e, err := s.Desk.OpenAccount(ctx, s.Accounts, in.Body.Code, in.Body.Password, requestIDOf(ctx))
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	out := &accountOutput{}
+	out.Body.Name, out.Body.System = e.Name, e.System
+	out.Body.NextStep = pick(english(ctx), "Log in with your IC and this password, then apply.", "Log masuk dengan No. Kad Pengenalan dan kata laluan ini, kemudian mohon.")
+	return out, nil
+}
+
+func (s *server) apply(ctx context.Context, in *applicationInput) (*appliedOutput, error) {
+	b := &in.Body
+	defer b.Code.Wipe()
+	defer b.PIN.Wipe()
+	defer b.PINAgain.Wipe()
+	photo, err := decodeBase64(b.MyKad)
+	if err != nil {
+		return nil, s.fail(ctx, fixed("mykad", "It must be base64.", "Ia mesti base64."))
+	}
+	defer clear(photo)
+	e, err := s.Desk.Apply(ctx, enrol.Application{Code: b.Code, By: personOf(ctx).Actor, PIN: b.PIN, PINAgain: b.PINAgain, Algorithm: b.Algorithm, MyKad: photo, Request: requestIDOf(ctx),
+		Form: enrol.Form{Address: b.Address, Postcode: b.Postcode, State: b.State, Phone: b.Phone, Fax: b.Fax, Mobile: b.Mobile, MailKind: b.MailKind, Image: b.Image, Declaration: b.Declaration}})
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &appliedOutput{applicationOut(ctx, &e)}, nil
+}
+
+func (s *server) myApplications(ctx context.Context, _ *struct{}) (*applicationsOutput, error) {
+	p, out := personOf(ctx), &applicationsOutput{}
+	b := &out.Body
+	b.Applications = []applicationBody{}
+	b.States, b.Images = enrol.MalaysianStates(), enrol.SecurityImages()
+	b.Declaration.Version, b.Declaration.Text = enrol.DeclarationVersion, pick(english(ctx), enrol.DeclarationEN, enrol.DeclarationMS)
+	found, err := s.Desk.Lookup(ctx, enrol.Actor{Name: p.Actor.Name, IC: p.Account.IC, Request: p.Actor.Request}, p.Account.IC)
+	if errors.Is(err, enrol.ErrUnknown) { // an administrator who signs nothing
+		return out, nil
+	}
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	for k := range found.Enrolments {
+		b.Applications = append(b.Applications, applicationOut(ctx, &found.Enrolments[k]))
+	}
+	return out, nil
+}
+
+func (s *server) withdraw(ctx context.Context, in *withdrawInput) (*struct{}, error) {
+	p := personOf(ctx)
+	// As an officer: what the person is appointed to is no ground here.
+	by := enrol.Actor{Name: p.Actor.Name, IC: p.Account.IC, Request: p.Actor.Request}
+	if err := s.Desk.Withdraw(ctx, by, in.Body.ID, in.Body.Reason); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return nil, nil
+}
+
+func applicationOut(ctx context.Context, e *enrol.Enrolment) applicationBody {
+	en := english(ctx)
+	b := applicationBody{ID: e.ID, System: e.System, Agency: e.Agency, State: string(e.State), Status: statusOf(e.State), Since: when(e.Since), Reason: e.Reason}
+	b.NextStep, b.Ask = nextStep(e, en)
+	if e.State == enrol.Confirmed || e.State == enrol.Returned {
+		b.CodeUntil = when(e.CodeUntil)
+	}
+	return b
+}
+
+// statusOf is what the look-up of applications calls a state.
+func statusOf(s enrol.State) string {
+	switch s {
+	case enrol.Listed, enrol.Confirming, enrol.Confirmed, enrol.Returned:
+		return "NEW"
+	case enrol.Applied, enrol.Validated, enrol.Approved:
+		return "WAITING_FOR_VERIFICATION"
+	case enrol.Issued:
+		return "ISSUED"
+	}
+	return "NO_CERTIFICATE"
+}
+
+// nextStep says what the officer does next, and whom to ask.
+func nextStep(e *enrol.Enrolment, en bool) (next, ask string) {
+	agency := pick(en, "the agency administrator (SA or AP) of ", "pentadbir agensi (SA atau AP) ") + e.Agency
+	system := pick(en, "the administrator (SAP) of ", "pentadbir sistem (SAP) ") + e.System
+	switch e.State {
+	case enrol.Listed:
+		return pick(en, "Wait: JDN adds the medium.", "Tunggu: JDN menambah medium."), system
+	case enrol.Confirming:
+		return pick(en, "Open the link in the mail to you; it is good for 24 hours.", "Buka pautan dalam e-mel anda; ia sah selama 24 jam."), agency
+	case enrol.Confirmed:
+		return pick(en, "Apply with the verification code in the mail to you.", "Mohon dengan kod pengesahan dalam e-mel anda."), agency
+	case enrol.Returned:
+		return pick(en, "Mend what the reason says and apply again with the new code.", "Betulkan mengikut sebabnya dan mohon semula dengan kod baharu."), agency
+	case enrol.Applied:
+		return pick(en, "Wait: your agency validates the application.", "Tunggu: agensi anda mengesahkan permohonan."), agency
+	case enrol.Validated, enrol.Approved:
+		return pick(en, "Wait: JDN approves the application.", "Tunggu: JDN meluluskan permohonan."), pick(en, "JDN's GPKI administrator", "Pentadbir GPKI JDN")
+	case enrol.Issued:
+		return pick(en, "Ask for a code and sign.", "Minta kod dan tandatangan."), agency
+	}
+	return pick(en, "Ask to be listed again, if you need the certificate.", "Minta disenaraikan semula jika anda memerlukan sijil."), system
+}
