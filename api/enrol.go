@@ -157,14 +157,14 @@ type enrolmentInput struct {
 }
 
 type reasonInput struct {
-	enrolmentInput
+	ID   string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$"`
 	Body struct {
 		Reason string `json:"reason" maxLength:"2000" doc:"5 to 500 characters; the officer reads it"`
 	}
 }
 
 type correctInput struct {
-	enrolmentInput
+	ID   string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$"`
 	Body struct {
 		Email string `json:"email" maxLength:"254"`
 	}
@@ -172,9 +172,9 @@ type correctInput struct {
 
 type dossierOutput struct {
 	Body struct {
-		enrolmentBody
-		Form  *enrol.Form `json:"form,omitempty" doc:"Once there is an application"`
-		MyKad bool        `json:"mykad" doc:"There is a copy to be looked at"`
+		Enrolment enrolmentBody `json:"enrolment"`
+		Form      *enrol.Form   `json:"form,omitempty" doc:"Once there is an application"`
+		MyKad     bool          `json:"mykad" doc:"There is a copy to be looked at"`
 	}
 }
 
@@ -462,7 +462,7 @@ func (s *server) dossier(ctx context.Context, in *enrolmentInput) (*dossierOutpu
 		return nil, s.fail(ctx, err)
 	}
 	out := &dossierOutput{}
-	out.Body.enrolmentBody, out.Body.MyKad = enrolmentOut(&d.Enrolment), d.HasCopy
+	out.Body.Enrolment, out.Body.MyKad = enrolmentOut(&d.Enrolment), d.HasCopy
 	if d.Form != (enrol.Form{}) {
 		out.Body.Form = &d.Form
 	}
