@@ -268,5 +268,8 @@ func (a *Authorities) person(e *EndEntity, o Officer, pub crypto.PublicKey, by A
 	if t.NotAfter.After(issuer.NotAfter) {
 		t.NotAfter = issuer.NotAfter
 	}
+	if !o.NotAfter.IsZero() && t.NotAfter.After(o.NotAfter) {
+		t.NotAfter = o.NotAfter.UTC()
+	}
 	return t, Certificate{Issuer: by.Name, Subject: text, Credential: o.Credential, NotBefore: t.NotBefore, NotAfter: t.NotAfter}, nil
 }

@@ -154,6 +154,8 @@ type Officer struct {
 	IC, Name   string
 	Credential string
 	Profile    string // "": DefaultEndEntity
+	// NotAfter is when the certificate ends at the latest; zero: as the profile has it.
+	NotAfter time.Time
 }
 
 // Subject is the name in an officer's request, in DER: C=MY, CN=<name>, SURNAME=<IC>,

@@ -104,6 +104,65 @@ func (s *Signer) ChangePIN(ctx context.Context, p PINChange) (PINChanged, error)
 	return PINChanged{c.ID, c.Version + 1}, nil
 }
 
+// PINProof is a PIN with which an officer proves to be who asks for something else
+// than a signature.
+type PINProof struct {
+	Officer, System, Credential string
+	PIN                         secret.Text
+	For                         string // what is asked for, as the audit names it
+	RequestID                   string
+}
+
+// ProvePIN judges a PIN as ChangePIN does the old one, opens the key with it and closes
+// it again: nothing is signed. It is counted, and the verdict is in the audit. Errors are
+// those of ChangePIN that concern the old PIN.
+func (s *Signer) ProvePIN(ctx context.Context, p PINProof) error {
+	ev := audit.Event{At: s.Now(), Actor: "officer:" + p.Officer, Action: "signer.prove_pin", Object: "officer:" + p.Officer, RequestID: p.RequestID,
+		Detail: map[string]string{"for": p.For}}
+	unlock, err := s.confirming.Lock(ctx, p.Officer)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	defer unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), judgeFor)
+	defer cancel()
+	c, err := s.Records.Credential(ctx, p.Officer, p.System, p.Credential)
+	if err != nil {
+		return s.refuse(ctx, ev, err)
+	}
+	ev.Object = c.ID
+	if err := s.prove(ctx, &c, p.PIN); err != nil {
+		return s.refuse(ctx, ev, err)
+	}
+	ev.Verdict = audit.Accepted
+	return s.Records.Audit(ctx, ev)
+}
+
+func (s *Signer) prove(ctx context.Context, c *Credential, pin secret.Text) error {
+	now := s.Now()
+	st, err := s.Records.PINState(ctx, c.Officer)
+	if err != nil {
+		return err
+	}
+	if err := st.locked(now); err != nil {
+		return err
+	}
+	if err := c.usable(now); err != nil {
+		return err
+	}
+	if st, err = s.Records.CountPIN(ctx, c.Officer, s.PIN, now); err != nil {
+		return err
+	}
+	key, err := s.Keys.Open(ctx, *c, pin, KeyUse{Until: now.Add(judgeFor)})
+	if errors.Is(err, ErrPINWrong) {
+		return s.wrongPIN(err, c.Officer, st)
+	}
+	if err == nil {
+		err = key.Close()
+	}
+	return errors.Join(err, s.Records.UncountPIN(ctx, c.Officer, s.PIN))
+}
+
 // reseal judges both PINs and returns the key sealed under the new one.
 func (s *Signer) reseal(ctx context.Context, c *Credential, p *PINChange) ([]byte, error) {
 	now := s.Now()

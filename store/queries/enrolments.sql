@@ -33,8 +33,8 @@ LEFT JOIN enrolments e ON e.ic = o.ic AND e.system = @system AND e.state IN ('LI
 WHERE o.ic = @ic;
 
 -- name: AddEnrolment :execrows
-INSERT INTO enrolments (id, ic, system, agency, office, phase, ticket, list, state, since, listed_by, listed_at, due_at)
-VALUES (@id, @ic, @system, @agency, @office, @phase, @ticket, @list, @state, @since, @listed_by, @listed_at, @due_at)
+INSERT INTO enrolments (id, ic, system, agency, office, phase, ticket, list, state, since, listed_by, listed_at, due_at, kind, replaces)
+VALUES (@id, @ic, @system, @agency, @office, @phase, @ticket, @list, @state, @since, @listed_by, @listed_at, @due_at, @kind, @replaces)
 ON CONFLICT (ic, system) WHERE state IN ('LISTED', 'CONFIRMING', 'CONFIRMED', 'APPLIED', 'VALIDATED', 'APPROVED', 'RETURNED') DO NOTHING;
 
 -- name: Enrolment :one
@@ -109,3 +109,22 @@ SELECT credential_id, algorithm, version, sealed, request, form, copy, applied_a
 -- name: DropApplicationKey :many
 UPDATE applications SET sealed = substr(sealed, 1, 0), copy = CASE length(copy) WHEN 0 THEN copy ELSE substr(copy, 1, 0) END
 WHERE enrolment_id = @enrolment_id AND length(sealed) > 0 RETURNING credential_id, version;
+
+-- name: Held :many
+SELECT c.id, c.algorithm, c.status, c.serial, x.not_after, x.der, CAST(COALESCE(s.due_at, 0) AS BIGINT) AS ends_at
+FROM credentials c JOIN certificates x ON x.serial = c.serial LEFT JOIN scheduled_revocations s ON s.serial = c.serial
+WHERE c.ic = @ic AND c.system = @system AND c.status <> 'SUPERSEDED' ORDER BY c.created_at DESC, c.id;
+
+-- name: Supersede :many
+UPDATE credentials SET status = 'SUPERSEDED', sealed = substr(sealed, 1, 0), remind_at = 0 WHERE id = @id AND status = 'ACTIVE' RETURNING serial, version;
+
+-- name: MoveScheduledRevocation :exec
+UPDATE scheduled_revocations SET serial = @serial WHERE serial = @was;
+
+-- name: DueReminder :one
+SELECT c.id, c.ic, c.system, c.status, c.serial, c.remind_at, x.not_after
+FROM credentials c JOIN certificates x ON x.serial = c.serial
+WHERE c.remind_at > 0 AND c.remind_at <= @now ORDER BY c.remind_at, c.id LIMIT 1;
+
+-- name: SetReminder :execrows
+UPDATE credentials SET remind_at = @remind_at WHERE id = @id AND remind_at = @was;

@@ -37,8 +37,8 @@ SELECT ic, system, medium, status FROM media WHERE ic = @ic ORDER BY system;
 SELECT medium FROM media WHERE ic = @ic AND system = @system;
 
 -- name: PutCredential :exec
-INSERT INTO credentials (id, ic, system, algorithm, version, sealed, serial, status, created_at)
-VALUES (@id, @ic, @system, @algorithm, @version, @sealed, @serial, 'ACTIVE', @created_at);
+INSERT INTO credentials (id, ic, system, algorithm, version, sealed, serial, status, created_at, remind_at)
+VALUES (@id, @ic, @system, @algorithm, @version, @sealed, @serial, 'ACTIVE', @created_at, @remind_at);
 
 -- name: CredentialByID :one
 SELECT c.id, c.ic, c.system, c.algorithm, c.version, c.sealed, c.serial, c.status, o.name, o.email, x.der, x.issuer
@@ -52,7 +52,7 @@ ORDER BY CASE status WHEN 'ACTIVE' THEN 0 ELSE 1 END, created_at, id LIMIT 1;
 -- name: CredentialsOf :many
 SELECT c.id, c.system, c.algorithm, c.serial, c.status, x.der
 FROM credentials c JOIN certificates x ON x.serial = c.serial
-WHERE c.ic = @ic ORDER BY c.created_at, c.id;
+WHERE c.ic = @ic AND c.status <> 'SUPERSEDED' ORDER BY c.created_at, c.id;
 
 -- name: Reseal :one
 UPDATE credentials SET version = version + 1, sealed = @sealed WHERE id = @id AND version = @version AND status = 'ACTIVE' RETURNING ic, system, version;

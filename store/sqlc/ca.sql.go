@@ -264,6 +264,22 @@ func (q *Queries) DropScheduledRevocation(ctx context.Context, serial string) (i
 	return result.RowsAffected()
 }
 
+const holderOf = `-- name: HolderOf :one
+SELECT ic, system FROM credentials WHERE serial = ?1
+`
+
+type HolderOfRow struct {
+	Ic     string
+	System string
+}
+
+func (q *Queries) HolderOf(ctx context.Context, serial string) (HolderOfRow, error) {
+	row := q.db.QueryRowContext(ctx, holderOf, serial)
+	var i HolderOfRow
+	err := row.Scan(&i.Ic, &i.System)
+	return i, err
+}
+
 const lastChange = `-- name: LastChange :one
 SELECT n FROM status_changes WHERE issuer = ?1
 `
@@ -387,12 +403,14 @@ func (q *Queries) RevokeCertificate(ctx context.Context, arg RevokeCertificatePa
 }
 
 const revokeCredential = `-- name: RevokeCredential :many
-UPDATE credentials SET status = 'REVOKED', sealed = substr(sealed, 1, 0) WHERE serial = ?1 RETURNING id, version
+UPDATE credentials SET status = 'REVOKED', sealed = substr(sealed, 1, 0), remind_at = 0 WHERE serial = ?1 AND status <> 'SUPERSEDED' RETURNING id, version, ic, system
 `
 
 type RevokeCredentialRow struct {
 	ID      string
 	Version int64
+	Ic      string
+	System  string
 }
 
 func (q *Queries) RevokeCredential(ctx context.Context, serial string) ([]RevokeCredentialRow, error) {
@@ -404,7 +422,12 @@ func (q *Queries) RevokeCredential(ctx context.Context, serial string) ([]Revoke
 	var items []RevokeCredentialRow
 	for rows.Next() {
 		var i RevokeCredentialRow
-		if err := rows.Scan(&i.ID, &i.Version); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.Version,
+			&i.Ic,
+			&i.System,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -554,7 +577,7 @@ func (q *Queries) SetCertificateKey(ctx context.Context, arg SetCertificateKeyPa
 }
 
 const setCredentialStatus = `-- name: SetCredentialStatus :many
-UPDATE credentials SET status = ?1 WHERE serial = ?2 AND status = ?3 RETURNING id, version
+UPDATE credentials SET status = ?1 WHERE serial = ?2 AND status = ?3 RETURNING id, version, ic, system
 `
 
 type SetCredentialStatusParams struct {
@@ -566,6 +589,8 @@ type SetCredentialStatusParams struct {
 type SetCredentialStatusRow struct {
 	ID      string
 	Version int64
+	Ic      string
+	System  string
 }
 
 func (q *Queries) SetCredentialStatus(ctx context.Context, arg SetCredentialStatusParams) ([]SetCredentialStatusRow, error) {
@@ -577,7 +602,12 @@ func (q *Queries) SetCredentialStatus(ctx context.Context, arg SetCredentialStat
 	var items []SetCredentialStatusRow
 	for rows.Next() {
 		var i SetCredentialStatusRow
-		if err := rows.Scan(&i.ID, &i.Version); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.Version,
+			&i.Ic,
+			&i.System,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

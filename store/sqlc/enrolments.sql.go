@@ -10,8 +10,8 @@ import (
 )
 
 const addEnrolment = `-- name: AddEnrolment :execrows
-INSERT INTO enrolments (id, ic, system, agency, office, phase, ticket, list, state, since, listed_by, listed_at, due_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+INSERT INTO enrolments (id, ic, system, agency, office, phase, ticket, list, state, since, listed_by, listed_at, due_at, kind, replaces)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
 ON CONFLICT (ic, system) WHERE state IN ('LISTED', 'CONFIRMING', 'CONFIRMED', 'APPLIED', 'VALIDATED', 'APPROVED', 'RETURNED') DO NOTHING
 `
 
@@ -29,6 +29,8 @@ type AddEnrolmentParams struct {
 	ListedBy string
 	ListedAt int64
 	DueAt    int64
+	Kind     string
+	Replaces string
 }
 
 func (q *Queries) AddEnrolment(ctx context.Context, arg AddEnrolmentParams) (int64, error) {
@@ -46,6 +48,8 @@ func (q *Queries) AddEnrolment(ctx context.Context, arg AddEnrolmentParams) (int
 		arg.ListedBy,
 		arg.ListedAt,
 		arg.DueAt,
+		arg.Kind,
+		arg.Replaces,
 	)
 	if err != nil {
 		return 0, err
@@ -221,8 +225,39 @@ func (q *Queries) DropApplicationKey(ctx context.Context, enrolmentID string) ([
 	return items, nil
 }
 
+const dueReminder = `-- name: DueReminder :one
+SELECT c.id, c.ic, c.system, c.status, c.serial, c.remind_at, x.not_after
+FROM credentials c JOIN certificates x ON x.serial = c.serial
+WHERE c.remind_at > 0 AND c.remind_at <= ?1 ORDER BY c.remind_at, c.id LIMIT 1
+`
+
+type DueReminderRow struct {
+	ID       string
+	Ic       string
+	System   string
+	Status   string
+	Serial   string
+	RemindAt int64
+	NotAfter int64
+}
+
+func (q *Queries) DueReminder(ctx context.Context, now int64) (DueReminderRow, error) {
+	row := q.db.QueryRowContext(ctx, dueReminder, now)
+	var i DueReminderRow
+	err := row.Scan(
+		&i.ID,
+		&i.Ic,
+		&i.System,
+		&i.Status,
+		&i.Serial,
+		&i.RemindAt,
+		&i.NotAfter,
+	)
+	return i, err
+}
+
 const enrolment = `-- name: Enrolment :one
-SELECT e.id, e.ic, e.system, e.agency, e.office, e.phase, e.ticket, e.list, e.state, e.since, e.listed_by, e.listed_at, e.due_at, e.attempts, e.mailed_at, e.reply, e.link, e.link_until, e.code, e.code_until, e.reason, e.validated_by, e.validated_ic, e.validated_at, e.approved_by, e.approved_ic, e.approved_at, o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic WHERE e.id = ?1
+SELECT e.id, e.ic, e.system, e.agency, e.office, e.phase, e.ticket, e.list, e.state, e.since, e.listed_by, e.listed_at, e.due_at, e.attempts, e.mailed_at, e.reply, e.link, e.link_until, e.code, e.code_until, e.reason, e.validated_by, e.validated_ic, e.validated_at, e.approved_by, e.approved_ic, e.approved_at, e.kind, e.replaces, o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic WHERE e.id = ?1
 `
 
 type EnrolmentRow struct {
@@ -262,6 +297,8 @@ func (q *Queries) Enrolment(ctx context.Context, id string) (EnrolmentRow, error
 		&i.Enrolment.ApprovedBy,
 		&i.Enrolment.ApprovedIc,
 		&i.Enrolment.ApprovedAt,
+		&i.Enrolment.Kind,
+		&i.Enrolment.Replaces,
 		&i.Name,
 		&i.Email,
 	)
@@ -291,7 +328,7 @@ func (q *Queries) EnrolmentByLink(ctx context.Context, link []byte) (string, err
 }
 
 const enrolments = `-- name: Enrolments :many
-SELECT e.id, e.ic, e.system, e.agency, e.office, e.phase, e.ticket, e.list, e.state, e.since, e.listed_by, e.listed_at, e.due_at, e.attempts, e.mailed_at, e.reply, e.link, e.link_until, e.code, e.code_until, e.reason, e.validated_by, e.validated_ic, e.validated_at, e.approved_by, e.approved_ic, e.approved_at, o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic
+SELECT e.id, e.ic, e.system, e.agency, e.office, e.phase, e.ticket, e.list, e.state, e.since, e.listed_by, e.listed_at, e.due_at, e.attempts, e.mailed_at, e.reply, e.link, e.link_until, e.code, e.code_until, e.reason, e.validated_by, e.validated_ic, e.validated_at, e.approved_by, e.approved_ic, e.approved_at, e.kind, e.replaces, o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic
 WHERE e.state = ?1 AND (CAST(?2 AS TEXT) = '' OR e.system = ?2) AND (CAST(?3 AS TEXT) = '' OR e.agency = ?3)
     AND e.since <= ?4 AND (e.since > ?5 OR e.since = ?5 AND e.id > ?6)
 ORDER BY e.since, e.id LIMIT ?7
@@ -358,6 +395,8 @@ func (q *Queries) Enrolments(ctx context.Context, arg EnrolmentsParams) ([]Enrol
 			&i.Enrolment.ApprovedBy,
 			&i.Enrolment.ApprovedIc,
 			&i.Enrolment.ApprovedAt,
+			&i.Enrolment.Kind,
+			&i.Enrolment.Replaces,
 			&i.Name,
 			&i.Email,
 		); err != nil {
@@ -386,7 +425,7 @@ func (q *Queries) EnrolmentsDue(ctx context.Context, now int64) (int64, error) {
 }
 
 const enrolmentsOf = `-- name: EnrolmentsOf :many
-SELECT e.id, e.ic, e.system, e.agency, e.office, e.phase, e.ticket, e.list, e.state, e.since, e.listed_by, e.listed_at, e.due_at, e.attempts, e.mailed_at, e.reply, e.link, e.link_until, e.code, e.code_until, e.reason, e.validated_by, e.validated_ic, e.validated_at, e.approved_by, e.approved_ic, e.approved_at, o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic WHERE e.ic = ?1 ORDER BY e.listed_at, e.id
+SELECT e.id, e.ic, e.system, e.agency, e.office, e.phase, e.ticket, e.list, e.state, e.since, e.listed_by, e.listed_at, e.due_at, e.attempts, e.mailed_at, e.reply, e.link, e.link_until, e.code, e.code_until, e.reason, e.validated_by, e.validated_ic, e.validated_at, e.approved_by, e.approved_ic, e.approved_at, e.kind, e.replaces, o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic WHERE e.ic = ?1 ORDER BY e.listed_at, e.id
 `
 
 type EnrolmentsOfRow struct {
@@ -432,8 +471,62 @@ func (q *Queries) EnrolmentsOf(ctx context.Context, ic string) ([]EnrolmentsOfRo
 			&i.Enrolment.ApprovedBy,
 			&i.Enrolment.ApprovedIc,
 			&i.Enrolment.ApprovedAt,
+			&i.Enrolment.Kind,
+			&i.Enrolment.Replaces,
 			&i.Name,
 			&i.Email,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const held = `-- name: Held :many
+SELECT c.id, c.algorithm, c.status, c.serial, x.not_after, x.der, CAST(COALESCE(s.due_at, 0) AS BIGINT) AS ends_at
+FROM credentials c JOIN certificates x ON x.serial = c.serial LEFT JOIN scheduled_revocations s ON s.serial = c.serial
+WHERE c.ic = ?1 AND c.system = ?2 AND c.status <> 'SUPERSEDED' ORDER BY c.created_at DESC, c.id
+`
+
+type HeldParams struct {
+	Ic     string
+	System string
+}
+
+type HeldRow struct {
+	ID        string
+	Algorithm string
+	Status    string
+	Serial    string
+	NotAfter  int64
+	Der       []byte
+	EndsAt    int64
+}
+
+func (q *Queries) Held(ctx context.Context, arg HeldParams) ([]HeldRow, error) {
+	rows, err := q.db.QueryContext(ctx, held, arg.Ic, arg.System)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []HeldRow
+	for rows.Next() {
+		var i HeldRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Algorithm,
+			&i.Status,
+			&i.Serial,
+			&i.NotAfter,
+			&i.Der,
+			&i.EndsAt,
 		); err != nil {
 			return nil, err
 		}
@@ -487,6 +580,20 @@ func (q *Queries) MoveEnrolment(ctx context.Context, arg MoveEnrolmentParams) (i
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const moveScheduledRevocation = `-- name: MoveScheduledRevocation :exec
+UPDATE scheduled_revocations SET serial = ?1 WHERE serial = ?2
+`
+
+type MoveScheduledRevocationParams struct {
+	Serial string
+	Was    string
+}
+
+func (q *Queries) MoveScheduledRevocation(ctx context.Context, arg MoveScheduledRevocationParams) error {
+	_, err := q.db.ExecContext(ctx, moveScheduledRevocation, arg.Serial, arg.Was)
+	return err
 }
 
 const newMedium = `-- name: NewMedium :execrows
@@ -684,6 +791,24 @@ func (q *Queries) SetEmail(ctx context.Context, arg SetEmailParams) error {
 	return err
 }
 
+const setReminder = `-- name: SetReminder :execrows
+UPDATE credentials SET remind_at = ?1 WHERE id = ?2 AND remind_at = ?3
+`
+
+type SetReminderParams struct {
+	RemindAt int64
+	ID       string
+	Was      int64
+}
+
+func (q *Queries) SetReminder(ctx context.Context, arg SetReminderParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, setReminder, arg.RemindAt, arg.ID, arg.Was)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const settleEnrolment = `-- name: SettleEnrolment :exec
 UPDATE enrolments SET due_at = ?1, reply = ?2 WHERE id = ?3 AND state = ?4 AND attempts = ?5
 `
@@ -779,6 +904,38 @@ func (q *Queries) Standing(ctx context.Context, arg StandingParams) (StandingRow
 		&i.Live,
 	)
 	return i, err
+}
+
+const supersede = `-- name: Supersede :many
+UPDATE credentials SET status = 'SUPERSEDED', sealed = substr(sealed, 1, 0), remind_at = 0 WHERE id = ?1 AND status = 'ACTIVE' RETURNING serial, version
+`
+
+type SupersedeRow struct {
+	Serial  string
+	Version int64
+}
+
+func (q *Queries) Supersede(ctx context.Context, id string) ([]SupersedeRow, error) {
+	rows, err := q.db.QueryContext(ctx, supersede, id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SupersedeRow
+	for rows.Next() {
+		var i SupersedeRow
+		if err := rows.Scan(&i.Serial, &i.Version); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const system = `-- name: System :one

@@ -159,6 +159,7 @@ type Credential struct {
 	Status    string
 	CreatedAt int64
 	Kek       sql.NullString
+	RemindAt  int64
 }
 
 type Crl struct {
@@ -209,6 +210,8 @@ type Enrolment struct {
 	ApprovedBy  string
 	ApprovedIc  string
 	ApprovedAt  int64
+	Kind        string
+	Replaces    string
 }
 
 type ExternalChain struct {

@@ -201,7 +201,7 @@ func (q *Queries) CredentialsAfter(ctx context.Context, arg CredentialsAfterPara
 const credentialsOf = `-- name: CredentialsOf :many
 SELECT c.id, c.system, c.algorithm, c.serial, c.status, x.der
 FROM credentials c JOIN certificates x ON x.serial = c.serial
-WHERE c.ic = ?1 ORDER BY c.created_at, c.id
+WHERE c.ic = ?1 AND c.status <> 'SUPERSEDED' ORDER BY c.created_at, c.id
 `
 
 type CredentialsOfRow struct {
@@ -550,8 +550,8 @@ func (q *Queries) PutApp(ctx context.Context, arg PutAppParams) (int64, error) {
 }
 
 const putCredential = `-- name: PutCredential :exec
-INSERT INTO credentials (id, ic, system, algorithm, version, sealed, serial, status, created_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'ACTIVE', ?8)
+INSERT INTO credentials (id, ic, system, algorithm, version, sealed, serial, status, created_at, remind_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'ACTIVE', ?8, ?9)
 `
 
 type PutCredentialParams struct {
@@ -563,6 +563,7 @@ type PutCredentialParams struct {
 	Sealed    []byte
 	Serial    string
 	CreatedAt int64
+	RemindAt  int64
 }
 
 func (q *Queries) PutCredential(ctx context.Context, arg PutCredentialParams) error {
@@ -575,6 +576,7 @@ func (q *Queries) PutCredential(ctx context.Context, arg PutCredentialParams) er
 		arg.Sealed,
 		arg.Serial,
 		arg.CreatedAt,
+		arg.RemindAt,
 	)
 	return err
 }
