@@ -106,6 +106,9 @@ func (x *External) issue(ctx context.Context, actor string, o Officer, request [
 	now := x.Now().UTC().Truncate(time.Second)
 	row := Certificate{Serial: serial.String(), Issuer: ExternalIssuer, Subject: "C=MY,CN=" + o.Name + ",SURNAME=" + o.IC + ",SERIALNUMBER=" + o.IC, Credential: o.Credential, Status: Reserved, Key: KeyHash(spki),
 		NotBefore: now.Add(-time.Minute), NotAfter: now.Add(x.Validity)}
+	if !o.NotAfter.IsZero() && row.NotAfter.After(o.NotAfter) {
+		row.NotAfter = o.NotAfter.UTC()
+	}
 	ev := audit.Event{At: x.Now(), Actor: actor, Action: "ca.reserve", Object: row.Serial, Verdict: audit.Accepted,
 		Detail: map[string]string{"issuer": row.Issuer, "subject": row.Subject}}
 	if err := x.Records.ReserveExternal(ctx, row, ev); err != nil {

@@ -136,7 +136,7 @@ func (d *Desk) Apply(ctx context.Context, a Application) (Enrolment, error) {
 		return Enrolment{}, err
 	}
 	// Nothing is stored yet. Two at once both make a key; the database takes one.
-	f, err := d.file(ctx, &e, &a, photo)
+	f, err := d.file(ctx, &e, a.Form, photo, a.Algorithm, a.PIN)
 	if err != nil {
 		return Enrolment{}, err
 	}
@@ -169,13 +169,12 @@ func (d *Desk) judgeApplication(ctx context.Context, e *Enrolment, a *Applicatio
 		}
 		d.picture.Unlock()
 	}
-	pin := d.PIN.Check(a.PIN, Officer{IC: e.IC, Name: e.Name, Email: e.Email})
-	var because *PINError
-	if errors.As(pin, &because) {
-		bad = append(bad, &Refusal{Code: because.Reason, Field: "pin", MS: because.MS, EN: because.EN, is: ErrPINPolicy})
+	no, err := d.checkPIN(e, a.PIN)
+	if no != nil {
+		bad = append(bad, no)
 	}
 	if len(bad) == 0 {
-		return photo, pin
+		return photo, err
 	}
 	var all []error
 	for _, no := range bad[1:] {
@@ -184,15 +183,25 @@ func (d *Desk) judgeApplication(ctx context.Context, e *Enrolment, a *Applicatio
 	return nil, errors.Join(append([]error{d.refuse(ctx, ev, bad[0])}, all...)...)
 }
 
+// checkPIN gives what the policy has against a PIN.
+func (d *Desk) checkPIN(e *Enrolment, pin secret.Text) (*Refusal, error) {
+	err := d.PIN.Check(pin, Officer{IC: e.IC, Name: e.Name, Email: e.Email})
+	var because *PINError
+	if errors.As(err, &because) {
+		return &Refusal{Code: because.Reason, Field: "pin", MS: because.MS, EN: because.EN, is: ErrPINPolicy}, nil
+	}
+	return nil, err
+}
+
 // file makes the key and encrypts the rest.
-func (d *Desk) file(ctx context.Context, e *Enrolment, a *Application, photo []byte) (*Filed, error) {
-	f := &Filed{Credential: ident.New("cr", 16), Algorithm: a.Algorithm, Version: 1, At: d.Now()}
-	a.Form.Name = e.Name
-	form, err := json.Marshal(a.Form)
+func (d *Desk) file(ctx context.Context, e *Enrolment, form Form, photo []byte, algorithm string, pin secret.Text) (*Filed, error) {
+	f := &Filed{Credential: ident.New("cr", 16), Algorithm: algorithm, Version: 1, At: d.Now()}
+	form.Name = e.Name
+	text, err := json.Marshal(form)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the form: %w", err)
 	}
-	if f.Form, err = d.seal(ctx, "form", f.Credential, form); err != nil {
+	if f.Form, err = d.seal(ctx, "form", f.Credential, text); err != nil {
 		return nil, err
 	}
 	if len(photo) > 0 {
@@ -205,7 +214,7 @@ func (d *Desk) file(ctx context.Context, e *Enrolment, a *Application, photo []b
 	if err != nil {
 		return nil, fmt.Errorf("encoding subject: %w", err)
 	}
-	if f.Sealed, f.Request, err = d.Keys.Generate(ctx, e.IC, f.Credential, f.Algorithm, f.Version, subject, a.PIN); err != nil {
+	if f.Sealed, f.Request, err = d.Keys.Generate(ctx, e.IC, f.Credential, f.Algorithm, f.Version, subject, pin); err != nil {
 		return nil, fmt.Errorf("generating key: %w", err)
 	}
 	return f, nil
@@ -219,7 +228,7 @@ func (d *Desk) send(ctx context.Context, e *Enrolment) error {
 	if err != nil {
 		return err
 	}
-	l, policy, now := Letter{ID: e.ID, Name: e.Name, Email: e.Email, System: e.System}, d.Policy.filled(), d.Now()
+	l, policy, now := Letter{ID: e.ID, Name: e.Name, Email: e.Email, System: e.System, Rekey: e.Kind == Rekey}, d.Policy.filled(), d.Now()
 	if systems, err := d.Records.Systems(ctx); err == nil {
 		for _, s := range systems {
 			if s.Code == e.System {
@@ -233,6 +242,9 @@ func (d *Desk) send(ctx context.Context, e *Enrolment) error {
 		hash, ev.Detail["what"] = hashLink(l.Link), "link"
 	} else {
 		l.Code, l.Until, l.Reason = newCode(), now.Add(policy.CodeFor), e.Reason
+		if l.Rekey {
+			l.Until = now.Add(policy.LinkFor)
+		}
 		hash, ev.Detail["what"] = hashCode(l.Code), "code"
 	}
 	defer l.Link.Wipe()

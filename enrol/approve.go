@@ -47,14 +47,19 @@ func (d *Desk) Withdraw(ctx context.Context, a Actor, id, reason string) error {
 // returns nil the officer can sign; after an error the approval may stand, and then Once
 // completes it, or Approve called again by anybody who may.
 func (d *Desk) Approve(ctx context.Context, a Actor, id string) (*x509.Certificate, error) {
-	e, err := d.find(ctx, a, Approve, id)
+	return d.approve(ctx, a, Approve, id, "")
+}
+
+// approve takes the step after which the certificate is issued. how stands in the audit.
+func (d *Desk) approve(ctx context.Context, a Actor, act Action, id, how string) (*x509.Certificate, error) {
+	e, err := d.find(ctx, a, act, id)
 	if err != nil {
 		return nil, err
 	}
-	if e.State == Approved || e.State == Issued { // asked again
-		return d.approveAgain(ctx, a, &e)
+	if (e.State == Approved || e.State == Issued) && e.Kind.takes(act) { // asked again
+		return d.approveAgain(ctx, a, act, &e)
 	}
-	ev, to, err := d.may(ctx, a, Approve, &e)
+	ev, to, err := d.may(ctx, a, act, &e)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +71,9 @@ func (d *Desk) Approve(ctx context.Context, a Actor, id string) (*x509.Certifica
 		return nil, err
 	}
 	ev.Detail["credential"] = f.Credential
+	if how != "" {
+		ev.Detail["how"] = how
+	}
 	c := Change{ID: e.ID, From: e.State, To: to, At: d.Now(), Due: d.Now().Add(lease), ActorIC: a.IC, Event: ev}
 	if err := d.take(ctx, c); err != nil {
 		return nil, err
@@ -76,10 +84,10 @@ func (d *Desk) Approve(ctx context.Context, a Actor, id string) (*x509.Certifica
 }
 
 // approveAgain completes an approval, or says what it led to.
-func (d *Desk) approveAgain(ctx context.Context, a Actor, e *Enrolment) (*x509.Certificate, error) {
+func (d *Desk) approveAgain(ctx context.Context, a Actor, act Action, e *Enrolment) (*x509.Certificate, error) {
 	o := about(e)
 	o.validator = e.ValidatedIC
-	ev, err := d.decide(ctx, a, Approve, o)
+	ev, err := d.decide(ctx, a, act, o)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +164,14 @@ func (d *Desk) issue(ctx context.Context, a Actor, e *Enrolment) (*x509.Certific
 	if err := d.decided(ctx, e, ev, ""); err != nil {
 		return nil, err
 	}
-	cert, _, err := d.CA.Issue(ctx, e.ApprovedBy, ca.Officer{IC: e.IC, Name: e.Name, Credential: f.Credential}, f.Request)
+	of, supersede, err := d.inPlaceOf(ctx, e, f.Credential)
+	if errors.Is(err, ErrReplaced) {
+		return nil, errors.Join(err, d.giveBack(ctx, e))
+	}
+	if err != nil {
+		return nil, err
+	}
+	cert, _, err := d.CA.Issue(ctx, e.ApprovedBy, of, f.Request)
 	if err == nil && cert.Subject.CommonName != e.Name { // ca has compared all of it
 		err = ca.ErrRequest
 	}
@@ -168,7 +183,10 @@ func (d *Desk) issue(ctx context.Context, a Actor, e *Enrolment) (*x509.Certific
 	}
 	c := Credential{ID: f.Credential, IC: e.IC, System: e.System, Algorithm: f.Algorithm, Version: f.Version, Sealed: f.Sealed, Serial: cert.SerialNumber.String(), CreatedAt: d.Now().UTC()}
 	ev.Detail["credential"], ev.Detail["serial"], ev.Detail["algorithm"] = c.ID, c.Serial, c.Algorithm
-	err = d.Records.Change(ctx, Change{ID: e.ID, From: e.State, To: to, At: d.Now(), Credential: &c, Event: ev})
+	err = d.Records.Change(ctx, Change{ID: e.ID, From: e.State, To: to, At: d.Now(), Credential: &c, Supersede: supersede, Event: ev})
+	if errors.Is(err, ErrReplaced) { // since we looked
+		return nil, errors.Join(err, d.giveBack(ctx, e))
+	}
 	if errors.Is(err, ErrState) {
 		// Somebody else has just completed it, with the same certificate.
 		if now, rerr := d.Records.Enrolment(ctx, e.ID); rerr == nil && now.State == Issued {
@@ -177,6 +195,9 @@ func (d *Desk) issue(ctx context.Context, a Actor, e *Enrolment) (*x509.Certific
 	}
 	if err != nil {
 		return nil, fmt.Errorf("storing credential: %w", err)
+	}
+	if supersede != nil {
+		d.publish(ctx, a, e)
 	}
 	return cert, nil
 }
@@ -189,7 +210,11 @@ func (d *Desk) giveBack(ctx context.Context, e *Enrolment) error {
 		return err
 	}
 	reason := "Sijil tidak dapat dikeluarkan daripada permohonan ini; sila mohon sekali lagi. / No certificate can be issued from this application; please apply again."
-	return d.take(ctx, Change{ID: e.ID, From: e.State, To: to, At: d.Now(), Due: d.Now(), Reason: reason, Event: ev})
+	c := Change{ID: e.ID, From: e.State, To: to, At: d.Now(), Due: d.Now(), Reason: reason, Event: ev}
+	if to == Rejected {
+		c.Due, c.Notice = time.Time{}, NoticeRejected
+	}
+	return d.take(ctx, c)
 }
 
 // Dossier is an application as whoever decides about it sees it.
@@ -254,7 +279,10 @@ func (d *Desk) Once(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("claiming an enrolment: %w", err)
 	}
 	if !ok {
-		return d.expire(ctx)
+		if did, err := d.expire(ctx); did || err != nil {
+			return did, err
+		}
+		return d.remind(ctx)
 	}
 	switch e.State {
 	case Approved:

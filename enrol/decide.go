@@ -35,6 +35,12 @@ const (
 	Issue    Action = "enrol.issue"     // by the gateway, after approval
 	GiveBack Action = "enrol.give-back" // by the gateway: the CA will not certify it any more
 	Expire   Action = "enrol.expire"
+	Renew    Action = "enrol.renew"         // another certificate, under the PIN
+	Forgot   Action = "enrol.rekey"         // the PIN: a code is asked for
+	NewKey   Action = "enrol.rekey.apply"   // with that code, under another PIN
+	Vouch    Action = "enrol.rekey.confirm" // the agency knows who asks
+	Replace  Action = "enrol.replace"       // revoke, and enrol anew
+	Remind   Action = "enrol.remind"        // by the gateway: a certificate ends
 )
 
 // rule says who may do an action: roles, JDN and AUDITOR for everything, SAP for its
@@ -75,6 +81,12 @@ func rules() map[Action]rule {
 		Issue:    {gateway: true},
 		GiveBack: {gateway: true},
 		Expire:   {gateway: true},
+		Renew:    {officer: true},
+		Forgot:   {officer: true},
+		NewKey:   {officer: true},
+		Vouch:    {roles: agency, another: true},
+		Replace:  {roles: helpers, officer: true},
+		Remind:   {gateway: true},
 	}
 }
 
@@ -90,7 +102,8 @@ type object struct {
 
 // about is an enrolment as an object.
 func about(e *Enrolment) object {
-	return object{name: e.ID, officer: e.IC, system: e.System, agency: e.Agency, detail: map[string]string{"officer": e.IC, "system": e.System, "agency": e.Agency, "state": string(e.State)}}
+	return object{name: e.ID, officer: e.IC, system: e.System, agency: e.Agency,
+		detail: map[string]string{"officer": e.IC, "system": e.System, "agency": e.Agency, "state": string(e.State), "kind": string(e.Kind), "replaces": e.Replaces}}
 }
 
 // itself is the actor of what the gateway does.
@@ -189,8 +202,13 @@ func (d *Desk) may(ctx context.Context, a Actor, act Action, e *Enrolment) (audi
 		return ev, "", err
 	}
 	s := steps()[act]
-	if !slices.Contains(s.from, e.State) {
+	switch {
+	case !slices.Contains(s.from, e.State):
 		return ev, "", d.refuse(ctx, ev, wrongState(e.State))
+	case !e.Kind.takes(act):
+		return ev, "", d.refuse(ctx, ev, refusal("enrolment_kind", ErrState))
+	case act == GiveBack && e.Kind != First:
+		return ev, Rejected, nil // there is no form to fill in again
 	}
 	if s.to == "" {
 		return ev, e.State, nil

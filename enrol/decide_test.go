@@ -79,9 +79,15 @@ func TestDecideMatrix(t *testing.T) {
 		enrol.Issue:    {"the gateway"},
 		enrol.GiveBack: {"the gateway"},
 		enrol.Expire:   {"the gateway"},
+		enrol.Renew:    {"officer"},
+		enrol.Forgot:   {"officer"},
+		enrol.NewKey:   {"officer"},
+		enrol.Vouch:    {"SAP", "SA", "AP"},
+		enrol.Replace:  append([]string{"officer"}, all...),
+		enrol.Remind:   {"the gateway"},
 	}
 	// The officer's own actions are hers also when she administers.
-	for _, act := range []enrol.Action{enrol.Confirm, enrol.Apply, enrol.Password} {
+	for _, act := range []enrol.Action{enrol.Confirm, enrol.Apply, enrol.Password, enrol.Renew, enrol.Forgot, enrol.NewKey} {
 		allowed[act] = append(allowed[act], "JDN, herself", "SAP, herself", "AP, herself")
 	}
 	code := func(act enrol.Action, name string) string {
@@ -90,7 +96,7 @@ func TestDecideMatrix(t *testing.T) {
 		case act == enrol.Approve && name == "JDN, validated it":
 			return "same_person"
 		case own[name] && (slices.Contains([]enrol.Action{enrol.Return, enrol.Reject, enrol.Correct, enrol.ReadCopy}, act) ||
-			act == enrol.Approve && name == "JDN, herself" || act == enrol.Validate && name != "JDN, herself"):
+			act == enrol.Approve && name == "JDN, herself" || (act == enrol.Validate || act == enrol.Vouch) && name != "JDN, herself"):
 			return "own_case"
 		}
 		return "forbidden"

@@ -26,6 +26,14 @@ type Letter struct {
 	Code        secret.Text // XXXX-XXXX-XXXX-XXXX
 	Until       time.Time
 	Reason      string // why the application was returned; ""
+	Rekey       bool   // the code is for a new key, because the PIN is forgotten
+}
+
+// PINs judges PINs of keys that exist.
+type PINs interface {
+	// ProvePIN is nil when pin opens the officer's key. It counts tries, and audits; its
+	// errors are for the officer.
+	ProvePIN(ctx context.Context, officer, system, credential string, pin secret.Text, request string) error
 }
 
 // Mailer makes one try at a Letter: nil when the mail server took it, ErrUndeliverable
@@ -40,13 +48,20 @@ type Policy struct {
 	CodeFor     time.Duration // how long a verification code is good; 14 days
 	ResendAfter time.Duration // between two mails to one officer; 5 min
 	OpenFor     time.Duration // until an enrolment in which nothing happens expires; 90 days
+	RenewWithin time.Duration // before the end a renewal needs no approval; 30 days
+	RenewAsked  bool          // every renewal needs validation and approval
+	RekeysADay  int           // how often an officer may ask for a new key in 24 hours; 3
 }
 
 func (p Policy) filled() Policy {
-	for field, value := range map[*time.Duration]time.Duration{&p.LinkFor: 24 * time.Hour, &p.CodeFor: 14 * 24 * time.Hour, &p.ResendAfter: 5 * time.Minute, &p.OpenFor: 90 * 24 * time.Hour} {
+	for field, value := range map[*time.Duration]time.Duration{&p.LinkFor: 24 * time.Hour, &p.CodeFor: 14 * 24 * time.Hour, &p.ResendAfter: 5 * time.Minute, &p.OpenFor: 90 * 24 * time.Hour,
+		&p.RenewWithin: 30 * 24 * time.Hour} {
 		if *field == 0 {
 			*field = value
 		}
+	}
+	if p.RekeysADay == 0 {
+		p.RekeysADay = 3
 	}
 	return p
 }
@@ -62,6 +77,7 @@ type Desk struct {
 	MAC        interface { // makes keys in the HSM: HMAC-SHA-256, 32 bytes
 		MAC(ctx context.Context, data []byte) ([]byte, error)
 	}
+	PINs   PINs   // for renewals
 	Mail   Mailer // nil where none is sent: what is due waits for a gateway that can
 	Policy Policy
 

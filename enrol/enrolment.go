@@ -15,6 +15,7 @@ var (
 	ErrState     = errors.New("the enrolment is not in a state for that")
 	ErrLink      = errors.New("link or code is not valid")
 	ErrInput     = errors.New("not accepted as entered")
+	ErrReplaced  = errors.New("what was to be replaced is not active any more")
 )
 
 // State is where one officer is on the way to a certificate for one system.
@@ -40,6 +41,16 @@ func (s State) Open() bool {
 	return slices.Contains([]State{Listed, Confirming, Confirmed, Applied, Validated, Approved, Returned}, s)
 }
 
+// Kind says what an enrolment is for.
+type Kind string
+
+// Kinds of enrolments.
+const (
+	First   Kind = ""        // a certificate, by confirmation, code and application
+	Renewal Kind = "RENEWAL" // another key and certificate before or after the end of one
+	Rekey   Kind = "REKEY"   // another key and certificate with the same end: the PIN is forgotten
+)
+
 // step is a transition: where it may begin and where it ends. With to "" the state
 // stays.
 type step struct {
@@ -59,6 +70,8 @@ func steps() map[Action]step {
 		Apply:    {[]State{Confirmed, Returned}, Applied},
 		Validate: {[]State{Applied}, Validated},
 		Approve:  {[]State{Validated}, Approved},
+		NewKey:   {[]State{Confirmed}, Applied},
+		Vouch:    {[]State{Applied}, Approved},
 		Issue:    {[]State{Approved}, Issued},
 		GiveBack: {[]State{Approved}, Returned},
 		Return:   {[]State{Applied, Validated}, Returned},
@@ -66,6 +79,20 @@ func steps() map[Action]step {
 		Withdraw: {[]State{Listed, Confirming, Confirmed, Applied, Validated, Returned}, Withdrawn},
 		Expire:   {[]State{Listed, Confirming, Confirmed, Returned}, Expired},
 	}
+}
+
+// takes says whether an enrolment of this kind knows the step. A renewal and a new key
+// are not returned for another try, but ended: the officer asks again.
+func (k Kind) takes(act Action) bool {
+	switch act {
+	case NewKey, Vouch:
+		return k == Rekey
+	case Apply, Return, Confirm, Admit, Correct:
+		return k == First
+	case Validate, Approve:
+		return k != Rekey
+	}
+	return true
 }
 
 // Agency is a body whose officers sign.
@@ -95,6 +122,8 @@ type Enrolment struct {
 	Phase       string // of the rollout
 	Ticket      string // of the help desk
 	List        string // hexadecimal SHA-256 of the list it came with; "" when it came alone
+	Kind        Kind
+	Replaces    string // id of the credential, but for First
 	State       State
 	Since       time.Time // of the state
 	ListedBy    string
@@ -167,7 +196,47 @@ type Change struct {
 	Filed *Filed
 	// Credential is what the application becomes, for Issued.
 	Credential *Credential
-	Event      audit.Event
+	// Supersede, for Issued, is the credential that ends with it.
+	Supersede *Supersede
+	Event     audit.Event
+}
+
+// Supersede ends a credential in the transaction that stores the one in its place: its
+// key is destroyed, and a revocation to come is the new certificate's.
+type Supersede struct {
+	Credential string
+	// Revoke: its certificate is revoked (superseded), and the officer's PIN counter,
+	// lock and block are cleared; else it is left to its end.
+	Revoke bool
+}
+
+// Held is a credential of an officer for a system that was not renewed.
+type Held struct {
+	Credential, Algorithm, Serial string
+	Status                        string // "ACTIVE", "SUSPENDED", "REVOKED"
+	Subject                       string // common name
+	NotAfter                      time.Time
+	EndsAt                        time.Time // a revocation to come; zero: none
+}
+
+// Reminder is a credential whose officer is to be told that it ends.
+type Reminder struct {
+	Credential, IC, System, Status, Serial string
+	Due, NotAfter                          time.Time
+}
+
+// Reminders are the days before the end of a certificate on which its officer is told.
+func Reminders() []int { return []int{30, 15, 7, 1} }
+
+// NextReminder is when an officer is told next, after a time, that a certificate ends;
+// zero: never.
+func NextReminder(notAfter, after time.Time) time.Time {
+	for _, days := range Reminders() {
+		if at := notAfter.Add(-time.Duration(days) * 24 * time.Hour); at.After(after) {
+			return at
+		}
+	}
+	return time.Time{}
 }
 
 // Filter chooses enrolments of one state, those first that have been in it longest.
@@ -210,8 +279,19 @@ type Enrolments interface {
 	// Change takes a step, once: ErrState when the enrolment is not in From (any more).
 	// A key that is given up is overwritten, and one that becomes a credential moves,
 	// in the same transaction; so does the MyKad copy go. With Credential its errors
-	// are those of PutCredential, too.
+	// are those of PutCredential, too; ErrReplaced when what it supersedes is not active.
+	// A certificate that was issued and is given up with its key is revoked.
 	Change(ctx context.Context, c Change) error
+	// Begin adds an enrolment that replaces a credential and takes its first steps, all
+	// under one event or nothing; ErrExists when the officer has an open one for that system.
+	Begin(ctx context.Context, e Enrolment, ev audit.Event, steps ...Change) error
+	// Held lists an officer's credentials for a system, revoked ones last, the newest first.
+	Held(ctx context.Context, ic, system string) ([]Held, error)
+	// DueReminder returns one that is due at now, or ErrUnknown.
+	DueReminder(ctx context.Context, now time.Time) (Reminder, error)
+	// Remind sets when the next one is due (zero: never) and puts the notice to the
+	// officer into the outbox, unless silent; ErrState when somebody else has.
+	Remind(ctx context.Context, r Reminder, next time.Time, silent bool, ev audit.Event) error
 	// Correct sets the officer's address while no credential depends on it, and makes a
 	// new link due; ErrState when one does.
 	Correct(ctx context.Context, e Enrolment, email string, due time.Time, ev audit.Event) error

@@ -44,6 +44,20 @@ func sentences(code string) (ms, en string) {
 		return "beri sebab, 5 hingga 500 aksara", "give a reason, 5 to 500 characters"
 	case "record_changed":
 		return "rekod pegawai atau kuncinya berubah selepas permohonan: kembalikan permohonan ini", "the officer's record or key has changed since the application: return it"
+	case "enrolment_kind":
+		return "langkah itu bukan untuk permohonan jenis ini: tolak, dan pegawai memohon semula", "that step is not for this kind of application: reject it, and the officer asks again"
+	case "enrolment_open":
+		return "satu permohonan anda untuk sistem ini sedang diproses: tunggu, atau tarik balik dahulu", "an application of yours for this system is under way: wait, or withdraw it first"
+	case "certificate_missing":
+		return "tiada sijil untuk diganti: minta agensi anda mendaftarkan anda", "there is no certificate to replace: ask your agency to enrol you"
+	case "certificate_suspended":
+		return "sijil anda digantung: hubungi pentadbir agensi anda", "your certificate is suspended: ask your agency administrator"
+	case "certificate_expired":
+		return "sijil anda telah tamat tempoh: mohon pembaharuan", "your certificate has expired: ask for a renewal"
+	case "certificate_leaving":
+		return "sijil anda akan dibatalkan pada tarikh yang ditetapkan, dan tidak diperbaharui selepas itu", "your certificate is going to be revoked on a day that was set, and is not renewed beyond it"
+	case "rekey_too_often":
+		return "terlalu banyak permintaan PIN baharu hari ini: cuba esok", "a new PIN was asked for too often today: try tomorrow"
 	case "not_registered":
 		return "tiada dalam daftar", "not registered"
 	}

@@ -66,6 +66,11 @@ func renderLetter(l enrol.Letter, base string) (*rendered, error) {
 		p.TitleMS, p.TitleEN = "Kod pengesahan permohonan sijil", "Verification code for your application"
 		p.MS = "E-mel anda telah disahkan. Gunakan kod ini untuk memohon sijil digital. Jangan beri kepada sesiapa."
 		p.EN = "Your address is confirmed. Apply for your certificate with this code. Give it to nobody."
+		if l.Rekey {
+			p.TitleMS, p.TitleEN = "Kod untuk PIN baharu", "Code for a new PIN"
+			p.MS = "Anda meminta PIN baharu. Dengan kod ini anda membuat kunci baharu; agensi anda kemudian mengesahkannya. Jangan beri kepada sesiapa. Jika bukan anda, maklumkan segera kepada agensi anda."
+			p.EN = "You asked for a new PIN. With this code you make a new key; your agency then confirms it. Give it to nobody. If it was not you, tell your agency at once."
+		}
 		p.Code = string(l.Code.Reveal())
 		if p.Reason != "" {
 			p.TitleMS, p.TitleEN = "Permohonan sijil dikembalikan", "Your application was returned"

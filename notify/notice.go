@@ -5,6 +5,7 @@ import (
 	"fmt"
 	htmltemplate "html/template"
 	"regexp"
+	"slices"
 	"strconv"
 	texttemplate "text/template"
 	"time"
@@ -81,9 +82,11 @@ func renderNotice(n Notice) (*rendered, error) {
 			return nil, err
 		}
 	default:
-		return nil, fmt.Errorf("%w: unknown kind of notice", ErrMessage)
+		if !l.certificate(n, until) {
+			return nil, fmt.Errorf("%w: unknown kind of notice", ErrMessage)
+		}
 	}
-	if until == "" && (n.Kind == PINLocked || n.Kind == CertificateIssued) {
+	if until == "" && slices.Contains([]string{PINLocked, CertificateIssued, CertificateRenewed, CertificateEnding, PINReplaced, RevocationScheduled}, n.Kind) {
 		return nil, fmt.Errorf("%w: the notice lacks its time", ErrMessage)
 	}
 	var text, html bytes.Buffer
@@ -94,6 +97,82 @@ func renderNotice(n Notice) (*rendered, error) {
 		return nil, fmt.Errorf("%w: html template", ErrMessage)
 	}
 	return &rendered{subject: l.TitleMS + " / " + l.TitleEN, text: text.Bytes(), html: html.Bytes()}, nil
+}
+
+// certificate fills in what became of a certificate; false for another kind.
+func (l *letter) certificate(n Notice, until string) bool {
+	ask := func() {
+		l.WarnMS, l.WarnEN = "Jika ada pertanyaan, hubungi pentadbir agensi anda.", "If you have questions, ask your agency administrator."
+	}
+	switch n.Kind {
+	case CertificateRenewed:
+		l.TitleMS, l.TitleEN = "Sijil digital anda telah diperbaharui", "Your certificate was renewed"
+		l.MS = "Sijil baharu sah sehingga " + until + ". Kunci lama telah dimusnahkan; dokumen yang sudah ditandatangani kekal sah."
+		l.EN = "The new certificate is valid until " + until + ". The old key was destroyed; what was signed stays valid."
+	case CertificateEnding:
+		days, err := strconv.Atoi(n.Detail["days"])
+		if err != nil || days < 1 {
+			return false
+		}
+		l.TitleMS, l.TitleEN = fmt.Sprintf("Sijil digital anda tamat dalam %d hari", days), fmt.Sprintf("Your certificate ends in %d days", days)
+		if days == 1 {
+			l.TitleEN = "Your certificate ends in 1 day"
+		}
+		l.MS = "Sijil anda sah sehingga " + until + ". Log masuk ke gerbang dan perbaharuinya dengan PIN anda."
+		l.EN = "Your certificate is valid until " + until + ". Log in to the gateway and renew it with your PIN."
+		ask()
+	case PINReplaced:
+		l.TitleMS, l.TitleEN = "PIN baharu anda telah berkuat kuasa", "Your new PIN is in force"
+		l.MS = "Agensi anda mengesahkan permintaan anda: kunci lama dimusnahkan dan sijil lama dibatalkan. Sijil baharu sah sehingga " + until + "."
+		l.EN = "Your agency confirmed your request: the old key was destroyed and the old certificate revoked. The new one is valid until " + until + "."
+	case RekeyAsked:
+		l.TitleMS, l.TitleEN = "PIN baharu diminta", "A new PIN was asked for"
+		l.MS, l.EN = "Kunci baharu di bawah PIN baharu menunggu pengesahan agensi anda.", "A new key under a new PIN awaits your agency's confirmation."
+	case CertificateRevoked:
+		ms, en := revokedBecause(n.Detail["reason"])
+		l.TitleMS, l.TitleEN = "Sijil digital anda telah dibatalkan", "Your certificate was revoked"
+		l.MS = "Sijil ini tidak boleh menandatangani lagi dan kuncinya telah dimusnahkan" + ms + "."
+		l.EN = "It cannot sign any more, and its key was destroyed" + en + "."
+		ask()
+	case CertificateSuspended:
+		l.TitleMS, l.TitleEN = "Sijil digital anda digantung", "Your certificate was suspended"
+		l.MS, l.EN = "Sijil ini tidak boleh menandatangani sehingga dilepaskan.", "It cannot sign until it is released."
+		ask()
+	case CertificateReleased:
+		l.TitleMS, l.TitleEN = "Penggantungan sijil anda tamat", "Your certificate is released"
+		l.MS, l.EN = "Sijil anda boleh menandatangani semula.", "Your certificate can sign again."
+		ask()
+	case RevocationScheduled:
+		ms, en := revokedBecause(n.Detail["reason"])
+		l.TitleMS, l.TitleEN = "Sijil digital anda akan dibatalkan", "Your certificate is going to be revoked"
+		l.MS, l.EN = "Sijil ini akan dibatalkan pada "+until+ms+".", "It will be revoked on "+until+en+"."
+		ask()
+	case RevocationCancelled:
+		l.TitleMS, l.TitleEN = "Pembatalan sijil anda tidak diteruskan", "Your certificate stays valid"
+		l.MS, l.EN = "Pembatalan yang telah dijadualkan ditarik balik.", "The revocation that was scheduled is withdrawn."
+		ask()
+	default:
+		return false
+	}
+	return true
+}
+
+// revokedBecause is the reason of a revocation (CRLReason, RFC 5280, Section 5.3.1) as a
+// half sentence, "" for those that tell an officer nothing.
+func revokedBecause(code string) (ms, en string) {
+	switch code {
+	case "1":
+		return ": kuncinya mungkin diketahui orang lain", ": somebody else may know the key"
+	case "3":
+		return ": anda bertukar jawatan atau agensi", ": your post or agency changed"
+	case "4":
+		return ": sijil lain menggantikannya", ": another certificate takes its place"
+	case "5":
+		return ": ia tidak diperlukan lagi", ": it is not needed any more"
+	case "9":
+		return ": hak untuk menandatangani ditarik balik", ": the right to sign was withdrawn"
+	}
+	return "", ""
 }
 
 // disowned fills in the alarm "this was not me". Who pressed the button is not

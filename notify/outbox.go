@@ -18,6 +18,16 @@ const (
 	PINChanged        = "pin.changed"        // detail: system
 	CertificateIssued = "certificate.issued" // detail: system, serial, until (RFC 3339)
 
+	CertificateRenewed   = "certificate.renewed"   // detail: as CertificateIssued
+	CertificateEnding    = "certificate.ending"    // and days left
+	CertificateRevoked   = "certificate.revoked"   // detail: system, serial, reason (CRLReason, a number)
+	CertificateSuspended = "certificate.suspended" // detail: system, serial
+	CertificateReleased  = "certificate.released"  // detail: system, serial
+	RevocationScheduled  = "revocation.scheduled"  // detail: system, serial, reason, until (RFC 3339)
+	RevocationCancelled  = "revocation.cancelled"  // detail: system, serial
+	PINReplaced          = "pin.replaced"          // another key under another PIN; detail: as CertificateIssued
+	RekeyAsked           = enrol.NoticeRekey       // detail: system
+
 	EnrolmentValidated = enrol.NoticeValidated // detail: system
 	EnrolmentRejected  = enrol.NoticeRejected  // detail: system, reason
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/notify"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -106,7 +107,7 @@ func addEntry(ctx context.Context, q *sqlc.Queries, e *enrol.Entry) error {
 
 func enrolment(e *sqlc.Enrolment, name, email string) enrol.Enrolment {
 	return enrol.Enrolment{ID: e.ID, IC: e.Ic, Name: name, Email: email, System: e.System, Agency: e.Agency, Office: e.Office, Phase: e.Phase, Ticket: e.Ticket,
-		List: e.List, State: enrol.State(e.State), Since: instant(e.Since), ListedBy: e.ListedBy, ListedAt: instant(e.ListedAt), DueAt: instant(e.DueAt),
+		List: e.List, Kind: enrol.Kind(e.Kind), Replaces: e.Replaces, State: enrol.State(e.State), Since: instant(e.Since), ListedBy: e.ListedBy, ListedAt: instant(e.ListedAt), DueAt: instant(e.DueAt),
 		Attempts: int(e.Attempts), MailedAt: instant(e.MailedAt), Reply: e.Reply, LinkUntil: instant(e.LinkUntil), CodeUntil: instant(e.CodeUntil), Reason: e.Reason,
 		ValidatedBy: e.ValidatedBy, ValidatedIC: e.ValidatedIc, ValidatedAt: instant(e.ValidatedAt), ApprovedBy: e.ApprovedBy, ApprovedIC: e.ApprovedIc, ApprovedAt: instant(e.ApprovedAt)}
 }
@@ -218,32 +219,38 @@ func decision(s enrol.State) string {
 // Change implements enrol.Enrolments.
 func (d *DB) Change(ctx context.Context, c enrol.Change) error {
 	destroyed := false
-	err := d.do(ctx, c.Event, func(q *sqlc.Queries) error {
-		step := decision(c.To)
-		if c.To == c.From {
-			step = "kept"
-		}
-		n, err := q.MoveEnrolment(ctx, sqlc.MoveEnrolmentParams{State: string(c.To), At: micros(c.At), DueAt: micros(c.Due), Reason: c.Reason, Step: step,
-			Actor: c.Event.Actor, ActorIc: c.ActorIC, ID: c.ID, Was: string(c.From)})
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return enrol.ErrState
-		}
-		if destroyed, err = d.follow(ctx, q, &c); err != nil || c.Notice == "" {
-			return err
-		}
-		e, err := q.Enrolment(ctx, c.ID)
-		if err != nil {
-			return err
-		}
-		return d.addNotice(ctx, q, e.Enrolment.Ic, c.Notice, c.At, map[string]string{"system": e.Enrolment.System, "reason": c.Reason})
+	err := d.do(ctx, c.Event, func(q *sqlc.Queries) (err error) {
+		destroyed, err = d.change(ctx, q, &c)
+		return err
 	})
 	if err == nil && destroyed {
 		d.scrub(ctx)
 	}
 	return err
+}
+
+// change takes a step; destroyed is follow's.
+func (d *DB) change(ctx context.Context, q *sqlc.Queries, c *enrol.Change) (destroyed bool, err error) {
+	step := decision(c.To)
+	if c.To == c.From {
+		step = "kept"
+	}
+	n, err := q.MoveEnrolment(ctx, sqlc.MoveEnrolmentParams{State: string(c.To), At: micros(c.At), DueAt: micros(c.Due), Reason: c.Reason, Step: step,
+		Actor: c.Event.Actor, ActorIc: c.ActorIC, ID: c.ID, Was: string(c.From)})
+	if err != nil {
+		return false, err
+	}
+	if n == 0 {
+		return false, enrol.ErrState
+	}
+	if destroyed, err = d.follow(ctx, q, c); err != nil || c.Notice == "" {
+		return destroyed, err
+	}
+	e, err := q.Enrolment(ctx, c.ID)
+	if err != nil {
+		return destroyed, err
+	}
+	return destroyed, d.addNotice(ctx, q, e.Enrolment.Ic, c.Notice, c.At, map[string]string{"system": e.Enrolment.System, "reason": c.Reason})
 }
 
 // follow does what a step brings with it; destroyed says that a key or a copy was
@@ -261,7 +268,13 @@ func (d *DB) follow(ctx context.Context, q *sqlc.Queries, c *enrol.Change) (dest
 		if c.Credential == nil {
 			return false, errors.New("storing a credential: there is none")
 		}
-		if err := d.putCredential(ctx, q, *c.Credential, c.Event); err != nil {
+		kind := notify.CertificateIssued
+		if c.Supersede != nil {
+			if kind, err = d.supersede(ctx, q, c); err != nil {
+				return false, err
+			}
+		}
+		if err := d.putCredential(ctx, q, *c.Credential, kind, c.Event); err != nil {
 			return false, err
 		}
 		if err := q.PutMedium(ctx, sqlc.PutMediumParams{Ic: c.Credential.IC, System: c.Credential.System, Medium: enrol.RoamingOTP}); err != nil {
@@ -285,6 +298,9 @@ func (d *DB) follow(ctx context.Context, q *sqlc.Queries, c *enrol.Change) (dest
 		}
 		for _, k := range keys {
 			if err := appendEvent(ctx, q, keyDestroyed(c.Event, k.CredentialID, k.Version)); err != nil {
+				return false, err
+			}
+			if err := revokeOrphan(ctx, q, k.CredentialID, c.At); err != nil {
 				return false, err
 			}
 		}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -57,7 +58,7 @@ func (d *DB) Officer(ctx context.Context, ic string) (enrol.Officer, []enrol.Med
 // PutCredential implements enrol.Records.
 func (d *DB) PutCredential(ctx context.Context, c enrol.Credential, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		if err := d.putCredential(ctx, q, c, ev); err != nil {
+		if err := d.putCredential(ctx, q, c, notify.CertificateIssued, ev); err != nil {
 			return err
 		}
 		return appendEvent(ctx, q, keyVersion(ev, c.ID, int64(c.Version), c.Sealed))
@@ -65,7 +66,7 @@ func (d *DB) PutCredential(ctx context.Context, c enrol.Credential, ev audit.Eve
 }
 
 // putCredential stores a credential whose key is on record, or is put there with it.
-func (d *DB) putCredential(ctx context.Context, q *sqlc.Queries, c enrol.Credential, ev audit.Event) error {
+func (d *DB) putCredential(ctx context.Context, q *sqlc.Queries, c enrol.Credential, notice string, ev audit.Event) error {
 	// The write lock is held: a revocation is either before this or finds the key.
 	cert, err := certificate(q.CertificateBySerial(ctx, c.Serial))
 	switch {
@@ -79,14 +80,14 @@ func (d *DB) putCredential(ctx context.Context, q *sqlc.Queries, c enrol.Credent
 		return ca.ErrUnknown
 	}
 	err = q.PutCredential(ctx, sqlc.PutCredentialParams{ID: c.ID, Ic: c.IC, System: c.System, Algorithm: c.Algorithm, Version: int64(c.Version),
-		Sealed: c.Sealed, Serial: c.Serial, CreatedAt: micros(c.CreatedAt)})
+		Sealed: c.Sealed, Serial: c.Serial, CreatedAt: micros(c.CreatedAt), RemindAt: micros(enrol.NextReminder(cert.NotAfter, ev.At))})
 	if err != nil {
 		return err
 	}
 	if err := livesUnder(ctx, q, c.ID); err != nil {
 		return err
 	}
-	return d.addNotice(ctx, q, c.IC, notify.CertificateIssued, ev.At, map[string]string{"system": c.System, "serial": c.Serial, "until": cert.NotAfter.UTC().Format(time.RFC3339)})
+	return d.addNotice(ctx, q, c.IC, notice, ev.At, map[string]string{"system": c.System, "serial": c.Serial, "until": cert.NotAfter.UTC().Format(time.RFC3339)})
 }
 
 // PutApp implements enrol.Records.
@@ -159,6 +160,15 @@ func certificate(c sqlc.Certificate, err error) (ca.Certificate, error) {
 	}
 	return ca.Certificate{Serial: c.Serial, Issuer: c.Issuer, Subject: c.Subject, Credential: c.CredentialID, Status: c.Status, DER: c.Der,
 		NotBefore: instant(c.NotBefore), NotAfter: instant(c.NotAfter), RevokedAt: instant(c.RevokedAt), Reason: int(c.Reason), Key: c.KeyHash, Intent: c.Intent}, nil
+}
+
+// commonName is the subject's in a certificate; "" in one that nobody can read.
+func commonName(der []byte) string {
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return ""
+	}
+	return c.Subject.CommonName
 }
 
 // CertificateBySerial implements ca.Records.

@@ -9,13 +9,14 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/notify"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
 // Revoke implements ca.Records. The officer's key, if it is an officer's
 // certificate, is destroyed in the same transaction.
 func (d *DB) Revoke(ctx context.Context, serial string, at time.Time, reason int, ev audit.Event) error {
-	err := d.do(ctx, ev, func(q *sqlc.Queries) error { return revoke(ctx, q, serial, at, reason, ev) })
+	err := d.do(ctx, ev, func(q *sqlc.Queries) error { return d.revoke(ctx, q, serial, at, reason, ev) })
 	if err == nil {
 		d.scrub(ctx)
 	}
@@ -32,7 +33,7 @@ func (d *DB) RevokeScheduled(ctx context.Context, s ca.Scheduled, at time.Time, 
 		if row.DueAt != micros(s.At) || row.Reason != int64(s.Reason) {
 			return ca.ErrUnknown
 		}
-		return revoke(ctx, q, s.Serial, at, s.Reason, ev)
+		return d.revoke(ctx, q, s.Serial, at, s.Reason, ev)
 	})
 	if err == nil {
 		d.scrub(ctx)
@@ -40,18 +41,8 @@ func (d *DB) RevokeScheduled(ctx context.Context, s ca.Scheduled, at time.Time, 
 	return err
 }
 
-func revoke(ctx context.Context, q *sqlc.Queries, serial string, at time.Time, reason int, ev audit.Event) error {
-	n, err := q.RevokeCertificate(ctx, sqlc.RevokeCertificateParams{RevokedAt: micros(at), Reason: int64(reason), Serial: serial})
-	if err != nil {
-		return err
-	}
-	if n == 0 {
-		return unchanged(ctx, q, serial)
-	}
-	if err := errors.Join(q.CountChange(ctx, serial), tellExternal(ctx, q, serial, at, reason)); err != nil {
-		return err
-	}
-	if _, err := q.DropScheduledRevocation(ctx, serial); err != nil {
+func (d *DB) revoke(ctx context.Context, q *sqlc.Queries, serial string, at time.Time, reason int, ev audit.Event) error {
+	if err := endCertificate(ctx, q, serial, at, reason); err != nil {
 		return err
 	}
 	keys, err := q.RevokeCredential(ctx, serial)
@@ -63,7 +54,23 @@ func revoke(ctx context.Context, q *sqlc.Queries, serial string, at time.Time, r
 			return err
 		}
 	}
-	return nil
+	return d.tellHolder(ctx, q, serial, notify.CertificateRevoked, at, reason, time.Time{})
+}
+
+// endCertificate revokes a certificate; its credential is the caller's.
+func endCertificate(ctx context.Context, q *sqlc.Queries, serial string, at time.Time, reason int) error {
+	n, err := q.RevokeCertificate(ctx, sqlc.RevokeCertificateParams{RevokedAt: micros(at), Reason: int64(reason), Serial: serial})
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return unchanged(ctx, q, serial)
+	}
+	if err := errors.Join(q.CountChange(ctx, serial), tellExternal(ctx, q, serial, at, reason)); err != nil {
+		return err
+	}
+	_, err = q.DropScheduledRevocation(ctx, serial)
+	return err
 }
 
 // unchanged says why no certificate fitted.
@@ -86,7 +93,10 @@ func unchanged(ctx context.Context, q *sqlc.Queries, serial string) error {
 func (d *DB) Suspend(ctx context.Context, serial string, at time.Time, reason int, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
 		n, err := q.SuspendCertificate(ctx, sqlc.SuspendCertificateParams{RevokedAt: micros(at), Reason: int64(reason), Serial: serial})
-		return held(ctx, q, serial, n, err, "SUSPENDED", "ACTIVE", actionKeyHold, ev)
+		if err := held(ctx, q, serial, n, err, "SUSPENDED", "ACTIVE", actionKeyHold, ev); err != nil {
+			return err
+		}
+		return d.tellHolder(ctx, q, serial, notify.CertificateSuspended, ev.At, reason, time.Time{})
 	})
 }
 
@@ -94,7 +104,10 @@ func (d *DB) Suspend(ctx context.Context, serial string, at time.Time, reason in
 func (d *DB) Release(ctx context.Context, serial string, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
 		n, err := q.ReleaseCertificate(ctx, serial)
-		return held(ctx, q, serial, n, err, "ACTIVE", "SUSPENDED", actionKeyRelease, ev)
+		if err := held(ctx, q, serial, n, err, "ACTIVE", "SUSPENDED", actionKeyRelease, ev); err != nil {
+			return err
+		}
+		return d.tellHolder(ctx, q, serial, notify.CertificateReleased, ev.At, 0, time.Time{})
 	})
 }
 
@@ -134,7 +147,11 @@ func (d *DB) ScheduleRevocation(ctx context.Context, s ca.Scheduled, ev audit.Ev
 		case c.Status == ca.Reserved:
 			return ca.ErrUnknown
 		}
-		return q.ScheduleRevocation(ctx, sqlc.ScheduleRevocationParams{Serial: s.Serial, DueAt: micros(s.At), Reason: int64(s.Reason), Actor: s.Actor, CreatedAt: micros(s.CreatedAt)})
+		err = q.ScheduleRevocation(ctx, sqlc.ScheduleRevocationParams{Serial: s.Serial, DueAt: micros(s.At), Reason: int64(s.Reason), Actor: s.Actor, CreatedAt: micros(s.CreatedAt)})
+		if err != nil {
+			return err
+		}
+		return d.tellHolder(ctx, q, s.Serial, notify.RevocationScheduled, ev.At, s.Reason, s.At)
 	})
 }
 
@@ -145,7 +162,10 @@ func (d *DB) UnscheduleRevocation(ctx context.Context, serial string, ev audit.E
 		if err == nil && n == 0 {
 			err = ca.ErrUnknown
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return d.tellHolder(ctx, q, serial, notify.RevocationCancelled, ev.At, 0, time.Time{})
 	})
 }
 

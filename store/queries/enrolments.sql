@@ -113,10 +113,13 @@ WHERE enrolment_id = @enrolment_id AND length(sealed) > 0 RETURNING credential_i
 -- name: Held :many
 SELECT c.id, c.algorithm, c.status, c.serial, x.not_after, x.der, CAST(COALESCE(s.due_at, 0) AS BIGINT) AS ends_at
 FROM credentials c JOIN certificates x ON x.serial = c.serial LEFT JOIN scheduled_revocations s ON s.serial = c.serial
-WHERE c.ic = @ic AND c.system = @system AND c.status <> 'SUPERSEDED' ORDER BY c.created_at DESC, c.id;
+WHERE c.ic = @ic AND c.system = @system AND c.status <> 'SUPERSEDED' ORDER BY CASE c.status WHEN 'REVOKED' THEN 1 ELSE 0 END, c.created_at DESC, c.id;
 
 -- name: Supersede :many
 UPDATE credentials SET status = 'SUPERSEDED', sealed = substr(sealed, 1, 0), remind_at = 0 WHERE id = @id AND status = 'ACTIVE' RETURNING serial, version;
+
+-- name: MarkRevoked :exec
+UPDATE credentials SET status = 'REVOKED' WHERE id = @id;
 
 -- name: MoveScheduledRevocation :exec
 UPDATE scheduled_revocations SET serial = @serial WHERE serial = @was;

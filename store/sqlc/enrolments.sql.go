@@ -492,7 +492,7 @@ func (q *Queries) EnrolmentsOf(ctx context.Context, ic string) ([]EnrolmentsOfRo
 const held = `-- name: Held :many
 SELECT c.id, c.algorithm, c.status, c.serial, x.not_after, x.der, CAST(COALESCE(s.due_at, 0) AS BIGINT) AS ends_at
 FROM credentials c JOIN certificates x ON x.serial = c.serial LEFT JOIN scheduled_revocations s ON s.serial = c.serial
-WHERE c.ic = ?1 AND c.system = ?2 AND c.status <> 'SUPERSEDED' ORDER BY c.created_at DESC, c.id
+WHERE c.ic = ?1 AND c.system = ?2 AND c.status <> 'SUPERSEDED' ORDER BY CASE c.status WHEN 'REVOKED' THEN 1 ELSE 0 END, c.created_at DESC, c.id
 `
 
 type HeldParams struct {
@@ -539,6 +539,15 @@ func (q *Queries) Held(ctx context.Context, arg HeldParams) ([]HeldRow, error) {
 		return nil, err
 	}
 	return items, nil
+}
+
+const markRevoked = `-- name: MarkRevoked :exec
+UPDATE credentials SET status = 'REVOKED' WHERE id = ?1
+`
+
+func (q *Queries) MarkRevoked(ctx context.Context, id string) error {
+	_, err := q.db.ExecContext(ctx, markRevoked, id)
+	return err
 }
 
 const moveEnrolment = `-- name: MoveEnrolment :execrows
