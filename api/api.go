@@ -90,6 +90,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.me(h)
 	s.applications(h)
 	s.enrolments(h)
+	s.renewals(h)
 	s.officers(h)
 	s.documents(h)
 	s.transactions(h)

@@ -117,20 +117,21 @@ func (d *Desk) unchanged(ctx context.Context, e *Enrolment, ev audit.Event) (Fil
 }
 
 // decided refuses an application that was not validated, and approved by somebody else,
-// as its row says: the audit chain must say so, too. by is who approves now; "" when that
-// was done.
+// or otherwise decided as its kind wants it, as its row says: the audit chain must say so,
+// too. by is who approves now; "" when that was done.
 func (d *Desk) decided(ctx context.Context, e *Enrolment, ev audit.Event, by string) error {
-	validated, approved, err := d.Records.Decisions(ctx, e.ID)
+	told, err := d.Records.Decisions(ctx, e.ID)
 	if err != nil {
 		return fmt.Errorf("reading who decided: %w", err)
 	}
-	if by == "" {
-		by = approved
-		if approved != e.ApprovedBy {
-			by = ""
-		}
+	if by == "" && told.Approved == e.ApprovedBy {
+		by = told.Approved
 	}
-	if validated == "" || validated != e.ValidatedBy || by == "" || by == validated {
+	sound := by != "" && told.Kind == e.Kind && told.Replaces == e.Replaces
+	if e.Kind != Rekey && !told.Alone {
+		sound = sound && told.Validated != "" && told.Validated == e.ValidatedBy && by != told.Validated
+	}
+	if !sound {
 		return d.refuse(ctx, ev, refusal("record_changed", ErrState))
 	}
 	return nil

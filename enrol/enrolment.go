@@ -210,6 +210,14 @@ type Supersede struct {
 	Revoke bool
 }
 
+// Decisions is what the audit chain tells of an enrolment.
+type Decisions struct {
+	Kind                Kind
+	Replaces            string // for that kind
+	Validated, Approved string // names of actors; "" for what was not done
+	Alone               bool   // a renewal that needs neither: Approved is the officer
+}
+
 // Held is a credential of an officer for a system that was not renewed.
 type Held struct {
 	Credential, Algorithm, Serial string
@@ -273,9 +281,8 @@ type Enrolments interface {
 	// Application returns the newest one with what the audit chain tells of its key:
 	// the SHA-256 of Sealed and of Request, zero when it tells of none or of several.
 	Application(ctx context.Context, id string) (f Filed, sealed, request [32]byte, err error)
-	// Decisions tells from the audit chain which actors validated and approved the
-	// newest application; "" for what was not done.
-	Decisions(ctx context.Context, id string) (validated, approved string, err error)
+	// Decisions tells from the audit chain what was decided about the newest application.
+	Decisions(ctx context.Context, id string) (Decisions, error)
 	// Change takes a step, once: ErrState when the enrolment is not in From (any more).
 	// A key that is given up is overwritten, and one that becomes a credential moves,
 	// in the same transaction; so does the MyKad copy go. With Credential its errors

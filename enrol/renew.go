@@ -15,6 +15,10 @@ import (
 	"github.com/mohor-sign/mohor/internal/secret"
 )
 
+// ApprovalNotNeeded is what the event of a renewal says, as "approval", when nobody had to
+// approve it.
+const ApprovalNotNeeded = "not needed"
+
 // RenewalRequest is an officer's wish for another key and certificate.
 type RenewalRequest struct {
 	System string
@@ -79,7 +83,7 @@ func (d *Desk) Renew(ctx context.Context, a Actor, r RenewalRequest) (Enrolment,
 	p := d.Policy.filled()
 	alone := valid && !p.RenewAsked && held.Subject == e.Name && !held.NotAfter.After(d.Now().Add(p.RenewWithin))
 	ev.Object, ev.Detail["kind"], ev.Detail["replaces"], ev.Detail["credential"], ev.Detail["algorithm"] = e.ID, string(e.Kind), e.Replaces, f.Credential, f.Algorithm
-	ev.Detail["approval"] = map[bool]string{true: "not needed", false: "awaited"}[alone]
+	ev.Detail["approval"] = map[bool]string{true: ApprovalNotNeeded, false: "awaited"}[alone]
 	steps := []Change{{ID: e.ID, From: Confirmed, To: Applied, At: d.Now(), Filed: f, Event: ev}}
 	e.State = Applied
 	if alone {

@@ -183,24 +183,37 @@ func (d *DB) Application(ctx context.Context, id string) (f enrol.Filed, sealed,
 }
 
 // Decisions implements enrol.Enrolments.
-func (d *DB) Decisions(ctx context.Context, id string) (validated, approved string, err error) {
+func (d *DB) Decisions(ctx context.Context, id string) (out enrol.Decisions, err error) {
 	events, err := d.q.DecisionEvents(ctx, id)
 	if err != nil {
-		return "", "", fmt.Errorf("reading decisions: %w", err)
+		return out, fmt.Errorf("reading decisions: %w", err)
 	}
-	for _, ev := range events {
+	for _, row := range events {
+		ev, err := record(row)
+		if err != nil || !ev.Intact() {
+			return enrol.Decisions{}, nil // edited: it tells nothing
+		}
 		switch enrol.Action(ev.Action) {
 		case enrol.Apply:
-			validated, approved = "", ""
+			out = enrol.Decisions{}
+		case enrol.Renew:
+			out = enrol.Decisions{Kind: enrol.Renewal, Replaces: ev.Detail["replaces"]}
+			if ev.Detail["approval"] == enrol.ApprovalNotNeeded {
+				out.Alone, out.Approved = true, ev.Actor
+			}
+		case enrol.Forgot:
+			out = enrol.Decisions{Kind: enrol.Rekey, Replaces: ev.Detail["replaces"]}
+		case enrol.NewKey:
+			out.Approved = ""
 		case enrol.Validate:
-			validated = ev.Actor
-		case enrol.Approve:
-			if approved == "" { // whoever asked again has not decided
-				approved = ev.Actor
+			out.Validated = ev.Actor
+		case enrol.Approve, enrol.Vouch:
+			if out.Approved == "" { // whoever asked again has not decided
+				out.Approved = ev.Actor
 			}
 		}
 	}
-	return validated, approved, nil
+	return out, nil
 }
 
 // decision says which columns of a decision a state sets or keeps.

@@ -22,6 +22,7 @@ import (
 	"github.com/mohor-sign/mohor/hsm"
 	"github.com/mohor-sign/mohor/internal/dialguard"
 	"github.com/mohor-sign/mohor/pdf/verify"
+	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store"
 	"github.com/mohor-sign/mohor/store/ephemeral"
 )
@@ -130,7 +131,8 @@ func (i *Installation) open(ctx context.Context, how serving) error {
 	i.Accounts = i.accounts(nil)
 	i.Apps = &enrol.Apps{Records: i.db, Now: i.now, TokenFor: time.Hour}
 	i.Registrar = &enrol.Registrar{Records: i.db, Keys: officerKeys{i.hsm, i.db.CurrentKEK}, CA: i.ca, PIN: i.Config.PIN.policy(), Now: i.now}
-	i.Desk = &enrol.Desk{Registrar: i.Registrar, Records: i.db, MAC: macKey{i.hsm, hsm.IntentKey}}
+	i.Desk = &enrol.Desk{Registrar: i.Registrar, Records: i.db, MAC: macKey{i.hsm, hsm.IntentKey}, Policy: i.Config.Renewal.policy(),
+		PINs: pinProver{&signer.Signer{Records: i.db, Keys: i.Registrar.Keys.(officerKeys), PIN: i.Config.PIN.limits(), Now: i.now}}}
 	if i.otherRoots, err = i.Config.CA.External.roots(); err != nil {
 		return err
 	}

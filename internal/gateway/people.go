@@ -41,6 +41,13 @@ func (k officerKeys) ChangePIN(ctx context.Context, c signer.Credential, old, ne
 	return b.Version, text, err
 }
 
+// pinProver implements enrol.PINs.
+type pinProver struct{ s *signer.Signer }
+
+func (p pinProver) ProvePIN(ctx context.Context, officer, system, credential string, pin secret.Text, request string) error {
+	return p.s.ProvePIN(ctx, signer.PINProof{Officer: officer, System: system, Credential: credential, PIN: pin, For: string(enrol.Renew), RequestID: request})
+}
+
 // ChangePIN changes the PIN of the officer's first active key for system, or of
 // the credential named, also beside a running gateway. others are the officer's
 // further active keys for that system, which keep their PIN.

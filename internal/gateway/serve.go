@@ -174,6 +174,7 @@ func (s *Server) wire() error {
 	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm, s.db.CurrentKEK}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.blobs, Codes: codes, Shares: s.shares(), Now: s.now,
 		PIN: c.PIN.limits(), CheckPIN: c.PIN.checkPIN, Channels: c.Channels.of, AlarmTo: c.Mail.AlarmTo,
 		Timestamps: stamper, TSARoots: s.trustedTSAs, Revocation: revocation{s.ca}, Templates: templates, TempDir: s.DataPath("tmp"), Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond}
+	s.Desk.PINs = pinProver{s.Signer}
 	width := c.Batch.Width
 	if width == 0 {
 		width = 2 * runtime.GOMAXPROCS(0)
