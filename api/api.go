@@ -91,6 +91,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.applications(h)
 	s.enrolments(h)
 	s.renewals(h)
+	s.reports(h)
 	s.officers(h)
 	s.documents(h)
 	s.transactions(h)
@@ -123,6 +124,7 @@ func description(version string) huma.Config {
 		{Name: "Sessions", Description: "People log in: officers with password and mailed code, administrators with password and TOTP or a passkey"},
 		{Name: "Me", Description: "What somebody who is logged in does with the own account"},
 		{Name: "Enrolment", Description: "From a list to a certificate: what administrators do, each within the own appointment"},
+		{Name: "Administration", Description: "What administrators and auditors do, each within the own scope"},
 		{Name: "Officers", Description: "Which medium an officer holds and whether the officer can sign"},
 		{Name: "Documents", Description: "PDFs to be signed, and signed"},
 		{Name: "Transactions", Description: "One PIN and one code authorise one transaction"},

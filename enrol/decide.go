@@ -61,32 +61,33 @@ func rules() map[Action]rule {
 	agency := []Role{SAP, SA, AP}
 	helpers := []Role{JDN, SAP, SA, AP}
 	return map[Action]rule{
-		Registry: {roles: []Role{JDN}, machine: true},
-		Check:    {roles: []Role{JDN, SAP}, machine: true},
-		List:     {roles: []Role{JDN, SAP}, machine: true},
-		Admit:    {roles: []Role{JDN}, machine: true},
-		Read:     {roles: []Role{JDN, SAP, SA, AP, Auditor}, officer: true, machine: true},
-		ReadCopy: {roles: helpers, another: true},
-		Resend:   {roles: helpers, machine: true},
-		Correct:  {roles: helpers, another: true},
-		Confirm:  {officer: true},
-		Password: {officer: true},
-		Apply:    {officer: true},
-		Validate: {roles: agency, another: true},
-		Return:   {roles: helpers, another: true},
-		Reject:   {roles: helpers, another: true},
-		Approve:  {roles: []Role{JDN}, another: true},
-		Withdraw: {roles: helpers, officer: true},
-		Mail:     {gateway: true},
-		Issue:    {gateway: true},
-		GiveBack: {gateway: true},
-		Expire:   {gateway: true},
-		Renew:    {officer: true},
-		Forgot:   {officer: true},
-		NewKey:   {officer: true},
-		Vouch:    {roles: agency, another: true},
-		Replace:  {roles: helpers, officer: true},
-		Remind:   {gateway: true},
+		Registry:  {roles: []Role{JDN}, machine: true},
+		Check:     {roles: []Role{JDN, SAP}, machine: true},
+		List:      {roles: []Role{JDN, SAP}, machine: true},
+		Admit:     {roles: []Role{JDN}, machine: true},
+		Read:      {roles: []Role{JDN, SAP, SA, AP, Auditor}, officer: true, machine: true},
+		Reporting: {roles: []Role{JDN, SAP, SA, AP, Auditor}, machine: true},
+		ReadCopy:  {roles: helpers, another: true},
+		Resend:    {roles: helpers, machine: true},
+		Correct:   {roles: helpers, another: true},
+		Confirm:   {officer: true},
+		Password:  {officer: true},
+		Apply:     {officer: true},
+		Validate:  {roles: agency, another: true},
+		Return:    {roles: helpers, another: true},
+		Reject:    {roles: helpers, another: true},
+		Approve:   {roles: []Role{JDN}, another: true},
+		Withdraw:  {roles: helpers, officer: true},
+		Mail:      {gateway: true},
+		Issue:     {gateway: true},
+		GiveBack:  {gateway: true},
+		Expire:    {gateway: true},
+		Renew:     {officer: true},
+		Forgot:    {officer: true},
+		NewKey:    {officer: true},
+		Vouch:     {roles: agency, another: true},
+		Replace:   {roles: helpers, officer: true},
+		Remind:    {gateway: true},
 	}
 }
 
@@ -118,6 +119,15 @@ func (a *Actor) gateway() bool { return a.IC == "" && a.Name == "gateway" }
 // with the change itself, of whose transaction the event returned must be a part. An
 // action that changes nothing hands it to Audit.
 func (d *Desk) decide(ctx context.Context, a Actor, act Action, o object) (audit.Event, error) {
+	ev, no := d.ground(a, act, o)
+	if no != nil {
+		return ev, d.refuse(ctx, ev, no)
+	}
+	return ev, nil
+}
+
+// ground is decide for who goes on judging: the refusal is still to be recorded.
+func (d *Desk) ground(a Actor, act Action, o object) (audit.Event, *Refusal) {
 	ev := audit.Event{At: d.Now(), Actor: a.Name, Action: string(act), Object: o.name, Verdict: audit.Accepted, RequestID: a.Request, Detail: map[string]string{}}
 	for k, v := range o.detail {
 		if v != "" {
@@ -128,10 +138,7 @@ func (d *Desk) decide(ctx context.Context, a Actor, act Action, o object) (audit
 	if by != "" {
 		ev.Detail["by"] = by
 	}
-	if no != nil {
-		return ev, d.refuse(ctx, ev, no)
-	}
-	return ev, nil
+	return ev, no
 }
 
 // judge gives the ground on which a may act, or why not.

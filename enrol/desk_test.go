@@ -581,8 +581,10 @@ func TestApproveRefusesWhatWasChanged(t *testing.T) {
 		"the key":     func(o *office) error { return raw(o, "UPDATE applications SET sealed = x'00'") },
 		"the request": func(o *office) error { return raw(o, "UPDATE applications SET request = x'00'") },
 		"the form":    func(o *office) error { return raw(o, "UPDATE applications SET form = substr(form, 2)") },
-		"the kind":    func(o *office) error { return raw(o, "UPDATE enrolments SET kind = 'RENEWAL', replaces = 'cr_x' WHERE state = 'VALIDATED'") },
-		"another id":  func(o *office) error { return raw(o, "UPDATE applications SET credential_id = 'cr_other'") },
+		"the kind": func(o *office) error {
+			return raw(o, "UPDATE enrolments SET kind = 'RENEWAL', replaces = 'cr_x' WHERE state = 'VALIDATED'")
+		},
+		"another id": func(o *office) error { return raw(o, "UPDATE applications SET credential_id = 'cr_other'") },
 	} {
 		o := newOffice(t)
 		id := o.applied(t, newIC)

@@ -278,6 +278,9 @@ type Enrolments interface {
 	EnrolmentByCode(ctx context.Context, hash [32]byte) (Enrolment, error)
 	EnrolmentsOf(ctx context.Context, ic string) ([]Enrolment, error)
 	Enrolments(ctx context.Context, f Filter) ([]Enrolment, error)
+	// Report hands over the rows of a report: strings, int64s and times in the order of
+	// its columns. f's error ends it. It never holds more than some thousand rows.
+	Report(ctx context.Context, r ReportRead, f func(row ...any) error) error
 	// Application returns the newest one with what the audit chain tells of its key:
 	// the SHA-256 of Sealed and of Request, zero when it tells of none or of several.
 	Application(ctx context.Context, id string) (f Filed, sealed, request [32]byte, err error)

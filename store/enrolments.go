@@ -293,8 +293,14 @@ func (d *DB) follow(ctx context.Context, q *sqlc.Queries, c *enrol.Change) (dest
 		if err := q.PutMedium(ctx, sqlc.PutMediumParams{Ic: c.Credential.IC, System: c.Credential.System, Medium: enrol.RoamingOTP}); err != nil {
 			return false, err
 		}
-		_, err := q.DropApplicationKey(ctx, c.ID) // it is the credential's now
-		return true, err
+		copied, err := q.ApplicationCopy(ctx, c.ID)
+		if err != nil {
+			return false, err
+		}
+		// The key is the credential's now: what an old page still holds of it is not
+		// gone before that is destroyed, which scrubs. The MyKad copy is gone.
+		_, err = q.DropApplicationKey(ctx, c.ID)
+		return copied > 0, err
 	case enrol.Returned, enrol.Rejected, enrol.Withdrawn, enrol.Expired:
 		if err := q.SpendEnrolmentLink(ctx, c.ID); err != nil {
 			return false, err

@@ -21,11 +21,12 @@ import (
 )
 
 type benchCmd struct {
-	Sign benchSignCmd `cmd:"" help:"Raw C_Sign a second, hash signatures a second through the whole gateway, and their ratio."`
-	PDF  benchPDFCmd  `cmd:"" name:"pdf" help:"Signing and verifying documents with keys in memory, against the least there is to do and against other programs."`
-	OTP  benchOTPCmd  `cmd:"" name:"otp" help:"One-time codes issued and redeemed a second, against bare commits; and whether the time of a refusal tells which digit is wrong."`
-	CA   benchCACmd   `cmd:"" name:"ca" help:"Certificates end to end, OCSP answers and time-stamps a second, against raw C_Sign of such a key."`
-	HSM  benchHSMCmd  `cmd:"" name:"hsm" help:"What custody leaves of the module's rate; with --keys what many officers cost; with --soak what a long run does to memory."`
+	Sign  benchSignCmd  `cmd:"" help:"Raw C_Sign a second, hash signatures a second through the whole gateway, and their ratio."`
+	PDF   benchPDFCmd   `cmd:"" name:"pdf" help:"Signing and verifying documents with keys in memory, against the least there is to do and against other programs."`
+	OTP   benchOTPCmd   `cmd:"" name:"otp" help:"One-time codes issued and redeemed a second, against bare commits; and whether the time of a refusal tells which digit is wrong."`
+	CA    benchCACmd    `cmd:"" name:"ca" help:"Certificates end to end, OCSP answers and time-stamps a second, against raw C_Sign of such a key."`
+	Enrol benchEnrolCmd `cmd:"" name:"enrol" help:"Officers of a list from the list to their certificates, stage by stage; and the reports of them."`
+	HSM   benchHSMCmd   `cmd:"" name:"hsm" help:"What custody leaves of the module's rate; with --keys what many officers cost; with --soak what a long run does to memory."`
 }
 
 type benchSignCmd struct {

@@ -45,14 +45,15 @@ type BenchOptions struct {
 
 // BenchReport is what was measured.
 type BenchReport struct {
-	Cores  int        `json:"cores"`
-	Module string     `json:"module"`
-	Slices int        `json:"slices"`
-	Slice  float64    `json:"slice_seconds"`
-	Rows   []BenchRow `json:"rows"`
-	Keys   *KeyReport `json:"keys,omitempty"`
-	Soak   *Soak      `json:"soak,omitempty"`
-	Timing *Timing    `json:"timing,omitempty"`
+	Cores  int          `json:"cores"`
+	Module string       `json:"module"`
+	Slices int          `json:"slices"`
+	Slice  float64      `json:"slice_seconds"`
+	Rows   []BenchRow   `json:"rows"`
+	Keys   *KeyReport   `json:"keys,omitempty"`
+	Enrol  *EnrolReport `json:"enrol,omitempty"`
+	Soak   *Soak        `json:"soak,omitempty"`
+	Timing *Timing      `json:"timing,omitempty"`
 	// LogIns is the timing of log-ins.
 	LogIns *LoginTiming `json:"log_ins,omitempty"`
 }

@@ -1,4 +1,4 @@
-// Package table reads lists that people make in spreadsheets, CSV (RFC 4180, UTF-8) and
+// Package table reads lists that people make in spreadsheets, and writes them, CSV (RFC 4180, UTF-8) and
 // XLSX (ECMA-376), row by row, in bounded memory. What is not clearly one of them is
 // refused whole; text that looks like a formula is text.
 package table

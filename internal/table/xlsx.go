@@ -56,6 +56,7 @@ type XLSX struct {
 	part   *bounded
 	shared []string
 	row    int
+	column int // of the newest cell
 	buf    []byte
 	ends   []int
 	fields [][]byte
@@ -286,7 +287,7 @@ func (x *XLSX) Next(limit int) (fields [][]byte, line int, err error) {
 
 // cells reads the cells of the row that has begun.
 func (x *XLSX) cells(limit int) error {
-	x.buf, x.ends = x.buf[:0], x.ends[:0]
+	x.buf, x.ends, x.column = x.buf[:0], x.ends[:0], 0
 	for {
 		token, err := x.sheet.Token()
 		if err != nil {
@@ -317,12 +318,13 @@ func (x *XLSX) cells(limit int) error {
 
 // put appends a cell at its column.
 func (x *XLSX) put(c *cell, limit int) error {
-	column := len(x.ends) + 1
+	column := x.column + 1 // behind the cell before, which may have been empty
 	if c.At != "" {
-		if column = columnOf(c.At); column <= len(x.ends) || column > maxColumns {
+		if column = columnOf(c.At); column <= x.column || column > maxColumns {
 			return Refuse(x.row, len(x.ends)+1, "cells of the row are out of order", "sel baris ini tidak mengikut urutan")
 		}
 	}
+	x.column = column
 	value, err := x.value(c, column)
 	if err != nil {
 		return err

@@ -106,6 +106,9 @@ ON CONFLICT (enrolment_id) DO UPDATE SET credential_id = excluded.credential_id,
 -- name: Application :one
 SELECT credential_id, algorithm, version, sealed, request, form, copy, applied_at FROM applications WHERE enrolment_id = @enrolment_id;
 
+-- name: ApplicationCopy :one
+SELECT CAST(length(copy) AS BIGINT) AS size FROM applications WHERE enrolment_id = @enrolment_id;
+
 -- name: DropApplicationKey :many
 UPDATE applications SET sealed = substr(sealed, 1, 0), copy = CASE length(copy) WHEN 0 THEN copy ELSE substr(copy, 1, 0) END
 WHERE enrolment_id = @enrolment_id AND length(sealed) > 0 RETURNING credential_id, version;

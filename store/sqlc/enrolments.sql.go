@@ -136,6 +136,17 @@ func (q *Queries) Application(ctx context.Context, enrolmentID string) (Applicat
 	return i, err
 }
 
+const applicationCopy = `-- name: ApplicationCopy :one
+SELECT CAST(length(copy) AS BIGINT) AS size FROM applications WHERE enrolment_id = ?1
+`
+
+func (q *Queries) ApplicationCopy(ctx context.Context, enrolmentID string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, applicationCopy, enrolmentID)
+	var size int64
+	err := row.Scan(&size)
+	return size, err
+}
+
 const claimEnrolment = `-- name: ClaimEnrolment :one
 UPDATE enrolments SET due_at = ?1, attempts = attempts + 1
 WHERE id = (SELECT e.id FROM enrolments e WHERE e.due_at > 0 AND e.due_at <= ?2 ORDER BY e.due_at, e.id LIMIT 1) RETURNING id

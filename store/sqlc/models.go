@@ -182,6 +182,17 @@ type Document struct {
 	CreatedAt int64
 }
 
+type Enrolled struct {
+	ID     string
+	Ic     string
+	System string
+	Agency string
+	Office string
+	Phase  string
+	State  string
+	Since  int64
+}
+
 type Enrolment struct {
 	ID          string
 	Ic          string
@@ -225,6 +236,18 @@ type ExternalRevocation struct {
 	Reason    int64
 	CreatedAt int64
 	ToldAt    int64
+}
+
+type Holder struct {
+	Ic       string
+	Name     string
+	System   string
+	Agency   string
+	Office   string
+	Medium   string
+	Status   string
+	Serial   string
+	NotAfter int64
 }
 
 type Idempotency struct {

@@ -69,6 +69,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"EnrolmentKeys", enrolmentKeys},
 		{"EnrolmentKEK", enrolmentKEK},
 		{"EnrolmentCorrect", enrolmentCorrect},
+		{"Reports", reports},
 		{"Replies", replies},
 		{"Meta", meta},
 		{"AuditChain", auditChain},

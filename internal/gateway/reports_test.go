@@ -1,0 +1,84 @@
+package gateway_test
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/gatewaytest"
+	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/internal/table"
+)
+
+// administrator logs in one with an appointment.
+func administrator(t *testing.T, g *gatewaytest.Gateway, x enrol.Appointment) *browser {
+	t.Helper()
+	ctx, a := t.Context(), g.Server.Accounts
+	o := enrol.Officer{IC: "700101105554", Name: "MIMI", Email: "mimi@janm.gov.my"}
+	_, code, err := a.CreateAdministrator(ctx, enrol.Actor{Name: "test"}, o, x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := a.BeginSetup(ctx, code, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := g.Clock.Now()
+	pass := func(at time.Time) string {
+		c, err := totp.GenerateCode(string(seed.Base32.Reveal()), at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	if _, err := a.CompleteSetup(ctx, code, secret.New(officerPassword), secret.New(pass(at)), ""); err != nil {
+		t.Fatal(err)
+	}
+	b := newBrowser(t, g)
+	id, _ := b.begin(o.IC, officerPassword, false)
+	// The step of the set-up is spent; the next one is accepted early.
+	want(t, b.do(http.MethodPost, "/v1/sessions/"+id+"/code", map[string]string{"code": pass(at.Add(30 * time.Second))}), 200, "")
+	return b
+}
+
+// Reports leave for administrators alone, within their scope, in three formats.
+func TestReportsByHTTP(t *testing.T) {
+	g, officer := withPassword(t)
+	id, code := officer.begin(g.Dev.Officers[0].IC, officerPassword, true)
+	want(t, officer.do(http.MethodPost, "/v1/sessions/"+id+"/code", map[string]string{"code": code}), 200, "")
+	want(t, officer.do(http.MethodGet, "/v1/admin/reports/users", nil), 403, "forbidden")
+	want(t, newBrowser(t, g).do(http.MethodGet, "/v1/admin/reports/users", nil), 401, "unauthenticated")
+
+	sap := administrator(t, g, enrol.Appointment{Role: enrol.SAP, System: "IGFMAS", From: time.Now().Add(-time.Minute)})
+	r := sap.do(http.MethodGet, "/v1/admin/reports/officers?format=csv", nil)
+	if r.Status != 200 || !bytes.HasPrefix(r.Raw, []byte("\xef\xbb\xbfno_kp,nama,")) || !strings.Contains(string(r.Raw), g.Dev.Officers[0].IC) ||
+		r.Header.Get("Content-Type") != "text/csv; charset=utf-8" || r.Header.Get("Content-Disposition") != `attachment; filename="mohor-officers.csv"` || r.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("%d %v %q", r.Status, r.Header, r.Raw)
+	}
+	r = sap.do(http.MethodGet, "/v1/admin/reports/users?format=xlsx", nil)
+	rows, err := table.Open(bytes.NewReader(r.Raw), int64(len(r.Raw)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for ; err == nil; n++ {
+		_, _, err = rows.Next(26)
+	}
+	if err != io.EOF || n < 3 {
+		t.Errorf("%d rows, %v", n-1, err)
+	}
+	r = sap.do(http.MethodGet, "/v1/admin/reports/users", nil)
+	if r.Status != 200 || r.Text("report") != "users" {
+		t.Errorf("%d %s", r.Status, r.Raw)
+	}
+	want(t, sap.do(http.MethodGet, "/v1/admin/reports/users?system=SPEKS", nil), 403, "forbidden")
+	want(t, sap.do(http.MethodGet, "/v1/admin/reports/secrets", nil), 400, "invalid_request")
+	want(t, sap.do(http.MethodGet, "/v1/admin/reports/expiring?days=401", nil), 400, "invalid_request")
+	want(t, sap.do(http.MethodGet, "/v1/admin/reports/users?agency=%27%20OR", nil), 400, "invalid_request")
+}

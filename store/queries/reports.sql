@@ -1,0 +1,64 @@
+-- name: ReportUsers :many
+SELECT h.agency, h.system, h.medium, CAST(CASE WHEN h.status = 'ACTIVE' AND h.serial <> '' AND h.not_after <= @now THEN 'EXPIRED' ELSE h.status END AS TEXT) AS status, COUNT(*) AS users
+FROM holders h
+WHERE (CAST(@system AS TEXT) = '' OR h.system = @system) AND (CAST(@agency AS TEXT) = '' OR h.agency = @agency)
+GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4;
+
+-- name: ReportOfficers :many
+SELECT h.ic, h.name, h.agency, h.office, h.system, h.medium, CAST(CASE WHEN h.status = 'ACTIVE' AND h.serial <> '' AND h.not_after <= @now THEN 'EXPIRED' ELSE h.status END AS TEXT) AS status,
+    h.serial, h.not_after
+FROM holders h
+WHERE (h.ic > @after_ic OR h.ic = @after_ic AND h.system > @after_system)
+    AND (CAST(@system AS TEXT) = '' OR h.system = @system) AND (CAST(@agency AS TEXT) = '' OR h.agency = @agency)
+ORDER BY h.ic, h.system LIMIT @lim;
+
+-- name: ReportExpiring :many
+SELECT h.ic, h.name, h.agency, h.office, h.system, h.status, h.serial, h.not_after
+FROM holders h
+WHERE h.not_after > @now AND h.not_after <= @until AND h.status IN ('ACTIVE', 'SUSPENDED')
+    AND (h.not_after > @after_end OR h.not_after = @after_end AND h.serial > @after_serial)
+    AND (CAST(@system AS TEXT) = '' OR h.system = @system) AND (CAST(@agency AS TEXT) = '' OR h.agency = @agency)
+ORDER BY h.not_after, h.serial LIMIT @lim;
+
+-- name: ReportPending :many
+SELECT e.agency, e.system, e.state, COUNT(*) AS pending, COUNT(CASE WHEN e.since > @day THEN 1 END) AS day,
+    COUNT(CASE WHEN e.since <= @day AND e.since > @week THEN 1 END) AS week, COUNT(CASE WHEN e.since <= @week AND e.since > @month THEN 1 END) AS month,
+    COUNT(CASE WHEN e.since <= @month THEN 1 END) AS older, CAST(MIN(e.since) AS BIGINT) AS oldest
+FROM enrolments e
+WHERE e.state IN ('LISTED', 'CONFIRMING', 'CONFIRMED', 'APPLIED', 'VALIDATED', 'APPROVED', 'RETURNED')
+    AND (CAST(@system AS TEXT) = '' OR e.system = @system) AND (CAST(@agency AS TEXT) = '' OR e.agency = @agency)
+GROUP BY e.agency, e.system, e.state ORDER BY e.agency, e.system, e.state;
+
+-- name: ReportSignatures :many
+SELECT CAST(COALESCE(e.agency, '') AS TEXT) AS agency, t.system, COUNT(DISTINCT t.ic) AS officers, COUNT(DISTINCT i.id) AS authorisations,
+    COUNT(CASE WHEN d.state = 'signed' THEN 1 END) AS signatures, COUNT(CASE WHEN d.state = 'refused' THEN 1 END) AS refused
+FROM intents i
+JOIN transactions t ON t.id = i.transaction_id
+JOIN items d ON d.batch_id = i.batch_id AND d.intent_id = i.id
+LEFT JOIN enrolled e ON e.ic = t.ic AND e.system = t.system
+WHERE i.created_at >= @start AND i.created_at < @stop
+    AND (CAST(@system AS TEXT) = '' OR t.system = @system) AND (CAST(@agency AS TEXT) = '' OR e.agency = @agency)
+GROUP BY 1, 2 ORDER BY 1, 2;
+
+-- name: ReportWithoutAP :many
+SELECT g.code, g.name, COUNT(e.id) AS officers, COUNT(CASE WHEN e.state = 'APPLIED' THEN 1 END) AS waiting,
+    CAST(COALESCE((SELECT MAX(p.until_at) FROM appointments p WHERE p.agency = g.code AND p.role = 'AP' AND p.until_at > 0), 0) AS BIGINT) AS ended
+FROM agencies g
+LEFT JOIN enrolled e ON e.agency = g.code
+WHERE NOT EXISTS (SELECT 1 FROM appointments p WHERE p.agency = g.code AND p.role = 'AP' AND p.from_at <= @now AND (p.until_at = 0 OR p.until_at > @now))
+    AND (CAST(@agency AS TEXT) = '' OR g.code = @agency)
+    AND (CAST(@system AS TEXT) = '' OR EXISTS (SELECT 1 FROM enrolments s WHERE s.agency = g.code AND s.system = @system))
+GROUP BY g.code, g.name ORDER BY g.code;
+
+-- name: ReportRollout :many
+SELECT e.system, e.phase, e.agency, e.office, COUNT(*) AS listed,
+    COUNT(CASE WHEN e.state IN ('CONFIRMED', 'APPLIED', 'VALIDATED', 'APPROVED', 'ISSUED', 'RETURNED') THEN 1 END) AS confirmed,
+    COUNT(CASE WHEN e.state IN ('APPLIED', 'VALIDATED', 'APPROVED', 'ISSUED') THEN 1 END) AS applied,
+    COUNT(CASE WHEN e.state = 'ISSUED' THEN 1 END) AS issued,
+    COUNT(CASE WHEN e.state = 'ISSUED' AND h.status = 'ACTIVE' AND h.not_after > @now
+        AND COALESCE((SELECT s.delivery FROM code_sends s WHERE s.ic = e.ic AND s.delivery <> '' ORDER BY s.sent_at DESC LIMIT 1), '') NOT IN ('refused', 'bounced') THEN 1 END) AS ready,
+    COUNT(CASE WHEN e.state IN ('REJECTED', 'WITHDRAWN', 'EXPIRED') THEN 1 END) AS ended
+FROM enrolled e
+JOIN holders h ON h.ic = e.ic AND h.system = e.system
+WHERE (CAST(@system AS TEXT) = '' OR e.system = @system) AND (CAST(@agency AS TEXT) = '' OR e.agency = @agency)
+GROUP BY e.system, e.phase, e.agency, e.office ORDER BY e.system, e.phase, e.agency, e.office;
