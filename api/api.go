@@ -20,6 +20,7 @@ import (
 	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/pdf/verify"
 	"github.com/mohor-sign/mohor/signer"
 )
@@ -35,7 +36,9 @@ type Config struct {
 	Accounts  *enrol.Accounts
 	Desk      *enrol.Desk
 	People    enrol.Records
-	Replies   Replies
+	// Codes gives the newest codes sent to an officer, at most limit.
+	Codes   func(ctx context.Context, ic string, limit int) ([]otp.Send, error)
+	Replies Replies
 	// Trust says whom /v1/verify trusts now: our root, with current CRLs.
 	Trust func(ctx context.Context) (verify.Options, error)
 	// Fingerprint is HMAC-SHA-256 under an HSM key over a request body, so that
@@ -92,6 +95,9 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.enrolments(h)
 	s.renewals(h)
 	s.reports(h)
+	s.appointments(h)
+	s.help(h)
+	s.addresses(h)
 	s.officers(h)
 	s.documents(h)
 	s.transactions(h)
@@ -125,6 +131,7 @@ func description(version string) huma.Config {
 		{Name: "Me", Description: "What somebody who is logged in does with the own account"},
 		{Name: "Enrolment", Description: "From a list to a certificate: what administrators do, each within the own appointment"},
 		{Name: "Administration", Description: "What administrators and auditors do, each within the own scope"},
+		{Name: "Administrators", Description: "Who is appointed to what, and help for officers"},
 		{Name: "Officers", Description: "Which medium an officer holds and whether the officer can sign"},
 		{Name: "Documents", Description: "PDFs to be signed, and signed"},
 		{Name: "Transactions", Description: "One PIN and one code authorise one transaction"},

@@ -127,6 +127,8 @@ func meanings() []meaning {
 		{enrol.ErrExists, "already_registered", 409, "Sudah didaftarkan", "Already registered"},
 		{table.ErrRefused, "list_invalid", 422, "Senarai tidak dapat dibaca", "The list cannot be read"},
 		{ca.ErrUnavailable, "ca_unavailable", 503, "CA tidak dapat dihubungi; cuba lagi", "The CA cannot be reached; try again"},
+		{enrol.ErrLastJDN, "last_jdn", 409, "Pentadbir JDN terakhir tidak boleh ditamatkan", "The last JDN administrator cannot be ended"},
+		{signer.ErrReason, "reason_missing", 422, "Beri sebab, 1 hingga 200 aksara", "Give a reason, 1 to 200 characters"},
 		{enrol.ErrInvalid, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
 		{errNotFound, "not_found", 404, "Tidak dijumpai", "Not found"},
 		{errMethod, "method_not_allowed", 405, "Kaedah tidak dibenarkan bagi laluan ini", "This path does not take that method"},

@@ -44,7 +44,7 @@ type Account struct {
 // InForce are the appointments that hold at the time now.
 func (a *Account) InForce(now time.Time) (out []Appointment) {
 	for _, x := range a.Appointments {
-		if !now.Before(x.From) && (x.Until.IsZero() || now.Before(x.Until)) {
+		if x.holds(now) {
 			out = append(out, x)
 		}
 	}
@@ -93,13 +93,23 @@ type AccountRecords interface {
 	// CompleteSetup spends the set-up code: password, step, ACTIVE. ErrUnknown when it
 	// was spent or expired.
 	CompleteSetup(ctx context.Context, setup [32]byte, password []byte, step int64, now time.Time, ev audit.Event) error
-	// PutAppointment adds x to an administrator; EndAppointment ends those of an
-	// account that are the same but for their times, and says how many. All sessions
-	// of the account end.
+	// PutAppointment adds x to an administrator, whose sessions end. ErrExists when the
+	// account is appointed to that already, or has an appointment to come.
 	PutAppointment(ctx context.Context, account string, x Appointment, ev audit.Event) error
-	EndAppointment(ctx context.Context, account string, x Appointment, until time.Time, ev audit.Event) (int, error)
+	// Appointment finds one by its id, with its account; ErrUnknown.
+	Appointment(ctx context.Context, id string) (Account, Appointment, error)
+	// ConfirmAppointment puts one that awaits that into force; ErrUnknown when none does,
+	// or it has ended.
+	ConfirmAppointment(ctx context.Context, id string, ev audit.Event) error
+	// EndAppointment ends one at x.Until, with x.EndDocument and x.EndedBy. All sessions of
+	// the account end. ErrUnknown when it has ended by then; ErrLastJDN when no other
+	// central administrator who can log in would hold office after that, without an end.
+	EndAppointment(ctx context.Context, x Appointment, ev audit.Event) error
+	// Agencies and Systems are those of the registry.
+	Agencies(ctx context.Context) ([]Agency, error)
+	Systems(ctx context.Context) ([]System, error)
 	// EndAccount ends the account, its appointments and its passkeys; ErrUnknown when
-	// there is none or it has ended.
+	// there is none or it has ended, ErrLastJDN as for EndAppointment.
 	EndAccount(ctx context.Context, id string, ev audit.Event) error
 	// Audit appends a lone event.
 	Audit(ctx context.Context, ev audit.Event) error

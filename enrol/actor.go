@@ -21,6 +21,13 @@ type Appointment struct {
 	System string // of SAP
 	From   time.Time
 	Until  time.Time // zero while it was not ended
+
+	ID          string // "ap_…"; "" of one that is not stored
+	Document    string // that appointed: a letter's or form's reference
+	By, ByIC    string // who appointed: Actor's Name and IC
+	Awaits      bool   // not in force until a second central administrator has confirmed it
+	EndDocument string
+	EndedBy     string
 }
 
 // Actor is who asks for something, as the audit names them.

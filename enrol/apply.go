@@ -66,6 +66,11 @@ func (d *Desk) Confirm(ctx context.Context, link secret.Text, request string) (E
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return Enrolment{}, fmt.Errorf("reading enrolment: %w", err)
 	}
+	if err != nil { // a change of address has links of the same kind
+		if err := d.confirmAddress(ctx, link, request); !errors.Is(err, ErrUnknown) {
+			return Enrolment{}, err
+		}
+	}
 	if err != nil || e.State != Confirming || !d.Now().Before(e.LinkUntil) {
 		return Enrolment{}, d.unlinked(ctx, Confirm, &e, request)
 	}

@@ -280,6 +280,11 @@ func (d *Desk) Once(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("claiming an enrolment: %w", err)
 	}
 	if !ok {
+		if d.Mail != nil {
+			if did, err := d.mailChange(ctx); did || err != nil {
+				return did, err
+			}
+		}
 		if did, err := d.expire(ctx); did || err != nil {
 			return did, err
 		}

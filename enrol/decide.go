@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mohor-sign/mohor/audit"
 )
@@ -41,7 +42,20 @@ const (
 	Vouch    Action = "enrol.rekey.confirm" // the agency knows who asks
 	Replace  Action = "enrol.replace"       // revoke, and enrol anew
 	Remind   Action = "enrol.remind"        // by the gateway: a certificate ends
+
+	// About people who log in.
+	Administrators     Action = "account.read"    // who is appointed to what
+	ConfirmAppointment Action = "account.confirm" // by a second central administrator
+	ResetAccount       Action = "account.reset"
+	EndOfAccount       Action = "account.end"
 )
+
+// Appointing and Ending are the actions of appointing to a role, and of ending that: each
+// role has its own.
+func Appointing(r Role) Action { return Action("account.appoint." + strings.ToLower(string(r))) }
+
+// Ending: see Appointing.
+func Ending(r Role) Action { return Action("account.appointment.end." + strings.ToLower(string(r))) }
 
 // rule says who may do an action: roles, JDN and AUDITOR for everything, SAP for its
 // system, SA and AP for their agency.
@@ -50,7 +64,8 @@ type rule struct {
 	officer bool // the officer, about herself
 	// another: whoever decides must be a person other than the officer and, where
 	// there is one, the validator: by IC, so across the accounts of one person. Nobody
-	// without an IC can be told to be another.
+	// without an IC can be told to be another; an operator of the machine is, where machine
+	// is set.
 	another bool
 	machine bool // the operator of the machine, at its command line
 	gateway bool // the gateway itself, alone
@@ -60,7 +75,7 @@ type rule struct {
 func rules() map[Action]rule {
 	agency := []Role{SAP, SA, AP}
 	helpers := []Role{JDN, SAP, SA, AP}
-	return map[Action]rule{
+	m := map[Action]rule{
 		Registry:  {roles: []Role{JDN}, machine: true},
 		Check:     {roles: []Role{JDN, SAP}, machine: true},
 		List:      {roles: []Role{JDN, SAP}, machine: true},
@@ -88,7 +103,30 @@ func rules() map[Action]rule {
 		Vouch:     {roles: agency, another: true},
 		Replace:   {roles: helpers, officer: true},
 		Remind:    {gateway: true},
+
+		Administrators:     {roles: []Role{JDN, SA, Auditor}, machine: true},
+		ConfirmAppointment: {roles: []Role{JDN}, another: true, machine: true},
+		ResetAccount:       {roles: []Role{JDN}, another: true, machine: true},
+		EndOfAccount:       {roles: []Role{JDN}, another: true, machine: true},
 	}
+	// JDN appoints all but an agency's AP, whom its SA appoints; what has to end at once
+	// JDN can end.
+	for _, r := range []Role{JDN, SAP, SA, AP, Auditor} {
+		m[Appointing(r)] = rule{roles: []Role{JDN}, another: true, machine: true}
+		m[Ending(r)] = m[Appointing(r)]
+	}
+	m[Appointing(AP)] = rule{roles: []Role{SA}, another: true, machine: true}
+	near := []Role{JDN, SA, AP}
+	m[SeeCodes] = rule{roles: near, machine: true}
+	m[UnlockPIN] = rule{roles: near, another: true, machine: true}
+	m[OpenDoor] = rule{roles: near, another: true, machine: true}
+	m[AskAddress] = rule{roles: near, officer: true}
+	m[ConfirmAddress] = rule{officer: true}
+	m[VouchAddress] = rule{roles: near, another: true}
+	m[CancelAddress] = rule{roles: near, officer: true}
+	m[SeeAddress] = rule{roles: near, officer: true, machine: true}
+	m[Ending(AP)] = rule{roles: []Role{JDN, SA}, another: true, machine: true}
+	return m
 }
 
 // object is what an action is about; what is "" is not known or does not matter.
@@ -119,30 +157,43 @@ func (a *Actor) gateway() bool { return a.IC == "" && a.Name == "gateway" }
 // with the change itself, of whose transaction the event returned must be a part. An
 // action that changes nothing hands it to Audit.
 func (d *Desk) decide(ctx context.Context, a Actor, act Action, o object) (audit.Event, error) {
-	ev, no := d.ground(a, act, o)
+	return decide(ctx, d.Records, d.Now(), a, act, o)
+}
+
+// recorder keeps an event that belongs to no change.
+type recorder interface {
+	Audit(ctx context.Context, ev audit.Event) error
+}
+
+func decide(ctx context.Context, r recorder, now time.Time, a Actor, act Action, o object) (audit.Event, error) {
+	ev, no := ground(now, a, act, o)
 	if no != nil {
-		return ev, d.refuse(ctx, ev, no)
+		return ev, refuse(ctx, r, ev, no)
 	}
 	return ev, nil
 }
 
 // ground is decide for who goes on judging: the refusal is still to be recorded.
-func (d *Desk) ground(a Actor, act Action, o object) (audit.Event, *Refusal) {
-	ev := audit.Event{At: d.Now(), Actor: a.Name, Action: string(act), Object: o.name, Verdict: audit.Accepted, RequestID: a.Request, Detail: map[string]string{}}
+func ground(now time.Time, a Actor, act Action, o object) (audit.Event, *Refusal) {
+	ev := audit.Event{At: now, Actor: a.Name, Action: string(act), Object: o.name, Verdict: audit.Accepted, RequestID: a.Request, Detail: map[string]string{}}
 	for k, v := range o.detail {
 		if v != "" {
 			ev.Detail[k] = v
 		}
 	}
-	by, no := d.judge(&a, rules()[act], &o)
+	by, no := judge(now, &a, rules()[act], &o)
 	if by != "" {
 		ev.Detail["by"] = by
 	}
 	return ev, no
 }
 
-// judge gives the ground on which a may act, or why not.
 func (d *Desk) judge(a *Actor, r rule, o *object) (by string, no *Refusal) {
+	return judge(d.Now(), a, r, o)
+}
+
+// judge gives the ground on which a may act, or why not.
+func judge(now time.Time, a *Actor, r rule, o *object) (by string, no *Refusal) {
 	switch {
 	case r.gateway:
 		by = map[bool]string{true: "gateway"}[a.gateway()]
@@ -151,9 +202,8 @@ func (d *Desk) judge(a *Actor, r rule, o *object) (by string, no *Refusal) {
 	case r.officer && a.IC != "" && a.IC == o.officer:
 		by = "officer"
 	default:
-		now := d.Now()
 		k := slices.IndexFunc(a.Appointments, func(p Appointment) bool {
-			return slices.Contains(r.roles, p.Role) && p.covers(o) && !now.Before(p.From) && (p.Until.IsZero() || now.Before(p.Until))
+			return slices.Contains(r.roles, p.Role) && p.covers(o) && p.holds(now)
 		})
 		if k >= 0 {
 			by = string(a.Appointments[k].Role)
@@ -162,14 +212,19 @@ func (d *Desk) judge(a *Actor, r rule, o *object) (by string, no *Refusal) {
 	switch {
 	case by == "":
 		return "", refusal("forbidden", ErrForbidden)
-	case r.another && a.IC == "":
+	case r.another && a.IC == "" && by != "machine":
 		return by, refusal("forbidden", ErrForbidden)
-	case r.another && a.IC == o.officer:
+	case r.another && a.IC != "" && a.IC == o.officer:
 		return by, refusal("own_case", ErrForbidden)
 	case r.another && o.validator != "" && a.IC == o.validator:
 		return by, refusal("same_person", ErrForbidden)
 	}
 	return by, nil
+}
+
+// holds says whether an appointment is in force.
+func (p *Appointment) holds(now time.Time) bool {
+	return !p.Awaits && !now.Before(p.From) && (p.Until.IsZero() || now.Before(p.Until))
 }
 
 // covers says whether o is within the scope of an appointment.
@@ -188,11 +243,15 @@ func (p *Appointment) covers(o *object) bool {
 // refuse puts a refusal into the audit and returns it. When that cannot be done the
 // error says both.
 func (d *Desk) refuse(ctx context.Context, ev audit.Event, no *Refusal) error {
+	return refuse(ctx, d.Records, ev, no)
+}
+
+func refuse(ctx context.Context, r recorder, ev audit.Event, no *Refusal) error {
 	ev.Verdict, ev.Detail["code"] = audit.Refused, no.Code
 	if no.Field != "" {
 		ev.Detail["field"] = no.Field
 	}
-	if err := d.Records.Audit(ctx, ev); err != nil {
+	if err := r.Audit(ctx, ev); err != nil {
 		return errors.Join(no, fmt.Errorf("recording the refusal: %w: %w", audit.ErrNotRecorded, err))
 	}
 	return no

@@ -86,6 +86,31 @@ func TestDecideMatrix(t *testing.T) {
 		enrol.Vouch:     {"SAP", "SA", "AP"},
 		enrol.Replace:   append([]string{"officer"}, all...),
 		enrol.Remind:    {"the gateway"},
+
+		enrol.Administrators:     append([]string{"operator", "SA", "AUDITOR"}, everyJDN...),
+		enrol.ConfirmAppointment: {"JDN", "JDN, validated it", "operator"},
+		enrol.ResetAccount:       {"JDN", "JDN, validated it", "operator"},
+		enrol.EndOfAccount:       {"JDN", "JDN, validated it", "operator"},
+		// SA alone appoints to AP: its own agency's, and not herself.
+		enrol.Appointing(enrol.AP): {"SA", "operator"},
+		enrol.Ending(enrol.AP):     {"SA", "JDN", "JDN, validated it", "operator"},
+	}
+	for _, r := range []enrol.Role{enrol.JDN, enrol.SAP, enrol.SA, enrol.Auditor} {
+		allowed[enrol.Appointing(r)] = []string{"JDN", "JDN, validated it", "operator"}
+		allowed[enrol.Ending(r)] = []string{"JDN", "JDN, validated it", "operator"}
+	}
+	near := []string{"JDN", "JDN, validated it", "SA", "AP", "operator"}
+	allowed[enrol.SeeCodes] = append([]string{"JDN, herself", "JDN without IC", "AP, herself"}, near...)
+	mine := append([]string{"officer", "SAP, herself", "JDN, herself", "JDN without IC", "AP, herself"}, near[:4]...)
+	allowed[enrol.AskAddress], allowed[enrol.CancelAddress] = mine, mine
+	allowed[enrol.SeeAddress] = append([]string{"operator"}, mine...)
+	allowed[enrol.ConfirmAddress] = []string{"officer", "JDN, herself", "SAP, herself", "AP, herself"}
+	allowed[enrol.VouchAddress] = near[:4]
+	allowed[enrol.UnlockPIN], allowed[enrol.OpenDoor] = near, near
+	// What nobody does about herself.
+	byOthers := map[enrol.Action]bool{enrol.ConfirmAppointment: true, enrol.ResetAccount: true, enrol.EndOfAccount: true}
+	for _, r := range []enrol.Role{enrol.JDN, enrol.SAP, enrol.SA, enrol.AP, enrol.Auditor} {
+		byOthers[enrol.Appointing(r)], byOthers[enrol.Ending(r)] = r != enrol.AP, true
 	}
 	// The officer's own actions are hers also when she administers.
 	for _, act := range []enrol.Action{enrol.Confirm, enrol.Apply, enrol.Password, enrol.Renew, enrol.Forgot, enrol.NewKey} {
@@ -97,7 +122,7 @@ func TestDecideMatrix(t *testing.T) {
 		case act == enrol.Approve && name == "JDN, validated it":
 			return "same_person"
 		case own[name] && (slices.Contains([]enrol.Action{enrol.Return, enrol.Reject, enrol.Correct, enrol.ReadCopy}, act) ||
-			act == enrol.Approve && name == "JDN, herself" || (act == enrol.Validate || act == enrol.Vouch) && name != "JDN, herself"):
+			(act == enrol.UnlockPIN || act == enrol.OpenDoor || act == enrol.VouchAddress) && name != "SAP, herself" || (act == enrol.Approve || byOthers[act]) && name == "JDN, herself" || (act == enrol.Validate || act == enrol.Vouch) && name != "JDN, herself"):
 			return "own_case"
 		}
 		return "forbidden"

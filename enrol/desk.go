@@ -27,6 +27,9 @@ type Letter struct {
 	Until       time.Time
 	Reason      string // why the application was returned; ""
 	Rekey       bool   // the code is for a new key, because the PIN is forgotten
+	// Change is OldAddress or NewAddress for a link that confirms a change to Address;
+	// such a letter names no system.
+	Change, Address string
 }
 
 // PINs judges PINs of keys that exist.

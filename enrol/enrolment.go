@@ -261,6 +261,7 @@ type Filter struct {
 // it returns nil; [ErrUnknown] says that there is no such thing. Refusals and reads,
 // which change nothing, leave their event with Audit.
 type Enrolments interface {
+	AddressRecords
 	Audit(ctx context.Context, ev audit.Event) error
 	// PutAgency and PutSystem insert or replace.
 	PutAgency(ctx context.Context, a Agency, ev audit.Event) error

@@ -63,6 +63,8 @@ type LoginRecords interface {
 	// the next is not allowed yet: then nothing is counted. delay says how long after
 	// the nth the next is allowed.
 	CountFailure(ctx context.Context, subject string, now time.Time, delay func(n int) time.Duration) error
+	// ClearFailures ends the count, with an event, and says whether there was one.
+	ClearFailures(ctx context.Context, subject string, ev audit.Event) (bool, error)
 	// ForgetFailures ends the count.
 	ForgetFailures(ctx context.Context, subject string) error
 	// DropLogins forgets log-ins that expired before the time given, and counts that
@@ -236,7 +238,7 @@ func (a *Accounts) open(ctx context.Context, l Login, acct Account, proofs Proof
 		return Opened{}, err
 	}
 	a.addresses.add(network(peer.Address), -successWeight, a.Now())
-	s.ExpiresAt = a.ends(&s, acct.Kind)
+	s.ExpiresAt = a.ends(&s, &acct)
 	return Opened{s, token, device}, nil
 }
 

@@ -338,6 +338,20 @@ var (
 	bossPassword = "tujuh belas kerusi rotan"
 )
 
+var machine = enrol.Actor{Name: "cli:test"}
+
+// successor is another central administrator who can log in.
+func (p *people) successor(t testing.TB) enrol.Actor {
+	t.Helper()
+	a, code, err := p.CreateAdministrator(ctx, machine, enrol.Officer{IC: "700202105433", Name: "OOI", Email: "ooi@jdn.example"}, enrol.Appointment{Role: enrol.JDN, From: p.Clock.Now()})
+	must(t, err)
+	seed, err := p.BeginSetup(ctx, code, "r")
+	must(t, err)
+	_, err = p.CompleteSetup(ctx, code, secret.New(bossPassword), secret.New(p.totp(t, seed, 0)), "r")
+	must(t, err)
+	return enrol.Actor{Name: "account:" + a.ID, IC: a.IC, Appointments: a.Appointments}
+}
+
 // administrator makes and sets up boss.
 func (p *people) administrator(t testing.TB) (enrol.Account, enrol.Seed) {
 	t.Helper()
@@ -402,20 +416,23 @@ func TestAdministratorNeedsTOTP(t *testing.T) {
 		return o
 	}
 	o = enter(bossPassword)
-	must(t, p.Appoint(ctx, enrol.Actor{Name: "test"}, a.ID, enrol.Appointment{Role: enrol.AP, Agency: "JPK", From: p.Clock.Now()}))
+	appointed, none, err := p.Appoint(ctx, machine, boss, enrol.Appointment{Role: enrol.Auditor, From: p.Clock.Now(), Document: "JDN.100-1/2"})
+	if err != nil || len(none.Reveal()) != 0 || appointed.Appointment.Awaits || appointed.Account.ID != a.ID {
+		t.Fatalf("%+v, %v", appointed, err)
+	}
 	p.holds(t, o, enrol.ErrUnknown) // rights changed: a new log-in
 	o = enter(bossPassword)
 	if who := p.holds(t, o, nil); len(who.Actor.Appointments) != 2 {
 		t.Errorf("%+v", who.Actor.Appointments)
 	}
-	must(t, p.EndAppointment(ctx, enrol.Actor{Name: "test"}, a.ID, enrol.Appointment{Role: enrol.JDN}, p.Clock.Now()))
+	must(t, p.EndAppointment(ctx, machine, appointed.Appointment.ID, p.Clock.Now(), "JDN.100-1/3"))
 	p.holds(t, o, enrol.ErrUnknown)
 	o = enter(bossPassword)
-	if who := p.holds(t, o, nil); len(who.Actor.Appointments) != 1 || who.Actor.Appointments[0].Role != enrol.AP {
+	if who := p.holds(t, o, nil); len(who.Actor.Appointments) != 1 || who.Actor.Appointments[0].Role != enrol.JDN {
 		t.Errorf("%+v", who.Actor.Appointments)
 	}
 
-	code, err := p.ResetAdministrator(ctx, enrol.Actor{Name: "test"}, a.ID, "")
+	code, err := p.ResetAdministrator(ctx, machine, a.ID, "")
 	must(t, err)
 	p.holds(t, o, enrol.ErrUnknown)
 	l = p.begin(t, boss.IC, bossPassword, "")
@@ -427,12 +444,16 @@ func TestAdministratorNeedsTOTP(t *testing.T) {
 	if _, err := p.BeginSetup(ctx, code, "r"); !errors.Is(err, enrol.ErrUnknown) {
 		t.Errorf("an expired set-up code: %v", err)
 	}
-	must(t, p.EndAccount(ctx, enrol.Actor{Name: "test"}, a.ID))
-	if _, err := p.ResetAdministrator(ctx, enrol.Actor{Name: "test"}, a.ID, ""); !errors.Is(err, enrol.ErrUnknown) {
+	if err := p.EndAccount(ctx, machine, a.ID); !errors.Is(err, enrol.ErrLastJDN) {
+		t.Errorf("the last JDN's account was ended: %v", err)
+	}
+	p.successor(t)
+	must(t, p.EndAccount(ctx, machine, a.ID))
+	if _, err := p.ResetAdministrator(ctx, machine, a.ID, ""); !errors.Is(err, enrol.ErrUnknown) {
 		t.Errorf("an ended account was reset: %v", err)
 	}
 	for _, x := range []enrol.Appointment{{Role: "KING", From: p.Clock.Now()}, {Role: enrol.AP, From: p.Clock.Now()}, {Role: enrol.JDN, Agency: "X", From: p.Clock.Now()}, {Role: enrol.SAP, Agency: "X", From: p.Clock.Now()}, {Role: enrol.JDN}} {
-		if _, _, err := p.CreateAdministrator(ctx, enrol.Actor{Name: "t"}, boss, x); !errors.Is(err, enrol.ErrInvalid) {
+		if _, _, err := p.CreateAdministrator(ctx, machine, boss, x); !errors.Is(err, enrol.ErrInvalid) {
 			t.Errorf("%+v: %v", x, err)
 		}
 	}

@@ -232,7 +232,8 @@ func TestPasskeyMisuse(t *testing.T) {
 	if _, err := p.finish(other.ID, "123456"); !errors.Is(err, enrol.ErrUnknown) {
 		t.Errorf("a code for a passkey's log-in: %v", err)
 	}
-	must(t, p.EndAccount(ctx, enrol.Actor{Name: "test"}, who.Account.ID))
+	p.successor(t)
+	must(t, p.EndAccount(ctx, machine, who.Account.ID))
 	if _, err := p.withPasskey(t, auth); !errors.Is(err, enrol.ErrPasskey) {
 		t.Errorf("an ended account: %v", err)
 	}

@@ -26,7 +26,7 @@ func sentences(code string) (ms, en string) {
 	case "own_case":
 		return "permohonan anda sendiri diputuskan oleh orang lain", "somebody else decides about your own case"
 	case "same_person":
-		return "orang yang mengesahkan tidak boleh meluluskan: minta pentadbir lain", "who validated may not approve: ask another administrator"
+		return "langkah ini perlu orang kedua: minta pentadbir lain", "this step needs a second person: ask another administrator"
 	case "enrolment_changed":
 		return "pendaftaran ini baru sahaja diubah: muat semula dan cuba lagi", "the enrolment has just been changed: look again"
 	case "link_invalid":
@@ -42,6 +42,14 @@ func sentences(code string) (ms, en string) {
 		return "e-mel baru sahaja dihantar: tunggu beberapa minit", "a mail was sent just now: wait some minutes"
 	case "reason_missing":
 		return "beri sebab, 5 hingga 500 aksara", "give a reason, 5 to 500 characters"
+	case "change_pending":
+		return "pertukaran alamat sedang berjalan: sahkan atau batalkan dahulu", "a change of address is under way: confirm or cancel it first"
+	case "last_jdn":
+		return "pentadbir JDN terakhir tidak boleh ditamatkan: lantik pengganti yang telah log masuk dahulu", "the last JDN administrator cannot be ended: appoint a successor, who has set up the account, first"
+	case "already_appointed":
+		return "orang ini sudah dilantik untuk itu", "this person is appointed to that already"
+	case "document_missing":
+		return "beri rujukan surat atau borang, 3 hingga 120 aksara", "give the reference of the letter or form, 3 to 120 characters"
 	case "record_changed":
 		return "rekod pegawai atau kuncinya berubah selepas permohonan: kembalikan permohonan ini", "the officer's record or key has changed since the application: return it"
 	case "enrolment_kind":

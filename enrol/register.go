@@ -19,15 +19,22 @@ type register struct {
 }
 
 func (d *Desk) register(ctx context.Context) (*register, error) {
-	agencies, err := d.Records.Agencies(ctx)
+	return readRegister(ctx, d.Records, d.Now())
+}
+
+func readRegister(ctx context.Context, from interface {
+	Agencies(ctx context.Context) ([]Agency, error)
+	Systems(ctx context.Context) ([]System, error)
+}, now time.Time) (*register, error) {
+	agencies, err := from.Agencies(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading agencies: %w", err)
 	}
-	systems, err := d.Records.Systems(ctx)
+	systems, err := from.Systems(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading systems: %w", err)
 	}
-	r := &register{agencies: map[string]Agency{}, systems: map[string]System{}, now: d.Now()}
+	r := &register{agencies: map[string]Agency{}, systems: map[string]System{}, now: now}
 	for _, g := range agencies {
 		r.agencies[g.Code] = g
 	}

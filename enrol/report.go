@@ -102,7 +102,7 @@ func (d *Desk) Report(ctx context.Context, a Actor, q ReportQuery) (*Report, err
 	case ReportSignatures:
 		o.detail["months"] = fmt.Sprint(q.Months)
 	}
-	ev, no := d.ground(a, Reporting, o)
+	ev, no := ground(d.Now(), a, Reporting, o)
 	switch {
 	case !validScope(q.System) || !validScope(q.Agency): // before it enters the audit
 		delete(ev.Detail, "system")

@@ -84,7 +84,7 @@ func (a *Accounts) Authenticate(ctx context.Context, token secret.Text, request 
 		return Person{}, err
 	}
 	now := a.Now()
-	s.ExpiresAt = a.ends(&s, acct.Kind)
+	s.ExpiresAt = a.ends(&s, &acct)
 	if !now.Before(s.ExpiresAt) || acct.State != AccountActive {
 		return Person{}, ErrUnknown
 	}
@@ -93,16 +93,22 @@ func (a *Accounts) Authenticate(ctx context.Context, token secret.Text, request 
 			return Person{}, fmt.Errorf("storing use of session: %w", err)
 		}
 		s.SeenAt = now
-		s.ExpiresAt = a.ends(&s, acct.Kind)
+		s.ExpiresAt = a.ends(&s, &acct)
 	}
 	return Person{s, acct, Actor{Name: "account:" + acct.ID, IC: acct.IC, Appointments: acct.InForce(now), Request: request}}, nil
 }
 
-// ends is when a session ends if nobody uses it.
-func (a *Accounts) ends(s *Session, kind string) time.Time {
+// ends is when a session ends if nobody uses it: at the end of an appointment that came
+// or comes after it was opened, too.
+func (a *Accounts) ends(s *Session, acct *Account) time.Time {
 	idle, last := a.OfficerIdle, s.CreatedAt.Add(a.Absolute)
-	if kind == AdministratorAccount {
+	if acct.Kind == AdministratorAccount {
 		idle = a.AdministratorIdle
+	}
+	for _, x := range acct.Appointments {
+		if x.Until.After(s.CreatedAt) && x.Until.Before(last) {
+			last = x.Until
+		}
 	}
 	if at := s.SeenAt.Add(idle); at.Before(last) {
 		return at
@@ -115,7 +121,7 @@ func (a *Accounts) Sessions(ctx context.Context, p Person) ([]Session, error) {
 	all, err := a.Records.Sessions(ctx, p.Account.ID, a.Now().Add(-a.Absolute))
 	var out []Session
 	for _, s := range all {
-		if s.ExpiresAt = a.ends(&s, p.Account.Kind); a.Now().Before(s.ExpiresAt) {
+		if s.ExpiresAt = a.ends(&s, &p.Account); a.Now().Before(s.ExpiresAt) {
 			out = append(out, s)
 		}
 	}

@@ -55,7 +55,7 @@ func renderLetter(l enrol.Letter, base string) (*rendered, error) {
 	p := struct{ TitleMS, TitleEN, Name, System, Reason, MS, EN, Code, Link, Until string }{
 		Name: unlink(clean(l.Name, nameChars)), System: unlink(clean(l.System, systemChars)), Reason: unlink(clean(l.Reason, reasonChars)), Until: myt(l.Until)}
 	switch {
-	case p.System == "":
+	case p.System == "" && l.Change == "":
 		return nil, fmt.Errorf("%w: no system name", ErrMessage)
 	case l.Until.IsZero():
 		return nil, fmt.Errorf("%w: no expiry", ErrMessage)
@@ -76,6 +76,11 @@ func renderLetter(l enrol.Letter, base string) (*rendered, error) {
 			p.TitleMS, p.TitleEN = "Permohonan sijil dikembalikan", "Your application was returned"
 			p.MS, p.EN = "Sila betulkan dan mohon sekali lagi dengan kod ini.", "Please put it right and apply again with this code."
 		}
+	case l.Change != "" && token.Match(l.Link.Reveal()):
+		p.TitleMS, p.TitleEN = "Sahkan pertukaran e-mel anda", "Confirm the change of your address"
+		p.MS = "E-mel tempat kod tandatangan anda dihantar diminta ditukar. Jika anda memintanya, buka pautan ini dan tekan butang. Jika tidak, jangan buka."
+		p.EN = "A change of the address your signing codes go to was asked for. If you did, open this link and press the button. If you did not, do not open it."
+		p.Link = base + "/e/" + string(l.Link.Reveal())
 	case token.Match(l.Link.Reveal()):
 		p.TitleMS, p.TitleEN = "Sahkan e-mel anda", "Confirm your address"
 		p.MS = "Anda didaftarkan untuk tandatangan digital. Buka pautan ini dan tekan butang untuk mengesahkan bahawa e-mel ini milik anda."

@@ -72,6 +72,9 @@ func renderNotice(n Notice) (*rendered, error) {
 		l.TitleMS, l.TitleEN = "Permohonan sijil anda telah disahkan", "Your application was validated"
 		l.MS, l.EN = "Agensi anda telah mengesahkan permohonan anda; ia menunggu kelulusan.", "Your agency has validated your application; it awaits approval."
 		l.WarnMS, l.WarnEN = "Jika anda tidak memohonnya, maklumkan segera kepada pentadbir agensi anda.", "If you did not apply for it, tell your agency administrator at once."
+	case AddressChanged:
+		l.TitleMS, l.TitleEN = "E-mel anda telah ditukar", "Your address was changed"
+		l.MS, l.EN = "Kod tandatangan anda kini dihantar ke e-mel yang baharu.", "Your signing codes now go to the new address."
 	case EnrolmentRejected:
 		reason := unlink(clean(n.Detail["reason"], reasonChars))
 		l.TitleMS, l.TitleEN = "Permohonan sijil anda ditolak", "Your application was rejected"

@@ -29,7 +29,8 @@ const (
 	RekeyAsked           = enrol.NoticeRekey       // detail: system
 
 	EnrolmentValidated = enrol.NoticeValidated // detail: system
-	EnrolmentRejected  = enrol.NoticeRejected  // detail: system, reason
+	AddressChanged     = enrol.NoticeAddressChanged
+	EnrolmentRejected  = enrol.NoticeRejected // detail: system, reason
 
 	// TransactionDisowned is an alarm to administrators. Detail: system (registered
 	// name), transaction, officer (masked name), count, fingerprint, outcome.

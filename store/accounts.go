@@ -8,6 +8,7 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/ident"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -19,9 +20,14 @@ func account(ctx context.Context, q *sqlc.Queries, row sqlc.Account, err error) 
 	a := enrol.Account{ID: row.ID, Kind: row.Kind, IC: row.Ic.String, Email: row.Email, Name: row.Name, State: row.State, CreatedAt: instant(row.CreatedAt)}
 	list, err := q.Appointments(ctx, row.ID)
 	for _, x := range list {
-		a.Appointments = append(a.Appointments, enrol.Appointment{Role: enrol.Role(x.Role), Agency: x.Agency, System: x.System, From: instant(x.FromAt), Until: instant(x.UntilAt)})
+		a.Appointments = append(a.Appointments, appointment(x))
 	}
 	return a, enrol.Proofs{Password: row.Password, TOTP: row.Totp, Step: row.TotpStep, Epoch: row.Epoch}, err
+}
+
+func appointment(x sqlc.Appointment) enrol.Appointment {
+	return enrol.Appointment{Role: enrol.Role(x.Role), Agency: x.Agency, System: x.System, From: instant(x.FromAt), Until: instant(x.UntilAt), ID: x.ID,
+		Document: x.Document, By: x.AppointedBy, ByIC: x.AppointedIc, Awaits: x.Awaits != 0, EndDocument: x.EndDocument, EndedBy: x.EndedBy}
 }
 
 // Account implements enrol.AccountRecords.
@@ -96,7 +102,11 @@ func addAccount(ctx context.Context, q *sqlc.Queries, a enrol.Account, hash []by
 }
 
 func addAppointment(ctx context.Context, q *sqlc.Queries, id string, x enrol.Appointment) error {
-	return q.AddAppointment(ctx, sqlc.AddAppointmentParams{AccountID: id, Role: string(x.Role), Agency: x.Agency, System: x.System, FromAt: micros(x.From), UntilAt: micros(x.Until)})
+	if x.ID == "" {
+		x.ID = ident.New("ap", 16)
+	}
+	return q.AddAppointment(ctx, sqlc.AddAppointmentParams{AccountID: id, Role: string(x.Role), Agency: x.Agency, System: x.System, FromAt: micros(x.From), UntilAt: micros(x.Until),
+		ID: x.ID, Document: x.Document, AppointedBy: x.By, AppointedIc: x.ByIC, Awaits: flag(x.Awaits)})
 }
 
 // shutOut ends what was open under an account's former proofs: its sessions, and the
@@ -199,51 +209,99 @@ func (d *DB) PutAppointment(ctx context.Context, id string, x enrol.Appointment,
 		if a.Kind != enrol.AdministratorAccount || a.State == enrol.AccountEnded {
 			return enrol.ErrUnknown
 		}
-		if err := addAppointment(ctx, q, id, x); err != nil {
+		same, err := q.SameAppointment(ctx, sqlc.SameAppointmentParams{AccountID: id, Role: string(x.Role), Agency: x.Agency, System: x.System, FromAt: micros(x.From)})
+		if err == nil && same > 0 {
+			err = enrol.ErrExists
+		}
+		if err == nil {
+			err = addAppointment(ctx, q, id, x)
+		}
+		if err != nil {
 			return err
 		}
 		return shutOut(ctx, q, a)
+	})
+}
+
+// Appointment implements enrol.AccountRecords.
+func (d *DB) Appointment(ctx context.Context, id string) (enrol.Account, enrol.Appointment, error) {
+	x, err := d.q.Appointment(ctx, id)
+	if err != nil {
+		return enrol.Account{}, enrol.Appointment{}, absent(err, enrol.ErrUnknown)
+	}
+	a, _, err := d.Account(ctx, x.AccountID)
+	return a, appointment(x), err
+}
+
+// ConfirmAppointment implements enrol.AccountRecords.
+func (d *DB) ConfirmAppointment(ctx context.Context, id string, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		return one(q.ConfirmAppointment(ctx, sqlc.ConfirmAppointmentParams{ID: id, Now: micros(ev.At)}))
 	})
 }
 
 // EndAppointment implements enrol.AccountRecords.
-func (d *DB) EndAppointment(ctx context.Context, id string, x enrol.Appointment, until time.Time, ev audit.Event) (n int, err error) {
-	err = d.do(ctx, ev, func(q *sqlc.Queries) error {
-		a, err := q.Account(ctx, id)
+func (d *DB) EndAppointment(ctx context.Context, x enrol.Appointment, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		was, err := q.Appointment(ctx, x.ID)
 		if err != nil {
 			return absent(err, enrol.ErrUnknown)
 		}
-		ended, err := q.EndAppointment(ctx, sqlc.EndAppointmentParams{UntilAt: micros(until), AccountID: id, Role: string(x.Role), Agency: x.Agency, System: x.System})
-		if n = int(ended); err == nil && n == 0 {
-			err = enrol.ErrUnknown
-		}
+		a, err := q.Account(ctx, was.AccountID)
 		if err != nil {
+			return absent(err, enrol.ErrUnknown)
+		}
+		if err := one(q.EndAppointment(ctx, sqlc.EndAppointmentParams{UntilAt: micros(x.Until), EndedBy: x.EndedBy, EndDocument: x.EndDocument, ID: x.ID})); err != nil {
 			return err
+		}
+		if was.Awaits == 0 && was.Role == string(enrol.JDN) {
+			if err := somebodyLeft(ctx, q, x.Until); err != nil {
+				return err
+			}
 		}
 		return shutOut(ctx, q, a)
 	})
-	return n, err
+}
+
+// somebodyLeft is enrol.ErrLastJDN when no central administrator who can log in holds
+// office from a time on. The write lock is held: two cannot end each other.
+func somebodyLeft(ctx context.Context, q *sqlc.Queries, from time.Time) error {
+	n, err := q.LastingJDN(ctx, micros(from))
+	if err == nil && n == 0 {
+		err = enrol.ErrLastJDN
+	}
+	return err
 }
 
 // EndAccount implements enrol.AccountRecords.
 func (d *DB) EndAccount(ctx context.Context, id string, ev audit.Event) error {
-	err := d.do(ctx, ev, func(q *sqlc.Queries) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
 		a, err := q.Account(ctx, id)
 		if err != nil {
 			return absent(err, enrol.ErrUnknown)
 		}
+		held, err := q.Appointments(ctx, id)
+		if err != nil {
+			return err
+		}
 		if err := one(q.EndAccount(ctx, sqlc.EndAccountParams{Nothing: []byte{}, ID: id})); err != nil {
 			return err
 		}
-		if err := q.EndAppointments(ctx, sqlc.EndAppointmentsParams{UntilAt: micros(ev.At), AccountID: id}); err != nil {
+		if err := q.EndAppointments(ctx, sqlc.EndAppointmentsParams{UntilAt: micros(ev.At), EndedBy: ev.Actor, AccountID: id}); err != nil {
 			return err
+		}
+		for _, x := range held {
+			if x := appointment(x); x.Role == enrol.JDN && !x.Awaits && (x.Until.IsZero() || x.Until.After(ev.At)) {
+				if err := somebodyLeft(ctx, q, ev.At); err != nil {
+					return err
+				}
+			}
 		}
 		if err := q.DropPasskeys(ctx, id); err != nil {
 			return err
 		}
 		return shutOut(ctx, q, a)
 	})
-	return err
 }
 
 // PutPasskey implements enrol.PasskeyRecords.

@@ -41,6 +41,7 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 		"PutAppointment": func(ctx context.Context) error {
 			return db.PutAppointment(ctx, person.ID, enrol.Appointment{Role: enrol.Auditor, From: now}, ev)
 		},
+		"ConfirmAppointment": func(ctx context.Context) error { return db.ConfirmAppointment(ctx, "ap_2", ev) },
 		"CloseSessions": func(ctx context.Context) error {
 			_, err := db.CloseSessions(ctx, person.ID, "", ev)
 			return err
@@ -66,8 +67,9 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 		},
 		"EndAccount": func(ctx context.Context) error { return db.EndAccount(ctx, person.ID, ev) },
 		"EndAppointment": func(ctx context.Context) error {
-			_, err := db.EndAppointment(ctx, person.ID, person.Appointments[0], now, ev)
-			return err
+			x := person.Appointments[0]
+			x.Until = now
+			return db.EndAppointment(ctx, x, ev)
 		},
 		"CloseSession":  func(ctx context.Context) error { return db.CloseSession(ctx, person.ID, "se_1", ev) },
 		"PutApp":        func(ctx context.Context) error { return db.PutApp(ctx, enrol.App{ID: "new"}, ev) },
@@ -144,7 +146,7 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 // call changes nothing.
 func appointed(db *store.DB, now time.Time) enrol.Account {
 	ctx, ev := context.Background(), audit.Event{At: now, Action: "test"}
-	a := enrol.Account{ID: "ac_1", IC: "2", Kind: enrol.AdministratorAccount, Appointments: []enrol.Appointment{{Role: enrol.JDN, From: now}}}
+	a := enrol.Account{ID: "ac_1", IC: "2", Kind: enrol.AdministratorAccount, Appointments: []enrol.Appointment{{ID: "ap_1", Role: enrol.AP, Agency: "JANM", From: now}, {ID: "ap_2", Role: enrol.Auditor, From: now, Awaits: true}}}
 	if _, _, err := db.Account(ctx, a.ID); err == nil {
 		return a
 	}

@@ -82,13 +82,23 @@ func (d *DB) ForgetFailures(ctx context.Context, subject string) error {
 	return d.tx(ctx, func(q *sqlc.Queries) error { return q.ForgetLoginFailures(ctx, subject) })
 }
 
+// ClearFailures implements enrol.LoginRecords.
+func (d *DB) ClearFailures(ctx context.Context, subject string, ev audit.Event) (cleared bool, err error) {
+	err = d.do(ctx, ev, func(q *sqlc.Queries) error {
+		n, err := q.ClearLoginFailures(ctx, subject)
+		cleared = n > 0
+		return err
+	})
+	return cleared && err == nil, err
+}
+
 // week is how long a count of failures is kept that nothing comes of.
 const week = 7 * 24 * time.Hour
 
 // DropLogins implements enrol.LoginRecords.
 func (d *DB) DropLogins(ctx context.Context, before time.Time) error {
 	return d.tx(ctx, func(q *sqlc.Queries) error {
-		if err := q.DropLogins(ctx, micros(before)); err != nil {
+		if err := q.DropLogins(ctx, sqlc.DropLoginsParams{Before: micros(before), Mailed: micros(before.Add(-24 * time.Hour))}); err != nil {
 			return err
 		}
 		return q.DropLoginFailures(ctx, micros(before.Add(-week)))
@@ -230,10 +240,15 @@ func (l LoginCodes) ReserveTry(ctx context.Context, id string, nonce [otp.NonceS
 	return left, err
 }
 
-// StoreDelivery implements otp.Records; nothing is appended.
-func (l LoginCodes) StoreDelivery(ctx context.Context, id string, nonce [otp.NonceSize]byte, v otp.Delivery, _ audit.Event) (wanted bool, err error) {
+// StoreDelivery implements otp.Records; ev is appended for a bounce alone, which
+// strangers cannot cause.
+func (l LoginCodes) StoreDelivery(ctx context.Context, id string, nonce [otp.NonceSize]byte, v otp.Delivery, ev audit.Event) (wanted bool, err error) {
 	err = l.d.tx(ctx, func(q *sqlc.Queries) error {
-		if err := q.StoreLoginDelivery(ctx, sqlc.StoreLoginDeliveryParams{Delivery: v.State, Reply: v.Reply, At: micros(v.At), ID: id, Nonce: nonce[:]}); err != nil {
+		n, err := q.StoreLoginDelivery(ctx, sqlc.StoreLoginDeliveryParams{Delivery: v.State, Reply: v.Reply, At: micros(v.At), ID: id, Nonce: nonce[:]})
+		if err == nil && n > 0 && v.State == otp.Bounced {
+			err = appendEvent(ctx, q, ev)
+		}
+		if err != nil {
 			return err
 		}
 		x, err := q.Login(ctx, id)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,8 +39,8 @@ func (d *DB) StoreDelivery(ctx context.Context, transaction string, nonce [otp.N
 	return wanted && err == nil, err
 }
 
-// CodeSends returns the newest codes issued to an officer, limit at most, the
-// newest first.
+// CodeSends returns the newest codes issued to an officer, for signing and for log-ins
+// (which are kept for a day), limit at most, the newest first.
 func (d *DB) CodeSends(ctx context.Context, ic string, limit int) ([]otp.Send, error) {
 	rows, err := d.q.CodeSends(ctx, sqlc.CodeSendsParams{Ic: ic, Lim: int64(limit)})
 	if err != nil {
@@ -49,13 +50,25 @@ func (d *DB) CodeSends(ctx context.Context, ic string, limit int) ([]otp.Send, e
 	for k, r := range rows {
 		out[k] = send(sqlc.SendsOfRow(r))
 	}
-	return out, nil
+	logins, err := d.q.LoginSends(ctx, sqlc.LoginSendsParams{Ic: ic, Lim: int64(limit)})
+	if err != nil {
+		return nil, fmt.Errorf("reading codes of log-ins: %w", err)
+	}
+	for _, r := range logins {
+		out = append(out, send(sqlc.SendsOfRow{TransactionID: r.ID, Ic: ic, Nonce: r.Nonce, SentAt: r.IssuedAt, ExpiresAt: r.ExpiresAt, Channel: r.Channel, SentTo: r.SentTo,
+			Redeemed: r.Used, Delivery: r.Delivery, Reply: r.Reply, DeliveryAt: r.DeliveryAt}))
+	}
+	slices.SortStableFunc(out, func(a, b otp.Send) int { return b.IssuedAt.Compare(a.IssuedAt) })
+	return out[:min(len(out), limit)], nil
 }
 
 // SendByEnvelope returns the code whose message has this envelope id
 // ([otp.Envelope]), or otp.ErrUnknown.
 func (d *DB) SendByEnvelope(ctx context.Context, envelope string) (otp.Send, error) {
 	transaction, _, _ := strings.Cut(envelope, ".")
+	if strings.HasPrefix(transaction, "lg_") {
+		return d.loginSend(ctx, transaction, envelope)
+	}
 	rows, err := d.q.SendsOf(ctx, transaction)
 	if err != nil {
 		return otp.Send{}, fmt.Errorf("reading codes sent: %w", err)
@@ -67,6 +80,24 @@ func (d *DB) SendByEnvelope(ctx context.Context, envelope string) (otp.Send, err
 		}
 	}
 	return otp.Send{}, otp.ErrUnknown
+}
+
+// loginSend is SendByEnvelope for the code of a log-in.
+func (d *DB) loginSend(ctx context.Context, id, envelope string) (otp.Send, error) {
+	l, err := d.q.Login(ctx, id)
+	if err != nil {
+		return otp.Send{}, absent(err, otp.ErrUnknown)
+	}
+	a, err := d.q.Account(ctx, l.AccountID)
+	if err != nil {
+		return otp.Send{}, absent(err, otp.ErrUnknown)
+	}
+	s := send(sqlc.SendsOfRow{TransactionID: l.ID, Ic: a.Ic.String, Nonce: l.Nonce, SentAt: l.IssuedAt, ExpiresAt: l.ExpiresAt, Channel: l.Channel, SentTo: l.SentTo,
+		Redeemed: l.Used, Delivery: l.Delivery, Reply: l.Reply, DeliveryAt: l.DeliveryAt})
+	if len(l.Nonce) != otp.NonceSize || otp.Envelope(s.Transaction, s.Nonce) != envelope {
+		return otp.Send{}, otp.ErrUnknown
+	}
+	return s, nil
 }
 
 func send(r sqlc.SendsOfRow) otp.Send {

@@ -22,6 +22,10 @@ type adminCmd struct {
 	List   adminListCmd   `cmd:"" help:"List administrators and their appointments."`
 	Reset  adminResetCmd  `cmd:"" help:"Take an administrator's password, TOTP and passkeys; prints a new set-up code."`
 	End    adminEndCmd    `cmd:"" help:"End an administrator's account, its appointments and sessions."`
+
+	Appoint        adminAppointCmd        `cmd:"" help:"Appoint somebody on a document; who is no administrator yet becomes one, with a set-up code."`
+	EndAppointment adminEndAppointmentCmd `cmd:"" help:"End an appointment, now or at a date, on a document."`
+	Vacancies      adminVacanciesCmd      `cmd:"" help:"List the agencies without an AP in force; it stands in the audit."`
 }
 
 type adminCreateCmd struct {
@@ -153,6 +157,10 @@ type appointmentLine struct {
 	System string     `json:"system,omitempty"`
 	From   time.Time  `json:"from"`
 	Until  *time.Time `json:"until,omitempty"`
+
+	ID       string `json:"appointment_id"`
+	Document string `json:"document,omitempty"`
+	Awaits   bool   `json:"awaits_confirmation,omitempty"`
 }
 
 func (c *adminListCmd) Run(e *env) error {
@@ -172,7 +180,7 @@ func (c *adminListCmd) Run(e *env) error {
 		line := adminLine{Account: a.ID, IC: a.IC, Name: a.Name, Email: a.Email, State: a.State, Appointments: []appointmentLine{}}
 		var roles []string
 		for _, x := range a.Appointments {
-			line.Appointments = append(line.Appointments, appointmentLine{string(x.Role), x.Agency, x.System, x.From, ended(x.Until)})
+			line.Appointments = append(line.Appointments, appointmentLine{string(x.Role), x.Agency, x.System, x.From, ended(x.Until), x.ID, x.Document, x.Awaits})
 		}
 		for _, x := range a.InForce(e.now()) {
 			roles = append(roles, strings.TrimSpace(string(x.Role)+" "+x.Agency+x.System))

@@ -8,6 +8,7 @@ import (
 	"os/user"
 	"time"
 
+	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/gateway"
 	"github.com/mohor-sign/mohor/internal/secret"
 )
@@ -17,6 +18,26 @@ type officerCmd struct {
 	ChangePIN officerChangePINCmd `cmd:"" name:"change-pin" help:"Change the PIN of an officer's key; the officer types the PINs."`
 	Unlock    officerUnlockCmd    `cmd:"" help:"Clear an officer's PIN counter, lock and block; the key and its PIN stay."`
 	Codes     officerCodesCmd     `cmd:"" help:"Tell what became of the codes sent to an officer; it stands in the audit."`
+
+	UnlockLogin officerUnlockLoginCmd `cmd:"" name:"unlock-login" help:"Forget failed log-ins that hold an account up; password and devices stay."`
+}
+
+type officerUnlockLoginCmd struct {
+	Data   string `default:"var/mohor" help:"Data folder." type:"path"`
+	IC     string `help:"No. Kad Pengenalan, 12 digits, also an administrator's." required:""`
+	Reason string `help:"Why, and how the person's identity was proved; it stands in the audit." required:""`
+}
+
+func (c *officerUnlockLoginCmd) Run(e *env) error {
+	return gateway.HelpDesk(e.ctx, c.Data, e.now, func(d *enrol.Desk, a *enrol.Accounts) error {
+		cleared, err := d.ClearFailures(e.ctx, a.Records, enrol.Actor{Name: operator()}, c.IC, c.Reason)
+		if err != nil {
+			return err
+		}
+		word := map[bool]string{true: "cleared    ", false: "nothing    "}[cleared]
+		_, err = fmt.Fprintf(e.stdout, "%s %s\n", word, c.IC)
+		return err
+	})
 }
 
 type officerChangePINCmd struct {

@@ -91,7 +91,7 @@ func (c *DKIMConfig) open() (*notify.DKIM, error) {
 
 // CodeSend is a code that was sent to an officer, as administrators see it.
 type CodeSend struct {
-	Transaction string     `json:"transaction_id"`
+	Transaction string     `json:"transaction_id"` // or a log-in's, "lg_…"
 	Channel     string     `json:"channel"`
 	SentTo      string     `json:"sent_to"` // masked
 	IssuedAt    time.Time  `json:"issued_at"`
@@ -182,7 +182,12 @@ func Bounce(ctx context.Context, dir, actor string, report io.Reader, now func()
 	ev := audit.Event{At: at, Actor: actor, Action: "otp.bounce", Object: s.Transaction, Verdict: audit.Noted,
 		Detail: map[string]string{"officer": s.Officer, "channel": s.Channel, "reply": r.Status}}
 	// Not "wanted" any more is no reason to keep silent: the help desk asks later, too.
-	_, err = db.StoreDelivery(ctx, s.Transaction, s.Nonce, otp.Delivery{State: otp.Bounced, At: at, Reply: r.Status}, ev)
+	bounced := otp.Delivery{State: otp.Bounced, At: at, Reply: r.Status}
+	if strings.HasPrefix(s.Transaction, "lg_") {
+		_, err = db.LoginCodes().StoreDelivery(ctx, s.Transaction, s.Nonce, bounced, ev)
+	} else {
+		_, err = db.StoreDelivery(ctx, s.Transaction, s.Nonce, bounced, ev)
+	}
 	return s.Transaction, r.Status, err
 }
 

@@ -13,7 +13,12 @@ SELECT id, kind, ic, email, name, state, password, totp, totp_step, epoch, setup
 WHERE kind = 'administrator' ORDER BY created_at, id;
 
 -- name: Appointments :many
-SELECT account_id, role, agency, system, from_at, until_at FROM appointments WHERE account_id = @account_id ORDER BY from_at, role, agency, system;
+SELECT account_id, role, agency, system, from_at, until_at, id, document, appointed_by, appointed_ic, awaits, ended_by, end_document
+FROM appointments WHERE account_id = @account_id ORDER BY from_at, role, agency, system;
+
+-- name: Appointment :one
+SELECT account_id, role, agency, system, from_at, until_at, id, document, appointed_by, appointed_ic, awaits, ended_by, end_document
+FROM appointments WHERE id = @id;
 
 -- name: AddAccount :exec
 INSERT INTO accounts (id, kind, ic, email, name, state, password, totp, created_at)
@@ -42,14 +47,25 @@ WHERE id = @id AND state <> 'ENDED';
 UPDATE accounts SET totp_step = @step WHERE id = @id AND state = 'ACTIVE' AND totp_step < @step;
 
 -- name: AddAppointment :exec
-INSERT INTO appointments (account_id, role, agency, system, from_at, until_at) VALUES (@account_id, @role, @agency, @system, @from_at, @until_at);
+INSERT INTO appointments (account_id, role, agency, system, from_at, until_at, id, document, appointed_by, appointed_ic, awaits)
+VALUES (@account_id, @role, @agency, @system, @from_at, @until_at, @id, @document, @appointed_by, @appointed_ic, @awaits);
+
+-- name: SameAppointment :one
+SELECT COUNT(*) FROM appointments WHERE account_id = @account_id AND role = @role AND agency = @agency AND system = @system AND (until_at = 0 OR until_at > @from_at);
+
+-- name: ConfirmAppointment :execrows
+UPDATE appointments SET awaits = 0 WHERE id = @id AND awaits = 1 AND (until_at = 0 OR until_at > @now);
 
 -- name: EndAppointment :execrows
-UPDATE appointments SET until_at = @until_at
-WHERE account_id = @account_id AND role = @role AND agency = @agency AND system = @system AND (until_at = 0 OR until_at > @until_at);
+UPDATE appointments SET until_at = @until_at, ended_by = @ended_by, end_document = @end_document WHERE id = @id AND (until_at = 0 OR until_at > @until_at);
 
 -- name: EndAppointments :exec
-UPDATE appointments SET until_at = @until_at WHERE account_id = @account_id AND (until_at = 0 OR until_at > @until_at);
+UPDATE appointments SET until_at = @until_at, ended_by = @ended_by WHERE account_id = @account_id AND (until_at = 0 OR until_at > @until_at);
+
+-- Central administrators who hold office at a time and with no end to come.
+-- name: LastingJDN :one
+SELECT COUNT(*) FROM appointments p JOIN accounts a ON a.id = p.account_id
+WHERE p.role = 'JDN' AND p.awaits = 0 AND p.from_at <= @at AND p.until_at = 0 AND a.state = 'ACTIVE';
 
 -- name: AddPasskey :execrows
 INSERT INTO passkeys (id, account_id, label, data, sign_count, created_at) VALUES (@id, @account_id, @label, @data, @sign_count, @created_at) ON CONFLICT (id) DO NOTHING;
@@ -110,12 +126,18 @@ UPDATE logins SET expires_at = issued_at, tries_left = 0 WHERE id = @id AND nonc
 -- name: ReserveLoginTry :one
 UPDATE logins SET tries_left = tries_left - 1 WHERE id = @id AND nonce = @nonce AND used = 0 AND tries_left > 0 AND expires_at > @now RETURNING tries_left;
 
--- name: StoreLoginDelivery :exec
+-- name: StoreLoginDelivery :execrows
 UPDATE logins SET delivery = @delivery, reply = @reply, delivery_at = @at
-WHERE id = @id AND nonce = @nonce AND delivery IN ('', 'deferred');
+WHERE id = @id AND nonce = @nonce AND (@delivery <> 'bounced' AND delivery IN ('', 'deferred') OR @delivery = 'bounced' AND delivery = 'sent');
 
+-- name: LoginSends :many
+SELECT l.id, l.nonce, l.issued_at, l.expires_at, l.channel, l.sent_to, l.used, l.delivery, l.reply, l.delivery_at
+FROM logins l JOIN accounts a ON a.id = l.account_id
+WHERE a.ic = CAST(@ic AS TEXT) AND l.channel = 'email' ORDER BY l.issued_at DESC LIMIT @lim;
+
+-- What was mailed is of use to the help desk for longer; strangers have nothing mailed.
 -- name: DropLogins :exec
-DELETE FROM logins WHERE keep_until < @before;
+DELETE FROM logins WHERE keep_until < @before AND (channel <> 'email' OR keep_until < @mailed);
 
 -- name: LoginFailures :one
 SELECT subject, count, until_at, at FROM login_failures WHERE subject = @subject;
@@ -125,6 +147,9 @@ INSERT INTO login_failures (subject, count, until_at, at) VALUES (@subject, @cou
 ON CONFLICT (subject) DO UPDATE SET count = excluded.count, until_at = excluded.until_at, at = excluded.at;
 
 -- name: ForgetLoginFailures :exec
+DELETE FROM login_failures WHERE subject = @subject;
+
+-- name: ClearLoginFailures :execrows
 DELETE FROM login_failures WHERE subject = @subject;
 
 -- name: DropLoginFailures :exec

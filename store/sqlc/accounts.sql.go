@@ -141,16 +141,22 @@ func (q *Queries) AddAccount(ctx context.Context, arg AddAccountParams) error {
 }
 
 const addAppointment = `-- name: AddAppointment :exec
-INSERT INTO appointments (account_id, role, agency, system, from_at, until_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+INSERT INTO appointments (account_id, role, agency, system, from_at, until_at, id, document, appointed_by, appointed_ic, awaits)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
 `
 
 type AddAppointmentParams struct {
-	AccountID string
-	Role      string
-	Agency    string
-	System    string
-	FromAt    int64
-	UntilAt   int64
+	AccountID   string
+	Role        string
+	Agency      string
+	System      string
+	FromAt      int64
+	UntilAt     int64
+	ID          string
+	Document    string
+	AppointedBy string
+	AppointedIc string
+	Awaits      int64
 }
 
 func (q *Queries) AddAppointment(ctx context.Context, arg AddAppointmentParams) error {
@@ -161,6 +167,11 @@ func (q *Queries) AddAppointment(ctx context.Context, arg AddAppointmentParams) 
 		arg.System,
 		arg.FromAt,
 		arg.UntilAt,
+		arg.ID,
+		arg.Document,
+		arg.AppointedBy,
+		arg.AppointedIc,
+		arg.Awaits,
 	)
 	return err
 }
@@ -290,8 +301,35 @@ func (q *Queries) AdministratorAccounts(ctx context.Context) ([]Account, error) 
 	return items, nil
 }
 
+const appointment = `-- name: Appointment :one
+SELECT account_id, role, agency, system, from_at, until_at, id, document, appointed_by, appointed_ic, awaits, ended_by, end_document
+FROM appointments WHERE id = ?1
+`
+
+func (q *Queries) Appointment(ctx context.Context, id string) (Appointment, error) {
+	row := q.db.QueryRowContext(ctx, appointment, id)
+	var i Appointment
+	err := row.Scan(
+		&i.AccountID,
+		&i.Role,
+		&i.Agency,
+		&i.System,
+		&i.FromAt,
+		&i.UntilAt,
+		&i.ID,
+		&i.Document,
+		&i.AppointedBy,
+		&i.AppointedIc,
+		&i.Awaits,
+		&i.EndedBy,
+		&i.EndDocument,
+	)
+	return i, err
+}
+
 const appointments = `-- name: Appointments :many
-SELECT account_id, role, agency, system, from_at, until_at FROM appointments WHERE account_id = ?1 ORDER BY from_at, role, agency, system
+SELECT account_id, role, agency, system, from_at, until_at, id, document, appointed_by, appointed_ic, awaits, ended_by, end_document
+FROM appointments WHERE account_id = ?1 ORDER BY from_at, role, agency, system
 `
 
 func (q *Queries) Appointments(ctx context.Context, accountID string) ([]Appointment, error) {
@@ -310,6 +348,13 @@ func (q *Queries) Appointments(ctx context.Context, accountID string) ([]Appoint
 			&i.System,
 			&i.FromAt,
 			&i.UntilAt,
+			&i.ID,
+			&i.Document,
+			&i.AppointedBy,
+			&i.AppointedIc,
+			&i.Awaits,
+			&i.EndedBy,
+			&i.EndDocument,
 		); err != nil {
 			return nil, err
 		}
@@ -322,6 +367,18 @@ func (q *Queries) Appointments(ctx context.Context, accountID string) ([]Appoint
 		return nil, err
 	}
 	return items, nil
+}
+
+const clearLoginFailures = `-- name: ClearLoginFailures :execrows
+DELETE FROM login_failures WHERE subject = ?1
+`
+
+func (q *Queries) ClearLoginFailures(ctx context.Context, subject string) (int64, error) {
+	result, err := q.db.ExecContext(ctx, clearLoginFailures, subject)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const closeSession = `-- name: CloseSession :execrows
@@ -383,6 +440,23 @@ func (q *Queries) CompleteSetup(ctx context.Context, arg CompleteSetupParams) (i
 	return result.RowsAffected()
 }
 
+const confirmAppointment = `-- name: ConfirmAppointment :execrows
+UPDATE appointments SET awaits = 0 WHERE id = ?1 AND awaits = 1 AND (until_at = 0 OR until_at > ?2)
+`
+
+type ConfirmAppointmentParams struct {
+	ID  string
+	Now int64
+}
+
+func (q *Queries) ConfirmAppointment(ctx context.Context, arg ConfirmAppointmentParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, confirmAppointment, arg.ID, arg.Now)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const dropLoginFailures = `-- name: DropLoginFailures :exec
 DELETE FROM login_failures WHERE at < ?1 AND until_at < ?1
 `
@@ -393,11 +467,17 @@ func (q *Queries) DropLoginFailures(ctx context.Context, before int64) error {
 }
 
 const dropLogins = `-- name: DropLogins :exec
-DELETE FROM logins WHERE keep_until < ?1
+DELETE FROM logins WHERE keep_until < ?1 AND (channel <> 'email' OR keep_until < ?2)
 `
 
-func (q *Queries) DropLogins(ctx context.Context, before int64) error {
-	_, err := q.db.ExecContext(ctx, dropLogins, before)
+type DropLoginsParams struct {
+	Before int64
+	Mailed int64
+}
+
+// What was mailed is of use to the help desk for longer; strangers have nothing mailed.
+func (q *Queries) DropLogins(ctx context.Context, arg DropLoginsParams) error {
+	_, err := q.db.ExecContext(ctx, dropLogins, arg.Before, arg.Mailed)
 	return err
 }
 
@@ -455,25 +535,22 @@ func (q *Queries) EndAccount(ctx context.Context, arg EndAccountParams) (int64, 
 }
 
 const endAppointment = `-- name: EndAppointment :execrows
-UPDATE appointments SET until_at = ?1
-WHERE account_id = ?2 AND role = ?3 AND agency = ?4 AND system = ?5 AND (until_at = 0 OR until_at > ?1)
+UPDATE appointments SET until_at = ?1, ended_by = ?2, end_document = ?3 WHERE id = ?4 AND (until_at = 0 OR until_at > ?1)
 `
 
 type EndAppointmentParams struct {
-	UntilAt   int64
-	AccountID string
-	Role      string
-	Agency    string
-	System    string
+	UntilAt     int64
+	EndedBy     string
+	EndDocument string
+	ID          string
 }
 
 func (q *Queries) EndAppointment(ctx context.Context, arg EndAppointmentParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, endAppointment,
 		arg.UntilAt,
-		arg.AccountID,
-		arg.Role,
-		arg.Agency,
-		arg.System,
+		arg.EndedBy,
+		arg.EndDocument,
+		arg.ID,
 	)
 	if err != nil {
 		return 0, err
@@ -482,16 +559,17 @@ func (q *Queries) EndAppointment(ctx context.Context, arg EndAppointmentParams) 
 }
 
 const endAppointments = `-- name: EndAppointments :exec
-UPDATE appointments SET until_at = ?1 WHERE account_id = ?2 AND (until_at = 0 OR until_at > ?1)
+UPDATE appointments SET until_at = ?1, ended_by = ?2 WHERE account_id = ?3 AND (until_at = 0 OR until_at > ?1)
 `
 
 type EndAppointmentsParams struct {
 	UntilAt   int64
+	EndedBy   string
 	AccountID string
 }
 
 func (q *Queries) EndAppointments(ctx context.Context, arg EndAppointmentsParams) error {
-	_, err := q.db.ExecContext(ctx, endAppointments, arg.UntilAt, arg.AccountID)
+	_, err := q.db.ExecContext(ctx, endAppointments, arg.UntilAt, arg.EndedBy, arg.AccountID)
 	return err
 }
 
@@ -502,6 +580,19 @@ DELETE FROM login_failures WHERE subject = ?1
 func (q *Queries) ForgetLoginFailures(ctx context.Context, subject string) error {
 	_, err := q.db.ExecContext(ctx, forgetLoginFailures, subject)
 	return err
+}
+
+const lastingJDN = `-- name: LastingJDN :one
+SELECT COUNT(*) FROM appointments p JOIN accounts a ON a.id = p.account_id
+WHERE p.role = 'JDN' AND p.awaits = 0 AND p.from_at <= ?1 AND p.until_at = 0 AND a.state = 'ACTIVE'
+`
+
+// Central administrators who hold office at a time and with no end to come.
+func (q *Queries) LastingJDN(ctx context.Context, at int64) (int64, error) {
+	row := q.db.QueryRowContext(ctx, lastingJDN, at)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const login = `-- name: Login :one
@@ -547,6 +638,64 @@ func (q *Queries) LoginFailures(ctx context.Context, subject string) (LoginFailu
 		&i.At,
 	)
 	return i, err
+}
+
+const loginSends = `-- name: LoginSends :many
+SELECT l.id, l.nonce, l.issued_at, l.expires_at, l.channel, l.sent_to, l.used, l.delivery, l.reply, l.delivery_at
+FROM logins l JOIN accounts a ON a.id = l.account_id
+WHERE a.ic = CAST(?1 AS TEXT) AND l.channel = 'email' ORDER BY l.issued_at DESC LIMIT ?2
+`
+
+type LoginSendsParams struct {
+	Ic  string
+	Lim int64
+}
+
+type LoginSendsRow struct {
+	ID         string
+	Nonce      []byte
+	IssuedAt   int64
+	ExpiresAt  int64
+	Channel    string
+	SentTo     string
+	Used       int64
+	Delivery   string
+	Reply      string
+	DeliveryAt int64
+}
+
+func (q *Queries) LoginSends(ctx context.Context, arg LoginSendsParams) ([]LoginSendsRow, error) {
+	rows, err := q.db.QueryContext(ctx, loginSends, arg.Ic, arg.Lim)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LoginSendsRow
+	for rows.Next() {
+		var i LoginSendsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Nonce,
+			&i.IssuedAt,
+			&i.ExpiresAt,
+			&i.Channel,
+			&i.SentTo,
+			&i.Used,
+			&i.Delivery,
+			&i.Reply,
+			&i.DeliveryAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const passkeys = `-- name: Passkeys :many
@@ -672,6 +821,31 @@ func (q *Queries) ReserveLoginTry(ctx context.Context, arg ReserveLoginTryParams
 	return tries_left, err
 }
 
+const sameAppointment = `-- name: SameAppointment :one
+SELECT COUNT(*) FROM appointments WHERE account_id = ?1 AND role = ?2 AND agency = ?3 AND system = ?4 AND (until_at = 0 OR until_at > ?5)
+`
+
+type SameAppointmentParams struct {
+	AccountID string
+	Role      string
+	Agency    string
+	System    string
+	FromAt    int64
+}
+
+func (q *Queries) SameAppointment(ctx context.Context, arg SameAppointmentParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, sameAppointment,
+		arg.AccountID,
+		arg.Role,
+		arg.Agency,
+		arg.System,
+		arg.FromAt,
+	)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const session = `-- name: Session :one
 SELECT hash, id, account_id, method, bearer, address, agent, created_at, seen_at FROM sessions WHERE hash = ?1
 `
@@ -785,9 +959,9 @@ func (q *Queries) StartSetup(ctx context.Context, arg StartSetupParams) (int64, 
 	return result.RowsAffected()
 }
 
-const storeLoginDelivery = `-- name: StoreLoginDelivery :exec
+const storeLoginDelivery = `-- name: StoreLoginDelivery :execrows
 UPDATE logins SET delivery = ?1, reply = ?2, delivery_at = ?3
-WHERE id = ?4 AND nonce = ?5 AND delivery IN ('', 'deferred')
+WHERE id = ?4 AND nonce = ?5 AND (?1 <> 'bounced' AND delivery IN ('', 'deferred') OR ?1 = 'bounced' AND delivery = 'sent')
 `
 
 type StoreLoginDeliveryParams struct {
@@ -798,15 +972,18 @@ type StoreLoginDeliveryParams struct {
 	Nonce    []byte
 }
 
-func (q *Queries) StoreLoginDelivery(ctx context.Context, arg StoreLoginDeliveryParams) error {
-	_, err := q.db.ExecContext(ctx, storeLoginDelivery,
+func (q *Queries) StoreLoginDelivery(ctx context.Context, arg StoreLoginDeliveryParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, storeLoginDelivery,
 		arg.Delivery,
 		arg.Reply,
 		arg.At,
 		arg.ID,
 		arg.Nonce,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const touchSession = `-- name: TouchSession :exec

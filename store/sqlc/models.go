@@ -24,6 +24,29 @@ type Account struct {
 	CreatedAt  int64
 }
 
+type AddressChange struct {
+	ID         string
+	Ic         string
+	OldEmail   string
+	NewEmail   string
+	State      string
+	AskedBy    string
+	AskedIc    string
+	AskedAt    int64
+	UntilAt    int64
+	LinksUntil int64
+	OldLink    []byte
+	NewLink    []byte
+	OldProof   string
+	OldAt      int64
+	NewAt      int64
+	EndedAt    int64
+	DueAt      int64
+	Attempts   int64
+	OldReply   string
+	NewReply   string
+}
+
 type Agency struct {
 	Code         string
 	Name         string
@@ -57,12 +80,19 @@ type Application struct {
 }
 
 type Appointment struct {
-	AccountID string
-	Role      string
-	Agency    string
-	System    string
-	FromAt    int64
-	UntilAt   int64
+	AccountID   string
+	Role        string
+	Agency      string
+	System      string
+	FromAt      int64
+	UntilAt     int64
+	ID          string
+	Document    string
+	AppointedBy string
+	AppointedIc string
+	Awaits      int64
+	EndedBy     string
+	EndDocument string
 }
 
 type AuditEvent struct {

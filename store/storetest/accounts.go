@@ -77,15 +77,12 @@ func accounts(t *testing.T, h *House) {
 	}
 	h.passkeys(t, person.ID)
 
-	if n, err := db.EndAppointment(ctx, person.ID, enrol.Appointment{Role: enrol.AP, Agency: "JPK"}, now.Add(time.Second), h.ev("end", "")); n != 1 || err != nil {
-		t.Errorf("%d ended, %v", n, err)
-	}
+	h.appointments(t, person.ID)
 	if list, err := db.Sessions(ctx, person.ID, now.Add(-time.Hour)); err != nil || len(list) != 0 {
 		t.Errorf("sessions after a role ended: %+v, %v", list, err)
 	}
 	before := h.events(t, "end")
-	_, err = db.EndAppointment(ctx, person.ID, enrol.Appointment{Role: enrol.AP, Agency: "KKM"}, now, h.ev("end", ""))
-	wants(t, "an appointment nobody has", err, enrol.ErrUnknown)
+	wants(t, "an appointment nobody has", db.EndAppointment(ctx, enrol.Appointment{ID: "ap_none", Until: now}, h.ev("end", "")), enrol.ErrUnknown)
 	must(t, db.EndAccount(ctx, person.ID, h.ev("gone", "")))
 	wants(t, "ended twice", db.EndAccount(ctx, person.ID, h.ev("gone", "")), enrol.ErrUnknown)
 	wants(t, "a log-in to an ended account", db.OpenSession(ctx, h.login(t, person.ID), enrol.Session{ID: "se_x", Account: person.ID, CreatedAt: now}, [32]byte{200}, 0, h.ev("open", "")), enrol.ErrUsed)
@@ -93,9 +90,62 @@ func accounts(t *testing.T, h *House) {
 		t.Error("what did not happen was recorded")
 	}
 	must(t, db.PutAdministrator(ctx, boss, [32]byte{9}, until, h.ev("admin", ""))) // appointed again
-	if got, _, err := db.Account(ctx, person.ID); err != nil || got.State != enrol.AccountNew || len(got.Appointments) != 2 {
+	if got, _, err := db.Account(ctx, person.ID); err != nil || got.State != enrol.AccountNew || len(got.Appointments) != 4 {
 		t.Errorf("%+v, %v", got, err)
 	}
+}
+
+// appointments leaves the account, to which AP of JPK was appointed, without any in force.
+func (h *House) appointments(t *testing.T, id string) {
+	t.Helper()
+	ctx, db, now := context.Background(), h.DB, h.Clock.Now()
+	got, _, err := db.Account(ctx, id)
+	must(t, err)
+	ap := got.Appointments[0]
+	wants(t, "the same once more", db.PutAppointment(ctx, id, enrol.Appointment{ID: "ap_2", Role: enrol.AP, Agency: "JPK", From: now}, h.ev("x", "")), enrol.ErrExists)
+	ap.Until, ap.EndDocument, ap.EndedBy = now.Add(time.Second), "JPK.7", "somebody"
+	must(t, db.EndAppointment(ctx, ap, h.ev("end", "")))
+	wants(t, "ended twice", db.EndAppointment(ctx, ap, h.ev("end", "")), enrol.ErrUnknown)
+	if of, x, err := db.Appointment(ctx, ap.ID); err != nil || of.ID != id || x.EndDocument != "JPK.7" || x.EndedBy != "somebody" || !x.Until.Equal(ap.Until) || x.ID == "" {
+		t.Errorf("%+v, %v", x, err)
+	}
+	_, _, err = db.Appointment(ctx, "ap_none")
+	wants(t, "nobody's appointment", err, enrol.ErrUnknown)
+
+	// Of two central administrators each can end the other, and one stays.
+	jdn := enrol.Appointment{ID: "ap_jdn", Role: enrol.JDN, From: now, Document: "D1", By: "x", ByIC: "1", Awaits: true}
+	must(t, db.PutAppointment(ctx, id, jdn, h.ev("x", "")))
+	if _, x, err := db.Appointment(ctx, "ap_jdn"); err != nil || !x.Awaits || x.Document != "D1" || x.By != "x" || x.ByIC != "1" {
+		t.Errorf("%+v, %v", x, err)
+	}
+	must(t, db.ConfirmAppointment(ctx, "ap_jdn", h.ev("confirm", "")))
+	wants(t, "confirmed twice", db.ConfirmAppointment(ctx, "ap_jdn", h.ev("confirm", "")), enrol.ErrUnknown)
+	jdn.Until = now.Add(time.Minute)
+	wants(t, "the last JDN", db.EndAppointment(ctx, jdn, h.ev("x", "")), enrol.ErrLastJDN)
+	wants(t, "the account of the last JDN", db.EndAccount(ctx, id, h.ev("x", "")), enrol.ErrLastJDN)
+	other := enrol.NewAccount(enrol.Officer{IC: "700202105432", Name: "LIM", Email: "l@x.example"}, now)
+	other.Kind, other.State, other.Appointments = enrol.AdministratorAccount, enrol.AccountNew, []enrol.Appointment{{ID: "ap_jdn2", Role: enrol.JDN, From: now}}
+	must(t, db.PutAdministrator(ctx, other, [32]byte{21}, now.Add(time.Hour), h.ev("x", "")))
+	wants(t, "another who cannot log in yet", db.EndAppointment(ctx, jdn, h.ev("x", "")), enrol.ErrLastJDN)
+	must(t, db.CompleteSetup(ctx, [32]byte{21}, []byte("p"), 1, now, h.ev("x", "")))
+	ends := []enrol.Appointment{jdn, {ID: "ap_jdn2", Until: now.Add(time.Minute)}}
+	next := make(chan enrol.Appointment, len(ends))
+	for _, x := range ends {
+		next <- x
+	}
+	done, kept := parallel(t, 2, func() error { return db.EndAppointment(ctx, <-next, h.ev("x", "")) }, enrol.ErrLastJDN)
+	if done != 1 || kept != 1 {
+		t.Errorf("%d of two ended at once", done)
+	}
+	// A third takes over from whoever stayed.
+	third := enrol.NewAccount(enrol.Officer{IC: "700202105433", Name: "OOI", Email: "o@x.example"}, now)
+	third.Kind, third.State, third.Appointments = enrol.AdministratorAccount, enrol.AccountNew, []enrol.Appointment{{ID: "ap_jdn3", Role: enrol.JDN, From: now}}
+	must(t, db.PutAdministrator(ctx, third, [32]byte{22}, now.Add(time.Hour), h.ev("x", "")))
+	must(t, db.CompleteSetup(ctx, [32]byte{22}, []byte("p"), 1, now, h.ev("x", "")))
+	if err := db.EndAppointment(ctx, jdn, h.ev("x", "")); err != nil && !errors.Is(err, enrol.ErrUnknown) {
+		t.Error(err)
+	}
+	must(t, db.PutAppointment(ctx, id, enrol.Appointment{Role: enrol.Auditor, From: now}, h.ev("x", "")))
 }
 
 // login stores a new one.

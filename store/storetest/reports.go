@@ -57,10 +57,10 @@ func (h *House) population(t *testing.T) {
 
 	boss := enrol.NewAccount(enrol.Officer{IC: "700101105554", Name: "MIMI", Email: "m@jdn.example"}, now)
 	boss.Kind, boss.State = enrol.AdministratorAccount, enrol.AccountNew
-	boss.Appointments = []enrol.Appointment{{Role: enrol.AP, Agency: "JANM", From: now}, {Role: enrol.AP, Agency: "JPK", From: now.Add(-day)}, {Role: enrol.SA, Agency: "JPK", From: now}}
+	boss.Appointments = []enrol.Appointment{{ID: "ap_1", Role: enrol.AP, Agency: "JANM", From: now}, {ID: "ap_2", Role: enrol.AP, Agency: "JPK", From: now.Add(-day)},
+		{ID: "ap_3", Role: enrol.SA, Agency: "JPK", From: now}}
 	must(t, db.PutAdministrator(ctx, boss, [32]byte{7}, now.Add(day), h.ev("admin", "")))
-	_, err = db.EndAppointment(ctx, boss.ID, enrol.Appointment{Role: enrol.AP, Agency: "JPK"}, now, h.ev("end", ""))
-	must(t, err)
+	must(t, db.EndAppointment(ctx, enrol.Appointment{ID: "ap_2", Until: now}, h.ev("end", "")))
 }
 
 // report gives the rows as text.

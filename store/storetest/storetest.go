@@ -58,6 +58,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"Certificates", certificates},
 		{"People", people},
 		{"Accounts", accounts},
+		{"AddressChanges", addressChanges},
 		{"LoginFailures", loginFailures},
 		{"LoginCodes", loginCodes},
 		{"EnrolmentRegister", enrolmentRegister},

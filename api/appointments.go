@@ -1,0 +1,173 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mohor-sign/mohor/enrol"
+)
+
+type appointedBody struct {
+	ID          string     `json:"appointment_id"`
+	Account     string     `json:"account_id"`
+	State       string     `json:"account_state" enum:"NEW,ACTIVE,ENDED" doc:"NEW until the person has set the account up"`
+	IC          string     `json:"ic"`
+	Name        string     `json:"name"`
+	Email       string     `json:"email"`
+	Role        string     `json:"role" enum:"JDN,SAP,SA,AP,AUDITOR"`
+	Agency      string     `json:"agency,omitempty"`
+	System      string     `json:"system,omitempty"`
+	From        time.Time  `json:"from"`
+	Until       *time.Time `json:"until,omitempty"`
+	Document    string     `json:"document,omitempty"`
+	EndDocument string     `json:"end_document,omitempty"`
+	Awaits      bool       `json:"awaits_confirmation" doc:"Not in force until a second JDN has confirmed it"`
+}
+
+type heldInput struct {
+	Ended bool `query:"ended" doc:"Those that have ended, too"`
+}
+
+type heldOutput struct {
+	Body struct {
+		Appointments []appointedBody `json:"appointments"`
+	}
+}
+
+type appointInput struct {
+	Body struct {
+		IC       string     `json:"ic" maxLength:"12"`
+		Name     string     `json:"name" maxLength:"64"`
+		Email    string     `json:"email" maxLength:"254"`
+		Role     string     `json:"role" enum:"JDN,SAP,SA,AP,AUDITOR"`
+		Agency   string     `json:"agency,omitempty" maxLength:"32" doc:"Of SA and AP"`
+		System   string     `json:"system,omitempty" maxLength:"32" doc:"Of SAP"`
+		From     *time.Time `json:"from,omitempty" doc:"Now when it is not given"`
+		Until    *time.Time `json:"until,omitempty" doc:"Until it is ended when it is not given"`
+		Document string     `json:"document" maxLength:"120" doc:"Reference of the letter or form that appoints"`
+	}
+}
+
+type appointOutput struct {
+	Body struct {
+		Appointment appointedBody `json:"appointment"`
+		Setup       string        `json:"setup_code,omitempty" doc:"For a new administrator alone, to be handed over; shown once"`
+		SetupUntil  *time.Time    `json:"setup_until,omitempty"`
+	}
+}
+
+type endInput struct {
+	ID       string    `path:"id" maxLength:"64"`
+	Until    time.Time `query:"until" doc:"When it ends; now when it is not given"`
+	Document string    `query:"document" required:"true" maxLength:"120" doc:"Reference of the letter or form that ends it"`
+}
+
+type byIDInput struct {
+	ID string `path:"id" maxLength:"64"`
+}
+
+type vacanciesOutput struct {
+	Body struct {
+		Agencies []vacancyBody `json:"agencies"`
+	}
+}
+
+type vacancyBody struct {
+	Code string `json:"code"`
+	Name string `json:"name"`
+}
+
+// administer describes an operation of administrators.
+func administer(tag, id, method, path, summary string, codes ...int) huma.Operation {
+	o := op(tag, id, method, path, summary, append([]int{http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity}, codes...)...)
+	o.MaxBodyBytes = maxPersonal
+	return o
+}
+
+func (s *server) appointments(h huma.API) {
+	const tag = "Administrators"
+	huma.Register(h, administer(tag, "appointments", http.MethodGet, "/v1/admin/appointments", "Who is appointed: JDN and AUDITOR see all, an SA those of the agency"), s.held)
+	add := administer(tag, "appoint", http.MethodPost, "/v1/admin/appointments", "Appoint somebody: an SA to AP of the own agency, JDN to all else; JDN and AUDITOR await a second JDN")
+	add.DefaultStatus = http.StatusCreated
+	huma.Register(h, add, s.appoint)
+	yes := administer(tag, "confirmAppointment", http.MethodPost, "/v1/admin/appointments/{id}/confirm", "Confirm an appointment as the second JDN")
+	yes.DefaultStatus = http.StatusNoContent
+	huma.Register(h, yes, s.confirmAppointment)
+	end := administer(tag, "endAppointment", http.MethodDelete, "/v1/admin/appointments/{id}", "End an appointment, now or at a date")
+	end.DefaultStatus = http.StatusNoContent
+	huma.Register(h, end, s.endAppointment)
+	huma.Register(h, administer(tag, "agenciesWithoutAP", http.MethodGet, "/v1/admin/vacancies", "Agencies whose officers have no AP to help them"), s.vacancies)
+}
+
+func heldOut(x *enrol.Appointed) appointedBody {
+	a, p := &x.Account, &x.Appointment
+	return appointedBody{p.ID, a.ID, a.State, a.IC, a.Name, a.Email, string(p.Role), p.Agency, p.System, p.From.UTC(), when(p.Until), p.Document, p.EndDocument, p.Awaits}
+}
+
+func (s *server) held(ctx context.Context, in *heldInput) (*heldOutput, error) {
+	list, err := s.Accounts.Appointments(ctx, personOf(ctx).Actor, in.Ended)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	out := &heldOutput{}
+	out.Body.Appointments = []appointedBody{}
+	for _, x := range list {
+		out.Body.Appointments = append(out.Body.Appointments, heldOut(&x))
+	}
+	return out, nil
+}
+
+func (s *server) appoint(ctx context.Context, in *appointInput) (*appointOutput, error) {
+	b := &in.Body
+	x := enrol.Appointment{Role: enrol.Role(b.Role), Agency: b.Agency, System: b.System, From: s.Now(), Document: b.Document}
+	if b.From != nil {
+		x.From = *b.From
+	}
+	if b.Until != nil {
+		x.Until = *b.Until
+	}
+	made, code, err := s.Accounts.Appoint(ctx, personOf(ctx).Actor, enrol.Officer{IC: b.IC, Name: b.Name, Email: b.Email}, x)
+	defer code.Wipe()
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	out := &appointOutput{}
+	out.Body.Appointment = heldOut(&made)
+	if out.Body.Setup = string(code.Reveal()); out.Body.Setup != "" {
+		out.Body.SetupUntil = when(s.Now().Add(enrol.SetupFor))
+	}
+	return out, nil
+}
+
+func (s *server) confirmAppointment(ctx context.Context, in *byIDInput) (*struct{}, error) {
+	if err := s.Accounts.Confirm(ctx, personOf(ctx).Actor, in.ID); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return nil, nil
+}
+
+func (s *server) endAppointment(ctx context.Context, in *endInput) (*struct{}, error) {
+	if in.Until.IsZero() {
+		in.Until = s.Now()
+	}
+	if err := s.Accounts.EndAppointment(ctx, personOf(ctx).Actor, in.ID, in.Until, in.Document); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return nil, nil
+}
+
+func (s *server) vacancies(ctx context.Context, _ *struct{}) (*vacanciesOutput, error) {
+	list, err := s.Accounts.WithoutAP(ctx, personOf(ctx).Actor)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	out := &vacanciesOutput{}
+	out.Body.Agencies = []vacancyBody{}
+	for _, g := range list {
+		out.Body.Agencies = append(out.Body.Agencies, vacancyBody{g.Code, g.Name})
+	}
+	return out, nil
+}

@@ -1,0 +1,94 @@
+package enrol
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/mohor-sign/mohor/audit"
+)
+
+// Help for officers.
+const (
+	SeeCodes   Action = "officer.codes"  // what became of the codes sent
+	UnlockPIN  Action = "officer.unlock" // the PIN counter, after identity was proved
+	OpenDoor   Action = "account.unlock" // failures to log in, after identity was proved
+	SeeAddress Action = "officer.address.read"
+)
+
+// of is an officer as an object: within the scope of a where one of the officer's
+// enrolments is, that is under way or has a certificate. Who helped an officer that has
+// left does so no more.
+func (d *Desk) of(ctx context.Context, a *Actor, act Action, ic string) (object, error) {
+	o := object{name: "officer:" + ic, officer: ic, detail: map[string]string{"officer": ic}}
+	all, err := d.Records.EnrolmentsOf(ctx, ic)
+	if err != nil {
+		return o, fmt.Errorf("reading enrolments: %w", err)
+	}
+	_, media, err := d.Registrar.Records.Officer(ctx, ic)
+	if err != nil && !errors.Is(err, ErrUnknown) {
+		return o, fmt.Errorf("reading officer: %w", err)
+	}
+	for _, e := range all {
+		live := slices.ContainsFunc(media, func(m Medium) bool {
+			return m.System == e.System && (m.KeyStatus == "ACTIVE" || m.KeyStatus == "SUSPENDED")
+		})
+		scoped := o
+		scoped.system, scoped.agency = e.System, e.Agency
+		if by, _ := d.judge(a, rules()[act], &scoped); by != "" && (e.State.Open() || e.State == Issued && live) {
+			return scoped, nil
+		}
+	}
+	return o, nil
+}
+
+// Permit decides whether a may help an officer. A refusal is in the audit; an acceptance
+// is returned as an event that must become part of what is then done, or be recorded.
+// Somebody who is not registered is told of to those alone who may see everybody.
+func (d *Desk) Permit(ctx context.Context, a Actor, act Action, ic string) (audit.Event, error) {
+	o, err := d.of(ctx, &a, act, ic)
+	if err != nil {
+		return audit.Event{}, err
+	}
+	ev, err := d.decide(ctx, a, act, o)
+	if err != nil {
+		return ev, err
+	}
+	if _, _, err := d.Registrar.Records.Officer(ctx, ic); errors.Is(err, ErrUnknown) {
+		return ev, d.refuse(ctx, ev, refusal("not_registered", ErrUnknown))
+	} else if err != nil {
+		return ev, fmt.Errorf("reading officer: %w", err)
+	}
+	return ev, nil
+}
+
+// ClearFailures opens the door of an account again that strangers' failed log-ins have
+// closed, after the person's identity was proved: reason says how, in 5 to 200
+// characters. cleared is false when nothing held the account up. An administrator's door
+// is opened by JDN and by the operator of the machine.
+func (d *Desk) ClearFailures(ctx context.Context, accounts LoginRecords, a Actor, ic, reason string) (cleared bool, err error) {
+	o, err := d.of(ctx, &a, OpenDoor, ic)
+	if err != nil {
+		return false, err
+	}
+	ev, err := d.decide(ctx, a, OpenDoor, o)
+	if err != nil {
+		return false, err
+	}
+	if no := proper(&reason); no != nil {
+		return false, d.refuse(ctx, ev, no)
+	}
+	ev.Detail["why"] = reason
+	return accounts.ClearFailures(ctx, "ic:"+ic, ev)
+}
+
+// proper refuses a reason that is none.
+func proper(reason *string) *Refusal {
+	if *reason = strings.TrimSpace(*reason); utf8.RuneCountInString(*reason) < 5 || !showable(*reason, 200) {
+		return refusal("reason_missing", ErrInput)
+	}
+	return nil
+}
