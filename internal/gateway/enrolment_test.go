@@ -34,13 +34,14 @@ const (
 func appointed(t *testing.T, g *gatewaytest.Gateway, ic string, role enrol.Role, agency, system string, more ...enrol.Appointment) *browser {
 	t.Helper()
 	password := "tujuh belas kerusi rotan"
-	a, code, err := g.Server.Accounts.CreateAdministrator(t.Context(), enrol.Actor{Name: "test"}, enrol.Officer{IC: ic, Name: "PENTADBIR " + ic[11:], Email: "p" + ic + "@jdn.gov.my"},
+	machine, person := enrol.Actor{Name: "cli:test"}, enrol.Officer{IC: ic, Name: "PENTADBIR " + ic[11:], Email: "p" + ic + "@jdn.gov.my"}
+	_, code, err := g.Server.Accounts.CreateAdministrator(t.Context(), machine, person,
 		enrol.Appointment{Role: role, Agency: agency, System: system, From: g.Clock.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, x := range more {
-		if err := g.Server.Accounts.Appoint(t.Context(), enrol.Actor{Name: "test"}, a.ID, x); err != nil {
+		if _, _, err := g.Server.Accounts.Appoint(t.Context(), machine, person, x); err != nil {
 			t.Fatal(err)
 		}
 	}
