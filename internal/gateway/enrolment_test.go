@@ -41,6 +41,7 @@ func appointed(t *testing.T, g *gatewaytest.Gateway, ic string, role enrol.Role,
 		t.Fatal(err)
 	}
 	for _, x := range more {
+		x.Document = "JDN.100-1/1"
 		if _, _, err := g.Server.Accounts.Appoint(t.Context(), machine, person, x); err != nil {
 			t.Fatal(err)
 		}
