@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"log/slog"
 	"time"
 
@@ -116,6 +117,19 @@ func (d *Desk) unchanged(ctx context.Context, e *Enrolment, ev audit.Event) (Fil
 	return f, nil
 }
 
+// apart refuses whoever has sent the officer's link to another address: with it goes the
+// officer's part, and the decision must be somebody else's.
+func (d *Desk) apart(ctx context.Context, e *Enrolment, ev audit.Event, by string) error {
+	told, err := d.Records.Decisions(ctx, e.ID)
+	if err != nil {
+		return fmt.Errorf("reading who decided: %w", err)
+	}
+	if slices.Contains(told.Corrected, by) {
+		return d.refuse(ctx, ev, refusal("same_person", ErrForbidden))
+	}
+	return nil
+}
+
 // decided refuses an application that was not validated, and approved by somebody else,
 // or otherwise decided as its kind wants it, as its row says: the audit chain must say so,
 // too. by is who approves now; "" when that was done.
@@ -128,6 +142,9 @@ func (d *Desk) decided(ctx context.Context, e *Enrolment, ev audit.Event, by str
 		by = told.Approved
 	}
 	sound := by != "" && told.Kind == e.Kind && told.Replaces == e.Replaces
+	if slices.Contains(told.Corrected, by) {
+		return d.refuse(ctx, ev, refusal("same_person", ErrForbidden))
+	}
 	if e.Kind != Rekey && !told.Alone {
 		sound = sound && told.Validated != "" && told.Validated == e.ValidatedBy && by != told.Validated
 	}

@@ -203,6 +203,11 @@ func (d *Desk) step(ctx context.Context, a Actor, act Action, id, reason string,
 	if err != nil {
 		return err
 	}
+	if act == Validate {
+		if err := d.apart(ctx, &e, ev, a.Name); err != nil {
+			return err
+		}
+	}
 	if act == Return || act == Reject || act == Withdraw {
 		if reason = strings.TrimSpace(reason); utf8.RuneCountInString(reason) < 5 || !showable(reason, 500) {
 			return d.refuse(ctx, ev, refusal("reason_missing", ErrInput))

@@ -436,6 +436,13 @@ func TestMailThatDoesNotLeave(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(t, "after it was proved", o.Correct(ctx, o.ap, e.ID, "other@janm.gov.my"), "enrolment_state")
+	// Whoever chose the mailbox could have applied from it: others decide.
+	o.once(t)
+	if _, err := o.Apply(ctx, application(secret.New(o.post.last(t).code))); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, "validated by whoever corrected it", o.Validate(ctx, o.ap, e.ID), "same_person")
+	must(t, o.Validate(ctx, o.sap, e.ID))
 }
 
 // An application fails at each step, done or not done; again completes it, and nothing

@@ -216,6 +216,8 @@ type Decisions struct {
 	Replaces            string // for that kind
 	Validated, Approved string // names of actors; "" for what was not done
 	Alone               bool   // a renewal that needs neither: Approved is the officer
+	// Corrected are those who changed the address of the enrolment, ever.
+	Corrected []string
 }
 
 // Held is a credential of an officer for a system that was not renewed.

@@ -194,15 +194,17 @@ func (d *DB) Decisions(ctx context.Context, id string) (out enrol.Decisions, err
 			return enrol.Decisions{}, nil // edited: it tells nothing
 		}
 		switch enrol.Action(ev.Action) {
+		case enrol.Correct:
+			out.Corrected = append(out.Corrected, ev.Actor)
 		case enrol.Apply:
-			out = enrol.Decisions{}
+			out = enrol.Decisions{Corrected: out.Corrected}
 		case enrol.Renew:
-			out = enrol.Decisions{Kind: enrol.Renewal, Replaces: ev.Detail["replaces"]}
+			out = enrol.Decisions{Corrected: out.Corrected, Kind: enrol.Renewal, Replaces: ev.Detail["replaces"]}
 			if ev.Detail["approval"] == enrol.ApprovalNotNeeded {
 				out.Alone, out.Approved = true, ev.Actor
 			}
 		case enrol.Forgot:
-			out = enrol.Decisions{Kind: enrol.Rekey, Replaces: ev.Detail["replaces"]}
+			out = enrol.Decisions{Corrected: out.Corrected, Kind: enrol.Rekey, Replaces: ev.Detail["replaces"]}
 		case enrol.NewKey:
 			out.Approved = ""
 		case enrol.Validate:

@@ -92,7 +92,7 @@ SELECT id FROM enrolments WHERE state = @state AND since < @before AND due_at = 
 
 -- name: DecisionEvents :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
-FROM audit_events WHERE object = @object AND action IN ('enrol.apply', 'enrol.validate', 'enrol.approve', 'enrol.renew', 'enrol.rekey', 'enrol.rekey.apply', 'enrol.rekey.confirm') AND verdict = 'accepted' ORDER BY seq;
+FROM audit_events WHERE object = @object AND action IN ('enrol.correct', 'enrol.apply', 'enrol.validate', 'enrol.approve', 'enrol.renew', 'enrol.rekey', 'enrol.rekey.apply', 'enrol.rekey.confirm') AND verdict = 'accepted' ORDER BY seq;
 
 -- name: SetEmail :exec
 UPDATE officers SET email = @email WHERE ic = @ic;

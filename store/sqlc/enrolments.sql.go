@@ -166,7 +166,7 @@ func (q *Queries) ClaimEnrolment(ctx context.Context, arg ClaimEnrolmentParams) 
 
 const decisionEvents = `-- name: DecisionEvents :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
-FROM audit_events WHERE object = ?1 AND action IN ('enrol.apply', 'enrol.validate', 'enrol.approve', 'enrol.renew', 'enrol.rekey', 'enrol.rekey.apply', 'enrol.rekey.confirm') AND verdict = 'accepted' ORDER BY seq
+FROM audit_events WHERE object = ?1 AND action IN ('enrol.correct', 'enrol.apply', 'enrol.validate', 'enrol.approve', 'enrol.renew', 'enrol.rekey', 'enrol.rekey.apply', 'enrol.rekey.confirm') AND verdict = 'accepted' ORDER BY seq
 `
 
 func (q *Queries) DecisionEvents(ctx context.Context, object string) ([]AuditEvent, error) {
