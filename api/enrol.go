@@ -15,8 +15,13 @@ import (
 
 	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/table"
 	"github.com/mohor-sign/mohor/internal/mykad"
 )
+
+// errList: a list of officers that cannot be read, which a list of candidates is told
+// apart from.
+var errList = errors.New("list refused")
 
 // maxList bounds an uploaded list of officers in bytes; its rows have a bound of
 // their own ([enrol.MaxListRows]).
@@ -361,6 +366,9 @@ func (s *server) addList(ctx context.Context, in *listInput) (*listOutput, error
 		rep, err = s.Desk.CheckList(ctx, personOf(ctx).Actor, f, size)
 	} else {
 		rep, err = s.Desk.AddList(ctx, personOf(ctx).Actor, f, size, choice)
+	}
+	if errors.Is(err, table.ErrRefused) {
+		err = fmt.Errorf("%w: %w", errList, err)
 	}
 	if err != nil {
 		p := newProblem(ctx, s.logged(ctx, err))

@@ -19,7 +19,6 @@ import (
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/ecert"
 	"github.com/mohor-sign/mohor/enrol"
-	"github.com/mohor-sign/mohor/internal/table"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/signer"
@@ -183,8 +182,8 @@ func meanings() []meaning {
 		{batch.ErrName, "invalid_request", 400, "Nama mesti 1 hingga 120 aksara", "The name must have 1 to 120 printable characters"},
 		{signer.ErrAlgorithm, "invalid_request", 400, "Algoritma tidak sepadan dengan kunci pegawai", "The algorithm does not fit the officer's key"},
 		{batch.ErrTooLarge, "too_large", 413, "Muat naik terlalu besar", "The upload is too large"},
+		{errList, "list_invalid", 422, "Senarai tidak dapat dibaca", "The list cannot be read"},
 		{ecert.ErrCSV, "csv_invalid", 422, "Fail CSV tidak sah", "The CSV file is invalid"},
-		{table.ErrRefused, "list_invalid", 422, "Senarai tidak dapat dibaca", "The list cannot be read"},
 		{pdf.ErrInvalid, string(pdf.ErrInvalid), 422, "PDF tidak sah", "The PDF is invalid"},
 		{pdf.ErrEncrypted, string(pdf.ErrEncrypted), 422, "PDF dikunci atau disulitkan", "The PDF is locked or encrypted"},
 		{pdf.ErrCertified, string(pdf.ErrCertified), 422, "Tandatangan terdahulu pada PDF tidak membenarkan perubahan ini", "An earlier signature of the PDF does not permit this change"},
