@@ -15,8 +15,8 @@ import (
 
 	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/enrol"
-	"github.com/mohor-sign/mohor/internal/table"
 	"github.com/mohor-sign/mohor/internal/mykad"
+	"github.com/mohor-sign/mohor/internal/table"
 )
 
 // errList: a list of officers that cannot be read, which a list of candidates is told
