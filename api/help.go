@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -109,16 +108,4 @@ func (s *server) unlockLogin(ctx context.Context, in *helpInput) (*clearedOutput
 		return nil, s.fail(ctx, err)
 	}
 	return out, nil
-}
-
-// explainRefusal adds what a refusal says.
-func (p *Problem) explainRefusal(err error, en bool) {
-	var no *enrol.Refusal
-	if !errors.As(err, &no) {
-		return
-	}
-	if !errors.Is(no, enrol.ErrUnknown) {
-		p.Code = no.Code
-	}
-	p.Field, p.Row, p.Detail = no.Field, no.Row, pick(en, no.EN, no.MS)
 }

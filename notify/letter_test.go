@@ -71,3 +71,31 @@ func TestEnrolmentNotices(t *testing.T) {
 		}
 	}
 }
+
+// What became of a certificate is told in both languages; what needs a time or a number
+// is not told without.
+func TestCertificateNotices(t *testing.T) {
+	m, box := post(t)
+	full := map[string]string{"system": "IGFMAS", "serial": "1234", "until": "2027-08-01T00:00:00Z", "days": "7", "reason": "3"}
+	for kind, want := range map[string][2]string{
+		notify.CertificateRenewed: {"telah diperbaharui", "stays valid"}, notify.CertificateEnding: {"tamat dalam 7 hari", "ends in 7 days"},
+		notify.CertificateRevoked: {"bertukar jawatan", "your post or agency changed"}, notify.CertificateSuspended: {"digantung", "suspended"},
+		notify.CertificateReleased: {"boleh menandatangani semula", "can sign again"}, notify.RevocationScheduled: {"dibatalkan pada 01/08/2027", "revoked on 01/08/2027"},
+		notify.RevocationCancelled: {"ditarik balik", "withdrawn"}, notify.PINReplaced: {"sijil lama dibatalkan", "old certificate revoked"}, notify.RekeyAsked: {"menunggu pengesahan", "awaits your agency"},
+	} {
+		if err := m.SendNotice(t.Context(), notice(kind, full)); err != nil {
+			t.Fatal(err)
+		}
+		if mail, _ := box.Latest(officer); !strings.Contains(mail.Text, want[0]) || !strings.Contains(mail.Text, want[1]) {
+			t.Errorf("%s: %s", kind, mail.Text)
+		}
+	}
+	for _, kind := range []string{notify.CertificateRenewed, notify.CertificateEnding, notify.RevocationScheduled, notify.PINReplaced} {
+		if err := m.SendNotice(t.Context(), notice(kind, map[string]string{"system": "IGFMAS", "days": "7"})); !errors.Is(err, notify.ErrMessage) {
+			t.Errorf("%s without its time: %v", kind, err)
+		}
+	}
+	if err := m.SendNotice(t.Context(), notice(notify.CertificateEnding, map[string]string{"until": full["until"]})); !errors.Is(err, notify.ErrMessage) {
+		t.Error(err)
+	}
+}
