@@ -76,7 +76,7 @@ func (d *DB) PutCredential(ctx context.Context, c enrol.Credential, ev audit.Eve
 		if err := livesUnder(ctx, q, c.ID); err != nil {
 			return err
 		}
-		err = d.addNotice(ctx, q, c.IC, notify.CertificateIssued, ev.At, map[string]string{"system": c.System, "serial": c.Serial, "until": cert.NotAfter.UTC().Format(time.RFC3339)})
+		err = addNotice(ctx, q, c.IC, notify.CertificateIssued, ev.At, map[string]string{"system": c.System, "serial": c.Serial, "until": cert.NotAfter.UTC().Format(time.RFC3339)})
 		if err != nil {
 			return err
 		}
