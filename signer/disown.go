@@ -33,11 +33,12 @@ func (s *Signer) Asked(ctx context.Context, token secret.Text) (*Request, time.T
 // Disown is the officer's "this was not me", said through the link in the
 // message: a WAITING transaction is cancelled and its code dropped. What was
 // already confirmed cannot be undone. It returns the transaction as it is then,
-// with the time as Asked, and uses up the link, so that a second call finds nothing. ErrUnknown as Asked.
+// with the time as Asked, and uses up the link, so that a second call finds nothing.
+// ErrUnknown as Asked.
 //
-// Each use is told to AlarmTo, and audited as an alarm, "transaction.disown": accepted when it
-// cancelled, noted when there was nothing left to cancel, refused when it came
-// too late. Nobody proved to be the officer: whoever reads the mail can do this,
+// Each use is told to AlarmTo, and audited as an alarm, "transaction.disown":
+// accepted when it cancelled, noted when there was nothing left to cancel, refused
+// when it came too late. Nobody proved to be the officer: whoever reads the mail can do this,
 // and can do nothing else with it.
 func (s *Signer) Disown(ctx context.Context, token secret.Text, requestID string) (*Request, time.Time, error) {
 	sum := sha256.Sum256(token.Reveal())

@@ -102,7 +102,7 @@ func (d *DB) moveAddress(ctx context.Context, q *sqlc.Queries, c *sqlc.AddressCh
 	if o.Email != c.OldEmail {
 		return enrol.ErrState // what the links proved is not what there is
 	}
-	if err := d.addNotice(ctx, q, c.Ic, enrol.NoticeAddressChanged, ev.At, nil); err != nil {
+	if err := addNotice(ctx, q, c.Ic, enrol.NoticeAddressChanged, ev.At, nil); err != nil {
 		return err
 	}
 	if err := q.SetEmail(ctx, sqlc.SetEmailParams{Email: c.NewEmail, Ic: c.Ic}); err != nil {
@@ -124,7 +124,7 @@ func (d *DB) moveAddress(ctx context.Context, q *sqlc.Queries, c *sqlc.AddressCh
 	if _, err := q.EndAddressChange(ctx, sqlc.EndAddressChangeParams{State: enrol.ChangeDone, At: micros(ev.At), ID: c.ID}); err != nil {
 		return err
 	}
-	return d.addNotice(ctx, q, c.Ic, enrol.NoticeAddressChanged, ev.At, nil)
+	return addNotice(ctx, q, c.Ic, enrol.NoticeAddressChanged, ev.At, nil)
 }
 
 // CancelAddressChange implements enrol.AddressRecords.

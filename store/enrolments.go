@@ -235,7 +235,7 @@ func decision(s enrol.State) string {
 func (d *DB) Change(ctx context.Context, c enrol.Change) error {
 	destroyed := false
 	err := d.do(ctx, c.Event, func(q *sqlc.Queries) (err error) {
-		destroyed, err = d.change(ctx, q, &c)
+		destroyed, err = d.move(ctx, q, &c)
 		return err
 	})
 	if err == nil && destroyed {
@@ -244,8 +244,8 @@ func (d *DB) Change(ctx context.Context, c enrol.Change) error {
 	return err
 }
 
-// change takes a step; destroyed is follow's.
-func (d *DB) change(ctx context.Context, q *sqlc.Queries, c *enrol.Change) (destroyed bool, err error) {
+// move takes a step; destroyed is follow's.
+func (d *DB) move(ctx context.Context, q *sqlc.Queries, c *enrol.Change) (destroyed bool, err error) {
 	step := decision(c.To)
 	if c.To == c.From {
 		step = "kept"
@@ -265,7 +265,7 @@ func (d *DB) change(ctx context.Context, q *sqlc.Queries, c *enrol.Change) (dest
 	if err != nil {
 		return destroyed, err
 	}
-	return destroyed, d.addNotice(ctx, q, e.Enrolment.Ic, c.Notice, c.At, map[string]string{"system": e.Enrolment.System, "reason": c.Reason})
+	return destroyed, addNotice(ctx, q, e.Enrolment.Ic, c.Notice, c.At, map[string]string{"system": e.Enrolment.System, "reason": c.Reason})
 }
 
 // follow does what a step brings with it; destroyed says that a key or a copy was

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/mohor-sign/mohor/internal/secret"
@@ -14,4 +16,24 @@ func OpenPool(address string, silence time.Duration) (*sql.DB, error) {
 		return nil, err
 	}
 	return openPool(cfg, silence), nil
+}
+
+// HoldReaders takes every connection for reading until release.
+func HoldReaders(ctx context.Context, d *DB) (release func() error, err error) {
+	var held []*sql.Conn
+	release = func() error {
+		var errs []error
+		for _, c := range held {
+			errs = append(errs, c.Close())
+		}
+		return errors.Join(errs...)
+	}
+	for range pgConnections {
+		c, err := d.read.Conn(ctx)
+		if err != nil {
+			return release, err
+		}
+		held = append(held, c)
+	}
+	return release, nil
 }

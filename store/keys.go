@@ -82,7 +82,7 @@ func (d *DB) Reseal(ctx context.Context, credential string, from uint32, sealed 
 		if err := q.SetPIN(ctx, sqlc.SetPINParams{Ic: row.Ic}); err != nil {
 			return err
 		}
-		if err := d.addNotice(ctx, q, row.Ic, notify.PINChanged, ev.At, map[string]string{"system": row.System}); err != nil {
+		if err := addNotice(ctx, q, row.Ic, notify.PINChanged, ev.At, map[string]string{"system": row.System}); err != nil {
 			return err
 		}
 		return appendEvent(ctx, q, keyVersion(ev, credential, row.Version, sealed))

@@ -111,16 +111,16 @@ func send(r sqlc.SendsOfRow) otp.Send {
 func (d *DB) AuditLock(ctx context.Context, officer string, st signer.PINState, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
 		if st.Blocked {
-			return d.addNotice(ctx, q, officer, notify.PINBlocked, ev.At, nil)
+			return addNotice(ctx, q, officer, notify.PINBlocked, ev.At, nil)
 		}
-		return d.addNotice(ctx, q, officer, notify.PINLocked, ev.At, map[string]string{"until": st.LockedUntil.UTC().Format(time.RFC3339)})
+		return addNotice(ctx, q, officer, notify.PINLocked, ev.At, map[string]string{"until": st.LockedUntil.UTC().Format(time.RFC3339)})
 	})
 }
 
 // addAlarms puts the notice that a transaction, then in state was, was disowned
 // into the outbox, one for each address, with the deed's own transaction. What is
 // of the officer is masked before it is stored.
-func (d *DB) addAlarms(ctx context.Context, q *sqlc.Queries, to []string, id string, was signer.Status, at time.Time) error {
+func addAlarms(ctx context.Context, q *sqlc.Queries, to []string, id string, was signer.Status, at time.Time) error {
 	if len(to) == 0 {
 		return nil
 	}
@@ -146,12 +146,9 @@ func (d *DB) addAlarms(ctx context.Context, q *sqlc.Queries, to []string, id str
 	if err != nil {
 		return fmt.Errorf("encoding notice: %w", err)
 	}
-	now, err := d.now(ctx)
-	if err != nil {
-		return err
-	}
 	for _, email := range to {
-		err := q.AddAlarm(ctx, sqlc.AddAlarmParams{ID: ident.New("no", 16), Email: email, Kind: notify.TransactionDisowned, Detail: string(raw), CreatedAt: micros(at), DueAt: micros(now)})
+		// Due since ever: before thousands of notices of a list that was enrolled.
+		err := q.AddAlarm(ctx, sqlc.AddAlarmParams{ID: ident.New("no", 16), Email: email, Kind: notify.TransactionDisowned, Detail: string(raw), CreatedAt: micros(at), DueAt: 0})
 		if err != nil {
 			return fmt.Errorf("storing notice: %w", err)
 		}
@@ -161,16 +158,12 @@ func (d *DB) addAlarms(ctx context.Context, q *sqlc.Queries, to []string, id str
 
 // addNotice puts a notice into the outbox, with the deed's own transaction. The
 // address is the one of that moment.
-func (d *DB) addNotice(ctx context.Context, q *sqlc.Queries, officer, kind string, at time.Time, detail map[string]string) error {
+func addNotice(ctx context.Context, q *sqlc.Queries, officer, kind string, at time.Time, detail map[string]string) error {
 	raw, err := json.Marshal(detail)
 	if err != nil {
 		return fmt.Errorf("encoding notice: %w", err)
 	}
-	now, err := d.now(ctx)
-	if err != nil {
-		return err
-	}
-	err = q.AddNotice(ctx, sqlc.AddNoticeParams{ID: ident.New("no", 16), Kind: kind, Detail: string(raw), CreatedAt: micros(at), DueAt: micros(now), Ic: officer})
+	err = q.AddNotice(ctx, sqlc.AddNoticeParams{ID: ident.New("no", 16), Kind: kind, Detail: string(raw), CreatedAt: micros(at), DueAt: micros(at), Ic: officer})
 	if err != nil {
 		return fmt.Errorf("storing notice: %w", err)
 	}

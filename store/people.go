@@ -87,7 +87,7 @@ func (d *DB) putCredential(ctx context.Context, q *sqlc.Queries, c enrol.Credent
 	if err := livesUnder(ctx, q, c.ID); err != nil {
 		return err
 	}
-	return d.addNotice(ctx, q, c.IC, notice, ev.At, map[string]string{"system": c.System, "serial": c.Serial, "until": cert.NotAfter.UTC().Format(time.RFC3339)})
+	return addNotice(ctx, q, c.IC, notice, ev.At, map[string]string{"system": c.System, "serial": c.Serial, "until": cert.NotAfter.UTC().Format(time.RFC3339)})
 }
 
 // PutApp implements enrol.Records.

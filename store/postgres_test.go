@@ -149,6 +149,39 @@ func TestPostgresJudgesTime(t *testing.T) {
 	}
 }
 
+// Changes do not wait for readers, who may be slow: whoever holds the lock of all
+// changes asks for nothing that another has.
+func TestPostgresChangesNeedNoReader(t *testing.T) {
+	db, _ := storetest.Postgres(t)
+	h := storetest.NewHouse(t, db)
+	_, c, err := h.Signer(nil, nil).Prepare(t.Context(), h.Ask(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.Now = nil
+	release, err := store.HoldReaders(t.Context(), db)
+	defer func() {
+		if err := release(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if _, err := db.ReserveTry(ctx, c.Transaction, c.Nonce); !errors.Is(err, otp.ErrExpired) { // it was issued by the house's clock
+		t.Errorf("a try: %v", err)
+	}
+	next := *c
+	next.Nonce[0]++
+	p := otp.DefaultPolicy()
+	p.ResendAfter = 0
+	if err := db.StoreChallenge(ctx, &next, p, audit.Event{At: time.Now(), Actor: "test", Action: "otp.issue", Object: c.Transaction, Verdict: audit.Accepted}); err != nil {
+		t.Errorf("another code: %v", err)
+	}
+}
+
 func TestPostgresAddresses(t *testing.T) {
 	for _, bad := range []string{"postgres://%zz", "postgres://u:geheim@localhost:port/db"} {
 		_, err := store.OpenPostgres(context.Background(), bad, secret.New("rahsia-22"))

@@ -26,7 +26,7 @@ func (d *DB) Begin(ctx context.Context, e enrol.Enrolment, ev audit.Event, steps
 			return enrol.ErrExists
 		}
 		for _, c := range steps {
-			if _, err := d.change(ctx, q, &c); err != nil {
+			if _, err := d.move(ctx, q, &c); err != nil {
 				return err
 			}
 		}
@@ -110,7 +110,7 @@ func (d *DB) Remind(ctx context.Context, r enrol.Reminder, next time.Time, silen
 		if silent {
 			return nil
 		}
-		return d.addNotice(ctx, q, r.IC, notify.CertificateEnding, ev.At, map[string]string{"system": r.System, "serial": r.Serial, "until": r.NotAfter.UTC().Format(time.RFC3339), "days": ev.Detail["days"]})
+		return addNotice(ctx, q, r.IC, notify.CertificateEnding, ev.At, map[string]string{"system": r.System, "serial": r.Serial, "until": r.NotAfter.UTC().Format(time.RFC3339), "days": ev.Detail["days"]})
 	})
 }
 
@@ -128,5 +128,5 @@ func (d *DB) tellHolder(ctx context.Context, q *sqlc.Queries, serial, kind strin
 	if !until.IsZero() {
 		detail["until"] = until.UTC().Format(time.RFC3339)
 	}
-	return d.addNotice(ctx, q, h.Ic, kind, at, detail)
+	return addNotice(ctx, q, h.Ic, kind, at, detail)
 }

@@ -294,7 +294,7 @@ func (d *DB) Disown(ctx context.Context, token [32]byte, was signer.Status, tell
 			}
 		}
 		// The link ends in this commit, so there is one notice for each address, ever.
-		if err := d.addAlarms(ctx, q, tell, t.ID, was, ev.At); err != nil {
+		if err := addAlarms(ctx, q, tell, t.ID, was, ev.At); err != nil {
 			return err
 		}
 		return q.SpendLink(ctx, link(token))
@@ -481,11 +481,7 @@ func (d *DB) Abandon(ctx context.Context, id string, ev audit.Event) error {
 
 // StoreChallenge implements otp.Records.
 func (d *DB) StoreChallenge(ctx context.Context, c *otp.Challenge, p otp.Policy, ev audit.Event) error {
-	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		now, err := d.now(ctx)
-		if err != nil {
-			return err
-		}
+	return d.dated(ctx, func(q *sqlc.Queries, now time.Time) error {
 		c.IssuedAt, c.ExpiresAt, c.ResendAfter, c.TriesLeft = now, now.Add(p.TTL), now.Add(p.ResendAfter), p.Tries
 		old, err := q.Challenge(ctx, c.Transaction)
 		switch {
@@ -522,8 +518,12 @@ func (d *DB) StoreChallenge(ctx context.Context, c *otp.Challenge, p otp.Policy,
 			Nonce: c.Nonce[:], Channel: c.Channel, SentTo: c.SentTo, ExpiresAt: micros(c.ExpiresAt)}); err != nil {
 			return err
 		}
-		return q.PutChallenge(ctx, sqlc.PutChallengeParams{TransactionID: c.Transaction, Ic: c.Officer, Nonce: c.Nonce[:], Channel: c.Channel, SentTo: c.SentTo,
+		err = q.PutChallenge(ctx, sqlc.PutChallengeParams{TransactionID: c.Transaction, Ic: c.Officer, Nonce: c.Nonce[:], Channel: c.Channel, SentTo: c.SentTo,
 			IssuedAt: micros(c.IssuedAt), ExpiresAt: micros(c.ExpiresAt), ResendAfter: micros(c.ResendAfter), TriesLeft: int64(c.TriesLeft), Sends: int64(c.Sends), Link: link(c.Link)})
+		if err != nil {
+			return err
+		}
+		return appendEvent(ctx, q, ev)
 	})
 }
 
@@ -565,11 +565,7 @@ func challenge(c sqlc.ChallengeRow, err error) (otp.Challenge, error) {
 
 // ReserveTry implements otp.Records.
 func (d *DB) ReserveTry(ctx context.Context, transaction string, nonce [otp.NonceSize]byte) (left int, err error) {
-	err = d.tx(ctx, func(q *sqlc.Queries) error {
-		now, err := d.now(ctx)
-		if err != nil {
-			return err
-		}
+	err = d.dated(ctx, func(q *sqlc.Queries, now time.Time) error {
 		n, err := q.ReserveTry(ctx, sqlc.ReserveTryParams{TransactionID: transaction, Nonce: nonce[:], Now: micros(now)})
 		if err != nil {
 			return err

@@ -112,11 +112,37 @@ func (d *DB) tx(ctx context.Context, f func(q *sqlc.Queries) error) error {
 	if d.joined != nil {
 		return d.joined.do(f)
 	}
+	return d.change(ctx, func(t *sql.Tx) error { return f(d.queries(t)) })
+}
+
+// dated is tx for what depends on the time by which codes live: that of the moment
+// in which nobody else can change anything, and asked on the same connection, so that
+// no change waits for readers.
+func (d *DB) dated(ctx context.Context, f func(q *sqlc.Queries, now time.Time) error) error {
+	if d.joined != nil || d.Now != nil || !d.postgres {
+		return d.tx(ctx, func(q *sqlc.Queries) error {
+			now, err := d.now(ctx)
+			if err != nil {
+				return err
+			}
+			return f(q, now)
+		})
+	}
+	return d.change(ctx, func(t *sql.Tx) error {
+		now, err := serverTime(ctx, t)
+		if err != nil {
+			return err
+		}
+		return f(d.queries(t), now)
+	})
+}
+
+func (d *DB) change(ctx context.Context, f func(t *sql.Tx) error) error {
 	t, err := d.begin(ctx)
 	if err != nil {
 		return err
 	}
-	if err := f(d.queries(t)); err != nil {
+	if err := f(t); err != nil {
 		if rerr := t.Rollback(); rerr != nil && !errors.Is(rerr, sql.ErrTxDone) {
 			err = errors.Join(err, rerr)
 		}
@@ -258,8 +284,15 @@ func (d *DB) now(ctx context.Context) (time.Time, error) {
 	case !d.postgres:
 		return time.Now().UTC().Truncate(time.Microsecond), nil
 	}
+	return serverTime(ctx, asker{d.read})
+}
+
+// serverTime is the time of PostgreSQL's server.
+func serverTime(ctx context.Context, db interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}) (time.Time, error) {
 	var us int64
-	if err := (asker{d.read}).QueryRowContext(ctx, "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT").Scan(&us); err != nil {
+	if err := db.QueryRowContext(ctx, "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT").Scan(&us); err != nil {
 		return time.Time{}, fmt.Errorf("reading the database's clock: %w", err)
 	}
 	return instant(us), nil

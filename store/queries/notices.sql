@@ -4,7 +4,7 @@ SELECT CAST(@id AS TEXT), o.ic, o.name, o.email, CAST(@kind AS TEXT), CAST(@deta
 FROM officers o WHERE o.ic = @ic;
 
 -- name: NoticesDue :one
-SELECT COUNT(*) FROM notices WHERE due_at <= @now;
+SELECT COUNT(*) FROM (SELECT n.id FROM notices n WHERE n.due_at <= @now LIMIT 1) AS due;
 
 -- name: ClaimNotice :one
 UPDATE notices SET due_at = @lease_until, attempts = attempts + 1

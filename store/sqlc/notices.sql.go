@@ -142,7 +142,7 @@ func (q *Queries) DropNotice(ctx context.Context, arg DropNoticeParams) (int64, 
 }
 
 const noticesDue = `-- name: NoticesDue :one
-SELECT COUNT(*) FROM notices WHERE due_at <= ?1
+SELECT COUNT(*) FROM (SELECT n.id FROM notices n WHERE n.due_at <= ?1 LIMIT 1) AS due
 `
 
 func (q *Queries) NoticesDue(ctx context.Context, now int64) (int64, error) {

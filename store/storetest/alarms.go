@@ -91,7 +91,13 @@ func alarms(t *testing.T, h *House) {
 	}
 	h.is(t, r, signer.Waiting, "SEALED")
 	none("it was rolled back")
-	if n := h.events(t, "disown"); n != 4 {
-		t.Errorf("%d events tell of 4 deeds", n)
+	// An alarm does not wait behind the notices of a long list.
+	must(t, h.DB.AuditLock(ctx, IC, signer.PINState{Blocked: true}, h.ev("lock", IC)))
+	must(t, h.DB.Disown(ctx, one, signer.Waiting, to[:1], h.ev("disown", "undone")))
+	if got := h.drain(t); len(got) != 2 || got[0].Kind != notify.TransactionDisowned || got[1].Kind != notify.PINBlocked {
+		t.Errorf("in this order: %+v", got)
+	}
+	if n := h.events(t, "disown"); n != 5 {
+		t.Errorf("%d events tell of 5 deeds", n)
 	}
 }
