@@ -137,6 +137,7 @@ type transactionBody struct {
 	BatchRoot   string           `json:"batch_root,omitempty" doc:"Root of the sealed batch; differs from root when only the rest is authorised"`
 	Documents   []documentItem   `json:"documents,omitempty"`
 	OTP         *otpBody         `json:"otp,omitempty"`
+	Image       string           `json:"security_image,omitempty" doc:"WAITING: name of the picture the officer chose; show it beside the fields for PIN and code"`
 	Signed      uint32           `json:"signed,omitempty"`
 	Refused     uint32           `json:"refused,omitempty"`
 	Signatures  []signatureBody  `json:"signatures,omitempty"`
@@ -439,6 +440,7 @@ func waiting(r *signer.Request, ch *otp.Challenge) transactionBody {
 	}
 	if ch != nil && r.Status == signer.Waiting {
 		b.Nonce = base64.StdEncoding.EncodeToString(ch.Nonce[:])
+		b.Image = r.Image
 		b.OTP = &otpBody{ch.Channel, ch.SentTo, ch.ExpiresAt, ch.ResendAfter, ch.TriesLeft}
 	}
 	return b

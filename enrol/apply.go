@@ -200,7 +200,7 @@ func (d *Desk) checkPIN(e *Enrolment, pin secret.Text) (*Refusal, error) {
 
 // file makes the key and encrypts the rest.
 func (d *Desk) file(ctx context.Context, e *Enrolment, form Form, photo []byte, algorithm string, pin secret.Text) (*Filed, error) {
-	f := &Filed{Credential: ident.New("cr", 16), Algorithm: algorithm, Version: 1, At: d.Now()}
+	f := &Filed{Credential: ident.New("cr", 16), Algorithm: algorithm, Version: 1, Image: form.Image, At: d.Now()}
 	form.Name = e.Name
 	text, err := json.Marshal(form)
 	if err != nil {

@@ -199,7 +199,7 @@ func (d *Desk) issue(ctx context.Context, a Actor, e *Enrolment) (*x509.Certific
 	if err != nil {
 		return nil, fmt.Errorf("issuing certificate: %w", err)
 	}
-	c := Credential{ID: f.Credential, IC: e.IC, System: e.System, Algorithm: f.Algorithm, Version: f.Version, Sealed: f.Sealed, Serial: cert.SerialNumber.String(), CreatedAt: d.Now().UTC()}
+	c := Credential{ID: f.Credential, IC: e.IC, System: e.System, Algorithm: f.Algorithm, Version: f.Version, Sealed: f.Sealed, Serial: cert.SerialNumber.String(), Image: f.Image, CreatedAt: d.Now().UTC()}
 	ev.Detail["credential"], ev.Detail["serial"], ev.Detail["algorithm"] = c.ID, c.Serial, c.Algorithm
 	err = d.Records.Change(ctx, Change{ID: e.ID, From: e.State, To: to, At: d.Now(), Credential: &c, Supersede: supersede, Event: ev})
 	if errors.Is(err, ErrReplaced) { // since we looked

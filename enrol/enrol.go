@@ -62,6 +62,7 @@ type Credential struct {
 	Version   uint32
 	Sealed    []byte
 	Serial    string
+	Image     string // the picture that the officer is shown when signing; "" when none was chosen
 	CreatedAt time.Time
 }
 

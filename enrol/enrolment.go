@@ -151,6 +151,7 @@ type Filed struct {
 	Sealed     []byte // as of Keys.Generate; empty once it became a credential or was destroyed
 	Request    []byte // what the certificate is issued from: PKCS #10 (RFC 2986), DER
 	Form       []byte // a Form, encrypted
+	Image      string // the picture chosen there
 	Copy       []byte // the MyKad copy, encrypted; empty when there is none (any more)
 	At         time.Time
 }

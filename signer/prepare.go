@@ -97,7 +97,7 @@ func (s *Signer) check(ctx context.Context, a *Ask) (r *Request, _ *Credential, 
 	}
 	r = &Request{
 		ID: ident.New("tx", 16), App: a.App, SystemName: a.SystemName, Officer: a.Officer, System: a.System, DataHeader: a.DataHeader,
-		Process: a.Process, Role: a.Role, Class: a.Class, Credential: c.ID, Options: a.Options, OptionsHash: hash,
+		Process: a.Process, Role: a.Role, Class: a.Class, Credential: c.ID, Image: c.Image, Options: a.Options, OptionsHash: hash,
 		Batch: a.Batch, Implicit: a.Batch == "", Status: Waiting, CreatedAt: now, ExpiresAt: now.Add(s.Lifetime),
 	}
 	if r.Implicit {

@@ -118,6 +118,7 @@ type Credential struct {
 	Algorithm   string // "RSA-2048", "ECDSA-P256" …
 	Version     uint32 // of the sealed key, from 1
 	Sealed      []byte // hsm.SealedKey in its text form; opens only in the HSM and with the PIN
+	Image       string // the picture by which the officer knows a genuine page; may be empty
 	Certificate *x509.Certificate
 	Chain       []*x509.Certificate // issuing CA first, root last
 	Status      string              // "ACTIVE", "SUSPENDED", "REVOKED"
@@ -166,6 +167,7 @@ type Request struct {
 	Role        string
 	Class       string // classification; "" or "terbuka" lets titles and total travel
 	Credential  string
+	Image       string // of the credential
 	Options     Options
 	OptionsHash [32]byte
 	Batch       string // batch that holds the documents

@@ -166,7 +166,7 @@ func (d *DB) Application(ctx context.Context, id string) (f enrol.Filed, sealed,
 	if err != nil {
 		return f, sealed, request, absent(err, enrol.ErrUnknown)
 	}
-	f = enrol.Filed{Credential: r.CredentialID, Algorithm: r.Algorithm, Version: uint32(r.Version), Sealed: r.Sealed, Request: r.Request, Form: r.Form, Copy: r.Copy, At: instant(r.AppliedAt)}
+	f = enrol.Filed{Credential: r.CredentialID, Algorithm: r.Algorithm, Version: uint32(r.Version), Sealed: r.Sealed, Request: r.Request, Form: r.Form, Image: r.Image, Copy: r.Copy, At: instant(r.AppliedAt)}
 	events, err := d.q.KeyEvents(ctx, f.Credential)
 	if err != nil {
 		return f, sealed, request, fmt.Errorf("reading history of key: %w", err)
@@ -336,7 +336,7 @@ func putApplication(ctx context.Context, q *sqlc.Queries, c *enrol.Change) error
 		f.Copy = []byte{}
 	}
 	err := q.PutApplication(ctx, sqlc.PutApplicationParams{EnrolmentID: c.ID, CredentialID: f.Credential, Algorithm: f.Algorithm, Version: int64(f.Version),
-		Sealed: f.Sealed, Request: f.Request, Form: f.Form, Copy: f.Copy, AppliedAt: micros(f.At)})
+		Sealed: f.Sealed, Request: f.Request, Form: f.Form, Image: f.Image, Copy: f.Copy, AppliedAt: micros(f.At)})
 	if err != nil {
 		return err
 	}

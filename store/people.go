@@ -80,7 +80,7 @@ func (d *DB) putCredential(ctx context.Context, q *sqlc.Queries, c enrol.Credent
 		return ca.ErrUnknown
 	}
 	err = q.PutCredential(ctx, sqlc.PutCredentialParams{ID: c.ID, Ic: c.IC, System: c.System, Algorithm: c.Algorithm, Version: int64(c.Version),
-		Sealed: c.Sealed, Serial: c.Serial, CreatedAt: micros(c.CreatedAt), RemindAt: micros(enrol.NextReminder(cert.NotAfter, ev.At))})
+		Sealed: c.Sealed, Serial: c.Serial, Image: c.Image, CreatedAt: micros(c.CreatedAt), RemindAt: micros(enrol.NextReminder(cert.NotAfter, ev.At))})
 	if err != nil {
 		return err
 	}

@@ -90,7 +90,7 @@ func credential(ctx context.Context, q *sqlc.Queries, ic, system, id string) (c 
 		return signer.Credential{}, "", signer.ErrNoCredential
 	}
 	c = signer.Credential{ID: row.ID, Officer: row.Ic, OfficerName: row.Name, Email: row.Email, System: row.System, Algorithm: row.Algorithm,
-		Version: uint32(row.Version), Sealed: row.Sealed, Status: row.Status}
+		Version: uint32(row.Version), Sealed: row.Sealed, Image: row.Image, Status: row.Status}
 	if c.Certificate, err = x509.ParseCertificate(row.Der); err != nil {
 		return signer.Credential{}, "", fmt.Errorf("parsing certificate %s: %w", row.Serial, err)
 	}
@@ -219,7 +219,7 @@ func (d *DB) Request(ctx context.Context, id string) (signer.Request, error) {
 	}
 	r := signer.Request{ID: t.ID, App: t.AppID, SystemName: t.SystemName, Officer: t.Ic, System: t.System, DataHeader: t.DataHeader, Process: t.Process,
 		Role: t.Role, Class: t.Classification, Credential: t.CredentialID, Batch: t.BatchID, Implicit: t.Implicit != 0, Count: uint32(t.Count),
-		Status: signer.Status(t.Status), CreatedAt: instant(t.CreatedAt), ExpiresAt: instant(t.ExpiresAt), FinishedAt: instant(t.FinishedAt), Ended: t.Ended}
+		Status: signer.Status(t.Status), CreatedAt: instant(t.CreatedAt), ExpiresAt: instant(t.ExpiresAt), FinishedAt: instant(t.FinishedAt), Ended: t.Ended, Image: t.Image}
 	// A row of the wrong shape was not written here; zeros fail every comparison.
 	if len(t.Root) == 32 && len(t.OptionsHash) == 32 {
 		r.Root, r.OptionsHash = [32]byte(t.Root), [32]byte(t.OptionsHash)

@@ -248,8 +248,16 @@ func TestEnrolmentOverHTTP(t *testing.T) {
 	}
 	mark := m.Server.Mailbox.Mark()
 	tx := m.Do(http.MethodPost, "/v1/transactions", "", but(but(raw("Arahan"), "ic", newcomerIC), "system", m.Dev.System))
-	want(t, tx, 201, "")
-	want(t, m.Confirm(tx, m.Code(newcomerMail, mark), map[string]any{"pin": newcomerPIN}), 200, "")
+	if want(t, tx, 201, ""); tx.Text("security_image") != "wau" {
+		t.Errorf("the officer's picture is not shown: %s", tx.Raw)
+	}
+	if again := m.Do(http.MethodGet, "/v1/transactions/"+tx.Text("transaction_id"), "", nil); again.Text("security_image") != "wau" {
+		t.Errorf("the officer's picture is not shown again: %s", again.Raw)
+	}
+	signed := m.Confirm(tx, m.Code(newcomerMail, mark), map[string]any{"pin": newcomerPIN})
+	if want(t, signed, 200, ""); signed.Text("security_image") != "" {
+		t.Errorf("%s", signed.Raw)
+	}
 
 	if log := m.Log.String(); strings.Contains(log, newcomerPIN) || strings.Contains(log, newcomerPassword) || strings.Contains(log, code) || strings.Contains(log, newcomerIC) {
 		t.Error("a secret or an IC is in the log")

@@ -98,13 +98,13 @@ FROM audit_events WHERE object = @object AND action IN ('enrol.correct', 'enrol.
 UPDATE officers SET email = @email WHERE ic = @ic;
 
 -- name: PutApplication :exec
-INSERT INTO applications (enrolment_id, credential_id, algorithm, version, sealed, request, form, copy, applied_at)
-VALUES (@enrolment_id, @credential_id, @algorithm, @version, @sealed, @request, @form, @copy, @applied_at)
+INSERT INTO applications (enrolment_id, credential_id, algorithm, version, sealed, request, form, image, copy, applied_at)
+VALUES (@enrolment_id, @credential_id, @algorithm, @version, @sealed, @request, @form, @image, @copy, @applied_at)
 ON CONFLICT (enrolment_id) DO UPDATE SET credential_id = excluded.credential_id, algorithm = excluded.algorithm, version = excluded.version,
-    sealed = excluded.sealed, request = excluded.request, form = excluded.form, copy = excluded.copy, applied_at = excluded.applied_at;
+    sealed = excluded.sealed, request = excluded.request, form = excluded.form, image = excluded.image, copy = excluded.copy, applied_at = excluded.applied_at;
 
 -- name: Application :one
-SELECT credential_id, algorithm, version, sealed, request, form, copy, applied_at FROM applications WHERE enrolment_id = @enrolment_id;
+SELECT credential_id, algorithm, version, sealed, request, form, image, copy, applied_at FROM applications WHERE enrolment_id = @enrolment_id;
 
 -- name: ApplicationCopy :one
 SELECT CAST(length(copy) AS BIGINT) AS size FROM applications WHERE enrolment_id = @enrolment_id;

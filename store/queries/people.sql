@@ -37,11 +37,11 @@ SELECT ic, system, medium, status FROM media WHERE ic = @ic ORDER BY system;
 SELECT medium FROM media WHERE ic = @ic AND system = @system;
 
 -- name: PutCredential :exec
-INSERT INTO credentials (id, ic, system, algorithm, version, sealed, serial, status, created_at, remind_at)
-VALUES (@id, @ic, @system, @algorithm, @version, @sealed, @serial, 'ACTIVE', @created_at, @remind_at);
+INSERT INTO credentials (id, ic, system, algorithm, version, sealed, serial, image, status, created_at, remind_at)
+VALUES (@id, @ic, @system, @algorithm, @version, @sealed, @serial, @image, 'ACTIVE', @created_at, @remind_at);
 
 -- name: CredentialByID :one
-SELECT c.id, c.ic, c.system, c.algorithm, c.version, c.sealed, c.serial, c.status, o.name, o.email, x.der, x.issuer
+SELECT c.id, c.ic, c.system, c.algorithm, c.version, c.sealed, c.serial, c.image, c.status, o.name, o.email, x.der, x.issuer
 FROM credentials c JOIN officers o ON o.ic = c.ic JOIN certificates x ON x.serial = c.serial
 WHERE c.id = @id;
 

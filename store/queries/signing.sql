@@ -5,9 +5,10 @@ VALUES (@id, @app_id, @system_name, @ic, @system, @data_header, @process, @role,
     @batch_id, @implicit, @count, @root, 'WAITING', @created_at, @expires_at);
 
 -- name: Transaction :one
-SELECT id, app_id, system_name, ic, system, data_header, process, role, classification, credential_id, options, options_hash,
-    batch_id, implicit, count, root, status, created_at, expires_at, finished_at, ended
-FROM transactions WHERE id = @id;
+SELECT t.id, t.app_id, t.system_name, t.ic, t.system, t.data_header, t.process, t.role, t.classification, t.credential_id, t.options, t.options_hash,
+    t.batch_id, t.implicit, t.count, t.root, t.status, t.created_at, t.expires_at, t.finished_at, t.ended,
+    CAST(COALESCE(c.image, '') AS TEXT) AS image
+FROM transactions t LEFT JOIN credentials c ON c.id = t.credential_id WHERE t.id = @id;
 
 -- name: LiveTransactions :one
 SELECT COUNT(*) FROM transactions WHERE batch_id = @batch_id AND status IN ('WAITING', 'SIGNING');

@@ -106,7 +106,7 @@ func (q *Queries) Agency(ctx context.Context, code string) (Agency, error) {
 }
 
 const application = `-- name: Application :one
-SELECT credential_id, algorithm, version, sealed, request, form, copy, applied_at FROM applications WHERE enrolment_id = ?1
+SELECT credential_id, algorithm, version, sealed, request, form, image, copy, applied_at FROM applications WHERE enrolment_id = ?1
 `
 
 type ApplicationRow struct {
@@ -116,6 +116,7 @@ type ApplicationRow struct {
 	Sealed       []byte
 	Request      []byte
 	Form         []byte
+	Image        string
 	Copy         []byte
 	AppliedAt    int64
 }
@@ -130,6 +131,7 @@ func (q *Queries) Application(ctx context.Context, enrolmentID string) (Applicat
 		&i.Sealed,
 		&i.Request,
 		&i.Form,
+		&i.Image,
 		&i.Copy,
 		&i.AppliedAt,
 	)
@@ -684,10 +686,10 @@ func (q *Queries) PutAgency(ctx context.Context, arg PutAgencyParams) error {
 }
 
 const putApplication = `-- name: PutApplication :exec
-INSERT INTO applications (enrolment_id, credential_id, algorithm, version, sealed, request, form, copy, applied_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+INSERT INTO applications (enrolment_id, credential_id, algorithm, version, sealed, request, form, image, copy, applied_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
 ON CONFLICT (enrolment_id) DO UPDATE SET credential_id = excluded.credential_id, algorithm = excluded.algorithm, version = excluded.version,
-    sealed = excluded.sealed, request = excluded.request, form = excluded.form, copy = excluded.copy, applied_at = excluded.applied_at
+    sealed = excluded.sealed, request = excluded.request, form = excluded.form, image = excluded.image, copy = excluded.copy, applied_at = excluded.applied_at
 `
 
 type PutApplicationParams struct {
@@ -698,6 +700,7 @@ type PutApplicationParams struct {
 	Sealed       []byte
 	Request      []byte
 	Form         []byte
+	Image        string
 	Copy         []byte
 	AppliedAt    int64
 }
@@ -711,6 +714,7 @@ func (q *Queries) PutApplication(ctx context.Context, arg PutApplicationParams) 
 		arg.Sealed,
 		arg.Request,
 		arg.Form,
+		arg.Image,
 		arg.Copy,
 		arg.AppliedAt,
 	)

@@ -77,6 +77,7 @@ type Application struct {
 	Copy         []byte
 	AppliedAt    int64
 	Kek          sql.NullString
+	Image        string
 }
 
 type Appointment struct {
@@ -190,6 +191,7 @@ type Credential struct {
 	CreatedAt int64
 	Kek       sql.NullString
 	RemindAt  int64
+	Image     string
 }
 
 type Crl struct {

@@ -114,7 +114,7 @@ func (q *Queries) BeginReply(ctx context.Context, arg BeginReplyParams) (int64, 
 }
 
 const credentialByID = `-- name: CredentialByID :one
-SELECT c.id, c.ic, c.system, c.algorithm, c.version, c.sealed, c.serial, c.status, o.name, o.email, x.der, x.issuer
+SELECT c.id, c.ic, c.system, c.algorithm, c.version, c.sealed, c.serial, c.image, c.status, o.name, o.email, x.der, x.issuer
 FROM credentials c JOIN officers o ON o.ic = c.ic JOIN certificates x ON x.serial = c.serial
 WHERE c.id = ?1
 `
@@ -127,6 +127,7 @@ type CredentialByIDRow struct {
 	Version   int64
 	Sealed    []byte
 	Serial    string
+	Image     string
 	Status    string
 	Name      string
 	Email     string
@@ -145,6 +146,7 @@ func (q *Queries) CredentialByID(ctx context.Context, id string) (CredentialByID
 		&i.Version,
 		&i.Sealed,
 		&i.Serial,
+		&i.Image,
 		&i.Status,
 		&i.Name,
 		&i.Email,
@@ -550,8 +552,8 @@ func (q *Queries) PutApp(ctx context.Context, arg PutAppParams) (int64, error) {
 }
 
 const putCredential = `-- name: PutCredential :exec
-INSERT INTO credentials (id, ic, system, algorithm, version, sealed, serial, status, created_at, remind_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'ACTIVE', ?8, ?9)
+INSERT INTO credentials (id, ic, system, algorithm, version, sealed, serial, image, status, created_at, remind_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'ACTIVE', ?9, ?10)
 `
 
 type PutCredentialParams struct {
@@ -562,6 +564,7 @@ type PutCredentialParams struct {
 	Version   int64
 	Sealed    []byte
 	Serial    string
+	Image     string
 	CreatedAt int64
 	RemindAt  int64
 }
@@ -575,6 +578,7 @@ func (q *Queries) PutCredential(ctx context.Context, arg PutCredentialParams) er
 		arg.Version,
 		arg.Sealed,
 		arg.Serial,
+		arg.Image,
 		arg.CreatedAt,
 		arg.RemindAt,
 	)

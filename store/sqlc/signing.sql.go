@@ -758,14 +758,40 @@ func (q *Queries) StoreDelivery(ctx context.Context, arg StoreDeliveryParams) (i
 }
 
 const transaction = `-- name: Transaction :one
-SELECT id, app_id, system_name, ic, system, data_header, process, role, classification, credential_id, options, options_hash,
-    batch_id, implicit, count, root, status, created_at, expires_at, finished_at, ended
-FROM transactions WHERE id = ?1
+SELECT t.id, t.app_id, t.system_name, t.ic, t.system, t.data_header, t.process, t.role, t.classification, t.credential_id, t.options, t.options_hash,
+    t.batch_id, t.implicit, t.count, t.root, t.status, t.created_at, t.expires_at, t.finished_at, t.ended,
+    CAST(COALESCE(c.image, '') AS TEXT) AS image
+FROM transactions t LEFT JOIN credentials c ON c.id = t.credential_id WHERE t.id = ?1
 `
 
-func (q *Queries) Transaction(ctx context.Context, id string) (Transaction, error) {
+type TransactionRow struct {
+	ID             string
+	AppID          string
+	SystemName     string
+	Ic             string
+	System         string
+	DataHeader     string
+	Process        string
+	Role           string
+	Classification string
+	CredentialID   string
+	Options        string
+	OptionsHash    []byte
+	BatchID        string
+	Implicit       int64
+	Count          int64
+	Root           []byte
+	Status         string
+	CreatedAt      int64
+	ExpiresAt      int64
+	FinishedAt     int64
+	Ended          string
+	Image          string
+}
+
+func (q *Queries) Transaction(ctx context.Context, id string) (TransactionRow, error) {
 	row := q.db.QueryRowContext(ctx, transaction, id)
-	var i Transaction
+	var i TransactionRow
 	err := row.Scan(
 		&i.ID,
 		&i.AppID,
@@ -788,6 +814,7 @@ func (q *Queries) Transaction(ctx context.Context, id string) (Transaction, erro
 		&i.ExpiresAt,
 		&i.FinishedAt,
 		&i.Ended,
+		&i.Image,
 	)
 	return i, err
 }
