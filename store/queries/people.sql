@@ -47,7 +47,7 @@ WHERE c.id = @id;
 
 -- name: FirstCredential :one
 SELECT id FROM credentials WHERE ic = @ic AND system = @system
-ORDER BY CASE status WHEN 'ACTIVE' THEN 0 ELSE 1 END, created_at, id LIMIT 1;
+ORDER BY CASE status WHEN 'ACTIVE' THEN 0 WHEN 'SUPERSEDED' THEN 2 ELSE 1 END, created_at, id LIMIT 1;
 
 -- name: CredentialsOf :many
 SELECT c.id, c.system, c.algorithm, c.serial, c.status, x.der

@@ -367,7 +367,7 @@ func (q *Queries) FinishReply(ctx context.Context, arg FinishReplyParams) error 
 
 const firstCredential = `-- name: FirstCredential :one
 SELECT id FROM credentials WHERE ic = ?1 AND system = ?2
-ORDER BY CASE status WHEN 'ACTIVE' THEN 0 ELSE 1 END, created_at, id LIMIT 1
+ORDER BY CASE status WHEN 'ACTIVE' THEN 0 WHEN 'SUPERSEDED' THEN 2 ELSE 1 END, created_at, id LIMIT 1
 `
 
 type FirstCredentialParams struct {
