@@ -71,6 +71,8 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"EnrolmentKEK", enrolmentKEK},
 		{"EnrolmentCorrect", enrolmentCorrect},
 		{"Reports", reports},
+		{"Archives", archives},
+		{"ArchivesCrash", archivesCrash},
 		{"Replies", replies},
 		{"Meta", meta},
 		{"AuditChain", auditChain},
