@@ -84,7 +84,8 @@ type Desk struct {
 	Mail   Mailer // nil where none is sent: what is due waits for a gateway that can
 	Policy Policy
 
-	picture sync.Mutex // one MyKad copy is decoded at a time, for it takes 64 MB
+	exporting sync.Mutex // one export at a time
+	picture   sync.Mutex // one MyKad copy is decoded at a time, for it takes 64 MB
 }
 
 // PutAgency registers or changes an agency.

@@ -39,7 +39,7 @@ SELECT d.id FROM documents d WHERE d.created_at < @before AND NOT EXISTS (SELECT
 -- in an archive, and no archive that is not disposed of.
 -- name: DisposableOfficers :many
 SELECT o.ic FROM officers o
-WHERE o.created_at < @before AND o.ic > @after
+WHERE o.created_at < @before
     AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.ic = o.ic)
     AND NOT EXISTS (SELECT 1 FROM media m WHERE m.ic = o.ic AND m.medium <> 'ROAMING_OTP')
     AND NOT EXISTS (SELECT 1 FROM enrolments e WHERE e.ic = o.ic AND (e.since >= @before OR e.state IN ('LISTED', 'CONFIRMING', 'CONFIRMED', 'APPLIED', 'VALIDATED', 'APPROVED', 'RETURNED')))
@@ -50,14 +50,34 @@ WHERE o.created_at < @before AND o.ic > @after
     AND NOT EXISTS (SELECT 1 FROM accounts a JOIN appointments p ON p.account_id = a.id WHERE a.ic = o.ic AND (p.until_at = 0 OR p.until_at >= @before))
     AND NOT EXISTS (SELECT 1 FROM archive_people p JOIN archives a ON a.id = p.archive_id WHERE p.ic = o.ic AND a.state <> 'DISPOSED')
     AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.ic = o.ic AND h.ended_at = 0)
-ORDER BY o.ic LIMIT @lim;
+ORDER BY o.created_at LIMIT @lim;
+
+-- name: OfficerDisposable :one
+SELECT COUNT(*) FROM officers o
+WHERE o.ic = @ic AND o.created_at < @before
+    AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.ic = o.ic)
+    AND NOT EXISTS (SELECT 1 FROM media m WHERE m.ic = o.ic AND m.medium <> 'ROAMING_OTP')
+    AND NOT EXISTS (SELECT 1 FROM enrolments e WHERE e.ic = o.ic AND (e.since >= @before OR e.state IN ('LISTED', 'CONFIRMING', 'CONFIRMED', 'APPLIED', 'VALIDATED', 'APPROVED', 'RETURNED')))
+    AND NOT EXISTS (SELECT 1 FROM credentials c JOIN certificates x ON x.serial = c.serial WHERE c.ic = o.ic AND x.not_after >= @before)
+    AND NOT EXISTS (SELECT 1 FROM address_changes a WHERE a.ic = o.ic AND a.asked_at >= @before)
+    AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.ic = o.ic AND a.created_at >= @before)
+    AND NOT EXISTS (SELECT 1 FROM accounts a JOIN sessions s ON s.account_id = a.id WHERE a.ic = o.ic)
+    AND NOT EXISTS (SELECT 1 FROM accounts a JOIN appointments p ON p.account_id = a.id WHERE a.ic = o.ic AND (p.until_at = 0 OR p.until_at >= @before))
+    AND NOT EXISTS (SELECT 1 FROM archive_people p JOIN archives a ON a.id = p.archive_id WHERE p.ic = o.ic AND a.state <> 'DISPOSED')
+    AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.ic = o.ic AND h.ended_at = 0);
 
 -- name: DisposableArchives :many
 SELECT a.id, a.state, a.created_at, a.newest_at, a.transactions, a.signatures, a.size, a.manifest FROM archives a
-WHERE a.state = 'STORED' AND a.newest_at < @before AND a.id > @after
+WHERE a.state = 'STORED' AND a.newest_at < @before
     AND NOT EXISTS (SELECT 1 FROM archive_people p JOIN holds h ON h.ic = p.ic WHERE p.archive_id = a.id AND h.ended_at = 0)
     AND NOT EXISTS (SELECT 1 FROM archive_references r JOIN holds h ON h.reference = r.reference WHERE r.archive_id = a.id AND h.ended_at = 0)
-ORDER BY a.id LIMIT @lim;
+ORDER BY a.newest_at, a.id LIMIT @lim;
+
+-- name: ArchiveDisposable :one
+SELECT COUNT(*) FROM archives a
+WHERE a.id = @id AND a.state = 'STORED' AND a.newest_at < @before
+    AND NOT EXISTS (SELECT 1 FROM archive_people p JOIN holds h ON h.ic = p.ic WHERE p.archive_id = a.id AND h.ended_at = 0)
+    AND NOT EXISTS (SELECT 1 FROM archive_references r JOIN holds h ON h.reference = r.reference WHERE r.archive_id = a.id AND h.ended_at = 0);
 
 -- name: HeldArchives :one
 SELECT COUNT(*) FROM archives a
@@ -132,8 +152,17 @@ DELETE FROM media WHERE ic = @ic;
 -- name: DropCredential :exec
 DELETE FROM credentials WHERE id = @id;
 
--- name: DropCertificate :exec
-DELETE FROM certificates WHERE serial = @serial;
+-- name: CertificatesOfKey :many
+SELECT serial, der FROM certificates WHERE credential_id = @credential_id AND status <> 'RESERVED' ORDER BY created_at, serial;
+
+-- name: DropScheduledOfKey :exec
+DELETE FROM scheduled_revocations WHERE serial IN (SELECT x.serial FROM certificates x WHERE x.credential_id = @credential_id);
+
+-- name: DropCertificatesOfKey :exec
+DELETE FROM certificates WHERE credential_id = @credential_id;
+
+-- name: ApplicationKeysOf :many
+SELECT a.credential_id, a.version, CAST(length(a.sealed) AS BIGINT) AS sealed FROM applications a JOIN enrolments e ON e.id = a.enrolment_id WHERE e.ic = @ic ORDER BY a.credential_id;
 
 -- name: DropOfficer :exec
 DELETE FROM officers WHERE ic = @ic;
@@ -146,3 +175,11 @@ DELETE FROM logins WHERE account_id = @account_id;
 
 -- name: DropAccount :exec
 DELETE FROM accounts WHERE id = @id;
+
+-- name: TransactionsOf :many
+SELECT t.id, t.app_id, t.system, t.data_header, t.process, t.role, t.classification, t.credential_id, t.batch_id, t.count, t.status, t.created_at, t.expires_at, t.finished_at
+FROM transactions t WHERE t.ic = @ic ORDER BY t.created_at, t.id;
+
+-- name: DocumentsOf :many
+SELECT DISTINCT i.batch_id, i.idx, i.name, i.reference, i.digest, i.state, i.code, i.signed_at, i.timestamp
+FROM items i JOIN transactions t ON t.batch_id = i.batch_id WHERE t.ic = @ic ORDER BY i.batch_id, i.idx;

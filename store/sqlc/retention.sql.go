@@ -80,6 +80,90 @@ func (q *Queries) AddHold(ctx context.Context, arg AddHoldParams) error {
 	return err
 }
 
+const applicationKeysOf = `-- name: ApplicationKeysOf :many
+SELECT a.credential_id, a.version, CAST(length(a.sealed) AS BIGINT) AS sealed FROM applications a JOIN enrolments e ON e.id = a.enrolment_id WHERE e.ic = ?1 ORDER BY a.credential_id
+`
+
+type ApplicationKeysOfRow struct {
+	CredentialID string
+	Version      int64
+	Sealed       int64
+}
+
+func (q *Queries) ApplicationKeysOf(ctx context.Context, ic string) ([]ApplicationKeysOfRow, error) {
+	rows, err := q.db.QueryContext(ctx, applicationKeysOf, ic)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ApplicationKeysOfRow
+	for rows.Next() {
+		var i ApplicationKeysOfRow
+		if err := rows.Scan(&i.CredentialID, &i.Version, &i.Sealed); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const archiveDisposable = `-- name: ArchiveDisposable :one
+SELECT COUNT(*) FROM archives a
+WHERE a.id = ?1 AND a.state = 'STORED' AND a.newest_at < ?2
+    AND NOT EXISTS (SELECT 1 FROM archive_people p JOIN holds h ON h.ic = p.ic WHERE p.archive_id = a.id AND h.ended_at = 0)
+    AND NOT EXISTS (SELECT 1 FROM archive_references r JOIN holds h ON h.reference = r.reference WHERE r.archive_id = a.id AND h.ended_at = 0)
+`
+
+type ArchiveDisposableParams struct {
+	ID     string
+	Before int64
+}
+
+func (q *Queries) ArchiveDisposable(ctx context.Context, arg ArchiveDisposableParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, archiveDisposable, arg.ID, arg.Before)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const certificatesOfKey = `-- name: CertificatesOfKey :many
+SELECT serial, der FROM certificates WHERE credential_id = ?1 AND status <> 'RESERVED' ORDER BY created_at, serial
+`
+
+type CertificatesOfKeyRow struct {
+	Serial string
+	Der    []byte
+}
+
+func (q *Queries) CertificatesOfKey(ctx context.Context, credentialID string) ([]CertificatesOfKeyRow, error) {
+	rows, err := q.db.QueryContext(ctx, certificatesOfKey, credentialID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CertificatesOfKeyRow
+	for rows.Next() {
+		var i CertificatesOfKeyRow
+		if err := rows.Scan(&i.Serial, &i.Der); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const credentialKeysOf = `-- name: CredentialKeysOf :many
 SELECT c.id, c.version, c.serial, c.system, c.algorithm, c.status, c.created_at, CAST(length(c.sealed) AS BIGINT) AS sealed, x.issuer, x.subject, x.der, x.not_before, x.not_after, x.revoked_at, x.reason
 FROM credentials c JOIN certificates x ON x.serial = c.serial WHERE c.ic = ?1 ORDER BY c.created_at, c.id
@@ -144,20 +228,19 @@ func (q *Queries) CredentialKeysOf(ctx context.Context, ic string) ([]Credential
 
 const disposableArchives = `-- name: DisposableArchives :many
 SELECT a.id, a.state, a.created_at, a.newest_at, a.transactions, a.signatures, a.size, a.manifest FROM archives a
-WHERE a.state = 'STORED' AND a.newest_at < ?1 AND a.id > ?2
+WHERE a.state = 'STORED' AND a.newest_at < ?1
     AND NOT EXISTS (SELECT 1 FROM archive_people p JOIN holds h ON h.ic = p.ic WHERE p.archive_id = a.id AND h.ended_at = 0)
     AND NOT EXISTS (SELECT 1 FROM archive_references r JOIN holds h ON h.reference = r.reference WHERE r.archive_id = a.id AND h.ended_at = 0)
-ORDER BY a.id LIMIT ?3
+ORDER BY a.newest_at, a.id LIMIT ?2
 `
 
 type DisposableArchivesParams struct {
 	Before int64
-	After  string
 	Lim    int64
 }
 
 func (q *Queries) DisposableArchives(ctx context.Context, arg DisposableArchivesParams) ([]Archive, error) {
-	rows, err := q.db.QueryContext(ctx, disposableArchives, arg.Before, arg.After, arg.Lim)
+	rows, err := q.db.QueryContext(ctx, disposableArchives, arg.Before, arg.Lim)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +273,7 @@ func (q *Queries) DisposableArchives(ctx context.Context, arg DisposableArchives
 
 const disposableOfficers = `-- name: DisposableOfficers :many
 SELECT o.ic FROM officers o
-WHERE o.created_at < ?1 AND o.ic > ?2
+WHERE o.created_at < ?1
     AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.ic = o.ic)
     AND NOT EXISTS (SELECT 1 FROM media m WHERE m.ic = o.ic AND m.medium <> 'ROAMING_OTP')
     AND NOT EXISTS (SELECT 1 FROM enrolments e WHERE e.ic = o.ic AND (e.since >= ?1 OR e.state IN ('LISTED', 'CONFIRMING', 'CONFIRMED', 'APPLIED', 'VALIDATED', 'APPROVED', 'RETURNED')))
@@ -201,12 +284,11 @@ WHERE o.created_at < ?1 AND o.ic > ?2
     AND NOT EXISTS (SELECT 1 FROM accounts a JOIN appointments p ON p.account_id = a.id WHERE a.ic = o.ic AND (p.until_at = 0 OR p.until_at >= ?1))
     AND NOT EXISTS (SELECT 1 FROM archive_people p JOIN archives a ON a.id = p.archive_id WHERE p.ic = o.ic AND a.state <> 'DISPOSED')
     AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.ic = o.ic AND h.ended_at = 0)
-ORDER BY o.ic LIMIT ?3
+ORDER BY o.created_at LIMIT ?2
 `
 
 type DisposableOfficersParams struct {
 	Before int64
-	After  string
 	Lim    int64
 }
 
@@ -214,7 +296,7 @@ type DisposableOfficersParams struct {
 // kind, no certificate that was valid, no appointment in force, nothing signed that is not
 // in an archive, and no archive that is not disposed of.
 func (q *Queries) DisposableOfficers(ctx context.Context, arg DisposableOfficersParams) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, disposableOfficers, arg.Before, arg.After, arg.Lim)
+	rows, err := q.db.QueryContext(ctx, disposableOfficers, arg.Before, arg.Lim)
 	if err != nil {
 		return nil, err
 	}
@@ -340,6 +422,56 @@ func (q *Queries) DisposeArchive(ctx context.Context, id string) (int64, error) 
 	return result.RowsAffected()
 }
 
+const documentsOf = `-- name: DocumentsOf :many
+SELECT DISTINCT i.batch_id, i.idx, i.name, i.reference, i.digest, i.state, i.code, i.signed_at, i.timestamp
+FROM items i JOIN transactions t ON t.batch_id = i.batch_id WHERE t.ic = ?1 ORDER BY i.batch_id, i.idx
+`
+
+type DocumentsOfRow struct {
+	BatchID   string
+	Idx       int64
+	Name      string
+	Reference string
+	Digest    []byte
+	State     string
+	Code      string
+	SignedAt  int64
+	Timestamp int64
+}
+
+func (q *Queries) DocumentsOf(ctx context.Context, ic string) ([]DocumentsOfRow, error) {
+	rows, err := q.db.QueryContext(ctx, documentsOf, ic)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []DocumentsOfRow
+	for rows.Next() {
+		var i DocumentsOfRow
+		if err := rows.Scan(
+			&i.BatchID,
+			&i.Idx,
+			&i.Name,
+			&i.Reference,
+			&i.Digest,
+			&i.State,
+			&i.Code,
+			&i.SignedAt,
+			&i.Timestamp,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const dropAccount = `-- name: DropAccount :exec
 DELETE FROM accounts WHERE id = ?1
 `
@@ -406,12 +538,12 @@ func (q *Queries) DropArchiveReferences(ctx context.Context, archiveID string) e
 	return err
 }
 
-const dropCertificate = `-- name: DropCertificate :exec
-DELETE FROM certificates WHERE serial = ?1
+const dropCertificatesOfKey = `-- name: DropCertificatesOfKey :exec
+DELETE FROM certificates WHERE credential_id = ?1
 `
 
-func (q *Queries) DropCertificate(ctx context.Context, serial string) error {
-	_, err := q.db.ExecContext(ctx, dropCertificate, serial)
+func (q *Queries) DropCertificatesOfKey(ctx context.Context, credentialID string) error {
+	_, err := q.db.ExecContext(ctx, dropCertificatesOfKey, credentialID)
 	return err
 }
 
@@ -484,6 +616,15 @@ DELETE FROM officers WHERE ic = ?1
 
 func (q *Queries) DropOfficer(ctx context.Context, ic string) error {
 	_, err := q.db.ExecContext(ctx, dropOfficer, ic)
+	return err
+}
+
+const dropScheduledOfKey = `-- name: DropScheduledOfKey :exec
+DELETE FROM scheduled_revocations WHERE serial IN (SELECT x.serial FROM certificates x WHERE x.credential_id = ?1)
+`
+
+func (q *Queries) DropScheduledOfKey(ctx context.Context, credentialID string) error {
+	_, err := q.db.ExecContext(ctx, dropScheduledOfKey, credentialID)
 	return err
 }
 
@@ -652,6 +793,33 @@ func (q *Queries) Holds(ctx context.Context) ([]Hold, error) {
 	return items, nil
 }
 
+const officerDisposable = `-- name: OfficerDisposable :one
+SELECT COUNT(*) FROM officers o
+WHERE o.ic = ?1 AND o.created_at < ?2
+    AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.ic = o.ic)
+    AND NOT EXISTS (SELECT 1 FROM media m WHERE m.ic = o.ic AND m.medium <> 'ROAMING_OTP')
+    AND NOT EXISTS (SELECT 1 FROM enrolments e WHERE e.ic = o.ic AND (e.since >= ?2 OR e.state IN ('LISTED', 'CONFIRMING', 'CONFIRMED', 'APPLIED', 'VALIDATED', 'APPROVED', 'RETURNED')))
+    AND NOT EXISTS (SELECT 1 FROM credentials c JOIN certificates x ON x.serial = c.serial WHERE c.ic = o.ic AND x.not_after >= ?2)
+    AND NOT EXISTS (SELECT 1 FROM address_changes a WHERE a.ic = o.ic AND a.asked_at >= ?2)
+    AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.ic = o.ic AND a.created_at >= ?2)
+    AND NOT EXISTS (SELECT 1 FROM accounts a JOIN sessions s ON s.account_id = a.id WHERE a.ic = o.ic)
+    AND NOT EXISTS (SELECT 1 FROM accounts a JOIN appointments p ON p.account_id = a.id WHERE a.ic = o.ic AND (p.until_at = 0 OR p.until_at >= ?2))
+    AND NOT EXISTS (SELECT 1 FROM archive_people p JOIN archives a ON a.id = p.archive_id WHERE p.ic = o.ic AND a.state <> 'DISPOSED')
+    AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.ic = o.ic AND h.ended_at = 0)
+`
+
+type OfficerDisposableParams struct {
+	Ic     string
+	Before int64
+}
+
+func (q *Queries) OfficerDisposable(ctx context.Context, arg OfficerDisposableParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, officerDisposable, arg.Ic, arg.Before)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const oldDocuments = `-- name: OldDocuments :many
 SELECT d.id FROM documents d WHERE d.created_at < ?1 AND NOT EXISTS (SELECT 1 FROM items i WHERE i.document_id = d.id) ORDER BY d.created_at LIMIT ?2
 `
@@ -758,4 +926,64 @@ func (q *Queries) RemainsOf(ctx context.Context, ic string) (int64, error) {
 	var n int64
 	err := row.Scan(&n)
 	return n, err
+}
+
+const transactionsOf = `-- name: TransactionsOf :many
+SELECT t.id, t.app_id, t.system, t.data_header, t.process, t.role, t.classification, t.credential_id, t.batch_id, t.count, t.status, t.created_at, t.expires_at, t.finished_at
+FROM transactions t WHERE t.ic = ?1 ORDER BY t.created_at, t.id
+`
+
+type TransactionsOfRow struct {
+	ID             string
+	AppID          string
+	System         string
+	DataHeader     string
+	Process        string
+	Role           string
+	Classification string
+	CredentialID   string
+	BatchID        string
+	Count          int64
+	Status         string
+	CreatedAt      int64
+	ExpiresAt      int64
+	FinishedAt     int64
+}
+
+func (q *Queries) TransactionsOf(ctx context.Context, ic string) ([]TransactionsOfRow, error) {
+	rows, err := q.db.QueryContext(ctx, transactionsOf, ic)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []TransactionsOfRow
+	for rows.Next() {
+		var i TransactionsOfRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.AppID,
+			&i.System,
+			&i.DataHeader,
+			&i.Process,
+			&i.Role,
+			&i.Classification,
+			&i.CredentialID,
+			&i.BatchID,
+			&i.Count,
+			&i.Status,
+			&i.CreatedAt,
+			&i.ExpiresAt,
+			&i.FinishedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
