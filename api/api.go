@@ -35,7 +35,10 @@ type Config struct {
 	Apps      *enrol.Apps
 	Accounts  *enrol.Accounts
 	Desk      *enrol.Desk
-	People    enrol.Records
+	Kept      *enrol.Kept
+	// Subject knows everything about a person.
+	Subject enrol.SubjectRecords
+	People  enrol.Records
 	// Codes gives the newest codes sent to an officer, at most limit.
 	Codes   func(ctx context.Context, ic string, limit int) ([]otp.Send, error)
 	Replies Replies

@@ -235,8 +235,8 @@ func (k *Kept) Lift(ctx context.Context, a Actor, id, reason string) error {
 	return err
 }
 
-// read is the audited reading of one thing.
-func (k *Kept) read(ctx context.Context, a Actor, what string) error {
+// Read authorises the reading of what is kept, and puts it into the audit.
+func (k *Kept) Read(ctx context.Context, a Actor, what string) error {
 	ev, err := decide(ctx, k.Records, k.Now(), a, ReadKept, object{name: what})
 	if err != nil {
 		return err
@@ -246,7 +246,7 @@ func (k *Kept) read(ctx context.Context, a Actor, what string) error {
 
 // Holds lists the holds that last.
 func (k *Kept) Holds(ctx context.Context, a Actor) ([]Hold, error) {
-	if err := k.read(ctx, a, "holds"); err != nil {
+	if err := k.Read(ctx, a, "holds"); err != nil {
 		return nil, err
 	}
 	return k.Records.Holds(ctx)
@@ -297,7 +297,7 @@ func (k *Kept) state(d *Disposal) {
 
 // Disposal reads one.
 func (k *Kept) Disposal(ctx context.Context, a Actor, id string) (Disposal, error) {
-	if err := k.read(ctx, a, id); err != nil {
+	if err := k.Read(ctx, a, id); err != nil {
 		return Disposal{}, err
 	}
 	d, err := k.Records.Disposal(ctx, id)
@@ -307,7 +307,7 @@ func (k *Kept) Disposal(ctx context.Context, a Actor, id string) (Disposal, erro
 
 // Disposals lists the newest hundred, without their items.
 func (k *Kept) Disposals(ctx context.Context, a Actor) ([]Disposal, error) {
-	if err := k.read(ctx, a, "disposals"); err != nil {
+	if err := k.Read(ctx, a, "disposals"); err != nil {
 		return nil, err
 	}
 	list, err := k.Records.Disposals(ctx, 100)

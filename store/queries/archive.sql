@@ -1,9 +1,10 @@
 -- A batch is old when it began, when each of its transactions was made and ended, and when
 -- it ended, before a time; one of its transactions that waits still has ended at its expiry.
--- Nothing that is being signed is old.
+-- Nothing that is being signed is old. eCertificates stay: whoever scans the code on one
+-- is answered from their rows.
 -- name: OldBatches :many
 SELECT b.id FROM batches b
-WHERE b.created_at < @before AND b.finished_at < @before AND b.started_at < @before AND b.status <> 'SIGNING' AND b.id > @after
+WHERE b.created_at < @before AND b.finished_at < @before AND b.started_at < @before AND b.status <> 'SIGNING' AND b.kind <> 'ecert' AND b.id > @after
     AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.batch_id = b.id
         AND (t.created_at >= @before OR t.finished_at >= @before OR t.status = 'SIGNING' OR t.status = 'WAITING' AND t.expires_at >= @before))
     AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.batch_id = b.id AND i.state = 'open')
@@ -11,7 +12,7 @@ ORDER BY b.id LIMIT @lim;
 
 -- name: BatchIsOld :one
 SELECT COUNT(*) FROM batches b
-WHERE b.id = @id AND b.created_at < @before AND b.finished_at < @before AND b.started_at < @before AND b.status <> 'SIGNING'
+WHERE b.id = @id AND b.created_at < @before AND b.finished_at < @before AND b.started_at < @before AND b.status <> 'SIGNING' AND b.kind <> 'ecert'
     AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.batch_id = b.id
         AND (t.created_at >= @before OR t.finished_at >= @before OR t.status = 'SIGNING' OR t.status = 'WAITING' AND t.expires_at >= @before))
     AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.batch_id = b.id AND i.state = 'open');

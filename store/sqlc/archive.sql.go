@@ -167,7 +167,7 @@ func (q *Queries) ArchivesOf(ctx context.Context, ic string) ([]ArchivesOfRow, e
 
 const batchIsOld = `-- name: BatchIsOld :one
 SELECT COUNT(*) FROM batches b
-WHERE b.id = ?1 AND b.created_at < ?2 AND b.finished_at < ?2 AND b.started_at < ?2 AND b.status <> 'SIGNING'
+WHERE b.id = ?1 AND b.created_at < ?2 AND b.finished_at < ?2 AND b.started_at < ?2 AND b.status <> 'SIGNING' AND b.kind <> 'ecert'
     AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.batch_id = b.id
         AND (t.created_at >= ?2 OR t.finished_at >= ?2 OR t.status = 'SIGNING' OR t.status = 'WAITING' AND t.expires_at >= ?2))
     AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.batch_id = b.id AND i.state = 'open')
@@ -522,7 +522,7 @@ func (q *Queries) NextCRL(ctx context.Context, arg NextCRLParams) (Crl, error) {
 
 const oldBatches = `-- name: OldBatches :many
 SELECT b.id FROM batches b
-WHERE b.created_at < ?1 AND b.finished_at < ?1 AND b.started_at < ?1 AND b.status <> 'SIGNING' AND b.id > ?2
+WHERE b.created_at < ?1 AND b.finished_at < ?1 AND b.started_at < ?1 AND b.status <> 'SIGNING' AND b.kind <> 'ecert' AND b.id > ?2
     AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.batch_id = b.id
         AND (t.created_at >= ?1 OR t.finished_at >= ?1 OR t.status = 'SIGNING' OR t.status = 'WAITING' AND t.expires_at >= ?1))
     AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.batch_id = b.id AND i.state = 'open')
@@ -537,7 +537,8 @@ type OldBatchesParams struct {
 
 // A batch is old when it began, when each of its transactions was made and ended, and when
 // it ended, before a time; one of its transactions that waits still has ended at its expiry.
-// Nothing that is being signed is old.
+// Nothing that is being signed is old. eCertificates stay: whoever scans the code on one
+// is answered from their rows.
 func (q *Queries) OldBatches(ctx context.Context, arg OldBatchesParams) ([]string, error) {
 	rows, err := q.db.QueryContext(ctx, oldBatches, arg.Before, arg.After, arg.Lim)
 	if err != nil {
