@@ -98,6 +98,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.enrolments(h)
 	s.renewals(h)
 	s.reports(h)
+	s.retention(h)
 	s.appointments(h)
 	s.help(h)
 	s.addresses(h)

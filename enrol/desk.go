@@ -231,7 +231,8 @@ type Found struct {
 
 // Lookup reads a person by IC. Who administers a system or an agency sees what belongs
 // to it, and a person with nothing of that is [ErrUnknown], like one who is not
-// registered. The audit tells of every look-up, in vain or not.
+// registered. The audit tells of every look-up, in vain or not, but of officers who look at
+// what is kept about themselves: their session stands there, and pages ask again and again.
 func (d *Desk) Lookup(ctx context.Context, a Actor, ic string) (Found, error) {
 	all, err := d.Records.EnrolmentsOf(ctx, ic)
 	if err != nil {
@@ -266,6 +267,9 @@ func (d *Desk) Lookup(ctx context.Context, a Actor, ic string) (Found, error) {
 		if whole || systems[m.System] {
 			p.Media = append(p.Media, m)
 		}
+	}
+	if ev.Detail["by"] == "officer" {
+		return p, nil
 	}
 	return p, d.Records.Audit(ctx, ev)
 }

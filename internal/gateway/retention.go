@@ -347,3 +347,13 @@ func (j *archiveJudge) verify(ctx context.Context, a *archive.Archive, it *archi
 	}
 	return verify.Verify(ctx, f, e.Size, j.trust)
 }
+
+// ExportSubject writes what is kept about a person to w, as [enrol.Subject.Write] does,
+// for a request in writing that reason names.
+func (i *Installation) ExportSubject(ctx context.Context, by enrol.Actor, ic, reason string, w io.Writer) error {
+	s, err := i.Desk.Export(ctx, i.db, by, ic, reason, true)
+	if err != nil {
+		return err
+	}
+	return s.Write(ctx, w)
+}

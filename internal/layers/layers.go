@@ -27,7 +27,7 @@ type Package struct {
 // top (L6) to bottom (L0): a package imports only from below.
 func table() map[string]string {
 	return map[string]string{
-		"cmd/mohor": "ca internal/gateway internal/pdfbench internal/sandbox internal/secret enrol pdf/verify",
+		"cmd/mohor": "archive ca internal/gateway internal/pdfbench internal/sandbox internal/secret enrol pdf/verify",
 
 		// L6: wires everything; it alone may import hsm.
 		"internal/gateway":     "* hsm",
