@@ -35,7 +35,10 @@ type Config struct {
 	Apps      *enrol.Apps
 	Accounts  *enrol.Accounts
 	Desk      *enrol.Desk
-	People    enrol.Records
+	Kept      *enrol.Kept
+	// Subject knows everything about a person.
+	Subject enrol.SubjectRecords
+	People  enrol.Records
 	// Codes gives the newest codes sent to an officer, at most limit.
 	Codes   func(ctx context.Context, ic string, limit int) ([]otp.Send, error)
 	Replies Replies
@@ -95,6 +98,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.enrolments(h)
 	s.renewals(h)
 	s.reports(h)
+	s.retention(h)
 	s.appointments(h)
 	s.help(h)
 	s.addresses(h)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/mykad"
 	"github.com/mohor-sign/mohor/pdf/verify"
@@ -57,17 +58,30 @@ func (s *server) officers(h huma.API) {
 	huma.Register(h, op("Officers", "medium", http.MethodGet, "/v1/officers/{ic}/medium", "Which medium an officer holds", http.StatusNotFound), s.medium)
 }
 
+// medium tells an app about an officer; each look-up stands in the audit, in vain or not.
 func (s *server) medium(ctx context.Context, in *mediumInput) (*officerOutput, error) {
 	if _, err := mykad.Parse(in.IC); err != nil {
 		return nil, s.fail(ctx, badIC("ic"))
 	}
+	const action = "officer.lookup"
+	out, err := s.mediaOf(ctx, in)
+	if err != nil {
+		return nil, s.refused(ctx, action, "officer:"+in.IC, err)
+	}
+	if err := s.audit(ctx, action, "officer:"+in.IC, audit.Accepted, ""); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return out, nil
+}
+
+func (s *server) mediaOf(ctx context.Context, in *mediumInput) (*officerOutput, error) {
 	o, media, err := s.People.Officer(ctx, in.IC)
 	if err != nil {
-		return nil, s.fail(ctx, err)
+		return nil, err
 	}
 	open, err := s.openEnrolments(ctx, in.IC)
 	if err != nil {
-		return nil, s.fail(ctx, err)
+		return nil, err
 	}
 	b, issued := officerBody{IC: in.IC, Status: "NO_CERTIFICATE"}, false
 	for _, m := range media {
@@ -76,7 +90,7 @@ func (s *server) medium(ctx context.Context, in *mediumInput) (*officerOutput, e
 		}
 		mb, status, err := s.mediumBody(ctx, &m, o.Email)
 		if err != nil {
-			return nil, s.fail(ctx, err)
+			return nil, err
 		}
 		b.Media = append(b.Media, mb)
 		if status == "ISSUED" {
@@ -91,7 +105,7 @@ func (s *server) medium(ctx context.Context, in *mediumInput) (*officerOutput, e
 		}
 	}
 	if len(b.Media) == 0 {
-		return nil, s.fail(ctx, enrol.ErrUnknown)
+		return nil, enrol.ErrUnknown
 	}
 	if b.NextStep == "" {
 		b.NextStep = pick(english(ctx), "Apply for a roaming certificate or ask the agency administrator.", "Mohon sijil roaming atau hubungi pentadbir agensi.")

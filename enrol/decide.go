@@ -126,6 +126,13 @@ func rules() map[Action]rule {
 	m[CancelAddress] = rule{roles: near, officer: true}
 	m[SeeAddress] = rule{roles: near, officer: true, machine: true}
 	m[Ending(AP)] = rule{roles: []Role{JDN, SA}, another: true, machine: true}
+	m[PlaceHold] = rule{roles: []Role{JDN}, machine: true}
+	m[LiftHold] = rule{roles: []Role{JDN}, another: true}
+	m[ReadKept] = rule{roles: []Role{JDN, Auditor}, machine: true}
+	m[Propose] = rule{roles: []Role{JDN}, another: true}
+	m[Dispose] = rule{roles: []Role{JDN}, another: true}
+	m[CancelDisposal] = rule{roles: []Role{JDN}, another: true}
+	m[ExportSubject] = rule{roles: []Role{JDN}, officer: true, machine: true}
 	return m
 }
 

@@ -107,8 +107,14 @@ func TestDecideMatrix(t *testing.T) {
 	allowed[enrol.ConfirmAddress] = []string{"officer", "JDN, herself", "SAP, herself", "AP, herself"}
 	allowed[enrol.VouchAddress] = near[:4]
 	allowed[enrol.UnlockPIN], allowed[enrol.OpenDoor] = near, near
+	allowed[enrol.PlaceHold] = append([]string{"operator"}, everyJDN...)
+	allowed[enrol.ReadKept] = append([]string{"operator", "AUDITOR"}, everyJDN...)
+	allowed[enrol.ExportSubject] = append([]string{"operator", "officer", "SAP, herself", "AP, herself"}, everyJDN...)
+	for _, act := range []enrol.Action{enrol.LiftHold, enrol.Propose, enrol.Dispose, enrol.CancelDisposal} {
+		allowed[act] = []string{"JDN", "JDN, validated it"}
+	}
 	// What nobody does about herself.
-	byOthers := map[enrol.Action]bool{enrol.ConfirmAppointment: true, enrol.ResetAccount: true, enrol.EndOfAccount: true}
+	byOthers := map[enrol.Action]bool{enrol.LiftHold: true, enrol.Propose: true, enrol.Dispose: true, enrol.CancelDisposal: true, enrol.ConfirmAppointment: true, enrol.ResetAccount: true, enrol.EndOfAccount: true}
 	for _, r := range []enrol.Role{enrol.JDN, enrol.SAP, enrol.SA, enrol.AP, enrol.Auditor} {
 		byOthers[enrol.Appointing(r)], byOthers[enrol.Ending(r)] = r != enrol.AP, true
 	}

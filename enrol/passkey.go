@@ -132,7 +132,7 @@ func (a *Accounts) fresh(p *Person) error {
 	switch {
 	case p.Account.Kind != AdministratorAccount:
 		return ErrNoPasskey
-	case a.Now().Sub(p.Session.CreatedAt) > FreshFor:
+	case !a.Fresh(p):
 		return ErrStale
 	}
 	return nil

@@ -66,6 +66,12 @@ func sentences(code string) (ms, en string) {
 		return "sijil anda akan dibatalkan pada tarikh yang ditetapkan, dan tidak diperbaharui selepas itu", "your certificate is going to be revoked on a day that was set, and is not renewed beyond it"
 	case "rekey_too_often":
 		return "terlalu banyak permintaan PIN baharu hari ini: cuba esok", "a new PIN was asked for too often today: try tomorrow"
+	case "session_not_fresh":
+		return "log masuk semula dahulu: ini perlu sesi yang baru dibuka", "log in again first: this needs a session that was just opened"
+	case "disposal_state":
+		return "cadangan pelupusan ini sudah diputuskan atau tamat tempoh", "this proposal was decided on already, or has lapsed"
+	case "not_found":
+		return "tidak ditemui", "not found"
 	case "not_registered":
 		return "tiada dalam daftar", "not registered"
 	}

@@ -116,6 +116,9 @@ func (a *Accounts) ends(s *Session, acct *Account) time.Time {
 	return last
 }
 
+// Fresh says whether p has logged in within [FreshFor].
+func (a *Accounts) Fresh(p *Person) bool { return a.Now().Sub(p.Session.CreatedAt) <= FreshFor }
+
 // Sessions lists p's live sessions, the newest first.
 func (a *Accounts) Sessions(ctx context.Context, p Person) ([]Session, error) {
 	all, err := a.Records.Sessions(ctx, p.Account.ID, a.Now().Add(-a.Absolute))

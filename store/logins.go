@@ -98,7 +98,7 @@ const week = 7 * 24 * time.Hour
 // DropLogins implements enrol.LoginRecords.
 func (d *DB) DropLogins(ctx context.Context, before time.Time) error {
 	return d.tx(ctx, func(q *sqlc.Queries) error {
-		if err := q.DropLogins(ctx, sqlc.DropLoginsParams{Before: micros(before), Mailed: micros(before.Add(-24 * time.Hour))}); err != nil {
+		if err := q.DropLogins(ctx, micros(before)); err != nil {
 			return err
 		}
 		return q.DropLoginFailures(ctx, micros(before.Add(-week)))

@@ -48,6 +48,9 @@ type cli struct {
 	HSM        hsmCmd          `cmd:"" name:"hsm" help:"The PKCS#11 module and its keys."`
 	Mail       mailCmd         `cmd:"" help:"Mail that comes back."`
 	Audit      auditCmd        `cmd:"" help:"The audit chain."`
+	Archive    archiveCmd      `cmd:"" help:"Archives of what was signed long ago."`
+	Hold       holdCmd         `cmd:"" help:"Legal holds."`
+	Disposal   disposalCmd     `cmd:"" help:"Destruction of what is kept no longer, by two."`
 	Doctor     doctorCmd       `cmd:"" help:"Name each fault of an installation, with its fix."`
 	DoctorPart doctorPartCmd   `cmd:"" hidden:""`
 	Bench      benchCmd        `cmd:"" help:"Measure this machine."`
@@ -76,6 +79,11 @@ func (h hinted) Unwrap() error { return h.error }
 // run is main without its globals: results to stdout, the rest to stderr. It
 // returns the exit status: 0, 1 for a failure, 2 for a wrong command line.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return runAt(ctx, args, stdin, stdout, stderr, time.Now)
+}
+
+// runAt is run by another clock.
+func runAt(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, now func() time.Time) int {
 	var c cli
 	status := -1
 	p, err := kong.New(&c, kong.Name("mohor"), kong.Description("GPKI Roaming + OTP digital signing gateway."), kong.UsageOnError(),
@@ -93,7 +101,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintln(stderr, "mohor: hint: mohor --help")
 		return 2
 	}
-	err = k.Run(&env{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, now: time.Now})
+	err = k.Run(&env{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, now: now})
 	if err == nil {
 		return 0
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -22,7 +24,17 @@ import (
 const program = "mohor-program"
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){program: main})
+	testscript.Main(m, map[string]func(){program: main, "mohor-later": later})
+}
+
+// later is main as many years later as MOHOR_TEST_YEARS says.
+func later() {
+	years, err := strconv.Atoi(os.Getenv("MOHOR_TEST_YEARS"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mohor-later:", err)
+		os.Exit(2)
+	}
+	os.Exit(runAt(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr, func() time.Time { return time.Now().AddDate(years, 0, 0) }))
 }
 
 // TestStories plays testdata/script: each file is a session a manual could

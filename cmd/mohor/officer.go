@@ -19,6 +19,8 @@ type officerCmd struct {
 	Unlock    officerUnlockCmd    `cmd:"" help:"Clear an officer's PIN counter, lock and block; the key and its PIN stay."`
 	Codes     officerCodesCmd     `cmd:"" help:"Tell what became of the codes sent to an officer; it stands in the audit."`
 
+	Export officerExportCmd `cmd:"" help:"All that is kept about a person as ZIP of JSON and CSV, for a request in writing."`
+
 	UnlockLogin officerUnlockLoginCmd `cmd:"" name:"unlock-login" help:"Forget failed log-ins that hold an account up; password and devices stay."`
 }
 

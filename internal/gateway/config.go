@@ -60,6 +60,8 @@ type Config struct {
 	Batch                BatchConfig   `yaml:"batch"`
 	Audit                AuditConfig   `yaml:"audit"`
 
+	Retention RetentionConfig `yaml:"retention"`
+
 	Outbound   OutboundConfig  `yaml:"outbound"`
 	Timestamps TimestampConfig `yaml:"timestamps"`
 
@@ -316,7 +318,7 @@ func decodeConfig(raw []byte, strict bool) (Config, error) {
 	p := enrol.DefaultPINPolicy()
 	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}, CA: CAConfig{TSAPolicy: ca.DefaultTSAPolicy, Time: TimeConfig{MaxOffset: 500 * time.Millisecond, MaxAge: 30 * time.Minute}, External: ExternalCAConfig{Timeout: 20 * time.Second}},
 		Timestamps: TimestampConfig{From: stampsOwn},
-		Limits:     LimitConfig{PDFRefuse: string(pdf.Danger)}, Channels: defaultChannels(), Sessions: defaultSessions(), Renewal: defaultRenewal()}
+		Limits:     LimitConfig{PDFRefuse: string(pdf.Danger)}, Channels: defaultChannels(), Sessions: defaultSessions(), Renewal: defaultRenewal(), Retention: defaultRetention()}
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(strict)
 	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
@@ -327,7 +329,7 @@ func decodeConfig(raw []byte, strict bool) (Config, error) {
 
 // resolve makes paths absolute.
 func (c *Config) resolve(dir string) {
-	paths := append(c.Timestamps.files(), []*string{&c.TLS.Cert, &c.TLS.Key, &c.Token.PINFile, &c.Token.Services.PINFile, &c.Token.SoftHSMConf, &c.DatabasePasswordFile, &c.Blobs, &c.Mail.PasswordFile, &c.Mail.DKIM.KeyFile, &c.Audit.Heads, &c.Redis.PasswordFile, &c.Redis.SentinelPasswordFile, &c.Redis.CAFile, &c.CA.External.RootsFile, &c.CA.External.KeyFile}...)
+	paths := append(c.Timestamps.files(), []*string{&c.TLS.Cert, &c.TLS.Key, &c.Token.PINFile, &c.Token.Services.PINFile, &c.Token.SoftHSMConf, &c.DatabasePasswordFile, &c.Blobs, &c.Retention.Archives, &c.Mail.PasswordFile, &c.Mail.DKIM.KeyFile, &c.Audit.Heads, &c.Redis.PasswordFile, &c.Redis.SentinelPasswordFile, &c.Redis.CAFile, &c.CA.External.RootsFile, &c.CA.External.KeyFile}...)
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
@@ -369,6 +371,9 @@ func (c *Config) check() error {
 	}
 	if d := c.Renewal.Within; d < 24*time.Hour || d > 90*24*time.Hour {
 		return bad("renewal.within", "24h to 2160h")
+	}
+	if field, want := c.Retention.check(); field != "" {
+		return bad(field, want)
 	}
 	if field, want := c.Sessions.check(); field != "" {
 		return bad(field, want)

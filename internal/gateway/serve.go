@@ -186,7 +186,7 @@ func (s *Server) wire() error {
 		MaxUpload: c.Limits.UploadMegabytes << 20, MaxPDF: c.Limits.PDFMegabytes << 20, Refuse: c.Limits.refuse()}
 	s.logins = &mailLater{courier: s.courier, log: s.log}
 	s.Accounts = s.accounts(newLoginCodes(codes, s.db.LoginCodes(), s.logins))
-	router, doc := api.New(api.Config{Signer: s.Signer, Runner: s.Runner, Batches: batches, Documents: s.db, CA: s.ca, Apps: s.Apps, Accounts: s.Accounts, Desk: s.Desk, Codes: s.db.CodeSends, People: s.db, Replies: s.db,
+	router, doc := api.New(api.Config{Signer: s.Signer, Runner: s.Runner, Batches: batches, Documents: s.db, CA: s.ca, Apps: s.Apps, Accounts: s.Accounts, Desk: s.Desk, Kept: s.Kept(), Subject: s.db, Codes: s.db.CodeSends, People: s.db, Replies: s.db,
 		SecureCookies: strings.HasPrefix(c.BaseURL, "https://"),
 		Trust: func(ctx context.Context) (verify.Options, error) {
 			return trust(ctx, s.ca, s.otherRoots, s.tsas, s.now())
@@ -286,6 +286,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	wg.Go(func() { s.sweep(ctx) })
 	wg.Go(func() { s.watch(ctx) })
 	wg.Go(func() { s.renew(ctx) })
+	wg.Go(func() { s.keepTime(ctx) })
 	wg.Go(func() { s.time.Run(ctx) })
 	wg.Go(func() { s.publisher.run(ctx) })
 	wg.Go(func() { s.postman.Run(ctx) })

@@ -135,9 +135,9 @@ SELECT l.id, l.nonce, l.issued_at, l.expires_at, l.channel, l.sent_to, l.used, l
 FROM logins l JOIN accounts a ON a.id = l.account_id
 WHERE a.ic = CAST(@ic AS TEXT) AND l.channel = 'email' ORDER BY l.issued_at DESC LIMIT @lim;
 
--- What was mailed is of use to the help desk for longer; strangers have nothing mailed.
+-- What was mailed is of use to the help desk for longer, until Expunge; strangers have nothing mailed.
 -- name: DropLogins :exec
-DELETE FROM logins WHERE keep_until < @before AND (channel <> 'email' OR keep_until < @mailed);
+DELETE FROM logins WHERE keep_until < @before AND channel <> 'email';
 
 -- name: LoginFailures :one
 SELECT subject, count, until_at, at FROM login_failures WHERE subject = @subject;

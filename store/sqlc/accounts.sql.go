@@ -467,17 +467,12 @@ func (q *Queries) DropLoginFailures(ctx context.Context, before int64) error {
 }
 
 const dropLogins = `-- name: DropLogins :exec
-DELETE FROM logins WHERE keep_until < ?1 AND (channel <> 'email' OR keep_until < ?2)
+DELETE FROM logins WHERE keep_until < ?1 AND channel <> 'email'
 `
 
-type DropLoginsParams struct {
-	Before int64
-	Mailed int64
-}
-
-// What was mailed is of use to the help desk for longer; strangers have nothing mailed.
-func (q *Queries) DropLogins(ctx context.Context, arg DropLoginsParams) error {
-	_, err := q.db.ExecContext(ctx, dropLogins, arg.Before, arg.Mailed)
+// What was mailed is of use to the help desk for longer, until Expunge; strangers have nothing mailed.
+func (q *Queries) DropLogins(ctx context.Context, before int64) error {
+	_, err := q.db.ExecContext(ctx, dropLogins, before)
 	return err
 }
 

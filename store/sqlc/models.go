@@ -96,6 +96,27 @@ type Appointment struct {
 	EndDocument string
 }
 
+type Archive struct {
+	ID           string
+	State        string
+	CreatedAt    int64
+	NewestAt     int64
+	Transactions int64
+	Signatures   int64
+	Size         int64
+	Manifest     []byte
+}
+
+type ArchivePerson struct {
+	ArchiveID string
+	Ic        string
+}
+
+type ArchiveReference struct {
+	ArchiveID string
+	Reference string
+}
+
 type AuditEvent struct {
 	Seq       int64
 	At        int64
@@ -203,6 +224,26 @@ type Crl struct {
 	Covers     int64
 }
 
+type Disposal struct {
+	ID         string
+	State      string
+	KeptBefore int64
+	ProposedBy string
+	ProposedIc string
+	ProposedAt int64
+	UntilAt    int64
+	DecidedBy  string
+	DecidedAt  int64
+	Report     []byte
+}
+
+type DisposalItem struct {
+	DisposalID string
+	N          int64
+	ArchiveID  string
+	Ic         string
+}
+
 type Document struct {
 	ID        string
 	AppID     string
@@ -268,6 +309,22 @@ type ExternalRevocation struct {
 	Reason    int64
 	CreatedAt int64
 	ToldAt    int64
+}
+
+type FileRemoval struct {
+	Kind string
+	Name string
+}
+
+type Hold struct {
+	ID        string
+	Ic        string
+	Reference string
+	Reason    string
+	PlacedBy  string
+	PlacedAt  int64
+	EndedBy   string
+	EndedAt   int64
 }
 
 type Holder struct {
