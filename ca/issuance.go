@@ -20,7 +20,7 @@ import (
 
 // issue drafts, records, lints, signs, compares and stores one certificate.
 func (a *Authorities) issue(ctx context.Context, actor string, row Certificate, template, parent *x509.Certificate, pub crypto.PublicKey) (*x509.Certificate, error) {
-	key, err := a.keys.Signer(ctx, row.Issuer)
+	key, err := a.signer(ctx, row.Issuer, parent)
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +80,19 @@ func (a *Authorities) issue(ctx context.Context, actor string, row Certificate, 
 		return nil, fmt.Errorf("storing certificate: %w", err)
 	}
 	return c, nil
+}
+
+// signer is the key of the authority name, which is looked up in the token once: c is its
+// certificate, unless that is yet to be made.
+func (a *Authorities) signer(ctx context.Context, name string, c *x509.Certificate) (crypto.Signer, error) {
+	if k, ok := a.signers.Load(name); ok && fits(c, k.(crypto.Signer).Public()) {
+		return k.(crypto.Signer), nil
+	}
+	k, err := a.keys.Signer(ctx, name)
+	if err == nil && fits(c, k.Public()) {
+		a.signers.Store(name, k)
+	}
+	return k, err
 }
 
 // refuse audits why a certificate is not issued, and returns it.

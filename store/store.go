@@ -40,6 +40,7 @@ type DB struct {
 	long        *sql.DB       // PostgreSQL: for what may take as long as it takes
 	q           *sqlc.Queries // reads
 	joined      *joined       // inside Together
+	group       group         // of those who share a commit
 	postgres    bool
 }
 
@@ -137,7 +138,16 @@ func (d *DB) dated(ctx context.Context, f func(q *sqlc.Queries, now time.Time) e
 	})
 }
 
+// change runs f in a transaction of its own, or in one with others' where ctx can never be
+// cancelled.
 func (d *DB) change(ctx context.Context, f func(t *sql.Tx) error) error {
+	if ctx.Done() == nil {
+		return d.share(f)
+	}
+	return d.once(ctx, f)
+}
+
+func (d *DB) once(ctx context.Context, f func(t *sql.Tx) error) error {
 	t, err := d.begin(ctx)
 	if err != nil {
 		return err
