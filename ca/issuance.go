@@ -39,7 +39,7 @@ func (a *Authorities) issue(ctx context.Context, actor string, row Certificate, 
 		return nil, err
 	}
 	template.SerialNumber = serial
-	draft, linted, err := a.linter.draft(template, parent, pub, key.Public())
+	draft, err := a.linter.draft(template, parent, pub, key.Public())
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (a *Authorities) issue(ctx context.Context, actor string, row Certificate, 
 		return nil, fmt.Errorf("reserving serial number: %w", err)
 	}
 	// From here on the register knows what may come to exist under this number.
-	if err := a.linter.lint(linted); err != nil {
+	if err := a.linter.lint(draft); err != nil {
 		return nil, a.refuse(ctx, ev, err)
 	}
 	// The issuer signs the very bytes that were recorded and linted.
@@ -288,11 +288,11 @@ func (a *Authorities) checkProfile(e *EndEntity, issuer string) error {
 			return err
 		}
 		t.SerialNumber = new(big.Int).Lsh(big.NewInt(1), 126)
-		_, linted, err := a.linter.draft(t, cert, pub, cert.PublicKey)
+		draft, err := a.linter.draft(t, cert, pub, cert.PublicKey)
 		if err != nil {
 			return err
 		}
-		if err := a.linter.lint(linted); err != nil {
+		if err := a.linter.lint(draft); err != nil {
 			return err
 		}
 	}

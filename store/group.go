@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
 // groupSize bounds how long a group keeps others from changing anything.
@@ -21,14 +23,14 @@ type group struct {
 }
 
 type member struct {
-	change func(t *sql.Tx) error
+	change func(t sqlc.DBTX) error
 	err    error
 	done   chan struct{}
 }
 
 // share is change for those that nobody cancels: a statement that is interrupted ends the
 // transaction, and with it the changes of others.
-func (d *DB) share(f func(t *sql.Tx) error) error {
+func (d *DB) share(f func(t sqlc.DBTX) error) error {
 	m := &member{change: f, done: make(chan struct{})}
 	d.group.mu.Lock()
 	d.group.waiting = append(d.group.waiting, m)
@@ -54,7 +56,7 @@ func (d *DB) lead() {
 		if n == 0 {
 			return
 		}
-		err := d.once(context.Background(), func(t *sql.Tx) error { return inTurn(t, now) })
+		err := d.once(context.Background(), func(t *sql.Tx) error { return d.inTurn(t, now) })
 		for _, m := range now {
 			if m.err == nil {
 				m.err = err // nothing was kept, or nobody knows
@@ -66,7 +68,7 @@ func (d *DB) lead() {
 
 // inTurn runs the members' changes one after the other, so that one that fails leaves no
 // trace and the others are kept. An error is that of all.
-func inTurn(t *sql.Tx, members []*member) error {
+func (d *DB) inTurn(t *sql.Tx, members []*member) error {
 	if len(members) == 1 {
 		members[0].err = members[0].change(t)
 		return members[0].err
@@ -77,11 +79,15 @@ func inTurn(t *sql.Tx, members []*member) error {
 		}
 		return nil
 	}
+	var db sqlc.DBTX = t
+	if !d.postgres { // whose driver does it by itself
+		db = &prepared{DBTX: t}
+	}
 	for _, m := range members {
 		if err := step("SAVEPOINT one"); err != nil {
 			return err
 		}
-		if m.err = m.change(t); m.err != nil {
+		if m.err = m.change(db); m.err != nil {
 			// It fails when the transaction has ended, and then nobody goes on in it.
 			if err := step("ROLLBACK TO SAVEPOINT one"); err != nil {
 				return errors.Join(err, m.err)
