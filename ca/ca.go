@@ -211,6 +211,7 @@ type Authorities struct {
 	setMu   sync.Mutex // one reads the register at a time
 	crlMu   sync.Mutex // one CRL is made at a time
 	issuing keylock.Locks
+	signers sync.Map // crypto.Signer of authorities that have a certificate, by their name
 	units   sync.Map // *unit by its name
 	clock   tokenClock
 	answers ocspCache

@@ -147,6 +147,17 @@ func keyHash(h crypto.Hash, c *x509.Certificate) ([]byte, error) {
 	return digestOf(h, bits), nil
 }
 
+// TimeUnit is what times in tokens are cut to.
+const TimeUnit = time.Millisecond
+
+// addFineTime writes a GeneralizedTime to the millisecond, without zeros at its end (RFC
+// 3161, Section 2.4.2).
+func addFineTime(b *cryptobyte.Builder, t time.Time) {
+	b.AddASN1(cbasn1.GeneralizedTime, func(b *cryptobyte.Builder) {
+		b.AddBytes([]byte(t.UTC().Truncate(TimeUnit).Format("20060102150405.999Z")))
+	})
+}
+
 // addTime writes a GeneralizedTime in whole seconds, which every reader takes.
 func addTime(b *cryptobyte.Builder, t time.Time) { b.AddASN1GeneralizedTime(t.UTC()) }
 

@@ -20,7 +20,7 @@ import (
 
 // issue drafts, records, lints, signs, compares and stores one certificate.
 func (a *Authorities) issue(ctx context.Context, actor string, row Certificate, template, parent *x509.Certificate, pub crypto.PublicKey) (*x509.Certificate, error) {
-	key, err := a.keys.Signer(ctx, row.Issuer)
+	key, err := a.signer(ctx, row.Issuer, parent)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (a *Authorities) issue(ctx context.Context, actor string, row Certificate, 
 		return nil, err
 	}
 	template.SerialNumber = serial
-	draft, linted, err := a.linter.draft(template, parent, pub, key.Public())
+	draft, err := a.linter.draft(template, parent, pub, key.Public())
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (a *Authorities) issue(ctx context.Context, actor string, row Certificate, 
 		return nil, fmt.Errorf("reserving serial number: %w", err)
 	}
 	// From here on the register knows what may come to exist under this number.
-	if err := a.linter.lint(linted); err != nil {
+	if err := a.linter.lint(draft); err != nil {
 		return nil, a.refuse(ctx, ev, err)
 	}
 	// The issuer signs the very bytes that were recorded and linted.
@@ -80,6 +80,19 @@ func (a *Authorities) issue(ctx context.Context, actor string, row Certificate, 
 		return nil, fmt.Errorf("storing certificate: %w", err)
 	}
 	return c, nil
+}
+
+// signer is the key of the authority name, which is looked up in the token once: c is its
+// certificate, unless that is yet to be made.
+func (a *Authorities) signer(ctx context.Context, name string, c *x509.Certificate) (crypto.Signer, error) {
+	if k, ok := a.signers.Load(name); ok && fits(c, k.(crypto.Signer).Public()) {
+		return k.(crypto.Signer), nil
+	}
+	k, err := a.keys.Signer(ctx, name)
+	if err == nil && fits(c, k.Public()) {
+		a.signers.Store(name, k)
+	}
+	return k, err
 }
 
 // refuse audits why a certificate is not issued, and returns it.
@@ -275,11 +288,11 @@ func (a *Authorities) checkProfile(e *EndEntity, issuer string) error {
 			return err
 		}
 		t.SerialNumber = new(big.Int).Lsh(big.NewInt(1), 126)
-		_, linted, err := a.linter.draft(t, cert, pub, cert.PublicKey)
+		draft, err := a.linter.draft(t, cert, pub, cert.PublicKey)
 		if err != nil {
 			return err
 		}
-		if err := a.linter.lint(linted); err != nil {
+		if err := a.linter.lint(draft); err != nil {
 			return err
 		}
 	}

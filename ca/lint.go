@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"slices"
@@ -30,40 +31,34 @@ var ErrLint = errors.New("certificate refused by lint")
 // against what went wrong elsewhere. Left out are the requirements of the CA/Browser
 // Forum, which are for servers, mailboxes and code, and of browsers' root programmes.
 type linter struct {
-	mu   sync.Mutex
-	keys map[string]crypto.Signer // throwaway, by the kind of the issuer's key
+	mu    sync.Mutex
+	keys  map[string]crypto.Signer // throwaway, by the kind of the issuer's key
+	once  sync.Once
+	rules []*lint.CertificateLint
+}
+
+// chosen are the rules that apply here.
+func (l *linter) chosen() []*lint.CertificateLint {
+	l.once.Do(func() {
+		for _, rule := range lint.GlobalRegistry().CertificateLints().Lints() {
+			// One looks for the signature of a certain CA by verifying the draft's, which is
+			// nobody's, and takes four times as long as all others together.
+			if slices.Contains(sources(), rule.Source) && rule.Name != "e_cert_issued_by_compromised_emudhra_ca" {
+				l.rules = append(l.rules, rule)
+			}
+		}
+	})
+	return l.rules
 }
 
 // draft is the certificate to be, signed by a throwaway key in the place of the
 // issuer's, whose public half is by. Its TBSCertificate is what the issuer signs.
-//
-// linted is what the linter is to judge: the draft itself, unless a policy has a
-// number of more than 31 bits, as those of UUIDs do, which zlint cannot read. Then
-// another identifier stands in its place there, and nothing else differs.
-func (l *linter) draft(template, parent *x509.Certificate, pub, by crypto.PublicKey) (draft, linted *x509.Certificate, err error) {
+func (l *linter) draft(template, parent *x509.Certificate, pub, by crypto.PublicKey) (*x509.Certificate, error) {
 	key, err := l.throwaway(by)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if draft, err = drafted(template, parent, pub, key); err != nil {
-		return nil, nil, err
-	}
-	short, changed := *template, false
-	short.Policies = slices.Clone(template.Policies)
-	for k, oid := range short.Policies {
-		if !slices.ContainsFunc(strings.Split(oid.String(), "."), func(n string) bool { _, err := strconv.ParseInt(n, 10, 32); return err != nil }) {
-			continue
-		}
-		changed = true
-		if short.Policies[k], err = x509.OIDFromInts([]uint64{2, 999, uint64(k)}); err != nil {
-			return nil, nil, fmt.Errorf("drafting certificate: %w", err)
-		}
-	}
-	if !changed {
-		return draft, draft, nil
-	}
-	linted, err = drafted(&short, parent, pub, key)
-	return draft, linted, err
+	return drafted(template, parent, pub, key)
 }
 
 func drafted(template, parent *x509.Certificate, pub crypto.PublicKey, key crypto.Signer) (*x509.Certificate, error) {
@@ -92,7 +87,8 @@ func (l *linter) throwaway(by crypto.PublicKey) (crypto.Signer, error) {
 	var err error
 	switch pub := by.(type) {
 	case *rsa.PublicKey:
-		k, err = rsa.GenerateKey(rand.Reader, 2048)
+		// The smallest there is: what it signs is never released.
+		k, err = rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // throwaway
 	case *ecdsa.PublicKey:
 		k, err = ecdsa.GenerateKey(pub.Curve, rand.Reader)
 	default:
@@ -108,10 +104,30 @@ func (l *linter) throwaway(by crypto.PublicKey) (crypto.Signer, error) {
 	return k, nil
 }
 
+// readable is the draft as zlint can read it. It does not know policies with a number of
+// more than 31 bits, as those of UUIDs have: another identifier of the same length stands
+// in the place of such a one, and nothing else differs.
+func readable(draft *x509.Certificate) []byte {
+	raw := draft.Raw
+	for k, oid := range draft.Policies {
+		if !slices.ContainsFunc(strings.Split(oid.String(), "."), func(n string) bool { _, err := strconv.ParseInt(n, 10, 32); return err != nil }) {
+			continue
+		}
+		was, err := oid.MarshalBinary()
+		if err != nil || len(was) > 127 {
+			continue // lint says what is wrong
+		}
+		now := append([]byte{0x88, 0x37}, bytes.Repeat([]byte{byte(k % 128)}, len(was)-2)...) // 2.999.k.k…
+		head := []byte{asn1.TagOID, byte(len(was))}
+		raw = bytes.Replace(raw, append(slices.Clone(head), was...), append(head, now...), 1)
+	}
+	return raw
+}
+
 // lint is ErrLint with every rule that the draft breaks; what is only advised against
 // passes.
 func (l *linter) lint(draft *x509.Certificate) error {
-	c, err := zx509.ParseCertificate(draft.Raw)
+	c, err := zx509.ParseCertificate(readable(draft))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrLint, err)
 	}
@@ -119,12 +135,7 @@ func (l *linter) lint(draft *x509.Certificate) error {
 	c.SelfSigned = draft.IsCA && bytes.Equal(draft.RawSubject, draft.RawIssuer)
 	var broken []string
 	config := lint.NewEmptyConfig()
-	for _, rule := range lint.GlobalRegistry().CertificateLints().Lints() {
-		// One looks for the signature of a certain CA by verifying the draft's, which is
-		// nobody's, and takes four times as long as all others together.
-		if !slices.Contains(sources(), rule.Source) || rule.Name == "e_cert_issued_by_compromised_emudhra_ca" {
-			continue
-		}
+	for _, rule := range l.chosen() {
 		if r := rule.Execute(c, config); r.Status >= lint.Error {
 			broken = append(broken, strings.TrimSpace(rule.Name+" "+r.Details))
 		}

@@ -27,17 +27,17 @@ type tokenClock struct {
 	last time.Time
 }
 
-// at is the time for a token, in whole seconds, not before the last one given. A
-// clock that went back by no more than the accuracy is taken for one being
-// corrected.
+// at is the time for a token, cut to TimeUnit, not before the last one given. A clock
+// that went back by no more than the accuracy is taken for one being corrected: the last
+// time was right to the accuracy, and is nearer to it now.
 func (c *tokenClock) at(now time.Time, accuracy time.Duration) (time.Time, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.last.Sub(now) > accuracy {
 		return time.Time{}, fmt.Errorf("%w: the clock says %s, and said %s", ErrClock, now.UTC().Format(time.RFC3339), c.last.UTC().Format(time.RFC3339))
 	}
-	now = now.UTC().Truncate(time.Second)
-	if floor := c.last.UTC().Truncate(time.Second); now.Before(floor) {
+	now = now.UTC().Truncate(TimeUnit)
+	if floor := c.last.UTC().Truncate(TimeUnit); now.Before(floor) {
 		now = floor
 	}
 	if now.After(c.last) {
@@ -72,7 +72,7 @@ func (a *Authorities) TokenSize() int {
 	if err != nil {
 		return 0
 	}
-	info := &tstInfo{policy: policy, imprint: imprint, serial: maxSerial(), at: a.now(), accuracy: a.profile.Accuracy}
+	info := &tstInfo{policy: policy, imprint: imprint, serial: maxSerial(), at: a.now().Truncate(time.Second).Add(time.Second - TimeUnit), accuracy: a.profile.Accuracy}
 	content, err := info.encode()
 	if err != nil {
 		return 0

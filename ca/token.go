@@ -27,7 +27,7 @@ func (i *tstInfo) encode() ([]byte, error) {
 		addRaw(b, cbasn1.OBJECT_IDENTIFIER, i.policy)
 		b.AddBytes(i.imprint)
 		b.AddASN1BigInt(i.serial)
-		addTime(b, i.at)
+		addFineTime(b, i.at)
 		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1Int64(int64(i.accuracy / time.Second)) })
 		if i.nonce != nil {
 			addRaw(b, cbasn1.INTEGER, i.nonce)

@@ -309,7 +309,9 @@ func (d *Desk) Once(ctx context.Context) (bool, error) {
 	}
 	switch e.State {
 	case Approved:
-		if _, err = d.issue(ctx, Actor{}, &e); err != nil {
+		// What has begun is not cut off: with a context that nobody cancels its changes may
+		// share their commits with those of others.
+		if _, err = d.issue(context.WithoutCancel(ctx), Actor{}, &e); err != nil {
 			err = errors.Join(err, d.Records.Settle(ctx, e, d.Now().Add(pause(e.Attempts)), ""))
 		}
 	case Confirming, Confirmed, Returned:
@@ -347,14 +349,8 @@ func (d *Desk) Run(ctx context.Context, log *slog.Logger) {
 	t := time.NewTicker(5 * time.Second)
 	defer t.Stop()
 	for {
-		for ok, err := d.Once(ctx); ok || err != nil; ok, err = d.Once(ctx) {
-			if err == nil {
-				continue
-			}
-			if ctx.Err() == nil {
-				log.Error("going on with enrolments", "error", err)
-			}
-			break
+		if err := d.rounds(ctx); err != nil && ctx.Err() == nil {
+			log.Error("going on with enrolments", "error", err)
 		}
 		select {
 		case <-ctx.Done():

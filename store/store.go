@@ -30,6 +30,9 @@ import (
 //go:embed migrations/*.sql migrations/postgres/*.sql
 var migrations embed.FS
 
+// readers is how many connections to a SQLite database read.
+const readers = 8
+
 // DB is an open database.
 type DB struct {
 	// Now replaces the clock that codes live by: PostgreSQL's own, which all
@@ -40,6 +43,7 @@ type DB struct {
 	long        *sql.DB       // PostgreSQL: for what may take as long as it takes
 	q           *sqlc.Queries // reads
 	joined      *joined       // inside Together
+	group       group         // of those who share a commit
 	postgres    bool
 }
 
@@ -72,8 +76,9 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database: %w", err), w.Close())
 	}
-	r.SetMaxOpenConns(8)
-	d := &DB{write: w, read: r, q: sqlc.New(r)}
+	r.SetMaxOpenConns(readers)
+	r.SetMaxIdleConns(readers) // opening one costs more than most of what is read
+	d := &DB{write: w, read: r, q: sqlc.New(&prepared{DBTX: r})}
 	if err := d.hashKeys(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, err), d.Close())
 	}
@@ -112,7 +117,7 @@ func (d *DB) tx(ctx context.Context, f func(q *sqlc.Queries) error) error {
 	if d.joined != nil {
 		return d.joined.do(f)
 	}
-	return d.change(ctx, func(t *sql.Tx) error { return f(d.queries(t)) })
+	return d.change(ctx, func(t sqlc.DBTX) error { return f(d.queries(t)) })
 }
 
 // dated is tx for what depends on the time by which codes live: that of the moment
@@ -128,7 +133,7 @@ func (d *DB) dated(ctx context.Context, f func(q *sqlc.Queries, now time.Time) e
 			return f(q, now)
 		})
 	}
-	return d.change(ctx, func(t *sql.Tx) error {
+	return d.change(ctx, func(t sqlc.DBTX) error {
 		now, err := serverTime(ctx, t)
 		if err != nil {
 			return err
@@ -137,7 +142,16 @@ func (d *DB) dated(ctx context.Context, f func(q *sqlc.Queries, now time.Time) e
 	})
 }
 
-func (d *DB) change(ctx context.Context, f func(t *sql.Tx) error) error {
+// change runs f in a transaction of its own, or in one with others' where ctx can never be
+// cancelled.
+func (d *DB) change(ctx context.Context, f func(t sqlc.DBTX) error) error {
+	if ctx.Done() == nil {
+		return d.share(f)
+	}
+	return d.once(ctx, func(t *sql.Tx) error { return f(t) })
+}
+
+func (d *DB) once(ctx context.Context, f func(t *sql.Tx) error) error {
 	t, err := d.begin(ctx)
 	if err != nil {
 		return err

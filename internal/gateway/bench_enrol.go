@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -87,33 +89,30 @@ func (e *enrolling) SendLetter(_ context.Context, l enrol.Letter) error {
 
 const benchAgency = "UKUR"
 
-func (e *enrolling) run(ctx context.Context) (err error) {
+// enrolStep is one stage that is to be run.
+type enrolStep struct {
+	what string
+	do   func(ctx context.Context) error
+}
+
+// open prepares the office, and gives what is to be done in it: the last step approves.
+func (e *enrolling) open(ctx context.Context) (jdn enrol.Actor, steps []enrolStep, err error) {
 	if e.pin, err = benchPIN(e.Dir); err != nil {
-		return err
+		return jdn, nil, err
 	}
-	defer e.pin.Wipe()
 	r := *e.Registrar
 	r.Keys = officerKeys{e.fast, e.db.CurrentKEK}
 	e.desk = &enrol.Desk{Registrar: &r, Records: e.db, MAC: macKey{e.hsm, hsm.IntentKey}, Mail: e}
-	if err := e.raw(ctx); err != nil {
-		return err
-	}
-	jdn := enrol.Actor{Name: "bench:jdn", IC: "700101105551", Appointments: []enrol.Appointment{{Role: enrol.JDN}}}
+	jdn = enrol.Actor{Name: "bench:jdn", IC: "700101105551", Appointments: []enrol.Appointment{{Role: enrol.JDN}}}
 	ap := enrol.Actor{Name: "bench:ap", IC: "700101105554", Appointments: []enrol.Appointment{{Role: enrol.AP, Agency: benchAgency}}}
 	err = errors.Join(e.desk.PutAgency(ctx, jdn, enrol.Agency{Code: benchAgency, Name: "Agensi Ukuran"}),
 		e.desk.PutSystem(ctx, jdn, enrol.System{Code: benchSystem, Title: "Ukuran", Agency: benchAgency}))
-	if err != nil {
-		return err
-	}
 	list := e.list()
 	form := enrol.Form{Address: "Aras 1", Postcode: "62594", State: "W.P. Putrajaya", Phone: "03-8882 1000", Mobile: "012-345 6789", MailKind: "official", Image: "wau", Declaration: enrol.DeclarationVersion}
 	all := func(do func(ctx context.Context, l *enrol.Letter) error) func(context.Context) error {
 		return func(ctx context.Context) error { return e.everybody(ctx, do) }
 	}
-	for _, s := range []struct {
-		what string
-		do   func(ctx context.Context) error
-	}{
+	return jdn, []enrolStep{
 		{"check the list", func(ctx context.Context) error { return e.whole(e.desk.CheckList(ctx, jdn, list, list.Size())) }},
 		{"add the list (checked again)", func(ctx context.Context) error {
 			return e.whole(e.desk.AddList(ctx, jdn, list, list.Size(), enrol.ListChoice{}))
@@ -129,11 +128,20 @@ func (e *enrolling) run(ctx context.Context) (err error) {
 			return err
 		})},
 		{"validate", all(func(ctx context.Context, l *enrol.Letter) error { return e.desk.Validate(ctx, ap, l.ID) })},
-		{"approve: certificate, credential", all(func(ctx context.Context, l *enrol.Letter) error {
-			_, err := e.desk.Approve(ctx, jdn, l.ID)
-			return err
-		})},
-	} {
+		{"approve: certificate, credential", func(ctx context.Context) error { return e.approve(ctx, jdn) }},
+	}, err
+}
+
+func (e *enrolling) run(ctx context.Context) error {
+	jdn, steps, err := e.open(ctx)
+	defer e.pin.Wipe()
+	if err == nil {
+		err = e.raw(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	for _, s := range steps {
 		took, err := e.stage(ctx, s.what, e.n, s.do)
 		if err != nil {
 			return err
@@ -245,6 +253,19 @@ func (e *enrolling) everybody(ctx context.Context, do func(context.Context, *enr
 		})
 	}
 	return group.Wait()
+}
+
+// approve has everybody approved a thousand at a time, as an administrator does it.
+func (e *enrolling) approve(ctx context.Context, a enrol.Actor) error {
+	done := 0
+	for ids := range slices.Chunk(slices.Collect(maps.Keys(e.kept)), 1000) {
+		if err := errors.Join(e.desk.ApproveAll(ctx, a, ids)...); err != nil {
+			return err
+		}
+		done += len(ids)
+		e.Report("officers", done, e.n)
+	}
+	return nil
 }
 
 func (e *enrolling) reports(ctx context.Context, a enrol.Actor) error {

@@ -22,7 +22,7 @@ const (
 // be relied on. Run keeps it watched.
 func (s *Server) watchTime(read func() timewatch.Reading) {
 	t := &s.Config.CA.Time
-	s.time = timewatch.New(timewatch.Config{Read: read, Accuracy: s.Config.profile(s.Sandbox).Accuracy, Peers: t.Peers, MaxOffset: t.MaxOffset, MaxAge: t.MaxAge, Report: s.timeChanged})
+	s.time = timewatch.New(timewatch.Config{Read: read, Accuracy: t.Accuracy - ca.TimeUnit, Peers: t.Peers, MaxOffset: t.MaxOffset, MaxAge: t.MaxAge, Report: s.timeChanged})
 	s.ca.Time = s.time.Check
 }
 
@@ -54,7 +54,7 @@ func (d *doctor) timePeers(ctx context.Context) {
 		}
 	}
 	t := d.config.CA.Time
-	if wrong, _ := t.check(ca.DefaultProfile().Accuracy); !d.readable || len(t.Peers) == 0 || wrong != "" {
+	if wrong, _ := t.check(); !d.readable || len(t.Peers) == 0 || wrong != "" {
 		return
 	}
 	agree := 0

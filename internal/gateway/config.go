@@ -162,10 +162,11 @@ type TimeConfig struct {
 	Peers     []string      `yaml:"peers"`
 	MaxOffset time.Duration `yaml:"max_offset"`
 	MaxAge    time.Duration `yaml:"max_age"`
+	Accuracy  time.Duration `yaml:"accuracy"`
 }
 
 // check returns the field that cannot be right and what it must be.
-func (c *TimeConfig) check(accuracy time.Duration) (field, want string) {
+func (c *TimeConfig) check() (field, want string) {
 	for k, p := range c.Peers {
 		if timewatch.CheckPeer(p) != nil || slices.Contains(c.Peers[:k], p) {
 			return "ca.time.peers", "different NTP servers, host or host:port"
@@ -174,8 +175,10 @@ func (c *TimeConfig) check(accuracy time.Duration) (field, want string) {
 	switch {
 	case len(c.Peers) > maxPeers:
 		return "ca.time.peers", fmt.Sprintf("at most %d NTP servers", maxPeers)
-	case c.MaxOffset < time.Millisecond || c.MaxOffset >= accuracy:
-		return "ca.time.max_offset", fmt.Sprintf("1ms or more and below %s, the accuracy in time-stamps", accuracy)
+	case c.Accuracy < time.Second || c.Accuracy > time.Minute || c.Accuracy%time.Second != 0:
+		return "ca.time.accuracy", "whole seconds, 1s to 1m"
+	case c.MaxOffset < time.Millisecond || c.MaxOffset >= c.Accuracy:
+		return "ca.time.max_offset", fmt.Sprintf("1ms or more and below %s, the accuracy in time-stamps", c.Accuracy)
 	case c.MaxAge < time.Minute || c.MaxAge > 24*time.Hour:
 		return "ca.time.max_age", "1m to 24h"
 	}
@@ -316,7 +319,7 @@ func parseConfig(dir string, raw []byte) (Config, error) {
 func decodeConfig(raw []byte, strict bool) (Config, error) {
 	// What a file of an earlier version does not say.
 	p := enrol.DefaultPINPolicy()
-	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}, CA: CAConfig{TSAPolicy: ca.DefaultTSAPolicy, Time: TimeConfig{MaxOffset: 500 * time.Millisecond, MaxAge: 30 * time.Minute}, External: ExternalCAConfig{Timeout: 20 * time.Second}},
+	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}, CA: CAConfig{TSAPolicy: ca.DefaultTSAPolicy, Time: TimeConfig{MaxOffset: 500 * time.Millisecond, MaxAge: 30 * time.Minute, Accuracy: ca.DefaultProfile().Accuracy}, External: ExternalCAConfig{Timeout: 20 * time.Second}},
 		Timestamps: TimestampConfig{From: stampsOwn},
 		Limits:     LimitConfig{PDFRefuse: string(pdf.Danger)}, Channels: defaultChannels(), Sessions: defaultSessions(), Renewal: defaultRenewal(), Retention: defaultRetention()}
 	d := yaml.NewDecoder(bytes.NewReader(raw))
@@ -384,7 +387,7 @@ func (c *Config) check() error {
 	if field, want := c.Timestamps.check(); field != "" {
 		return bad(field, want)
 	}
-	if field, want := c.CA.Time.check(ca.DefaultProfile().Accuracy); field != "" {
+	if field, want := c.CA.Time.check(); field != "" {
 		return bad(field, want)
 	}
 	switch {

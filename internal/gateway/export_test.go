@@ -2,8 +2,11 @@ package gateway
 
 import (
 	"context"
+	"path/filepath"
 	"time"
 
+	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/internal/timewatch"
 )
@@ -59,3 +62,45 @@ func WatchTime(s *Server, read func() timewatch.Reading) (poll func(context.Cont
 // PublisherStep does once what a serving gateway does about CRLs and revocations to
 // come, and says when it would again.
 func PublisherStep(ctx context.Context, s *Server) time.Duration { return s.publisher.step(ctx) }
+
+// Office is a bench's, with n officers, for processes that die in it.
+type Office struct{ e *enrolling }
+
+// OpenOffice makes or opens it in dir, with an empty PostgreSQL database or SQLite for "".
+func OpenOffice(ctx context.Context, dir, database string, now func() time.Time, n int) (*Office, error) {
+	b, err := newBench(ctx, &BenchOptions{Sessions: []int{2}, Now: now, Report: func(string, int, int) {}, database: database}, filepath.Join(dir, manyDir))
+	if err != nil {
+		return nil, err
+	}
+	return &Office{&enrolling{bench: b, n: n, r: &EnrolReport{Officers: n, Workers: 2}, kept: map[string]enrol.Letter{}}}, nil
+}
+
+// Prepare brings all officers to where they are to be approved.
+func (o *Office) Prepare(ctx context.Context) error {
+	_, steps, err := o.e.open(ctx)
+	for _, s := range steps[:len(steps)-1] {
+		if err == nil {
+			err = s.do(ctx)
+		}
+	}
+	return err
+}
+
+// Desk is that of the office, with a CA that works with what f makes of its own.
+func (o *Office) Desk(ctx context.Context, f func(ca.Keys, ca.Records, enrol.Enrolments) (ca.Keys, ca.Records, enrol.Enrolments)) (*enrol.Desk, error) {
+	if _, _, err := o.e.open(ctx); err != nil {
+		return nil, err
+	}
+	keys, records, enrolments := f(caKeys{o.e.hsm}, o.e.db, o.e.db)
+	a, err := ca.Load(ctx, o.e.Config.profile(true), keys, records, o.e.now)
+	if err != nil {
+		return nil, err
+	}
+	r := *o.e.desk.Registrar
+	r.CA = a
+	o.e.desk.Registrar, o.e.desk.Records = &r, enrolments
+	return o.e.desk, nil
+}
+
+// Close closes the office.
+func (o *Office) Close() error { return o.e.bench.Close() }

@@ -60,7 +60,7 @@ func hsmConfig(c *Config) (hsm.Config, error) {
 func (c *Config) profile(sandbox bool) ca.Profile {
 	p := ca.DefaultProfile()
 	p.Organization, p.Sandbox, p.PublicURL, p.PolicyOID, p.Officer, p.CRLFor = c.CA.Organization, sandbox, c.PublicURL, c.CA.PolicyOID, c.CA.Officer, c.CA.CRL
-	p.TSAPolicy = c.CA.TSAPolicy
+	p.TSAPolicy, p.Accuracy = c.CA.TSAPolicy, c.CA.Time.Accuracy
 	if len(c.CA.Issuers) > 0 {
 		p.Issuers = c.CA.Issuers
 	}

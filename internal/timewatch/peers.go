@@ -21,7 +21,7 @@ type Ask func(ctx context.Context, peer string) (Answer, error)
 // Answer is what a peer said.
 type Answer struct {
 	Offset   time.Duration // what is to be added to the wall clock to have the peer's
-	Distance time.Duration // half the way there and back: Offset may be wrong by so much
+	Distance time.Duration // Offset may be wrong by so much: half the way to the peer, and all that it says of its own time
 }
 
 // KissError is a kiss-o'-death: the peer does not want to be asked (RFC 5905,
@@ -95,7 +95,7 @@ func AskNTP(ctx context.Context, peer string) (Answer, error) {
 	case r.RootDistance > maxDistance:
 		return Answer{}, fmt.Errorf("it is %s apart from its source of time", r.RootDistance)
 	}
-	return Answer{r.ClockOffset, r.RTT / 2}, nil
+	return Answer{r.ClockOffset, r.RootDistance}, nil // RFC 5905, Section 11.2
 }
 
 // PeerAnswer is the answer of one peer, or why there is none that can be used.
@@ -106,18 +106,19 @@ type PeerAnswer struct {
 	Err    error
 }
 
-// Survey asks peers at the same time, in their order. One whose answer was on its
-// way for so long that it could hide maxOffset has given none.
+// Survey asks peers at the same time, in their order. One agrees when the clock is right to
+// maxOffset whatever the error of its answer, and has given none when that could be so or not.
 func Survey(ctx context.Context, ask Ask, peers []string, maxOffset time.Duration) []PeerAnswer {
 	round := make([]PeerAnswer, len(peers))
 	var wg sync.WaitGroup
 	for k, p := range peers {
 		wg.Go(func() {
 			a, err := ask(ctx, p)
-			if err == nil && a.Distance > maxOffset {
-				err = fmt.Errorf("it answers too late: the way took %s", 2*a.Distance)
+			agrees := err == nil && a.Offset.Abs()+a.Distance <= maxOffset
+			if err == nil && !agrees && a.Offset.Abs()-a.Distance <= maxOffset {
+				err = fmt.Errorf("its answer, %s, may be wrong by %s", a.Offset.Round(time.Millisecond), a.Distance.Round(time.Millisecond))
 			}
-			round[k] = PeerAnswer{p, a, err == nil && a.Offset.Abs() <= maxOffset, err}
+			round[k] = PeerAnswer{p, a, agrees, err}
 		})
 	}
 	wg.Wait()

@@ -45,12 +45,14 @@ type Reading struct {
 type Config struct {
 	// Read is Machine.
 	Read func() Reading
-	// Accuracy is how wrong the wall clock may be.
+	// Accuracy is how wrong the wall clock may be. With peers that is all that may have come
+	// together since they agreed: how far they were apart, how wrong their answers may be,
+	// what the clock was set and slewed by since, and what its oscillator may have lost.
 	Accuracy time.Duration
 	// Peers are NTP servers: host, or host:port; see [CheckPeer].
 	Peers []string
-	// MaxOffset is how far a peer that agrees may be apart from the wall clock, below
-	// Accuracy; MaxAge how long the last agreement counts. Needed with peers.
+	// MaxOffset is how far a peer that agrees may be apart from the wall clock at most, its
+	// own error included, below Accuracy; MaxAge how long the last agreement counts. Needed with peers.
 	MaxOffset, MaxAge time.Duration
 	// Ask asks one peer; nil is AskNTP.
 	Ask Ask
@@ -67,14 +69,16 @@ type Watch struct {
 	polling sync.Mutex // one Poll at a time
 	silent  map[string]silence
 
-	mu      sync.Mutex
-	anchor  Reading
-	offset  time.Duration // of the anchor's wall clock: what the peers would add to it
-	agreed  bool          // of the anchor: most peers
-	dispute error         // what most peers said in the last round that was decided
-	last    Reading       // at the last Poll
-	told    *finding      // what Report was told last
-	pending *finding      // what Check found since
+	mu     sync.Mutex
+	anchor Reading
+	offset time.Duration // of the anchor's wall clock: what the peers would add to it
+	// What has to be added to it is between these: the answers that agreed, with their errors.
+	low, high time.Duration
+	agreed    bool     // of the anchor: most peers
+	dispute   error    // what most peers said in the last round that was decided
+	last      Reading  // at the last Poll
+	told      *finding // what Report was told last
+	pending   *finding // what Check found since
 }
 
 // finding is one reason, of a kind.
@@ -146,6 +150,10 @@ func (w *Watch) judge(now Reading) *finding {
 	case now.Boot-a.Boot > w.MaxAge:
 		return found("peers", "most of its peers agreed with it last at %s", since)
 	}
+	set := step + w.offset
+	if doubt := max((set-w.low).Abs(), (set-w.high).Abs()) + slew.Abs() + raw/oscillator; doubt > w.Accuracy+leap(a.Wall, now.Wall) {
+		return found("doubt", "the clock may be wrong by %s: most of its peers agreed with it at %s", doubt.Round(time.Millisecond), since)
+	}
 	return nil
 }
 
@@ -209,11 +217,17 @@ func (w *Watch) askPeers(ctx context.Context) {
 		return
 	}
 	agree, disagree, median := count(round)
+	low, high := median, median
+	for _, a := range round {
+		if a.Agrees {
+			low, high = min(low, a.Offset-a.Distance), max(high, a.Offset+a.Distance)
+		}
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch most := len(w.Peers)/2 + 1; {
 	case agree >= most:
-		w.anchor, w.offset, w.agreed, w.dispute = after, median, true, nil
+		w.anchor, w.offset, w.low, w.high, w.agreed, w.dispute = after, median, low, high, true, nil
 	case disagree >= most:
 		w.dispute = fmt.Errorf("%w: %d of %d peers say that the clock is wrong, by about %s", ErrTime, disagree, len(w.Peers), (-median).Round(time.Millisecond))
 	}

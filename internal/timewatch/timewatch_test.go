@@ -159,6 +159,33 @@ func TestSlews(t *testing.T) {
 	wants(t, w, "slewed by nobody", "slewed by -1.8s")
 }
 
+// All that can be wrong is added up: the accuracy is never stated for less.
+func TestDoubtsAddUp(t *testing.T) {
+	exact := func(offset, distance time.Duration) func() (timewatch.Answer, error) {
+		return func() (timewatch.Answer, error) { return timewatch.Answer{Offset: offset, Distance: distance}, nil }
+	}
+	m := newMachine()
+	c := crowd{"a": exact(0, 300*time.Millisecond), "b": exact(-200*time.Millisecond, 300*time.Millisecond), "c": exact(300*time.Millisecond, 300*time.Millisecond)}
+	w := c.watch(m)
+	w.Poll(t.Context())
+	wants(t, w, "0.5 s at most, one in doubt", "")
+	m.set(-400 * time.Millisecond)
+	wants(t, w, "0.7 s: right by the second, wrong by the first", "")
+	m.run(4*time.Second, 0)
+	m.set(800 * time.Millisecond)
+	wants(t, w, "0.9 s", "")
+	m.run(time.Minute, 1000) // slewed by 60 ms
+	wants(t, w, "0.96 s and an oscillator of 500 ppm for a minute", "")
+	m.run(30*time.Second, 0)
+	wants(t, w, "and a half", "may be wrong by 1.00")
+	w.Poll(t.Context())
+	wants(t, w, "they agree", "")
+	c["a"] = exact(0, 501*time.Millisecond)
+	m.run(30*time.Minute, 0)
+	w.Poll(t.Context())
+	wants(t, w, "an answer whose error hides the bound is none", "may be wrong by")
+}
+
 // crowd answers for peers by their names.
 type crowd map[string]func() (timewatch.Answer, error)
 
@@ -195,11 +222,13 @@ func TestPeers(t *testing.T) {
 	wants(t, w, "two too late", "not yet agreed")
 	poll(says(-400*time.Millisecond), dead, says(300*time.Millisecond))
 	wants(t, w, "two of three", "")
-	m.run(29*time.Minute, 0)
+	m.run(19*time.Minute, 0)
 	poll(dead, says(0), says(7*time.Hour))
-	wants(t, w, "no majority for 29 minutes", "")
+	wants(t, w, "no majority for 19 minutes", "")
+	m.run(10*time.Minute, 0) // 0.4 s, and 0.87 of an oscillator that nobody keeps
+	wants(t, w, "for 29 minutes", "may be wrong by 1.27s: most of its peers agreed with it at 2026-07-15T09:00:00Z")
 	m.run(61*time.Second, 0)
-	wants(t, w, "for 30 minutes", "agreed with it last at 2026-07-15T09:00:00Z")
+	wants(t, w, "for more than 30 minutes", "agreed with it last at 2026-07-15T09:00:00Z")
 	poll(says(time.Millisecond), says(0), says(7*time.Hour))
 	wants(t, w, "one liar", "")
 	poll(says(-3*time.Second), says(0), says(-3200*time.Millisecond))

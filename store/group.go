@@ -1,0 +1,101 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/mohor-sign/mohor/store/sqlc"
+)
+
+// groupSize bounds how long a group keeps others from changing anything.
+const groupSize = 64
+
+// group is who waits for a commit to share. A commit costs what the disk takes to write it
+// down, whatever is in it: changes that come while one is under way go into the next one
+// together. Each keeps its place in the audit chain, and returns when it is durable.
+type group struct {
+	mu      sync.Mutex
+	waiting []*member
+	leading bool
+}
+
+type member struct {
+	change func(t sqlc.DBTX) error
+	err    error
+	done   chan struct{}
+}
+
+// share is change for those that nobody cancels: a statement that is interrupted ends the
+// transaction, and with it the changes of others.
+func (d *DB) share(f func(t sqlc.DBTX) error) error {
+	m := &member{change: f, done: make(chan struct{})}
+	d.group.mu.Lock()
+	d.group.waiting = append(d.group.waiting, m)
+	lead := !d.group.leading
+	d.group.leading = true
+	d.group.mu.Unlock()
+	if lead {
+		go d.lead()
+	}
+	<-m.done
+	return m.err
+}
+
+// lead commits what waits until nothing does.
+func (d *DB) lead() {
+	for {
+		d.group.mu.Lock()
+		n := min(len(d.group.waiting), groupSize)
+		now := d.group.waiting[:n:n]
+		d.group.waiting = d.group.waiting[n:]
+		d.group.leading = n > 0
+		d.group.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		err := d.once(context.Background(), func(t *sql.Tx) error { return d.inTurn(t, now) })
+		for _, m := range now {
+			if m.err == nil {
+				m.err = err // nothing was kept, or nobody knows
+			}
+			close(m.done)
+		}
+	}
+}
+
+// inTurn runs the members' changes one after the other, so that one that fails leaves no
+// trace and the others are kept. An error is that of all.
+func (d *DB) inTurn(t *sql.Tx, members []*member) error {
+	if len(members) == 1 {
+		members[0].err = members[0].change(t)
+		return members[0].err
+	}
+	step := func(statement string) error {
+		if _, err := t.ExecContext(context.Background(), statement); err != nil {
+			return fmt.Errorf("changing together with others: %w", err)
+		}
+		return nil
+	}
+	var db sqlc.DBTX = t
+	if !d.postgres { // whose driver does it by itself
+		db = &prepared{DBTX: t}
+	}
+	for _, m := range members {
+		if err := step("SAVEPOINT one"); err != nil {
+			return err
+		}
+		if m.err = m.change(db); m.err != nil {
+			// It fails when the transaction has ended, and then nobody goes on in it.
+			if err := step("ROLLBACK TO SAVEPOINT one"); err != nil {
+				return errors.Join(err, m.err)
+			}
+		}
+		if err := step("RELEASE SAVEPOINT one"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
