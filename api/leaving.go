@@ -208,8 +208,8 @@ func (s *server) askToLeave(ctx context.Context, in *proofInput) (*lossOutput, e
 	out := &lossOutput{}
 	o := &out.Body
 	o.ID, o.ExpiresAt, o.Ends, o.Withdrawn = l.ID, l.ExpiresAt.UTC(), []endBody{}, []string{}
-	o.Detail = pick(english(ctx), "Your certificates are revoked and their keys destroyed, for good; the log-in is closed. What you signed stays valid, and its records are kept. The code in the mail confirms it.",
-		"Sijil anda dibatalkan dan kuncinya dimusnahkan untuk selama-lamanya; log masuk ditutup. Apa yang telah ditandatangani kekal sah, dan rekodnya disimpan. Kod dalam e-mel mengesahkannya.")
+	o.Detail = pick(english(ctx), "Your certificates are revoked and their keys destroyed, for good; the log-in is closed. What you signed with a time-stamp stays valid, and its records are kept. The code in the mail confirms it.",
+		"Sijil anda dibatalkan dan kuncinya dimusnahkan untuk selama-lamanya; log masuk ditutup. Apa yang telah ditandatangani dengan cap masa kekal sah, dan rekodnya disimpan. Kod dalam e-mel mengesahkannya.")
 	for _, m := range loss.Media {
 		o.Ends = append(o.Ends, endBody{m.System, m.Medium, m.Serial})
 	}

@@ -14,7 +14,7 @@ import (
 
 // Purposes of mailed codes beside log-ins: a code for one is refused for all others.
 const (
-	ForPassword = "password" // another password, because the old one is forgotten
+	ForPassword = "reset"    // another password, because the old one is forgotten
 	ForDeletion = "deletion" // of the own account
 	ForPhone    = "phone"    // another mobile number
 )
@@ -123,6 +123,9 @@ func (d *Desk) proven(ctx context.Context, acc *Accounts, p *Person, ev audit.Ev
 	})
 	if k < 0 {
 		return acc.provePassword(ctx, p, of.Password, ev)
+	}
+	if of.PIN.Len() == 0 {
+		return d.refuse(ctx, ev, entered("pin_missing", "pin", "beri PIN sijil anda", "give the PIN of your certificate"))
 	}
 	m := media[k]
 	return d.PINs.ProvePIN(ctx, Action(ev.Action), p.Account.IC, m.System, m.Credential, of.PIN, p.Actor.Request)

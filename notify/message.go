@@ -124,7 +124,7 @@ func personal(purpose string) (words, bool) {
 		return words{"Kod log masuk", "Log-in code", "untuk log masuk", "for logging in",
 			"Jika bukan anda yang sedang log masuk, ada orang yang tahu kata laluan anda: tukar kata laluan itu dan maklumkan pentadbir agensi anda.",
 			"If you are not logging in, somebody knows your password: change it and tell your agency administrator."}, true
-	case otp.Password:
+	case otp.Reset:
 		return words{"Kod kata laluan baharu", "Code for a new password", "untuk kata laluan baharu", "for a new password",
 			"Jika bukan anda yang memintanya, kata laluan anda kekal;" + tellMS, "If you did not ask for it, your password stays;" + tellEN}, true
 	case otp.Deletion:

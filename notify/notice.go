@@ -179,8 +179,8 @@ func (l *letter) account(kind string) bool {
 		l.WarnMS, l.WarnEN = "Jika anda masih bertugas, maklumkan segera kepada pentadbir agensi anda.", "If you have not left, tell your agency administrator at once."
 	case Deleted:
 		l.TitleMS, l.TitleEN = "Akaun anda telah dipadam", "Your account was deleted"
-		l.MS = "Sijil anda telah dibatalkan dan kuncinya dimusnahkan; log masuk ditutup. Dokumen yang sudah ditandatangani kekal sah, dan rekodnya disimpan."
-		l.EN = "Your certificates were revoked and their keys destroyed; the log-in is closed. What was signed stays valid, and its records are kept."
+		l.MS = "Sijil anda telah dibatalkan dan kuncinya dimusnahkan; log masuk ditutup. Apa yang telah ditandatangani dengan cap masa kekal sah, dan rekodnya disimpan."
+		l.EN = "Your certificates were revoked and their keys destroyed; the log-in is closed. What was signed with a time-stamp stays valid, and its records are kept."
 		l.WarnMS, l.WarnEN = "Jika anda tidak memintanya, maklumkan segera kepada pentadbir agensi anda.", "If you did not ask for it, tell your agency administrator at once."
 	default:
 		return false

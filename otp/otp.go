@@ -68,7 +68,7 @@ const (
 	Sign  = "sign"
 	Login = "login" // nothing but a log-in: no documents, no key
 	// Deeds of people about themselves.
-	Password = "password" // another log-in password
+	Reset    = "reset"    // another log-in password
 	Deletion = "deletion" // of the own account
 	Phone    = "phone"    // another mobile number
 )

@@ -56,7 +56,7 @@ func spend(ctx context.Context, q *sqlc.Queries, login, request string) error {
 		}
 	}
 	if request != "" {
-		n, err := q.EndOfficerRequest(ctx, sqlc.EndOfficerRequestParams{State: enrol.RequestDone, ID: request})
+		n, err := q.EndOfficerRequest(ctx, sqlc.EndOfficerRequestParams{Nothing: []byte{}, State: enrol.RequestDone, ID: request})
 		if err == nil && n != 1 {
 			err = enrol.ErrState
 		}
@@ -116,7 +116,7 @@ func endLogIn(ctx context.Context, q *sqlc.Queries, l *enrol.Leaving) error {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	if err := q.EndOfficerRequests(ctx, sqlc.EndOfficerRequestsParams{State: enrol.RequestCancelled, Ic: l.IC, Until: lastMicros}); err != nil {
+	if err := q.EndOfficerRequests(ctx, sqlc.EndOfficerRequestsParams{Nothing: []byte{}, State: enrol.RequestCancelled, Ic: l.IC, Until: lastMicros}); err != nil {
 		return err
 	}
 	if err := q.DropPhone(ctx, l.IC); err != nil {
@@ -157,7 +157,7 @@ func (d *DB) PutRequest(ctx context.Context, r enrol.OfficerRequest, login, noti
 		if err := spend(ctx, q, login, ""); err != nil {
 			return err
 		}
-		if err := q.EndOfficerRequests(ctx, sqlc.EndOfficerRequestsParams{State: enrol.RequestExpired, Ic: r.IC, Kind: r.Kind, Until: micros(r.AskedAt)}); err != nil {
+		if err := q.EndOfficerRequests(ctx, sqlc.EndOfficerRequestsParams{Nothing: []byte{}, State: enrol.RequestExpired, Ic: r.IC, Kind: r.Kind, Until: micros(r.AskedAt)}); err != nil {
 			return err
 		}
 		if r.Password == nil {
@@ -216,7 +216,7 @@ func (d *DB) ResetPassword(ctx context.Context, account string, epoch int64, has
 		if err != nil {
 			return err
 		}
-		if err := q.EndOfficerRequests(ctx, sqlc.EndOfficerRequestsParams{State: enrol.RequestCancelled, Ic: a.Ic.String, Kind: enrol.RequestReset, Until: lastMicros}); err != nil {
+		if err := q.EndOfficerRequests(ctx, sqlc.EndOfficerRequestsParams{Nothing: []byte{}, State: enrol.RequestCancelled, Ic: a.Ic.String, Kind: enrol.RequestReset, Until: lastMicros}); err != nil {
 			return err
 		}
 		if err := q.ForgetLoginFailures(ctx, enrol.ForPassword+":"+a.Ic.String); err != nil {

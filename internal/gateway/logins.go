@@ -21,7 +21,7 @@ func (i *Installation) accounts(codes *loginCodes) *enrol.Accounts {
 		OfficerIdle: i.Config.Sessions.OfficerIdle, AdministratorIdle: i.Config.Sessions.AdministratorIdle, Absolute: i.Config.Sessions.Absolute}
 	if codes != nil {
 		c.Codes, c.Deeds = *codes, map[string]enrol.LoginCodes{}
-		for purpose, as := range map[string]string{enrol.ForPassword: otp.Password, enrol.ForDeletion: otp.Deletion, enrol.ForPhone: otp.Phone} {
+		for purpose, as := range map[string]string{enrol.ForPassword: otp.Reset, enrol.ForDeletion: otp.Deletion, enrol.ForPhone: otp.Phone} {
 			c.Deeds[purpose] = loginCodes{codes.issuer, as}
 		}
 	}

@@ -21,11 +21,11 @@ SELECT id, kind, ic, account_id, epoch, password, state, asked_by, asked_ic, ask
 WHERE ic = @ic ORDER BY asked_at DESC, id LIMIT 20;
 
 -- name: EndOfficerRequest :execrows
-UPDATE officer_requests SET state = @state, password = substr(password, 1, 0) WHERE id = @id AND state = 'PENDING';
+UPDATE officer_requests SET state = @state, password = @nothing WHERE id = @id AND state = 'PENDING';
 
 -- Those that nobody confirms any more, and of one kind if it is named.
 -- name: EndOfficerRequests :exec
-UPDATE officer_requests SET state = @state, password = substr(password, 1, 0)
+UPDATE officer_requests SET state = @state, password = @nothing
 WHERE ic = @ic AND state = 'PENDING' AND (CAST(@kind AS TEXT) = '' OR kind = @kind) AND until_at <= @until;
 
 -- name: LivingCredentials :many

@@ -102,16 +102,17 @@ func (q *Queries) DropPhone(ctx context.Context, ic string) error {
 }
 
 const endOfficerRequest = `-- name: EndOfficerRequest :execrows
-UPDATE officer_requests SET state = ?1, password = substr(password, 1, 0) WHERE id = ?2 AND state = 'PENDING'
+UPDATE officer_requests SET state = ?1, password = ?2 WHERE id = ?3 AND state = 'PENDING'
 `
 
 type EndOfficerRequestParams struct {
-	State string
-	ID    string
+	State   string
+	Nothing []byte
+	ID      string
 }
 
 func (q *Queries) EndOfficerRequest(ctx context.Context, arg EndOfficerRequestParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, endOfficerRequest, arg.State, arg.ID)
+	result, err := q.db.ExecContext(ctx, endOfficerRequest, arg.State, arg.Nothing, arg.ID)
 	if err != nil {
 		return 0, err
 	}
@@ -119,21 +120,23 @@ func (q *Queries) EndOfficerRequest(ctx context.Context, arg EndOfficerRequestPa
 }
 
 const endOfficerRequests = `-- name: EndOfficerRequests :exec
-UPDATE officer_requests SET state = ?1, password = substr(password, 1, 0)
-WHERE ic = ?2 AND state = 'PENDING' AND (CAST(?3 AS TEXT) = '' OR kind = ?3) AND until_at <= ?4
+UPDATE officer_requests SET state = ?1, password = ?2
+WHERE ic = ?3 AND state = 'PENDING' AND (CAST(?4 AS TEXT) = '' OR kind = ?4) AND until_at <= ?5
 `
 
 type EndOfficerRequestsParams struct {
-	State string
-	Ic    string
-	Kind  string
-	Until int64
+	State   string
+	Nothing []byte
+	Ic      string
+	Kind    string
+	Until   int64
 }
 
 // Those that nobody confirms any more, and of one kind if it is named.
 func (q *Queries) EndOfficerRequests(ctx context.Context, arg EndOfficerRequestsParams) error {
 	_, err := q.db.ExecContext(ctx, endOfficerRequests,
 		arg.State,
+		arg.Nothing,
 		arg.Ic,
 		arg.Kind,
 		arg.Until,
