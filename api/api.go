@@ -102,6 +102,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.appointments(h)
 	s.help(h)
 	s.addresses(h)
+	s.leaving(h)
 	s.officers(h)
 	s.documents(h)
 	s.transactions(h)

@@ -67,6 +67,13 @@ type systemInput struct {
 	}
 }
 
+type tokenEndsInput struct {
+	Code string `path:"code" maxLength:"32"`
+	Body struct {
+		From *time.Time `json:"from" nullable:"true" doc:"null: it takes tokens until further notice"`
+	}
+}
+
 type systemOutput struct{ Body systemBody }
 
 type systemsOutput struct {
@@ -228,6 +235,9 @@ func (s *server) enrolments(h huma.API) {
 	huma.Register(h, admin("putAgency", http.MethodPut, "/agencies/{code}", "Register or change an agency (JDN)", entered), s.putAgency)
 	huma.Register(h, admin("systems", http.MethodGet, "/systems", "Registered ICT systems"), s.systems)
 	huma.Register(h, admin("putSystem", http.MethodPut, "/systems/{code}", "Register or change an ICT system (JDN)", entered), s.putSystem)
+	tokens := admin("endTokens", http.MethodPut, "/systems/{code}/token-ends", "From when a system takes no more tokens (JDN)", absent)
+	tokens.DefaultStatus = http.StatusNoContent
+	huma.Register(h, tokens, s.endTokens)
 	add := admin("addEnrolment", http.MethodPost, "/enrolments", "Add one officer (JDN, SAP)", state, entered)
 	add.DefaultStatus = http.StatusCreated
 	huma.Register(h, add, s.addEnrolment)
@@ -331,6 +341,17 @@ func (s *server) putSystem(ctx context.Context, in *systemInput) (*systemOutput,
 		return nil, s.fail(ctx, err)
 	}
 	return &systemOutput{systemBody{x.Code, x.Title, x.Agency, when(x.TokenEnds)}}, nil
+}
+
+func (s *server) endTokens(ctx context.Context, in *tokenEndsInput) (*struct{}, error) {
+	var at time.Time
+	if in.Body.From != nil {
+		at = *in.Body.From
+	}
+	if err := s.Desk.EndTokens(ctx, personOf(ctx).Actor, in.Code, at); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return nil, nil
 }
 
 func (s *server) addEnrolment(ctx context.Context, in *addInput) (*addOutput, error) {

@@ -83,10 +83,18 @@ func (s *server) mediaOf(ctx context.Context, in *mediumInput) (*officerOutput, 
 	if err != nil {
 		return nil, err
 	}
-	b, issued := officerBody{IC: in.IC, Status: "NO_CERTIFICATE"}, false
+	ended, err := s.tokensEnded(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b, issued, known := officerBody{IC: in.IC, Status: "NO_CERTIFICATE", Media: []mediumBody{}}, false, false
 	for _, m := range media {
 		if !appOf(ctx).Serves(m.System) {
 			continue
+		}
+		known = true
+		if m.Medium == enrol.Token && ended[m.System] {
+			continue // nobody is sent to a token any more
 		}
 		mb, status, err := s.mediumBody(ctx, &m, o.Email)
 		if err != nil {
@@ -104,7 +112,7 @@ func (s *server) mediaOf(ctx context.Context, in *mediumInput) (*officerOutput, 
 			b.Status = status
 		}
 	}
-	if len(b.Media) == 0 {
+	if !known {
 		return nil, enrol.ErrUnknown
 	}
 	if b.NextStep == "" {
@@ -117,6 +125,16 @@ func (s *server) mediaOf(ctx context.Context, in *mediumInput) (*officerOutput, 
 		b.NextStep = pick(english(ctx), "Ask for a code and sign.", "Minta kod dan tandatangan.")
 	}
 	return &officerOutput{b}, nil
+}
+
+// tokensEnded are the systems that take no more tokens.
+func (s *server) tokensEnded(ctx context.Context) (map[string]bool, error) {
+	systems, err := s.Desk.Records.Systems(ctx)
+	ended := map[string]bool{}
+	for _, x := range systems {
+		ended[x.Code] = x.EndedTokens(s.Now())
+	}
+	return ended, err
 }
 
 // openEnrolments are those that can still lead to a certificate, by system.

@@ -139,6 +139,7 @@ func meanings() []meaning {
 		{enrol.ErrUnknown, "not_found", 404, "Tidak dijumpai", "Not found"},
 		{ca.ErrUnknown, "not_found", 404, "Sijil tidak dijumpai", "No such certificate"},
 		{batch.ErrUnknown, "not_found", 404, "Tidak dijumpai", "Not found"},
+		{signer.ErrTokenEnded, "token_ended", 409, "Sistem ini tidak lagi menerima token; mohon sijil roaming", "The system takes no more tokens; apply for a roaming certificate"},
 		{signer.ErrMedium, "medium_not_roaming_otp", 409, "Medium pegawai bukan ROAMING_OTP", "The officer's medium is not ROAMING_OTP"},
 		{signer.ErrNoCredential, "no_active_certificate", 409, "Pegawai tiada sijil aktif bagi sistem ini", "The officer has no active certificate for this system"},
 		{signer.ErrKeyVersion, "no_active_certificate", 409, "Kunci pegawai yang disimpan bukan yang terakhir direkodkan; maklumkan pentadbir", "The officer's stored key is not the one last recorded; tell the administrator"},

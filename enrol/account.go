@@ -27,6 +27,9 @@ const (
 	AccountNew    = "NEW"    // nobody can log in yet: the set-up is awaited
 	AccountActive = "ACTIVE" // has what its kind needs to log in
 	AccountEnded  = "ENDED"  // for good, unless a new appointment opens it again
+	// AccountDeleted: an officer's, by the officer or after leaving; who is enrolled anew opens
+	// it with the verification code.
+	AccountDeleted = "DELETED"
 )
 
 // Account is a person who logs in.
@@ -136,6 +139,9 @@ type AccountConfig struct {
 	// commands that neither set nor check them do without.
 	MAC   MAC
 	Codes LoginCodes // log-ins of officers
+	// Deeds are the codes of what is no log-in, by purpose: ForPassword, ForDeletion,
+	// ForPhone.
+	Deeds map[string]LoginCodes
 	Now   func() time.Time
 	// Limits of sessions.
 	OfficerIdle, AdministratorIdle, Absolute time.Duration

@@ -125,6 +125,12 @@ func rules() map[Action]rule {
 	m[VouchAddress] = rule{roles: near, another: true}
 	m[CancelAddress] = rule{roles: near, officer: true}
 	m[SeeAddress] = rule{roles: near, officer: true, machine: true}
+	m[DeleteAccount] = rule{officer: true}
+	m[RemoveSystem], m[AddSystem] = m[DeleteAccount], m[DeleteAccount]
+	m[ChangePhone], m[SeePhone], m[ResetPassword] = m[DeleteAccount], m[DeleteAccount], m[DeleteAccount]
+	m[AskDeletion] = rule{roles: near, another: true}
+	m[ConfirmDeletion], m[VouchPassword] = m[AskDeletion], m[AskDeletion]
+	m[SeeRequests] = rule{roles: near}
 	m[Ending(AP)] = rule{roles: []Role{JDN, SA}, another: true, machine: true}
 	m[PlaceHold] = rule{roles: []Role{JDN}, machine: true}
 	m[LiftHold] = rule{roles: []Role{JDN}, another: true}

@@ -113,6 +113,12 @@ func TestDecideMatrix(t *testing.T) {
 	for _, act := range []enrol.Action{enrol.LiftHold, enrol.Propose, enrol.Dispose, enrol.CancelDisposal} {
 		allowed[act] = []string{"JDN", "JDN, validated it"}
 	}
+	own := []enrol.Action{enrol.DeleteAccount, enrol.RemoveSystem, enrol.AddSystem, enrol.ChangePhone, enrol.SeePhone, enrol.ResetPassword}
+	for _, act := range own {
+		allowed[act] = []string{"officer", "JDN, herself", "SAP, herself", "AP, herself"}
+	}
+	allowed[enrol.AskDeletion], allowed[enrol.ConfirmDeletion], allowed[enrol.VouchPassword] = near[:4], near[:4], near[:4]
+	allowed[enrol.SeeRequests] = append([]string{"JDN, herself", "JDN without IC", "AP, herself"}, near[:4]...)
 	// What nobody does about herself.
 	byOthers := map[enrol.Action]bool{enrol.LiftHold: true, enrol.Propose: true, enrol.Dispose: true, enrol.CancelDisposal: true, enrol.ConfirmAppointment: true, enrol.ResetAccount: true, enrol.EndOfAccount: true}
 	for _, r := range []enrol.Role{enrol.JDN, enrol.SAP, enrol.SA, enrol.AP, enrol.Auditor} {
@@ -128,7 +134,7 @@ func TestDecideMatrix(t *testing.T) {
 		case act == enrol.Approve && name == "JDN, validated it":
 			return "same_person"
 		case own[name] && (slices.Contains([]enrol.Action{enrol.Return, enrol.Reject, enrol.Correct, enrol.ReadCopy}, act) ||
-			(act == enrol.UnlockPIN || act == enrol.OpenDoor || act == enrol.VouchAddress) && name != "SAP, herself" || (act == enrol.Approve || byOthers[act]) && name == "JDN, herself" || (act == enrol.Validate || act == enrol.Vouch) && name != "JDN, herself"):
+			(act == enrol.UnlockPIN || act == enrol.OpenDoor || act == enrol.VouchAddress || act == enrol.AskDeletion || act == enrol.ConfirmDeletion || act == enrol.VouchPassword) && name != "SAP, herself" || (act == enrol.Approve || byOthers[act]) && name == "JDN, herself" || (act == enrol.Validate || act == enrol.Vouch) && name != "JDN, herself"):
 			return "own_case"
 		}
 		return "forbidden"

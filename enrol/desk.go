@@ -35,8 +35,8 @@ type Letter struct {
 // PINs judges PINs of keys that exist.
 type PINs interface {
 	// ProvePIN is nil when pin opens the officer's key. It counts tries, and audits; its
-	// errors are for the officer.
-	ProvePIN(ctx context.Context, officer, system, credential string, pin secret.Text, request string) error
+	// errors are for the officer. act is what it is proved for.
+	ProvePIN(ctx context.Context, act Action, officer, system, credential string, pin secret.Text, request string) error
 }
 
 // Mailer makes one try at a Letter: nil when the mail server took it, ErrUndeliverable
@@ -122,6 +122,24 @@ func (d *Desk) PutSystem(ctx context.Context, a Actor, s System) error {
 		return d.refuse(ctx, ev, entered("registry_invalid", "system", "kod, tajuk atau agensi sistem tidak sah", "a system needs a code of 1 to 32 letters, digits, - or _, a title and a registered agency"))
 	}
 	return d.Records.PutSystem(ctx, s, ev)
+}
+
+// EndTokens sets from when a system takes no more tokens, and changes nothing else of it;
+// zero: it does. From then on the look-up of media offers none.
+func (d *Desk) EndTokens(ctx context.Context, a Actor, system string, at time.Time) error {
+	o := object{name: "system:" + system, detail: map[string]string{"token_ends": "never"}}
+	if !at.IsZero() {
+		o.detail["token_ends"] = at.UTC().Format(time.RFC3339)
+	}
+	ev, err := d.decide(ctx, a, Registry, o)
+	if err != nil {
+		return err
+	}
+	err = d.Records.EndTokens(ctx, system, at, ev)
+	if errors.Is(err, ErrUnknown) {
+		return d.refuse(ctx, ev, refusal("not_registered", ErrUnknown))
+	}
+	return err
 }
 
 // find reads an enrolment for somebody: one that is not there and one that is not

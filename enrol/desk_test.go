@@ -52,8 +52,8 @@ func desk(h *storetest.House) *enrol.Desk {
 // pins judges PINs as a gateway does.
 type pins struct{ s *signer.Signer }
 
-func (p pins) ProvePIN(ctx context.Context, officer, system, credential string, pin secret.Text, request string) error {
-	return p.s.ProvePIN(ctx, signer.PINProof{Officer: officer, System: system, Credential: credential, PIN: pin, For: "enrol.renew", RequestID: request})
+func (p pins) ProvePIN(ctx context.Context, act enrol.Action, officer, system, credential string, pin secret.Text, request string) error {
+	return p.s.ProvePIN(ctx, signer.PINProof{Officer: officer, System: system, Credential: credential, PIN: pin, For: string(act), RequestID: request})
 }
 
 type records = enrol.Enrolments // its name is also one of its methods

@@ -111,6 +111,11 @@ type System struct {
 	TokenEnds time.Time
 }
 
+// EndedTokens says whether the system takes no more tokens at a time.
+func (s *System) EndedTokens(now time.Time) bool {
+	return !s.TokenEnds.IsZero() && !now.Before(s.TokenEnds)
+}
+
 // Enrolment is one officer's way to a certificate for one system.
 type Enrolment struct {
 	ID          string
@@ -265,10 +270,13 @@ type Filter struct {
 // which change nothing, leave their event with Audit.
 type Enrolments interface {
 	AddressRecords
+	LeavingRecords
 	Audit(ctx context.Context, ev audit.Event) error
 	// PutAgency and PutSystem insert or replace.
 	PutAgency(ctx context.Context, a Agency, ev audit.Event) error
 	PutSystem(ctx context.Context, s System, ev audit.Event) error
+	// EndTokens sets when a system takes no more tokens (zero: it does), or ErrUnknown.
+	EndTokens(ctx context.Context, system string, at time.Time, ev audit.Event) error
 	Agencies(ctx context.Context) ([]Agency, error)
 	Systems(ctx context.Context) ([]System, error)
 	// Standing gives ErrUnknown for an officer who is not registered.

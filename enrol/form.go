@@ -64,9 +64,8 @@ func (f *Form) check(personal bool) (bad []*Refusal) {
 	if f.Fax != "" {
 		number("fax", f.Fax)
 	}
-	number("mobile", f.Mobile)
-	if digits := strings.TrimPrefix(strings.Map(keepDigits, f.Mobile), "6"); !strings.HasPrefix(digits, "01") {
-		bad = append(bad, entered("mobile_invalid", "mobile", "nombor telefon bimbit bermula dengan 01", "a mobile number begins with 01"))
+	if no := mobileNumber(f.Mobile); no != nil {
+		bad = append(bad, no)
 	}
 	switch {
 	case f.MailKind != "official" && f.MailKind != "personal":

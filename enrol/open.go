@@ -30,8 +30,8 @@ func (d *Desk) OpenAccount(ctx context.Context, accounts *Accounts, code, passwo
 		return Enrolment{}, fmt.Errorf("reading officer: %w", err)
 	}
 	issued := slices.ContainsFunc(media, func(m Medium) bool { return m.Credential != "" })
-	switch _, _, err := accounts.Records.AccountByIC(ctx, e.IC); {
-	case err == nil && issued:
+	switch acct, _, err := accounts.Records.AccountByIC(ctx, e.IC); {
+	case err == nil && issued && acct.State != AccountDeleted:
 		return Enrolment{}, d.refuse(ctx, ev, refusal("account_exists", ErrState))
 	case err != nil && !errors.Is(err, ErrUnknown):
 		return Enrolment{}, fmt.Errorf("reading account: %w", err)

@@ -72,6 +72,14 @@ func sentences(code string) (ms, en string) {
 		return "cadangan pelupusan ini sudah diputuskan atau tamat tempoh", "this proposal was decided on already, or has lapsed"
 	case "not_found":
 		return "tidak ditemui", "not found"
+	case "appointed":
+		return "akaun pentadbir tidak dipadam di sini: tamatkan pelantikannya dahulu", "an administrator's account is not deleted here: have its appointments ended first"
+	case "certificate_coming":
+		return "satu sijil sedang dikeluarkan: cuba lagi beberapa minit lagi", "a certificate is just being issued: try again in some minutes"
+	case "certificate_missing_pin":
+		return "tiada sijil aktif yang PIN-nya boleh disahkan: hantar tanpa PIN, dan agensi anda mengesahkannya", "there is no active certificate whose PIN could be proved: send it without a PIN, and your agency confirms it"
+	case "request_pending":
+		return "permintaan yang sama sedang menunggu pengesahan orang kedua", "such a request is waiting for its second person"
 	case "not_registered":
 		return "tiada dalam daftar", "not registered"
 	}

@@ -63,7 +63,7 @@ func (r *register) judge(row *Row) (col int, no *Refusal) {
 	switch row.Medium {
 	case "", RoamingOTP, Roaming, SoftCert:
 	case Token:
-		if !s.TokenEnds.IsZero() && !r.now.Before(s.TokenEnds) {
+		if s.EndedTokens(r.now) {
 			return colMedium, entered("token_ended", "medium", "sistem ini tidak lagi menerima token", "this system takes no more tokens")
 		}
 	default:

@@ -71,7 +71,7 @@ func (d *Desk) Renew(ctx context.Context, a Actor, r RenewalRequest) (Enrolment,
 	}
 	valid := d.Now().Before(held.NotAfter)
 	if valid {
-		if err := d.PINs.ProvePIN(ctx, e.IC, e.System, held.Credential, r.PIN, a.Request); err != nil {
+		if err := d.PINs.ProvePIN(ctx, Renew, e.IC, e.System, held.Credential, r.PIN, a.Request); err != nil {
 			return Enrolment{}, nil, err
 		}
 	}

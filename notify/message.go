@@ -64,8 +64,8 @@ func (r *rendered) wipe() {
 
 // render makes the message; its link leads below base. Errors name the field, never its value.
 func render(m otp.Message, base string) (*rendered, error) {
-	if m.Purpose == otp.Login {
-		return renderLogin(m)
+	if w, ok := personal(m.Purpose); ok {
+		return renderPersonal(m, w)
 	}
 	switch {
 	case !sixDigits.Match(m.Code.Reveal()):
@@ -112,15 +112,43 @@ func render(m otp.Message, base string) (*rendered, error) {
 	return &rendered{subject: subject, text: text.Bytes(), html: html.Bytes()}, nil
 }
 
-// renderLogin makes the message with the code of a log-in: it has no link at all.
-func renderLogin(m otp.Message) (*rendered, error) {
+// words are what the message with a personal code says of it: what it is for, and what it
+// means for who did not ask.
+type words struct{ TitleMS, TitleEN, ForMS, ForEN, WarnMS, WarnEN string }
+
+// personal gives the words of a purpose that is no signature.
+func personal(purpose string) (words, bool) {
+	const tellMS, tellEN = " maklumkan segera kepada pentadbir agensi anda.", " tell your agency administrator at once."
+	switch purpose {
+	case otp.Login:
+		return words{"Kod log masuk", "Log-in code", "untuk log masuk", "for logging in",
+			"Jika bukan anda yang sedang log masuk, ada orang yang tahu kata laluan anda: tukar kata laluan itu dan maklumkan pentadbir agensi anda.",
+			"If you are not logging in, somebody knows your password: change it and tell your agency administrator."}, true
+	case otp.Reset:
+		return words{"Kod kata laluan baharu", "Code for a new password", "untuk kata laluan baharu", "for a new password",
+			"Jika bukan anda yang memintanya, kata laluan anda kekal;" + tellMS, "If you did not ask for it, your password stays;" + tellEN}, true
+	case otp.Deletion:
+		return words{"Kod pemadaman akaun", "Code for deleting your account", "untuk memadam akaun anda: sijil anda dibatalkan dan kuncinya dimusnahkan", "for deleting your account: your certificates are revoked and their keys destroyed",
+			"Jika bukan anda yang memintanya, ada orang lain dalam akaun anda: tukar kata laluan dan" + tellMS, "If you did not ask for it, somebody is in your account: change the password and" + tellEN}, true
+	case otp.Phone:
+		return words{"Kod pertukaran nombor telefon", "Code for another mobile number", "untuk menukar nombor telefon bimbit anda", "for changing your mobile number",
+			"Jika bukan anda yang memintanya, ada orang lain dalam akaun anda: tukar kata laluan dan" + tellMS, "If you did not ask for it, somebody is in your account: change the password and" + tellEN}, true
+	}
+	return words{}, false
+}
+
+// renderPersonal makes the message with a code that signs nothing: it has no link at all.
+func renderPersonal(m otp.Message, w words) (*rendered, error) {
 	switch {
 	case !sixDigits.Match(m.Code.Reveal()):
 		return nil, fmt.Errorf("%w: the code is not six digits", ErrMessage)
 	case m.Expires.IsZero():
 		return nil, fmt.Errorf("%w: no expiry", ErrMessage)
 	}
-	p := page{Name: unlink(clean(m.Name, nameChars)), Expires: myt(m.Expires), Code: string(m.Code.Reveal())}
+	p := struct {
+		words
+		Name, Expires, Code string
+	}{w, unlink(clean(m.Name, nameChars)), myt(m.Expires), string(m.Code.Reveal())}
 	var text, html bytes.Buffer
 	if err := textLogin.Execute(&text, p); err != nil {
 		return nil, fmt.Errorf("%w: text template", ErrMessage)
@@ -128,7 +156,7 @@ func renderLogin(m otp.Message) (*rendered, error) {
 	if err := htmlLogin.Execute(&html, p); err != nil {
 		return nil, fmt.Errorf("%w: html template", ErrMessage)
 	}
-	return &rendered{subject: "Kod log masuk / Log-in code", text: text.Bytes(), html: html.Bytes()}, nil
+	return &rendered{subject: w.TitleMS + " / " + w.TitleEN, text: text.Bytes(), html: html.Bytes()}, nil
 }
 
 // titles returns the first few, cleaned, and how many documents are left.

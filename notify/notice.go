@@ -85,7 +85,7 @@ func renderNotice(n Notice) (*rendered, error) {
 			return nil, err
 		}
 	default:
-		if !l.certificate(n, until) {
+		if !l.certificate(n, until) && !l.account(n.Kind) {
 			return nil, fmt.Errorf("%w: unknown kind of notice", ErrMessage)
 		}
 	}
@@ -154,6 +154,34 @@ func (l *letter) certificate(n Notice, until string) bool {
 		l.TitleMS, l.TitleEN = "Pembatalan sijil anda tidak diteruskan", "Your certificate stays valid"
 		l.MS, l.EN = "Pembatalan yang telah dijadualkan ditarik balik.", "The revocation that was scheduled is withdrawn."
 		ask()
+	default:
+		return false
+	}
+	return true
+}
+
+// account fills in what became of an account; false for another kind.
+func (l *letter) account(kind string) bool {
+	switch kind {
+	case PhoneChanged:
+		l.TitleMS, l.TitleEN = "Nombor telefon bimbit anda telah ditukar", "Your mobile number was changed"
+		l.MS, l.EN = "Nombor telefon bimbit dalam akaun anda telah ditukar.", "The mobile number in your account was changed."
+	case PasswordReset:
+		l.TitleMS, l.TitleEN = "Kata laluan anda telah diganti", "You have a new password"
+		l.MS, l.EN = "Kata laluan log masuk anda telah diganti; semua sesi telah ditutup.", "Your log-in password was replaced; every session was closed."
+	case PasswordAsked:
+		l.TitleMS, l.TitleEN = "Kata laluan baharu menunggu pengesahan", "A new password awaits confirmation"
+		l.MS, l.EN = "Kata laluan baharu telah diminta tanpa PIN. Ia berkuat kuasa apabila agensi anda mengesahkannya.", "A new password was asked for without the PIN. It holds when your agency has confirmed it."
+	case DeletionAsked:
+		l.TitleMS, l.TitleEN = "Pemadaman akaun anda diminta", "Your account is going to be deleted"
+		l.MS = "Seorang pentadbir meminta akaun anda dipadam kerana anda tidak lagi di sana. Pentadbir kedua perlu mengesahkannya; sijil anda kemudian dibatalkan."
+		l.EN = "An administrator asked for your account to be deleted because you have left. A second one has to confirm; your certificates are revoked then."
+		l.WarnMS, l.WarnEN = "Jika anda masih bertugas, maklumkan segera kepada pentadbir agensi anda.", "If you have not left, tell your agency administrator at once."
+	case Deleted:
+		l.TitleMS, l.TitleEN = "Akaun anda telah dipadam", "Your account was deleted"
+		l.MS = "Sijil anda telah dibatalkan dan kuncinya dimusnahkan; log masuk ditutup. Apa yang telah ditandatangani dengan cap masa kekal sah, dan rekodnya disimpan."
+		l.EN = "Your certificates were revoked and their keys destroyed; the log-in is closed. What was signed with a time-stamp stays valid, and its records are kept."
+		l.WarnMS, l.WarnEN = "Jika anda tidak memintanya, maklumkan segera kepada pentadbir agensi anda.", "If you did not ask for it, tell your agency administrator at once."
 	default:
 		return false
 	}

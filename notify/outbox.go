@@ -30,7 +30,14 @@ const (
 
 	EnrolmentValidated = enrol.NoticeValidated // detail: system
 	AddressChanged     = enrol.NoticeAddressChanged
-	EnrolmentRejected  = enrol.NoticeRejected // detail: system, reason
+	// What officers did, or what is being done about them.
+	PhoneChanged  = enrol.NoticePhoneChanged
+	PasswordReset = enrol.NoticePasswordReset
+	PasswordAsked = enrol.NoticePasswordAsked
+	DeletionAsked = enrol.NoticeDeletionAsked
+	Deleted       = enrol.NoticeDeleted
+
+	EnrolmentRejected = enrol.NoticeRejected // detail: system, reason
 
 	// TransactionDisowned is an alarm to administrators. Detail: system (registered
 	// name), transaction, officer (masked name), count, fingerprint, outcome.

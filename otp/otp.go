@@ -67,6 +67,10 @@ func (e *RetryError) Unwrap() error { return e.Err }
 const (
 	Sign  = "sign"
 	Login = "login" // nothing but a log-in: no documents, no key
+	// Deeds of people about themselves.
+	Reset    = "reset"    // another log-in password
+	Deletion = "deletion" // of the own account
+	Phone    = "phone"    // another mobile number
 )
 
 // Binding is what a code authorises. Every field enters the MAC.
@@ -75,7 +79,7 @@ type Binding struct {
 	Officer     string   // IC, 12 digits
 	Key         string   // credential id
 	App         string   // app id
-	Purpose     string   // Sign or Login; a code for one purpose is refused for another
+	Purpose     string   // Sign, Login …; a code for one purpose is refused for another
 	Options     [32]byte // hash of the signature options
 	Count       uint32   // number of documents
 	Root        [32]byte // Merkle root over the documents

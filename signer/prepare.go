@@ -318,7 +318,7 @@ func (s *Signer) refuse(ctx context.Context, ev audit.Event, err error) error {
 // reason is the sentinel's own text: never a message that could hold input.
 func reason(err error) string {
 	for _, known := range []error{
-		ErrUnknown, ErrNoCredential, ErrUnknownOfficer, ErrMedium, ErrCertificateExpired, ErrCertificateRevoked, ErrCertificateOnHold,
+		ErrUnknown, ErrNoCredential, ErrUnknownOfficer, ErrMedium, ErrTokenEnded, ErrCertificateExpired, ErrCertificateRevoked, ErrCertificateOnHold,
 		ErrChannel, ErrHeader, ErrPINLocked, ErrPINWrong, ErrDocuments, ErrTransactionExpired, ErrCancelled, ErrFinished, ErrBatchBusy,
 		ErrBatchEmpty, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate,
 		errRestart, ErrActivation, ErrNoShare, otp.ErrUnknown, otp.ErrWrong, otp.ErrExpired, otp.ErrAttempts, otp.ErrUsed, otp.ErrNonce, otp.ErrResendTooSoon, otp.ErrTooManyCodes,

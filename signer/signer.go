@@ -86,6 +86,9 @@ type LockedError struct{ Until time.Time }
 func (e *LockedError) Error() string { return ErrPINLocked.Error() }
 func (e *LockedError) Unwrap() error { return ErrPINLocked }
 
+// ErrTokenEnded: the officer holds a token, which the system takes no more.
+var ErrTokenEnded = errors.New("the system takes no more tokens")
+
 // MediumError wraps ErrMedium with the medium the officer does have.
 type MediumError struct{ Medium string }
 

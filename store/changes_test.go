@@ -71,6 +71,14 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 			x.Until = now
 			return db.EndAppointment(ctx, x, ev)
 		},
+		"Leave": func(ctx context.Context) error {
+			_, err := db.Leave(ctx, enrol.Leaving{IC: storetest.IC, At: now}, ev)
+			return err
+		},
+		"PutRequest": func(ctx context.Context) error {
+			return db.PutRequest(ctx, enrol.OfficerRequest{ID: "rq_1", Kind: enrol.RequestDelete, IC: storetest.IC, AskedAt: now}, begun.ID, enrol.NoticeDeletionAsked, ev)
+		},
+		"PutPhone":      func(ctx context.Context) error { return db.PutPhone(ctx, storetest.IC, "019", begun, ev) },
 		"CloseSession":  func(ctx context.Context) error { return db.CloseSession(ctx, person.ID, "se_1", ev) },
 		"PutApp":        func(ctx context.Context) error { return db.PutApp(ctx, enrol.App{ID: "new"}, ev) },
 		"ReserveSerial": func(ctx context.Context) error { return db.ReserveSerial(ctx, ca.Certificate{Serial: "1"}, ev) },

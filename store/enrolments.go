@@ -34,6 +34,13 @@ func (d *DB) PutSystem(ctx context.Context, s enrol.System, ev audit.Event) erro
 	})
 }
 
+// EndTokens implements enrol.Enrolments.
+func (d *DB) EndTokens(ctx context.Context, system string, at time.Time, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		return one(q.EndTokens(ctx, sqlc.EndTokensParams{TokenEnds: micros(at), Code: system}))
+	})
+}
+
 // Agencies implements enrol.Enrolments.
 func (d *DB) Agencies(ctx context.Context) ([]enrol.Agency, error) {
 	rows, err := d.q.Agencies(ctx)

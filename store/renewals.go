@@ -25,6 +25,11 @@ func (d *DB) Begin(ctx context.Context, e enrol.Enrolment, ev audit.Event, steps
 		if n == 0 {
 			return enrol.ErrExists
 		}
+		if e.Kind == enrol.First { // another system's: its medium is new
+			if _, err := q.NewMedium(ctx, sqlc.NewMediumParams{Ic: e.IC, System: e.System, Medium: enrol.RoamingOTP, Status: mediumNew}); err != nil {
+				return err
+			}
+		}
 		for _, c := range steps {
 			if _, err := d.move(ctx, q, &c); err != nil {
 				return err

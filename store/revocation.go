@@ -54,6 +54,9 @@ func (d *DB) revoke(ctx context.Context, q *sqlc.Queries, serial string, at time
 			return err
 		}
 	}
+	if err := shutHolderOut(ctx, q, serial); err != nil {
+		return err
+	}
 	return d.tellHolder(ctx, q, serial, notify.CertificateRevoked, at, reason, time.Time{})
 }
 

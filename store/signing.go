@@ -28,6 +28,10 @@ func (d *DB) Credential(ctx context.Context, ic, system, id string) (c signer.Cr
 		c, issuer, err = credential(ctx, q, ic, system, id)
 		return err
 	})
+	var other *signer.MediumError
+	if errors.As(err, &other) && other.Medium == enrol.Token {
+		err = d.tokenError(ctx, system, other)
+	}
 	if err != nil {
 		return signer.Credential{}, err
 	}
@@ -35,6 +39,23 @@ func (d *DB) Credential(ctx context.Context, ic, system, id string) (c signer.Cr
 		return signer.Credential{}, fmt.Errorf("reading chain: %w", err)
 	}
 	return c, nil
+}
+
+// tokenError is signer.ErrTokenEnded from the day on which the system takes no more
+// tokens, and no until then.
+func (d *DB) tokenError(ctx context.Context, system string, no error) error {
+	s, err := d.q.System(ctx, system)
+	if errors.Is(err, sql.ErrNoRows) {
+		return no
+	}
+	now, nerr := d.now(ctx)
+	if err = errors.Join(err, nerr); err != nil {
+		return fmt.Errorf("reading when the system takes no more tokens: %w", err)
+	}
+	if s.TokenEnds != 0 && micros(now) >= s.TokenEnds {
+		return signer.ErrTokenEnded
+	}
+	return no
 }
 
 // chain is the certificates of an authority and of those above it;

@@ -223,7 +223,7 @@ func TestNothingHappensWithoutItsEvent(t *testing.T) {
 	edit := raw(t, path)
 	dump := func() string {
 		var all string
-		for _, table := range []string{"accounts", "appointments", "passkeys", "sessions", "officers", "media", "certificates", "credentials", "crls", "apps", "documents", "batches", "items", "refused_rows", "transactions", "challenges", "code_sends", "notices", "intents", "keks", "audit_events"} {
+		for _, table := range []string{"accounts", "appointments", "passkeys", "sessions", "officers", "phones", "officer_requests", "logins", "media", "certificates", "credentials", "crls", "apps", "documents", "batches", "items", "refused_rows", "transactions", "challenges", "code_sends", "notices", "intents", "keks", "audit_events"} {
 			rows, err := edit.Query("SELECT * FROM " + table)
 			if err != nil {
 				t.Fatal(err)

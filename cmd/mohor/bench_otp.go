@@ -13,7 +13,7 @@ type benchOTPCmd struct {
 	Slices               int    `default:"15" help:"Rounds; bare commits, codes and redemptions take their turns in each."`
 	AtOnce               int    `default:"4" help:"How many at once."`
 	Samples              int    `default:"10000" help:"Wrong codes timed for each place of the first wrong digit; 0 for none."`
-	LogIns               int    `default:"0" help:"Log-ins timed for each of: known with the right password, known with a wrong one, unknown."`
+	LogIns               int    `default:"0" help:"Log-ins timed for each of: known with the right password, known with a wrong one, unknown; and as many forgotten passwords."`
 	Database             string `help:"Also measure this database of PostgreSQL (postgres://user@host:port/database…). It must be empty, and is not emptied again." placeholder:"URL"`
 	DatabasePasswordFile string `type:"path" help:"File with the password of --database."`
 	Redis                string `help:"Keep codes there in that second measurement (host:port of a loopback address, or the path of a socket)." placeholder:"ADDRESS"`
@@ -63,4 +63,10 @@ func printLogIns(w io.Writer, l *gateway.LoginTiming) {
 		seen = "NOT SEEN"
 	}
 	fmt.Fprintf(w, "  with 10 ms more for who is known %.2f: %s\n", l.Begin.Control, seen)
+	f := &l.Forgotten
+	fmt.Fprintf(w, "forgotten passwords, %d of known and unknown people, in turn\n", f.Samples)
+	for k, r := range f.Rows {
+		fmt.Fprintf(w, "  %-21s  median %8.2f µs  t %6.2f, without the slowest tenth %6.2f\n", []string{"known", "unknown"}[k], r.Median, r.T, r.Cropped)
+	}
+	fmt.Fprintf(w, "  |t| at most %.2f  target < %g: %s; with 10 ms more for who is known %.2f\n", f.Worst, f.Target, met(f.Met), f.Control)
 }

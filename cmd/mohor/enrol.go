@@ -16,6 +16,7 @@ import (
 type enrolCmd struct {
 	Agency    enrolAgencyCmd   `cmd:"" help:"Register or change an agency."`
 	System    enrolSystemCmd   `cmd:"" help:"Register or change an ICT system."`
+	TokenEnds enrolTokenCmd    `cmd:"" help:"Set from when a system takes no more tokens."`
 	ListCheck enrolCheckCmd    `cmd:"" name:"list-check" help:"Judge a list of officers (CSV UTF-8 or XLSX); nothing is changed."`
 	AddList   enrolAddListCmd  `cmd:"" name:"add-list" help:"Add the officers of a list, and have the links sent; run again it goes on where it was cut off."`
 	Add       enrolAddCmd      `cmd:"" help:"Add one officer, and have the link sent."`
@@ -98,6 +99,25 @@ func (c *enrolSystemCmd) Run(e *env) error {
 	}
 	defer i.Close()
 	return i.Desk.PutSystem(e.ctx, by, enrol.System{Code: c.Code, Title: c.Title, Agency: c.Agency, TokenEnds: c.TokenEnds})
+}
+
+type enrolTokenCmd struct {
+	acting
+	Code string    `arg:"" help:"Code of the system."`
+	From time.Time `required:"" xor:"when" help:"First day on which it takes none, in Malaysian time (2027-01-01)." format:"2006-01-02" placeholder:"DAY"`
+	None bool      `required:"" xor:"when" name:"never" help:"It takes tokens until further notice."`
+}
+
+func (c *enrolTokenCmd) Run(e *env) error {
+	i, by, err := c.open(e)
+	if err != nil {
+		return err
+	}
+	defer i.Close()
+	if !c.None { // midnight there, not here
+		c.From = time.Date(c.From.Year(), c.From.Month(), c.From.Day(), 0, 0, 0, 0, time.FixedZone("MYT", 8*60*60))
+	}
+	return i.Desk.EndTokens(e.ctx, by, c.Code, c.From)
 }
 
 type enrolCheckCmd struct {

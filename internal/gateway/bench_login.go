@@ -15,10 +15,12 @@ import (
 )
 
 // LoginTiming says whether the time of a log-in tells who has an account, or a right
-// password: Begin of its first step, Finish of a wrong code in the second.
+// password: Begin of its first step, Finish of a wrong code in the second. Forgotten is
+// the first step of a forgotten password, of who is known and who is not.
 type LoginTiming struct {
-	Begin  Timing `json:"begin"`
-	Finish Timing `json:"finish"`
+	Begin     Timing `json:"begin"`
+	Finish    Timing `json:"finish"`
+	Forgotten Timing `json:"forgotten"`
 }
 
 // loginClasses are who tries, in the order of the rows.
@@ -53,7 +55,49 @@ func (b *bench) loginTiming(ctx context.Context, samples int) (*LoginTiming, err
 	}
 	_, out.Begin.Control = compareTimes(leaks)
 	out.Begin.ControlSeen = out.Begin.Control > timingTarget
-	return out, nil
+	return out, b.forgottenTiming(ctx, &out.Forgotten, a, known.IC, samples)
+}
+
+// forgottenTiming times forgotten passwords as loginTiming does log-ins.
+func (b *bench) forgottenTiming(ctx context.Context, t *Timing, a *enrol.Accounts, known string, samples int) error {
+	took, err := b.forgotten(ctx, "forgotten passwords timed", a, known, samples)
+	if err != nil {
+		return err
+	}
+	leaks, err := b.forgotten(ctx, "forgotten passwords timed, with a leak", b.loginAccounts(loginLeak), known, samples)
+	if err != nil {
+		return err
+	}
+	t.Samples, t.Target = samples, timingTarget
+	t.Rows, t.Worst = compareTimes(took)
+	_, t.Control = compareTimes(leaks)
+	t.Met, t.ControlSeen = t.Worst < t.Target, t.Control > t.Target
+	return nil
+}
+
+func (b *bench) forgotten(ctx context.Context, what string, a *enrol.Accounts, known string, samples int) ([][]float64, error) {
+	took, ics := make([][]float64, 2), []string{known, benchIC(2)}
+	classes := []int{0, 1}
+	for round := range samples {
+		if round%timingRounds == 0 {
+			b.Report(what, min(round+timingRounds, samples), samples)
+		}
+		rand.Shuffle(len(classes), func(x, y int) { classes[x], classes[y] = classes[y], classes[x] })
+		for _, class := range classes {
+			peer := enrol.Peer{Address: fmt.Sprintf("203.%d.%d.%d", round/62500%250, round/250%250, round%250)}
+			start := time.Now()
+			_, err := a.ForgotPassword(ctx, ics[class], peer)
+			d := time.Since(start)
+			if err != nil {
+				return nil, fmt.Errorf("timing forgotten passwords: %w", err)
+			}
+			took[class] = append(took[class], micro(d))
+			if err := a.Records.ForgetFailures(ctx, enrol.ForPassword+":"+ics[class]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return took, nil
 }
 
 func (b *bench) loginAccounts(leak time.Duration) *enrol.Accounts {

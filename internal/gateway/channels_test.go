@@ -203,14 +203,15 @@ func TestRefreshedScreenResumes(t *testing.T) {
 	want(t, g.Confirm(refresh(), code, nil), 200, "")
 }
 
-// What strangers can ask. One route takes an identity card number, the first step of
-// a log-in: that it tells nothing of people who are known is shown by
-// TestLogInTellsNothing. Whoever adds another shows the same.
+// What strangers can ask. Two routes take an identity card number, the first steps of a
+// log-in and of a forgotten password: that they tell nothing of people who are known is
+// shown by TestLogInTellsNothing and TestForgottenPassword. Whoever adds another shows the
+// same.
 func TestRoutesWithoutAnApp(t *testing.T) {
 	g := gatewaytest.New(t)
 	strangers := []string{"GET /", "GET /assets/*", "GET /ca/chain.pem", "GET /ca/{name}", "GET /crl/{name}", "GET /dev/mailbox", "GET /dev/mailbox.json", "GET /docs", "GET /e/{token}",
 		"GET /healthz", "GET /ocsp/*", "GET /openapi-3.0.json", "GET /openapi-3.0.yaml", "GET /openapi.json", "GET /openapi.yaml", "GET /r/{token}", "GET /readyz", "GET /s/{id}",
-		"POST /e/{token}", "POST /oauth2/token", "POST /ocsp", "POST /r/{token}", "POST /tsa", "POST /v1/account", "POST /v1/sessions", "POST /v1/sessions/webauthn",
+		"POST /e/{token}", "POST /oauth2/token", "POST /ocsp", "POST /r/{token}", "POST /tsa", "POST /v1/account", "POST /v1/password/forgotten", "POST /v1/password/{id}/reset", "POST /v1/sessions", "POST /v1/sessions/webauthn",
 		"POST /v1/sessions/{id}/code", "POST /v1/sessions/{id}/webauthn", "POST /v1/setup", "POST /v1/setup/complete"}
 	routes, ok := g.Server.Handler().(chi.Routes)
 	if !ok {
@@ -219,7 +220,7 @@ func TestRoutesWithoutAnApp(t *testing.T) {
 	var found []string
 	within := 0
 	err := chi.Walk(routes, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
-		if !strings.HasPrefix(route, "/v1/") || strings.HasPrefix(route, "/v1/sessions") || strings.HasPrefix(route, "/v1/setup") || strings.HasPrefix(route, "/v1/account") {
+		if !strings.HasPrefix(route, "/v1/") || strings.HasPrefix(route, "/v1/sessions") || strings.HasPrefix(route, "/v1/setup") || strings.HasPrefix(route, "/v1/account") || strings.HasPrefix(route, "/v1/password") {
 			if strings.HasPrefix(route, "/assets/") {
 				route = "/assets/*"
 			}

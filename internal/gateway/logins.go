@@ -16,9 +16,15 @@ import (
 )
 
 // accounts are the people who log in. codes is nil where nobody does: at the command line.
-func (i *Installation) accounts(codes enrol.LoginCodes) *enrol.Accounts {
-	c := enrol.AccountConfig{Records: i.db, Codes: codes, Now: i.now, BaseURL: i.Config.BaseURL,
+func (i *Installation) accounts(codes *loginCodes) *enrol.Accounts {
+	c := enrol.AccountConfig{Records: i.db, Now: i.now, BaseURL: i.Config.BaseURL,
 		OfficerIdle: i.Config.Sessions.OfficerIdle, AdministratorIdle: i.Config.Sessions.AdministratorIdle, Absolute: i.Config.Sessions.Absolute}
+	if codes != nil {
+		c.Codes, c.Deeds = *codes, map[string]enrol.LoginCodes{}
+		for purpose, as := range map[string]string{enrol.ForPassword: otp.Reset, enrol.ForDeletion: otp.Deletion, enrol.ForPhone: otp.Phone} {
+			c.Deeds[purpose] = loginCodes{codes.issuer, as}
+		}
+	}
 	if i.hsm != nil {
 		c.MAC = macKey{i.hsm, hsm.CodeKey}
 	}
@@ -26,15 +32,18 @@ func (i *Installation) accounts(codes enrol.LoginCodes) *enrol.Accounts {
 }
 
 // loginCodes is enrol.LoginCodes on otp: same key, tries and life as the codes for
-// signing, another purpose, and records of their own.
-type loginCodes struct{ issuer *otp.Issuer }
+// signing, other purposes, and records of their own.
+type loginCodes struct {
+	issuer  *otp.Issuer
+	purpose string // otp.Login, or that of a deed
+}
 
 // nowhere is the channel of codes that nobody gets.
 const nowhere = "none"
 
-func newLoginCodes(like *otp.Issuer, records otp.Records, mail *mailLater) loginCodes {
-	return loginCodes{&otp.Issuer{Records: records, Codes: like.Codes, MAC: like.MAC, Policy: like.Policy,
-		Senders: map[string]otp.Sender{signer.Email: mail, nowhere: dropped{}}}}
+func newLoginCodes(like *otp.Issuer, records otp.Records, mail *mailLater) *loginCodes {
+	return &loginCodes{&otp.Issuer{Records: records, Codes: like.Codes, MAC: like.MAC, Policy: like.Policy,
+		Senders: map[string]otp.Sender{signer.Email: mail, nowhere: dropped{}}}, otp.Login}
 }
 
 // Send implements enrol.LoginCodes.
@@ -43,7 +52,7 @@ func (l loginCodes) Send(ctx context.Context, login string, to enrol.Account, de
 	if deliver {
 		channel = signer.Email
 	}
-	c, err := l.issuer.Issue(ctx, loginBinding(login, to), channel, "", m, audit.Event{})
+	c, err := l.issuer.Issue(ctx, l.binding(login, to), channel, "", m, audit.Event{})
 	return c.ExpiresAt, err
 }
 
@@ -53,15 +62,15 @@ func (l loginCodes) Check(ctx context.Context, login string, of enrol.Account, c
 	if err != nil {
 		return false, 0, err
 	}
-	left, err = l.issuer.Check(ctx, loginBinding(login, of), c.Nonce, code)
+	left, err = l.issuer.Check(ctx, l.binding(login, of), c.Nonce, code)
 	if errors.Is(err, otp.ErrWrong) {
 		return false, left, nil
 	}
 	return err == nil, left, err
 }
 
-func loginBinding(login string, a enrol.Account) otp.Binding {
-	return otp.Binding{Transaction: login, Officer: a.IC, Key: a.ID, Purpose: otp.Login}
+func (l loginCodes) binding(login string, a enrol.Account) otp.Binding {
+	return otp.Binding{Transaction: login, Officer: a.IC, Key: a.ID, Purpose: l.purpose}
 }
 
 // dropped is the sender of codes that nobody gets.

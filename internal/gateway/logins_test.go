@@ -87,12 +87,18 @@ func (b *browser) begin(ic, password string, mailed bool) (id, code string) {
 func withPassword(t *testing.T) (*gatewaytest.Gateway, *browser) {
 	t.Helper()
 	g := gatewaytest.New(t)
+	setPassword(t, g, officerPassword)
+	return g, newBrowser(t, g)
+}
+
+// setPassword gives the sandbox's first officer an account.
+func setPassword(t *testing.T, g *gatewaytest.Gateway, password string) {
+	t.Helper()
 	o := g.Dev.Officers[0]
-	err := g.Server.Accounts.SetPassword(t.Context(), enrol.Actor{Name: "test"}, enrol.Officer{IC: o.IC, Name: o.Name, Email: o.Email}, secret.New(officerPassword))
+	err := g.Server.Accounts.SetPassword(t.Context(), enrol.Actor{Name: "test"}, enrol.Officer{IC: o.IC, Name: o.Name, Email: o.Email}, secret.New(password))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return g, newBrowser(t, g)
 }
 
 func TestOfficerLogsIn(t *testing.T) {

@@ -44,8 +44,8 @@ func (k officerKeys) ChangePIN(ctx context.Context, c signer.Credential, old, ne
 // pinProver implements enrol.PINs.
 type pinProver struct{ s *signer.Signer }
 
-func (p pinProver) ProvePIN(ctx context.Context, officer, system, credential string, pin secret.Text, request string) error {
-	return p.s.ProvePIN(ctx, signer.PINProof{Officer: officer, System: system, Credential: credential, PIN: pin, For: string(enrol.Renew), RequestID: request})
+func (p pinProver) ProvePIN(ctx context.Context, act enrol.Action, officer, system, credential string, pin secret.Text, request string) error {
+	return p.s.ProvePIN(ctx, signer.PINProof{Officer: officer, System: system, Credential: credential, PIN: pin, For: string(act), RequestID: request})
 }
 
 // ChangePIN changes the PIN of the officer's first active key for system, or of

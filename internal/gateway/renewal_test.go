@@ -20,11 +20,13 @@ func (m *ministry) login(t *testing.T, b *browser) {
 }
 
 // signs signs the voucher as the newcomer and returns the signed file.
-func (m *ministry) signs(t *testing.T, pin string) []byte {
+func (m *ministry) signs(t *testing.T, pin string) []byte { return m.signsAt(t, pin, "B-B") }
+
+func (m *ministry) signsAt(t *testing.T, pin, level string) []byte {
 	t.Helper()
 	id := upload(t, m.Gateway, voucher(t))
 	mark := m.Server.Mailbox.Mark()
-	tx := m.Do(http.MethodPost, "/v1/transactions", "", map[string]any{"ic": newcomerIC, "system": m.Dev.System, "format": "PADES", "documents": []any{map[string]any{"document_id": id}}})
+	tx := m.Do(http.MethodPost, "/v1/transactions", "", map[string]any{"ic": newcomerIC, "system": m.Dev.System, "format": "PADES", "pades": map[string]any{"level": level}, "documents": []any{map[string]any{"document_id": id}}})
 	want(t, tx, 201, "")
 	want(t, m.Confirm(tx, m.Code(newcomerMail, mark), map[string]any{"pin": pin}), 200, "")
 	return m.Do(http.MethodGet, "/v1/documents/"+id+"/content", "", nil).Raw

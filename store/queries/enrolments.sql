@@ -12,6 +12,9 @@ SELECT code, name, personal_mail, created_at FROM agencies ORDER BY code;
 INSERT INTO systems (code, title, agency, token_ends, created_at) VALUES (@code, @title, @agency, @token_ends, @created_at)
 ON CONFLICT (code) DO UPDATE SET title = excluded.title, agency = excluded.agency, token_ends = excluded.token_ends;
 
+-- name: EndTokens :execrows
+UPDATE systems SET token_ends = @token_ends WHERE code = @code;
+
 -- name: System :one
 SELECT code, title, agency, token_ends, created_at FROM systems WHERE code = @code;
 

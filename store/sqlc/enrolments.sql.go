@@ -269,6 +269,23 @@ func (q *Queries) DueReminder(ctx context.Context, now int64) (DueReminderRow, e
 	return i, err
 }
 
+const endTokens = `-- name: EndTokens :execrows
+UPDATE systems SET token_ends = ?1 WHERE code = ?2
+`
+
+type EndTokensParams struct {
+	TokenEnds int64
+	Code      string
+}
+
+func (q *Queries) EndTokens(ctx context.Context, arg EndTokensParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, endTokens, arg.TokenEnds, arg.Code)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const enrolment = `-- name: Enrolment :one
 SELECT e.id, e.ic, e.system, e.agency, e.office, e.phase, e.ticket, e.list, e.state, e.since, e.listed_by, e.listed_at, e.due_at, e.attempts, e.mailed_at, e.reply, e.link, e.link_until, e.code, e.code_until, e.reason, e.validated_by, e.validated_ic, e.validated_at, e.approved_by, e.approved_ic, e.approved_at, e.kind, e.replaces, o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic WHERE e.id = ?1
 `

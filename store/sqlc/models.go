@@ -458,6 +458,21 @@ type Officer struct {
 	PinBlocked     int64
 }
 
+type OfficerRequest struct {
+	ID        string
+	Kind      string
+	Ic        string
+	AccountID string
+	Epoch     int64
+	Password  []byte
+	State     string
+	AskedBy   string
+	AskedIc   string
+	AskedAt   int64
+	UntilAt   int64
+	Reason    string
+}
+
 type Passkey struct {
 	ID        []byte
 	AccountID string
@@ -466,6 +481,12 @@ type Passkey struct {
 	SignCount int64
 	CreatedAt int64
 	UsedAt    int64
+}
+
+type Phone struct {
+	Ic        string
+	Mobile    string
+	ChangedAt int64
 }
 
 type RefusedRow struct {

@@ -59,6 +59,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"People", people},
 		{"Accounts", accounts},
 		{"AddressChanges", addressChanges},
+		{"Leaving", leaving},
 		{"LoginFailures", loginFailures},
 		{"LoginCodes", loginCodes},
 		{"EnrolmentRegister", enrolmentRegister},
