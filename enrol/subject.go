@@ -60,10 +60,13 @@ func (d *Desk) Export(ctx context.Context, from SubjectRecords, a Actor, ic, rea
 }
 
 // Write writes a ZIP: BACA-README.txt, each table as JSON and as CSV, and the MyKad copy
-// if it is still there. An error leaves w with a part of it, [ErrUnknown] with nothing.
+// if it is still there. An error leaves w with a part of it, [ErrUnknown] and [ErrBusy], while
+// another export is made, with nothing.
 func (s *Subject) Write(ctx context.Context, w io.Writer) error {
-	// It reads the whole audit chain: one at a time.
-	s.desk.exporting.Lock()
+	// It reads the whole audit chain.
+	if !s.desk.exporting.TryLock() {
+		return ErrBusy
+	}
 	defer s.desk.exporting.Unlock()
 	var z *zip.Writer
 	err := s.from.Subject(ctx, s.ic, func(name string, columns []string, rows [][]any) error {

@@ -277,6 +277,10 @@ func subject(t *testing.T, h *House) {
 			}
 		}
 	}
+	wants(t, "two at once", s.Write(ctx, writerFunc(func(p []byte) (int, error) {
+		wants(t, "the second", s.Write(ctx, io.Discard), enrol.ErrBusy)
+		return 0, errCrash
+	})), errCrash)
 	s, err = d.Export(ctx, h.DB, jdn(firstJDN), "990909099999", "letter 4/2026", true)
 	must(t, err)
 	wants(t, "nobody", s.Write(ctx, io.Discard), enrol.ErrUnknown)
@@ -284,3 +288,7 @@ func subject(t *testing.T, h *House) {
 		t.Errorf("%d events of exports", h.events(t, "subject.export"))
 	}
 }
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
