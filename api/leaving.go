@@ -196,6 +196,9 @@ func (s *server) leaving(h huma.API) {
 	confirm := administer(tag, "confirmOfficerRequest", post, "/v1/admin/officer-requests/{id}/confirm", "Confirm a forgotten password or a deletion; not by who asked (JDN, SA, AP)")
 	confirm.DefaultStatus = done
 	huma.Register(h, confirm, s.confirmRequest)
+	end := administer(tag, "cancelOfficerRequest", http.MethodDelete, "/v1/admin/officer-requests/{id}", "Cancel what nobody should confirm (JDN, SA, AP)")
+	end.DefaultStatus = done
+	huma.Register(h, end, s.cancelRequest)
 }
 
 func (s *server) askToLeave(ctx context.Context, in *proofInput) (*lossOutput, error) {
@@ -362,6 +365,13 @@ func (s *server) officerRequests(ctx context.Context, in *icInput) (*requestsOut
 
 func (s *server) confirmRequest(ctx context.Context, in *confirmRequestInput) (*struct{}, error) {
 	if err := s.Desk.ConfirmRequest(context.WithoutCancel(ctx), personOf(ctx).Actor, in.ID, in.Body.How); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return nil, nil
+}
+
+func (s *server) cancelRequest(ctx context.Context, in *byIDInput) (*struct{}, error) {
+	if err := s.Desk.CancelRequest(ctx, personOf(ctx).Actor, in.ID); err != nil {
 		return nil, s.fail(ctx, err)
 	}
 	return nil, nil

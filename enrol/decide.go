@@ -131,6 +131,7 @@ func rules() map[Action]rule {
 	m[AskDeletion] = rule{roles: near, another: true}
 	m[ConfirmDeletion], m[VouchPassword] = m[AskDeletion], m[AskDeletion]
 	m[SeeRequests] = rule{roles: near}
+	m[CancelRequest] = m[SeeRequests]
 	m[Ending(AP)] = rule{roles: []Role{JDN, SA}, another: true, machine: true}
 	m[PlaceHold] = rule{roles: []Role{JDN}, machine: true}
 	m[LiftHold] = rule{roles: []Role{JDN}, another: true}

@@ -119,6 +119,7 @@ func TestDecideMatrix(t *testing.T) {
 	}
 	allowed[enrol.AskDeletion], allowed[enrol.ConfirmDeletion], allowed[enrol.VouchPassword] = near[:4], near[:4], near[:4]
 	allowed[enrol.SeeRequests] = append([]string{"JDN, herself", "JDN without IC", "AP, herself"}, near[:4]...)
+	allowed[enrol.CancelRequest] = allowed[enrol.SeeRequests]
 	// What nobody does about herself.
 	byOthers := map[enrol.Action]bool{enrol.LiftHold: true, enrol.Propose: true, enrol.Dispose: true, enrol.CancelDisposal: true, enrol.ConfirmAppointment: true, enrol.ResetAccount: true, enrol.EndOfAccount: true}
 	for _, r := range []enrol.Role{enrol.JDN, enrol.SAP, enrol.SA, enrol.AP, enrol.Auditor} {

@@ -20,6 +20,7 @@ const (
 	ConfirmDeletion Action = "officer.delete.confirm"
 	RemoveSystem    Action = "officer.system.remove"
 	SeeRequests     Action = "officer.requests"
+	CancelRequest   Action = "officer.requests.cancel"
 )
 
 // Notices to officers; see notify.
@@ -80,6 +81,8 @@ type LeavingRecords interface {
 	// PutRequest begins one, with a notice of this kind to the officer ("": none), and spends
 	// the code of a log-in ("": none); ErrExists when one of that kind is pending, ErrUsed.
 	PutRequest(ctx context.Context, r OfficerRequest, login, notice string, ev audit.Event) error
+	// CancelOfficerRequest ends one that is pending; ErrState when it is none.
+	CancelOfficerRequest(ctx context.Context, id string, ev audit.Event) error
 	OfficerRequest(ctx context.Context, id string) (OfficerRequest, error)
 	// RequestsOf lists an officer's, the newest first, at most 20.
 	RequestsOf(ctx context.Context, ic string) ([]OfficerRequest, error)
@@ -254,6 +257,29 @@ func (d *Desk) Requests(ctx context.Context, a Actor, ic string) ([]OfficerReque
 		}
 	}
 	return list, d.Records.Audit(ctx, ev)
+}
+
+// CancelRequest ends a request that nobody should confirm, for whoever may see it.
+func (d *Desk) CancelRequest(ctx context.Context, a Actor, id string) error {
+	r, err := d.Records.OfficerRequest(ctx, id)
+	if err != nil && !errors.Is(err, ErrUnknown) {
+		return fmt.Errorf("reading request: %w", err)
+	}
+	o, unknown := object{name: id}, err != nil
+	if !unknown {
+		if o, err = d.of(ctx, &a, CancelRequest, r.IC); err != nil {
+			return err
+		}
+		o.name = id
+	}
+	ev, err := d.decide(ctx, a, CancelRequest, o)
+	if err == nil && unknown {
+		err = d.refuse(ctx, ev, refusal("not_registered", ErrUnknown))
+	}
+	if err != nil {
+		return err
+	}
+	return d.stands(ctx, ev, d.Records.CancelOfficerRequest(ctx, id, ev))
 }
 
 // ConfirmRequest is the word of an administrator who did not ask, and is not the officer:

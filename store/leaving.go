@@ -175,6 +175,17 @@ func (d *DB) PutRequest(ctx context.Context, r enrol.OfficerRequest, login, noti
 	})
 }
 
+// CancelOfficerRequest implements enrol.LeavingRecords.
+func (d *DB) CancelOfficerRequest(ctx context.Context, id string, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		n, err := q.EndOfficerRequest(ctx, sqlc.EndOfficerRequestParams{Nothing: []byte{}, State: enrol.RequestCancelled, ID: id})
+		if err == nil && n != 1 {
+			err = enrol.ErrState
+		}
+		return err
+	})
+}
+
 func officerRequest(r sqlc.OfficerRequest) enrol.OfficerRequest {
 	return enrol.OfficerRequest{ID: r.ID, Kind: r.Kind, IC: r.Ic, Account: r.AccountID, Epoch: r.Epoch, Password: r.Password, State: r.State, AskedBy: r.AskedBy, AskedIC: r.AskedIc,
 		AskedAt: instant(r.AskedAt), Until: instant(r.UntilAt), Reason: r.Reason}

@@ -122,6 +122,13 @@ func TestAdministratorsDeleteAccount(t *testing.T) {
 	asked := m.ap.do(http.MethodPost, path, why)
 	want(t, asked, 202, "")
 	want(t, m.jdn.do(http.MethodPost, path, why), 409, "request_pending")
+	first := "/v1/admin/officer-requests/" + asked.Text("request_id")
+	want(t, m.other.do(http.MethodDelete, first, nil), 403, "forbidden")
+	want(t, m.ap.do(http.MethodDelete, first, nil), 204, "")
+	want(t, m.jdn.do(http.MethodPost, first+"/confirm", map[string]string{"how": "surat persaraan dilihat"}), 409, "enrolment_changed")
+	want(t, b.do(http.MethodGet, "/v1/me", nil), 200, "")
+	asked = m.ap.do(http.MethodPost, path, why)
+	want(t, asked, 202, "")
 	list := m.jdn.do(http.MethodGet, "/v1/admin/officers/"+newcomerIC+"/requests", nil)
 	if want(t, list, 200, ""); !strings.Contains(string(list.Raw), `"kind":"DELETE","state":"PENDING"`) {
 		t.Errorf("%s", list.Raw)
