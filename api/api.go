@@ -94,6 +94,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.applications(h)
 	s.enrolments(h)
 	s.renewals(h)
+	s.statuses(h)
 	s.reports(h)
 	s.appointments(h)
 	s.help(h)

@@ -125,6 +125,11 @@ func rules() map[Action]rule {
 	m[VouchAddress] = rule{roles: near, another: true}
 	m[CancelAddress] = rule{roles: near, officer: true}
 	m[SeeAddress] = rule{roles: near, officer: true, machine: true}
+	m[Revocation] = rule{roles: helpers, officer: true, machine: true}
+	m[Suspension] = rule{roles: helpers, officer: true, machine: true}
+	for _, act := range []Action{Releasing, Unscheduling, Retirement, Transferring} {
+		m[act] = rule{roles: helpers, another: true, machine: true}
+	}
 	m[Ending(AP)] = rule{roles: []Role{JDN, SA}, another: true, machine: true}
 	return m
 }

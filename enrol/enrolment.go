@@ -223,6 +223,7 @@ type Decisions struct {
 // Held is a credential of an officer for a system that was not renewed.
 type Held struct {
 	Credential, Algorithm, Serial string
+	Issuer                        string // as ca has it; see ca.IsExternal
 	Status                        string // "ACTIVE", "SUSPENDED", "REVOKED"
 	Subject                       string // common name
 	NotAfter                      time.Time
@@ -300,6 +301,16 @@ type Enrolments interface {
 	Begin(ctx context.Context, e Enrolment, ev audit.Event, steps ...Change) error
 	// Held lists an officer's credentials for a system, revoked ones last, the newest first.
 	Held(ctx context.Context, ic, system string) ([]Held, error)
+	// PutOrder keeps what was ordered of certificates, and why, before it is done.
+	PutOrder(ctx context.Context, o Order, ev audit.Event) error
+	// Leaving lists revocations to come, the next ones first.
+	Leaving(ctx context.Context, f LeavingFilter) ([]Leaving, error)
+	// CountEnrolments says how many f chooses; only its state, scope and time matter.
+	CountEnrolments(ctx context.Context, f Filter) (int, error)
+	// Steps gives the accepted steps of an enrolment from the audit chain, the oldest first.
+	Steps(ctx context.Context, id string) ([]audit.Event, error)
+	// SerialOf is the serial number of a credential's certificate, decimal; ErrUnknown.
+	SerialOf(ctx context.Context, credential string) (string, error)
 	// DueReminder returns one that is due at now, or ErrUnknown.
 	DueReminder(ctx context.Context, now time.Time) (Reminder, error)
 	// Remind sets when the next one is due (zero: never) and puts the notice to the

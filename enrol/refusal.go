@@ -66,6 +66,18 @@ func sentences(code string) (ms, en string) {
 		return "sijil anda akan dibatalkan pada tarikh yang ditetapkan, dan tidak diperbaharui selepas itu", "your certificate is going to be revoked on a day that was set, and is not renewed beyond it"
 	case "rekey_too_often":
 		return "terlalu banyak permintaan PIN baharu hari ini: cuba esok", "a new PIN was asked for too often today: try tomorrow"
+	case "no_certificate":
+		return "pegawai ini tiada sijil yang sah untuk sistem itu", "the officer has no valid certificate for that system"
+	case "already_suspended":
+		return "sijil ini sudah digantung", "the certificate is suspended"
+	case "not_suspended":
+		return "sijil ini tidak digantung", "the certificate is not suspended"
+	case "being_issued":
+		return "satu sijil sedang dikeluarkan: cuba lagi dalam beberapa minit", "a certificate is being issued: try again in some minutes"
+	case "application_open":
+		return "satu permohonan pegawai ini sedang diproses: putuskan atau tarik balik dahulu", "an application of the officer is under way: decide it or withdraw it first"
+	case "not_scheduled":
+		return "tiada pembatalan dijadualkan bagi sijil itu", "no revocation is scheduled for that certificate"
 	case "not_registered":
 		return "tiada dalam daftar", "not registered"
 	}

@@ -42,7 +42,7 @@ func (d *DB) Held(ctx context.Context, ic, system string) ([]enrol.Held, error) 
 	}
 	out := make([]enrol.Held, len(rows))
 	for k, r := range rows {
-		out[k] = enrol.Held{Credential: r.ID, Algorithm: r.Algorithm, Serial: r.Serial, Status: r.Status, Subject: commonName(r.Der), NotAfter: instant(r.NotAfter), EndsAt: instant(r.EndsAt)}
+		out[k] = enrol.Held{Credential: r.ID, Algorithm: r.Algorithm, Serial: r.Serial, Issuer: r.Issuer, Status: r.Status, Subject: commonName(r.Der), NotAfter: instant(r.NotAfter), EndsAt: instant(r.EndsAt)}
 	}
 	return out, nil
 }
@@ -127,6 +127,9 @@ func (d *DB) tellHolder(ctx context.Context, q *sqlc.Queries, serial, kind strin
 	detail := map[string]string{"system": h.System, "serial": serial, "reason": strconv.Itoa(reason)}
 	if !until.IsZero() {
 		detail["until"] = until.UTC().Format(time.RFC3339)
+	}
+	if err := tellAPs(ctx, q, h.Ic, h.System, kind, at, detail); err != nil {
+		return err
 	}
 	return addNotice(ctx, q, h.Ic, kind, at, detail)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/internal/timewatch"
 )
@@ -59,3 +60,6 @@ func WatchTime(s *Server, read func() timewatch.Reading) (poll func(context.Cont
 // PublisherStep does once what a serving gateway does about CRLs and revocations to
 // come, and says when it would again.
 func PublisherStep(ctx context.Context, s *Server) time.Duration { return s.publisher.step(ctx) }
+
+// CAOf gives the authorities of a gateway that serves.
+func CAOf(s *Server) *ca.Authorities { return s.ca }

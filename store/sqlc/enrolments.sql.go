@@ -501,7 +501,7 @@ func (q *Queries) EnrolmentsOf(ctx context.Context, ic string) ([]EnrolmentsOfRo
 }
 
 const held = `-- name: Held :many
-SELECT c.id, c.algorithm, c.status, c.serial, x.not_after, x.der, CAST(COALESCE(s.due_at, 0) AS BIGINT) AS ends_at
+SELECT c.id, c.algorithm, c.status, c.serial, x.issuer, x.not_after, x.der, CAST(COALESCE(s.due_at, 0) AS BIGINT) AS ends_at
 FROM credentials c JOIN certificates x ON x.serial = c.serial LEFT JOIN scheduled_revocations s ON s.serial = c.serial
 WHERE c.ic = ?1 AND c.system = ?2 AND c.status <> 'SUPERSEDED' ORDER BY CASE c.status WHEN 'REVOKED' THEN 1 ELSE 0 END, c.created_at DESC, c.id
 `
@@ -516,6 +516,7 @@ type HeldRow struct {
 	Algorithm string
 	Status    string
 	Serial    string
+	Issuer    string
 	NotAfter  int64
 	Der       []byte
 	EndsAt    int64
@@ -535,6 +536,7 @@ func (q *Queries) Held(ctx context.Context, arg HeldParams) ([]HeldRow, error) {
 			&i.Algorithm,
 			&i.Status,
 			&i.Serial,
+			&i.Issuer,
 			&i.NotAfter,
 			&i.Der,
 			&i.EndsAt,

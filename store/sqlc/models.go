@@ -149,6 +149,17 @@ type Certificate struct {
 	Intent       []byte
 }
 
+type CertificateOrder struct {
+	ID     string
+	Serial string
+	Action string
+	Reason int64
+	Why    string
+	Actor  string
+	At     int64
+	DueAt  int64
+}
+
 type Challenge struct {
 	TransactionID string
 	Ic            string
