@@ -66,6 +66,21 @@ func sentences(code string) (ms, en string) {
 		return "sijil anda akan dibatalkan pada tarikh yang ditetapkan, dan tidak diperbaharui selepas itu", "your certificate is going to be revoked on a day that was set, and is not renewed beyond it"
 	case "rekey_too_often":
 		return "terlalu banyak permintaan PIN baharu hari ini: cuba esok", "a new PIN was asked for too often today: try tomorrow"
+	case "replaced_gone":
+		return "sijil yang hendak diganti tidak aktif lagi; sila mohon sekali lagi", "the certificate that was to be replaced is not active any more; please apply again"
+	case "issued_revoked":
+		return "sijil daripada permohonan ini telah dibatalkan; sila mohon sekali lagi", "the certificate of this application was revoked; please apply again"
+	case "request_refused":
+		return "CA menolak permintaan sijil ini: ia bukan bagi nama dalam rekod; sila mohon sekali lagi", "the CA refuses this request: it is not for the name on record; please apply again"
+	case "key_weak":
+		return "CA menolak kunci ini kerana lemah; sila mohon sekali lagi, kunci lain akan dijana", "the CA refuses this key as weak; please apply again, for another key"
+	case "key_duplicate":
+		return "CA menolak kunci ini kerana orang lain mempunyainya; sila mohon sekali lagi, kunci lain akan dijana", "the CA refuses this key, which has another holder's certificate; please apply again, for another key"
+	case "credential_taken":
+		return "permohonan ini sudah mempunyai sijil bagi kunci lain; sila mohon sekali lagi", "this application has a certificate of another key; please apply again"
+	case "certificate_refused":
+		return "CA menolak sijil ini kerana tidak mematuhi piawaian; pentadbir JDN perlu memeriksa nama dan profil sebelum permohonan baharu",
+			"the CA refuses this certificate, which is not as the standards want it; JDN must check name and profile before another application"
 	case "no_certificate":
 		return "pegawai ini tiada sijil yang sah untuk sistem itu", "the officer has no valid certificate for that system"
 	case "already_suspended":

@@ -103,8 +103,11 @@ func (d *Desk) Renew(ctx context.Context, a Actor, r RenewalRequest) (Enrolment,
 	}
 	// From here on the renewal stands, as an approval does.
 	cert, err := d.issue(ctx, a, &e)
-	if err == nil {
+	switch {
+	case err == nil:
 		e.State = Issued
+	case lasting(err) != "":
+		e.State = Rejected
 	}
 	return e, cert, err
 }
