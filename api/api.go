@@ -95,6 +95,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.enrolments(h)
 	s.renewals(h)
 	s.statuses(h)
+	s.bulks(h)
 	s.reports(h)
 	s.appointments(h)
 	s.help(h)

@@ -263,6 +263,16 @@ type Dossier struct {
 	Enrolment
 	Form    Form
 	HasCopy bool
+	Steps   []Taken // the oldest first
+}
+
+// Taken is a step as the audit chain tells of it.
+type Taken struct {
+	At     time.Time
+	Action Action
+	By     string // an actor's name
+	Role   string // the ground on which that one acted; ""
+	Why    string // reason, or how an identity was proved; ""
 }
 
 // Open reads an enrolment with its application.
@@ -276,6 +286,19 @@ func (d *Desk) Open(ctx context.Context, a Actor, id string) (Dossier, error) {
 		if out.Form, err = d.form(ctx, &f); err != nil {
 			return Dossier{}, err
 		}
+	}
+	taken, err := d.Records.Steps(ctx, id)
+	if err != nil {
+		return Dossier{}, fmt.Errorf("reading history: %w", err)
+	}
+	for _, x := range taken {
+		t := Taken{At: x.At, Action: Action(x.Action), By: x.Actor, Role: x.Detail["by"]}
+		for _, key := range []string{"reason", "why", "how", "because"} {
+			if t.Why == "" {
+				t.Why = x.Detail[key]
+			}
+		}
+		out.Steps = append(out.Steps, t)
 	}
 	return out, d.Records.Audit(ctx, ev)
 }

@@ -124,6 +124,8 @@ type Enrolment struct {
 	List        string // hexadecimal SHA-256 of the list it came with; "" when it came alone
 	Kind        Kind
 	Replaces    string // id of the credential, but for First
+	Origin      string // "REPLACEMENT" or "TRANSFER": what a First one came of; ""
+	Follows     string // decimal serial number of the certificate there was; ""
 	State       State
 	Since       time.Time // of the state
 	ListedBy    string
@@ -177,10 +179,11 @@ type Row struct {
 // application (TOKEN, SOFTCERT, ROAMING).
 type Entry struct {
 	Row
-	ID, List, By string
-	State        State
-	At, Due      time.Time
-	Event        audit.Event
+	ID, List, By    string
+	Origin, Follows string // as of Enrolment
+	State           State
+	At, Due         time.Time
+	Event           audit.Event
 }
 
 // Change is one step of an enrolment.
@@ -309,8 +312,6 @@ type Enrolments interface {
 	CountEnrolments(ctx context.Context, f Filter) (int, error)
 	// Steps gives the accepted steps of an enrolment from the audit chain, the oldest first.
 	Steps(ctx context.Context, id string) ([]audit.Event, error)
-	// SerialOf is the serial number of a credential's certificate, decimal; ErrUnknown.
-	SerialOf(ctx context.Context, credential string) (string, error)
 	// DueReminder returns one that is due at now, or ErrUnknown.
 	DueReminder(ctx context.Context, now time.Time) (Reminder, error)
 	// Remind sets when the next one is due (zero: never) and puts the notice to the

@@ -155,7 +155,11 @@ func (d *Desk) Transfer(ctx context.Context, a Actor, r StatusOrder, agency stri
 	ev := s.ev
 	ev.Object, out.Enrolment = e.ID, e.ID
 	row := Row{Officer: Officer{IC: e.IC, Name: e.Name, Email: e.Email}, Agency: agency, System: e.System, Phase: e.Phase, Ticket: e.Ticket, Medium: RoamingOTP}
-	err = d.Records.AddEntries(ctx, []Entry{{Row: row, ID: e.ID, By: a.Name, State: Confirming, At: d.Now(), Due: d.Now(), Event: ev}})
+	follows := ""
+	if len(s.held) > 0 {
+		follows = s.held[0].Serial
+	}
+	err = d.Records.AddEntries(ctx, []Entry{{Row: row, ID: e.ID, By: a.Name, Origin: "TRANSFER", Follows: follows, State: Confirming, At: d.Now(), Due: d.Now(), Event: ev}})
 	if errors.Is(err, ErrExists) {
 		err = d.refuse(ctx, ev, refusal("application_open", ErrState))
 	}

@@ -62,12 +62,6 @@ func (d *DB) Steps(ctx context.Context, id string) ([]audit.Event, error) {
 	return out, nil
 }
 
-// SerialOf implements enrol.Enrolments.
-func (d *DB) SerialOf(ctx context.Context, credential string) (string, error) {
-	s, err := d.q.SerialOf(ctx, credential)
-	return s, absent(err, enrol.ErrUnknown)
-}
-
 // closeKey ends what was open under a key that was destroyed for good: transactions that
 // wait for it, and when an officer who is no administrator has no other, the sessions.
 func closeKey(ctx context.Context, q *sqlc.Queries, ic, credential string, ev audit.Event) error {

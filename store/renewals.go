@@ -18,7 +18,7 @@ import (
 func (d *DB) Begin(ctx context.Context, e enrol.Enrolment, ev audit.Event, steps ...enrol.Change) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
 		n, err := q.AddEnrolment(ctx, sqlc.AddEnrolmentParams{ID: e.ID, Ic: e.IC, System: e.System, Agency: e.Agency, Office: e.Office, Phase: e.Phase, Ticket: e.Ticket,
-			State: string(e.State), Since: micros(e.Since), ListedBy: e.ListedBy, ListedAt: micros(e.ListedAt), DueAt: micros(e.DueAt), Kind: string(e.Kind), Replaces: e.Replaces})
+			State: string(e.State), Since: micros(e.Since), ListedBy: e.ListedBy, ListedAt: micros(e.ListedAt), DueAt: micros(e.DueAt), Kind: string(e.Kind), Replaces: e.Replaces, Follows: e.Follows})
 		if err != nil {
 			return err
 		}

@@ -145,3 +145,71 @@ func TestTransferOverHTTP(t *testing.T) {
 	want(t, old.do(http.MethodPost, id+"/resend", nil), 403, "forbidden")
 	want(t, other.do(http.MethodGet, id, nil), 200, "")
 }
+
+// What an AP sees of an application, and many decided about at once.
+func TestBulkOverHTTP(t *testing.T) {
+	m := newMinistry(t)
+	id, code := m.confirmed(t)
+	officer := m.officer(t, code)
+	want(t, officer.do(http.MethodPost, "/v1/me/application", application(code)), 201, "")
+	const path = "/v1/admin/enrolments/bulk"
+	now := m.Clock.Now().UTC().Format(time.RFC3339Nano)
+	filter := map[string]any{"agency": "JANM", "until": now, "count": 1}
+	body := map[string]any{"step": "validate", "reason": "Disemak dengan senarai jawatan", "filter": filter}
+	want(t, m.ap.do(http.MethodPost, path, but(body, "enrolment_ids", []string{id})), 400, "invalid_request")
+	want(t, m.ap.do(http.MethodPost, path, but(body, "step", "withdraw")), 400, "invalid_request")
+	want(t, m.ap.do(http.MethodPost, path, but(body, "reason", "ok")), 422, "reason_missing")
+	want(t, m.ap.do(http.MethodPost, path, but(body, "filter", but(filter, "count", 2))), 409, "count_differs")
+	want(t, m.other.do(http.MethodPost, path, body), 403, "forbidden")
+	want(t, officer.do(http.MethodPost, path, body), 403, "forbidden")
+	want(t, m.jdn.do(http.MethodPost, path, body), 403, "forbidden")
+	foreign := m.other.do(http.MethodPost, path, map[string]any{"step": "validate", "reason": "bukan agensi saya", "enrolment_ids": []string{id}})
+	if want(t, foreign, 200, ""); foreign.Body["refused"] != 1.0 || strings.Contains(string(foreign.Raw), "APPLIED") {
+		t.Errorf("%s", foreign.Raw)
+	}
+	done := m.ap.do(http.MethodPost, path, body)
+	if want(t, done, 200, ""); done.Body["done"] != 1.0 || done.Body["remaining"] != 0.0 {
+		t.Errorf("%s", done.Raw)
+	}
+	want(t, m.ap.do(http.MethodPost, path, body), 409, "count_differs") // once
+	want(t, m.ap.do(http.MethodPost, path, but(body, "step", "approve")), 403, "forbidden")
+	approved := m.jdn.do(http.MethodPost, path, map[string]any{"step": "approve", "reason": "Surat JANM.100-1/1", "filter": map[string]any{"until": now, "count": 1}})
+	if want(t, approved, 200, ""); !strings.Contains(string(approved.Raw), `"state":"ISSUED"`) {
+		t.Errorf("%s", approved.Raw)
+	}
+
+	one := func(id string) map[string]any {
+		r := m.ap.do(http.MethodGet, "/v1/admin/enrolments/"+id, nil)
+		want(t, r, 200, "")
+		return r.Body
+	}
+	first := one(id)
+	if e := first["enrolment"].(map[string]any); e["kind"] != "FIRST" || e["replaces"] != nil {
+		t.Errorf("%v", e)
+	}
+	said := map[string]any{}
+	for _, x := range first["steps"].([]any) {
+		s := x.(map[string]any)
+		said[s["action"].(string)] = s
+	}
+	if v := said["enrol.validate"].(map[string]any); v["by_name"] != "PENTADBIR 4" || v["role"] != "AP" || v["why"] != "Disemak dengan senarai jawatan" {
+		t.Errorf("%v", v)
+	}
+	for _, step := range []string{"enrol.list", "enrol.admit", "enrol.confirm", "enrol.apply", "enrol.approve", "enrol.issue"} {
+		if said[step] == nil {
+			t.Errorf("no %s in the history", step)
+		}
+	}
+	// What asks for another key says so, and names the certificate there is.
+	asked := officer.do(http.MethodPost, "/v1/me/pin/forgotten", map[string]any{"system": m.Dev.System})
+	want(t, asked, 202, "")
+	held := m.Do(http.MethodGet, "/v1/officers/"+newcomerIC+"/medium", "", nil)
+	if e := one(asked.Text("enrolment_id"))["enrolment"].(map[string]any); e["kind"] != "REKEY" || e["replaces"] == nil || !strings.Contains(string(held.Raw), e["replaces_serial_number"].(string)) {
+		t.Errorf("%v\n%s", e, held.Raw)
+	}
+	replaced := m.ap.do(http.MethodPost, ofNewcomer+"/certificate/replace", map[string]string{"system": m.Dev.System, "reason": "keyCompromise", "why": "PIN diketahui orang lain"})
+	want(t, replaced, 202, "")
+	if e := one(replaced.Text("enrolment_id"))["enrolment"].(map[string]any); e["kind"] != "REPLACEMENT" || e["replaces_serial_number"] == nil {
+		t.Errorf("%v", e)
+	}
+}

@@ -14,3 +14,9 @@ CREATE TABLE certificate_orders (
 );
 CREATE INDEX certificate_orders_serial ON certificate_orders (serial, at);
 CREATE INDEX transactions_credential ON transactions (credential_id) WHERE status = 'WAITING';
+
+-- What brought about an enrolment, for whoever decides: origin is '' for a list, REPLACEMENT
+-- or TRANSFER, and follows the serial number of the certificate there was.
+ALTER TABLE enrolments ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+ALTER TABLE enrolments ADD COLUMN follows TEXT NOT NULL DEFAULT '';
+UPDATE enrolments SET follows = COALESCE((SELECT c.serial FROM credentials c WHERE c.id = enrolments.replaces), '') WHERE replaces <> '';

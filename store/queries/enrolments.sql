@@ -33,8 +33,8 @@ LEFT JOIN enrolments e ON e.ic = o.ic AND e.system = @system AND e.state IN ('LI
 WHERE o.ic = @ic;
 
 -- name: AddEnrolment :execrows
-INSERT INTO enrolments (id, ic, system, agency, office, phase, ticket, list, state, since, listed_by, listed_at, due_at, kind, replaces)
-VALUES (@id, @ic, @system, @agency, @office, @phase, @ticket, @list, @state, @since, @listed_by, @listed_at, @due_at, @kind, @replaces)
+INSERT INTO enrolments (id, ic, system, agency, office, phase, ticket, list, state, since, listed_by, listed_at, due_at, kind, replaces, origin, follows)
+VALUES (@id, @ic, @system, @agency, @office, @phase, @ticket, @list, @state, @since, @listed_by, @listed_at, @due_at, @kind, @replaces, @origin, @follows)
 ON CONFLICT (ic, system) WHERE state IN ('LISTED', 'CONFIRMING', 'CONFIRMED', 'APPLIED', 'VALIDATED', 'APPROVED', 'RETURNED') DO NOTHING;
 
 -- name: Enrolment :one

@@ -32,9 +32,6 @@ ORDER BY a.email;
 SELECT COUNT(*) FROM enrolments e WHERE e.state = @state AND (CAST(@system AS TEXT) = '' OR e.system = @system)
     AND (CAST(@agency AS TEXT) = '' OR e.agency = @agency) AND e.since <= @until;
 
--- name: SerialOf :one
-SELECT serial FROM credentials WHERE id = @id;
-
 -- name: Steps :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash FROM audit_events
 WHERE object = @object AND verdict = 'accepted' AND action IN ('enrol.list', 'enrol.admit', 'enrol.resend', 'enrol.correct', 'enrol.confirm', 'enrol.apply', 'enrol.validate', 'enrol.return',

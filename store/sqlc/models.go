@@ -264,6 +264,8 @@ type Enrolment struct {
 	ApprovedAt  int64
 	Kind        string
 	Replaces    string
+	Origin      string
+	Follows     string
 }
 
 type ExternalChain struct {

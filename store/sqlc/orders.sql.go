@@ -209,17 +209,6 @@ func (q *Queries) OfficerWithoutKey(ctx context.Context, ic string) ([]string, e
 	return items, nil
 }
 
-const serialOf = `-- name: SerialOf :one
-SELECT serial FROM credentials WHERE id = ?1
-`
-
-func (q *Queries) SerialOf(ctx context.Context, id string) (string, error) {
-	row := q.db.QueryRowContext(ctx, serialOf, id)
-	var serial string
-	err := row.Scan(&serial)
-	return serial, err
-}
-
 const steps = `-- name: Steps :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash FROM audit_events
 WHERE object = ?1 AND verdict = 'accepted' AND action IN ('enrol.list', 'enrol.admit', 'enrol.resend', 'enrol.correct', 'enrol.confirm', 'enrol.apply', 'enrol.validate', 'enrol.return',
