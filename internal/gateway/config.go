@@ -60,6 +60,7 @@ type Config struct {
 	Batch                BatchConfig   `yaml:"batch"`
 	Audit                AuditConfig   `yaml:"audit"`
 
+	Enrolment  EnrolmentConfig `yaml:"enrolment"`
 	Outbound   OutboundConfig  `yaml:"outbound"`
 	Timestamps TimestampConfig `yaml:"timestamps"`
 
@@ -213,11 +214,6 @@ func defaultRenewal() RenewalConfig {
 	return RenewalConfig{WithoutApproval: true, Within: 30 * 24 * time.Hour}
 }
 
-// policy is that of the desk.
-func (c *RenewalConfig) policy() enrol.Policy {
-	return enrol.Policy{RenewAsked: !c.WithoutApproval, RenewWithin: c.Within}
-}
-
 // SessionConfig says how long people stay logged in.
 type SessionConfig struct {
 	OfficerIdle       time.Duration `yaml:"officer_idle"`
@@ -316,7 +312,7 @@ func decodeConfig(raw []byte, strict bool) (Config, error) {
 	p := enrol.DefaultPINPolicy()
 	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}, CA: CAConfig{TSAPolicy: ca.DefaultTSAPolicy, Time: TimeConfig{MaxOffset: 500 * time.Millisecond, MaxAge: 30 * time.Minute}, External: ExternalCAConfig{Timeout: 20 * time.Second}},
 		Timestamps: TimestampConfig{From: stampsOwn},
-		Limits:     LimitConfig{PDFRefuse: string(pdf.Danger)}, Channels: defaultChannels(), Sessions: defaultSessions(), Renewal: defaultRenewal()}
+		Limits:     LimitConfig{PDFRefuse: string(pdf.Danger)}, Channels: defaultChannels(), Sessions: defaultSessions(), Renewal: defaultRenewal(), Enrolment: defaultEnrolment()}
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(strict)
 	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
@@ -369,6 +365,9 @@ func (c *Config) check() error {
 	}
 	if d := c.Renewal.Within; d < 24*time.Hour || d > 90*24*time.Hour {
 		return bad("renewal.within", "24h to 2160h")
+	}
+	if field, want := c.Enrolment.check(); field != "" {
+		return bad(field, want)
 	}
 	if field, want := c.Sessions.check(); field != "" {
 		return bad(field, want)

@@ -63,3 +63,6 @@ func PublisherStep(ctx context.Context, s *Server) time.Duration { return s.publ
 
 // CAOf gives the authorities of a gateway that serves.
 func CAOf(s *Server) *ca.Authorities { return s.ca }
+
+// CheckEnrolment names what cannot be right in that part of a configuration.
+var CheckEnrolment, DefaultEnrolment = (*EnrolmentConfig).check, defaultEnrolment
