@@ -129,10 +129,16 @@ func (a *Accounts) BeginPasskey(ctx context.Context, p Person) (Login, []byte, e
 
 // fresh is ErrStale when p did not log in just now.
 func (a *Accounts) fresh(p *Person) error {
-	switch {
-	case p.Account.Kind != AdministratorAccount:
+	if p.Account.Kind != AdministratorAccount {
 		return ErrNoPasskey
-	case a.Now().Sub(p.Session.CreatedAt) > FreshFor:
+	}
+	return a.Fresh(p)
+}
+
+// Fresh is ErrStale unless p has just logged in: what makes or ends administrators must
+// not be done on a screen that somebody has left.
+func (a *Accounts) Fresh(p *Person) error {
+	if a.Now().Sub(p.Session.CreatedAt) > FreshFor {
 		return ErrStale
 	}
 	return nil
