@@ -40,6 +40,16 @@ func TestStatusOverHTTP(t *testing.T) {
 	if want(t, held, 200, ""); held.Body["local_only"] != false || held.Body["published"] != true {
 		t.Errorf("%s", held.Raw)
 	}
+	if err := gateway.Deliver(t.Context(), m.Server); err != nil {
+		t.Fatal(err)
+	}
+	told := string(m.Do(http.MethodGet, "/dev/mailbox.json?to=p700101105554@jdn.gov.my", "", nil).Raw)
+	if !strings.Contains(told, "An officer's certificate was suspended") || !strings.Contains(told, "NORAINI BINTI OTHMAN") || strings.Contains(told, newcomerIC) {
+		t.Errorf("the AP is told %s", told)
+	}
+	if r := m.Do(http.MethodGet, "/dev/mailbox.json?to=p700101105556@jdn.gov.my", "", nil); strings.Contains(string(r.Raw), "NORAINI") {
+		t.Errorf("another agency's AP is told %s", r.Raw)
+	}
 	if _, status, code := m.begins(t); status != 409 || code != "certificate_suspended" {
 		t.Errorf("suspended: %d %s", status, code)
 	}
