@@ -97,6 +97,8 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.applications(h)
 	s.enrolments(h)
 	s.renewals(h)
+	s.statuses(h)
+	s.bulks(h)
 	s.reports(h)
 	s.retention(h)
 	s.appointments(h)

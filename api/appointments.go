@@ -90,13 +90,13 @@ func administer(tag, id, method, path, summary string, codes ...int) huma.Operat
 func (s *server) appointments(h huma.API) {
 	const tag = "Administrators"
 	huma.Register(h, administer(tag, "appointments", http.MethodGet, "/v1/admin/appointments", "Who is appointed: JDN and AUDITOR see all, an SA those of the agency"), s.held)
-	add := administer(tag, "appoint", http.MethodPost, "/v1/admin/appointments", "Appoint somebody: an SA to AP of the own agency, JDN to all else; JDN and AUDITOR await a second JDN")
+	add := administer(tag, "appoint", http.MethodPost, "/v1/admin/appointments", "Appoint somebody, within ten minutes of a log-in: an SA to AP of the own agency, JDN to all else; JDN and AUDITOR await a second JDN")
 	add.DefaultStatus = http.StatusCreated
 	huma.Register(h, add, s.appoint)
-	yes := administer(tag, "confirmAppointment", http.MethodPost, "/v1/admin/appointments/{id}/confirm", "Confirm an appointment as the second JDN")
+	yes := administer(tag, "confirmAppointment", http.MethodPost, "/v1/admin/appointments/{id}/confirm", "Confirm an appointment as the second JDN, within ten minutes of a log-in")
 	yes.DefaultStatus = http.StatusNoContent
 	huma.Register(h, yes, s.confirmAppointment)
-	end := administer(tag, "endAppointment", http.MethodDelete, "/v1/admin/appointments/{id}", "End an appointment, now or at a date")
+	end := administer(tag, "endAppointment", http.MethodDelete, "/v1/admin/appointments/{id}", "End an appointment, now or at a date, within ten minutes of a log-in")
 	end.DefaultStatus = http.StatusNoContent
 	huma.Register(h, end, s.endAppointment)
 	huma.Register(h, administer(tag, "agenciesWithoutAP", http.MethodGet, "/v1/admin/vacancies", "Agencies whose officers have no AP to help them"), s.vacancies)
@@ -129,6 +129,9 @@ func (s *server) appoint(ctx context.Context, in *appointInput) (*appointOutput,
 	if b.Until != nil {
 		x.Until = *b.Until
 	}
+	if err := s.Accounts.Fresh(personOf(ctx)); err != nil {
+		return nil, s.fail(ctx, err)
+	}
 	made, code, err := s.Accounts.Appoint(ctx, personOf(ctx).Actor, enrol.Officer{IC: b.IC, Name: b.Name, Email: b.Email}, x)
 	defer code.Wipe()
 	if err != nil {
@@ -143,6 +146,9 @@ func (s *server) appoint(ctx context.Context, in *appointInput) (*appointOutput,
 }
 
 func (s *server) confirmAppointment(ctx context.Context, in *byIDInput) (*struct{}, error) {
+	if err := s.Accounts.Fresh(personOf(ctx)); err != nil {
+		return nil, s.fail(ctx, err)
+	}
 	if err := s.Accounts.Confirm(ctx, personOf(ctx).Actor, in.ID); err != nil {
 		return nil, s.fail(ctx, err)
 	}
@@ -152,6 +158,9 @@ func (s *server) confirmAppointment(ctx context.Context, in *byIDInput) (*struct
 func (s *server) endAppointment(ctx context.Context, in *endInput) (*struct{}, error) {
 	if in.Until.IsZero() {
 		in.Until = s.Now()
+	}
+	if err := s.Accounts.Fresh(personOf(ctx)); err != nil {
+		return nil, s.fail(ctx, err)
 	}
 	if err := s.Accounts.EndAppointment(ctx, personOf(ctx).Actor, in.ID, in.Until, in.Document); err != nil {
 		return nil, s.fail(ctx, err)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,6 +134,9 @@ type enrolmentBody struct {
 	Office      string     `json:"office,omitempty"`
 	Phase       string     `json:"phase,omitempty"`
 	Ticket      string     `json:"ticket,omitempty"`
+	Kind        string     `json:"kind" enum:"FIRST,RENEWAL,REKEY,REPLACEMENT,TRANSFER" doc:"REKEY: the PIN is forgotten; REPLACEMENT: the certificate was revoked and the officer enrolled anew"`
+	Replaces    string     `json:"replaces,omitempty" doc:"Credential whose key dies with the new one's certificate"`
+	Follows     string     `json:"replaces_serial_number,omitempty" doc:"Of the certificate there was, decimal"`
 	State       string     `json:"state" enum:"LISTED,CONFIRMING,CONFIRMED,APPLIED,VALIDATED,APPROVED,ISSUED,RETURNED,REJECTED,WITHDRAWN,EXPIRED"`
 	Since       time.Time  `json:"since" doc:"In this state"`
 	ListedBy    string     `json:"listed_by"`
@@ -187,7 +191,17 @@ type dossierOutput struct {
 		Enrolment enrolmentBody `json:"enrolment"`
 		Form      *enrol.Form   `json:"form,omitempty" doc:"Once there is an application"`
 		MyKad     bool          `json:"mykad" doc:"There is a copy to be looked at"`
+		Steps     []stepBody    `json:"steps" doc:"What was done, by whom, the oldest first, as the audit chain tells it"`
 	}
+}
+
+type stepBody struct {
+	At     time.Time `json:"at"`
+	Action string    `json:"action"`
+	By     string    `json:"by" doc:"account:…, officer:…, cli:… or gateway"`
+	Name   string    `json:"by_name,omitempty" doc:"Of an account"`
+	Role   string    `json:"role,omitempty" doc:"On what ground: a role, officer, machine or gateway"`
+	Why    string    `json:"why,omitempty"`
 }
 
 type approveOutput struct {
@@ -454,7 +468,11 @@ func rowsOf(text string) (map[int]bool, error) {
 }
 
 func enrolmentOut(e *enrol.Enrolment) enrolmentBody {
-	return enrolmentBody{ID: e.ID, IC: e.IC, Name: e.Name, Email: e.Email, System: e.System, Agency: e.Agency, Office: e.Office, Phase: e.Phase, Ticket: e.Ticket,
+	kind := string(e.Kind)
+	if e.Kind == enrol.First {
+		kind = cmp.Or(e.Origin, "FIRST")
+	}
+	return enrolmentBody{ID: e.ID, Kind: kind, Replaces: e.Replaces, Follows: e.Follows, IC: e.IC, Name: e.Name, Email: e.Email, System: e.System, Agency: e.Agency, Office: e.Office, Phase: e.Phase, Ticket: e.Ticket,
 		State: string(e.State), Since: e.Since.UTC(), ListedBy: e.ListedBy, ListedAt: e.ListedAt.UTC(), MailedAt: when(e.MailedAt), Reply: e.Reply,
 		LinkUntil: when(e.LinkUntil), CodeUntil: when(e.CodeUntil), Reason: e.Reason, ValidatedBy: e.ValidatedBy, ValidatedAt: when(e.ValidatedAt),
 		ApprovedBy: e.ApprovedBy, ApprovedAt: when(e.ApprovedAt)}
@@ -494,6 +512,19 @@ func (s *server) dossier(ctx context.Context, in *enrolmentInput) (*dossierOutpu
 	out.Body.Enrolment, out.Body.MyKad = enrolmentOut(&d.Enrolment), d.HasCopy
 	if d.Form != (enrol.Form{}) {
 		out.Body.Form = &d.Form
+	}
+	names := map[string]string{}
+	out.Body.Steps = make([]stepBody, len(d.Steps))
+	for k, x := range d.Steps {
+		id, account := strings.CutPrefix(x.By, "account:")
+		if _, known := names[id]; account && !known {
+			a, _, err := s.Accounts.Records.Account(ctx, id)
+			if err != nil && !errors.Is(err, enrol.ErrUnknown) {
+				return nil, s.fail(ctx, err)
+			}
+			names[id] = a.Name
+		}
+		out.Body.Steps[k] = stepBody{x.At.UTC(), string(x.Action), x.By, names[id], x.Role, x.Why}
 	}
 	return out, nil
 }

@@ -135,7 +135,7 @@ func (s *server) disposal(ctx context.Context, in *keptInput) (*disposalOutput, 
 func (s *server) confirmDisposal(ctx context.Context, in *keptInput) (*disposalOutput, error) {
 	// What is confirmed is done though the browser has gone.
 	p := personOf(ctx)
-	return s.disposed(ctx)(s.Kept.Confirm(context.WithoutCancel(ctx), p.Actor, in.ID, s.Accounts.Fresh(p)))
+	return s.disposed(ctx)(s.Kept.Confirm(context.WithoutCancel(ctx), p.Actor, in.ID, s.Accounts.Fresh(p) == nil))
 }
 
 func (s *server) disposed(ctx context.Context) func(enrol.Disposal, error) (*disposalOutput, error) {
@@ -182,13 +182,13 @@ func (s *server) exportOfficer(ctx context.Context, in *exportInput) (*huma.Stre
 		return nil, s.fail(ctx, badIC("ic"))
 	}
 	p := personOf(ctx)
-	return s.export(ctx, p.Actor, in.IC, in.Body.Reason, s.Accounts.Fresh(p))
+	return s.export(ctx, p.Actor, in.IC, in.Body.Reason, s.Accounts.Fresh(p) == nil)
 }
 
 func (s *server) exportMe(ctx context.Context, _ *struct{}) (*huma.StreamResponse, error) {
 	// As an officer: what the person is appointed to is no ground here.
 	p := personOf(ctx)
-	return s.export(ctx, enrol.Actor{Name: p.Actor.Name, IC: p.Account.IC, Request: p.Actor.Request}, p.Account.IC, "", s.Accounts.Fresh(p))
+	return s.export(ctx, enrol.Actor{Name: p.Actor.Name, IC: p.Account.IC, Request: p.Actor.Request}, p.Account.IC, "", s.Accounts.Fresh(p) == nil)
 }
 
 func (s *server) export(ctx context.Context, by enrol.Actor, ic, reason string, fresh bool) (*huma.StreamResponse, error) {

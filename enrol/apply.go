@@ -166,6 +166,9 @@ func (d *Desk) judgeApplication(ctx context.Context, e *Enrolment, a *Applicatio
 	if subtle.ConstantTimeCompare(a.PIN.Reveal(), a.PINAgain.Reveal()) != 1 {
 		bad = append(bad, entered("pins_differ", "pin_again", "dua PIN itu tidak sama", "the two PINs differ"))
 	}
+	if len(a.MyKad) == 0 && d.Policy.MyKad {
+		bad = append(bad, entered("mykad_missing", "mykad", "salinan MyKad diperlukan", "a copy of the MyKad is needed"))
+	}
 	if len(a.MyKad) > 0 {
 		d.picture.Lock()
 		var no *Refusal

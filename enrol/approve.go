@@ -184,7 +184,7 @@ func (d *Desk) issue(ctx context.Context, a Actor, e *Enrolment) (*x509.Certific
 	}
 	of, supersede, err := d.inPlaceOf(ctx, e, f.Credential)
 	if errors.Is(err, ErrReplaced) {
-		return nil, errors.Join(err, d.giveBack(ctx, e))
+		return nil, d.giveBack(ctx, e, err)
 	}
 	if err != nil {
 		return nil, err
@@ -193,8 +193,8 @@ func (d *Desk) issue(ctx context.Context, a Actor, e *Enrolment) (*x509.Certific
 	if err == nil && cert.Subject.CommonName != e.Name { // ca has compared all of it
 		err = ca.ErrRequest
 	}
-	if errors.Is(err, ca.ErrRevoked) || errors.Is(err, ca.ErrRequest) {
-		return nil, errors.Join(fmt.Errorf("issuing certificate: %w", err), d.giveBack(ctx, e))
+	if lasting(err) != "" {
+		return nil, d.giveBack(ctx, e, fmt.Errorf("issuing certificate: %w", err))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("issuing certificate: %w", err)
@@ -203,7 +203,7 @@ func (d *Desk) issue(ctx context.Context, a Actor, e *Enrolment) (*x509.Certific
 	ev.Detail["credential"], ev.Detail["serial"], ev.Detail["algorithm"] = c.ID, c.Serial, c.Algorithm
 	err = d.Records.Change(ctx, Change{ID: e.ID, From: e.State, To: to, At: d.Now(), Credential: &c, Supersede: supersede, Event: ev})
 	if errors.Is(err, ErrReplaced) { // since we looked
-		return nil, errors.Join(err, d.giveBack(ctx, e))
+		return nil, d.giveBack(ctx, e, err)
 	}
 	if errors.Is(err, ErrState) {
 		// Somebody else has just completed it, with the same certificate.
@@ -220,19 +220,42 @@ func (d *Desk) issue(ctx context.Context, a Actor, e *Enrolment) (*x509.Certific
 	return cert, nil
 }
 
-// giveBack returns an approved application that can have no certificate any more: its
-// certificate was revoked before the credential was there.
-func (d *Desk) giveBack(ctx context.Context, e *Enrolment) error {
+// lasting is the code of why no certificate will ever be issued from an application, "" for
+// what may be otherwise at the next try.
+func lasting(err error) string {
+	for _, x := range []struct {
+		is   error
+		code string
+	}{
+		{ErrReplaced, "replaced_gone"}, {ca.ErrRevoked, "issued_revoked"}, {ca.ErrRequest, "request_refused"}, {ca.ErrWeakKey, "key_weak"},
+		{ca.ErrDuplicateKey, "key_duplicate"}, {ca.ErrExists, "credential_taken"}, {ca.ErrLint, "certificate_refused"},
+	} {
+		if errors.Is(err, x.is) {
+			return x.code
+		}
+	}
+	return ""
+}
+
+// giveBack ends an approved application that can have no certificate any more: returned
+// for another one with another key, or rejected where there is no form to fill in again.
+// Officer and administrators read why. It returns the *Refusal for whoever approved, with
+// what the CA said.
+func (d *Desk) giveBack(ctx context.Context, e *Enrolment, because error) error {
 	ev, to, err := d.may(ctx, itself(), GiveBack, e)
 	if err != nil {
-		return err
+		return errors.Join(because, err)
 	}
-	reason := "Sijil tidak dapat dikeluarkan daripada permohonan ini; sila mohon sekali lagi. / No certificate can be issued from this application; please apply again."
-	c := Change{ID: e.ID, From: e.State, To: to, At: d.Now(), Due: d.Now(), Reason: reason, Event: ev}
+	no := refusal(lasting(because), ErrState)
+	ev.Detail["code"], ev.Detail["because"] = no.Code, because.Error()
+	c := Change{ID: e.ID, From: e.State, To: to, At: d.Now(), Due: d.Now(), Reason: no.MS + " / " + no.EN, Event: ev}
 	if to == Rejected {
 		c.Due, c.Notice = time.Time{}, NoticeRejected
 	}
-	return d.take(ctx, c)
+	if err := d.take(ctx, c); err != nil {
+		return errors.Join(because, err)
+	}
+	return errors.Join(no, because)
 }
 
 // Dossier is an application as whoever decides about it sees it.
@@ -240,6 +263,16 @@ type Dossier struct {
 	Enrolment
 	Form    Form
 	HasCopy bool
+	Steps   []Taken // the oldest first
+}
+
+// Taken is a step as the audit chain tells of it.
+type Taken struct {
+	At     time.Time
+	Action Action
+	By     string // an actor's name
+	Role   string // the ground on which that one acted; ""
+	Why    string // reason, or how an identity was proved; ""
 }
 
 // Open reads an enrolment with its application.
@@ -253,6 +286,19 @@ func (d *Desk) Open(ctx context.Context, a Actor, id string) (Dossier, error) {
 		if out.Form, err = d.form(ctx, &f); err != nil {
 			return Dossier{}, err
 		}
+	}
+	taken, err := d.Records.Steps(ctx, id)
+	if err != nil {
+		return Dossier{}, fmt.Errorf("reading history: %w", err)
+	}
+	for _, x := range taken {
+		t := Taken{At: x.At, Action: Action(x.Action), By: x.Actor, Role: x.Detail["by"]}
+		for _, key := range []string{"reason", "why", "how", "because"} {
+			if t.Why == "" {
+				t.Why = x.Detail[key]
+			}
+		}
+		out.Steps = append(out.Steps, t)
 	}
 	return out, d.Records.Audit(ctx, ev)
 }
@@ -311,7 +357,7 @@ func (d *Desk) Once(ctx context.Context) (bool, error) {
 	case Approved:
 		// What has begun is not cut off: with a context that nobody cancels its changes may
 		// share their commits with those of others.
-		if _, err = d.issue(context.WithoutCancel(ctx), Actor{}, &e); err != nil {
+		if _, err = d.issue(context.WithoutCancel(ctx), Actor{}, &e); err != nil && lasting(err) == "" {
 			err = errors.Join(err, d.Records.Settle(ctx, e, d.Now().Add(pause(e.Attempts)), ""))
 		}
 	case Confirming, Confirmed, Returned:

@@ -132,6 +132,11 @@ func rules() map[Action]rule {
 	m[ConfirmDeletion], m[VouchPassword] = m[AskDeletion], m[AskDeletion]
 	m[SeeRequests] = rule{roles: near}
 	m[CancelRequest] = m[SeeRequests]
+	m[Revocation] = rule{roles: helpers, officer: true, machine: true}
+	m[Suspension] = rule{roles: helpers, officer: true, machine: true}
+	for _, act := range []Action{Releasing, Unscheduling, Retirement, Transferring} {
+		m[act] = rule{roles: helpers, another: true, machine: true}
+	}
 	m[Ending(AP)] = rule{roles: []Role{JDN, SA}, another: true, machine: true}
 	m[PlaceHold] = rule{roles: []Role{JDN}, machine: true}
 	m[LiftHold] = rule{roles: []Role{JDN}, another: true}

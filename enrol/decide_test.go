@@ -106,6 +106,12 @@ func TestDecideMatrix(t *testing.T) {
 	allowed[enrol.SeeAddress] = append([]string{"operator"}, mine...)
 	allowed[enrol.ConfirmAddress] = []string{"officer", "JDN, herself", "SAP, herself", "AP, herself"}
 	allowed[enrol.VouchAddress] = near[:4]
+	allowed[enrol.Revocation] = append([]string{"officer", "operator"}, all...)
+	allowed[enrol.Suspension] = allowed[enrol.Revocation]
+	decided := []enrol.Action{enrol.Releasing, enrol.Unscheduling, enrol.Retirement, enrol.Transferring}
+	for _, act := range decided {
+		allowed[act] = append([]string{"operator"}, others...)
+	}
 	allowed[enrol.UnlockPIN], allowed[enrol.OpenDoor] = near, near
 	allowed[enrol.PlaceHold] = append([]string{"operator"}, everyJDN...)
 	allowed[enrol.ReadKept] = append([]string{"operator", "AUDITOR"}, everyJDN...)
@@ -134,7 +140,7 @@ func TestDecideMatrix(t *testing.T) {
 		switch {
 		case act == enrol.Approve && name == "JDN, validated it":
 			return "same_person"
-		case own[name] && (slices.Contains([]enrol.Action{enrol.Return, enrol.Reject, enrol.Correct, enrol.ReadCopy}, act) ||
+		case own[name] && (slices.Contains(append([]enrol.Action{enrol.Return, enrol.Reject, enrol.Correct, enrol.ReadCopy}, decided...), act) ||
 			(act == enrol.UnlockPIN || act == enrol.OpenDoor || act == enrol.VouchAddress || act == enrol.AskDeletion || act == enrol.ConfirmDeletion || act == enrol.VouchPassword) && name != "SAP, herself" || (act == enrol.Approve || byOthers[act]) && name == "JDN, herself" || (act == enrol.Validate || act == enrol.Vouch) && name != "JDN, herself"):
 			return "own_case"
 		}

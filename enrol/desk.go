@@ -47,13 +47,17 @@ type Mailer interface {
 
 // Policy holds the times of enrolment. The zero value of a field is its default.
 type Policy struct {
-	LinkFor     time.Duration // how long a link is good; 24 h
-	CodeFor     time.Duration // how long a verification code is good; 14 days
-	ResendAfter time.Duration // between two mails to one officer; 5 min
-	OpenFor     time.Duration // until an enrolment in which nothing happens expires; 90 days
-	RenewWithin time.Duration // before the end a renewal needs no approval; 30 days
-	RenewAsked  bool          // every renewal needs validation and approval
-	RekeysADay  int           // how often an officer may ask for a new key in 24 hours; 3
+	LinkFor      time.Duration // how long a link is good; 24 h
+	CodeFor      time.Duration // how long a verification code is good; 14 days
+	ResendAfter  time.Duration // between two mails to one officer; 5 min
+	OpenFor      time.Duration // until an enrolment in which nothing happens expires; 90 days
+	RenewWithin  time.Duration // before the end a renewal needs no approval; 30 days
+	RenewAsked   bool          // every renewal needs validation and approval
+	RekeysADay   int           // how often an officer may ask for a new key in 24 hours; 3
+	MyKad        bool          // an application needs a copy of the MyKad
+	OfficialOnly bool          // no personal addresses, whatever an agency allows
+	// ListerValidates: who submitted an officer may validate the application, too.
+	ListerValidates bool
 }
 
 func (p Policy) filled() Policy {
@@ -225,6 +229,9 @@ func (d *Desk) step(ctx context.Context, a Actor, act Action, id, reason string,
 	if act == Validate {
 		if err := d.apart(ctx, &e, ev, a.Name); err != nil {
 			return err
+		}
+		if e.ListedBy == a.Name && !d.Policy.ListerValidates {
+			return d.refuse(ctx, ev, refusal("same_person", ErrForbidden))
 		}
 	}
 	if act == Return || act == Reject || act == Withdraw {

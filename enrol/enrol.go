@@ -102,6 +102,13 @@ type Issuer interface {
 	// was revoked before, ca.ErrUnknown when there is none. After ca.ErrUnavailable it
 	// is revoked here, and the CA is told later without being asked again.
 	Revoke(ctx context.Context, actor, serial string, reason int) error
+	// Suspend puts a certificate on hold, Release ends that, for a why of 1 to 200
+	// characters; Schedule has it revoked at a time, Unschedule not. Errors as
+	// [ca.Authorities] has them. Another CA is told of revocations alone.
+	Suspend(ctx context.Context, actor, serial, why string) error
+	Release(ctx context.Context, actor, serial, why string) error
+	Schedule(ctx context.Context, actor, serial string, reason int, at time.Time) error
+	Unschedule(ctx context.Context, actor, serial string) error
 }
 
 // Records is the register of people and apps. Each call is durable, with its

@@ -129,6 +129,8 @@ type Enrolment struct {
 	List        string // hexadecimal SHA-256 of the list it came with; "" when it came alone
 	Kind        Kind
 	Replaces    string // id of the credential, but for First
+	Origin      string // "REPLACEMENT" or "TRANSFER": what a First one came of; ""
+	Follows     string // decimal serial number of the certificate there was; ""
 	State       State
 	Since       time.Time // of the state
 	ListedBy    string
@@ -183,10 +185,11 @@ type Row struct {
 // application (TOKEN, SOFTCERT, ROAMING).
 type Entry struct {
 	Row
-	ID, List, By string
-	State        State
-	At, Due      time.Time
-	Event        audit.Event
+	ID, List, By    string
+	Origin, Follows string // as of Enrolment
+	State           State
+	At, Due         time.Time
+	Event           audit.Event
 }
 
 // Change is one step of an enrolment.
@@ -229,6 +232,7 @@ type Decisions struct {
 // Held is a credential of an officer for a system that was not renewed.
 type Held struct {
 	Credential, Algorithm, Serial string
+	Issuer                        string // as ca has it; see ca.IsExternal
 	Status                        string // "ACTIVE", "SUSPENDED", "REVOKED"
 	Subject                       string // common name
 	NotAfter                      time.Time
@@ -309,6 +313,14 @@ type Enrolments interface {
 	Begin(ctx context.Context, e Enrolment, ev audit.Event, steps ...Change) error
 	// Held lists an officer's credentials for a system, revoked ones last, the newest first.
 	Held(ctx context.Context, ic, system string) ([]Held, error)
+	// PutOrder keeps what was ordered of certificates, and why, before it is done.
+	PutOrder(ctx context.Context, o Order, ev audit.Event) error
+	// Upcoming lists revocations to come, the next ones first.
+	Upcoming(ctx context.Context, f ScheduledFilter) ([]ScheduledRevocation, error)
+	// CountEnrolments says how many f chooses; only its state, scope and time matter.
+	CountEnrolments(ctx context.Context, f Filter) (int, error)
+	// Steps gives the accepted steps of an enrolment from the audit chain, the oldest first.
+	Steps(ctx context.Context, id string) ([]audit.Event, error)
 	// DueReminder returns one that is due at now, or ErrUnknown.
 	DueReminder(ctx context.Context, now time.Time) (Reminder, error)
 	// Remind sets when the next one is due (zero: never) and puts the notice to the

@@ -32,7 +32,11 @@ func (d *Desk) of(ctx context.Context, a *Actor, act Action, ic string) (object,
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return o, fmt.Errorf("reading officer: %w", err)
 	}
-	for _, e := range all {
+	for k, e := range all {
+		// Whose agency changed has a later certificate there.
+		if e.State == Issued && slices.ContainsFunc(all[k+1:], func(x Enrolment) bool { return x.State == Issued && x.System == e.System }) {
+			continue
+		}
 		live := slices.ContainsFunc(media, func(m Medium) bool {
 			return m.System == e.System && (m.KeyStatus == "ACTIVE" || m.KeyStatus == "SUSPENDED")
 		})

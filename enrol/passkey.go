@@ -129,13 +129,10 @@ func (a *Accounts) BeginPasskey(ctx context.Context, p Person) (Login, []byte, e
 
 // fresh is ErrStale when p did not log in just now.
 func (a *Accounts) fresh(p *Person) error {
-	switch {
-	case p.Account.Kind != AdministratorAccount:
+	if p.Account.Kind != AdministratorAccount {
 		return ErrNoPasskey
-	case !a.Fresh(p):
-		return ErrStale
 	}
-	return nil
+	return a.Fresh(p)
 }
 
 // remember stores a ceremony that begins.

@@ -80,6 +80,33 @@ func sentences(code string) (ms, en string) {
 		return "tiada sijil aktif yang PIN-nya boleh disahkan: hantar tanpa PIN, dan agensi anda mengesahkannya", "there is no active certificate whose PIN could be proved: send it without a PIN, and your agency confirms it"
 	case "request_pending":
 		return "permintaan yang sama sedang menunggu pengesahan orang kedua", "such a request is waiting for its second person"
+	case "replaced_gone":
+		return "sijil yang hendak diganti tidak aktif lagi; sila mohon sekali lagi", "the certificate that was to be replaced is not active any more; please apply again"
+	case "issued_revoked":
+		return "sijil daripada permohonan ini telah dibatalkan; sila mohon sekali lagi", "the certificate of this application was revoked; please apply again"
+	case "request_refused":
+		return "CA menolak permintaan sijil ini: ia bukan bagi nama dalam rekod; sila mohon sekali lagi", "the CA refuses this request: it is not for the name on record; please apply again"
+	case "key_weak":
+		return "CA menolak kunci ini kerana lemah; sila mohon sekali lagi, kunci lain akan dijana", "the CA refuses this key as weak; please apply again, for another key"
+	case "key_duplicate":
+		return "CA menolak kunci ini kerana orang lain mempunyainya; sila mohon sekali lagi, kunci lain akan dijana", "the CA refuses this key, which has another holder's certificate; please apply again, for another key"
+	case "credential_taken":
+		return "permohonan ini sudah mempunyai sijil bagi kunci lain; sila mohon sekali lagi", "this application has a certificate of another key; please apply again"
+	case "certificate_refused":
+		return "CA menolak sijil ini kerana tidak mematuhi piawaian; pentadbir JDN perlu memeriksa nama dan profil sebelum permohonan baharu",
+			"the CA refuses this certificate, which is not as the standards want it; JDN must check name and profile before another application"
+	case "no_certificate":
+		return "pegawai ini tiada sijil yang sah untuk sistem itu", "the officer has no valid certificate for that system"
+	case "already_suspended":
+		return "sijil ini sudah digantung", "the certificate is suspended"
+	case "not_suspended":
+		return "sijil ini tidak digantung", "the certificate is not suspended"
+	case "being_issued":
+		return "satu sijil sedang dikeluarkan: cuba lagi dalam beberapa minit", "a certificate is being issued: try again in some minutes"
+	case "application_open":
+		return "satu permohonan pegawai ini sedang diproses: putuskan atau tarik balik dahulu", "an application of the officer is under way: decide it or withdraw it first"
+	case "not_scheduled":
+		return "tiada pembatalan dijadualkan bagi sijil itu", "no revocation is scheduled for that certificate"
 	case "not_registered":
 		return "tiada dalam daftar", "not registered"
 	}

@@ -19,7 +19,14 @@ type register struct {
 }
 
 func (d *Desk) register(ctx context.Context) (*register, error) {
-	return readRegister(ctx, d.Records, d.Now())
+	r, err := readRegister(ctx, d.Records, d.Now())
+	if err == nil && d.Policy.OfficialOnly {
+		for code, g := range r.agencies {
+			g.PersonalMail = false
+			r.agencies[code] = g
+		}
+	}
+	return r, err
 }
 
 func readRegister(ctx context.Context, from interface {

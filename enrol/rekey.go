@@ -56,7 +56,7 @@ func (d *Desk) ForgotPIN(ctx context.Context, a Actor, system string) (Enrolment
 	if no != nil {
 		return Enrolment{}, d.refuse(ctx, ev, no)
 	}
-	e.Kind, e.Replaces, e.State, e.DueAt = Rekey, held.Credential, Confirmed, d.Now()
+	e.Kind, e.Replaces, e.Follows, e.State, e.DueAt = Rekey, held.Credential, held.Serial, Confirmed, d.Now()
 	ev.Object, ev.Detail["kind"], ev.Detail["replaces"] = e.ID, string(e.Kind), e.Replaces
 	if err := d.Records.Begin(ctx, e, ev); err != nil {
 		if errors.Is(err, ErrExists) {
@@ -186,6 +186,9 @@ func (d *Desk) Replace(ctx context.Context, a Actor, ic, system, reason, why str
 	}
 	// The certificate first: whatever fails behind it, nobody signs with that key.
 	var late error
+	if len(held) > 0 {
+		e.Follows = held[0].Serial
+	}
 	for _, h := range held {
 		if h.Status == "REVOKED" {
 			continue
@@ -204,7 +207,7 @@ func (d *Desk) Replace(ctx context.Context, a Actor, ic, system, reason, why str
 	e.State, e.DueAt = Confirming, d.Now()
 	ev.Object, ev.Detail["reason"], ev.Detail["why"] = e.ID, reason, why
 	row := Row{Officer: Officer{IC: e.IC, Name: e.Name, Email: e.Email}, Agency: e.Agency, Office: e.Office, System: e.System, Phase: e.Phase, Ticket: e.Ticket, Medium: RoamingOTP}
-	err = d.Records.AddEntries(ctx, []Entry{{Row: row, ID: e.ID, By: a.Name, State: e.State, At: d.Now(), Due: e.DueAt, Event: ev}})
+	err = d.Records.AddEntries(ctx, []Entry{{Row: row, ID: e.ID, By: a.Name, Origin: "REPLACEMENT", Follows: e.Follows, State: e.State, At: d.Now(), Due: e.DueAt, Event: ev}})
 	if errors.Is(err, ErrExists) {
 		return Enrolment{}, errors.Join(d.refuse(ctx, ev, refusal("enrolment_open", ErrState)), late)
 	}

@@ -75,7 +75,7 @@ func (d *Desk) Renew(ctx context.Context, a Actor, r RenewalRequest) (Enrolment,
 			return Enrolment{}, nil, err
 		}
 	}
-	e.Kind, e.Replaces = Renewal, held.Credential
+	e.Kind, e.Replaces, e.Follows = Renewal, held.Credential, held.Serial
 	f, err := d.fileAnew(ctx, &e, last, r.Algorithm, held.Algorithm, pin)
 	if err != nil {
 		return Enrolment{}, nil, err
@@ -103,8 +103,11 @@ func (d *Desk) Renew(ctx context.Context, a Actor, r RenewalRequest) (Enrolment,
 	}
 	// From here on the renewal stands, as an approval does.
 	cert, err := d.issue(ctx, a, &e)
-	if err == nil {
+	switch {
+	case err == nil:
 		e.State = Issued
+	case lasting(err) != "":
+		e.State = Rejected
 	}
 	return e, cert, err
 }

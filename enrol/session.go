@@ -116,8 +116,14 @@ func (a *Accounts) ends(s *Session, acct *Account) time.Time {
 	return last
 }
 
-// Fresh says whether p has logged in within [FreshFor].
-func (a *Accounts) Fresh(p *Person) bool { return a.Now().Sub(p.Session.CreatedAt) <= FreshFor }
+// Fresh is ErrStale unless p has logged in within [FreshFor]: what gives or ends people's
+// powers, or takes data away, is not done on a screen that somebody has left.
+func (a *Accounts) Fresh(p *Person) error {
+	if a.Now().Sub(p.Session.CreatedAt) > FreshFor {
+		return ErrStale
+	}
+	return nil
+}
 
 // Sessions lists p's live sessions, the newest first.
 func (a *Accounts) Sessions(ctx context.Context, p Person) ([]Session, error) {

@@ -80,6 +80,10 @@ func renderNotice(n Notice) (*rendered, error) {
 		l.TitleMS, l.TitleEN = "Permohonan sijil anda ditolak", "Your application was rejected"
 		l.MS, l.EN = "Sebab: “"+reason+"”", "Reason: “"+reason+"”"
 		l.WarnMS, l.WarnEN = "Jika anda tidak bersetuju, hubungi pentadbir agensi anda.", "If you disagree, ask your agency administrator."
+	case OfficerCertificate:
+		if !l.officers(n, until) {
+			return nil, fmt.Errorf("%w: unknown news of an officer", ErrMessage)
+		}
 	case TransactionDisowned:
 		if err := l.disowned(n); err != nil {
 			return nil, err
@@ -185,6 +189,30 @@ func (l *letter) account(kind string) bool {
 	default:
 		return false
 	}
+	return true
+}
+
+// officers fills in what an AP is told of an officer's certificate; false for what is
+// none of an AP's business.
+func (l *letter) officers(n Notice, until string) bool {
+	name := unlink(clean(n.Detail["officer"], nameChars))
+	switch n.Detail["what"] {
+	case CertificateRevoked:
+		l.TitleMS, l.TitleEN = "Sijil pegawai dibatalkan", "An officer's certificate was revoked"
+	case CertificateSuspended:
+		l.TitleMS, l.TitleEN = "Sijil pegawai digantung", "An officer's certificate was suspended"
+	case CertificateReleased:
+		l.TitleMS, l.TitleEN = "Penggantungan sijil pegawai tamat", "An officer's certificate was released"
+	case RevocationScheduled:
+		l.TitleMS, l.TitleEN = "Sijil pegawai akan dibatalkan pada "+until, "An officer's certificate will be revoked on "+until
+	case RevocationCancelled:
+		l.TitleMS, l.TitleEN = "Pembatalan sijil pegawai ditarik balik", "The revocation of an officer's certificate is withdrawn"
+	default:
+		return false
+	}
+	ms, en := revokedBecause(n.Detail["reason"])
+	l.MS, l.EN = "Pegawai: "+name+ms+".", "Officer: "+name+en+"."
+	l.WarnMS, l.WarnEN = "Jika anda tidak menjangkanya, hubungi pentadbir JDN.", "If you did not expect that, ask the JDN administrators."
 	return true
 }
 

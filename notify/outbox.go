@@ -39,6 +39,10 @@ const (
 
 	EnrolmentRejected = enrol.NoticeRejected // detail: system, reason
 
+	// OfficerCertificate tells an AP what became of an officer's certificate. Detail: what
+	// (the officer's kind of notice), officer (name), and what that has.
+	OfficerCertificate = "officer.certificate"
+
 	// TransactionDisowned is an alarm to administrators. Detail: system (registered
 	// name), transaction, officer (masked name), count, fingerprint, outcome.
 	TransactionDisowned = "transaction.disowned"

@@ -105,7 +105,7 @@ func addEntry(ctx context.Context, q *sqlc.Queries, e *enrol.Entry) error {
 		return nil
 	}
 	n, err = q.AddEnrolment(ctx, sqlc.AddEnrolmentParams{ID: e.ID, Ic: o.IC, System: e.System, Agency: e.Agency, Office: e.Office, Phase: e.Phase, Ticket: e.Ticket,
-		List: e.List, State: string(e.State), Since: micros(e.At), ListedBy: e.By, ListedAt: micros(e.At), DueAt: micros(e.Due)})
+		List: e.List, State: string(e.State), Since: micros(e.At), ListedBy: e.By, ListedAt: micros(e.At), DueAt: micros(e.Due), Origin: e.Origin, Follows: e.Follows})
 	if err == nil && n == 0 {
 		err = enrol.ErrExists
 	}
@@ -114,7 +114,7 @@ func addEntry(ctx context.Context, q *sqlc.Queries, e *enrol.Entry) error {
 
 func enrolment(e *sqlc.Enrolment, name, email string) enrol.Enrolment {
 	return enrol.Enrolment{ID: e.ID, IC: e.Ic, Name: name, Email: email, System: e.System, Agency: e.Agency, Office: e.Office, Phase: e.Phase, Ticket: e.Ticket,
-		List: e.List, Kind: enrol.Kind(e.Kind), Replaces: e.Replaces, State: enrol.State(e.State), Since: instant(e.Since), ListedBy: e.ListedBy, ListedAt: instant(e.ListedAt), DueAt: instant(e.DueAt),
+		List: e.List, Kind: enrol.Kind(e.Kind), Replaces: e.Replaces, Origin: e.Origin, Follows: e.Follows, State: enrol.State(e.State), Since: instant(e.Since), ListedBy: e.ListedBy, ListedAt: instant(e.ListedAt), DueAt: instant(e.DueAt),
 		Attempts: int(e.Attempts), MailedAt: instant(e.MailedAt), Reply: e.Reply, LinkUntil: instant(e.LinkUntil), CodeUntil: instant(e.CodeUntil), Reason: e.Reason,
 		ValidatedBy: e.ValidatedBy, ValidatedIC: e.ValidatedIc, ValidatedAt: instant(e.ValidatedAt), ApprovedBy: e.ApprovedBy, ApprovedIC: e.ApprovedIc, ApprovedAt: instant(e.ApprovedAt)}
 }

@@ -18,7 +18,7 @@ import (
 func (d *DB) Begin(ctx context.Context, e enrol.Enrolment, ev audit.Event, steps ...enrol.Change) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
 		n, err := q.AddEnrolment(ctx, sqlc.AddEnrolmentParams{ID: e.ID, Ic: e.IC, System: e.System, Agency: e.Agency, Office: e.Office, Phase: e.Phase, Ticket: e.Ticket,
-			State: string(e.State), Since: micros(e.Since), ListedBy: e.ListedBy, ListedAt: micros(e.ListedAt), DueAt: micros(e.DueAt), Kind: string(e.Kind), Replaces: e.Replaces})
+			State: string(e.State), Since: micros(e.Since), ListedBy: e.ListedBy, ListedAt: micros(e.ListedAt), DueAt: micros(e.DueAt), Kind: string(e.Kind), Replaces: e.Replaces, Follows: e.Follows})
 		if err != nil {
 			return err
 		}
@@ -47,7 +47,7 @@ func (d *DB) Held(ctx context.Context, ic, system string) ([]enrol.Held, error) 
 	}
 	out := make([]enrol.Held, len(rows))
 	for k, r := range rows {
-		out[k] = enrol.Held{Credential: r.ID, Algorithm: r.Algorithm, Serial: r.Serial, Status: r.Status, Subject: commonName(r.Der), NotAfter: instant(r.NotAfter), EndsAt: instant(r.EndsAt)}
+		out[k] = enrol.Held{Credential: r.ID, Algorithm: r.Algorithm, Serial: r.Serial, Issuer: r.Issuer, Status: r.Status, Subject: commonName(r.Der), NotAfter: instant(r.NotAfter), EndsAt: instant(r.EndsAt)}
 	}
 	return out, nil
 }
@@ -132,6 +132,9 @@ func (d *DB) tellHolder(ctx context.Context, q *sqlc.Queries, serial, kind strin
 	detail := map[string]string{"system": h.System, "serial": serial, "reason": strconv.Itoa(reason)}
 	if !until.IsZero() {
 		detail["until"] = until.UTC().Format(time.RFC3339)
+	}
+	if err := tellAPs(ctx, q, h.Ic, h.System, kind, at, detail); err != nil {
+		return err
 	}
 	return addNotice(ctx, q, h.Ic, kind, at, detail)
 }

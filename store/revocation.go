@@ -25,7 +25,8 @@ func (d *DB) Revoke(ctx context.Context, serial string, at time.Time, reason int
 
 // RevokeScheduled implements ca.Records.
 func (d *DB) RevokeScheduled(ctx context.Context, s ca.Scheduled, at time.Time, ev audit.Event) error {
-	err := d.do(ctx, ev, func(q *sqlc.Queries) error {
+	var revoked error // before, somehow: then the row is done with, and says so
+	err := d.tx(ctx, func(q *sqlc.Queries) error {
 		row, err := q.ScheduledRevocation(ctx, s.Serial)
 		if err != nil {
 			return absent(err, ca.ErrUnknown)
@@ -33,10 +34,20 @@ func (d *DB) RevokeScheduled(ctx context.Context, s ca.Scheduled, at time.Time, 
 		if row.DueAt != micros(s.At) || row.Reason != int64(s.Reason) {
 			return ca.ErrUnknown
 		}
-		return d.revoke(ctx, q, s.Serial, at, s.Reason, ev)
+		ev := ev
+		err = d.revoke(ctx, q, s.Serial, at, s.Reason, ev)
+		if errors.Is(err, ca.ErrRevoked) {
+			revoked, ev.Action = ca.ErrRevoked, "ca.unschedule"
+			_, err = q.DropScheduledRevocation(ctx, s.Serial)
+		}
+		if err != nil {
+			return err
+		}
+		return appendEvent(ctx, q, ev)
 	})
 	if err == nil {
 		d.scrub(ctx)
+		err = revoked
 	}
 	return err
 }
@@ -51,6 +62,9 @@ func (d *DB) revoke(ctx context.Context, q *sqlc.Queries, serial string, at time
 	}
 	for _, k := range keys {
 		if err := appendEvent(ctx, q, keyDestroyed(ev, k.ID, k.Version)); err != nil {
+			return err
+		}
+		if err := closeKey(ctx, q, k.Ic, k.ID, ev); err != nil {
 			return err
 		}
 	}

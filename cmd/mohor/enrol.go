@@ -29,6 +29,7 @@ type enrolCmd struct {
 	Return    enrolReturnCmd   `cmd:"" help:"Return an application to the officer (sandbox only)."`
 	Reject    enrolRejectCmd   `cmd:"" help:"Reject an application (sandbox only)."`
 	Approve   enrolApproveCmd  `cmd:"" help:"Approve an application: the certificate is issued (sandbox only)."`
+	Bulk      enrolBulkCmd     `cmd:"" help:"Decide about many applications with one reason, each judged alone (sandbox only)."`
 }
 
 // acting is who a command acts as.

@@ -19,7 +19,12 @@ type officerCmd struct {
 	Unlock    officerUnlockCmd    `cmd:"" help:"Clear an officer's PIN counter, lock and block; the key and its PIN stay."`
 	Codes     officerCodesCmd     `cmd:"" help:"Tell what became of the codes sent to an officer; it stands in the audit."`
 
-	Export officerExportCmd `cmd:"" help:"All that is kept about a person as ZIP of JSON and CSV, for a request in writing."`
+	Export   officerExportCmd   `cmd:"" help:"All that is kept about a person as ZIP of JSON and CSV, for a request in writing."`
+	Revoke   officerRevokeCmd   `cmd:"" help:"Revoke an officer's certificate for a system, now or at a time."`
+	Suspend  officerSuspendCmd  `cmd:"" help:"Suspend an officer's certificate: the key is kept and not used."`
+	Release  officerReleaseCmd  `cmd:"" help:"End a suspension."`
+	Retire   officerRetireCmd   `cmd:"" help:"Revoke the certificates of an officer who leaves, now or at a time, and withdraw applications."`
+	Transfer officerTransferCmd `cmd:"" help:"Move an officer to another agency: the certificate ends, enrolment there begins."`
 
 	UnlockLogin officerUnlockLoginCmd `cmd:"" name:"unlock-login" help:"Forget failed log-ins that hold an account up; password and devices stay."`
 }

@@ -41,7 +41,11 @@ func (c *caRevokeCmd) Run(e *env) error {
 	case err != nil:
 		return statusError(c.Serial, err)
 	}
-	fmt.Fprintf(e.stdout, "revoked %s (%s); its key is destroyed and the CRL is published\n", c.Serial, c.Reason)
+	what := "its key is destroyed and the CRL is published"
+	if i.OfAuthority(e.ctx, c.Serial) {
+		what = "the CRL is published; the key stays in the token"
+	}
+	fmt.Fprintf(e.stdout, "revoked %s (%s); %s\n", c.Serial, c.Reason, what)
 	return nil
 }
 

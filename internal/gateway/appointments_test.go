@@ -102,5 +102,10 @@ func TestAppointmentsAndHelp(t *testing.T) {
 	want(t, ap.do(http.MethodDelete, path+"/"+id+"?document=JANM.2&until="+at, nil), 403, "forbidden")
 	want(t, sa.do(http.MethodDelete, path+"/"+id+"?document=JANM.2&until="+at, nil), 204, "")
 	want(t, ap.do(http.MethodGet, "/v1/me", nil), 401, "unauthenticated") // told by a new log-in
+	g.Clock.Advance(11 * time.Minute)
+	want(t, jdn.do(http.MethodPost, path, body("700202105438", "SA", "JPK")), 403, "session_not_fresh")
+	want(t, jdn.do(http.MethodPost, path+"/ap_none/confirm", nil), 403, "session_not_fresh")
+	want(t, jdn.do(http.MethodDelete, path+"/ap_none?document=JANM.2", nil), 403, "session_not_fresh")
+	g.Clock.Advance(-11 * time.Minute)
 	want(t, jdn.do(http.MethodDelete, path+"/ap_none?document=JANM.2", nil), 404, "not_found")
 }

@@ -61,6 +61,7 @@ type Config struct {
 	Audit                AuditConfig   `yaml:"audit"`
 
 	Retention RetentionConfig `yaml:"retention"`
+	Enrolment EnrolmentConfig `yaml:"enrolment"`
 
 	Outbound   OutboundConfig  `yaml:"outbound"`
 	Timestamps TimestampConfig `yaml:"timestamps"`
@@ -218,11 +219,6 @@ func defaultRenewal() RenewalConfig {
 	return RenewalConfig{WithoutApproval: true, Within: 30 * 24 * time.Hour}
 }
 
-// policy is that of the desk.
-func (c *RenewalConfig) policy() enrol.Policy {
-	return enrol.Policy{RenewAsked: !c.WithoutApproval, RenewWithin: c.Within}
-}
-
 // SessionConfig says how long people stay logged in.
 type SessionConfig struct {
 	OfficerIdle       time.Duration `yaml:"officer_idle"`
@@ -321,7 +317,7 @@ func decodeConfig(raw []byte, strict bool) (Config, error) {
 	p := enrol.DefaultPINPolicy()
 	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}, CA: CAConfig{TSAPolicy: ca.DefaultTSAPolicy, Time: TimeConfig{MaxOffset: 500 * time.Millisecond, MaxAge: 30 * time.Minute, Accuracy: ca.DefaultProfile().Accuracy}, External: ExternalCAConfig{Timeout: 20 * time.Second}},
 		Timestamps: TimestampConfig{From: stampsOwn},
-		Limits:     LimitConfig{PDFRefuse: string(pdf.Danger)}, Channels: defaultChannels(), Sessions: defaultSessions(), Renewal: defaultRenewal(), Retention: defaultRetention()}
+		Limits:     LimitConfig{PDFRefuse: string(pdf.Danger)}, Channels: defaultChannels(), Sessions: defaultSessions(), Renewal: defaultRenewal(), Retention: defaultRetention(), Enrolment: defaultEnrolment()}
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(strict)
 	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
@@ -376,6 +372,9 @@ func (c *Config) check() error {
 		return bad("renewal.within", "24h to 2160h")
 	}
 	if field, want := c.Retention.check(); field != "" {
+		return bad(field, want)
+	}
+	if field, want := c.Enrolment.check(); field != "" {
 		return bad(field, want)
 	}
 	if field, want := c.Sessions.check(); field != "" {

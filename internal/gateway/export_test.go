@@ -104,3 +104,9 @@ func (o *Office) Desk(ctx context.Context, f func(ca.Keys, ca.Records, enrol.Enr
 
 // Close closes the office.
 func (o *Office) Close() error { return o.e.bench.Close() }
+
+// CAOf gives the authorities of a gateway that serves.
+func CAOf(s *Server) *ca.Authorities { return s.ca }
+
+// CheckEnrolment names what cannot be right in that part of a configuration.
+var CheckEnrolment, DefaultEnrolment = (*EnrolmentConfig).check, defaultEnrolment

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/mohor-sign/mohor/ca"
@@ -36,4 +37,11 @@ func (i *Installation) Unschedule(ctx context.Context, actor, serial string) err
 // Scheduled lists at most limit revocations to come, the next ones first.
 func (i *Installation) Scheduled(ctx context.Context, limit int) ([]ca.Scheduled, error) {
 	return i.ca.ScheduledUntil(ctx, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), limit)
+}
+
+// OfAuthority says whether a certificate is one of a CA or a unit, whose key stays in the
+// token; false when that is not known.
+func (i *Installation) OfAuthority(ctx context.Context, serial string) bool {
+	row, err := i.db.CertificateBySerial(ctx, serial)
+	return err == nil && strings.HasPrefix(row.Credential, "authority:")
 }

@@ -36,8 +36,8 @@ LEFT JOIN enrolments e ON e.ic = o.ic AND e.system = @system AND e.state IN ('LI
 WHERE o.ic = @ic;
 
 -- name: AddEnrolment :execrows
-INSERT INTO enrolments (id, ic, system, agency, office, phase, ticket, list, state, since, listed_by, listed_at, due_at, kind, replaces)
-VALUES (@id, @ic, @system, @agency, @office, @phase, @ticket, @list, @state, @since, @listed_by, @listed_at, @due_at, @kind, @replaces)
+INSERT INTO enrolments (id, ic, system, agency, office, phase, ticket, list, state, since, listed_by, listed_at, due_at, kind, replaces, origin, follows)
+VALUES (@id, @ic, @system, @agency, @office, @phase, @ticket, @list, @state, @since, @listed_by, @listed_at, @due_at, @kind, @replaces, @origin, @follows)
 ON CONFLICT (ic, system) WHERE state IN ('LISTED', 'CONFIRMING', 'CONFIRMED', 'APPLIED', 'VALIDATED', 'APPROVED', 'RETURNED') DO NOTHING;
 
 -- name: Enrolment :one
@@ -117,7 +117,7 @@ UPDATE applications SET sealed = substr(sealed, 1, 0), copy = CASE length(copy) 
 WHERE enrolment_id = @enrolment_id AND length(sealed) > 0 RETURNING credential_id, version;
 
 -- name: Held :many
-SELECT c.id, c.algorithm, c.status, c.serial, x.not_after, x.der, CAST(COALESCE(s.due_at, 0) AS BIGINT) AS ends_at
+SELECT c.id, c.algorithm, c.status, c.serial, x.issuer, x.not_after, x.der, CAST(COALESCE(s.due_at, 0) AS BIGINT) AS ends_at
 FROM credentials c JOIN certificates x ON x.serial = c.serial LEFT JOIN scheduled_revocations s ON s.serial = c.serial
 WHERE c.ic = @ic AND c.system = @system AND c.status <> 'SUPERSEDED' ORDER BY CASE c.status WHEN 'REVOKED' THEN 1 ELSE 0 END, c.created_at DESC, c.id;
 

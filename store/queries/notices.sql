@@ -19,4 +19,4 @@ DELETE FROM notices WHERE id = @id AND attempts = @attempts;
 
 -- name: AddAlarm :exec
 INSERT INTO notices (id, ic, name, email, kind, detail, created_at, due_at)
-VALUES (@id, '', '', @email, @kind, @detail, @created_at, @due_at);
+VALUES (@id, '', @name, @email, @kind, @detail, @created_at, @due_at);

@@ -10,8 +10,8 @@ import (
 )
 
 const addEnrolment = `-- name: AddEnrolment :execrows
-INSERT INTO enrolments (id, ic, system, agency, office, phase, ticket, list, state, since, listed_by, listed_at, due_at, kind, replaces)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+INSERT INTO enrolments (id, ic, system, agency, office, phase, ticket, list, state, since, listed_by, listed_at, due_at, kind, replaces, origin, follows)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
 ON CONFLICT (ic, system) WHERE state IN ('LISTED', 'CONFIRMING', 'CONFIRMED', 'APPLIED', 'VALIDATED', 'APPROVED', 'RETURNED') DO NOTHING
 `
 
@@ -31,6 +31,8 @@ type AddEnrolmentParams struct {
 	DueAt    int64
 	Kind     string
 	Replaces string
+	Origin   string
+	Follows  string
 }
 
 func (q *Queries) AddEnrolment(ctx context.Context, arg AddEnrolmentParams) (int64, error) {
@@ -50,6 +52,8 @@ func (q *Queries) AddEnrolment(ctx context.Context, arg AddEnrolmentParams) (int
 		arg.DueAt,
 		arg.Kind,
 		arg.Replaces,
+		arg.Origin,
+		arg.Follows,
 	)
 	if err != nil {
 		return 0, err
@@ -287,7 +291,7 @@ func (q *Queries) EndTokens(ctx context.Context, arg EndTokensParams) (int64, er
 }
 
 const enrolment = `-- name: Enrolment :one
-SELECT e.id, e.ic, e.system, e.agency, e.office, e.phase, e.ticket, e.list, e.state, e.since, e.listed_by, e.listed_at, e.due_at, e.attempts, e.mailed_at, e.reply, e.link, e.link_until, e.code, e.code_until, e.reason, e.validated_by, e.validated_ic, e.validated_at, e.approved_by, e.approved_ic, e.approved_at, e.kind, e.replaces, o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic WHERE e.id = ?1
+SELECT e.id, e.ic, e.system, e.agency, e.office, e.phase, e.ticket, e.list, e.state, e.since, e.listed_by, e.listed_at, e.due_at, e.attempts, e.mailed_at, e.reply, e.link, e.link_until, e.code, e.code_until, e.reason, e.validated_by, e.validated_ic, e.validated_at, e.approved_by, e.approved_ic, e.approved_at, e.kind, e.replaces, e.origin, e.follows, o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic WHERE e.id = ?1
 `
 
 type EnrolmentRow struct {
@@ -329,6 +333,8 @@ func (q *Queries) Enrolment(ctx context.Context, id string) (EnrolmentRow, error
 		&i.Enrolment.ApprovedAt,
 		&i.Enrolment.Kind,
 		&i.Enrolment.Replaces,
+		&i.Enrolment.Origin,
+		&i.Enrolment.Follows,
 		&i.Name,
 		&i.Email,
 	)
@@ -358,7 +364,7 @@ func (q *Queries) EnrolmentByLink(ctx context.Context, link []byte) (string, err
 }
 
 const enrolments = `-- name: Enrolments :many
-SELECT e.id, e.ic, e.system, e.agency, e.office, e.phase, e.ticket, e.list, e.state, e.since, e.listed_by, e.listed_at, e.due_at, e.attempts, e.mailed_at, e.reply, e.link, e.link_until, e.code, e.code_until, e.reason, e.validated_by, e.validated_ic, e.validated_at, e.approved_by, e.approved_ic, e.approved_at, e.kind, e.replaces, o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic
+SELECT e.id, e.ic, e.system, e.agency, e.office, e.phase, e.ticket, e.list, e.state, e.since, e.listed_by, e.listed_at, e.due_at, e.attempts, e.mailed_at, e.reply, e.link, e.link_until, e.code, e.code_until, e.reason, e.validated_by, e.validated_ic, e.validated_at, e.approved_by, e.approved_ic, e.approved_at, e.kind, e.replaces, e.origin, e.follows, o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic
 WHERE e.state = ?1 AND (CAST(?2 AS TEXT) = '' OR e.system = ?2) AND (CAST(?3 AS TEXT) = '' OR e.agency = ?3)
     AND e.since <= ?4 AND (e.since > ?5 OR e.since = ?5 AND e.id > ?6)
 ORDER BY e.since, e.id LIMIT ?7
@@ -427,6 +433,8 @@ func (q *Queries) Enrolments(ctx context.Context, arg EnrolmentsParams) ([]Enrol
 			&i.Enrolment.ApprovedAt,
 			&i.Enrolment.Kind,
 			&i.Enrolment.Replaces,
+			&i.Enrolment.Origin,
+			&i.Enrolment.Follows,
 			&i.Name,
 			&i.Email,
 		); err != nil {
@@ -455,7 +463,7 @@ func (q *Queries) EnrolmentsDue(ctx context.Context, now int64) (int64, error) {
 }
 
 const enrolmentsOf = `-- name: EnrolmentsOf :many
-SELECT e.id, e.ic, e.system, e.agency, e.office, e.phase, e.ticket, e.list, e.state, e.since, e.listed_by, e.listed_at, e.due_at, e.attempts, e.mailed_at, e.reply, e.link, e.link_until, e.code, e.code_until, e.reason, e.validated_by, e.validated_ic, e.validated_at, e.approved_by, e.approved_ic, e.approved_at, e.kind, e.replaces, o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic WHERE e.ic = ?1 ORDER BY e.listed_at, e.id
+SELECT e.id, e.ic, e.system, e.agency, e.office, e.phase, e.ticket, e.list, e.state, e.since, e.listed_by, e.listed_at, e.due_at, e.attempts, e.mailed_at, e.reply, e.link, e.link_until, e.code, e.code_until, e.reason, e.validated_by, e.validated_ic, e.validated_at, e.approved_by, e.approved_ic, e.approved_at, e.kind, e.replaces, e.origin, e.follows, o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic WHERE e.ic = ?1 ORDER BY e.listed_at, e.id
 `
 
 type EnrolmentsOfRow struct {
@@ -503,6 +511,8 @@ func (q *Queries) EnrolmentsOf(ctx context.Context, ic string) ([]EnrolmentsOfRo
 			&i.Enrolment.ApprovedAt,
 			&i.Enrolment.Kind,
 			&i.Enrolment.Replaces,
+			&i.Enrolment.Origin,
+			&i.Enrolment.Follows,
 			&i.Name,
 			&i.Email,
 		); err != nil {
@@ -520,7 +530,7 @@ func (q *Queries) EnrolmentsOf(ctx context.Context, ic string) ([]EnrolmentsOfRo
 }
 
 const held = `-- name: Held :many
-SELECT c.id, c.algorithm, c.status, c.serial, x.not_after, x.der, CAST(COALESCE(s.due_at, 0) AS BIGINT) AS ends_at
+SELECT c.id, c.algorithm, c.status, c.serial, x.issuer, x.not_after, x.der, CAST(COALESCE(s.due_at, 0) AS BIGINT) AS ends_at
 FROM credentials c JOIN certificates x ON x.serial = c.serial LEFT JOIN scheduled_revocations s ON s.serial = c.serial
 WHERE c.ic = ?1 AND c.system = ?2 AND c.status <> 'SUPERSEDED' ORDER BY CASE c.status WHEN 'REVOKED' THEN 1 ELSE 0 END, c.created_at DESC, c.id
 `
@@ -535,6 +545,7 @@ type HeldRow struct {
 	Algorithm string
 	Status    string
 	Serial    string
+	Issuer    string
 	NotAfter  int64
 	Der       []byte
 	EndsAt    int64
@@ -554,6 +565,7 @@ func (q *Queries) Held(ctx context.Context, arg HeldParams) ([]HeldRow, error) {
 			&i.Algorithm,
 			&i.Status,
 			&i.Serial,
+			&i.Issuer,
 			&i.NotAfter,
 			&i.Der,
 			&i.EndsAt,

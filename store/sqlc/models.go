@@ -171,6 +171,17 @@ type Certificate struct {
 	Intent       []byte
 }
 
+type CertificateOrder struct {
+	ID     string
+	Serial string
+	Action string
+	Reason int64
+	Why    string
+	Actor  string
+	At     int64
+	DueAt  int64
+}
+
 type Challenge struct {
 	TransactionID string
 	Ic            string
@@ -296,6 +307,8 @@ type Enrolment struct {
 	ApprovedAt  int64
 	Kind        string
 	Replaces    string
+	Origin      string
+	Follows     string
 }
 
 type ExternalChain struct {

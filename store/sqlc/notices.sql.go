@@ -11,11 +11,12 @@ import (
 
 const addAlarm = `-- name: AddAlarm :exec
 INSERT INTO notices (id, ic, name, email, kind, detail, created_at, due_at)
-VALUES (?1, '', '', ?2, ?3, ?4, ?5, ?6)
+VALUES (?1, '', ?2, ?3, ?4, ?5, ?6, ?7)
 `
 
 type AddAlarmParams struct {
 	ID        string
+	Name      string
 	Email     string
 	Kind      string
 	Detail    string
@@ -26,6 +27,7 @@ type AddAlarmParams struct {
 func (q *Queries) AddAlarm(ctx context.Context, arg AddAlarmParams) error {
 	_, err := q.db.ExecContext(ctx, addAlarm,
 		arg.ID,
+		arg.Name,
 		arg.Email,
 		arg.Kind,
 		arg.Detail,

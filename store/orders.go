@@ -1,0 +1,123 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/ident"
+	"github.com/mohor-sign/mohor/notify"
+	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store/sqlc"
+)
+
+// PutOrder implements enrol.Enrolments.
+func (d *DB) PutOrder(ctx context.Context, o enrol.Order, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error { return putOrder(ctx, q, &o, ev) })
+}
+
+func putOrder(ctx context.Context, q *sqlc.Queries, o *enrol.Order, ev audit.Event) error {
+	for _, serial := range o.Serials {
+		err := q.AddOrder(ctx, sqlc.AddOrderParams{ID: ident.New("or", 16), Serial: serial, Action: ev.Action, Reason: int64(o.Reason), Why: o.Why, Actor: ev.Actor, At: micros(ev.At), DueAt: micros(o.At)})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Upcoming implements enrol.Enrolments.
+func (d *DB) Upcoming(ctx context.Context, f enrol.ScheduledFilter) ([]enrol.ScheduledRevocation, error) {
+	rows, err := d.q.Leaving(ctx, sqlc.LeavingParams{Serial: f.Serial, System: f.System, Agency: f.Agency, AfterDue: micros(f.AfterAt), After: f.AfterSerial, Lim: int64(f.Limit)})
+	out := make([]enrol.ScheduledRevocation, len(rows))
+	for k, r := range rows {
+		out[k] = enrol.ScheduledRevocation{Serial: r.Serial, IC: r.Ic, Name: r.Name, System: r.System, Agency: r.Agency, At: instant(r.DueAt), Reason: int(r.Reason), By: r.Actor, Since: instant(r.CreatedAt), Why: r.Why}
+	}
+	return out, err
+}
+
+// CountEnrolments implements enrol.Enrolments.
+func (d *DB) CountEnrolments(ctx context.Context, f enrol.Filter) (int, error) {
+	n, err := d.q.CountEnrolments(ctx, sqlc.CountEnrolmentsParams{State: string(f.State), System: f.System, Agency: f.Agency, Until: micros(f.Until)})
+	return int(n), err
+}
+
+// Steps implements enrol.Enrolments.
+func (d *DB) Steps(ctx context.Context, id string) ([]audit.Event, error) {
+	rows, err := d.q.Steps(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]audit.Event, 0, len(rows))
+	for _, row := range rows {
+		r, err := record(row)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r.Event)
+	}
+	return out, nil
+}
+
+// closeKey ends what was open under a key that was destroyed for good: transactions that
+// wait for it, and when an officer who is no administrator has no other, the sessions.
+func closeKey(ctx context.Context, q *sqlc.Queries, ic, credential string, ev audit.Event) error {
+	ended, err := q.WaitingOf(ctx, sqlc.WaitingOfParams{Now: micros(ev.At), CredentialID: credential})
+	if err != nil {
+		return err
+	}
+	for _, id := range ended {
+		e := audit.Event{At: ev.At, Actor: ev.Actor, Action: "sign.cancel", Object: id, Verdict: audit.Accepted, RequestID: ev.RequestID,
+			Detail: map[string]string{"because": ev.Action, "credential": credential, "status": string(signer.Cancelled)}}
+		if err := appendEvent(ctx, q, e); err != nil {
+			return err
+		}
+	}
+	accounts, err := q.OfficerWithoutKey(ctx, ic)
+	if err != nil {
+		return err
+	}
+	for _, id := range accounts {
+		n, err := q.CloseSessions(ctx, sqlc.CloseSessionsParams{AccountID: id})
+		if err != nil || n == 0 {
+			return err
+		}
+		e := audit.Event{At: ev.At, Actor: ev.Actor, Action: "session.close", Object: "account:" + id, Verdict: audit.Accepted, RequestID: ev.RequestID,
+			Detail: map[string]string{"because": ev.Action, "closed": fmt.Sprint(n)}}
+		if err := appendEvent(ctx, q, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tellAPs puts what became of an officer's certificate into the outbox, for the AP of its
+// agency.
+func tellAPs(ctx context.Context, q *sqlc.Queries, ic, system, kind string, at time.Time, detail map[string]string) error {
+	to, err := q.APsOf(ctx, sqlc.APsOfParams{Now: micros(at), Ic: ic, System: system})
+	if err != nil || len(to) == 0 {
+		return err
+	}
+	o, err := q.Officer(ctx, ic)
+	if err != nil {
+		return err
+	}
+	told := map[string]string{"what": kind, "officer": o.Name}
+	for k, v := range detail {
+		told[k] = v
+	}
+	raw, err := json.Marshal(told)
+	if err != nil {
+		return fmt.Errorf("encoding notice: %w", err)
+	}
+	for _, ap := range to {
+		err := q.AddAlarm(ctx, sqlc.AddAlarmParams{ID: ident.New("no", 16), Name: ap.Name, Email: ap.Email, Kind: notify.OfficerCertificate, Detail: string(raw), CreatedAt: micros(at), DueAt: micros(at)})
+		if err != nil {
+			return fmt.Errorf("storing notice: %w", err)
+		}
+	}
+	return nil
+}
