@@ -61,18 +61,17 @@ func FuzzTimestampReply(f *testing.F) {
 func FuzzRequest(f *testing.F) {
 	a := bootstrapped(f, nil)
 	o := asked("cr_fuzz")
-	k := key(f)
-	good := request(f, o, k, nil)
-	f.Add(good)
+	f.Add(request(f, o, key(f), nil))
 	f.Add(request(f, asked("other"), key(f), func(r *x509.CertificateRequest) { r.DNSNames = []string{"a.example"} }))
 	f.Fuzz(func(t *testing.T, der []byte) {
 		c, _, err := a.Issue(ctx, "test", o, der)
 		if err != nil {
 			return
 		}
-		spki, err := x509.MarshalPKIXPublicKey(k.Public())
+		subject, err := o.Subject()
 		must(t, err)
-		if !bytes.Equal(c.RawSubjectPublicKeyInfo, spki) {
+		r, err := x509.ParseCertificateRequest(der)
+		if err != nil || r.CheckSignature() != nil || !bytes.Equal(r.RawSubject, subject) || !bytes.Equal(c.RawSubjectPublicKeyInfo, r.RawSubjectPublicKeyInfo) {
 			t.Errorf("%x was certified", der)
 		}
 	})
