@@ -37,10 +37,11 @@ func externalName(issuer *x509.Certificate) string {
 // durable, with its event, when it returns nil.
 type ExternalRecords interface {
 	Records
-	// ReserveExternal inserts c as Reserved, before it is asked for. Whatever was
-	// asked for before for its credential and has not come is from then on to be
-	// revoked at the CA. ErrExists when the credential has an active certificate.
-	ReserveExternal(ctx context.Context, c Certificate, ev audit.Event) error
+	// ReserveExternal inserts c as Reserved, before it is asked for. ErrExists when the
+	// credential has an active certificate, ErrAsking when another is being asked for since
+	// a time after abandoned. What was asked for before and has not come is from then on
+	// to be revoked at the CA.
+	ReserveExternal(ctx context.Context, c Certificate, abandoned time.Time, ev audit.Event) error
 	// StoreExternal makes the reserved c.Serial Active as c says, with the
 	// certificates above it, the issuer's first. ErrUnknown when it is not reserved,
 	// or to be revoked at the CA.
@@ -111,7 +112,7 @@ func (x *External) issue(ctx context.Context, actor string, o Officer, request [
 	}
 	ev := audit.Event{At: x.Now(), Actor: actor, Action: "ca.reserve", Object: row.Serial, Verdict: audit.Accepted,
 		Detail: map[string]string{"issuer": row.Issuer, "subject": row.Subject}}
-	if err := x.Records.ReserveExternal(ctx, row, ev); err != nil {
+	if err := x.reserve(ctx, row, ev); err != nil {
 		return nil, nil, overtaken(fmt.Errorf("reserving serial number: %w", err))
 	}
 	// From here on the CA may come to issue a certificate with this serial number.
@@ -139,10 +140,49 @@ func (x *External) issue(ctx context.Context, actor string, o Officer, request [
 	return cert, chain[1:], nil
 }
 
+// How long a gateway that finds another asking waits for it, and how often it looks.
+const (
+	waitFor   = 10 * time.Second
+	lookEvery = 100 * time.Millisecond
+)
+
+// errOvertaken: the certificate is there.
+var errOvertaken = errors.New("another gateway has got the same certificate")
+
+// ErrAsking: another gateway is asking the CA for the same certificate.
+var ErrAsking = errors.New("another gateway asks for the same certificate")
+
+// reserve has the first of several gateways ask; the others wait until it has the
+// certificate, has given up, or its request can come to nothing any more.
+func (x *External) reserve(ctx context.Context, row Certificate, ev audit.Event) error {
+	late := time.NewTimer(waitFor)
+	defer late.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		ev.At = x.Now()
+		// The CA takes no request that has been under way for longer than its token lives.
+		err := x.Records.ReserveExternal(ctx, row, ev.At.Add(-tokenFor), ev)
+		if !errors.Is(err, ErrAsking) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-late.C:
+			return err
+		case <-look.C:
+		}
+	}
+}
+
 // overtaken says to ask again where another gateway has asked for the same credential
 // meanwhile.
 func overtaken(err error) error {
-	if errors.Is(err, ErrExists) || errors.Is(err, ErrUnknown) {
+	switch {
+	case errors.Is(err, ErrExists):
+		return fmt.Errorf("%w: %w", ErrUnavailable, errOvertaken)
+	case errors.Is(err, ErrUnknown) || errors.Is(err, ErrAsking):
 		return fmt.Errorf("%w: another gateway asks for the same certificate (%v)", ErrUnavailable, err)
 	}
 	return err

@@ -73,7 +73,7 @@ func (a *Authorities) Issue(ctx context.Context, actor string, o Officer, reques
 	case err != nil:
 		return nil, nil, err
 	case cert == nil && a.External != nil:
-		return a.External.issue(ctx, actor, o, request, pub)
+		return a.fromExternal(ctx, actor, o, request, pub)
 	case cert == nil:
 		cert, err = a.IssueOfficer(ctx, actor, o, pub)
 	}
@@ -82,4 +82,18 @@ func (a *Authorities) Issue(ctx context.Context, actor string, o Officer, reques
 	}
 	chain, err := a.Above(ctx, cert)
 	return cert, chain, err
+}
+
+// fromExternal has the other CA issue, or gives what another gateway has just got of it.
+func (a *Authorities) fromExternal(ctx context.Context, actor string, o Officer, request []byte, pub crypto.PublicKey) (*x509.Certificate, []*x509.Certificate, error) {
+	cert, chain, err := a.External.issue(ctx, actor, o, request, pub)
+	if !errors.Is(err, errOvertaken) {
+		return cert, chain, err
+	}
+	there, ierr := a.issued(ctx, o.Credential, pub)
+	if there == nil {
+		return nil, nil, errors.Join(err, ierr) // and gone again
+	}
+	chain, err = a.Above(ctx, there)
+	return there, chain, err
 }

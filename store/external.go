@@ -17,7 +17,7 @@ import (
 const atOnce = 1000
 
 // ReserveExternal implements ca.ExternalRecords.
-func (d *DB) ReserveExternal(ctx context.Context, c ca.Certificate, ev audit.Event) error {
+func (d *DB) ReserveExternal(ctx context.Context, c ca.Certificate, abandoned time.Time, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
 		// The write lock is held: another process asks either before this or after.
 		old, err := certificate(q.CertificateOf(ctx, c.Credential))
@@ -31,7 +31,11 @@ func (d *DB) ReserveExternal(ctx context.Context, c ca.Certificate, ev audit.Eve
 		if err != nil {
 			return err
 		}
-		for _, serial := range open {
+		for _, o := range open {
+			if instant(o.CreatedAt).After(abandoned) {
+				return ca.ErrAsking
+			}
+			serial := o.Serial
 			discard := audit.Event{At: ev.At, Actor: ev.Actor, Action: "ca.discard", Object: serial, Verdict: audit.Noted,
 				Detail: map[string]string{"issuer": ca.ExternalIssuer, "reason": "asked for again"}}
 			if err := putRevocation(ctx, q, serial, 0, ev.At, time.Time{}, discard); err != nil {

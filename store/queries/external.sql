@@ -10,7 +10,7 @@ WHERE certificates.serial = @serial AND status = 'RESERVED' AND issuer = 'extern
     AND NOT EXISTS (SELECT 1 FROM external_revocations r WHERE r.serial = certificates.serial);
 
 -- name: OpenExternal :many
-SELECT c.serial FROM certificates c WHERE c.status = 'RESERVED' AND c.issuer = 'external' AND c.credential_id = @credential_id
+SELECT c.serial, c.created_at FROM certificates c WHERE c.status = 'RESERVED' AND c.issuer = 'external' AND c.credential_id = @credential_id
     AND NOT EXISTS (SELECT 1 FROM external_revocations r WHERE r.serial = c.serial) ORDER BY c.created_at, c.serial;
 
 -- name: StaleExternal :many

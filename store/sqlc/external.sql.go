@@ -21,23 +21,28 @@ func (q *Queries) ExternalChain(ctx context.Context, issuer string) ([]byte, err
 }
 
 const openExternal = `-- name: OpenExternal :many
-SELECT c.serial FROM certificates c WHERE c.status = 'RESERVED' AND c.issuer = 'external' AND c.credential_id = ?1
+SELECT c.serial, c.created_at FROM certificates c WHERE c.status = 'RESERVED' AND c.issuer = 'external' AND c.credential_id = ?1
     AND NOT EXISTS (SELECT 1 FROM external_revocations r WHERE r.serial = c.serial) ORDER BY c.created_at, c.serial
 `
 
-func (q *Queries) OpenExternal(ctx context.Context, credentialID string) ([]string, error) {
+type OpenExternalRow struct {
+	Serial    string
+	CreatedAt int64
+}
+
+func (q *Queries) OpenExternal(ctx context.Context, credentialID string) ([]OpenExternalRow, error) {
 	rows, err := q.db.QueryContext(ctx, openExternal, credentialID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []string
+	var items []OpenExternalRow
 	for rows.Next() {
-		var serial string
-		if err := rows.Scan(&serial); err != nil {
+		var i OpenExternalRow
+		if err := rows.Scan(&i.Serial, &i.CreatedAt); err != nil {
 			return nil, err
 		}
-		items = append(items, serial)
+		items = append(items, i)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
