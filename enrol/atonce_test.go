@@ -1,17 +1,16 @@
 package enrol_test
 
 import (
-	"context"
-	"errors"
 	"testing"
 
 	"github.com/mohor-sign/mohor/enrol"
 )
 
-// Many are approved, each decided by itself: one that is refused stops no other.
-func TestApproveAll(t *testing.T) {
+// Many are approved, several at once and each decided by itself: one that is refused
+// stops no other.
+func TestManyAreApproved(t *testing.T) {
 	o := newOffice(t)
-	ics := []string{"790308109903", "790308109911", "790308109929", "790308109937"}
+	ics := []string{"790308109903", "790308109911", "790308109929", "790308109937", "790308109945", "790308109953"}
 	ids := make([]string, len(ics))
 	for k, ic := range ics {
 		ids[k] = o.applied(t, ic)
@@ -21,31 +20,24 @@ func TestApproveAll(t *testing.T) {
 			}
 		}
 	}
-	ended, cancel := context.WithCancel(ctx)
-	cancel()
-	for _, err := range o.ApproveAll(ended, o.jdn, ids) {
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("with a context that has ended: %v", err)
-		}
+	verdicts, err := o.Bulk(ctx, o.jdn, enrol.Approve, append(ids, "none"), "Disemak dengan senarai")
+	if err != nil || len(verdicts) != len(ids)+1 {
+		t.Fatal(len(verdicts), err)
 	}
-	errs := o.ApproveAll(ctx, o.jdn, append(ids, "none"))
 	for k, id := range ids {
 		want := enrol.Issued
 		if k == 2 {
 			want = enrol.Applied
-			refused(t, "not validated", errs[k], "enrolment_state")
-		} else if errs[k] != nil {
-			t.Errorf("%s: %v", ics[k], errs[k])
+			refused(t, "not validated", verdicts[k].Err, "enrolment_state")
+		} else if verdicts[k].Err != nil {
+			t.Errorf("%s: %v", ics[k], verdicts[k].Err)
 		}
-		if e := o.state(t, id); e.State != want {
-			t.Errorf("%s is %s", ics[k], e.State)
+		if e := o.state(t, id); e.State != want || verdicts[k].State != want || verdicts[k].ID != id {
+			t.Errorf("%s is %s: %+v", ics[k], e.State, verdicts[k])
 		}
 	}
-	if errs[len(ids)] == nil {
+	if verdicts[len(ids)].Err == nil {
 		t.Error("approved what there is not")
-	}
-	if len(o.ApproveAll(ctx, o.jdn, nil)) != 0 {
-		t.Error("errors for nobody")
 	}
 	o.sound(t)
 }

@@ -33,11 +33,15 @@ type BulkFilter struct {
 // would destroy another officer's key.
 const stopAfter = 3
 
+// atOnce is how many enrolments one process goes on with at once. A store may then write
+// down several of them with each commit, and the HSM signs while it does.
+const atOnce = 16
+
 // Bulk takes the same step for many enrolments, each as if it was alone: Validate, Return,
 // Reject or Approve. reason, of 5 to 500 characters, is each one's. At most MaxBulk, no id
-// twice. It goes on behind refusals, and stops at what is nobody's verdict (the CA cannot be
-// reached, ctx ends) or after several refusals by the CA: what is behind that has no
-// Verdict. The error is of the whole: nothing was done.
+// twice; several at once. It goes on behind refusals, and stops at what is nobody's verdict
+// (the CA cannot be reached, ctx ends) or after several refusals by the CA: what is behind
+// that has no Verdict. The error is of the whole: nothing was done.
 func (d *Desk) Bulk(ctx context.Context, a Actor, act Action, ids []string, reason string) ([]Verdict, error) {
 	o := object{name: "enrolments", detail: map[string]string{"count": fmt.Sprint(len(ids))}}
 	// On what ground each is taken is decided one by one; nobody without any comes so far.
@@ -71,31 +75,44 @@ func (d *Desk) Bulk(ctx context.Context, a Actor, act Action, ids []string, reas
 	if err := d.Records.Audit(ctx, ev); err != nil {
 		return nil, fmt.Errorf("recording: %w", err)
 	}
-	out, row := make([]Verdict, 0, len(ids)), 0
+	out := make([]Verdict, len(ids))
 	step := context.WithoutCancel(ctx) // one that was begun is finished
-	for _, id := range ids {
-		if ctx.Err() != nil {
-			break
+	done, row := 0, 0
+	for done < len(ids) && row < stopAfter && ctx.Err() == nil {
+		n := 1 // the first ones tell whether the CA certifies anything
+		if done >= stopAfter {
+			n = min(atOnce, len(ids)-done)
 		}
-		v := Verdict{ID: id, Err: d.one(step, a, act, id, reason)}
-		if e, err := d.Records.Enrolment(step, id); err == nil {
-			if _, no := d.judge(&a, rules()[Read], new(about(&e))); no == nil {
-				v.State = e.State
+		var all sync.WaitGroup
+		for k := done; k < done+n; k++ {
+			all.Go(func() { out[k] = d.verdict(step, a, act, ids[k], reason) })
+		}
+		all.Wait()
+		for _, v := range out[done : done+n] {
+			var told *Refusal
+			switch {
+			case v.Err != nil && !errors.As(v.Err, &told):
+				row = stopAfter // nobody's verdict
+			case lasting(v.Err) != "":
+				row++
+			case row < stopAfter:
+				row = 0
 			}
 		}
-		out = append(out, v)
-		var told *Refusal
-		if v.Err != nil && !errors.As(v.Err, &told) {
-			break
-		}
-		if row++; lasting(v.Err) == "" {
-			row = 0
-		}
-		if row >= stopAfter {
-			break
+		done += n
+	}
+	return out[:done], nil
+}
+
+// verdict takes the step for one, as if it was alone.
+func (d *Desk) verdict(ctx context.Context, a Actor, act Action, id, reason string) Verdict {
+	v := Verdict{ID: id, Err: d.one(ctx, a, act, id, reason)}
+	if e, err := d.Records.Enrolment(ctx, id); err == nil {
+		if _, no := d.judge(&a, rules()[Read], new(about(&e))); no == nil {
+			v.State = e.State
 		}
 	}
-	return out, nil
+	return v
 }
 
 func (d *Desk) one(ctx context.Context, a Actor, act Action, id, reason string) error {
@@ -168,38 +185,6 @@ func (d *Desk) BulkAll(ctx context.Context, a Actor, act Action, f BulkFilter, r
 		out.Next = &list[tried-1]
 	}
 	return out, nil
-}
-
-// atOnce is how many approvals one process completes at once. A store may then write down
-// several of them with each commit, and the HSM signs while it does.
-const atOnce = 16
-
-// ApproveAll is [Desk.Approve] for many, several at once and in no order. errs has what
-// Approve says of each, at its place in ids, and the error of ctx for those that were not
-// begun when it ended. Each approval is decided, recorded and completed by itself: one that
-// is refused stops no other, and when the process ends in between, Once completes what was
-// approved.
-func (d *Desk) ApproveAll(ctx context.Context, a Actor, ids []string) (errs []error) {
-	errs = make([]error, len(ids))
-	// What has begun is not cut off: see Once.
-	whole := context.WithoutCancel(ctx)
-	next := make(chan int)
-	var all sync.WaitGroup
-	for range min(atOnce, len(ids)) {
-		all.Go(func() {
-			for k := range next {
-				if errs[k] = ctx.Err(); errs[k] == nil {
-					_, errs[k] = d.Approve(whole, a, ids[k])
-				}
-			}
-		})
-	}
-	for k := range ids {
-		next <- k
-	}
-	close(next)
-	all.Wait()
-	return errs
 }
 
 // rounds does what is due until nothing is left, several things at once. The error is the

@@ -258,9 +258,13 @@ func (e *enrolling) everybody(ctx context.Context, do func(context.Context, *enr
 // approve has everybody approved a thousand at a time, as an administrator does it.
 func (e *enrolling) approve(ctx context.Context, a enrol.Actor) error {
 	done := 0
-	for ids := range slices.Chunk(slices.Collect(maps.Keys(e.kept)), 1000) {
-		if err := errors.Join(e.desk.ApproveAll(ctx, a, ids)...); err != nil {
-			return err
+	for ids := range slices.Chunk(slices.Collect(maps.Keys(e.kept)), enrol.MaxBulk) {
+		verdicts, err := e.desk.Bulk(ctx, a, enrol.Approve, ids, "Disemak dengan senarai")
+		for _, v := range verdicts {
+			err = errors.Join(err, v.Err)
+		}
+		if err != nil || len(verdicts) < len(ids) {
+			return fmt.Errorf("approving %d officers: %d done: %w", len(ids), len(verdicts), err)
 		}
 		done += len(ids)
 		e.Report("officers", done, e.n)

@@ -160,8 +160,12 @@ func TestApprovingChild(t *testing.T) {
 			t.Errorf("approved, and never issued: %q", left)
 		}
 	}
-	for _, err := range desk.ApproveAll(ctx, jdn, in(enrol.Validated)) {
+	if ids := in(enrol.Validated); len(ids) > 0 {
+		verdicts, err := desk.Bulk(ctx, jdn, enrol.Approve, ids, "Disemak dengan senarai")
 		check(t, err)
+		for _, v := range verdicts {
+			check(t, v.Err)
+		}
 	}
 	if n := len(in(enrol.Issued)); told.Do == "finish" && n != told.Officers {
 		t.Errorf("%d of %d are issued", n, told.Officers)
