@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/store/personal"
 )
 
 // OpenPool opens connections whose server may be silent for so long.
@@ -15,7 +16,7 @@ func OpenPool(address string, silence time.Duration) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openPool(cfg, silence), nil
+	return openPool(cfg, &personal.Lock{}, silence), nil
 }
 
 // HoldReaders takes every connection for reading until release.

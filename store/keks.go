@@ -209,6 +209,9 @@ func livesUnder(ctx context.Context, q *sqlc.Queries, credential string) error {
 func (d *DB) KeyRecords(ctx context.Context, f func(audit.Record) error) error {
 	rows, err := d.q.HSMKeyEvents(ctx)
 	if err != nil {
+		if edited(err) {
+			err = errors.Join(audit.ErrBroken, err)
+		}
 		return fmt.Errorf("reading records of keys: %w", err)
 	}
 	for _, e := range rows {

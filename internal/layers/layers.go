@@ -39,8 +39,10 @@ func table() map[string]string {
 
 		// L4
 		"api":        "audit signer batch ca enrol otp pdf pdf/cms pdf/verify ecert internal/mykad internal/secret internal/table",
-		"store":      "audit signer batch ca enrol notify otp pdf store/sqlc internal/ident internal/secret",
-		"store/sqlc": "",
+		"store":      "audit signer batch ca enrol notify otp pdf store/personal store/sqlc internal/ident internal/secret",
+		"store/sqlc": "store/personal",
+		// Encrypted columns: keys, types, and connections that seal and open.
+		"store/personal": "",
 		// Redis: what may be lost, and a server for tests.
 		"store/ephemeral":           "otp signer internal/secret",
 		"store/ephemeral/redistest": "",

@@ -6,14 +6,16 @@ package sqlc
 
 import (
 	"database/sql"
+
+	"github.com/mohor-sign/mohor/store/personal"
 )
 
 type Account struct {
 	ID         string
 	Kind       string
-	Ic         sql.NullString
-	Email      string
-	Name       string
+	Ic         *personal.IC
+	Email      personal.Address
+	Name       personal.Name
 	State      string
 	Password   []byte
 	Totp       []byte
@@ -26,25 +28,25 @@ type Account struct {
 
 type AddressChange struct {
 	ID         string
-	Ic         string
-	OldEmail   string
-	NewEmail   string
+	Ic         personal.IC
+	OldEmail   personal.Address
+	NewEmail   personal.Address
 	State      string
-	AskedBy    string
-	AskedIc    string
+	AskedBy    personal.Actor
+	AskedIc    personal.IC
 	AskedAt    int64
 	UntilAt    int64
 	LinksUntil int64
 	OldLink    []byte
 	NewLink    []byte
-	OldProof   string
+	OldProof   personal.Actor
 	OldAt      int64
 	NewAt      int64
 	EndedAt    int64
 	DueAt      int64
 	Attempts   int64
-	OldReply   string
-	NewReply   string
+	OldReply   personal.Note
+	NewReply   personal.Note
 }
 
 type Agency struct {
@@ -72,7 +74,7 @@ type Application struct {
 	Algorithm    string
 	Version      int64
 	Sealed       []byte
-	Request      []byte
+	Request      personal.Bytes
 	Form         []byte
 	Copy         []byte
 	AppliedAt    int64
@@ -87,25 +89,25 @@ type Appointment struct {
 	FromAt      int64
 	UntilAt     int64
 	ID          string
-	Document    string
-	AppointedBy string
-	AppointedIc string
+	Document    personal.Note
+	AppointedBy personal.Actor
+	AppointedIc personal.IC
 	Awaits      int64
-	EndedBy     string
-	EndDocument string
+	EndedBy     personal.Actor
+	EndDocument personal.Note
 }
 
 type AuditEvent struct {
 	Seq       int64
 	At        int64
-	Actor     string
+	Actor     personal.Actor
 	Action    string
-	Object    string
+	Object    personal.Object
 	Verdict   string
 	RequestID string
-	Detail    string
-	Prev      []byte
-	Hash      []byte
+	Detail    personal.Note
+	Prev      personal.Bytes
+	Hash      personal.Bytes
 }
 
 type Authority struct {
@@ -120,7 +122,7 @@ type Authority struct {
 type Batch struct {
 	ID          string
 	AppID       string
-	Name        string
+	Name        personal.Name
 	Kind        string
 	Implicit    int64
 	Status      string
@@ -136,25 +138,25 @@ type Batch struct {
 type Certificate struct {
 	Serial       string
 	Issuer       string
-	Subject      string
+	Subject      personal.DN
 	CredentialID string
 	Status       string
-	Der          []byte
+	Der          personal.Bytes
 	NotBefore    int64
 	NotAfter     int64
 	RevokedAt    int64
 	Reason       int64
 	CreatedAt    int64
 	KeyHash      []byte
-	Intent       []byte
+	Intent       personal.Bytes
 }
 
 type Challenge struct {
 	TransactionID string
-	Ic            string
+	Ic            personal.IC
 	Nonce         []byte
 	Channel       string
-	SentTo        string
+	SentTo        personal.Address
 	IssuedAt      int64
 	ExpiresAt     int64
 	ResendAfter   int64
@@ -166,12 +168,12 @@ type Challenge struct {
 
 type CodeSend struct {
 	TransactionID string
-	Ic            string
+	Ic            personal.IC
 	SentAt        int64
 	Redeemed      int64
 	Nonce         []byte
 	Channel       string
-	SentTo        string
+	SentTo        personal.Address
 	ExpiresAt     int64
 	Delivery      string
 	Reply         string
@@ -180,7 +182,7 @@ type CodeSend struct {
 
 type Credential struct {
 	ID        string
-	Ic        string
+	Ic        personal.IC
 	System    string
 	Algorithm string
 	Version   int64
@@ -204,7 +206,7 @@ type Crl struct {
 type Document struct {
 	ID        string
 	AppID     string
-	Name      string
+	Name      personal.Name
 	Size      int64
 	Pages     int64
 	Digest    []byte
@@ -214,7 +216,7 @@ type Document struct {
 
 type Enrolled struct {
 	ID     string
-	Ic     string
+	Ic     personal.IC
 	System string
 	Agency string
 	Office string
@@ -225,7 +227,7 @@ type Enrolled struct {
 
 type Enrolment struct {
 	ID          string
-	Ic          string
+	Ic          personal.IC
 	System      string
 	Agency      string
 	Office      string
@@ -234,22 +236,22 @@ type Enrolment struct {
 	List        string
 	State       string
 	Since       int64
-	ListedBy    string
+	ListedBy    personal.Actor
 	ListedAt    int64
 	DueAt       int64
 	Attempts    int64
 	MailedAt    int64
-	Reply       string
+	Reply       personal.Note
 	Link        []byte
 	LinkUntil   int64
 	Code        []byte
 	CodeUntil   int64
-	Reason      string
-	ValidatedBy string
-	ValidatedIc string
+	Reason      personal.Note
+	ValidatedBy personal.Actor
+	ValidatedIc personal.IC
 	ValidatedAt int64
-	ApprovedBy  string
-	ApprovedIc  string
+	ApprovedBy  personal.Actor
+	ApprovedIc  personal.IC
 	ApprovedAt  int64
 	Kind        string
 	Replaces    string
@@ -269,8 +271,8 @@ type ExternalRevocation struct {
 }
 
 type Holder struct {
-	Ic       string
-	Name     string
+	Ic       personal.IC
+	Name     personal.Name
 	System   string
 	Agency   string
 	Office   string
@@ -285,8 +287,8 @@ type Idempotency struct {
 	Key         string
 	Fingerprint []byte
 	Status      int64
-	Headers     string
-	Body        []byte
+	Headers     personal.Note
+	Body        personal.Bytes
 	CreatedAt   int64
 }
 
@@ -309,21 +311,21 @@ type Intent struct {
 type Item struct {
 	BatchID    string
 	Idx        int64
-	Name       string
+	Name       personal.Name
 	Hash       int64
 	Digest     []byte
 	Blob       string
 	Size       int64
 	DocumentID string
-	Reference  string
+	Reference  personal.Note
 	RecordID   sql.NullString
-	Number     sql.NullString
-	Record     sql.NullString
+	Number     *personal.Number
+	Record     *personal.Note
 	State      string
 	Attempt    int64
 	LeaseUntil int64
 	Code       string
-	Detail     string
+	Detail     personal.Note
 	Signature  []byte
 	SignedBlob string
 	SignedSize int64
@@ -341,13 +343,13 @@ type Login struct {
 	ID         string
 	Purpose    string
 	AccountID  string
-	Subject    string
-	Data       string
+	Subject    personal.Subject
+	Data       personal.Note
 	Used       int64
 	KeepUntil  int64
 	Nonce      []byte
 	Channel    string
-	SentTo     string
+	SentTo     personal.Address
 	IssuedAt   int64
 	ExpiresAt  int64
 	TriesLeft  int64
@@ -357,14 +359,14 @@ type Login struct {
 }
 
 type LoginFailure struct {
-	Subject string
+	Subject personal.Subject
 	Count   int64
 	UntilAt int64
 	At      int64
 }
 
 type Medium struct {
-	Ic     string
+	Ic     personal.IC
 	System string
 	Medium string
 	Status string
@@ -377,11 +379,11 @@ type Meta struct {
 
 type Notice struct {
 	ID        string
-	Ic        string
-	Name      string
-	Email     string
+	Ic        personal.IC
+	Name      personal.Name
+	Email     personal.Address
 	Kind      string
-	Detail    string
+	Detail    personal.Note
 	CreatedAt int64
 	DueAt     int64
 	Attempts  int64
@@ -389,9 +391,9 @@ type Notice struct {
 }
 
 type Officer struct {
-	Ic             string
-	Name           string
-	Email          string
+	Ic             personal.IC
+	Name           personal.Name
+	Email          personal.Address
 	CreatedAt      int64
 	PinInARow      int64
 	PinTotal       int64
@@ -402,7 +404,7 @@ type Officer struct {
 type Passkey struct {
 	ID        []byte
 	AccountID string
-	Label     string
+	Label     personal.Note
 	Data      []byte
 	SignCount int64
 	CreatedAt int64
@@ -413,16 +415,16 @@ type RefusedRow struct {
 	BatchID string
 	Row     int64
 	Col     string
-	Name    string
+	Name    personal.Name
 	Code    string
-	Detail  string
+	Detail  personal.Note
 }
 
 type ScheduledRevocation struct {
 	Serial    string
 	DueAt     int64
 	Reason    int64
-	Actor     string
+	Actor     personal.Actor
 	CreatedAt int64
 }
 
@@ -432,8 +434,8 @@ type Session struct {
 	AccountID string
 	Method    string
 	Bearer    int64
-	Address   string
-	Agent     string
+	Address   personal.Address
+	Agent     personal.Address
 	CreatedAt int64
 	SeenAt    int64
 }
@@ -461,14 +463,14 @@ type Transaction struct {
 	ID             string
 	AppID          string
 	SystemName     string
-	Ic             string
+	Ic             personal.IC
 	System         string
-	DataHeader     string
+	DataHeader     personal.Note
 	Process        string
 	Role           string
 	Classification string
 	CredentialID   string
-	Options        string
+	Options        personal.Note
 	OptionsHash    []byte
 	BatchID        string
 	Implicit       int64

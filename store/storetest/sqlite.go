@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,6 +25,9 @@ var empty = sync.OnceValues(func() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := db.Unlock(context.Background(), PersonalKey()); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	if err := db.Close(); err != nil {
 		return nil, fmt.Errorf("closing template: %w", err)
 	}
@@ -42,7 +46,20 @@ func SQLite(t testing.TB) (db *store.DB, path string) {
 	if err := os.WriteFile(path, template, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if db, err = store.Open(context.Background(), path); err != nil {
+	return OpenSQLite(t, path), path
+}
+
+// PersonalKey is the key of personal fields in tests.
+func PersonalKey() []byte { return []byte("no secret: everybody can read it") }
+
+// OpenSQLite opens a database until the end of t.
+func OpenSQLite(t testing.TB, path string) *store.DB {
+	t.Helper()
+	db, err := store.Open(context.Background(), path)
+	if err == nil {
+		err = db.Unlock(context.Background(), PersonalKey())
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -50,5 +67,5 @@ func SQLite(t testing.TB) (db *store.DB, path string) {
 			t.Error(err)
 		}
 	})
-	return db, path
+	return db
 }
