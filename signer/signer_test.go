@@ -28,12 +28,7 @@ type house struct {
 
 func openDB(t testing.TB, path string) *store.DB {
 	t.Helper()
-	db, err := store.Open(ctx, path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	return db
+	return storetest.OpenSQLite(t, path)
 }
 
 // another is the house's database as another node has it.

@@ -202,9 +202,15 @@ func appendEvent(ctx context.Context, q *sqlc.Queries, ev audit.Event) error {
 	if err != nil {
 		return err
 	}
-	// With its salt in the sealed part, the hash tells nobody who guesses.
-	err = q.AddEvent(ctx, sqlc.AddEventParams{Seq: r.Seq, At: micros(r.At), Actor: personal.Actor(r.Actor), Action: r.Action, Object: personal.Object(r.Object), Verdict: r.Verdict,
-		RequestID: r.RequestID, Detail: personal.Note(detail), Prev: personal.Bytes{V: r.Prev[:], Public: true}, Hash: personal.Bytes{V: r.Hash[:], Public: true}})
+	prev, own := personal.Bytes{V: r.Prev[:], Public: true}, personal.Bytes{V: r.Hash[:], Public: true}
+	if aboutToken(r.Action) {
+		err = q.AddTokenEvent(ctx, sqlc.AddTokenEventParams{Seq: r.Seq, At: micros(r.At), Actor: r.Actor, Action: r.Action, Object: r.Object, Verdict: r.Verdict, RequestID: r.RequestID,
+			Detail: detail, Prev: prev, Hash: own})
+	} else {
+		// With its salt in the sealed part, the hash tells nobody who guesses.
+		err = q.AddEvent(ctx, sqlc.AddEventParams{Seq: r.Seq, At: micros(r.At), Actor: personal.Actor(r.Actor), Action: r.Action, Object: personal.Object(r.Object), Verdict: r.Verdict,
+			RequestID: r.RequestID, Detail: personal.Detail(detail), Prev: prev, Hash: own})
+	}
 	if err != nil {
 		return fmt.Errorf("appending audit event: %w", err)
 	}

@@ -39,6 +39,12 @@ func (d *DB) Unlock(ctx context.Context, key []byte) error {
 	return d.hashKeys(ctx)
 }
 
+// HasPersonalKey says whether a key was given to this database.
+func (d *DB) HasPersonalKey(ctx context.Context) (bool, error) {
+	have, err := d.Meta(ctx, metaPersonalKey)
+	return have != "", err
+}
+
 // claim makes a key the database's, or compares it.
 func (d *DB) claim(ctx context.Context, id string) error {
 	have, err := d.Meta(ctx, metaPersonalKey)
@@ -48,7 +54,7 @@ func (d *DB) claim(ctx context.Context, id string) error {
 	if have == "" {
 		// Somebody may have taken the fact away.
 		var actor string
-		err := d.read.QueryRowContext(ctx, "SELECT actor FROM audit_events WHERE actor <> '' ORDER BY seq LIMIT 1").Scan(&actor)
+		err := d.read.QueryRowContext(ctx, "SELECT actor FROM audit_events WHERE actor <> '' AND action NOT LIKE '"+tokenActions+"%' ORDER BY seq LIMIT 1").Scan(&actor)
 		if err == nil && personal.IsSealed(actor) {
 			return fmt.Errorf("%w: the database does not say which", ErrPersonalKey)
 		}
@@ -78,7 +84,7 @@ func sealable() []sealed {
 		{"credentials", "ic:ic"},
 		{"documents", "name:name"},
 		{"batches", "name:name"},
-		{"items", "name:name reference:note record:note number:number detail:note"},
+		{"items", "name:name reference:note record:note number:number detail:note signature:bytes"},
 		{"refused_rows", "name:name detail:note"},
 		{"transactions", "ic:ic data_header:note options:note"},
 		{"challenges", "ic:ic sent_to:address"},
@@ -95,7 +101,7 @@ func sealable() []sealed {
 		{"enrolments", "ic:ic listed_by:actor reason:note reply:note validated_by:actor validated_ic:ic approved_by:actor approved_ic:ic"},
 		{"applications", "request:bytes"},
 		{"address_changes", "ic:ic old_email:address new_email:address asked_by:actor asked_ic:ic old_proof:actor old_reply:note new_reply:note"},
-		{"audit_events", "actor:actor object:object detail:note prev:bytes hash:bytes"},
+		{"audit_events", "actor:actor object:object detail:detail prev:bytes hash:bytes"},
 	}
 }
 
@@ -108,33 +114,6 @@ func (s sealed) fields() (names, kinds []string) {
 		names, kinds = append(names, name), append(kinds, kind)
 	}
 	return names, kinds
-}
-
-// as gives a value in clear its kind.
-func as(kind string, v any) any {
-	if b, ok := v.([]byte); ok {
-		return personal.Bytes{V: b}
-	}
-	s, _ := v.(string)
-	switch kind {
-	case "ic":
-		return personal.IC(s)
-	case "actor":
-		return personal.Actor(s)
-	case "object":
-		return personal.Object(s)
-	case "subject":
-		return personal.Subject(s)
-	case "number":
-		return personal.Number(s)
-	case "name":
-		return personal.Name(s)
-	case "address":
-		return personal.Address(s)
-	case "dn":
-		return personal.DN{V: s}
-	}
-	return personal.Note(s)
 }
 
 // sealOld encrypts what an earlier release wrote, a few hundred rows to a transaction.
@@ -153,7 +132,7 @@ func (d *DB) sealOld(ctx context.Context) error {
 	if rows > 0 {
 		// Nobody refers to the rows of before any more.
 		err := d.change(ctx, func(t *sql.Tx) error {
-			_, err := t.ExecContext(ctx, "DELETE FROM officers WHERE ic NOT LIKE '~siv1:%'")
+			_, err := t.ExecContext(ctx, "DELETE FROM officers WHERE ic NOT LIKE '~ic:%'")
 			return err
 		})
 		if err != nil {
@@ -245,8 +224,11 @@ func (d *DB) old(ctx context.Context, t *sql.Tx, s sealed, at int64) (out []row,
 	} else {
 		args = append(args, sealRows)
 	}
-	if s.table == "certificates" { // of an authority; see ofAuthority
+	switch s.table {
+	case "certificates": // see ofAuthority
 		query += " AND credential_id NOT LIKE 'authority:%'"
+	case "audit_events":
+		query += " AND action NOT LIKE '" + tokenActions + "%'"
 	}
 	found, err := t.QueryContext(ctx, query+where, args...)
 	if err != nil {
@@ -282,11 +264,11 @@ func (d *DB) sealRow(ctx context.Context, t *sql.Tx, s sealed, r row) error {
 		switch v := v.(type) {
 		case string:
 			if v != "" {
-				set[names[k]] = as(kinds[k], v)
+				set[names[k]] = personal.As(kinds[k], v)
 			}
 		case []byte:
 			if len(v) > 0 {
-				set[names[k]] = as(kinds[k], v)
+				set[names[k]] = personal.Bytes{V: v}
 			}
 		}
 	}

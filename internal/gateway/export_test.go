@@ -59,3 +59,8 @@ func WatchTime(s *Server, read func() timewatch.Reading) (poll func(context.Cont
 // PublisherStep does once what a serving gateway does about CRLs and revocations to
 // come, and says when it would again.
 func PublisherStep(ctx context.Context, s *Server) time.Duration { return s.publisher.step(ctx) }
+
+// PersonalKey is the key of what a gateway's database holds of people.
+func PersonalKey(ctx context.Context, s *Server) ([]byte, error) {
+	return personalKey(ctx, s.db, s.hsm)
+}

@@ -90,24 +90,51 @@ func (r *rows) Next(dest []driver.Value) error {
 	for k := range dest {
 		switch v := dest[k].(type) {
 		case string:
-			if IsSealed(v) {
-				dest[k] = sealed{v, r.lock}
-			}
+			dest[k] = r.lock.text(v)
 		case []byte:
-			if bytes.HasPrefix(v, []byte(byteGCM)) {
-				dest[k] = sealed{string(v), r.lock}
-			}
+			dest[k] = r.lock.bytes(v)
 		}
 	}
 	return nil
 }
 
-// sealed is a value on its way to a Scan that knows its kind.
-type sealed struct {
-	value string
-	lock  *Lock
+// What a connection gives for a sealed value is a text of its kind, an opened, or one of these.
+// All are strings or slices of bytes, which package sql takes for such where a column is no
+// personal one and only looks sealed.
+type (
+	opened []byte // bytes
+	locked string // while there is no key
+	other  string // what does not open
+)
+
+func (l *Lock) text(stored string) driver.Value {
+	as, body, ok := parse(stored)
+	if !ok {
+		return stored
+	}
+	k, err := l.Keys()
+	if err != nil {
+		return locked(stored)
+	}
+	plain, ok := k.openText(body, as)
+	if !ok {
+		return other(stored)
+	}
+	return as.text(plain)
 }
 
-// String is what is stored: package sql asks for it when a column of plain text happens to
-// look like a sealed one.
-func (s sealed) String() string { return s.value }
+func (l *Lock) bytes(stored []byte) driver.Value {
+	body, ok := bytes.CutPrefix(stored, []byte(byteMark))
+	if !ok {
+		return stored
+	}
+	k, err := l.Keys()
+	if err != nil {
+		return locked(stored)
+	}
+	plain, ok := k.openBytes(body)
+	if !ok {
+		return other(stored)
+	}
+	return opened(plain)
+}

@@ -71,52 +71,56 @@ func NewKeys(key []byte) (*Keys, error) {
 // ID tells keys apart and says nothing of them: 32 hexadecimal digits.
 func (k *Keys) ID() string { return k.id }
 
-// What stands in front of sealed values. In text, base64url follows.
-const (
-	textSIV = "~siv1:"
-	textGCM = "~gcm1:"
-	byteGCM = "\xffmohor\x01g"
-)
+// byteMark stands in front of sealed bytes. Sealed text begins with "~", the name of its kind and
+// ":", and goes on in base64url.
+const byteMark = "\xffmohor\x01g"
 
-// IsSealed says whether a stored text or bytes look sealed.
+// IsSealed says whether a stored text looks sealed.
 func IsSealed(s string) bool {
-	return strings.HasPrefix(s, textSIV) || strings.HasPrefix(s, textGCM) || strings.HasPrefix(s, byteGCM)
+	_, _, ok := parse(s)
+	return ok
+}
+
+// parse takes a sealed text apart.
+func parse(s string) (as kind, body string, ok bool) {
+	if len(s) == 0 || s[0] != '~' {
+		return kind{}, "", false
+	}
+	name, body, _ := strings.Cut(s[1:], ":")
+	as, ok = kindOf(name)
+	return as, body, ok
 }
 
 func (k *Keys) sealText(plain string, as kind) string {
+	var raw []byte
 	if as.equal {
-		return textSIV + base64.RawURLEncoding.EncodeToString(k.siv.seal([]byte(plain), []byte(as.name)))
+		raw = k.siv.seal([]byte(plain), []byte(as.name))
+	} else {
+		raw = k.gcm.Seal(nil, nil, []byte(plain), []byte(as.name))
 	}
-	return textGCM + base64.RawURLEncoding.EncodeToString(k.gcm.Seal(nil, nil, []byte(plain), []byte(as.name)))
+	return "~" + as.name + ":" + base64.RawURLEncoding.EncodeToString(raw)
 }
 
-func (k *Keys) sealBytes(plain []byte, as kind) []byte {
-	return k.gcm.Seal([]byte(byteGCM), nil, plain, []byte(as.name))
+func (k *Keys) openText(body string, as kind) (plain string, ok bool) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(body)
+	if err != nil {
+		return "", false
+	}
+	if as.equal {
+		raw, ok = k.siv.open(raw, []byte(as.name))
+		return string(raw), ok
+	}
+	raw, err = k.gcm.Open(nil, nil, raw, []byte(as.name))
+	return string(raw), err == nil
 }
 
-// open is the reverse of both.
-func (k *Keys) open(sealed string, as kind) (plain []byte, err error) {
-	ok := false
-	switch {
-	case as.equal && strings.HasPrefix(sealed, textSIV):
-		raw, derr := base64.RawURLEncoding.DecodeString(sealed[len(textSIV):])
-		if derr == nil {
-			plain, ok = k.siv.open(raw, []byte(as.name))
-		}
-	case !as.equal && strings.HasPrefix(sealed, textGCM):
-		raw, derr := base64.RawURLEncoding.DecodeString(sealed[len(textGCM):])
-		if derr == nil {
-			plain, derr = k.gcm.Open(nil, nil, raw, []byte(as.name))
-			ok = derr == nil
-		}
-	case !as.equal && strings.HasPrefix(sealed, byteGCM):
-		plain, err = k.gcm.Open(nil, nil, []byte(sealed[len(byteGCM):]), []byte(as.name))
-		ok = err == nil
-	}
-	if !ok {
-		return nil, fmt.Errorf("%w (%s)", ErrSealed, as.name)
-	}
-	return plain, nil
+func (k *Keys) sealBytes(plain []byte) []byte {
+	return k.gcm.Seal([]byte(byteMark), nil, plain, []byte(bytesKind))
+}
+
+func (k *Keys) openBytes(body []byte) (plain []byte, ok bool) {
+	plain, err := k.gcm.Open(nil, nil, body, []byte(bytesKind))
+	return plain, err == nil
 }
 
 // Lock is shared by the connections of a database: before [Lock.Unlock] they give and take

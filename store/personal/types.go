@@ -10,10 +10,12 @@ import (
 // kind is what a value is authenticated as.
 type kind struct {
 	name  string
-	equal bool // looked up by equality: AES-SIV
+	equal bool                      // looked up by equality: AES-SIV
+	clear bool                      // may be stored in clear: something else vouches for it
+	text  func(string) driver.Value // as the column's type
 }
 
-type kinded interface{ kind() kind }
+type kinded interface{ name() string }
 
 type (
 	icKind      struct{}
@@ -24,18 +26,63 @@ type (
 	nameKind    struct{}
 	addressKind struct{}
 	noteKind    struct{}
+	detailKind  struct{}
+	dnKind      struct{}
 )
 
-func (icKind) kind() kind      { return kind{"ic", true} }
-func (actorKind) kind() kind   { return kind{"actor", true} }
-func (objectKind) kind() kind  { return kind{"object", true} }
-func (subjectKind) kind() kind { return kind{"subject", true} }
-func (numberKind) kind() kind  { return kind{"number", true} }
-func (nameKind) kind() kind    { return kind{"name", false} }
-func (addressKind) kind() kind { return kind{"address", false} }
-func (noteKind) kind() kind    { return kind{"note", false} }
+func (icKind) name() string      { return "ic" }
+func (actorKind) name() string   { return "actor" }
+func (objectKind) name() string  { return "object" }
+func (subjectKind) name() string { return "subject" }
+func (numberKind) name() string  { return "number" }
+func (nameKind) name() string    { return "name" }
+func (addressKind) name() string { return "address" }
+func (noteKind) name() string    { return "note" }
+func (detailKind) name() string  { return "detail" }
+func (dnKind) name() string      { return "dn" }
 
-// Columns of text. The first five are found by equality.
+const bytesKind = "bytes"
+
+func kindOf(name string) (k kind, ok bool) {
+	switch name {
+	case "ic":
+		return kind{name, true, false, as[icKind]}, true
+	case "actor":
+		return kind{name, true, true, as[actorKind]}, true
+	case "object":
+		return kind{name, true, true, as[objectKind]}, true
+	case "subject":
+		return kind{name, true, false, as[subjectKind]}, true
+	case "number":
+		return kind{name, true, false, as[numberKind]}, true
+	case "name":
+		return kind{name, false, false, as[nameKind]}, true
+	case "address":
+		return kind{name, false, false, as[addressKind]}, true
+	case "note":
+		return kind{name, false, false, as[noteKind]}, true
+	case "detail":
+		return kind{name, false, true, as[detailKind]}, true
+	case "dn":
+		return kind{name, false, false, as[dnKind]}, true
+	}
+	return kind{}, false
+}
+
+func as[K kinded](plain string) driver.Value { return text[K](plain) }
+
+// As gives a value the type of a column of a kind ("ic", "name" …), to be stored there; nil for a
+// kind that there is not.
+func As(name, plain string) any {
+	if k, ok := kindOf(name); ok {
+		return k.text(plain)
+	}
+	return nil
+}
+
+// Columns of text. The first five are found by equality. An Actor, an Object and a Detail may
+// stand in clear: those of events about keys do, which are read before there is a key, and the
+// hash of their record vouches for them.
 type (
 	IC      = text[icKind]      // number of the identity card
 	Actor   = text[actorKind]   // who did it: "officer:<ic>", "account:<id>" …
@@ -44,6 +91,7 @@ type (
 	Number  = text[numberKind]  // of a certificate of a person's skills
 	Name    = text[nameKind]    // of a person, or of a document that may say one
 	Address = text[addressKind] // where messages go or requests come from
+	Detail  = text[detailKind]  // of an audit event
 	Note    = text[noteKind]    // what was written about people, and JSON that holds such
 )
 
@@ -69,30 +117,34 @@ func (t text[K]) seal(l *Lock) (driver.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	return k.sealText(string(t), t.kind()), nil
+}
+
+func (text[K]) kind() kind {
 	var of K
-	return k.sealText(string(t), of.kind()), nil
+	k, _ := kindOf(of.name())
+	return k
 }
 
 // Scan implements sql.Scanner: [ErrLocked], [ErrSealed], [ErrClear].
 func (t *text[K]) Scan(src any) error {
-	var of K
+	as := t.kind()
 	switch v := src.(type) {
-	case sealed:
-		k, err := v.lock.Keys()
-		if err != nil {
-			return err
-		}
-		plain, err := k.open(v.value, of.kind())
-		*t = text[K](plain)
-		return err
+	case text[K]:
+		*t = v
+		return nil
+	case locked:
+		return ErrLocked
 	case string:
-		if v == "" {
-			*t = ""
+		if v == "" || as.clear {
+			*t = text[K](v)
 			return nil
 		}
-		return fmt.Errorf("%w (%s)", ErrClear, of.kind().name)
+		return fmt.Errorf("%w (%s)", ErrClear, as.name)
+	case nil:
+		return fmt.Errorf("reading a personal field (%s): it is NULL", as.name)
 	}
-	return fmt.Errorf("reading a personal field (%s): it is a %T", of.kind().name, src)
+	return fmt.Errorf("%w (%s)", ErrSealed, as.name)
 }
 
 // DN is a column of distinguished names; see [Bytes] for Public.
@@ -100,10 +152,6 @@ type DN struct {
 	V      string
 	Public bool
 }
-
-type dnKind struct{}
-
-func (dnKind) kind() kind { return kind{"dn", false} }
 
 // Value is as that of text.
 func (DN) Value() (driver.Value, error) { return nil, errNoConnector }
@@ -134,8 +182,6 @@ type Bytes struct {
 	Public bool
 }
 
-var bytesKind = kind{"bytes", false}
-
 // Value is as that of text.
 func (Bytes) Value() (driver.Value, error) { return nil, errNoConnector }
 
@@ -147,25 +193,23 @@ func (b Bytes) seal(l *Lock) (driver.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k.sealBytes(b.V, bytesKind), nil
+	return k.sealBytes(b.V), nil
 }
 
 // Scan implements sql.Scanner. What was stored in clear comes back as Public, what is NULL
 // empty.
-func (b *Bytes) Scan(src any) (err error) {
+func (b *Bytes) Scan(src any) error {
 	switch v := src.(type) {
 	case nil:
 		*b = Bytes{}
-	case sealed:
-		var k *Keys
-		if k, err = v.lock.Keys(); err == nil {
-			b.Public = false
-			b.V, err = k.open(v.value, bytesKind)
-		}
+	case opened:
+		*b = Bytes{V: v}
+	case locked:
+		return ErrLocked
 	case []byte:
 		*b = Bytes{bytes.Clone(v), len(v) > 0}
 	default:
-		err = fmt.Errorf("reading a personal field (bytes): it is a %T", src)
+		return fmt.Errorf("%w (%s)", ErrSealed, bytesKind)
 	}
-	return err
+	return nil
 }

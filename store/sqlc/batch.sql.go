@@ -658,7 +658,7 @@ WHERE batch_id = ?6 AND idx = ?7 AND state = 'claimed' AND attempt = ?8 AND inte
 `
 
 type SignItemParams struct {
-	Signature  []byte
+	Signature  personal.Bytes
 	SignedBlob string
 	SignedSize int64
 	SignedAt   int64

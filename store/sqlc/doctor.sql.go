@@ -29,7 +29,7 @@ type NewestEventRow struct {
 	Object    personal.Object
 	Verdict   string
 	RequestID string
-	Detail    personal.Note
+	Detail    personal.Detail
 }
 
 func (q *Queries) NewestEvent(ctx context.Context, arg NewestEventParams) (NewestEventRow, error) {

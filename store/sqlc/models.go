@@ -105,7 +105,7 @@ type AuditEvent struct {
 	Object    personal.Object
 	Verdict   string
 	RequestID string
-	Detail    personal.Note
+	Detail    personal.Detail
 	Prev      personal.Bytes
 	Hash      personal.Bytes
 }
@@ -326,7 +326,7 @@ type Item struct {
 	LeaseUntil int64
 	Code       string
 	Detail     personal.Note
-	Signature  []byte
+	Signature  personal.Bytes
 	SignedBlob string
 	SignedSize int64
 	SignedAt   int64

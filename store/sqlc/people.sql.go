@@ -24,13 +24,47 @@ type AddEventParams struct {
 	Object    personal.Object
 	Verdict   string
 	RequestID string
-	Detail    personal.Note
+	Detail    personal.Detail
 	Prev      personal.Bytes
 	Hash      personal.Bytes
 }
 
 func (q *Queries) AddEvent(ctx context.Context, arg AddEventParams) error {
 	_, err := q.db.ExecContext(ctx, addEvent,
+		arg.Seq,
+		arg.At,
+		arg.Actor,
+		arg.Action,
+		arg.Object,
+		arg.Verdict,
+		arg.RequestID,
+		arg.Detail,
+		arg.Prev,
+		arg.Hash,
+	)
+	return err
+}
+
+const addTokenEvent = `-- name: AddTokenEvent :exec
+INSERT INTO audit_events (seq, at, actor, action, object, verdict, request_id, detail, prev, hash)
+VALUES (?1, ?2, CAST(?3 AS TEXT), CAST(?4 AS TEXT), CAST(?5 AS TEXT), ?6, ?7, CAST(?8 AS TEXT), ?9, ?10)
+`
+
+type AddTokenEventParams struct {
+	Seq       int64
+	At        int64
+	Actor     string
+	Action    string
+	Object    string
+	Verdict   string
+	RequestID string
+	Detail    string
+	Prev      personal.Bytes
+	Hash      personal.Bytes
+}
+
+func (q *Queries) AddTokenEvent(ctx context.Context, arg AddTokenEventParams) error {
+	_, err := q.db.ExecContext(ctx, addTokenEvent,
 		arg.Seq,
 		arg.At,
 		arg.Actor,

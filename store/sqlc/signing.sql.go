@@ -44,7 +44,7 @@ type AcceptedEventsRow struct {
 	Object    personal.Object
 	Verdict   string
 	RequestID string
-	Detail    personal.Note
+	Detail    personal.Detail
 }
 
 func (q *Queries) AcceptedEvents(ctx context.Context, arg AcceptedEventsParams) ([]AcceptedEventsRow, error) {
