@@ -38,3 +38,19 @@ func HoldReaders(ctx context.Context, d *DB) (release func() error, err error) {
 	}
 	return release, nil
 }
+
+// KeyVersions is migration 2.
+var KeyVersions = keyVersions
+
+// Sealable gives the kinds of personal columns by table and column.
+func Sealable() map[string]map[string]string {
+	out := make(map[string]map[string]string)
+	for _, s := range sealable() {
+		names, kinds := s.fields()
+		out[s.table] = make(map[string]string)
+		for k := range names {
+			out[s.table][names[k]] = kinds[k]
+		}
+	}
+	return out
+}

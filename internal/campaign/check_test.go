@@ -183,8 +183,8 @@ func (r *rig) gather(t *testing.T, b *job) *evidence {
 		e.intents[id], transactions[tx] = in, true
 		return err
 	}))
-	must(t, gateway.ReadAudit(ctx, r.dir, func(rec audit.Record) error {
-		if rec.Action != "signer.complete" || rec.Verdict != audit.Accepted || !transactions[rec.Object] {
+	must(t, gateway.ReadAudit(ctx, r.dir, "cli:test", "signer.complete", time.Now, func(rec audit.Record) error {
+		if rec.Verdict != audit.Accepted || !transactions[rec.Object] {
 			return nil
 		}
 		n, err := strconv.Atoi(rec.Detail["signed"])

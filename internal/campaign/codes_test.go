@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
@@ -131,7 +132,7 @@ func (c *cluster) check(t *testing.T, rounds []*round) (winners int, violations 
 // chain verifies the audit chain.
 func (c *cluster) chain(ctx context.Context) error {
 	v := audit.NewVerifier(nil)
-	err := gateway.ReadAudit(ctx, c.nodes[0].dir, v.Add)
+	err := gateway.ReadAudit(ctx, c.nodes[0].dir, "cli:test", "", time.Now, v.Add)
 	if err == nil {
 		_, _, err = v.Finish()
 	}

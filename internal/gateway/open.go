@@ -232,20 +232,6 @@ func verifyAudit(ctx context.Context, db *store.DB, c *Config, dir, copyPath str
 	return rep, err
 }
 
-// ReadAudit calls f for every audit record of dir, in order, also beside a running gateway.
-// Whether they are believed is for f to judge (audit.Verifier).
-func ReadAudit(ctx context.Context, dir string, f func(audit.Record) error) error {
-	c, err := LoadConfig(dir)
-	if err != nil {
-		return err
-	}
-	db, err := c.openUnlocked(ctx)
-	if err != nil {
-		return err
-	}
-	return errors.Join(db.AuditRecords(ctx, 0, f), db.Close())
-}
-
 // DataPath joins a name to the data folder.
 func (i *Installation) DataPath(name string) string { return filepath.Join(i.Dir, name) }
 

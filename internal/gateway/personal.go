@@ -9,7 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
+	"time"
 
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/hsm"
 	"github.com/mohor-sign/mohor/store"
 	"github.com/mohor-sign/mohor/store/personal"
@@ -110,4 +113,32 @@ func (c *Config) openUnlocked(ctx context.Context) (*store.DB, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// AuditRecord is a record of the audit chain.
+type AuditRecord = audit.Record
+
+// ReadAudit calls f for every audit record of dir whose action begins with action, in order, also
+// beside a running gateway. It needs the token; that it was asked, and by whom, is audited.
+// Whether the records are believed is for f to judge (audit.Verifier).
+func ReadAudit(ctx context.Context, dir, actor, action string, now func() time.Time, f func(audit.Record) error) (err error) {
+	c, err := LoadConfig(dir)
+	if err != nil {
+		return err
+	}
+	db, err := c.openUnlocked(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	ev := audit.Event{At: now(), Actor: actor, Action: "audit.show", Object: "audit", Verdict: audit.Noted, Detail: map[string]string{"action": action}}
+	if err := db.Audit(ctx, ev); err != nil {
+		return err
+	}
+	return db.AuditRecords(ctx, 0, func(r audit.Record) error {
+		if !strings.HasPrefix(r.Action, action) {
+			return nil
+		}
+		return f(r)
+	})
 }

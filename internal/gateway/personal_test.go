@@ -144,7 +144,7 @@ func TestDatabaseNamesNobody(t *testing.T) {
 			}
 			v := audit.NewVerifier(nil)
 			said := 0
-			err := gateway.ReadAudit(t.Context(), g.Dir, func(r audit.Record) error {
+			err := gateway.ReadAudit(t.Context(), g.Dir, "cli:test", "", g.Clock.Now, func(r audit.Record) error {
 				if strings.Contains(r.Actor+r.Object+r.Detail["officer"], newcomerIC) {
 					said++
 				}
