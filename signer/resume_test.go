@@ -223,7 +223,7 @@ func TestNothingElseIsResumed(t *testing.T) {
 		"UPDATE intents SET seal = zeroblob(32)":                                                                   alarm,
 		"UPDATE transactions SET root = zeroblob(32)":                                                              alarm,
 		"UPDATE transactions SET count = 2":                                                                        alarm,
-		"UPDATE transactions SET options = replace(options, 'RAW', 'CMS')":                                         alarm,
+		"UPDATE transactions SET options = sealed('note', replace(opened(options), 'RAW', 'CMS'))":                 alarm,
 		"UPDATE transactions SET options_hash = zeroblob(32)":                                                      alarm,
 		"UPDATE transactions SET status = 'NEEDS_AUTHORISATION'":                                                   alarm,
 		"UPDATE transactions SET batch_id = 'ba_x'":                                                                alarm,

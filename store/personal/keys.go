@@ -123,6 +123,24 @@ func (k *Keys) openBytes(body []byte) (plain []byte, ok bool) {
 	return plain, err == nil
 }
 
+// Seal gives the stored form of a text of a kind ("ic", "name" …), and Open the reverse, as
+// connections do it; "" and false for a kind that there is not, and what does not open.
+func (k *Keys) Seal(name, plain string) string {
+	if as, ok := kindOf(name); ok {
+		return k.sealText(plain, as)
+	}
+	return ""
+}
+
+// Open is the reverse of Seal.
+func (k *Keys) Open(stored string) (plain string, ok bool) {
+	as, body, ok := parse(stored)
+	if !ok {
+		return "", false
+	}
+	return k.openText(body, as)
+}
+
 // Lock is shared by the connections of a database: before [Lock.Unlock] they give and take
 // no personal value but the empty one.
 type Lock struct{ keys atomic.Pointer[Keys] }

@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"os"
@@ -9,7 +11,10 @@ import (
 	"sync"
 	"testing"
 
+	"modernc.org/sqlite"
+
 	"github.com/mohor-sign/mohor/store"
+	"github.com/mohor-sign/mohor/store/personal"
 )
 
 // empty is a migrated SQLite database without a row, made once a process: the
@@ -69,3 +74,43 @@ func OpenSQLite(t testing.TB, path string) *store.DB {
 	})
 	return db
 }
+
+// Captured is a SQLite database to one who has captured PersonalKey as well, until the end of t:
+// personal columns are read in clear, and written as values of personal's types, or in SQL with
+// sealed('kind', text); opened(column) is the reverse.
+func Captured(t testing.TB, path string) *sql.DB {
+	t.Helper()
+	keys, err := personal.NewKeys(PersonalKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock := &personal.Lock{}
+	lock.Unlock(keys)
+	d := &sqlite.Driver{}
+	d.MustRegisterScalarFunction("sealed", 2, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+		return keys.Seal(fmt.Sprint(args[0]), fmt.Sprint(args[1])), nil
+	})
+	d.MustRegisterScalarFunction("opened", 1, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+		plain, ok := keys.Open(fmt.Sprint(args[0]))
+		if !ok {
+			return nil, personal.ErrSealed
+		}
+		return plain, nil
+	})
+	db := sql.OpenDB(personal.Connector{Connector: file{"file:" + path + "?_pragma=busy_timeout(15000)", d}, Lock: lock})
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+// file is a connector of SQLite.
+type file struct {
+	dsn    string
+	driver *sqlite.Driver
+}
+
+func (f file) Connect(context.Context) (driver.Conn, error) { return f.driver.Open(f.dsn) }
+func (f file) Driver() driver.Driver                        { return f.driver }
