@@ -228,7 +228,7 @@ func TestNothingElseIsResumed(t *testing.T) {
 		"UPDATE transactions SET status = 'NEEDS_AUTHORISATION'":                                                   alarm,
 		"UPDATE transactions SET batch_id = 'ba_x'":                                                                alarm,
 		"UPDATE transactions SET credential_id = 'cr_x'":                                                           alarm,
-		"UPDATE transactions SET ic = '880101145678'":                                                              signer.ErrUnknownOfficer.Error(),
+		"UPDATE transactions SET ic = sealed('ic', '880101145678')":                                                signer.ErrUnknownOfficer.Error(),
 		"UPDATE items SET name = name || 'x' WHERE idx = 7":                                                        alarm,
 		"UPDATE items SET digest = zeroblob(32) WHERE idx = 7":                                                     alarm,
 		"UPDATE items SET hash = 6 WHERE idx = 7":                                                                  alarm,

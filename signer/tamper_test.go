@@ -159,7 +159,7 @@ func TestRowsChangedWhileSigning(t *testing.T) {
 		"UPDATE items SET hash = 6 WHERE idx = 3":                                                                  true,
 		"UPDATE items SET idx = 99 WHERE idx = 3":                                                                  true,
 		"UPDATE items SET idx = 7 - idx WHERE idx IN (3, 4) AND 0 OR idx = 4 AND 0":                                false, // control: changes nothing
-		"UPDATE items SET reference = 'x', document_id = 'y' WHERE idx = 3":                                        false, // handles are not authorised
+		"UPDATE items SET reference = sealed('note', 'x'), document_id = 'y' WHERE idx = 3":                        false, // handles are not authorised
 		"UPDATE items SET state = 'pending' WHERE idx = 0":                                                         true,
 		"UPDATE items SET state = 'signed', signature = x'00' WHERE idx = 4":                                       true,
 		"DELETE FROM items WHERE idx = 4":                                                                          true,
@@ -168,7 +168,7 @@ func TestRowsChangedWhileSigning(t *testing.T) {
 		"UPDATE items SET name = (SELECT o.name FROM items o WHERE o.idx = 7 - items.idx) WHERE idx IN (3, 4)":     true,
 		"UPDATE items SET batch_id = (SELECT batch_id FROM transactions), idx = 99 WHERE batch_id = 'ba_other'":    true,
 		"UPDATE intents SET batch_id = 'ba_other'":                                                                 true,
-		"UPDATE transactions SET options = '{}', root = zeroblob(32), count = 99":                                  false, // the runner holds its own
+		"UPDATE transactions SET options = sealed('note', '{}'), root = zeroblob(32), count = 99":                  false, // the runner holds its own
 	} {
 		h := newHouse(t)
 		ev := audit.Event{Action: "x"}

@@ -24,7 +24,7 @@ func (d *DB) Authorised(ctx context.Context, in signer.Intent) iter.Seq2[signer.
 		for {
 			rows, err := d.q.AuthorisedAfter(ctx, sqlc.AuthorisedAfterParams{BatchID: in.Batch, IntentID: in.ID, After: after, Lim: page})
 			if err != nil {
-				yield(signer.Authorised{}, fmt.Errorf("reading authorised documents: %w", err))
+				yield(signer.Authorised{}, tampered(fmt.Errorf("reading authorised documents: %w", err)))
 				return
 			}
 			for _, x := range rows {

@@ -239,7 +239,7 @@ func (d *DB) Pending(ctx context.Context, batch string) iter.Seq2[signer.Documen
 		for {
 			rows, err := d.q.PendingAfter(ctx, sqlc.PendingAfterParams{BatchID: batch, After: after, Lim: page})
 			if err != nil {
-				yield(signer.Document{}, fmt.Errorf("reading documents: %w", err))
+				yield(signer.Document{}, fmt.Errorf("reading documents: %w", tampered(err)))
 				return
 			}
 			for _, x := range rows {
@@ -255,6 +255,14 @@ func (d *DB) Pending(ctx context.Context, batch string) iter.Seq2[signer.Documen
 			}
 		}
 	}
+}
+
+// tampered is signer.ErrDocuments for a row that was written past the gateway.
+func tampered(err error) error {
+	if edited(err) {
+		return errors.Join(signer.ErrDocuments, err)
+	}
+	return err
 }
 
 // CancelRequest implements signer.Records.
