@@ -4,9 +4,11 @@
 // they tell of; the gateway has the head signed in the HSM every minute and
 // copies it off the machine.
 //
-// Record hash = SHA-256("mohor audit record v1\n" ‖ prev ‖ body), where body is
-// the canonical JSON of the event (fixed field order, detail keys sorted).
-// Record 1 has a prev of 32 zero bytes.
+// Record hash = SHA-256("mohor audit record v2\n" ‖ salt ‖ prev ‖ body), where body
+// is the canonical JSON of the event (fixed field order, detail keys sorted) and salt
+// are 16 random bytes, kept as secret as the event: one who sees hashes alone cannot
+// try out who an event was about. Records of the first version have no salt and the
+// prefix "mohor audit record v1\n". Record 1 has a prev of 32 zero bytes.
 package audit
 
 import (
@@ -47,10 +49,14 @@ type Event struct {
 	Detail map[string]string
 }
 
+// SaltSize is the length of a record's salt in bytes.
+const SaltSize = 16
+
 // Record is an event with its place in the chain.
 type Record struct {
 	Event
-	Seq  int64 // from 1, without gaps
+	Salt []byte // SaltSize random bytes; none in a record of version 1
+	Seq  int64  // from 1, without gaps
 	Prev [32]byte
 	Hash [32]byte
 }
@@ -81,17 +87,23 @@ func (r *Record) sum() [32]byte {
 		panic("audit: impossible: " + err.Error())
 	}
 	h := sha256.New()
-	h.Write([]byte("mohor audit record v1\n"))
+	if len(r.Salt) == 0 {
+		h.Write([]byte("mohor audit record v1\n"))
+	} else {
+		h.Write([]byte("mohor audit record v2\n"))
+		h.Write(r.Salt)
+	}
 	h.Write(r.Prev[:])
 	h.Write(b)
 	return [32]byte(h.Sum(nil))
 }
 
-// Next links event e behind the record (seq, hash); 0 and zeros for the first.
+// Next links event e behind the record (seq, hash); 0 and zeros for the first. Its
+// salt are SaltSize random bytes, or nil for a record of version 1.
 // What is not UTF-8, and every control character, becomes U+FFFD, and text is
 // cut at 200 characters: some of it came from outside, and the record must read
 // back as it was hashed.
-func Next(seq int64, hash [32]byte, e Event) Record {
+func Next(seq int64, hash [32]byte, salt []byte, e Event) Record {
 	e.At = e.At.UTC().Truncate(time.Microsecond)
 	for _, s := range []*string{&e.Actor, &e.Action, &e.Object, &e.Verdict, &e.RequestID} {
 		*s = tidy(*s)
@@ -103,7 +115,7 @@ func Next(seq int64, hash [32]byte, e Event) Record {
 		}
 		e.Detail = d
 	}
-	r := Record{Event: e, Seq: seq + 1, Prev: hash}
+	r := Record{Event: e, Salt: salt, Seq: seq + 1, Prev: hash}
 	r.Hash = r.sum()
 	return r
 }
@@ -148,7 +160,9 @@ func validDetail(d map[string]string) bool {
 
 // Intact reports that the record's content is what its hash was made of. Only a
 // Verifier tells whether the record belongs to the chain.
-func (r *Record) Intact() bool { return r.valid() && r.sum() == r.Hash }
+func (r *Record) Intact() bool {
+	return (len(r.Salt) == 0 || len(r.Salt) == SaltSize) && r.valid() && r.sum() == r.Hash
+}
 
 // ErrNotRecorded joins a refusal whose event could not be recorded: nobody may
 // be told the verdict.

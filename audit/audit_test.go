@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -20,11 +21,19 @@ func chain(n int) []audit.Record {
 	out := make([]audit.Record, n)
 	var last audit.Record
 	for k := range out {
-		last = audit.Next(last.Seq, last.Hash, audit.Event{At: start.Add(time.Duration(k) * time.Second), Actor: fmt.Sprintf("app:%d", k%3), Action: "otp.issue",
+		last = audit.Next(last.Seq, last.Hash, salt(k), audit.Event{At: start.Add(time.Duration(k) * time.Second), Actor: fmt.Sprintf("app:%d", k%3), Action: "otp.issue",
 			Object: fmt.Sprintf("tx_%d", k), Verdict: audit.Accepted, RequestID: fmt.Sprintf("r%d", k), Detail: map[string]string{"count": fmt.Sprint(k), "channel": "email"}})
 		out[k] = last
 	}
 	return out
+}
+
+// salt has records of both versions in a chain.
+func salt(k int) []byte {
+	if k%4 == 1 {
+		return nil
+	}
+	return bytes.Repeat([]byte{byte(k)}, audit.SaltSize)
 }
 
 func verify(records []audit.Record, heads []audit.Head) error {
@@ -51,16 +60,21 @@ func headsOf(records []audit.Record, every int) (out []audit.Head) {
 // {"seq":1,"at":"2026-01-02T03:04:05.678901Z","actor":"app:a",…}, made with
 // Python's hashlib.
 func TestRecordHashIsPinned(t *testing.T) {
-	r := audit.Next(0, [32]byte{}, audit.Event{At: start.In(time.FixedZone("MYT", 8*3600)), Actor: "app:a", Action: "otp.issue", Object: "tx_1", Verdict: audit.Accepted,
+	r := audit.Next(0, [32]byte{}, nil, audit.Event{At: start.In(time.FixedZone("MYT", 8*3600)), Actor: "app:a", Action: "otp.issue", Object: "tx_1", Verdict: audit.Accepted,
 		RequestID: "r1", Detail: map[string]string{"b": "2", "a": "1"}})
 	if got := hex.EncodeToString(r.Hash[:]); got != "b262c5705f77f334f601d1f0c899a3cf21e8a718be022a4d6938590345bb9032" {
 		t.Errorf("hash %s", got)
+	}
+	// With a salt: SHA-256 over the prefix of version 2, 16 bytes of 0x5a, 32 zeros and the same JSON.
+	salted := audit.Next(0, [32]byte{}, bytes.Repeat([]byte{0x5a}, audit.SaltSize), r.Event)
+	if got := hex.EncodeToString(salted.Hash[:]); got != "913a94e44f82c3c406f6aa170967ab5c1a2061d1d68764157af19ccf986758cf" {
+		t.Errorf("hash of version 2 %s", got)
 	}
 	if r.Seq != 1 || r.Prev != [32]byte{} || r.At.Nanosecond() != 678901000 || r.At.Location() != time.UTC {
 		t.Errorf("record %+v", r)
 	}
 	// nil and empty details are the same record.
-	empty, none := audit.Next(0, [32]byte{}, audit.Event{Detail: map[string]string{}}), audit.Next(0, [32]byte{}, audit.Event{})
+	empty, none := audit.Next(0, [32]byte{}, nil, audit.Event{Detail: map[string]string{}}), audit.Next(0, [32]byte{}, nil, audit.Event{})
 	if empty.Hash != none.Hash {
 		t.Error("an empty and an absent detail hash differently")
 	}
@@ -107,6 +121,8 @@ var edits = map[string]func(r *audit.Record){
 	"detail added":   func(r *audit.Record) { r.Detail["x"] = "" },
 	"detail removed": func(r *audit.Record) { delete(r.Detail, "channel") },
 	"detail renamed": func(r *audit.Record) { r.Detail["Channel"] = r.Detail["channel"]; delete(r.Detail, "channel") },
+	"salt":           func(r *audit.Record) { r.Salt = bytes.Repeat([]byte{0xee}, audit.SaltSize) },
+	"salt longer":    func(r *audit.Record) { r.Salt = append(bytes.Clone(r.Salt), 0) },
 	"detail gone":    func(r *audit.Record) { r.Detail = nil },
 }
 
@@ -143,7 +159,7 @@ func TestVerifierFindsAnEditOfEachField(t *testing.T) {
 func TestTextIsUTF8(t *testing.T) {
 	e := audit.Event{Actor: "a\xff", Action: "\xc3", Object: "\xed\xa0\x80", Verdict: "v\x80", RequestID: "\xfe", Detail: map[string]string{"k\xff": "v\xff"}}
 	kept := maps.Clone(e.Detail)
-	r := audit.Next(0, [32]byte{}, e)
+	r := audit.Next(0, [32]byte{}, nil, e)
 	if err := verify([]audit.Record{r}, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +195,7 @@ func TestHeadsFindTruncationAndRollback(t *testing.T) {
 		last := forged[k-1]
 		e := records[k].Event
 		e.Verdict = audit.Refused
-		forged = append(forged, audit.Next(last.Seq, last.Hash, e))
+		forged = append(forged, audit.Next(last.Seq, last.Hash, nil, e))
 	}
 	if err := verify(forged, nil); err != nil {
 		t.Fatalf("without heads there is nothing to see: %v", err)
@@ -212,7 +228,7 @@ func TestAThousandMutationsAreFound(t *testing.T) {
 			if k > 0 {
 				prev = m[k-1]
 			}
-			m[k] = audit.Next(prev.Seq, prev.Hash, m[k].Event)
+			m[k] = audit.Next(prev.Seq, prev.Hash, m[k].Salt, m[k].Event)
 		}
 	}
 	kinds := map[string]func(m []audit.Record) []audit.Record{
@@ -223,7 +239,7 @@ func TestAThousandMutationsAreFound(t *testing.T) {
 		"edit, rehash": func(m []audit.Record) []audit.Record {
 			k := r.IntN(len(m))
 			m[k].Object += "x"
-			m[k] = audit.Next(m[k].Seq-1, m[k].Prev, m[k].Event)
+			m[k] = audit.Next(m[k].Seq-1, m[k].Prev, m[k].Salt, m[k].Event)
 			return m
 		},
 		"edit, rewrite the rest": func(m []audit.Record) []audit.Record {
@@ -265,7 +281,7 @@ func TestAThousandMutationsAreFound(t *testing.T) {
 		},
 		"insert": func(m []audit.Record) []audit.Record {
 			k := r.IntN(len(m) - 1) // behind the last it would be an append
-			return slices.Insert(m, k+1, audit.Next(m[k].Seq, m[k].Hash, audit.Event{At: start, Actor: "gateway", Action: "x"}))
+			return slices.Insert(m, k+1, audit.Next(m[k].Seq, m[k].Hash, nil, audit.Event{At: start, Actor: "gateway", Action: "x"}))
 		},
 		"insert, rewrite the rest": func(m []audit.Record) []audit.Record {
 			k := r.IntN(len(m))

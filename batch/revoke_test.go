@@ -25,10 +25,7 @@ func databases() map[string]another {
 	return map[string]another{
 		"SQLite": func(t testing.TB) (*store.DB, *store.DB) {
 			db, path := storetest.SQLite(t)
-			again, err := store.Open(ctx, path)
-			must(t, err)
-			t.Cleanup(func() { again.Close() })
-			return db, again
+			return db, storetest.OpenSQLite(t, path)
 		},
 		"PostgreSQL": func(t testing.TB) (*store.DB, *store.DB) {
 			db, address := storetest.Postgres(t)

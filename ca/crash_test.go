@@ -16,7 +16,6 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
-	"github.com/mohor-sign/mohor/store"
 	"github.com/mohor-sign/mohor/store/storetest"
 )
 
@@ -81,8 +80,7 @@ func TestCrashChild(t *testing.T) {
 	must(t, err)
 	pub, err := x509.ParsePKIXPublicKey(raw)
 	must(t, err)
-	db, err := store.Open(ctx, c.DB)
-	must(t, err)
+	db := storetest.OpenSQLite(t, c.DB)
 	a, err := ca.Load(ctx, storetest.Profile(), keys, &mortal{db, c.At}, func() time.Time { return c.Now })
 	must(t, err)
 	keys.OnAuthority = func(string) error {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
-	"github.com/mohor-sign/mohor/store"
 	"github.com/mohor-sign/mohor/store/storetest"
 )
 
@@ -37,9 +36,7 @@ func TestLoadRefusesKeysOfOthers(t *testing.T) {
 	if _, err := ca.Load(ctx, a.shape, noKeys{}, a.db, a.clock); !errors.Is(err, errDead) {
 		t.Errorf("without a token: %v", err)
 	}
-	db, err := store.Open(ctx, filepath.Join(t.TempDir(), "empty.db"))
-	must(t, err)
-	defer db.Close()
+	db := storetest.OpenSQLite(t, filepath.Join(t.TempDir(), "empty.db"))
 	if _, err := ca.Load(ctx, a.shape, a.keys, db, a.clock); !errors.Is(err, ca.ErrUnknown) {
 		t.Errorf("before Bootstrap: %v", err)
 	}

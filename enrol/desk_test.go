@@ -3,7 +3,6 @@ package enrol_test
 import (
 	"context"
 	"crypto/sha256"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/storetest"
 )
 
@@ -576,18 +576,19 @@ func TestTwoAtOnce(t *testing.T) {
 // Whoever can write rows but not the chain does not get a certificate for another key
 // or another name.
 func TestApproveRefusesWhatWasChanged(t *testing.T) {
-	raw := func(o *office, query string) error {
-		db, err := sql.Open("sqlite", "file:"+o.path+"?_pragma=busy_timeout(15000)")
-		must(t, err)
-		defer db.Close()
-		_, err = db.Exec(query)
+	raw := func(o *office, query string, args ...any) error {
+		_, err := storetest.Captured(t, o.path).Exec(query, args...)
 		return err
 	}
 	for what, tamper := range map[string]func(o *office) error{
-		"the name":    func(o *office) error { return raw(o, "UPDATE officers SET name = 'ORANG LAIN' WHERE ic = '"+newIC+"'") },
-		"the key":     func(o *office) error { return raw(o, "UPDATE applications SET sealed = x'00'") },
-		"the request": func(o *office) error { return raw(o, "UPDATE applications SET request = x'00'") },
-		"the form":    func(o *office) error { return raw(o, "UPDATE applications SET form = substr(form, 2)") },
+		"the name": func(o *office) error {
+			return raw(o, "UPDATE officers SET name = ? WHERE ic = ?", personal.Name("ORANG LAIN"), personal.IC(newIC))
+		},
+		"the key": func(o *office) error { return raw(o, "UPDATE applications SET sealed = x'00'") },
+		"the request": func(o *office) error {
+			return raw(o, "UPDATE applications SET request = ?", personal.Bytes{V: []byte{0}})
+		},
+		"the form": func(o *office) error { return raw(o, "UPDATE applications SET form = substr(form, 2)") },
 		"the kind": func(o *office) error {
 			return raw(o, "UPDATE enrolments SET kind = 'RENEWAL', replaces = 'cr_x' WHERE state = 'VALIDATED'")
 		},
@@ -606,12 +607,9 @@ func TestApproveRefusesWhatWasChanged(t *testing.T) {
 
 // Nor does a certificate come of an approval, or a validation, that only a row tells of.
 func TestDecisionsAreInTheChain(t *testing.T) {
-	raw := func(o *office, query string) {
+	raw := func(o *office, query string, args ...any) {
 		t.Helper()
-		db, err := sql.Open("sqlite", "file:"+o.path+"?_pragma=busy_timeout(15000)")
-		must(t, err)
-		defer db.Close()
-		_, err = db.Exec(query)
+		_, err := storetest.Captured(t, o.path).Exec(query, args...)
 		must(t, err)
 	}
 	none := func(o *office, what string) {
@@ -622,9 +620,9 @@ func TestDecisionsAreInTheChain(t *testing.T) {
 	}
 	o := newOffice(t)
 	id := o.applied(t, newIC)
-	raw(o, "UPDATE enrolments SET state = 'VALIDATED', validated_by = 'account:x', validated_ic = '700101105559'")
+	raw(o, "UPDATE enrolments SET state = 'VALIDATED', validated_by = ?, validated_ic = ?", personal.Actor("account:x"), personal.IC("700101105559"))
 	refused(t, "a validation by nobody", second(o.Approve(ctx, o.jdn, id)), "record_changed")
-	raw(o, "UPDATE enrolments SET state = 'APPROVED', approved_by = 'account:y', due_at = 1")
+	raw(o, "UPDATE enrolments SET state = 'APPROVED', approved_by = ?, due_at = 1", personal.Actor("account:y"))
 	_, err := o.Once(ctx)
 	refused(t, "an approval by nobody", err, "record_changed")
 	none(o, "an approval by nobody")
@@ -634,9 +632,9 @@ func TestDecisionsAreInTheChain(t *testing.T) {
 	both := o.ap
 	both.Appointments = append(both.Appointments, o.jdn.Appointments...)
 	must(t, o.Validate(ctx, both, id))
-	raw(o, "UPDATE enrolments SET validated_by = 'account:x', validated_ic = '700101105559'")
+	raw(o, "UPDATE enrolments SET validated_by = ?, validated_ic = ?", personal.Actor("account:x"), personal.IC("700101105559"))
 	refused(t, "the validator under another name", second(o.Approve(ctx, both, id)), "record_changed")
-	raw(o, "UPDATE enrolments SET validated_by = '"+both.Name+"'")
+	raw(o, "UPDATE enrolments SET validated_by = ?", personal.Actor(both.Name))
 	refused(t, "the validator under another IC", second(o.Approve(ctx, both, id)), "record_changed")
 	none(o, "the validator's approval")
 
@@ -648,7 +646,7 @@ func TestDecisionsAreInTheChain(t *testing.T) {
 	o.once(t)
 	_, err = o.Apply(ctx, application(secret.New(o.post.last(t).code)))
 	must(t, err)
-	raw(o, "UPDATE enrolments SET state = 'VALIDATED', validated_by = '"+o.ap.Name+"', validated_ic = '"+o.ap.IC+"'")
+	raw(o, "UPDATE enrolments SET state = 'VALIDATED', validated_by = ?, validated_ic = ?", personal.Actor(o.ap.Name), personal.IC(o.ap.IC))
 	refused(t, "an earlier validation", second(o.Approve(ctx, o.jdn, id)), "record_changed")
 }
 

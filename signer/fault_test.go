@@ -16,7 +16,6 @@ import (
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/signer"
-	"github.com/mohor-sign/mohor/store"
 	"github.com/mohor-sign/mohor/store/storetest"
 )
 
@@ -328,8 +327,7 @@ func (c *cycle) invariants(settled bool) {
 // Every call of the database in the cycle fails once, in both ways.
 func TestEveryDatabaseFaultBothWays(t *testing.T) {
 	dir := t.TempDir()
-	db, err := store.Open(ctx, filepath.Join(dir, "template.db"))
-	must(t, err)
+	db := storetest.OpenSQLite(t, filepath.Join(dir, "template.db"))
 	template := storetest.NewHouse(t, db)
 	must(t, db.Close())
 

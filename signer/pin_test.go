@@ -12,6 +12,7 @@ import (
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/storetest"
 )
 
@@ -381,7 +382,12 @@ func TestKeyVersionsChangedInTheChain(t *testing.T) {
 			h.edit(t, "DELETE FROM audit_events WHERE action = 'key.version' AND seq = (SELECT max(seq) FROM audit_events WHERE action = 'key.version')")
 		},
 		"the version is edited": func(h *house, _, _ signer.Credential) {
-			h.edit(t, `UPDATE audit_events SET detail = replace(detail, '"version":"2"', '"version":"1"') WHERE action = 'key.version'`)
+			db := storetest.Captured(t, h.path)
+			var seq int
+			var detail string
+			must(t, db.QueryRow("SELECT seq, detail FROM audit_events WHERE action = 'key.version' ORDER BY seq DESC LIMIT 1").Scan(&seq, &detail))
+			_, err := db.Exec("UPDATE audit_events SET detail = ? WHERE seq = ?", personal.Detail(strings.Replace(detail, `"version":"2"`, `"version":"1"`, 1)), seq)
+			must(t, err)
 		},
 		"the old one is appended": func(h *house, old, _ signer.Credential) { h.append(t, old) },
 		"all of them are appended": func(h *house, old, now signer.Credential) {

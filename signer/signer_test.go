@@ -28,12 +28,7 @@ type house struct {
 
 func openDB(t testing.TB, path string) *store.DB {
 	t.Helper()
-	db, err := store.Open(ctx, path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	return db
+	return storetest.OpenSQLite(t, path)
 }
 
 // another is the house's database as another node has it.
@@ -145,12 +140,7 @@ func wants(t testing.TB, what string, err, want error) {
 // raw is somebody else's connection to the database.
 func (h *house) raw(t testing.TB) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+h.path+"?_pragma=busy_timeout(15000)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	return db
+	return storetest.Captured(t, h.path)
 }
 
 // edit changes rows behind the gateway's back; it must change some.

@@ -12,6 +12,7 @@ import (
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/storetest"
 )
 
@@ -20,31 +21,31 @@ import (
 func TestRowsChangedBeforeAuthorize(t *testing.T) {
 	const other = "x'" + "aa" + "'"
 	for statement, want := range map[string]error{
-		"UPDATE items SET name = name || 'x' WHERE idx = 1":                signer.ErrDocuments,
-		"UPDATE items SET digest = zeroblob(32) WHERE idx = 1":             signer.ErrDocuments,
-		"UPDATE items SET digest = " + other + " WHERE idx = 1":            signer.ErrDocuments,
-		"UPDATE items SET hash = 6 WHERE idx = 1":                          signer.ErrDocuments,
-		"UPDATE items SET idx = 9 WHERE idx = 1":                           signer.ErrDocuments,
-		"UPDATE items SET idx = -idx WHERE idx IN (1, 2)":                  signer.ErrDocuments,
-		"UPDATE items SET state = 'signed' WHERE idx = 1":                  signer.ErrDocuments,
-		"DELETE FROM items WHERE idx = 2":                                  signer.ErrDocuments,
-		"UPDATE items SET batch_id = 'ba_x' WHERE idx = 0":                 signer.ErrDocuments,
-		swapped("items", "digest"):                                         signer.ErrDocuments,
-		swapped("items", "name"):                                           signer.ErrDocuments,
-		inserted:                                                           signer.ErrDocuments,
-		"UPDATE transactions SET count = 2":                                signer.ErrDocuments,
-		"UPDATE transactions SET root = zeroblob(32)":                      signer.ErrDocuments,
-		"UPDATE transactions SET root = x'00'":                             signer.ErrDocuments,
-		"UPDATE transactions SET batch_id = 'ba_x'":                        signer.ErrDocuments,
-		"UPDATE transactions SET options_hash = zeroblob(32)":              signer.ErrDocuments,
-		"UPDATE transactions SET options = replace(options, 'RAW', 'CMS')": signer.ErrDocuments,
-		"UPDATE transactions SET ic = '880101145678'":                      signer.ErrUnknownOfficer,
-		"UPDATE transactions SET credential_id = 'cr_x'":                   signer.ErrNoCredential,
-		"UPDATE transactions SET status = 'SIGNED'":                        otp.ErrUsed,
-		"UPDATE challenges SET nonce = zeroblob(16)":                       otp.ErrNonce,
-		"UPDATE challenges SET redeemed = 1":                               otp.ErrUsed,
-		"UPDATE challenges SET tries_left = 0":                             otp.ErrAttempts,
-		"UPDATE challenges SET expires_at = 1":                             otp.ErrExpired,
+		"UPDATE items SET name = sealed('name', opened(name) || 'x') WHERE idx = 1":                signer.ErrDocuments,
+		"UPDATE items SET digest = zeroblob(32) WHERE idx = 1":                                     signer.ErrDocuments,
+		"UPDATE items SET digest = " + other + " WHERE idx = 1":                                    signer.ErrDocuments,
+		"UPDATE items SET hash = 6 WHERE idx = 1":                                                  signer.ErrDocuments,
+		"UPDATE items SET idx = 9 WHERE idx = 1":                                                   signer.ErrDocuments,
+		"UPDATE items SET idx = -idx WHERE idx IN (1, 2)":                                          signer.ErrDocuments,
+		"UPDATE items SET state = 'signed' WHERE idx = 1":                                          signer.ErrDocuments,
+		"DELETE FROM items WHERE idx = 2":                                                          signer.ErrDocuments,
+		"UPDATE items SET batch_id = 'ba_x' WHERE idx = 0":                                         signer.ErrDocuments,
+		swapped("items", "digest"):                                                                 signer.ErrDocuments,
+		swapped("items", "name"):                                                                   signer.ErrDocuments,
+		inserted:                                                                                   signer.ErrDocuments,
+		"UPDATE transactions SET count = 2":                                                        signer.ErrDocuments,
+		"UPDATE transactions SET root = zeroblob(32)":                                              signer.ErrDocuments,
+		"UPDATE transactions SET root = x'00'":                                                     signer.ErrDocuments,
+		"UPDATE transactions SET batch_id = 'ba_x'":                                                signer.ErrDocuments,
+		"UPDATE transactions SET options_hash = zeroblob(32)":                                      signer.ErrDocuments,
+		"UPDATE transactions SET options = sealed('note', replace(opened(options), 'RAW', 'CMS'))": signer.ErrDocuments,
+		"UPDATE transactions SET ic = sealed('ic', '880101145678')":                                signer.ErrUnknownOfficer,
+		"UPDATE transactions SET credential_id = 'cr_x'":                                           signer.ErrNoCredential,
+		"UPDATE transactions SET status = 'SIGNED'":                                                otp.ErrUsed,
+		"UPDATE challenges SET nonce = zeroblob(16)":                                               otp.ErrNonce,
+		"UPDATE challenges SET redeemed = 1":                                                       otp.ErrUsed,
+		"UPDATE challenges SET tries_left = 0":                                                     otp.ErrAttempts,
+		"UPDATE challenges SET expires_at = 1":                                                     otp.ErrExpired,
 	} {
 		h := newHouse(t)
 		_, f := h.prepare(t, h.Ask(3))
@@ -89,7 +90,7 @@ func TestRowsChangedTogetherBeforeAuthorize(t *testing.T) {
 			o.Format = signer.CMS
 			text, hash, err := o.Canonical()
 			must(t, err)
-			h.edit(t, "UPDATE transactions SET options = ?, options_hash = ?", string(text), hash[:])
+			h.edit(t, "UPDATE transactions SET options = ?, options_hash = ?", personal.Note(text), hash[:])
 		},
 		"another credential of the officer": func(h *house, r *signer.Request) {
 			other := h.Issue(t, "ECDSA-P256")
@@ -97,7 +98,7 @@ func TestRowsChangedTogetherBeforeAuthorize(t *testing.T) {
 			o.Certificate = other.Serial
 			text, hash, err := o.Canonical()
 			must(t, err)
-			h.edit(t, "UPDATE transactions SET credential_id = ?, options = ?, options_hash = ?", other.ID, string(text), hash[:])
+			h.edit(t, "UPDATE transactions SET credential_id = ?, options = ?, options_hash = ?", other.ID, personal.Note(text), hash[:])
 		},
 		"a nonce of one's own": func(h *house, r *signer.Request) {
 			h.edit(t, "UPDATE challenges SET nonce = zeroblob(16)")
@@ -147,18 +148,18 @@ func swapped(table, column string) string {
 
 // inserted adds a document to the batch.
 const inserted = `INSERT INTO items (batch_id, idx, name, hash, digest, blob, size, document_id, reference, state)
-	SELECT batch_id, 99, 'added', 5, x'` + "ababababababababababababababababababababababababababababababababab" + `', '', 0, '', '', 'pending' FROM items WHERE idx = 0`
+	SELECT batch_id, 99, sealed('name', 'added'), 5, x'` + "ababababababababababababababababababababababababababababababababab" + `', '', 0, '', '', 'pending' FROM items WHERE idx = 0`
 
 // Rows are changed after the intent was recorded, while the first document is
 // being signed: nothing outside the authorised list is, and the batch stops.
 func TestRowsChangedWhileSigning(t *testing.T) {
 	for statement, stops := range map[string]bool{
-		"UPDATE items SET name = name || 'x' WHERE idx = 3":                                                        true,
+		"UPDATE items SET name = sealed('name', opened(name) || 'x') WHERE idx = 3":                                true,
 		"UPDATE items SET digest = zeroblob(32) WHERE idx = 3":                                                     true,
 		"UPDATE items SET hash = 6 WHERE idx = 3":                                                                  true,
 		"UPDATE items SET idx = 99 WHERE idx = 3":                                                                  true,
 		"UPDATE items SET idx = 7 - idx WHERE idx IN (3, 4) AND 0 OR idx = 4 AND 0":                                false, // control: changes nothing
-		"UPDATE items SET reference = 'x', document_id = 'y' WHERE idx = 3":                                        false, // handles are not authorised
+		"UPDATE items SET reference = sealed('note', 'x'), document_id = 'y' WHERE idx = 3":                        false, // handles are not authorised
 		"UPDATE items SET state = 'pending' WHERE idx = 0":                                                         true,
 		"UPDATE items SET state = 'signed', signature = x'00' WHERE idx = 4":                                       true,
 		"DELETE FROM items WHERE idx = 4":                                                                          true,
@@ -167,7 +168,7 @@ func TestRowsChangedWhileSigning(t *testing.T) {
 		"UPDATE items SET name = (SELECT o.name FROM items o WHERE o.idx = 7 - items.idx) WHERE idx IN (3, 4)":     true,
 		"UPDATE items SET batch_id = (SELECT batch_id FROM transactions), idx = 99 WHERE batch_id = 'ba_other'":    true,
 		"UPDATE intents SET batch_id = 'ba_other'":                                                                 true,
-		"UPDATE transactions SET options = '{}', root = zeroblob(32), count = 99":                                  false, // the runner holds its own
+		"UPDATE transactions SET options = sealed('note', '{}'), root = zeroblob(32), count = 99":                  false, // the runner holds its own
 	} {
 		h := newHouse(t)
 		ev := audit.Event{Action: "x"}
@@ -177,7 +178,7 @@ func TestRowsChangedWhileSigning(t *testing.T) {
 		r, f := h.prepare(t, h.Ask(5))
 		a, err := h.s.Authorize(ctx, f)
 		must(t, err)
-		_, err = h.raw(t).Exec("INSERT INTO items (batch_id, idx, name, hash, digest, blob, size, document_id, reference, state) VALUES ('ba_other', 50, 'foreign', 5, ?, '', 0, '', '', 'pending')", foreign.Digest)
+		_, err = h.raw(t).Exec("INSERT INTO items (batch_id, idx, name, hash, digest, blob, size, document_id, reference, state) VALUES ('ba_other', 50, sealed('name', 'foreign'), 5, ?, '', 0, '', '', 'pending')", foreign.Digest)
 		must(t, err)
 
 		authorised := map[string]bool{}

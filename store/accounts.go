@@ -9,6 +9,7 @@ import (
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/ident"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -17,7 +18,7 @@ func account(ctx context.Context, q *sqlc.Queries, row sqlc.Account, err error) 
 	if err != nil {
 		return enrol.Account{}, enrol.Proofs{}, absent(err, enrol.ErrUnknown)
 	}
-	a := enrol.Account{ID: row.ID, Kind: row.Kind, IC: row.Ic.String, Email: row.Email, Name: row.Name, State: row.State, CreatedAt: instant(row.CreatedAt)}
+	a := enrol.Account{ID: row.ID, Kind: row.Kind, IC: plain(row.Ic), Email: string(row.Email), Name: string(row.Name), State: row.State, CreatedAt: instant(row.CreatedAt)}
 	list, err := q.Appointments(ctx, row.ID)
 	for _, x := range list {
 		a.Appointments = append(a.Appointments, appointment(x))
@@ -27,7 +28,7 @@ func account(ctx context.Context, q *sqlc.Queries, row sqlc.Account, err error) 
 
 func appointment(x sqlc.Appointment) enrol.Appointment {
 	return enrol.Appointment{Role: enrol.Role(x.Role), Agency: x.Agency, System: x.System, From: instant(x.FromAt), Until: instant(x.UntilAt), ID: x.ID,
-		Document: x.Document, By: x.AppointedBy, ByIC: x.AppointedIc, Awaits: x.Awaits != 0, EndDocument: x.EndDocument, EndedBy: x.EndedBy}
+		Document: string(x.Document), By: string(x.AppointedBy), ByIC: string(x.AppointedIc), Awaits: x.Awaits != 0, EndDocument: string(x.EndDocument), EndedBy: string(x.EndedBy)}
 }
 
 // Account implements enrol.AccountRecords.
@@ -38,7 +39,7 @@ func (d *DB) Account(ctx context.Context, id string) (enrol.Account, enrol.Proof
 
 // AccountByIC implements enrol.AccountRecords.
 func (d *DB) AccountByIC(ctx context.Context, ic string) (enrol.Account, enrol.Proofs, error) {
-	row, err := d.q.AccountByIC(ctx, ic)
+	row, err := d.q.AccountByIC(ctx, orNull(ic))
 	return account(ctx, d.q, row, err)
 }
 
@@ -72,7 +73,7 @@ func (d *DB) PutPassword(ctx context.Context, a enrol.Account, hash []byte, ev a
 
 // putPassword is PutPassword inside a change.
 func putPassword(ctx context.Context, q *sqlc.Queries, a enrol.Account, hash []byte) error {
-	old, err := q.AccountByIC(ctx, a.IC)
+	old, err := q.AccountByIC(ctx, orNull(a.IC))
 	if errors.Is(err, sql.ErrNoRows) {
 		return addAccount(ctx, q, a, hash)
 	}
@@ -91,7 +92,7 @@ func putPassword(ctx context.Context, q *sqlc.Queries, a enrol.Account, hash []b
 
 // addAccount inserts an account with its appointments.
 func addAccount(ctx context.Context, q *sqlc.Queries, a enrol.Account, hash []byte) error {
-	err := q.AddAccount(ctx, sqlc.AddAccountParams{ID: a.ID, Kind: a.Kind, Ic: sql.NullString{String: a.IC, Valid: a.IC != ""}, Email: a.Email, Name: a.Name, State: a.State,
+	err := q.AddAccount(ctx, sqlc.AddAccountParams{ID: a.ID, Kind: a.Kind, Ic: orNull(a.IC), Email: personal.Address(a.Email), Name: personal.Name(a.Name), State: a.State,
 		Password: hash, Totp: []byte{}, CreatedAt: micros(a.CreatedAt)})
 	for _, x := range a.Appointments {
 		if err == nil {
@@ -106,7 +107,7 @@ func addAppointment(ctx context.Context, q *sqlc.Queries, id string, x enrol.App
 		x.ID = ident.New("ap", 16)
 	}
 	return q.AddAppointment(ctx, sqlc.AddAppointmentParams{AccountID: id, Role: string(x.Role), Agency: x.Agency, System: x.System, FromAt: micros(x.From), UntilAt: micros(x.Until),
-		ID: x.ID, Document: x.Document, AppointedBy: x.By, AppointedIc: x.ByIC, Awaits: flag(x.Awaits)})
+		ID: x.ID, Document: personal.Note(x.Document), AppointedBy: personal.Actor(x.By), AppointedIc: personal.IC(x.ByIC), Awaits: flag(x.Awaits)})
 }
 
 // shutOut ends what was open under an account's former proofs: its sessions, and the
@@ -115,7 +116,7 @@ func shutOut(ctx context.Context, q *sqlc.Queries, a sqlc.Account) error {
 	if _, err := q.CloseSessions(ctx, sqlc.CloseSessionsParams{AccountID: a.ID}); err != nil {
 		return err
 	}
-	return q.ForgetLoginFailures(ctx, "ic:"+a.Ic.String)
+	return q.ForgetLoginFailures(ctx, personal.Subject("ic:"+plain(a.Ic)))
 }
 
 // PutAdministrator implements enrol.AccountRecords.
@@ -123,7 +124,7 @@ func (d *DB) PutAdministrator(ctx context.Context, a enrol.Account, setup [32]by
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
 		old, err := sqlc.Account{}, sql.ErrNoRows
 		if a.IC != "" {
-			old, err = q.AccountByIC(ctx, a.IC)
+			old, err = q.AccountByIC(ctx, orNull(a.IC))
 		}
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
@@ -148,7 +149,7 @@ func (d *DB) PutAdministrator(ctx context.Context, a enrol.Account, setup [32]by
 
 // startSetup takes an account's proofs and awaits its set-up.
 func startSetup(ctx context.Context, q *sqlc.Queries, old sqlc.Account, a enrol.Account, setup [32]byte, until time.Time) error {
-	if _, err := q.StartSetup(ctx, sqlc.StartSetupParams{Ic: sql.NullString{String: a.IC, Valid: a.IC != ""}, Email: a.Email, Name: a.Name, Nothing: []byte{},
+	if _, err := q.StartSetup(ctx, sqlc.StartSetupParams{Ic: orNull(a.IC), Email: personal.Address(a.Email), Name: personal.Name(a.Name), Nothing: []byte{},
 		Setup: link(setup), Until: micros(until), ID: old.ID}); err != nil {
 		return err
 	}
@@ -168,12 +169,12 @@ func (d *DB) ResetAdministrator(ctx context.Context, id, ic string, setup [32]by
 		case old.Kind != enrol.AdministratorAccount || old.State == enrol.AccountEnded:
 			return enrol.ErrUnknown
 		}
-		if ic != "" && !old.Ic.Valid {
-			if _, err := q.AccountByIC(ctx, ic); !errors.Is(err, sql.ErrNoRows) {
+		if ic != "" && old.Ic == nil {
+			if _, err := q.AccountByIC(ctx, orNull(ic)); !errors.Is(err, sql.ErrNoRows) {
 				return errors.Join(err, enrol.ErrExists)
 			}
 		}
-		return startSetup(ctx, q, old, enrol.Account{IC: ic, Email: old.Email, Name: old.Name}, setup, until)
+		return startSetup(ctx, q, old, enrol.Account{IC: ic, Email: string(old.Email), Name: string(old.Name)}, setup, until)
 	})
 }
 
@@ -251,7 +252,7 @@ func (d *DB) EndAppointment(ctx context.Context, x enrol.Appointment, ev audit.E
 		if err != nil {
 			return absent(err, enrol.ErrUnknown)
 		}
-		if err := one(q.EndAppointment(ctx, sqlc.EndAppointmentParams{UntilAt: micros(x.Until), EndedBy: x.EndedBy, EndDocument: x.EndDocument, ID: x.ID})); err != nil {
+		if err := one(q.EndAppointment(ctx, sqlc.EndAppointmentParams{UntilAt: micros(x.Until), EndedBy: personal.Actor(x.EndedBy), EndDocument: personal.Note(x.EndDocument), ID: x.ID})); err != nil {
 			return err
 		}
 		if was.Awaits == 0 && was.Role == string(enrol.JDN) {
@@ -287,7 +288,7 @@ func (d *DB) EndAccount(ctx context.Context, id string, ev audit.Event) error {
 		if err := one(q.EndAccount(ctx, sqlc.EndAccountParams{Nothing: []byte{}, ID: id})); err != nil {
 			return err
 		}
-		if err := q.EndAppointments(ctx, sqlc.EndAppointmentsParams{UntilAt: micros(ev.At), EndedBy: ev.Actor, AccountID: id}); err != nil {
+		if err := q.EndAppointments(ctx, sqlc.EndAppointmentsParams{UntilAt: micros(ev.At), EndedBy: personal.Actor(ev.Actor), AccountID: id}); err != nil {
 			return err
 		}
 		for _, x := range held {
@@ -312,7 +313,7 @@ func (d *DB) PutPasskey(ctx context.Context, l enrol.Login, k enrol.Passkey, ev 
 		} else if n != 1 {
 			return enrol.ErrUsed
 		}
-		n, err := q.AddPasskey(ctx, sqlc.AddPasskeyParams{ID: k.ID, AccountID: l.Account, Label: k.Label, Data: k.Data, SignCount: int64(k.SignCount), CreatedAt: micros(k.CreatedAt)})
+		n, err := q.AddPasskey(ctx, sqlc.AddPasskeyParams{ID: k.ID, AccountID: l.Account, Label: personal.Note(k.Label), Data: k.Data, SignCount: int64(k.SignCount), CreatedAt: micros(k.CreatedAt)})
 		if err == nil && n != 1 {
 			err = enrol.ErrExists
 		}
@@ -325,7 +326,7 @@ func (d *DB) Passkeys(ctx context.Context, id string) ([]enrol.Passkey, error) {
 	rows, err := d.q.Passkeys(ctx, id)
 	out := make([]enrol.Passkey, len(rows))
 	for n, k := range rows {
-		out[n] = enrol.Passkey{ID: k.ID, Label: k.Label, Data: k.Data, SignCount: uint32(k.SignCount), CreatedAt: instant(k.CreatedAt), UsedAt: instant(k.UsedAt)}
+		out[n] = enrol.Passkey{ID: k.ID, Label: string(k.Label), Data: k.Data, SignCount: uint32(k.SignCount), CreatedAt: instant(k.CreatedAt), UsedAt: instant(k.UsedAt)}
 	}
 	return out, err
 }

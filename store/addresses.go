@@ -7,22 +7,23 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
 func addressChange(c *sqlc.AddressChange, name string) enrol.AddressChange {
-	return enrol.AddressChange{ID: c.ID, IC: c.Ic, Name: name, Old: c.OldEmail, New: c.NewEmail, State: c.State, AskedBy: c.AskedBy, AskedIC: c.AskedIc,
-		AskedAt: instant(c.AskedAt), Until: instant(c.UntilAt), LinksUntil: instant(c.LinksUntil), OldProof: c.OldProof, OldAt: instant(c.OldAt), NewAt: instant(c.NewAt),
-		OldReply: c.OldReply, NewReply: c.NewReply, Attempts: int(c.Attempts)}
+	return enrol.AddressChange{ID: c.ID, IC: string(c.Ic), Name: name, Old: string(c.OldEmail), New: string(c.NewEmail), State: c.State, AskedBy: string(c.AskedBy), AskedIC: string(c.AskedIc),
+		AskedAt: instant(c.AskedAt), Until: instant(c.UntilAt), LinksUntil: instant(c.LinksUntil), OldProof: string(c.OldProof), OldAt: instant(c.OldAt), NewAt: instant(c.NewAt),
+		OldReply: string(c.OldReply), NewReply: string(c.NewReply), Attempts: int(c.Attempts)}
 }
 
 // PutAddressChange implements enrol.AddressRecords.
 func (d *DB) PutAddressChange(ctx context.Context, c enrol.AddressChange, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		if err := q.ExpireAddressChanges(ctx, sqlc.ExpireAddressChangesParams{Ic: c.IC, Now: micros(c.AskedAt)}); err != nil {
+		if err := q.ExpireAddressChanges(ctx, sqlc.ExpireAddressChangesParams{Ic: personal.IC(c.IC), Now: micros(c.AskedAt)}); err != nil {
 			return err
 		}
-		n, err := q.AddAddressChange(ctx, sqlc.AddAddressChangeParams{ID: c.ID, Ic: c.IC, OldEmail: c.Old, NewEmail: c.New, AskedBy: c.AskedBy, AskedIc: c.AskedIC,
+		n, err := q.AddAddressChange(ctx, sqlc.AddAddressChangeParams{ID: c.ID, Ic: personal.IC(c.IC), OldEmail: personal.Address(c.Old), NewEmail: personal.Address(c.New), AskedBy: personal.Actor(c.AskedBy), AskedIc: personal.IC(c.AskedIC),
 			AskedAt: micros(c.AskedAt), UntilAt: micros(c.Until)})
 		if err == nil && n == 0 {
 			err = enrol.ErrExists
@@ -37,7 +38,7 @@ func (d *DB) AddressChange(ctx context.Context, id string) (enrol.AddressChange,
 	if err != nil {
 		return enrol.AddressChange{}, absent(err, enrol.ErrUnknown)
 	}
-	return addressChange(&r.AddressChange, r.Name), nil
+	return addressChange(&r.AddressChange, string(r.Name)), nil
 }
 
 // AddressChangeByLink implements enrol.AddressRecords.
@@ -54,15 +55,15 @@ func (d *DB) AddressChangeByLink(ctx context.Context, hash [32]byte) (enrol.Addr
 	if string(r.AddressChange.OldLink) == string(hash[:]) {
 		side = enrol.OldAddress
 	}
-	return addressChange(&r.AddressChange, r.Name), side, nil
+	return addressChange(&r.AddressChange, string(r.Name)), side, nil
 }
 
 // AddressChangesOf implements enrol.AddressRecords.
 func (d *DB) AddressChangesOf(ctx context.Context, ic string) ([]enrol.AddressChange, error) {
-	rows, err := d.q.AddressChangesOf(ctx, ic)
+	rows, err := d.q.AddressChangesOf(ctx, personal.IC(ic))
 	out := make([]enrol.AddressChange, len(rows))
 	for k, r := range rows {
-		out[k] = addressChange(&r.AddressChange, r.Name)
+		out[k] = addressChange(&r.AddressChange, string(r.Name))
 	}
 	return out, err
 }
@@ -73,7 +74,7 @@ func (d *DB) ProveAddress(ctx context.Context, id, side, proof string, ev audit.
 		var n int64
 		var err error
 		if side == enrol.OldAddress {
-			n, err = q.ProveOldAddress(ctx, sqlc.ProveOldAddressParams{At: micros(ev.At), Proof: proof, ID: id})
+			n, err = q.ProveOldAddress(ctx, sqlc.ProveOldAddressParams{At: micros(ev.At), Proof: personal.Actor(proof), ID: id})
 		} else {
 			n, err = q.ProveNewAddress(ctx, sqlc.ProveNewAddressParams{At: micros(ev.At), ID: id})
 		}
@@ -102,13 +103,13 @@ func (d *DB) moveAddress(ctx context.Context, q *sqlc.Queries, c *sqlc.AddressCh
 	if o.Email != c.OldEmail {
 		return enrol.ErrState // what the links proved is not what there is
 	}
-	if err := addNotice(ctx, q, c.Ic, enrol.NoticeAddressChanged, ev.At, nil); err != nil {
+	if err := addNotice(ctx, q, string(c.Ic), enrol.NoticeAddressChanged, ev.At, nil); err != nil {
 		return err
 	}
 	if err := q.SetEmail(ctx, sqlc.SetEmailParams{Email: c.NewEmail, Ic: c.Ic}); err != nil {
 		return err
 	}
-	if err := q.SetAccountEmail(ctx, sqlc.SetAccountEmailParams{Email: c.NewEmail, Ic: c.Ic}); err != nil {
+	if err := q.SetAccountEmail(ctx, sqlc.SetAccountEmailParams{Email: c.NewEmail, Ic: &c.Ic}); err != nil {
 		return err
 	}
 	all, err := q.EnrolmentsOf(ctx, c.Ic)
@@ -124,7 +125,7 @@ func (d *DB) moveAddress(ctx context.Context, q *sqlc.Queries, c *sqlc.AddressCh
 	if _, err := q.EndAddressChange(ctx, sqlc.EndAddressChangeParams{State: enrol.ChangeDone, At: micros(ev.At), ID: c.ID}); err != nil {
 		return err
 	}
-	return addNotice(ctx, q, c.Ic, enrol.NoticeAddressChanged, ev.At, nil)
+	return addNotice(ctx, q, string(c.Ic), enrol.NoticeAddressChanged, ev.At, nil)
 }
 
 // CancelAddressChange implements enrol.AddressRecords.
@@ -154,7 +155,7 @@ func (d *DB) ClaimAddressChange(ctx context.Context, now, leaseUntil time.Time) 
 			return err // another node was faster
 		}
 		r, err := q.AddressChange(ctx, id)
-		ok, c = err == nil, addressChange(&r.AddressChange, r.Name)
+		ok, c = err == nil, addressChange(&r.AddressChange, string(r.Name))
 		return err
 	})
 	return c, ok && err == nil, err
@@ -179,6 +180,6 @@ func (d *DB) PutAddressLink(ctx context.Context, c enrol.AddressChange, side str
 // SettleAddressChange implements enrol.AddressRecords.
 func (d *DB) SettleAddressChange(ctx context.Context, c enrol.AddressChange, due time.Time) error {
 	return d.tx(ctx, func(q *sqlc.Queries) error {
-		return q.SettleAddressChange(ctx, sqlc.SettleAddressChangeParams{DueAt: micros(due), OldReply: c.OldReply, NewReply: c.NewReply, ID: c.ID, Attempts: int64(c.Attempts)})
+		return q.SettleAddressChange(ctx, sqlc.SettleAddressChangeParams{DueAt: micros(due), OldReply: personal.Note(c.OldReply), NewReply: personal.Note(c.NewReply), ID: c.ID, Attempts: int64(c.Attempts)})
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/mohor-sign/mohor/archive"
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -85,8 +86,8 @@ func (a Archives) Items(ctx context.Context, batch string, after int64, limit in
 	rows, err := a.d.q.ItemsAfter(ctx, sqlc.ItemsAfterParams{BatchID: batch, After: after, Lim: int64(limit)})
 	out := make([]archive.Item, len(rows))
 	for k, r := range rows {
-		out[k] = archive.Item{Index: r.Idx, Name: r.Name, Hash: r.Hash, Digest: r.Digest, Blob: r.Blob, Size: r.Size, Document: r.DocumentID, Reference: r.Reference,
-			RecordID: r.RecordID.String, Number: r.Number.String, Record: r.Record.String, State: r.State, Code: r.Code, Detail: r.Detail, Signature: r.Signature,
+		out[k] = archive.Item{Index: r.Idx, Name: string(r.Name), Hash: r.Hash, Digest: r.Digest, Blob: r.Blob, Size: r.Size, Document: r.DocumentID, Reference: string(r.Reference),
+			RecordID: r.RecordID.String, Number: plain(r.Number), Record: plain(r.Record), State: r.State, Code: r.Code, Detail: string(r.Detail), Signature: r.Signature.V,
 			SignedBlob: r.SignedBlob, SignedSize: r.SignedSize, SignedAt: instant(r.SignedAt), Timestamp: instant(r.Timestamp), Intent: r.IntentID}
 	}
 	return out, err
@@ -112,7 +113,7 @@ func readCase(ctx context.Context, q *sqlc.Queries, batch string, before time.Ti
 	if err != nil {
 		return c, err
 	}
-	c.Batch = archive.Batch{ID: b.ID, App: b.AppID, Name: b.Name, Kind: b.Kind, Implicit: b.Implicit != 0, Status: b.Status, Count: b.Count, Root: b.Root, RefusedRows: b.RefusedRows,
+	c.Batch = archive.Batch{ID: b.ID, App: b.AppID, Name: string(b.Name), Kind: b.Kind, Implicit: b.Implicit != 0, Status: b.Status, Count: b.Count, Root: b.Root, RefusedRows: b.RefusedRows,
 		CreatedAt: instant(b.CreatedAt), StartedAt: instant(b.StartedAt), FinishedAt: instant(b.FinishedAt)}
 	c.Newest = later(c.Batch.CreatedAt, c.Batch.StartedAt, c.Batch.FinishedAt)
 	items, err := q.LastSigned(ctx, batch)
@@ -126,12 +127,12 @@ func readCase(ctx context.Context, q *sqlc.Queries, batch string, before time.Ti
 		return c, err
 	}
 	for _, t := range transactions {
-		x := archive.Transaction{ID: t.ID, App: t.AppID, SystemName: t.SystemName, IC: t.Ic, System: t.System, DataHeader: t.DataHeader, Process: t.Process, Role: t.Role,
-			Class: t.Classification, Credential: t.CredentialID, Options: t.Options, OptionsHash: t.OptionsHash, Count: t.Count, Root: t.Root, Status: t.Status, Ended: t.Ended,
+		x := archive.Transaction{ID: t.ID, App: t.AppID, SystemName: t.SystemName, IC: string(t.Ic), System: t.System, DataHeader: string(t.DataHeader), Process: t.Process, Role: t.Role,
+			Class: t.Classification, Credential: t.CredentialID, Options: string(t.Options), OptionsHash: t.OptionsHash, Count: t.Count, Root: t.Root, Status: t.Status, Ended: t.Ended,
 			CreatedAt: instant(t.CreatedAt), ExpiresAt: instant(t.ExpiresAt), FinishedAt: instant(t.FinishedAt)}
 		switch ch, err := q.Challenge(ctx, t.ID); {
 		case err == nil:
-			x.Channel, x.SentTo = ch.Channel, ch.SentTo
+			x.Channel, x.SentTo = ch.Channel, string(ch.SentTo)
 		case !errors.Is(err, sql.ErrNoRows):
 			return c, err
 		}
@@ -148,7 +149,7 @@ func readCase(ctx context.Context, q *sqlc.Queries, batch string, before time.Ti
 	}
 	rows, err := q.RefusedRowsOf(ctx, batch)
 	for _, r := range rows {
-		c.RefusedRows = append(c.RefusedRows, archive.RefusedRow{Row: r.Row, Column: r.Col, Name: r.Name, Code: r.Code, Detail: r.Detail})
+		c.RefusedRows = append(c.RefusedRows, archive.RefusedRow{Row: r.Row, Column: r.Col, Name: string(r.Name), Code: r.Code, Detail: string(r.Detail)})
 	}
 	return c, err
 }
@@ -179,12 +180,12 @@ func (a Archives) evidence(ctx context.Context, q *sqlc.Queries, c *archive.Case
 		if err != nil {
 			return nil, fmt.Errorf("reading the certificate of %s: %w", in.Credential, err)
 		}
-		leaf, err := x509.ParseCertificate(x.Der)
+		leaf, err := x509.ParseCertificate(x.Der.V)
 		if err != nil {
 			return nil, fmt.Errorf("parsing certificate %s: %w", x.Serial, err)
 		}
 		ev.Certificate = "certificates/" + x.Serial + ".cer"
-		out = append(out, archive.Proof{Name: ev.Certificate, DER: x.Der})
+		out = append(out, archive.Proof{Name: ev.Certificate, DER: x.Der.V})
 		ev.At = later(in.ClosedAt, in.CreatedAt)
 		add := func(crl sqlc.Crl) {
 			ev.CRLs = append(ev.CRLs, fmt.Sprintf("crls/%s-%d.crl", entryName(crl.Issuer), crl.Number))
@@ -281,7 +282,7 @@ func commitCase(ctx context.Context, q *sqlc.Queries, id string, c *archive.Case
 		return archive.ErrChanged
 	}
 	for _, t := range c.Transactions {
-		if err := q.AddArchivePerson(ctx, sqlc.AddArchivePersonParams{ArchiveID: id, Ic: t.IC}); err != nil {
+		if err := q.AddArchivePerson(ctx, sqlc.AddArchivePersonParams{ArchiveID: id, Ic: personal.IC(t.IC)}); err != nil {
 			return err
 		}
 	}
@@ -302,7 +303,7 @@ func commitCase(ctx context.Context, q *sqlc.Queries, id string, c *archive.Case
 	}
 	for _, b := range blobs {
 		if b.Reference != "" {
-			if err := q.AddArchiveReference(ctx, sqlc.AddArchiveReferenceParams{ArchiveID: id, Reference: b.Reference}); err != nil {
+			if err := q.AddArchiveReference(ctx, sqlc.AddArchiveReferenceParams{ArchiveID: id, Reference: personal.Object(b.Reference)}); err != nil {
 				return err
 			}
 		}

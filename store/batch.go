@@ -11,6 +11,7 @@ import (
 	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -26,7 +27,7 @@ func refusal(err error) (code, detail string) {
 // CreateBatch implements batch.Queue.
 func (d *DB) CreateBatch(ctx context.Context, b batch.Batch, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		return q.AddBatch(ctx, sqlc.AddBatchParams{ID: b.ID, AppID: b.App, Name: b.Name, Kind: b.Kind, Status: string(b.Status), Root: []byte{}, CreatedAt: micros(b.CreatedAt)})
+		return q.AddBatch(ctx, sqlc.AddBatchParams{ID: b.ID, AppID: b.App, Name: personal.Name(b.Name), Kind: b.Kind, Status: string(b.Status), Root: []byte{}, CreatedAt: micros(b.CreatedAt)})
 	})
 }
 
@@ -37,7 +38,7 @@ func (d *DB) Batch(ctx context.Context, id string) (batch.Batch, error) {
 	if err != nil {
 		return batch.Batch{}, absent(err, batch.ErrUnknown)
 	}
-	b := batch.Batch{ID: row.ID, App: row.AppID, Name: row.Name, Kind: row.Kind, Status: batch.Status(row.Status), Next: uint32(row.NextIndex),
+	b := batch.Batch{ID: row.ID, App: row.AppID, Name: string(row.Name), Kind: row.Kind, Status: batch.Status(row.Status), Next: uint32(row.NextIndex),
 		Count: uint32(row.Count), RefusedRows: uint32(row.RefusedRows), CreatedAt: instant(row.CreatedAt), StartedAt: instant(row.StartedAt), FinishedAt: instant(row.FinishedAt)}
 	if len(row.Root) == 32 {
 		b.Root = [32]byte(row.Root)
@@ -84,16 +85,16 @@ func (d *DB) AddItems(ctx context.Context, id string, items []batch.Item, refuse
 				if err != nil {
 					return fmt.Errorf("encoding certificate record: %w", err)
 				}
+				number, record := personal.Number(r.Candidate.Number), personal.Note(text)
 				p.RecordID = sql.NullString{String: r.ID, Valid: true}
-				p.Number = sql.NullString{String: r.Candidate.Number, Valid: true}
-				p.Record = sql.NullString{String: string(text), Valid: true}
+				p.Number, p.Record = &number, &record
 			}
 			if err := q.AddItem(ctx, p); err != nil {
 				return fmt.Errorf("adding item %d: %w", items[k].Index, err)
 			}
 		}
 		for _, r := range refused {
-			if err := q.AddRefusedRow(ctx, sqlc.AddRefusedRowParams{BatchID: id, Row: int64(r.Row), Col: r.Column, Name: r.Name, Code: r.Code, Detail: r.Detail}); err != nil {
+			if err := q.AddRefusedRow(ctx, sqlc.AddRefusedRowParams{BatchID: id, Row: int64(r.Row), Col: r.Column, Name: personal.Name(r.Name), Code: r.Code, Detail: personal.Note(r.Detail)}); err != nil {
 				return err
 			}
 		}
@@ -109,7 +110,7 @@ func (d *DB) Numbers(ctx context.Context, id string) (map[string]bool, error) {
 	}
 	out := make(map[string]bool, len(rows))
 	for _, n := range rows {
-		out[n.String] = true
+		out[plain(n)] = true
 	}
 	return out, nil
 }
@@ -164,11 +165,11 @@ func (d *DB) Items(ctx context.Context, id, state string, after int64, limit int
 	}
 	out := make([]batch.Item, len(rows))
 	for k, x := range rows {
-		out[k] = batch.Item{State: x.State, Code: x.Code, Detail: x.Detail, Signature: x.Signature, SignedBlob: x.SignedBlob, SignedSize: x.SignedSize, SignedAt: instant(x.SignedAt), Timestamp: instant(x.Timestamp),
-			Document: signer.Document{Index: uint32(x.Idx), Name: x.Name, Hash: crypto.Hash(x.Hash), Digest: x.Digest, Blob: x.Blob, Size: x.Size, DocumentID: x.DocumentID, Reference: x.Reference}}
+		out[k] = batch.Item{State: x.State, Code: x.Code, Detail: string(x.Detail), Signature: x.Signature.V, SignedBlob: x.SignedBlob, SignedSize: x.SignedSize, SignedAt: instant(x.SignedAt), Timestamp: instant(x.Timestamp),
+			Document: signer.Document{Index: uint32(x.Idx), Name: string(x.Name), Hash: crypto.Hash(x.Hash), Digest: x.Digest, Blob: x.Blob, Size: x.Size, DocumentID: x.DocumentID, Reference: string(x.Reference)}}
 		if x.RecordID.Valid {
 			out[k].Record = &batch.Record{ID: x.RecordID.String}
-			if err := out[k].Record.UnmarshalText([]byte(x.Record.String)); err != nil {
+			if err := out[k].Record.UnmarshalText([]byte(plain(x.Record))); err != nil {
 				return nil, err
 			}
 		}
@@ -184,14 +185,14 @@ func (d *DB) ItemByRecord(ctx context.Context, id string) (it batch.Item, err er
 		return batch.Item{}, absent(err, batch.ErrUnknown)
 	}
 	it = batch.Item{State: row.State, SignedBlob: row.SignedBlob, SignedAt: instant(row.SignedAt), Record: &batch.Record{ID: id}}
-	it.Index, it.Name = uint32(row.Idx), row.Name
-	return it, it.Record.UnmarshalText([]byte(row.Record.String))
+	it.Index, it.Name = uint32(row.Idx), string(row.Name)
+	return it, it.Record.UnmarshalText([]byte(plain(row.Record)))
 }
 
 // PutDocument implements batch.Documents.
 func (d *DB) PutDocument(ctx context.Context, x batch.Document, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		return q.AddDocument(ctx, sqlc.AddDocumentParams{ID: x.ID, AppID: x.App, Name: x.Name, Size: x.Size, Pages: int64(x.Pages), Digest: x.Digest, Blob: x.Blob, CreatedAt: micros(x.CreatedAt)})
+		return q.AddDocument(ctx, sqlc.AddDocumentParams{ID: x.ID, AppID: x.App, Name: personal.Name(x.Name), Size: x.Size, Pages: int64(x.Pages), Digest: x.Digest, Blob: x.Blob, CreatedAt: micros(x.CreatedAt)})
 	})
 }
 
@@ -201,7 +202,7 @@ func (d *DB) Document(ctx context.Context, id string) (batch.Document, error) {
 	if err != nil {
 		return batch.Document{}, absent(err, batch.ErrUnknown)
 	}
-	return batch.Document{ID: x.ID, App: x.AppID, Name: x.Name, Size: x.Size, Pages: int(x.Pages), Digest: x.Digest, Blob: x.Blob, CreatedAt: instant(x.CreatedAt)}, nil
+	return batch.Document{ID: x.ID, App: x.AppID, Name: string(x.Name), Size: x.Size, Pages: int(x.Pages), Digest: x.Digest, Blob: x.Blob, CreatedAt: instant(x.CreatedAt)}, nil
 }
 
 // SignedDocument implements batch.Documents.

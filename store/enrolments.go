@@ -12,6 +12,7 @@ import (
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/notify"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -63,11 +64,11 @@ func (d *DB) Systems(ctx context.Context) ([]enrol.System, error) {
 
 // Standing implements enrol.Enrolments.
 func (d *DB) Standing(ctx context.Context, ic, system string, now time.Time) (enrol.Standing, error) {
-	r, err := d.q.Standing(ctx, sqlc.StandingParams{System: system, Now: micros(now), Ic: ic})
+	r, err := d.q.Standing(ctx, sqlc.StandingParams{System: system, Now: micros(now), Ic: personal.IC(ic)})
 	if err != nil {
 		return enrol.Standing{}, absent(err, enrol.ErrUnknown)
 	}
-	return enrol.Standing{Name: r.Name, Email: r.Email, Medium: r.Medium, Enrolment: r.ID, State: enrol.State(r.State), List: r.List, Live: r.Live > 0}, nil
+	return enrol.Standing{Name: string(r.Name), Email: string(r.Email), Medium: r.Medium, Enrolment: r.ID, State: enrol.State(r.State), List: r.List, Live: r.Live > 0}, nil
 }
 
 // AddEntries implements enrol.Enrolments.
@@ -87,10 +88,10 @@ func (d *DB) AddEntries(ctx context.Context, entries []enrol.Entry) error {
 
 func addEntry(ctx context.Context, q *sqlc.Queries, e *enrol.Entry) error {
 	o := e.Officer
-	if err := q.NewOfficer(ctx, sqlc.NewOfficerParams{Ic: o.IC, Name: o.Name, Email: o.Email, CreatedAt: micros(e.At)}); err != nil {
+	if err := q.NewOfficer(ctx, sqlc.NewOfficerParams{Ic: personal.IC(o.IC), Name: personal.Name(o.Name), Email: personal.Address(o.Email), CreatedAt: micros(e.At)}); err != nil {
 		return err
 	}
-	medium := sqlc.NewMediumParams{Ic: o.IC, System: e.System, Medium: e.Medium, Status: "ACTIVE"}
+	medium := sqlc.NewMediumParams{Ic: personal.IC(o.IC), System: e.System, Medium: e.Medium, Status: "ACTIVE"}
 	if e.ID != "" {
 		medium.Status = mediumNew
 	}
@@ -104,8 +105,8 @@ func addEntry(ctx context.Context, q *sqlc.Queries, e *enrol.Entry) error {
 		}
 		return nil
 	}
-	n, err = q.AddEnrolment(ctx, sqlc.AddEnrolmentParams{ID: e.ID, Ic: o.IC, System: e.System, Agency: e.Agency, Office: e.Office, Phase: e.Phase, Ticket: e.Ticket,
-		List: e.List, State: string(e.State), Since: micros(e.At), ListedBy: e.By, ListedAt: micros(e.At), DueAt: micros(e.Due), Origin: e.Origin, Follows: e.Follows})
+	n, err = q.AddEnrolment(ctx, sqlc.AddEnrolmentParams{ID: e.ID, Ic: personal.IC(o.IC), System: e.System, Agency: e.Agency, Office: e.Office, Phase: e.Phase, Ticket: e.Ticket,
+		List: e.List, State: string(e.State), Since: micros(e.At), ListedBy: personal.Actor(e.By), ListedAt: micros(e.At), DueAt: micros(e.Due), Origin: e.Origin, Follows: e.Follows})
 	if err == nil && n == 0 {
 		err = enrol.ErrExists
 	}
@@ -113,10 +114,10 @@ func addEntry(ctx context.Context, q *sqlc.Queries, e *enrol.Entry) error {
 }
 
 func enrolment(e *sqlc.Enrolment, name, email string) enrol.Enrolment {
-	return enrol.Enrolment{ID: e.ID, IC: e.Ic, Name: name, Email: email, System: e.System, Agency: e.Agency, Office: e.Office, Phase: e.Phase, Ticket: e.Ticket,
-		List: e.List, Kind: enrol.Kind(e.Kind), Replaces: e.Replaces, Origin: e.Origin, Follows: e.Follows, State: enrol.State(e.State), Since: instant(e.Since), ListedBy: e.ListedBy, ListedAt: instant(e.ListedAt), DueAt: instant(e.DueAt),
-		Attempts: int(e.Attempts), MailedAt: instant(e.MailedAt), Reply: e.Reply, LinkUntil: instant(e.LinkUntil), CodeUntil: instant(e.CodeUntil), Reason: e.Reason,
-		ValidatedBy: e.ValidatedBy, ValidatedIC: e.ValidatedIc, ValidatedAt: instant(e.ValidatedAt), ApprovedBy: e.ApprovedBy, ApprovedIC: e.ApprovedIc, ApprovedAt: instant(e.ApprovedAt)}
+	return enrol.Enrolment{ID: e.ID, IC: string(e.Ic), Name: name, Email: email, System: e.System, Agency: e.Agency, Office: e.Office, Phase: e.Phase, Ticket: e.Ticket,
+		List: e.List, Kind: enrol.Kind(e.Kind), Replaces: e.Replaces, Origin: e.Origin, Follows: e.Follows, State: enrol.State(e.State), Since: instant(e.Since), ListedBy: string(e.ListedBy), ListedAt: instant(e.ListedAt), DueAt: instant(e.DueAt),
+		Attempts: int(e.Attempts), MailedAt: instant(e.MailedAt), Reply: string(e.Reply), LinkUntil: instant(e.LinkUntil), CodeUntil: instant(e.CodeUntil), Reason: string(e.Reason),
+		ValidatedBy: string(e.ValidatedBy), ValidatedIC: string(e.ValidatedIc), ValidatedAt: instant(e.ValidatedAt), ApprovedBy: string(e.ApprovedBy), ApprovedIC: string(e.ApprovedIc), ApprovedAt: instant(e.ApprovedAt)}
 }
 
 // Enrolment implements enrol.Enrolments.
@@ -125,7 +126,7 @@ func (d *DB) Enrolment(ctx context.Context, id string) (enrol.Enrolment, error) 
 	if err != nil {
 		return enrol.Enrolment{}, absent(err, enrol.ErrUnknown)
 	}
-	return enrolment(&r.Enrolment, r.Name, r.Email), nil
+	return enrolment(&r.Enrolment, string(r.Name), string(r.Email)), nil
 }
 
 // EnrolmentByLink implements enrol.Enrolments.
@@ -148,10 +149,10 @@ func (d *DB) EnrolmentByCode(ctx context.Context, hash [32]byte) (enrol.Enrolmen
 
 // EnrolmentsOf implements enrol.Enrolments.
 func (d *DB) EnrolmentsOf(ctx context.Context, ic string) ([]enrol.Enrolment, error) {
-	rows, err := d.q.EnrolmentsOf(ctx, ic)
+	rows, err := d.q.EnrolmentsOf(ctx, personal.IC(ic))
 	out := make([]enrol.Enrolment, len(rows))
 	for k, r := range rows {
-		out[k] = enrolment(&r.Enrolment, r.Name, r.Email)
+		out[k] = enrolment(&r.Enrolment, string(r.Name), string(r.Email))
 	}
 	return out, err
 }
@@ -162,7 +163,7 @@ func (d *DB) Enrolments(ctx context.Context, f enrol.Filter) ([]enrol.Enrolment,
 		AfterSince: micros(f.AfterSince), AfterID: f.AfterID, Lim: int64(f.Limit)})
 	out := make([]enrol.Enrolment, len(rows))
 	for k, r := range rows {
-		out[k] = enrolment(&r.Enrolment, r.Name, r.Email)
+		out[k] = enrolment(&r.Enrolment, string(r.Name), string(r.Email))
 	}
 	return out, err
 }
@@ -173,8 +174,8 @@ func (d *DB) Application(ctx context.Context, id string) (f enrol.Filed, sealed,
 	if err != nil {
 		return f, sealed, request, absent(err, enrol.ErrUnknown)
 	}
-	f = enrol.Filed{Credential: r.CredentialID, Algorithm: r.Algorithm, Version: uint32(r.Version), Sealed: r.Sealed, Request: r.Request, Form: r.Form, Image: r.Image, Copy: r.Copy, At: instant(r.AppliedAt)}
-	events, err := d.q.KeyEvents(ctx, f.Credential)
+	f = enrol.Filed{Credential: r.CredentialID, Algorithm: r.Algorithm, Version: uint32(r.Version), Sealed: r.Sealed, Request: r.Request.V, Form: r.Form, Image: r.Image, Copy: r.Copy, At: instant(r.AppliedAt)}
+	events, err := d.q.KeyEvents(ctx, personal.Object(f.Credential))
 	if err != nil {
 		return f, sealed, request, fmt.Errorf("reading history of key: %w", err)
 	}
@@ -191,7 +192,7 @@ func (d *DB) Application(ctx context.Context, id string) (f enrol.Filed, sealed,
 
 // Decisions implements enrol.Enrolments.
 func (d *DB) Decisions(ctx context.Context, id string) (out enrol.Decisions, err error) {
-	events, err := d.q.DecisionEvents(ctx, id)
+	events, err := d.q.DecisionEvents(ctx, personal.Object(id))
 	if err != nil {
 		return out, fmt.Errorf("reading decisions: %w", err)
 	}
@@ -257,8 +258,8 @@ func (d *DB) move(ctx context.Context, q *sqlc.Queries, c *enrol.Change) (destro
 	if c.To == c.From {
 		step = "kept"
 	}
-	n, err := q.MoveEnrolment(ctx, sqlc.MoveEnrolmentParams{State: string(c.To), At: micros(c.At), DueAt: micros(c.Due), Reason: c.Reason, Step: step,
-		Actor: c.Event.Actor, ActorIc: c.ActorIC, ID: c.ID, Was: string(c.From)})
+	n, err := q.MoveEnrolment(ctx, sqlc.MoveEnrolmentParams{State: string(c.To), At: micros(c.At), DueAt: micros(c.Due), Reason: personal.Note(c.Reason), Step: step,
+		Actor: personal.Actor(c.Event.Actor), ActorIc: personal.IC(c.ActorIC), ID: c.ID, Was: string(c.From)})
 	if err != nil {
 		return false, err
 	}
@@ -272,7 +273,7 @@ func (d *DB) move(ctx context.Context, q *sqlc.Queries, c *enrol.Change) (destro
 	if err != nil {
 		return destroyed, err
 	}
-	return destroyed, addNotice(ctx, q, e.Enrolment.Ic, c.Notice, c.At, map[string]string{"system": e.Enrolment.System, "reason": c.Reason})
+	return destroyed, addNotice(ctx, q, string(e.Enrolment.Ic), c.Notice, c.At, map[string]string{"system": e.Enrolment.System, "reason": c.Reason})
 }
 
 // follow does what a step brings with it; destroyed says that a key or a copy was
@@ -299,7 +300,7 @@ func (d *DB) follow(ctx context.Context, q *sqlc.Queries, c *enrol.Change) (dest
 		if err := d.putCredential(ctx, q, *c.Credential, kind, c.Event); err != nil {
 			return false, err
 		}
-		if err := q.PutMedium(ctx, sqlc.PutMediumParams{Ic: c.Credential.IC, System: c.Credential.System, Medium: enrol.RoamingOTP}); err != nil {
+		if err := q.PutMedium(ctx, sqlc.PutMediumParams{Ic: personal.IC(c.Credential.IC), System: c.Credential.System, Medium: enrol.RoamingOTP}); err != nil {
 			return false, err
 		}
 		copied, err := q.ApplicationCopy(ctx, c.ID)
@@ -343,7 +344,7 @@ func putApplication(ctx context.Context, q *sqlc.Queries, c *enrol.Change) error
 		f.Copy = []byte{}
 	}
 	err := q.PutApplication(ctx, sqlc.PutApplicationParams{EnrolmentID: c.ID, CredentialID: f.Credential, Algorithm: f.Algorithm, Version: int64(f.Version),
-		Sealed: f.Sealed, Request: f.Request, Form: f.Form, Image: f.Image, Copy: f.Copy, AppliedAt: micros(f.At)})
+		Sealed: f.Sealed, Request: personal.Bytes{V: f.Request}, Form: f.Form, Image: f.Image, Copy: f.Copy, AppliedAt: micros(f.At)})
 	if err != nil {
 		return err
 	}
@@ -363,11 +364,11 @@ func putApplication(ctx context.Context, q *sqlc.Queries, c *enrol.Change) error
 // Correct implements enrol.Enrolments.
 func (d *DB) Correct(ctx context.Context, e enrol.Enrolment, email string, due time.Time, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		creds, err := q.CredentialsOf(ctx, e.IC)
+		creds, err := q.CredentialsOf(ctx, personal.IC(e.IC))
 		if err != nil {
 			return err
 		}
-		others, err := q.EnrolmentsOf(ctx, e.IC)
+		others, err := q.EnrolmentsOf(ctx, personal.IC(e.IC))
 		if err != nil {
 			return err
 		}
@@ -392,7 +393,7 @@ func (d *DB) Correct(ctx context.Context, e enrol.Enrolment, email string, due t
 				return err
 			}
 		}
-		return q.SetEmail(ctx, sqlc.SetEmailParams{Email: email, Ic: e.IC})
+		return q.SetEmail(ctx, sqlc.SetEmailParams{Email: personal.Address(email), Ic: personal.IC(e.IC)})
 	})
 }
 
@@ -411,7 +412,7 @@ func (d *DB) ClaimEnrolment(ctx context.Context, now, leaseUntil time.Time) (e e
 			return err
 		}
 		r, err := q.Enrolment(ctx, id)
-		ok, e = err == nil, enrolment(&r.Enrolment, r.Name, r.Email)
+		ok, e = err == nil, enrolment(&r.Enrolment, string(r.Name), string(r.Email))
 		return err
 	})
 	return e, ok && err == nil, err
@@ -436,7 +437,7 @@ func (d *DB) PutSecret(ctx context.Context, e enrol.Enrolment, hash [32]byte, at
 // Settle implements enrol.Enrolments.
 func (d *DB) Settle(ctx context.Context, e enrol.Enrolment, due time.Time, reply string) error {
 	return d.tx(ctx, func(q *sqlc.Queries) error {
-		return q.SettleEnrolment(ctx, sqlc.SettleEnrolmentParams{DueAt: micros(due), Reply: reply, ID: e.ID, State: string(e.State), Attempts: int64(e.Attempts)})
+		return q.SettleEnrolment(ctx, sqlc.SettleEnrolmentParams{DueAt: micros(due), Reply: personal.Note(reply), ID: e.ID, State: string(e.State), Attempts: int64(e.Attempts)})
 	})
 }
 

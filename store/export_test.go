@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/store/personal"
 )
 
 // OpenPool opens connections whose server may be silent for so long.
@@ -15,7 +16,7 @@ func OpenPool(address string, silence time.Duration) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openPool(cfg, silence), nil
+	return openPool(cfg, &personal.Lock{}, silence), nil
 }
 
 // HoldReaders takes every connection for reading until release.
@@ -36,4 +37,20 @@ func HoldReaders(ctx context.Context, d *DB) (release func() error, err error) {
 		held = append(held, c)
 	}
 	return release, nil
+}
+
+// KeyVersions is migration 2.
+var KeyVersions = keyVersions
+
+// Sealable gives the kinds of personal columns by table and column.
+func Sealable() map[string]map[string]string {
+	out := make(map[string]map[string]string)
+	for _, s := range sealable() {
+		names, kinds := s.fields()
+		out[s.table] = make(map[string]string)
+		for k := range names {
+			out[s.table][names[k]] = kinds[k]
+		}
+	}
+	return out
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -77,7 +78,7 @@ func (d *DB) StoreExternal(ctx context.Context, c ca.Certificate, chain []*x509.
 		if err := conflict(ctx, q, c); err != nil {
 			return err
 		}
-		n, err := q.StoreExternal(ctx, sqlc.StoreExternalParams{Der: c.DER, Issuer: c.Issuer, NotBefore: micros(c.NotBefore), NotAfter: micros(c.NotAfter), Serial: c.Serial})
+		n, err := q.StoreExternal(ctx, sqlc.StoreExternalParams{Der: personal.Bytes{V: c.DER}, Issuer: c.Issuer, NotBefore: micros(c.NotBefore), NotAfter: micros(c.NotAfter), Serial: c.Serial})
 		if err != nil {
 			return err
 		}

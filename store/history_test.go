@@ -63,12 +63,7 @@ func TestCodesAreLinearizable(t *testing.T) {
 	for name, open := range map[string]func(t *testing.T) (a, b *store.DB){
 		"SQLite": func(t *testing.T) (*store.DB, *store.DB) {
 			a, path := storetest.SQLite(t)
-			b, err := store.Open(ctx, path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { b.Close() })
-			return a, b
+			return a, storetest.OpenSQLite(t, path)
 		},
 		"PostgreSQL": func(t *testing.T) (*store.DB, *store.DB) {
 			a, address := storetest.Postgres(t)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"strings"
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -20,9 +22,13 @@ func reserve(ctx context.Context, q *sqlc.Queries, c ca.Certificate, ev audit.Ev
 	if err := conflict(ctx, q, c); err != nil {
 		return err
 	}
-	return q.ReserveSerial(ctx, sqlc.ReserveSerialParams{Serial: c.Serial, Issuer: c.Issuer, Subject: c.Subject, CredentialID: c.Credential, Der: []byte{},
-		NotBefore: micros(c.NotBefore), NotAfter: micros(c.NotAfter), CreatedAt: micros(ev.At), KeyHash: notNull(c.Key), Intent: notNull(c.Intent)})
+	return q.ReserveSerial(ctx, sqlc.ReserveSerialParams{Serial: c.Serial, Issuer: c.Issuer, Subject: personal.DN{V: c.Subject, Public: ofAuthority(c.Credential)}, CredentialID: c.Credential, Der: personal.Bytes{},
+		NotBefore: micros(c.NotBefore), NotAfter: micros(c.NotAfter), CreatedAt: micros(ev.At), KeyHash: notNull(c.Key), Intent: personal.Bytes{V: c.Intent, Public: ofAuthority(c.Credential)}})
 }
+
+// ofAuthority: a certificate of that credential is published, and read where no key of personal
+// fields is at hand.
+func ofAuthority(credential string) bool { return strings.HasPrefix(credential, "authority:") }
 
 // StoreCertificate implements ca.Records.
 func (d *DB) StoreCertificate(ctx context.Context, serial string, der []byte, ev audit.Event) error {
@@ -34,7 +40,7 @@ func (d *DB) StoreCertificate(ctx context.Context, serial string, der []byte, ev
 		if err := conflict(ctx, q, c); err != nil {
 			return err
 		}
-		n, err := q.StoreCertificate(ctx, sqlc.StoreCertificateParams{Der: der, Intent: []byte{}, Serial: serial})
+		n, err := q.StoreCertificate(ctx, sqlc.StoreCertificateParams{Der: personal.Bytes{V: der, Public: ofAuthority(c.Credential)}, Serial: serial})
 		if err == nil && n != 1 {
 			err = ca.ErrUnknown
 		}
@@ -83,7 +89,7 @@ func (d *DB) hashKeys(ctx context.Context) error {
 		after = rows[len(rows)-1].Serial
 		err = d.tx(ctx, func(q *sqlc.Queries) error {
 			for _, r := range rows {
-				c, err := x509.ParseCertificate(r.Der)
+				c, err := x509.ParseCertificate(r.Der.V)
 				if err != nil {
 					continue // what nobody can read has no key
 				}

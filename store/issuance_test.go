@@ -18,12 +18,7 @@ func TestKeysOfEarlierCertificatesAreHashed(t *testing.T) {
 		"SQLite": func(t *testing.T) (*store.DB, string, string, func() *store.DB) {
 			db, path := storetest.SQLite(t)
 			return db, "sqlite", path, func() *store.DB {
-				again, err := store.Open(ctx, path)
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { again.Close() })
-				return again
+				return storetest.OpenSQLite(t, path)
 			}
 		},
 		"PostgreSQL": func(t *testing.T) (*store.DB, string, string, func() *store.DB) {

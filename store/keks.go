@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/store/sqlc"
@@ -20,6 +21,13 @@ const (
 	KEKRetiring = "RETIRING" // is being destroyed
 	KEKRetired  = "RETIRED"  // is gone; its label is never used again
 )
+
+// tokenActions begins the actions of events about the token and its keys. They name nobody but
+// whoever ran the program, and stand in clear: they are what is read when the token cannot give
+// the key to all others.
+const tokenActions = "hsm."
+
+func aboutToken(action string) bool { return strings.HasPrefix(action, tokenActions) }
 
 // ErrKEK: the KEK is not in a state for what was asked; the error says in which.
 var ErrKEK = errors.New("KEK is not in a state for that")
@@ -208,7 +216,20 @@ func livesUnder(ctx context.Context, q *sqlc.Queries, credential string) error {
 // checked against its own hash.
 func (d *DB) KeyRecords(ctx context.Context, f func(audit.Record) error) error {
 	rows, err := d.q.HSMKeyEvents(ctx)
+	return eachRecord(rows, err, f)
+}
+
+// TokenRecords does so for another action that begins with "hsm.".
+func (d *DB) TokenRecords(ctx context.Context, action string, f func(audit.Record) error) error {
+	rows, err := d.q.TokenEvents(ctx, action)
+	return eachRecord(rows, err, f)
+}
+
+func eachRecord(rows []sqlc.AuditEvent, err error, f func(audit.Record) error) error {
 	if err != nil {
+		if edited(err) {
+			err = errors.Join(audit.ErrBroken, err)
+		}
 		return fmt.Errorf("reading records of keys: %w", err)
 	}
 	for _, e := range rows {

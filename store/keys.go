@@ -15,6 +15,7 @@ import (
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/notify"
 	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -82,7 +83,7 @@ func (d *DB) Reseal(ctx context.Context, credential string, from uint32, sealed 
 		if err := q.SetPIN(ctx, sqlc.SetPINParams{Ic: row.Ic}); err != nil {
 			return err
 		}
-		if err := addNotice(ctx, q, row.Ic, notify.PINChanged, ev.At, map[string]string{"system": row.System}); err != nil {
+		if err := addNotice(ctx, q, string(row.Ic), notify.PINChanged, ev.At, map[string]string{"system": row.System}); err != nil {
 			return err
 		}
 		return appendEvent(ctx, q, keyVersion(ev, credential, row.Version, sealed))
@@ -110,12 +111,12 @@ func notResealed(ctx context.Context, q *sqlc.Queries, credential string) error 
 // UnlockPIN implements signer.Records.
 func (d *DB) UnlockPIN(ctx context.Context, ic string, ev audit.Event) (was signer.PINState, err error) {
 	err = d.do(ctx, ev, func(q *sqlc.Queries) error {
-		o, err := q.Officer(ctx, ic)
+		o, err := q.Officer(ctx, personal.IC(ic))
 		if err != nil {
 			return absent(err, signer.ErrUnknownOfficer)
 		}
 		was = pinState(o)
-		return q.SetPIN(ctx, sqlc.SetPINParams{Ic: ic})
+		return q.SetPIN(ctx, sqlc.SetPINParams{Ic: personal.IC(ic)})
 	})
 	return was, err
 }
@@ -157,7 +158,7 @@ func keyVersions() *goose.Migration {
 						return fmt.Errorf("destroying key of %s: %w", c.ID, err)
 					}
 				}
-				if err := appendEvent(ctx, q, told); err != nil {
+				if err := appendClear(ctx, tx, told); err != nil {
 					return err
 				}
 			}
@@ -166,4 +167,24 @@ func keyVersions() *goose.Migration {
 			}
 		}
 	}}, nil)
+}
+
+// appendClear is appendEvent at a time when nothing was encrypted; [DB.Unlock] follows.
+func appendClear(ctx context.Context, tx *sql.Tx, ev audit.Event) error {
+	var seq int64
+	hash := make([]byte, 32)
+	err := tx.QueryRowContext(ctx, "SELECT seq, hash FROM audit_events ORDER BY seq DESC LIMIT 1").Scan(&seq, &hash)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) || len(hash) != 32 {
+		return fmt.Errorf("reading audit head: %w", err)
+	}
+	r := audit.Next(seq, [32]byte(hash), nil, ev)
+	detail, err := detailOf(&r)
+	if err == nil {
+		_, err = tx.ExecContext(ctx, "INSERT INTO audit_events (seq, at, actor, action, object, verdict, request_id, detail, prev, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+			r.Seq, micros(r.At), r.Actor, r.Action, r.Object, r.Verdict, r.RequestID, detail, r.Prev[:], r.Hash[:])
+	}
+	if err != nil {
+		return fmt.Errorf("appending audit event: %w", err)
+	}
+	return nil
 }

@@ -176,7 +176,7 @@ func TestKeysOfTheFirstSchemaGetTheirVersions(t *testing.T) {
 		exec(t, db, "INSERT INTO certificates (serial, issuer, subject, credential_id, status, der, not_before, not_after, created_at) VALUES (?, 'issuing', '', '', ?, x'01', 1, 2, 1)", fmt.Sprint(k), status)
 		exec(t, db, "INSERT INTO credentials VALUES (?, '900101145678', 'S', 'RSA-2048', 1, ?, ?, ?, 1)", fmt.Sprintf("cr_%d", k), fmt.Appendf(nil, "sealed %d", k), fmt.Sprint(k), status)
 	}
-	r := audit.Next(0, [32]byte{}, audit.Event{At: time.Unix(1, 0), Action: "enrol.credential"})
+	r := audit.Next(0, [32]byte{}, nil, audit.Event{At: time.Unix(1, 0), Action: "enrol.credential"})
 	exec(t, db, "INSERT INTO audit_events VALUES (?,?,?,?,?,?,?,?,?,?)", r.Seq, r.At.UnixMicro(), "", r.Action, "", "", "", "{}", r.Prev[:], r.Hash[:])
 	exec(t, db, "COMMIT")
 	must(t, db.Close())

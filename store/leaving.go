@@ -9,6 +9,7 @@ import (
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -26,7 +27,7 @@ func (d *DB) Leave(ctx context.Context, l enrol.Leaving, ev audit.Event) (serial
 		if err := d.withdrawAll(ctx, q, &l, ev); err != nil {
 			return err
 		}
-		if _, err := q.DropMedia(ctx, sqlc.DropMediaParams{Ic: l.IC, System: l.System}); err != nil {
+		if _, err := q.DropMedia(ctx, sqlc.DropMediaParams{Ic: personal.IC(l.IC), System: l.System}); err != nil {
 			return err
 		}
 		if l.System != "" {
@@ -67,7 +68,7 @@ func spend(ctx context.Context, q *sqlc.Queries, login, request string) error {
 
 // endKeys revokes what can still sign.
 func (d *DB) endKeys(ctx context.Context, q *sqlc.Queries, l *enrol.Leaving, ev audit.Event) (serials []string, err error) {
-	living, err := q.LivingCredentials(ctx, sqlc.LivingCredentialsParams{Ic: l.IC, System: l.System})
+	living, err := q.LivingCredentials(ctx, sqlc.LivingCredentialsParams{Ic: personal.IC(l.IC), System: l.System})
 	if err != nil {
 		return nil, err
 	}
@@ -82,12 +83,12 @@ func (d *DB) endKeys(ctx context.Context, q *sqlc.Queries, l *enrol.Leaving, ev 
 
 // withdrawAll ends what is under way, keys included.
 func (d *DB) withdrawAll(ctx context.Context, q *sqlc.Queries, l *enrol.Leaving, ev audit.Event) error {
-	all, err := q.EnrolmentsOf(ctx, l.IC)
+	all, err := q.EnrolmentsOf(ctx, personal.IC(l.IC))
 	if err != nil {
 		return err
 	}
 	for _, r := range all {
-		e := enrolment(&r.Enrolment, r.Name, r.Email)
+		e := enrolment(&r.Enrolment, string(r.Name), string(r.Email))
 		switch {
 		case !e.State.Open() || l.System != "" && e.System != l.System:
 			continue
@@ -109,25 +110,25 @@ func (d *DB) withdrawAll(ctx context.Context, q *sqlc.Queries, l *enrol.Leaving,
 
 // endLogIn deletes the account with what hangs on it. Who has none is deleted as well.
 func endLogIn(ctx context.Context, q *sqlc.Queries, l *enrol.Leaving) error {
-	change, err := q.PendingAddressChange(ctx, l.IC)
+	change, err := q.PendingAddressChange(ctx, personal.IC(l.IC))
 	if err == nil {
 		_, err = q.EndAddressChange(ctx, sqlc.EndAddressChangeParams{State: enrol.ChangeCancelled, At: micros(l.At), ID: change})
 	}
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	if err := q.EndOfficerRequests(ctx, sqlc.EndOfficerRequestsParams{Nothing: []byte{}, State: enrol.RequestCancelled, Ic: l.IC, Until: lastMicros}); err != nil {
+	if err := q.EndOfficerRequests(ctx, sqlc.EndOfficerRequestsParams{Nothing: []byte{}, State: enrol.RequestCancelled, Ic: personal.IC(l.IC), Until: lastMicros}); err != nil {
 		return err
 	}
-	if err := q.DropPhone(ctx, l.IC); err != nil {
+	if err := q.DropPhone(ctx, personal.IC(l.IC)); err != nil {
 		return err
 	}
 	if l.Subject != "" {
-		if err := q.ForgetLoginFailures(ctx, l.Subject); err != nil {
+		if err := q.ForgetLoginFailures(ctx, personal.Subject(l.Subject)); err != nil {
 			return err
 		}
 	}
-	a, err := q.AccountByIC(ctx, l.IC)
+	a, err := q.AccountByIC(ctx, orNull(l.IC))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
@@ -157,14 +158,14 @@ func (d *DB) PutRequest(ctx context.Context, r enrol.OfficerRequest, login, noti
 		if err := spend(ctx, q, login, ""); err != nil {
 			return err
 		}
-		if err := q.EndOfficerRequests(ctx, sqlc.EndOfficerRequestsParams{Nothing: []byte{}, State: enrol.RequestExpired, Ic: r.IC, Kind: r.Kind, Until: micros(r.AskedAt)}); err != nil {
+		if err := q.EndOfficerRequests(ctx, sqlc.EndOfficerRequestsParams{Nothing: []byte{}, State: enrol.RequestExpired, Ic: personal.IC(r.IC), Kind: r.Kind, Until: micros(r.AskedAt)}); err != nil {
 			return err
 		}
 		if r.Password == nil {
 			r.Password = []byte{}
 		}
-		n, err := q.AddOfficerRequest(ctx, sqlc.AddOfficerRequestParams{ID: r.ID, Kind: r.Kind, Ic: r.IC, AccountID: r.Account, Epoch: r.Epoch, Password: r.Password,
-			AskedBy: r.AskedBy, AskedIc: r.AskedIC, AskedAt: micros(r.AskedAt), UntilAt: micros(r.Until), Reason: r.Reason})
+		n, err := q.AddOfficerRequest(ctx, sqlc.AddOfficerRequestParams{ID: r.ID, Kind: r.Kind, Ic: personal.IC(r.IC), AccountID: r.Account, Epoch: r.Epoch, Password: r.Password,
+			AskedBy: personal.Actor(r.AskedBy), AskedIc: personal.IC(r.AskedIC), AskedAt: micros(r.AskedAt), UntilAt: micros(r.Until), Reason: personal.Note(r.Reason)})
 		if err == nil && n == 0 {
 			err = enrol.ErrExists
 		}
@@ -187,8 +188,8 @@ func (d *DB) CancelOfficerRequest(ctx context.Context, id string, ev audit.Event
 }
 
 func officerRequest(r sqlc.OfficerRequest) enrol.OfficerRequest {
-	return enrol.OfficerRequest{ID: r.ID, Kind: r.Kind, IC: r.Ic, Account: r.AccountID, Epoch: r.Epoch, Password: r.Password, State: r.State, AskedBy: r.AskedBy, AskedIC: r.AskedIc,
-		AskedAt: instant(r.AskedAt), Until: instant(r.UntilAt), Reason: r.Reason}
+	return enrol.OfficerRequest{ID: r.ID, Kind: r.Kind, IC: string(r.Ic), Account: r.AccountID, Epoch: r.Epoch, Password: r.Password, State: r.State, AskedBy: string(r.AskedBy), AskedIC: string(r.AskedIc),
+		AskedAt: instant(r.AskedAt), Until: instant(r.UntilAt), Reason: string(r.Reason)}
 }
 
 // OfficerRequest implements enrol.LeavingRecords.
@@ -202,7 +203,7 @@ func (d *DB) OfficerRequest(ctx context.Context, id string) (enrol.OfficerReques
 
 // RequestsOf implements enrol.LeavingRecords.
 func (d *DB) RequestsOf(ctx context.Context, ic string) ([]enrol.OfficerRequest, error) {
-	rows, err := d.q.OfficerRequestsOf(ctx, ic)
+	rows, err := d.q.OfficerRequestsOf(ctx, personal.IC(ic))
 	out := make([]enrol.OfficerRequest, len(rows))
 	for k, r := range rows {
 		out[k] = officerRequest(r)
@@ -227,16 +228,16 @@ func (d *DB) ResetPassword(ctx context.Context, account string, epoch int64, has
 		if err != nil {
 			return err
 		}
-		if err := q.EndOfficerRequests(ctx, sqlc.EndOfficerRequestsParams{Nothing: []byte{}, State: enrol.RequestCancelled, Ic: a.Ic.String, Kind: enrol.RequestReset, Until: lastMicros}); err != nil {
+		if err := q.EndOfficerRequests(ctx, sqlc.EndOfficerRequestsParams{Nothing: []byte{}, State: enrol.RequestCancelled, Ic: personal.IC(plain(a.Ic)), Kind: enrol.RequestReset, Until: lastMicros}); err != nil {
 			return err
 		}
-		if err := q.ForgetLoginFailures(ctx, enrol.ForPassword+":"+a.Ic.String); err != nil {
+		if err := q.ForgetLoginFailures(ctx, personal.Subject(enrol.ForPassword+":"+plain(a.Ic))); err != nil {
 			return err
 		}
 		if err := shutOut(ctx, q, a); err != nil {
 			return err
 		}
-		return addNotice(ctx, q, a.Ic.String, enrol.NoticePasswordReset, ev.At, nil)
+		return addNotice(ctx, q, plain(a.Ic), enrol.NoticePasswordReset, ev.At, nil)
 	})
 }
 
@@ -246,10 +247,10 @@ func (d *DB) PutPhone(ctx context.Context, ic, mobile string, l enrol.Login, ev 
 		if err := spend(ctx, q, l.ID, ""); err != nil {
 			return err
 		}
-		if err := q.PutPhone(ctx, sqlc.PutPhoneParams{Ic: ic, Mobile: mobile, ChangedAt: micros(ev.At)}); err != nil {
+		if err := q.PutPhone(ctx, sqlc.PutPhoneParams{Ic: personal.IC(ic), Mobile: personal.Address(mobile), ChangedAt: micros(ev.At)}); err != nil {
 			return err
 		}
-		if err := q.ForgetLoginFailures(ctx, l.Subject); err != nil {
+		if err := q.ForgetLoginFailures(ctx, personal.Subject(l.Subject)); err != nil {
 			return err
 		}
 		return addNotice(ctx, q, ic, enrol.NoticePhoneChanged, ev.At, nil)
@@ -258,11 +259,11 @@ func (d *DB) PutPhone(ctx context.Context, ic, mobile string, l enrol.Login, ev 
 
 // Phone implements enrol.LeavingRecords.
 func (d *DB) Phone(ctx context.Context, ic string) (mobile string, at time.Time, err error) {
-	r, err := d.q.Phone(ctx, ic)
+	r, err := d.q.Phone(ctx, personal.IC(ic))
 	if err != nil {
 		return "", time.Time{}, absent(err, enrol.ErrUnknown)
 	}
-	return r.Mobile, instant(r.ChangedAt), nil
+	return string(r.Mobile), instant(r.ChangedAt), nil
 }
 
 // shutHolderOut ends the sessions of the officer whose certificate was revoked: whoever
@@ -275,5 +276,5 @@ func shutHolderOut(ctx context.Context, q *sqlc.Queries, serial string) error {
 	if err != nil {
 		return err
 	}
-	return q.CloseSessionsOfOfficer(ctx, h.Ic)
+	return q.CloseSessionsOfOfficer(ctx, orNull(string(h.Ic)))
 }

@@ -9,13 +9,14 @@ import (
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/otp"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
 // PutLogin implements enrol.LoginRecords.
 func (d *DB) PutLogin(ctx context.Context, l enrol.Login, purpose, data string) error {
 	return d.tx(ctx, func(q *sqlc.Queries) error {
-		return q.AddLogin(ctx, sqlc.AddLoginParams{ID: l.ID, Purpose: purpose, AccountID: l.Account, Subject: l.Subject, Data: data, KeepUntil: micros(l.ExpiresAt)})
+		return q.AddLogin(ctx, sqlc.AddLoginParams{ID: l.ID, Purpose: purpose, AccountID: l.Account, Subject: personal.Subject(l.Subject), Data: personal.Note(data), KeepUntil: micros(l.ExpiresAt)})
 	})
 }
 
@@ -30,7 +31,7 @@ func (d *DB) LoginOf(ctx context.Context, id, purpose string) (enrol.Login, stri
 	case x.Used != 0:
 		return enrol.Login{}, "", enrol.ErrUsed
 	}
-	return enrol.Login{ID: x.ID, Account: x.AccountID, Subject: x.Subject, ExpiresAt: instant(x.KeepUntil)}, x.Data, nil
+	return enrol.Login{ID: x.ID, Account: x.AccountID, Subject: string(x.Subject), ExpiresAt: instant(x.KeepUntil)}, string(x.Data), nil
 }
 
 // OpenSession implements enrol.LoginRecords.
@@ -54,18 +55,18 @@ func (d *DB) OpenSession(ctx context.Context, l enrol.Login, s enrol.Session, ha
 				return enrol.ErrUsed
 			}
 		}
-		if err := q.ForgetLoginFailures(ctx, l.Subject); err != nil {
+		if err := q.ForgetLoginFailures(ctx, personal.Subject(l.Subject)); err != nil {
 			return err
 		}
 		return q.AddSession(ctx, sqlc.AddSessionParams{Hash: hash[:], ID: s.ID, AccountID: s.Account, Method: s.Method, Bearer: flag(s.Bearer),
-			Address: s.Address, Agent: s.Agent, CreatedAt: micros(s.CreatedAt)})
+			Address: personal.Address(s.Address), Agent: personal.Address(s.Agent), CreatedAt: micros(s.CreatedAt)})
 	})
 }
 
 // CountFailure implements enrol.LoginRecords.
 func (d *DB) CountFailure(ctx context.Context, subject string, now time.Time, delay func(n int) time.Duration) error {
 	return d.tx(ctx, func(q *sqlc.Queries) error {
-		f, err := q.LoginFailures(ctx, subject)
+		f, err := q.LoginFailures(ctx, personal.Subject(subject))
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
@@ -73,19 +74,19 @@ func (d *DB) CountFailure(ctx context.Context, subject string, now time.Time, de
 			return &enrol.ThrottledError{After: until.Sub(now)}
 		}
 		n := f.Count + 1
-		return q.PutLoginFailures(ctx, sqlc.PutLoginFailuresParams{Subject: subject, Count: n, UntilAt: micros(now.Add(delay(int(n)))), At: micros(now)})
+		return q.PutLoginFailures(ctx, sqlc.PutLoginFailuresParams{Subject: personal.Subject(subject), Count: n, UntilAt: micros(now.Add(delay(int(n)))), At: micros(now)})
 	})
 }
 
 // ForgetFailures implements enrol.LoginRecords.
 func (d *DB) ForgetFailures(ctx context.Context, subject string) error {
-	return d.tx(ctx, func(q *sqlc.Queries) error { return q.ForgetLoginFailures(ctx, subject) })
+	return d.tx(ctx, func(q *sqlc.Queries) error { return q.ForgetLoginFailures(ctx, personal.Subject(subject)) })
 }
 
 // ClearFailures implements enrol.LoginRecords.
 func (d *DB) ClearFailures(ctx context.Context, subject string, ev audit.Event) (cleared bool, err error) {
 	err = d.do(ctx, ev, func(q *sqlc.Queries) error {
-		n, err := q.ClearLoginFailures(ctx, subject)
+		n, err := q.ClearLoginFailures(ctx, personal.Subject(subject))
 		cleared = n > 0
 		return err
 	})
@@ -106,7 +107,7 @@ func (d *DB) DropLogins(ctx context.Context, before time.Time) error {
 }
 
 func session(s sqlc.Session) enrol.Session {
-	return enrol.Session{ID: s.ID, Account: s.AccountID, Method: s.Method, Bearer: s.Bearer != 0, Address: s.Address, Agent: s.Agent, CreatedAt: instant(s.CreatedAt), SeenAt: instant(s.SeenAt)}
+	return enrol.Session{ID: s.ID, Account: s.AccountID, Method: s.Method, Bearer: s.Bearer != 0, Address: string(s.Address), Agent: string(s.Agent), CreatedAt: instant(s.CreatedAt), SeenAt: instant(s.SeenAt)}
 }
 
 // Session implements enrol.SessionRecords.
@@ -175,7 +176,7 @@ func (l LoginCodes) StoreChallenge(ctx context.Context, c *otp.Challenge, p otp.
 			return err
 		}
 		c.IssuedAt, c.ExpiresAt, c.ResendAfter, c.TriesLeft, c.Sends = now, now.Add(p.TTL), now.Add(p.TTL), p.Tries, 1
-		n, err := q.PutLoginCode(ctx, sqlc.PutLoginCodeParams{Nonce: c.Nonce[:], Channel: c.Channel, SentTo: c.SentTo, IssuedAt: micros(c.IssuedAt),
+		n, err := q.PutLoginCode(ctx, sqlc.PutLoginCodeParams{Nonce: c.Nonce[:], Channel: c.Channel, SentTo: personal.Address(c.SentTo), IssuedAt: micros(c.IssuedAt),
 			ExpiresAt: micros(c.ExpiresAt), TriesLeft: int64(c.TriesLeft), ID: c.Transaction})
 		if err == nil && n != 1 {
 			err = otp.ErrUsed
@@ -205,7 +206,7 @@ func loginChallenge(x sqlc.Login, err error) (otp.Challenge, error) {
 	if len(x.Nonce) != otp.NonceSize {
 		return otp.Challenge{}, otp.ErrUnknown
 	}
-	return otp.Challenge{Transaction: x.ID, Nonce: [otp.NonceSize]byte(x.Nonce), Channel: x.Channel, SentTo: x.SentTo, IssuedAt: instant(x.IssuedAt),
+	return otp.Challenge{Transaction: x.ID, Nonce: [otp.NonceSize]byte(x.Nonce), Channel: x.Channel, SentTo: string(x.SentTo), IssuedAt: instant(x.IssuedAt),
 		ExpiresAt: instant(x.ExpiresAt), ResendAfter: instant(x.ExpiresAt), TriesLeft: int(x.TriesLeft), Sends: 1, Redeemed: x.Used != 0}, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/mohor-sign/mohor/notify"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -42,7 +43,7 @@ func (d *DB) StoreDelivery(ctx context.Context, transaction string, nonce [otp.N
 // CodeSends returns the newest codes issued to an officer, for signing and for log-ins
 // (which are kept for a day), limit at most, the newest first.
 func (d *DB) CodeSends(ctx context.Context, ic string, limit int) ([]otp.Send, error) {
-	rows, err := d.q.CodeSends(ctx, sqlc.CodeSendsParams{Ic: ic, Lim: int64(limit)})
+	rows, err := d.q.CodeSends(ctx, sqlc.CodeSendsParams{Ic: personal.IC(ic), Lim: int64(limit)})
 	if err != nil {
 		return nil, fmt.Errorf("reading codes sent: %w", err)
 	}
@@ -50,12 +51,12 @@ func (d *DB) CodeSends(ctx context.Context, ic string, limit int) ([]otp.Send, e
 	for k, r := range rows {
 		out[k] = send(sqlc.SendsOfRow(r))
 	}
-	logins, err := d.q.LoginSends(ctx, sqlc.LoginSendsParams{Ic: ic, Lim: int64(limit)})
+	logins, err := d.q.LoginSends(ctx, sqlc.LoginSendsParams{Ic: orNull(ic), Lim: int64(limit)})
 	if err != nil {
 		return nil, fmt.Errorf("reading codes of log-ins: %w", err)
 	}
 	for _, r := range logins {
-		out = append(out, send(sqlc.SendsOfRow{TransactionID: r.ID, Ic: ic, Nonce: r.Nonce, SentAt: r.IssuedAt, ExpiresAt: r.ExpiresAt, Channel: r.Channel, SentTo: r.SentTo,
+		out = append(out, send(sqlc.SendsOfRow{TransactionID: r.ID, Ic: personal.IC(ic), Nonce: r.Nonce, SentAt: r.IssuedAt, ExpiresAt: r.ExpiresAt, Channel: r.Channel, SentTo: r.SentTo,
 			Redeemed: r.Used, Delivery: r.Delivery, Reply: r.Reply, DeliveryAt: r.DeliveryAt}))
 	}
 	slices.SortStableFunc(out, func(a, b otp.Send) int { return b.IssuedAt.Compare(a.IssuedAt) })
@@ -92,7 +93,7 @@ func (d *DB) loginSend(ctx context.Context, id, envelope string) (otp.Send, erro
 	if err != nil {
 		return otp.Send{}, absent(err, otp.ErrUnknown)
 	}
-	s := send(sqlc.SendsOfRow{TransactionID: l.ID, Ic: a.Ic.String, Nonce: l.Nonce, SentAt: l.IssuedAt, ExpiresAt: l.ExpiresAt, Channel: l.Channel, SentTo: l.SentTo,
+	s := send(sqlc.SendsOfRow{TransactionID: l.ID, Ic: personal.IC(plain(a.Ic)), Nonce: l.Nonce, SentAt: l.IssuedAt, ExpiresAt: l.ExpiresAt, Channel: l.Channel, SentTo: l.SentTo,
 		Redeemed: l.Used, Delivery: l.Delivery, Reply: l.Reply, DeliveryAt: l.DeliveryAt})
 	if len(l.Nonce) != otp.NonceSize || otp.Envelope(s.Transaction, s.Nonce) != envelope {
 		return otp.Send{}, otp.ErrUnknown
@@ -101,7 +102,7 @@ func (d *DB) loginSend(ctx context.Context, id, envelope string) (otp.Send, erro
 }
 
 func send(r sqlc.SendsOfRow) otp.Send {
-	s := otp.Send{Transaction: r.TransactionID, Officer: r.Ic, Channel: r.Channel, SentTo: r.SentTo, IssuedAt: instant(r.SentAt), ExpiresAt: instant(r.ExpiresAt),
+	s := otp.Send{Transaction: r.TransactionID, Officer: string(r.Ic), Channel: r.Channel, SentTo: string(r.SentTo), IssuedAt: instant(r.SentAt), ExpiresAt: instant(r.ExpiresAt),
 		Redeemed: r.Redeemed == 1, Delivery: otp.Delivery{State: r.Delivery, At: instant(r.DeliveryAt), Reply: r.Reply}}
 	copy(s.Nonce[:], r.Nonce)
 	return s
@@ -141,14 +142,14 @@ func addAlarms(ctx context.Context, q *sqlc.Queries, to []string, id string, was
 	case was == signer.Waiting:
 		outcome = notify.DisownedCancelled
 	}
-	raw, err := json.Marshal(map[string]string{"system": t.SystemName, "transaction": id, "officer": notify.MaskName(o.Name),
+	raw, err := json.Marshal(map[string]string{"system": t.SystemName, "transaction": id, "officer": notify.MaskName(string(o.Name)),
 		"count": strconv.FormatInt(t.Count, 10), "fingerprint": signer.Fingerprint(root), "outcome": outcome})
 	if err != nil {
 		return fmt.Errorf("encoding notice: %w", err)
 	}
 	for _, email := range to {
 		// Due since ever: before thousands of notices of a list that was enrolled.
-		err := q.AddAlarm(ctx, sqlc.AddAlarmParams{ID: ident.New("no", 16), Email: email, Kind: notify.TransactionDisowned, Detail: string(raw), CreatedAt: micros(at), DueAt: 0})
+		err := q.AddAlarm(ctx, sqlc.AddAlarmParams{ID: ident.New("no", 16), Email: personal.Address(email), Kind: notify.TransactionDisowned, Detail: personal.Note(string(raw)), CreatedAt: micros(at), DueAt: 0})
 		if err != nil {
 			return fmt.Errorf("storing notice: %w", err)
 		}
@@ -163,7 +164,13 @@ func addNotice(ctx context.Context, q *sqlc.Queries, officer, kind string, at ti
 	if err != nil {
 		return fmt.Errorf("encoding notice: %w", err)
 	}
-	err = q.AddNotice(ctx, sqlc.AddNoticeParams{ID: ident.New("no", 16), Kind: kind, Detail: string(raw), CreatedAt: micros(at), DueAt: micros(at), Ic: officer})
+	o, err := q.Officer(ctx, personal.IC(officer))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err == nil {
+		err = q.AddNotice(ctx, sqlc.AddNoticeParams{ID: ident.New("no", 16), Ic: o.Ic, Name: o.Name, Email: o.Email, Kind: kind, Detail: personal.Note(raw), CreatedAt: micros(at), DueAt: micros(at)})
+	}
 	if err != nil {
 		return fmt.Errorf("storing notice: %w", err)
 	}
@@ -188,7 +195,7 @@ func (d *DB) ClaimNotice(ctx context.Context, lease time.Duration) (n notify.Not
 		if err != nil {
 			return err
 		}
-		ok, n = true, notify.Notice{ID: r.ID, Officer: r.Ic, Name: r.Name, Email: r.Email, Kind: r.Kind, At: instant(r.CreatedAt), Attempt: int(r.Attempts)}
+		ok, n = true, notify.Notice{ID: r.ID, Officer: string(r.Ic), Name: string(r.Name), Email: string(r.Email), Kind: r.Kind, At: instant(r.CreatedAt), Attempt: int(r.Attempts)}
 		_ = json.Unmarshal([]byte(r.Detail), &n.Detail) // a notice that lacks it is given up, and keeps no other waiting
 		return nil
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/mohor-sign/mohor/internal/ident"
 	"github.com/mohor-sign/mohor/notify"
 	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -21,7 +22,7 @@ func (d *DB) PutOrder(ctx context.Context, o enrol.Order, ev audit.Event) error 
 
 func putOrder(ctx context.Context, q *sqlc.Queries, o *enrol.Order, ev audit.Event) error {
 	for _, serial := range o.Serials {
-		err := q.AddOrder(ctx, sqlc.AddOrderParams{ID: ident.New("or", 16), Serial: serial, Action: ev.Action, Reason: int64(o.Reason), Why: o.Why, Actor: ev.Actor, At: micros(ev.At), DueAt: micros(o.At)})
+		err := q.AddOrder(ctx, sqlc.AddOrderParams{ID: ident.New("or", 16), Serial: serial, Action: ev.Action, Reason: int64(o.Reason), Why: personal.Note(o.Why), Actor: personal.Actor(ev.Actor), At: micros(ev.At), DueAt: micros(o.At)})
 		if err != nil {
 			return err
 		}
@@ -34,7 +35,7 @@ func (d *DB) Upcoming(ctx context.Context, f enrol.ScheduledFilter) ([]enrol.Sch
 	rows, err := d.q.Leaving(ctx, sqlc.LeavingParams{Serial: f.Serial, System: f.System, Agency: f.Agency, AfterDue: micros(f.AfterAt), After: f.AfterSerial, Lim: int64(f.Limit)})
 	out := make([]enrol.ScheduledRevocation, len(rows))
 	for k, r := range rows {
-		out[k] = enrol.ScheduledRevocation{Serial: r.Serial, IC: r.Ic, Name: r.Name, System: r.System, Agency: r.Agency, At: instant(r.DueAt), Reason: int(r.Reason), By: r.Actor, Since: instant(r.CreatedAt), Why: r.Why}
+		out[k] = enrol.ScheduledRevocation{Serial: r.Serial, IC: string(r.Ic), Name: string(r.Name), System: r.System, Agency: r.Agency, At: instant(r.DueAt), Reason: int(r.Reason), By: string(r.Actor), Since: instant(r.CreatedAt), Why: string(r.Why)}
 	}
 	return out, err
 }
@@ -47,7 +48,7 @@ func (d *DB) CountEnrolments(ctx context.Context, f enrol.Filter) (int, error) {
 
 // Steps implements enrol.Enrolments.
 func (d *DB) Steps(ctx context.Context, id string) ([]audit.Event, error) {
-	rows, err := d.q.Steps(ctx, id)
+	rows, err := d.q.Steps(ctx, personal.Object(id))
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +77,7 @@ func closeKey(ctx context.Context, q *sqlc.Queries, ic, credential string, ev au
 			return err
 		}
 	}
-	accounts, err := q.OfficerWithoutKey(ctx, ic)
+	accounts, err := q.OfficerWithoutKey(ctx, orNull(ic))
 	if err != nil {
 		return err
 	}
@@ -97,15 +98,15 @@ func closeKey(ctx context.Context, q *sqlc.Queries, ic, credential string, ev au
 // tellAPs puts what became of an officer's certificate into the outbox, for the AP of its
 // agency.
 func tellAPs(ctx context.Context, q *sqlc.Queries, ic, system, kind string, at time.Time, detail map[string]string) error {
-	to, err := q.APsOf(ctx, sqlc.APsOfParams{Now: micros(at), Ic: ic, System: system})
+	to, err := q.APsOf(ctx, sqlc.APsOfParams{Now: micros(at), Ic: personal.IC(ic), System: system})
 	if err != nil || len(to) == 0 {
 		return err
 	}
-	o, err := q.Officer(ctx, ic)
+	o, err := q.Officer(ctx, personal.IC(ic))
 	if err != nil {
 		return err
 	}
-	told := map[string]string{"what": kind, "officer": o.Name}
+	told := map[string]string{"what": kind, "officer": string(o.Name)}
 	for k, v := range detail {
 		told[k] = v
 	}
@@ -114,7 +115,7 @@ func tellAPs(ctx context.Context, q *sqlc.Queries, ic, system, kind string, at t
 		return fmt.Errorf("encoding notice: %w", err)
 	}
 	for _, ap := range to {
-		err := q.AddAlarm(ctx, sqlc.AddAlarmParams{ID: ident.New("no", 16), Name: ap.Name, Email: ap.Email, Kind: notify.OfficerCertificate, Detail: string(raw), CreatedAt: micros(at), DueAt: micros(at)})
+		err := q.AddAlarm(ctx, sqlc.AddAlarmParams{ID: ident.New("no", 16), Name: ap.Name, Email: ap.Email, Kind: notify.OfficerCertificate, Detail: personal.Note(string(raw)), CreatedAt: micros(at), DueAt: micros(at)})
 		if err != nil {
 			return fmt.Errorf("storing notice: %w", err)
 		}

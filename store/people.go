@@ -12,30 +12,31 @@ import (
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/notify"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
 // PutOfficer implements enrol.Records.
 func (d *DB) PutOfficer(ctx context.Context, o enrol.Officer, system, medium string, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		if err := q.PutOfficer(ctx, sqlc.PutOfficerParams{Ic: o.IC, Name: o.Name, Email: o.Email, CreatedAt: micros(ev.At)}); err != nil {
+		if err := q.PutOfficer(ctx, sqlc.PutOfficerParams{Ic: personal.IC(o.IC), Name: personal.Name(o.Name), Email: personal.Address(o.Email), CreatedAt: micros(ev.At)}); err != nil {
 			return err
 		}
-		return q.PutMedium(ctx, sqlc.PutMediumParams{Ic: o.IC, System: system, Medium: medium})
+		return q.PutMedium(ctx, sqlc.PutMediumParams{Ic: personal.IC(o.IC), System: system, Medium: medium})
 	})
 }
 
 // Officer implements enrol.Records.
 func (d *DB) Officer(ctx context.Context, ic string) (enrol.Officer, []enrol.Medium, error) {
-	o, err := d.q.Officer(ctx, ic)
+	o, err := d.q.Officer(ctx, personal.IC(ic))
 	if err != nil {
 		return enrol.Officer{}, nil, absent(err, enrol.ErrUnknown)
 	}
-	media, err := d.q.Media(ctx, ic)
+	media, err := d.q.Media(ctx, personal.IC(ic))
 	if err != nil {
 		return enrol.Officer{}, nil, err
 	}
-	creds, err := d.q.CredentialsOf(ctx, ic)
+	creds, err := d.q.CredentialsOf(ctx, personal.IC(ic))
 	if err != nil {
 		return enrol.Officer{}, nil, err
 	}
@@ -45,14 +46,14 @@ func (d *DB) Officer(ctx context.Context, ic string) (enrol.Officer, []enrol.Med
 		for _, c := range creds {
 			if c.System == m.System {
 				out = append(out, enrol.Medium{Medium: m.Medium, Status: m.Status, System: m.System, Credential: c.ID, Algorithm: c.Algorithm,
-					KeyStatus: c.Status, Serial: c.Serial, DER: c.Der})
+					KeyStatus: c.Status, Serial: c.Serial, DER: c.Der.V})
 			}
 		}
 		if len(out) == n {
 			out = append(out, enrol.Medium{Medium: m.Medium, Status: m.Status, System: m.System})
 		}
 	}
-	return enrol.Officer{IC: o.Ic, Name: o.Name, Email: o.Email}, out, nil
+	return enrol.Officer{IC: string(o.Ic), Name: string(o.Name), Email: string(o.Email)}, out, nil
 }
 
 // PutCredential implements enrol.Records.
@@ -79,7 +80,7 @@ func (d *DB) putCredential(ctx context.Context, q *sqlc.Queries, c enrol.Credent
 	case cert.Status != ca.Active:
 		return ca.ErrUnknown
 	}
-	err = q.PutCredential(ctx, sqlc.PutCredentialParams{ID: c.ID, Ic: c.IC, System: c.System, Algorithm: c.Algorithm, Version: int64(c.Version),
+	err = q.PutCredential(ctx, sqlc.PutCredentialParams{ID: c.ID, Ic: personal.IC(c.IC), System: c.System, Algorithm: c.Algorithm, Version: int64(c.Version),
 		Sealed: c.Sealed, Serial: c.Serial, Image: c.Image, CreatedAt: micros(c.CreatedAt), RemindAt: micros(enrol.NextReminder(cert.NotAfter, ev.At))})
 	if err != nil {
 		return err
@@ -158,8 +159,8 @@ func certificate(c sqlc.Certificate, err error) (ca.Certificate, error) {
 	if err != nil {
 		return ca.Certificate{}, absent(err, ca.ErrUnknown)
 	}
-	return ca.Certificate{Serial: c.Serial, Issuer: c.Issuer, Subject: c.Subject, Credential: c.CredentialID, Status: c.Status, DER: c.Der,
-		NotBefore: instant(c.NotBefore), NotAfter: instant(c.NotAfter), RevokedAt: instant(c.RevokedAt), Reason: int(c.Reason), Key: c.KeyHash, Intent: c.Intent}, nil
+	return ca.Certificate{Serial: c.Serial, Issuer: c.Issuer, Subject: c.Subject.V, Credential: c.CredentialID, Status: c.Status, DER: c.Der.V,
+		NotBefore: instant(c.NotBefore), NotAfter: instant(c.NotAfter), RevokedAt: instant(c.RevokedAt), Reason: int(c.Reason), Key: c.KeyHash, Intent: c.Intent.V}, nil
 }
 
 // commonName is the subject's in a certificate; "" in one that nobody can read.

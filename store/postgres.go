@@ -16,6 +16,7 @@ import (
 	"github.com/pressly/goose/v3/lock"
 
 	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -35,7 +36,8 @@ const oneWriter = 0x4d6f686f72 // "Mohor"
 
 // OpenPostgres opens the PostgreSQL database (15 or later) that a postgres://
 // address names, and brings its schema up to date. Several processes may do so
-// at once. The password is not in the address.
+// at once. The password is not in the address. What the database holds of people is
+// there after [DB.Unlock].
 func OpenPostgres(ctx context.Context, address string, password secret.Text) (*DB, error) {
 	cfg, err := postgresConfig(address, password)
 	if err != nil {
@@ -43,14 +45,11 @@ func OpenPostgres(ctx context.Context, address string, password secret.Text) (*D
 	}
 	reader := cfg.Copy()
 	reader.RuntimeParams["default_transaction_read_only"] = "on"
-	d := &DB{write: openPool(cfg, pgWriteSilence), read: openPool(reader, pgReadSilence), long: openPool(cfg, 0), postgres: true}
+	fields := &personal.Lock{}
+	d := &DB{write: openPool(cfg, fields, pgWriteSilence), read: openPool(reader, fields, pgReadSilence), long: openPool(cfg, fields, 0), postgres: true, fields: fields}
 	d.long.SetMaxIdleConns(0)
 	d.q = d.queries(asker{d.read})
-	err = migratePostgres(ctx, d.long)
-	if err == nil {
-		err = d.hashKeys(ctx)
-	}
-	if err != nil {
+	if err := migratePostgres(ctx, d.long); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database at %s: %w", cfg.Host, err), d.Close())
 	}
 	return d, nil

@@ -11,14 +11,15 @@ import (
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/notify"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
 // Begin implements enrol.Enrolments.
 func (d *DB) Begin(ctx context.Context, e enrol.Enrolment, ev audit.Event, steps ...enrol.Change) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		n, err := q.AddEnrolment(ctx, sqlc.AddEnrolmentParams{ID: e.ID, Ic: e.IC, System: e.System, Agency: e.Agency, Office: e.Office, Phase: e.Phase, Ticket: e.Ticket,
-			State: string(e.State), Since: micros(e.Since), ListedBy: e.ListedBy, ListedAt: micros(e.ListedAt), DueAt: micros(e.DueAt), Kind: string(e.Kind), Replaces: e.Replaces, Follows: e.Follows})
+		n, err := q.AddEnrolment(ctx, sqlc.AddEnrolmentParams{ID: e.ID, Ic: personal.IC(e.IC), System: e.System, Agency: e.Agency, Office: e.Office, Phase: e.Phase, Ticket: e.Ticket,
+			State: string(e.State), Since: micros(e.Since), ListedBy: personal.Actor(e.ListedBy), ListedAt: micros(e.ListedAt), DueAt: micros(e.DueAt), Kind: string(e.Kind), Replaces: e.Replaces, Follows: e.Follows})
 		if err != nil {
 			return err
 		}
@@ -26,7 +27,7 @@ func (d *DB) Begin(ctx context.Context, e enrol.Enrolment, ev audit.Event, steps
 			return enrol.ErrExists
 		}
 		if e.Kind == enrol.First { // another system's: its medium is new
-			if _, err := q.NewMedium(ctx, sqlc.NewMediumParams{Ic: e.IC, System: e.System, Medium: enrol.RoamingOTP, Status: mediumNew}); err != nil {
+			if _, err := q.NewMedium(ctx, sqlc.NewMediumParams{Ic: personal.IC(e.IC), System: e.System, Medium: enrol.RoamingOTP, Status: mediumNew}); err != nil {
 				return err
 			}
 		}
@@ -41,13 +42,13 @@ func (d *DB) Begin(ctx context.Context, e enrol.Enrolment, ev audit.Event, steps
 
 // Held implements enrol.Enrolments.
 func (d *DB) Held(ctx context.Context, ic, system string) ([]enrol.Held, error) {
-	rows, err := d.q.Held(ctx, sqlc.HeldParams{Ic: ic, System: system})
+	rows, err := d.q.Held(ctx, sqlc.HeldParams{Ic: personal.IC(ic), System: system})
 	if err != nil {
 		return nil, err
 	}
 	out := make([]enrol.Held, len(rows))
 	for k, r := range rows {
-		out[k] = enrol.Held{Credential: r.ID, Algorithm: r.Algorithm, Serial: r.Serial, Issuer: r.Issuer, Status: r.Status, Subject: commonName(r.Der), NotAfter: instant(r.NotAfter), EndsAt: instant(r.EndsAt)}
+		out[k] = enrol.Held{Credential: r.ID, Algorithm: r.Algorithm, Serial: r.Serial, Issuer: r.Issuer, Status: r.Status, Subject: commonName(r.Der.V), NotAfter: instant(r.NotAfter), EndsAt: instant(r.EndsAt)}
 	}
 	return out, nil
 }
@@ -77,7 +78,7 @@ func (d *DB) supersede(ctx context.Context, q *sqlc.Queries, c *enrol.Change) (n
 	if err := q.MarkRevoked(ctx, c.Supersede.Credential); err != nil {
 		return "", err
 	}
-	return notify.PINReplaced, q.SetPIN(ctx, sqlc.SetPINParams{Ic: c.Credential.IC})
+	return notify.PINReplaced, q.SetPIN(ctx, sqlc.SetPINParams{Ic: personal.IC(c.Credential.IC)})
 }
 
 // revokeOrphan revokes the certificate of a credential that never came to be, if there is
@@ -99,7 +100,7 @@ func (d *DB) DueReminder(ctx context.Context, now time.Time) (enrol.Reminder, er
 	if err != nil {
 		return enrol.Reminder{}, absent(err, enrol.ErrUnknown)
 	}
-	return enrol.Reminder{Credential: r.ID, IC: r.Ic, System: r.System, Status: r.Status, Serial: r.Serial, Due: instant(r.RemindAt), NotAfter: instant(r.NotAfter)}, nil
+	return enrol.Reminder{Credential: r.ID, IC: string(r.Ic), System: r.System, Status: r.Status, Serial: r.Serial, Due: instant(r.RemindAt), NotAfter: instant(r.NotAfter)}, nil
 }
 
 // Remind implements enrol.Enrolments.
@@ -133,8 +134,8 @@ func (d *DB) tellHolder(ctx context.Context, q *sqlc.Queries, serial, kind strin
 	if !until.IsZero() {
 		detail["until"] = until.UTC().Format(time.RFC3339)
 	}
-	if err := tellAPs(ctx, q, h.Ic, h.System, kind, at, detail); err != nil {
+	if err := tellAPs(ctx, q, string(h.Ic), h.System, kind, at, detail); err != nil {
 		return err
 	}
-	return addNotice(ctx, q, h.Ic, kind, at, detail)
+	return addNotice(ctx, q, string(h.Ic), kind, at, detail)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -23,7 +24,7 @@ func (d *DB) BeginReply(ctx context.Context, app, key string, fingerprint []byte
 			return err
 		}
 		r, err := q.Reply(ctx, sqlc.ReplyParams{AppID: app, Key: key})
-		kept, status, headers, body = r.Fingerprint, int(r.Status), r.Headers, r.Body
+		kept, status, headers, body = r.Fingerprint, int(r.Status), string(r.Headers), r.Body.V
 		return err
 	})
 	return fresh, kept, status, headers, body, err
@@ -32,7 +33,7 @@ func (d *DB) BeginReply(ctx context.Context, app, key string, fingerprint []byte
 // FinishReply keeps the answer to a claimed request.
 func (d *DB) FinishReply(ctx context.Context, app, key string, began time.Time, status int, headers string, body []byte) error {
 	return d.tx(ctx, func(q *sqlc.Queries) error {
-		return q.FinishReply(ctx, sqlc.FinishReplyParams{AppID: app, Key: key, Status: int64(status), Headers: headers, Body: body, CreatedAt: micros(began)})
+		return q.FinishReply(ctx, sqlc.FinishReplyParams{AppID: app, Key: key, Status: int64(status), Headers: personal.Note(headers), Body: personal.Bytes{V: body}, CreatedAt: micros(began)})
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -12,6 +11,7 @@ import (
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -24,12 +24,12 @@ func (d *DB) Authorised(ctx context.Context, in signer.Intent) iter.Seq2[signer.
 		for {
 			rows, err := d.q.AuthorisedAfter(ctx, sqlc.AuthorisedAfterParams{BatchID: in.Batch, IntentID: in.ID, After: after, Lim: page})
 			if err != nil {
-				yield(signer.Authorised{}, fmt.Errorf("reading authorised documents: %w", err))
+				yield(signer.Authorised{}, tampered(fmt.Errorf("reading authorised documents: %w", err)))
 				return
 			}
 			for _, x := range rows {
-				doc := signer.Authorised{Done: x.State == "signed" || x.State == "refused", Document: signer.Document{Index: uint32(x.Idx), Name: x.Name,
-					Hash: crypto.Hash(x.Hash), Digest: x.Digest, Blob: x.Blob, Size: x.Size, DocumentID: x.DocumentID, Reference: x.Reference}}
+				doc := signer.Authorised{Done: x.State == "signed" || x.State == "refused", Document: signer.Document{Index: uint32(x.Idx), Name: string(x.Name),
+					Hash: crypto.Hash(x.Hash), Digest: x.Digest, Blob: x.Blob, Size: x.Size, DocumentID: x.DocumentID, Reference: string(x.Reference)}}
 				if !yield(doc, nil) {
 					return
 				}
@@ -44,7 +44,7 @@ func (d *DB) Authorised(ctx context.Context, in signer.Intent) iter.Seq2[signer.
 
 // Accepted implements signer.Records.
 func (d *DB) Accepted(ctx context.Context, object, action string) ([]audit.Event, error) {
-	rows, err := d.q.AcceptedEvents(ctx, sqlc.AcceptedEventsParams{Object: object, Action: action})
+	rows, err := d.q.AcceptedEvents(ctx, sqlc.AcceptedEventsParams{Object: personal.Object(object), Action: action})
 	if err != nil {
 		return nil, fmt.Errorf("reading audit: %w", err)
 	}
@@ -60,7 +60,7 @@ func (d *DB) Accepted(ctx context.Context, object, action string) ([]audit.Event
 // NewestEvent gives the audit's last event of an action about an object, or
 // ca.ErrUnknown.
 func (d *DB) NewestEvent(ctx context.Context, object, action string) (audit.Event, error) {
-	e, err := d.q.NewestEvent(ctx, sqlc.NewestEventParams{Object: object, Action: action})
+	e, err := d.q.NewestEvent(ctx, sqlc.NewestEventParams{Object: personal.Object(object), Action: action})
 	if errors.Is(err, sql.ErrNoRows) {
 		return audit.Event{}, ca.ErrUnknown
 	}
@@ -71,11 +71,11 @@ func (d *DB) NewestEvent(ctx context.Context, object, action string) (audit.Even
 }
 
 func event(e sqlc.NewestEventRow) (audit.Event, error) {
-	out := audit.Event{At: instant(e.At), Actor: e.Actor, Action: e.Action, Object: e.Object, Verdict: e.Verdict, RequestID: e.RequestID}
-	if err := json.Unmarshal([]byte(e.Detail), &out.Detail); err != nil {
-		return audit.Event{}, &audit.BrokenError{Seq: e.Seq, What: "its columns cannot be read (edited)"}
+	r := audit.Record{Event: audit.Event{At: instant(e.At), Actor: string(e.Actor), Action: e.Action, Object: string(e.Object), Verdict: e.Verdict, RequestID: e.RequestID}}
+	if readDetail(string(e.Detail), &r) != nil {
+		return r.Event, &audit.BrokenError{Seq: e.Seq, What: "its columns cannot be read (edited)"}
 	}
-	return out, nil
+	return r.Event, nil
 }
 
 // Resume implements signer.Records.

@@ -14,6 +14,7 @@ import (
 	"github.com/mohor-sign/mohor/archive"
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -83,7 +84,7 @@ func expungeRefused(ctx context.Context, q *sqlc.Queries, before, limit int64, o
 		case err != nil:
 			return err
 		}
-		if err := dropPerson(ctx, q, r.Ic); err != nil {
+		if err := dropPerson(ctx, q, string(r.Ic)); err != nil {
 			return err
 		}
 		out.Officers++
@@ -111,12 +112,12 @@ func expungeDocuments(ctx context.Context, q *sqlc.Queries, before, limit int64,
 
 // dropPerson removes an officer of whom no key and no certificate is left.
 func dropPerson(ctx context.Context, q *sqlc.Queries, ic string) error {
-	for _, drop := range []func(context.Context, string) error{q.DropCodeSendsOf, q.DropNoticesOf, q.DropAddressChangesOf, q.DropApplicationsOf, q.DropEnrolmentsOf, q.DropMediaOf} {
-		if err := drop(ctx, ic); err != nil {
+	for _, drop := range []func(context.Context, personal.IC) error{q.DropCodeSendsOf, q.DropNoticesOf, q.DropAddressChangesOf, q.DropApplicationsOf, q.DropEnrolmentsOf, q.DropMediaOf} {
+		if err := drop(ctx, personal.IC(ic)); err != nil {
 			return err
 		}
 	}
-	switch a, err := q.AccountByIC(ctx, ic); {
+	switch a, err := q.AccountByIC(ctx, orNull(ic)); {
 	case errors.Is(err, sql.ErrNoRows):
 	case err != nil:
 		return err
@@ -130,23 +131,23 @@ func dropPerson(ctx context.Context, q *sqlc.Queries, ic string) error {
 			}
 		}
 	}
-	if err := q.ForgetLoginFailures(ctx, "ic:"+ic); err != nil {
+	if err := q.ForgetLoginFailures(ctx, personal.Subject("ic:"+ic)); err != nil {
 		return err
 	}
-	return q.DropOfficer(ctx, ic)
+	return q.DropOfficer(ctx, personal.IC(ic))
 }
 
 // PutHold implements enrol.KeptRecords.
 func (d *DB) PutHold(ctx context.Context, h enrol.Hold, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		return q.AddHold(ctx, sqlc.AddHoldParams{ID: h.ID, Ic: h.IC, Reference: h.Reference, Reason: h.Reason, PlacedBy: h.By, PlacedAt: micros(h.At)})
+		return q.AddHold(ctx, sqlc.AddHoldParams{ID: h.ID, Ic: personal.IC(h.IC), Reference: personal.Object(h.Reference), Reason: personal.Note(h.Reason), PlacedBy: personal.Actor(h.By), PlacedAt: micros(h.At)})
 	})
 }
 
 // LiftHold implements enrol.KeptRecords.
 func (d *DB) LiftHold(ctx context.Context, id string, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		n, err := q.EndHold(ctx, sqlc.EndHoldParams{EndedBy: ev.Actor, EndedAt: micros(ev.At), ID: id})
+		n, err := q.EndHold(ctx, sqlc.EndHoldParams{EndedBy: personal.Actor(ev.Actor), EndedAt: micros(ev.At), ID: id})
 		if err == nil && n != 1 {
 			err = enrol.ErrUnknown
 		}
@@ -159,7 +160,7 @@ func (d *DB) Holds(ctx context.Context) ([]enrol.Hold, error) {
 	rows, err := d.q.Holds(ctx)
 	out := make([]enrol.Hold, len(rows))
 	for k, r := range rows {
-		out[k] = enrol.Hold{ID: r.ID, IC: r.Ic, Reference: r.Reference, Reason: r.Reason, By: r.PlacedBy, At: instant(r.PlacedAt)}
+		out[k] = enrol.Hold{ID: r.ID, IC: string(r.Ic), Reference: string(r.Reference), Reason: string(r.Reason), By: string(r.PlacedBy), At: instant(r.PlacedAt)}
 	}
 	return out, err
 }
@@ -179,11 +180,11 @@ func (d *DB) Disposable(ctx context.Context, before time.Time, limit int) (out e
 			return err
 		}
 		for _, ic := range people {
-			e, err := personEntry(ctx, q, ic)
+			e, err := personEntry(ctx, q, string(ic))
 			if err != nil {
 				return err
 			}
-			out.Items, out.People = append(out.Items, e), append(out.People, ic)
+			out.Items, out.People = append(out.Items, e), append(out.People, string(ic))
 		}
 		held, err := q.HeldArchives(ctx, micros(before))
 		out.Counts.Held = int(held)
@@ -198,14 +199,14 @@ func archiveEntry(a *sqlc.Archive) enrol.DisposalEntry {
 
 // keysOf are the ids of all keys that a person has had, as credentials or in applications.
 func keysOf(ctx context.Context, q *sqlc.Queries, ic string) (credentials []sqlc.CredentialKeysOfRow, all []string, err error) {
-	if credentials, err = q.CredentialKeysOf(ctx, ic); err != nil {
+	if credentials, err = q.CredentialKeysOf(ctx, personal.IC(ic)); err != nil {
 		return nil, nil, err
 	}
 	seen := map[string]bool{}
 	for _, c := range credentials {
 		all, seen[c.ID] = append(all, c.ID), true
 	}
-	applied, err := q.ApplicationKeysOf(ctx, ic)
+	applied, err := q.ApplicationKeysOf(ctx, personal.IC(ic))
 	for _, a := range applied {
 		if !seen[a.CredentialID] {
 			all, seen[a.CredentialID] = append(all, a.CredentialID), true
@@ -227,23 +228,23 @@ func personEntry(ctx context.Context, q *sqlc.Queries, ic string) (e enrol.Dispo
 			return e, err
 		}
 		for _, c := range certs {
-			sum := sha256.Sum256(c.Der)
+			sum := sha256.Sum256(c.Der.V)
 			e.Certificates = append(e.Certificates, hex.EncodeToString(sum[:]))
 		}
 	}
-	e.Enrolments, err = q.EnrolmentIDs(ctx, ic)
+	e.Enrolments, err = q.EnrolmentIDs(ctx, personal.IC(ic))
 	return e, err
 }
 
 // PutDisposal implements enrol.KeptRecords.
 func (d *DB) PutDisposal(ctx context.Context, x enrol.Disposal, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		err := q.AddDisposal(ctx, sqlc.AddDisposalParams{ID: x.ID, KeptBefore: micros(x.Before), ProposedBy: x.ProposedBy, ProposedIc: x.ProposedIC, ProposedAt: micros(x.ProposedAt), UntilAt: micros(x.Until)})
+		err := q.AddDisposal(ctx, sqlc.AddDisposalParams{ID: x.ID, KeptBefore: micros(x.Before), ProposedBy: personal.Actor(x.ProposedBy), ProposedIc: personal.IC(x.ProposedIC), ProposedAt: micros(x.ProposedAt), UntilAt: micros(x.Until)})
 		people := x.People
 		for n, e := range x.Items {
 			p := sqlc.AddDisposalItemParams{DisposalID: x.ID, N: int64(n), ArchiveID: e.Archive}
 			if e.Archive == "" {
-				p.Ic, people = people[0], people[1:]
+				p.Ic, people = personal.IC(people[0]), people[1:]
 			}
 			if err == nil {
 				err = q.AddDisposalItem(ctx, p)
@@ -259,8 +260,8 @@ func disposal(r *sqlc.Disposal) (x enrol.Disposal, err error) {
 			return x, fmt.Errorf("reading the report of %s: %w", r.ID, err)
 		}
 	}
-	x.ID, x.State, x.Before, x.ProposedBy, x.ProposedIC, x.ProposedAt, x.Until = r.ID, r.State, instant(r.KeptBefore), r.ProposedBy, r.ProposedIc, instant(r.ProposedAt), instant(r.UntilAt)
-	x.DecidedBy, x.DecidedAt = r.DecidedBy, instant(r.DecidedAt)
+	x.ID, x.State, x.Before, x.ProposedBy, x.ProposedIC, x.ProposedAt, x.Until = r.ID, r.State, instant(r.KeptBefore), string(r.ProposedBy), string(r.ProposedIc), instant(r.ProposedAt), instant(r.UntilAt)
+	x.DecidedBy, x.DecidedAt = string(r.DecidedBy), instant(r.DecidedAt)
 	return x, nil
 }
 
@@ -304,7 +305,7 @@ func entryNow(ctx context.Context, q *sqlc.Queries, it *sqlc.DisposalItem, befor
 		e.Kept = n != 1
 		return e, n == 1, err
 	}
-	if e, err = personEntry(ctx, q, it.Ic); err != nil {
+	if e, err = personEntry(ctx, q, string(it.Ic)); err != nil {
 		return e, false, err
 	}
 	n, err = q.OfficerDisposable(ctx, sqlc.OfficerDisposableParams{Ic: it.Ic, Before: micros(before)})
@@ -357,7 +358,7 @@ func (d *DB) Dispose(ctx context.Context, x enrol.Disposal, ev audit.Event) (enr
 		if err != nil {
 			return fmt.Errorf("encoding the report: %w", err)
 		}
-		n, err := q.EndDisposal(ctx, sqlc.EndDisposalParams{State: enrol.DisposalDone, DecidedBy: x.DecidedBy, DecidedAt: micros(x.DecidedAt), Report: report, ID: x.ID})
+		n, err := q.EndDisposal(ctx, sqlc.EndDisposalParams{State: enrol.DisposalDone, DecidedBy: personal.Actor(x.DecidedBy), DecidedAt: micros(x.DecidedAt), Report: report, ID: x.ID})
 		if err == nil && n != 1 {
 			err = enrol.ErrState
 		}
@@ -391,7 +392,7 @@ func dispose(ctx context.Context, q *sqlc.Queries, it *sqlc.DisposalItem, ev aud
 		}
 		return q.AddFileRemoval(ctx, sqlc.AddFileRemovalParams{Kind: archive.ArchiveFile, Name: id})
 	}
-	credentials, keys, err := keysOf(ctx, q, it.Ic)
+	credentials, keys, err := keysOf(ctx, q, string(it.Ic))
 	if err != nil {
 		return err
 	}
@@ -413,13 +414,13 @@ func dispose(ctx context.Context, q *sqlc.Queries, it *sqlc.DisposalItem, ev aud
 			return err
 		}
 	}
-	return dropPerson(ctx, q, it.Ic)
+	return dropPerson(ctx, q, string(it.Ic))
 }
 
 // CancelDisposal implements enrol.KeptRecords.
 func (d *DB) CancelDisposal(ctx context.Context, id string, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		n, err := q.EndDisposal(ctx, sqlc.EndDisposalParams{State: enrol.DisposalCancelled, DecidedBy: ev.Actor, DecidedAt: micros(ev.At), Report: []byte{}, ID: id})
+		n, err := q.EndDisposal(ctx, sqlc.EndDisposalParams{State: enrol.DisposalCancelled, DecidedBy: personal.Actor(ev.Actor), DecidedAt: micros(ev.At), Report: []byte{}, ID: id})
 		if err == nil && n != 1 {
 			err = enrol.ErrState
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/notify"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -64,7 +65,7 @@ func (d *DB) revoke(ctx context.Context, q *sqlc.Queries, serial string, at time
 		if err := appendEvent(ctx, q, keyDestroyed(ev, k.ID, k.Version)); err != nil {
 			return err
 		}
-		if err := closeKey(ctx, q, k.Ic, k.ID, ev); err != nil {
+		if err := closeKey(ctx, q, string(k.Ic), k.ID, ev); err != nil {
 			return err
 		}
 	}
@@ -164,7 +165,7 @@ func (d *DB) ScheduleRevocation(ctx context.Context, s ca.Scheduled, ev audit.Ev
 		case c.Status == ca.Reserved:
 			return ca.ErrUnknown
 		}
-		err = q.ScheduleRevocation(ctx, sqlc.ScheduleRevocationParams{Serial: s.Serial, DueAt: micros(s.At), Reason: int64(s.Reason), Actor: s.Actor, CreatedAt: micros(s.CreatedAt)})
+		err = q.ScheduleRevocation(ctx, sqlc.ScheduleRevocationParams{Serial: s.Serial, DueAt: micros(s.At), Reason: int64(s.Reason), Actor: personal.Actor(s.Actor), CreatedAt: micros(s.CreatedAt)})
 		if err != nil {
 			return err
 		}
@@ -194,7 +195,7 @@ func (d *DB) ScheduledRevocations(ctx context.Context, until time.Time, limit in
 	}
 	out := make([]ca.Scheduled, len(rows))
 	for k, r := range rows {
-		out[k] = ca.Scheduled{Serial: r.Serial, At: instant(r.DueAt), Reason: int(r.Reason), Actor: r.Actor, CreatedAt: instant(r.CreatedAt)}
+		out[k] = ca.Scheduled{Serial: r.Serial, At: instant(r.DueAt), Reason: int(r.Reason), Actor: string(r.Actor), CreatedAt: instant(r.CreatedAt)}
 	}
 	return out, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -91,7 +92,7 @@ func (d *DB) chain(ctx context.Context, name string) (out []*x509.Certificate, e
 }
 
 func credential(ctx context.Context, q *sqlc.Queries, ic, system, id string) (c signer.Credential, issuer string, err error) {
-	medium, err := q.Medium(ctx, sqlc.MediumParams{Ic: ic, System: system})
+	medium, err := q.Medium(ctx, sqlc.MediumParams{Ic: personal.IC(ic), System: system})
 	if err != nil {
 		return signer.Credential{}, "", absent(err, signer.ErrUnknownOfficer)
 	}
@@ -99,7 +100,7 @@ func credential(ctx context.Context, q *sqlc.Queries, ic, system, id string) (c 
 		return signer.Credential{}, "", &signer.MediumError{Medium: medium}
 	}
 	if id == "" {
-		if id, err = q.FirstCredential(ctx, sqlc.FirstCredentialParams{Ic: ic, System: system}); err != nil {
+		if id, err = q.FirstCredential(ctx, sqlc.FirstCredentialParams{Ic: personal.IC(ic), System: system}); err != nil {
 			return signer.Credential{}, "", absent(err, signer.ErrNoCredential)
 		}
 	}
@@ -107,15 +108,15 @@ func credential(ctx context.Context, q *sqlc.Queries, ic, system, id string) (c 
 	if err != nil {
 		return signer.Credential{}, "", absent(err, signer.ErrNoCredential)
 	}
-	if row.Ic != ic || row.System != system {
+	if string(row.Ic) != ic || row.System != system {
 		return signer.Credential{}, "", signer.ErrNoCredential
 	}
-	c = signer.Credential{ID: row.ID, Officer: row.Ic, OfficerName: row.Name, Email: row.Email, System: row.System, Algorithm: row.Algorithm,
+	c = signer.Credential{ID: row.ID, Officer: string(row.Ic), OfficerName: string(row.Name), Email: string(row.Email), System: row.System, Algorithm: row.Algorithm,
 		Version: uint32(row.Version), Sealed: row.Sealed, Image: row.Image, Status: row.Status}
-	if c.Certificate, err = x509.ParseCertificate(row.Der); err != nil {
+	if c.Certificate, err = x509.ParseCertificate(row.Der.V); err != nil {
 		return signer.Credential{}, "", fmt.Errorf("parsing certificate %s: %w", row.Serial, err)
 	}
-	events, err := q.KeyEvents(ctx, id)
+	events, err := q.KeyEvents(ctx, personal.Object(id))
 	if err != nil {
 		return signer.Credential{}, "", fmt.Errorf("reading key versions: %w", err)
 	}
@@ -131,7 +132,7 @@ func pinState(o sqlc.Officer) signer.PINState {
 
 // PINState implements signer.Records.
 func (d *DB) PINState(ctx context.Context, ic string) (signer.PINState, error) {
-	o, err := d.q.Officer(ctx, ic)
+	o, err := d.q.Officer(ctx, personal.IC(ic))
 	if err != nil {
 		return signer.PINState{}, absent(err, signer.ErrUnknownOfficer)
 	}
@@ -142,7 +143,7 @@ func (d *DB) PINState(ctx context.Context, ic string) (signer.PINState, error) {
 // allowed, before that try is made; a right PIN takes it back.
 func (d *DB) CountPIN(ctx context.Context, ic string, p signer.PINPolicy, now time.Time) (st signer.PINState, err error) {
 	err = d.tx(ctx, func(q *sqlc.Queries) error {
-		o, err := q.Officer(ctx, ic)
+		o, err := q.Officer(ctx, personal.IC(ic))
 		if err != nil {
 			return absent(err, signer.ErrUnknownOfficer)
 		}
@@ -161,7 +162,7 @@ func (d *DB) CountPIN(ctx context.Context, ic string, p signer.PINPolicy, now ti
 			st.LockedUntil = now.Add(p.LockFor)
 		}
 		st.Blocked = st.Total >= p.BlockAfter
-		return q.SetPIN(ctx, sqlc.SetPINParams{Ic: ic, InARow: int64(st.InARow), Total: int64(st.Total), LockedUntil: micros(st.LockedUntil), Blocked: flag(st.Blocked)})
+		return q.SetPIN(ctx, sqlc.SetPINParams{Ic: personal.IC(ic), InARow: int64(st.InARow), Total: int64(st.Total), LockedUntil: micros(st.LockedUntil), Blocked: flag(st.Blocked)})
 	})
 	return st, err
 }
@@ -169,7 +170,7 @@ func (d *DB) CountPIN(ctx context.Context, ic string, p signer.PINPolicy, now ti
 // UncountPIN implements signer.Records.
 func (d *DB) UncountPIN(ctx context.Context, ic string, p signer.PINPolicy) error {
 	return d.tx(ctx, func(q *sqlc.Queries) error {
-		o, err := q.Officer(ctx, ic)
+		o, err := q.Officer(ctx, personal.IC(ic))
 		if err != nil {
 			return absent(err, signer.ErrUnknownOfficer)
 		}
@@ -183,7 +184,7 @@ func (d *DB) UncountPIN(ctx context.Context, ic string, p signer.PINPolicy) erro
 		if st.Total == p.BlockAfter {
 			st.Blocked = false
 		}
-		return q.SetPIN(ctx, sqlc.SetPINParams{Ic: ic, InARow: int64(st.InARow - 1), Total: int64(st.Total - 1), LockedUntil: micros(st.LockedUntil), Blocked: flag(st.Blocked)})
+		return q.SetPIN(ctx, sqlc.SetPINParams{Ic: personal.IC(ic), InARow: int64(st.InARow - 1), Total: int64(st.Total - 1), LockedUntil: micros(st.LockedUntil), Blocked: flag(st.Blocked)})
 	})
 }
 
@@ -195,7 +196,7 @@ func (d *DB) CreateRequest(ctx context.Context, r *signer.Request, docs []signer
 	}
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
 		if r.Implicit {
-			err := q.AddBatch(ctx, sqlc.AddBatchParams{ID: r.Batch, AppID: r.App, Name: r.ID, Kind: "transaction", Implicit: 1, Status: "SEALED",
+			err := q.AddBatch(ctx, sqlc.AddBatchParams{ID: r.Batch, AppID: r.App, Name: personal.Name(r.ID), Kind: "transaction", Implicit: 1, Status: "SEALED",
 				NextIndex: int64(len(docs)), Count: int64(r.Count), Root: r.Root[:], CreatedAt: micros(r.CreatedAt)})
 			if err != nil {
 				return err
@@ -220,16 +221,16 @@ func (d *DB) CreateRequest(ctx context.Context, r *signer.Request, docs []signer
 				return errors.Join(err, signer.ErrBatchBusy)
 			}
 		}
-		return q.AddTransaction(ctx, sqlc.AddTransactionParams{ID: r.ID, AppID: r.App, SystemName: r.SystemName, Ic: r.Officer, System: r.System,
-			DataHeader: r.DataHeader, Process: r.Process, Role: r.Role, Classification: r.Class, CredentialID: r.Credential, Options: string(options),
+		return q.AddTransaction(ctx, sqlc.AddTransactionParams{ID: r.ID, AppID: r.App, SystemName: r.SystemName, Ic: personal.IC(r.Officer), System: r.System,
+			DataHeader: personal.Note(r.DataHeader), Process: r.Process, Role: r.Role, Classification: r.Class, CredentialID: r.Credential, Options: personal.Note(string(options)),
 			OptionsHash: r.OptionsHash[:], BatchID: r.Batch, Implicit: flag(r.Implicit), Count: int64(r.Count), Root: r.Root[:],
 			CreatedAt: micros(r.CreatedAt), ExpiresAt: micros(r.ExpiresAt)})
 	})
 }
 
 func itemParams(batch string, x *signer.Document) sqlc.AddItemParams {
-	return sqlc.AddItemParams{BatchID: batch, Idx: int64(x.Index), Name: x.Name, Hash: int64(x.Hash), Digest: x.Digest, Blob: x.Blob, Size: x.Size,
-		DocumentID: x.DocumentID, Reference: x.Reference}
+	return sqlc.AddItemParams{BatchID: batch, Idx: int64(x.Index), Name: personal.Name(x.Name), Hash: int64(x.Hash), Digest: x.Digest, Blob: x.Blob, Size: x.Size,
+		DocumentID: x.DocumentID, Reference: personal.Note(x.Reference)}
 }
 
 // Request implements signer.Records.
@@ -238,7 +239,7 @@ func (d *DB) Request(ctx context.Context, id string) (signer.Request, error) {
 	if err != nil {
 		return signer.Request{}, absent(err, signer.ErrUnknown)
 	}
-	r := signer.Request{ID: t.ID, App: t.AppID, SystemName: t.SystemName, Officer: t.Ic, System: t.System, DataHeader: t.DataHeader, Process: t.Process,
+	r := signer.Request{ID: t.ID, App: t.AppID, SystemName: t.SystemName, Officer: string(t.Ic), System: t.System, DataHeader: string(t.DataHeader), Process: t.Process,
 		Role: t.Role, Class: t.Classification, Credential: t.CredentialID, Batch: t.BatchID, Implicit: t.Implicit != 0, Count: uint32(t.Count),
 		Status: signer.Status(t.Status), CreatedAt: instant(t.CreatedAt), ExpiresAt: instant(t.ExpiresAt), FinishedAt: instant(t.FinishedAt), Ended: t.Ended, Image: t.Image}
 	// A row of the wrong shape was not written here; zeros fail every comparison.
@@ -259,12 +260,12 @@ func (d *DB) Pending(ctx context.Context, batch string) iter.Seq2[signer.Documen
 		for {
 			rows, err := d.q.PendingAfter(ctx, sqlc.PendingAfterParams{BatchID: batch, After: after, Lim: page})
 			if err != nil {
-				yield(signer.Document{}, fmt.Errorf("reading documents: %w", err))
+				yield(signer.Document{}, fmt.Errorf("reading documents: %w", tampered(err)))
 				return
 			}
 			for _, x := range rows {
-				doc := signer.Document{Index: uint32(x.Idx), Name: x.Name, Hash: crypto.Hash(x.Hash), Digest: x.Digest, Blob: x.Blob, Size: x.Size,
-					DocumentID: x.DocumentID, Reference: x.Reference}
+				doc := signer.Document{Index: uint32(x.Idx), Name: string(x.Name), Hash: crypto.Hash(x.Hash), Digest: x.Digest, Blob: x.Blob, Size: x.Size,
+					DocumentID: x.DocumentID, Reference: string(x.Reference)}
 				if !yield(doc, nil) {
 					return
 				}
@@ -275,6 +276,14 @@ func (d *DB) Pending(ctx context.Context, batch string) iter.Seq2[signer.Documen
 			}
 		}
 	}
+}
+
+// tampered is signer.ErrDocuments for a row that was written past the gateway.
+func tampered(err error) error {
+	if edited(err) {
+		return errors.Join(signer.ErrDocuments, err)
+	}
+	return err
 }
 
 // CancelRequest implements signer.Records.
@@ -355,7 +364,7 @@ func (d *DB) RecordIntent(ctx context.Context, in signer.Intent, nonce [otp.Nonc
 		if err := q.RedeemSends(ctx, in.Transaction); err != nil {
 			return err
 		}
-		if err := q.SetPIN(ctx, sqlc.SetPINParams{Ic: officer}); err != nil {
+		if err := q.SetPIN(ctx, sqlc.SetPINParams{Ic: personal.IC(officer)}); err != nil {
 			return err
 		}
 		return q.AddIntent(ctx, sqlc.AddIntentParams{ID: in.ID, TransactionID: in.Transaction, CredentialID: in.Credential, BatchID: in.Batch, Root: in.Root[:],
@@ -397,8 +406,8 @@ func (d *DB) Claim(ctx context.Context, id string, n int, lease time.Time) (out 
 		}
 		rows, err := q.ClaimItems(ctx, sqlc.ClaimItemsParams{LeaseUntil: micros(lease), IntentID: id, BatchID: in.BatchID, Lim: int64(n)})
 		for _, x := range rows {
-			out = append(out, signer.Claimed{Attempt: x.Attempt, Document: signer.Document{Index: uint32(x.Idx), Name: x.Name, Hash: crypto.Hash(x.Hash),
-				Digest: x.Digest, Blob: x.Blob, Size: x.Size, DocumentID: x.DocumentID, Reference: x.Reference}})
+			out = append(out, signer.Claimed{Attempt: x.Attempt, Document: signer.Document{Index: uint32(x.Idx), Name: string(x.Name), Hash: crypto.Hash(x.Hash),
+				Digest: x.Digest, Blob: x.Blob, Size: x.Size, DocumentID: x.DocumentID, Reference: string(x.Reference)}})
 		}
 		return err
 	})
@@ -438,10 +447,10 @@ func storeOutcome(ctx context.Context, q *sqlc.Queries, in *sqlc.Intent, o *sign
 	var n int64
 	if o.Refused != nil {
 		code, detail := refusal(o.Refused)
-		n, err = q.RefuseItem(ctx, sqlc.RefuseItemParams{Code: code, Detail: detail, SignedAt: micros(now), BatchID: in.BatchID, Idx: int64(o.Index),
+		n, err = q.RefuseItem(ctx, sqlc.RefuseItemParams{Code: code, Detail: personal.Note(detail), SignedAt: micros(now), BatchID: in.BatchID, Idx: int64(o.Index),
 			Attempt: o.Attempt, IntentID: in.ID})
 	} else {
-		n, err = q.SignItem(ctx, sqlc.SignItemParams{Signature: o.Signature, SignedBlob: o.Blob, SignedSize: o.Size, SignedAt: micros(now), Timestamp: micros(o.Timestamp),
+		n, err = q.SignItem(ctx, sqlc.SignItemParams{Signature: personal.Bytes{V: o.Signature}, SignedBlob: o.Blob, SignedSize: o.Size, SignedAt: micros(now), Timestamp: micros(o.Timestamp),
 			BatchID: in.BatchID, Idx: int64(o.Index), Attempt: o.Attempt, IntentID: in.ID})
 	}
 	if err == nil && n != 1 {
@@ -526,7 +535,7 @@ func (d *DB) StoreChallenge(ctx context.Context, c *otp.Challenge, p otp.Policy,
 			window time.Duration
 			max    int
 		}{{time.Hour, p.PerHour}, {24 * time.Hour, p.PerDay}} {
-			n, err := q.UnredeemedSends(ctx, sqlc.UnredeemedSendsParams{TransactionID: c.Transaction, Ic: c.Officer, Since: micros(c.IssuedAt.Add(-lim.window)), Channel: c.Channel})
+			n, err := q.UnredeemedSends(ctx, sqlc.UnredeemedSendsParams{TransactionID: c.Transaction, Ic: personal.IC(c.Officer), Since: micros(c.IssuedAt.Add(-lim.window)), Channel: c.Channel})
 			if err != nil {
 				return err
 			}
@@ -535,11 +544,11 @@ func (d *DB) StoreChallenge(ctx context.Context, c *otp.Challenge, p otp.Policy,
 			}
 		}
 		c.Sends = int(old.Sends) + 1
-		if err := q.AddCodeSend(ctx, sqlc.AddCodeSendParams{TransactionID: c.Transaction, Ic: c.Officer, SentAt: micros(c.IssuedAt),
-			Nonce: c.Nonce[:], Channel: c.Channel, SentTo: c.SentTo, ExpiresAt: micros(c.ExpiresAt)}); err != nil {
+		if err := q.AddCodeSend(ctx, sqlc.AddCodeSendParams{TransactionID: c.Transaction, Ic: personal.IC(c.Officer), SentAt: micros(c.IssuedAt),
+			Nonce: c.Nonce[:], Channel: c.Channel, SentTo: personal.Address(c.SentTo), ExpiresAt: micros(c.ExpiresAt)}); err != nil {
 			return err
 		}
-		err = q.PutChallenge(ctx, sqlc.PutChallengeParams{TransactionID: c.Transaction, Ic: c.Officer, Nonce: c.Nonce[:], Channel: c.Channel, SentTo: c.SentTo,
+		err = q.PutChallenge(ctx, sqlc.PutChallengeParams{TransactionID: c.Transaction, Ic: personal.IC(c.Officer), Nonce: c.Nonce[:], Channel: c.Channel, SentTo: personal.Address(c.SentTo),
 			IssuedAt: micros(c.IssuedAt), ExpiresAt: micros(c.ExpiresAt), ResendAfter: micros(c.ResendAfter), TriesLeft: int64(c.TriesLeft), Sends: int64(c.Sends), Link: link(c.Link)})
 		if err != nil {
 			return err
@@ -579,7 +588,7 @@ func challenge(c sqlc.ChallengeRow, err error) (otp.Challenge, error) {
 	if len(c.Nonce) != otp.NonceSize {
 		return otp.Challenge{}, fmt.Errorf("reading challenge: nonce of %d bytes", len(c.Nonce))
 	}
-	return otp.Challenge{Transaction: c.TransactionID, Officer: c.Ic, Nonce: [otp.NonceSize]byte(c.Nonce), Channel: c.Channel, SentTo: c.SentTo,
+	return otp.Challenge{Transaction: c.TransactionID, Officer: string(c.Ic), Nonce: [otp.NonceSize]byte(c.Nonce), Channel: c.Channel, SentTo: string(c.SentTo),
 		IssuedAt: instant(c.IssuedAt), ExpiresAt: instant(c.ExpiresAt), ResendAfter: instant(c.ResendAfter), TriesLeft: int(c.TriesLeft),
 		Sends: int(c.Sends), Redeemed: c.Redeemed != 0}, nil
 }

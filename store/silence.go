@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -32,7 +33,7 @@ var errSilent = errors.New("it did not answer a moment ago")
 
 // openPool opens connections whose server may be silent for so long; 0 is for
 // ever.
-func openPool(cfg *pgx.ConnConfig, silence time.Duration) *sql.DB {
+func openPool(cfg *pgx.ConnConfig, fields *personal.Lock, silence time.Duration) *sql.DB {
 	cfg = cfg.Copy()
 	if dial := cfg.DialFunc; silence > 0 {
 		cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -45,7 +46,7 @@ func openPool(cfg *pgx.ConnConfig, silence time.Duration) *sql.DB {
 	}
 	d := &door{host: cfg.Host}
 	d.Connector = stdlib.GetConnector(*cfg, stdlib.OptionShouldPing(d.unwell))
-	db := sql.OpenDB(d)
+	db := sql.OpenDB(personal.Connector{Connector: d, Lock: fields})
 	db.SetMaxOpenConns(pgConnections)
 	return db
 }

@@ -10,20 +10,25 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
+	"database/sql/driver"
 	"embed"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite"
 
 	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -44,11 +49,12 @@ type DB struct {
 	q           *sqlc.Queries // reads
 	joined      *joined       // inside Together
 	group       group         // of those who share a commit
+	fields      *personal.Lock
 	postgres    bool
 }
 
 // Open opens or makes the SQLite database at path and brings its schema up to
-// date.
+// date. What it holds of people is there after [DB.Unlock].
 func Open(ctx context.Context, path string) (*DB, error) {
 	dsn := func(extra string) string {
 		u := url.URL{Scheme: "file", Path: path}
@@ -62,28 +68,25 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	if err := f.Close(); err != nil {
 		return nil, fmt.Errorf("opening database: %w", err)
 	}
-	w, err := sql.Open("sqlite", dsn("&_txlock=immediate"))
-	if err != nil {
-		return nil, fmt.Errorf("opening database: %w", err)
-	}
+	fields := &personal.Lock{}
+	w := sql.OpenDB(personal.Connector{Connector: file(dsn("&_txlock=immediate")), Lock: fields})
 	w.SetMaxOpenConns(1)
 	if err := migrate(ctx, w); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, err), w.Close())
 	}
 	// Readers map the file: looking up one key in 400,000 then costs what it costs in 1,000. A disk
 	// that fails under a mapped page ends the process, which starts again (docs/operating.md).
-	r, err := sql.Open("sqlite", dsn("&_pragma=query_only(1)&_pragma=mmap_size(2147418112)"))
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening database: %w", err), w.Close())
-	}
+	r := sql.OpenDB(personal.Connector{Connector: file(dsn("&_pragma=query_only(1)&_pragma=mmap_size(2147418112)")), Lock: fields})
 	r.SetMaxOpenConns(readers)
 	r.SetMaxIdleConns(readers) // opening one costs more than most of what is read
-	d := &DB{write: w, read: r, q: sqlc.New(&prepared{DBTX: r})}
-	if err := d.hashKeys(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, err), d.Close())
-	}
-	return d, nil
+	return &DB{write: w, read: r, q: sqlc.New(&prepared{DBTX: r}), fields: fields}, nil
 }
+
+// file is a connector of SQLite.
+type file string
+
+func (f file) Connect(context.Context) (driver.Conn, error) { return f.Driver().Open(string(f)) }
+func (file) Driver() driver.Driver                          { return &sqlite.Driver{} }
 
 func migrate(ctx context.Context, db *sql.DB) error {
 	sub, err := fs.Sub(migrations, "migrations")
@@ -202,21 +205,60 @@ func appendEvent(ctx context.Context, q *sqlc.Queries, ev audit.Event) error {
 	last, err := q.LastEvent(ctx)
 	switch {
 	case err == nil:
-		seq, hash = last.Seq, [32]byte(last.Hash)
+		seq, hash = last.Seq, [32]byte(last.Hash.V)
 	case !errors.Is(err, sql.ErrNoRows):
 		return fmt.Errorf("reading audit head: %w", err)
 	}
-	r := audit.Next(seq, hash, ev)
-	detail, err := json.Marshal(r.Detail)
+	salt := make([]byte, audit.SaltSize)
+	_, _ = rand.Read(salt) // crypto/rand never fails (it ends the process)
+	r := audit.Next(seq, hash, salt, ev)
+	detail, err := detailOf(&r)
 	if err != nil {
-		return fmt.Errorf("encoding audit detail: %w", err)
+		return err
 	}
-	err = q.AddEvent(ctx, sqlc.AddEventParams{Seq: r.Seq, At: micros(r.At), Actor: r.Actor, Action: r.Action, Object: r.Object, Verdict: r.Verdict,
-		RequestID: r.RequestID, Detail: string(detail), Prev: r.Prev[:], Hash: r.Hash[:]})
+	prev, own := personal.Bytes{V: r.Prev[:], Public: true}, personal.Bytes{V: r.Hash[:], Public: true}
+	if aboutToken(r.Action) {
+		err = q.AddTokenEvent(ctx, sqlc.AddTokenEventParams{Seq: r.Seq, At: micros(r.At), Actor: r.Actor, Action: r.Action, Object: r.Object, Verdict: r.Verdict, RequestID: r.RequestID,
+			Detail: detail, Prev: prev, Hash: own})
+	} else {
+		// With its salt in the sealed part, the hash tells nobody who guesses.
+		err = q.AddEvent(ctx, sqlc.AddEventParams{Seq: r.Seq, At: micros(r.At), Actor: personal.Actor(r.Actor), Action: r.Action, Object: personal.Object(r.Object), Verdict: r.Verdict,
+			RequestID: r.RequestID, Detail: personal.Detail(detail), Prev: prev, Hash: own})
+	}
 	if err != nil {
 		return fmt.Errorf("appending audit event: %w", err)
 	}
 	return nil
+}
+
+// detailOf is the detail column of a record: its detail, behind its salt when it has one.
+func detailOf(r *audit.Record) (string, error) {
+	var v any = r.Detail
+	if r.Salt != nil {
+		v = []any{hex.EncodeToString(r.Salt), r.Detail}
+	}
+	detail, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("encoding audit detail: %w", err)
+	}
+	return string(detail), nil
+}
+
+// readDetail is the reverse.
+func readDetail(detail string, r *audit.Record) error {
+	if !strings.HasPrefix(detail, "[") {
+		return json.Unmarshal([]byte(detail), &r.Detail)
+	}
+	var parts [2]json.RawMessage
+	var salt string
+	err := json.Unmarshal([]byte(detail), &parts)
+	if err == nil {
+		err = errors.Join(json.Unmarshal(parts[0], &salt), json.Unmarshal(parts[1], &r.Detail))
+	}
+	if err == nil {
+		r.Salt, err = hex.DecodeString(salt)
+	}
+	return err
 }
 
 // Audit implements signer.Records: a lone event.
@@ -234,17 +276,24 @@ func (d *DB) AuditHead(ctx context.Context) (seq int64, hash [32]byte, err error
 	if err != nil {
 		return 0, hash, fmt.Errorf("reading audit head: %w", err)
 	}
-	if len(last.Hash) != len(hash) {
+	if len(last.Hash.V) != len(hash) {
 		return 0, hash, &audit.BrokenError{Seq: last.Seq, What: "its hash has the wrong length"}
 	}
-	return last.Seq, [32]byte(last.Hash), nil
+	return last.Seq, [32]byte(last.Hash.V), nil
 }
 
 // AuditRecords calls f for every record behind after, in order.
 func (d *DB) AuditRecords(ctx context.Context, after int64, f func(audit.Record) error) error {
-	const page = 1000
+	page := 1000
 	for {
-		rows, err := d.q.EventsAfter(ctx, sqlc.EventsAfterParams{After: after, Lim: page})
+		rows, err := d.q.EventsAfter(ctx, sqlc.EventsAfterParams{After: after, Lim: int64(page)})
+		if edited(err) && page > 1 {
+			page = 1 // which of them it is
+			continue
+		}
+		if edited(err) {
+			return &audit.BrokenError{Seq: after + 1, What: err.Error() + " (edited)"}
+		}
 		if err != nil {
 			return fmt.Errorf("reading audit: %w", err)
 		}
@@ -264,13 +313,18 @@ func (d *DB) AuditRecords(ctx context.Context, after int64, f func(audit.Record)
 	}
 }
 
+// edited says whether a read failed because a column is not what was sealed.
+func edited(err error) bool {
+	return errors.Is(err, personal.ErrSealed) || errors.Is(err, personal.ErrClear)
+}
+
 // record reads a row; *audit.BrokenError when it cannot be one of the chain.
 func record(e sqlc.AuditEvent) (audit.Record, error) {
-	r := audit.Record{Seq: e.Seq, Event: audit.Event{At: instant(e.At), Actor: e.Actor, Action: e.Action, Object: e.Object, Verdict: e.Verdict, RequestID: e.RequestID}}
-	if len(e.Prev) != 32 || len(e.Hash) != 32 || json.Unmarshal([]byte(e.Detail), &r.Detail) != nil {
+	r := audit.Record{Seq: e.Seq, Event: audit.Event{At: instant(e.At), Actor: string(e.Actor), Action: e.Action, Object: string(e.Object), Verdict: e.Verdict, RequestID: e.RequestID}}
+	if len(e.Prev.V) != 32 || len(e.Hash.V) != 32 || readDetail(string(e.Detail), &r) != nil {
 		return r, &audit.BrokenError{Seq: e.Seq, What: "its columns cannot be read (edited)"}
 	}
-	r.Prev, r.Hash = [32]byte(e.Prev), [32]byte(e.Hash)
+	r.Prev, r.Hash = [32]byte(e.Prev.V), [32]byte(e.Hash.V)
 	return r, nil
 }
 
@@ -326,6 +380,22 @@ func instant(us int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMicro(us).UTC()
+}
+
+// orNull and plain are a column of text that may be NULL, which is ”.
+func orNull(ic string) *personal.IC {
+	if ic == "" {
+		return nil
+	}
+	v := personal.IC(ic)
+	return &v
+}
+
+func plain[T ~string](v *T) string {
+	if v == nil {
+		return ""
+	}
+	return string(*v)
 }
 
 func flag(b bool) int64 {

@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
@@ -27,6 +29,13 @@ type sheets struct {
 }
 
 func (s *sheets) sheet(name, columns string, rows [][]any) error {
+	for _, row := range rows {
+		for k, v := range row {
+			if v := reflect.ValueOf(v); v.Kind() == reflect.String { // of a personal type
+				row[k] = v.String()
+			}
+		}
+	}
 	return s.give(name, strings.Fields(columns), rows)
 }
 
@@ -50,21 +59,21 @@ func (d *DB) Subject(ctx context.Context, ic string, f func(name string, columns
 
 func (s *sheets) person(ctx context.Context) error {
 	var rows [][]any
-	o, err := s.q.Officer(ctx, s.ic)
+	o, err := s.q.Officer(ctx, personal.IC(s.ic))
 	switch {
 	case err == nil:
 		rows = append(rows, []any{o.Ic, o.Name, o.Email, instant(o.CreatedAt), o.PinInARow, o.PinTotal, instant(o.PinLockedUntil), o.PinBlocked})
 	case !errors.Is(err, sql.ErrNoRows):
 		return err
 	default:
-		if _, err := s.q.AccountByIC(ctx, s.ic); err != nil {
+		if _, err := s.q.AccountByIC(ctx, orNull(s.ic)); err != nil {
 			return absent(err, enrol.ErrUnknown)
 		}
 	}
 	if err := s.sheet("pegawai", "ic name email registered_at wrong_pins_in_a_row wrong_pins pin_locked_until pin_blocked", rows); err != nil {
 		return err
 	}
-	media, err := s.q.Media(ctx, s.ic)
+	media, err := s.q.Media(ctx, personal.IC(s.ic))
 	if err != nil {
 		return err
 	}
@@ -77,7 +86,7 @@ func (s *sheets) person(ctx context.Context) error {
 
 func (s *sheets) account(ctx context.Context) error {
 	var accounts, appointments, passkeys, sessions [][]any
-	a, err := s.q.AccountByIC(ctx, s.ic)
+	a, err := s.q.AccountByIC(ctx, orNull(s.ic))
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
@@ -134,7 +143,7 @@ func (s *sheets) keys(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			certs = append(certs, []any{x.Serial, x.Issuer, x.Subject, x.Status, instant(x.NotBefore), instant(x.NotAfter), instant(x.RevokedAt), x.Reason, hex.EncodeToString(x.Der)})
+			certs = append(certs, []any{x.Serial, x.Issuer, x.Subject.V, x.Status, instant(x.NotBefore), instant(x.NotAfter), instant(x.RevokedAt), x.Reason, hex.EncodeToString(x.Der.V)})
 		}
 	}
 	return errors.Join(s.sheet("kunci", "credential_id system algorithm status serial_number created_at", rows),
@@ -142,7 +151,7 @@ func (s *sheets) keys(ctx context.Context) error {
 }
 
 func (s *sheets) enrolments(ctx context.Context) error {
-	list, err := s.q.EnrolmentsOf(ctx, s.ic)
+	list, err := s.q.EnrolmentsOf(ctx, personal.IC(s.ic))
 	if err != nil {
 		return err
 	}
@@ -157,7 +166,7 @@ func (s *sheets) enrolments(ctx context.Context) error {
 }
 
 func (s *sheets) mail(ctx context.Context) error {
-	changes, err := s.q.AddressChangesOf(ctx, s.ic)
+	changes, err := s.q.AddressChangesOf(ctx, personal.IC(s.ic))
 	if err != nil {
 		return err
 	}
@@ -167,14 +176,14 @@ func (s *sheets) mail(ctx context.Context) error {
 		s.names[c.ID] = true
 		rows = append(rows, []any{c.ID, c.OldEmail, c.NewEmail, c.State, instant(c.AskedAt), instant(c.EndedAt)})
 	}
-	sends, err := s.q.CodeSends(ctx, sqlc.CodeSendsParams{Ic: s.ic, Lim: allOf})
+	sends, err := s.q.CodeSends(ctx, sqlc.CodeSendsParams{Ic: personal.IC(s.ic), Lim: allOf})
 	if err != nil {
 		return err
 	}
 	for _, c := range sends {
 		codes = append(codes, []any{c.TransactionID, c.Channel, c.SentTo, instant(c.SentAt), c.Delivery, c.Reply, instant(c.DeliveryAt)})
 	}
-	logins, err := s.q.LoginSends(ctx, sqlc.LoginSendsParams{Ic: s.ic, Lim: allOf})
+	logins, err := s.q.LoginSends(ctx, sqlc.LoginSendsParams{Ic: orNull(s.ic), Lim: allOf})
 	if err != nil {
 		return err
 	}
@@ -186,7 +195,7 @@ func (s *sheets) mail(ctx context.Context) error {
 }
 
 func (s *sheets) signatures(ctx context.Context) error {
-	list, err := s.q.TransactionsOf(ctx, s.ic)
+	list, err := s.q.TransactionsOf(ctx, personal.IC(s.ic))
 	if err != nil {
 		return err
 	}
@@ -199,7 +208,7 @@ func (s *sheets) signatures(ctx context.Context) error {
 }
 
 func (s *sheets) documents(ctx context.Context) error {
-	list, err := s.q.DocumentsOf(ctx, s.ic)
+	list, err := s.q.DocumentsOf(ctx, personal.IC(s.ic))
 	if err != nil {
 		return err
 	}
@@ -211,7 +220,7 @@ func (s *sheets) documents(ctx context.Context) error {
 }
 
 func (s *sheets) archives(ctx context.Context) error {
-	list, err := s.q.ArchivesOf(ctx, s.ic)
+	list, err := s.q.ArchivesOf(ctx, personal.IC(s.ic))
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func (d *DB) Together(ctx context.Context, f func(*DB) error) error {
 		return err
 	}
 	j := &joined{q: d.queries(t)}
-	err = f(&DB{write: d.write, read: d.read, long: d.long, q: j.q, joined: j, postgres: d.postgres})
+	err = f(&DB{write: d.write, read: d.read, long: d.long, q: j.q, joined: j, fields: d.fields, postgres: d.postgres})
 	if err == nil {
 		err = j.failed
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/gateway"
@@ -169,6 +170,29 @@ func (c *officerAddCmd) Run(e *env) error {
 
 type auditCmd struct {
 	Verify auditVerifyCmd `cmd:"" help:"Check the whole chain against its signed heads."`
+	Show   auditShowCmd   `cmd:"" help:"Print what the chain says; that somebody looked is recorded."`
+}
+
+type auditShowCmd struct {
+	Data   string `default:"var/mohor" help:"Data folder." type:"path"`
+	Action string `help:"Only actions that begin so: enrol., signer.unlock …"`
+	JSON   bool   `help:"Print JSON, a record a line."`
+}
+
+func (c *auditShowCmd) Run(e *env) error {
+	out := json.NewEncoder(e.stdout)
+	return gateway.ReadAudit(e.ctx, c.Data, operator(), c.Action, time.Now, func(r gateway.AuditRecord) error {
+		if c.JSON {
+			return out.Encode(map[string]any{"seq": r.Seq, "at": r.At, "verdict": r.Verdict, "action": r.Action, "actor": r.Actor, "object": r.Object,
+				"request_id": r.RequestID, "detail": r.Detail})
+		}
+		detail, err := json.Marshal(r.Detail)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(e.stdout, "%s|%s|%s|%s|%s|%d|%s\n", r.Action, r.Verdict, r.Actor, r.Object, detail, r.Seq, r.At.Format(time.RFC3339))
+		return err
+	})
 }
 
 type auditVerifyCmd struct {

@@ -53,6 +53,27 @@ func cmdSQLExec(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// cmdTally counts the lines of `audit show` on standard output whose object begins so, by action
+// and verdict, and compares that with a file: tally PREFIX FILE.
+func cmdTally(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: tally PREFIX FILE")
+	}
+	counts := map[string]int{}
+	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		if f := strings.Split(line, "|"); len(f) > 4 && strings.HasPrefix(f[3], args[0]) {
+			counts[f[0]+"|"+f[1]]++
+		}
+	}
+	var got strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(counts)) {
+		fmt.Fprintf(&got, "%s|%d\n", k, counts[k])
+	}
+	if want := ts.ReadFile(args[1]); got.String() != want {
+		ts.Fatalf("got\n%swant\n%s", got.String(), want)
+	}
+}
+
 // table prints what a query gives, a line a row.
 func table(db *sql.DB, query string) (string, error) {
 	rows, err := db.Query(query)

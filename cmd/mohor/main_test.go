@@ -73,6 +73,7 @@ func TestStories(t *testing.T) {
 			"officer-ends":     cmdOfficerEnds,
 			"api":              cmdAPI,
 			"sqlexec":          cmdSQLExec,
+			"tally":            cmdTally,
 			"editfile":         cmdEditFile,
 			"append":           cmdAppend,
 			"jsonget":          cmdJSONGet,

@@ -6,13 +6,13 @@ import (
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/hsm/hsmtest"
 	"github.com/mohor-sign/mohor/internal/gateway"
 )
@@ -183,17 +183,12 @@ func (r *rig) gather(t *testing.T, b *job) *evidence {
 		e.intents[id], transactions[tx] = in, true
 		return err
 	}))
-	must(t, each(ctx, db, "SELECT object, detail FROM audit_events WHERE action = 'signer.complete' AND verdict = ?", []any{"accepted"}, func(row *sql.Rows) error {
-		var tx, raw string
-		var detail map[string]string
-		err := row.Scan(&tx, &raw)
-		if err == nil && transactions[tx] {
-			if err = json.Unmarshal([]byte(raw), &detail); err == nil {
-				var n int
-				n, err = strconv.Atoi(detail["signed"])
-				e.signed += n
-			}
+	must(t, gateway.ReadAudit(ctx, r.dir, "cli:test", "signer.complete", time.Now, func(rec audit.Record) error {
+		if rec.Verdict != audit.Accepted || !transactions[rec.Object] {
+			return nil
 		}
+		n, err := strconv.Atoi(rec.Detail["signed"])
+		e.signed += n
 		return err
 	}))
 	must(t, db.QueryRowContext(ctx, "SELECT COALESCE(SUM(pin_total + pin_in_a_row), 0) FROM officers").Scan(&e.wrong))

@@ -4,18 +4,17 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"testing"
+	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/hsm/hsmtest"
-	"github.com/mohor-sign/mohor/internal/secret"
-	"github.com/mohor-sign/mohor/store"
+	"github.com/mohor-sign/mohor/internal/gateway"
 )
 
 // tries is how often a code may be compared.
@@ -132,22 +131,12 @@ func (c *cluster) check(t *testing.T, rounds []*round) (winners int, violations 
 
 // chain verifies the audit chain.
 func (c *cluster) chain(ctx context.Context) error {
-	var db *store.DB
-	var err error
-	if c.pg != nil {
-		db, err = store.OpenPostgres(ctx, c.address, secret.Text{})
-	} else {
-		db, err = store.Open(ctx, c.nodes[0].dir+"/mohor.db")
-	}
-	if err != nil {
-		return err
-	}
 	v := audit.NewVerifier(nil)
-	err = db.AuditRecords(ctx, 0, v.Add)
+	err := gateway.ReadAudit(ctx, c.nodes[0].dir, "cli:test", "", time.Now, v.Add)
 	if err == nil {
 		_, _, err = v.Finish()
 	}
-	return errors.Join(err, db.Close())
+	return err
 }
 
 // ofRounds are the module's signatures of the rounds' documents.

@@ -25,7 +25,7 @@ func Administrators(ctx context.Context, dir string, now func() time.Time, f fun
 	if err != nil {
 		return err
 	}
-	db, err := c.openDatabase(ctx)
+	db, err := c.openUnlocked(ctx)
 	if err != nil {
 		return err
 	}

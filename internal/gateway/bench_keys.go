@@ -247,7 +247,7 @@ func (b *bench) lookups(ctx context.Context, k *KeyReport) (rows []BenchRow, err
 	if err != nil {
 		return nil, err
 	}
-	db, err := c.openDatabase(ctx)
+	db, err := c.openUnlocked(ctx)
 	if err != nil {
 		return nil, err
 	}

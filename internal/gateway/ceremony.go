@@ -366,8 +366,8 @@ func readTranscript(path string) (t Transcript, sum string, err error) {
 
 // recordedTranscript compares a transcript's hash with the one in the audit chain.
 func (r *Keyring) recordedTranscript(ctx context.Context, id, sum string) (known bool, err error) {
-	err = r.db.AuditRecords(ctx, 0, func(rec audit.Record) error {
-		if rec.Action != ceremonyAction || rec.Object != ceremonyObject+id {
+	err = r.db.TokenRecords(ctx, ceremonyAction, func(rec audit.Record) error {
+		if rec.Object != ceremonyObject+id {
 			return nil
 		}
 		known = true

@@ -61,6 +61,8 @@ type doctor struct {
 	sandbox   bool
 	roots     *x509.CertPool
 	authority map[string]*x509.Certificate
+	// sealer is what the token says of the key of personal fields; nil while it has not.
+	sealer []byte
 	// authorities are the CAs on record.
 	authorities []ca.Authority
 }
@@ -83,8 +85,8 @@ func Diagnose(ctx context.Context, o DoctorOptions) (healthy bool) {
 	}{
 		{"installation", d.installation},
 		{"database", d.database},
+		{"token", d.token}, // opens the key of what the database holds of people
 		{"audit", d.audit},
-		{"token", d.token},
 		{"certificates", d.certificates},
 		{"other CA", d.otherCA},
 		{"addresses", d.addresses},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/hsm"
 )
 
 // database: opens, current, whole; then it stays open for those behind.
@@ -67,10 +68,36 @@ func (d *doctor) stamp(ctx context.Context) {
 		d.ok("this is a sandbox: its certificates are NOT VALID")
 	}
 	d.sandbox = is == "yes"
+}
+
+// MAC implements macs with what the token said in the other process.
+func (d *doctor) MAC(context.Context, hsm.MACKey, []byte) ([]byte, error) {
+	return bytes.Clone(d.sealer), nil
+}
+
+// unlock opens what the database holds of people, and says why it cannot.
+func (d *doctor) unlock(ctx context.Context) bool {
+	had, err := d.db.HasPersonalKey(ctx)
+	switch {
+	case err == nil && !had:
+		d.warning("what the database holds of people is not encrypted", "whoever copies the database reads it", "back the database up, then start the gateway once with this version")
+		return false
+	case err == nil && d.sealer == nil:
+		d.skipped("the audit chain", "the token, which opens what the records say, cannot be used")
+		return false
+	case err == nil:
+		err = unlock(ctx, d.db, d)
+	}
+	if err != nil {
+		d.fault(cause(err), "nobody can be looked up; the gateway refuses to start", "put the token and the database of one time back from the backup")
+		return false
+	}
+	d.ok("what the database holds of people opens")
 	list, err := d.db.Administrators(ctx)
 	if err == nil && len(list) == 0 {
 		d.fault("there is no administrator", "nobody can approve or unlock an officer", "run mohor init --data "+d.Dir+" --admin-name … --admin-email … again")
 	}
+	return true
 }
 
 // unreadable says why neither database nor token may be touched, if so.
@@ -100,6 +127,9 @@ func (d *doctor) audit(ctx context.Context) {
 	}
 	if _, err := readSeal(d.Dir); err != nil {
 		d.fault(cause(err), "without it no signed head can be verified", "mohor init --data "+d.Dir+" writes "+sealFile+" again")
+		return
+	}
+	if !d.unlock(ctx) {
 		return
 	}
 	heads := d.config.Audit.Heads

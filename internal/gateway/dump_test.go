@@ -11,7 +11,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
-	"database/sql"
 	"encoding/binary"
 	"encoding/json"
 	"io/fs"
@@ -34,6 +33,7 @@ func TestStolenFilesYieldNothing(t *testing.T) {
 	g := gatewaytest.New(t)
 	tx, code := g.Ask(raw("baucar"))
 	want(t, g.Confirm(tx, code, nil), 200, "")
+	keys := sealedKeys(t, g)
 	g.Stop()
 	tokens := filepath.Dir(os.Getenv("SOFTHSM2_CONF"))
 	module, err := hsm.DefaultModule()
@@ -89,7 +89,7 @@ func TestStolenFilesYieldNothing(t *testing.T) {
 	}
 
 	// A sealed key does not open without the pepper, even to somebody who knows its PIN.
-	for _, s := range sealedKeys(t, g) {
+	for _, s := range keys {
 		for _, pin := range []string{"12345678", string(g.PIN().Reveal())} {
 			if s.openWithoutPepper(t, pin) {
 				t.Errorf("a sealed key opens with %q and no token", pin)
@@ -164,12 +164,7 @@ type stolenKey struct {
 
 func sealedKeys(t *testing.T, g *gatewaytest.Gateway) (keys []stolenKey) {
 	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(g.Dir, "mohor.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	rows, err := db.QueryContext(t.Context(), "SELECT ic, id, algorithm, version, sealed FROM credentials")
+	rows, err := opened(t, g).QueryContext(t.Context(), "SELECT ic, id, algorithm, version, sealed FROM credentials")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,8 +83,9 @@ type ministry struct {
 	jdn, sap, ap, other *browser // other: AP of another agency
 }
 
-func newMinistry(t *testing.T) *ministry {
-	g := gatewaytest.New(t)
+func newMinistry(t *testing.T) *ministry { return ministryOn(t, gatewaytest.New(t)) }
+
+func ministryOn(t *testing.T, g *gatewaytest.Gateway) *ministry {
 	m := &ministry{Gateway: g, jdn: appointed(t, g, "700101105551", enrol.JDN, "", ""), sap: appointed(t, g, "700101105552", enrol.SAP, "", g.Dev.System),
 		ap: appointed(t, g, "700101105554", enrol.AP, "JANM", ""), other: appointed(t, g, "700101105556", enrol.AP, "JPK", "")}
 	for code, name := range map[string]string{"JANM": "Jabatan Akauntan Negara Malaysia", "JPK": "Jabatan Pembangunan Kemahiran"} {

@@ -86,7 +86,7 @@ func (w *headWriter) check(ctx context.Context) error {
 		case <-t.C:
 		}
 		t.Reset(auditEvery)
-		rep, err := VerifyAudit(ctx, w.i.Dir, "")
+		rep, err := verifyAudit(ctx, w.i.db, &w.i.Config, w.i.Dir, "")
 		switch {
 		case ctx.Err() != nil:
 			return nil

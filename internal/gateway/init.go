@@ -282,6 +282,9 @@ func (o *InitOptions) keys(ctx context.Context, db *store.DB, c *Config, h hsm.C
 
 func (o *InitOptions) makeKeys(ctx context.Context, db *store.DB, c *Config, m *hsm.Module) error {
 	ring := &Keyring{Dir: o.Dir, config: *c, db: db, hsm: m, module: m, now: o.Now}
+	if err := unlock(ctx, db, m); err != nil && !errors.Is(err, hsm.ErrNoKey) {
+		return err
+	}
 	// A key that is on record is not made anew: it was lost, and what hangs on it with it.
 	if _, err := ring.compare(ctx, true); err != nil {
 		return fmt.Errorf("comparing the keys with their records: %w", err)
@@ -295,6 +298,9 @@ func (o *InitOptions) makeKeys(ctx context.Context, db *store.DB, c *Config, m *
 		return fmt.Errorf("making service keys: %w", err)
 	}
 	o.Report("service keys", len(made) > 0)
+	if err := unlock(ctx, db, m); err != nil {
+		return err
+	}
 	for label, alg := range serviceSigners(c) {
 		made, err := m.EnsureSigner(ctx, label, alg)
 		if err != nil {

@@ -130,7 +130,7 @@ func (r *Keyring) key(ctx context.Context, label string) (Key, error) {
 // accounted verifies the whole audit chain and that each key it calls live is in its row: what is
 // about to be destroyed cannot be had back.
 func (r *Keyring) accounted(ctx context.Context) error {
-	_, err := VerifyAudit(ctx, r.Dir, "")
+	_, err := verifyAudit(ctx, r.db, &r.config, r.Dir, "")
 	if errors.Is(err, fs.ErrNotExist) { // no head was signed yet: the chain stands by itself
 		v := audit.NewVerifier(nil)
 		if err = r.db.AuditRecords(ctx, 0, v.Add); err == nil {

@@ -67,6 +67,10 @@ func OpenKeyring(ctx context.Context, dir string, now func() time.Time) (*Keyrin
 		return nil, errors.Join(err, r.db.Close())
 	}
 	r.hsm = r.module
+	// A token that lost its keys is what one comes to look at; whoever needs more gets store's error.
+	if err := unlock(ctx, r.db, r.hsm); err != nil && !errors.Is(err, hsm.ErrNoKey) && !errors.Is(err, ErrPersonal) {
+		return nil, errors.Join(err, r.Close())
+	}
 	return r, nil
 }
 

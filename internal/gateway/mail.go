@@ -116,7 +116,7 @@ func CodeSends(ctx context.Context, dir, actor, ic string, now func() time.Time)
 	if err != nil {
 		return nil, err
 	}
-	db, err := c.openDatabase(ctx)
+	db, err := c.openUnlocked(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +161,7 @@ func Bounce(ctx context.Context, dir, actor string, report io.Reader, now func()
 	if err != nil {
 		return "", "", err
 	}
-	db, err := c.openDatabase(ctx)
+	db, err := c.openUnlocked(ctx)
 	if err != nil {
 		return "", "", err
 	}

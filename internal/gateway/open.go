@@ -118,6 +118,9 @@ func (i *Installation) open(ctx context.Context, how serving) error {
 	if i.hsm, err = openToken(ctx, &i.Config, how); err != nil {
 		return err
 	}
+	if err = unlock(ctx, i.db, i.hsm); err != nil {
+		return err
+	}
 	if i.ca, err = ca.Load(ctx, i.Config.profile(i.Sandbox), caKeys{i.hsm}, i.db, i.now); err != nil {
 		return err
 	}
@@ -184,14 +187,23 @@ type AuditReport struct {
 }
 
 // VerifyAudit checks the whole chain of dir against its signed heads, and
-// against a copy of the heads kept elsewhere when copy is not "". It needs
-// neither the token nor a stopped gateway. Broken chains are audit.ErrBroken.
-func VerifyAudit(ctx context.Context, dir, copyPath string) (AuditReport, error) {
-	var rep AuditReport
+// against a copy of the heads kept elsewhere when copy is not "". It needs the
+// token, for the key of what the records say, and no stopped gateway; it shows
+// nothing of that. Broken chains are audit.ErrBroken.
+func VerifyAudit(ctx context.Context, dir, copyPath string) (rep AuditReport, err error) {
 	c, err := LoadConfig(dir)
 	if err != nil {
 		return rep, err
 	}
+	db, err := c.openUnlocked(ctx)
+	if err != nil {
+		return rep, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return verifyAudit(ctx, db, &c, dir, copyPath)
+}
+
+func verifyAudit(ctx context.Context, db *store.DB, c *Config, dir, copyPath string) (rep AuditReport, err error) {
 	pub, err := readSeal(dir)
 	if err != nil {
 		return rep, err
@@ -208,11 +220,6 @@ func VerifyAudit(ctx context.Context, dir, copyPath string) (AuditReport, error)
 	if err != nil {
 		return rep, err
 	}
-	db, err := c.openDatabase(ctx)
-	if err != nil {
-		return rep, err
-	}
-	defer db.Close()
 	v := audit.NewVerifier(heads)
 	if err := db.AuditRecords(ctx, 0, v.Add); err != nil {
 		return rep, err

@@ -95,7 +95,7 @@ func UnlockPIN(ctx context.Context, dir, actor, ic, reason string, now func() ti
 	if err != nil {
 		return was, err
 	}
-	db, err := c.openDatabase(ctx)
+	db, err := c.openUnlocked(ctx)
 	if err != nil {
 		return was, err
 	}

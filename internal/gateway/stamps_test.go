@@ -204,8 +204,15 @@ func TestClockIsWatched(t *testing.T) {
 	if err := token(); !errors.As(err, &refusal) || refusal.Failure != "timeNotAvailable" {
 		t.Errorf("set by a minute: %v", err)
 	}
-	const events = "SELECT COUNT(*) FROM audit_events WHERE action = 'tsa.time' AND object = 'tsa' AND verdict = "
-	if n := count(t, g, events+`'refused' AND detail LIKE '%set by 1m0s%'`); n != 1 || !strings.Contains(g.Log.String(), "no time-stamps are made") {
+	told := func(verdict, detail string) (n int) {
+		for _, e := range events(t, g, "tsa.time") {
+			if e.object == "tsa" && e.verdict == verdict && strings.Contains(e.detail, detail) {
+				n++
+			}
+		}
+		return n
+	}
+	if n := told("refused", "set by 1m0s"); n != 1 || !strings.Contains(g.Log.String(), "no time-stamps are made") {
 		t.Errorf("%d events", n)
 	}
 	set(0, true)
@@ -213,7 +220,7 @@ func TestClockIsWatched(t *testing.T) {
 	if err := token(); err != nil {
 		t.Errorf("seen to: %v", err)
 	}
-	if n := count(t, g, events+"'accepted'"); n != 1 {
+	if n := told("accepted", ""); n != 1 {
 		t.Errorf("%d events", n)
 	}
 }

@@ -71,9 +71,7 @@ func TestTotalIsToldAndBound(t *testing.T) {
 		tx, code = g.Ask(amounting(raw("Baucar"), total))
 		want(t, tx, 201, "")
 		id, refusal := tx.Text("transaction_id"), "documents_mismatch"
-		if n := query(t, g, "UPDATE transactions SET options = replace(options, '29911.35', '9911.35') WHERE id = ?", id); n != 1 {
-			t.Fatalf("%d rows", n)
-		}
+		edit(t, g, "transactions", "options", "id = '"+id+"'", "29911.35", "9911.35")
 		if fit {
 			refusal = "otp_wrong"
 			r, err := g.Server.Signer.Records.Request(t.Context(), id)

@@ -73,6 +73,8 @@ type Gateway struct {
 	Log     *Buffer
 	URL     string
 	handler *httptest.Server
+
+	database string
 }
 
 // Buffer collects the log.
@@ -114,7 +116,13 @@ var conf = sync.OnceValues(func() (string, error) {
 // New starts a sandbox in a folder of its own and stops it with the test.
 func New(t testing.TB) *Gateway {
 	t.Helper()
-	g := &Gateway{t: t, Dir: t.TempDir(), Clock: &Clock{t: time.Now().Truncate(time.Second)}, Log: &Buffer{}}
+	return NewOn(t, "")
+}
+
+// NewOn is New on a database that is there: a postgres:// address.
+func NewOn(t testing.TB, database string) *Gateway {
+	t.Helper()
+	g := &Gateway{t: t, Dir: t.TempDir(), database: database, Clock: &Clock{t: time.Now().Truncate(time.Second)}, Log: &Buffer{}}
 	g.Start()
 	t.Cleanup(g.Stop)
 	return g
@@ -133,7 +141,7 @@ func (g *Gateway) Start() {
 		}
 	}
 	log := slog.New(slog.NewTextHandler(g.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	s, l, dev, err := gateway.Dev(g.t.Context(), gateway.DevOptions{Dir: g.Dir, Listen: "127.0.0.1:0", SoftHSMConf: path, CAKey: "ECDSA-P256", Now: g.Clock.Now, Log: log})
+	s, l, dev, err := gateway.Dev(g.t.Context(), gateway.DevOptions{Dir: g.Dir, Database: g.database, Listen: "127.0.0.1:0", SoftHSMConf: path, CAKey: "ECDSA-P256", Now: g.Clock.Now, Log: log})
 	if err != nil {
 		g.t.Fatal(err)
 	}

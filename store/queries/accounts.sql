@@ -2,7 +2,7 @@
 SELECT id, kind, ic, email, name, state, password, totp, totp_step, epoch, setup, setup_until, created_at FROM accounts WHERE id = @id;
 
 -- name: AccountByIC :one
-SELECT id, kind, ic, email, name, state, password, totp, totp_step, epoch, setup, setup_until, created_at FROM accounts WHERE ic = CAST(@ic AS TEXT);
+SELECT id, kind, ic, email, name, state, password, totp, totp_step, epoch, setup, setup_until, created_at FROM accounts WHERE ic = @ic;
 
 -- name: AccountBySetup :one
 SELECT id, kind, ic, email, name, state, password, totp, totp_step, epoch, setup, setup_until, created_at FROM accounts
@@ -133,7 +133,7 @@ WHERE id = @id AND nonce = @nonce AND (@delivery <> 'bounced' AND delivery IN ('
 -- name: LoginSends :many
 SELECT l.id, l.nonce, l.issued_at, l.expires_at, l.channel, l.sent_to, l.used, l.delivery, l.reply, l.delivery_at
 FROM logins l JOIN accounts a ON a.id = l.account_id
-WHERE a.ic = CAST(@ic AS TEXT) AND l.channel = 'email' ORDER BY l.issued_at DESC LIMIT @lim;
+WHERE a.ic = @ic AND l.channel = 'email' ORDER BY l.issued_at DESC LIMIT @lim;
 
 -- What was mailed is of use to the help desk for longer, until Expunge; strangers have nothing mailed.
 -- name: DropLogins :exec

@@ -31,6 +31,10 @@ SELECT k.state FROM credentials c JOIN keks k ON k.label = c.kek WHERE c.id = @i
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
 FROM audit_events WHERE action = 'hsm.key' ORDER BY seq;
 
+-- name: TokenEvents :many
+SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
+FROM audit_events WHERE action = @action ORDER BY seq;
+
 -- name: SealedKeys :many
 SELECT id, sealed FROM (SELECT c.id, c.sealed FROM credentials c
     UNION ALL SELECT a.credential_id, a.sealed FROM applications a WHERE length(a.sealed) > 0) AS keys WHERE id > @after ORDER BY id LIMIT @lim;

@@ -44,4 +44,4 @@ UPDATE accounts SET state = 'DELETED', password = @nothing, totp = @nothing, epo
 UPDATE accounts SET password = @password, epoch = epoch + 1 WHERE id = @id AND epoch = @epoch AND kind = 'officer' AND state = 'ACTIVE';
 
 -- name: CloseSessionsOfOfficer :exec
-DELETE FROM sessions WHERE account_id IN (SELECT a.id FROM accounts a WHERE a.ic = CAST(@ic AS TEXT) AND a.kind = 'officer');
+DELETE FROM sessions WHERE account_id IN (SELECT a.id FROM accounts a WHERE a.ic = @ic AND a.kind = 'officer');

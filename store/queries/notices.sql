@@ -1,7 +1,6 @@
 -- name: AddNotice :exec
 INSERT INTO notices (id, ic, name, email, kind, detail, created_at, due_at)
-SELECT CAST(@id AS TEXT), o.ic, o.name, o.email, CAST(@kind AS TEXT), CAST(@detail AS TEXT), CAST(@created_at AS BIGINT), CAST(@due_at AS BIGINT)
-FROM officers o WHERE o.ic = @ic;
+VALUES (@id, @ic, @name, @email, @kind, @detail, @created_at, @due_at);
 
 -- name: NoticesDue :one
 SELECT COUNT(*) FROM (SELECT n.id FROM notices n WHERE n.due_at <= @now LIMIT 1) AS due;

@@ -6,8 +6,9 @@ INSERT INTO certificate_orders (id, serial, action, reason, why, actor, at, due_
 -- name: Leaving :many
 SELECT s.serial, c.ic, o.name, c.system, s.due_at, s.reason, s.actor, s.created_at,
     CAST(COALESCE((SELECT e.agency FROM enrolments e WHERE e.ic = c.ic AND e.system = c.system AND e.state = 'ISSUED' ORDER BY e.since DESC, e.id DESC LIMIT 1), '') AS TEXT) AS agency,
-    CAST(COALESCE((SELECT w.why FROM certificate_orders w WHERE w.serial = s.serial AND w.due_at > 0 ORDER BY w.at DESC, w.id DESC LIMIT 1), '') AS TEXT) AS why
+    w.why
 FROM scheduled_revocations s JOIN credentials c ON c.serial = s.serial JOIN officers o ON o.ic = c.ic
+    LEFT JOIN certificate_orders w ON w.id = (SELECT x.id FROM certificate_orders x WHERE x.serial = s.serial AND x.due_at > 0 ORDER BY x.at DESC, x.id DESC LIMIT 1)
 WHERE (CAST(@serial AS TEXT) = '' OR s.serial = @serial) AND (CAST(@system AS TEXT) = '' OR c.system = @system)
     AND (CAST(@agency AS TEXT) = '' OR @agency = (SELECT e.agency FROM enrolments e WHERE e.ic = c.ic AND e.system = c.system AND e.state = 'ISSUED' ORDER BY e.since DESC, e.id DESC LIMIT 1))
     AND (s.due_at > @after_due OR s.due_at = @after_due AND s.serial > @after)
@@ -18,15 +19,15 @@ UPDATE transactions SET status = 'CANCELLED', finished_at = @now WHERE credentia
 
 -- The account of an officer, who is no administrator, without a key that could ever sign.
 -- name: OfficerWithoutKey :many
-SELECT a.id FROM accounts a WHERE a.ic = CAST(@ic AS TEXT) AND a.kind = 'officer'
-    AND NOT EXISTS (SELECT 1 FROM credentials c WHERE c.ic = @ic AND c.status IN ('ACTIVE', 'SUSPENDED'));
+SELECT a.id FROM accounts a WHERE a.ic = @ic AND a.kind = 'officer'
+    AND NOT EXISTS (SELECT 1 FROM credentials c WHERE c.ic = a.ic AND c.status IN ('ACTIVE', 'SUSPENDED'));
 
 -- The AP of the agency of a certificate.
 -- name: APsOf :many
-SELECT DISTINCT a.email, a.name FROM appointments p JOIN accounts a ON a.id = p.account_id
+SELECT DISTINCT a.id, a.email, a.name FROM appointments p JOIN accounts a ON a.id = p.account_id
 WHERE p.role = 'AP' AND p.awaits = 0 AND p.from_at <= @now AND (p.until_at = 0 OR p.until_at > @now) AND a.state = 'ACTIVE'
     AND p.agency = (SELECT e.agency FROM enrolments e WHERE e.ic = @ic AND e.system = @system AND e.state = 'ISSUED' ORDER BY e.since DESC, e.id DESC LIMIT 1)
-ORDER BY a.email;
+ORDER BY a.id;
 
 -- name: CountEnrolments :one
 SELECT COUNT(*) FROM enrolments e WHERE e.state = @state AND (CAST(@system AS TEXT) = '' OR e.system = @system)

@@ -11,6 +11,10 @@ SELECT seq, hash FROM audit_events ORDER BY seq DESC LIMIT 1;
 INSERT INTO audit_events (seq, at, actor, action, object, verdict, request_id, detail, prev, hash)
 VALUES (@seq, @at, @actor, @action, @object, @verdict, @request_id, @detail, @prev, @hash);
 
+-- name: AddTokenEvent :exec
+INSERT INTO audit_events (seq, at, actor, action, object, verdict, request_id, detail, prev, hash)
+VALUES (@seq, @at, CAST(@actor AS TEXT), CAST(@action AS TEXT), CAST(@object AS TEXT), @verdict, @request_id, CAST(@detail AS TEXT), @prev, @hash);
+
 -- name: EventsAfter :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
 FROM audit_events WHERE seq > @after ORDER BY seq LIMIT @lim;

@@ -7,7 +7,8 @@ package sqlc
 
 import (
 	"context"
-	"database/sql"
+
+	"github.com/mohor-sign/mohor/store/personal"
 )
 
 const acceptStep = `-- name: AcceptStep :execrows
@@ -53,10 +54,10 @@ func (q *Queries) Account(ctx context.Context, id string) (Account, error) {
 }
 
 const accountByIC = `-- name: AccountByIC :one
-SELECT id, kind, ic, email, name, state, password, totp, totp_step, epoch, setup, setup_until, created_at FROM accounts WHERE ic = CAST(?1 AS TEXT)
+SELECT id, kind, ic, email, name, state, password, totp, totp_step, epoch, setup, setup_until, created_at FROM accounts WHERE ic = ?1
 `
 
-func (q *Queries) AccountByIC(ctx context.Context, ic string) (Account, error) {
+func (q *Queries) AccountByIC(ctx context.Context, ic *personal.IC) (Account, error) {
 	row := q.db.QueryRowContext(ctx, accountByIC, ic)
 	var i Account
 	err := row.Scan(
@@ -116,9 +117,9 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
 type AddAccountParams struct {
 	ID        string
 	Kind      string
-	Ic        sql.NullString
-	Email     string
-	Name      string
+	Ic        *personal.IC
+	Email     personal.Address
+	Name      personal.Name
 	State     string
 	Password  []byte
 	Totp      []byte
@@ -153,9 +154,9 @@ type AddAppointmentParams struct {
 	FromAt      int64
 	UntilAt     int64
 	ID          string
-	Document    string
-	AppointedBy string
-	AppointedIc string
+	Document    personal.Note
+	AppointedBy personal.Actor
+	AppointedIc personal.IC
 	Awaits      int64
 }
 
@@ -184,8 +185,8 @@ type AddLoginParams struct {
 	ID        string
 	Purpose   string
 	AccountID string
-	Subject   string
-	Data      string
+	Subject   personal.Subject
+	Data      personal.Note
 	KeepUntil int64
 }
 
@@ -208,7 +209,7 @@ INSERT INTO passkeys (id, account_id, label, data, sign_count, created_at) VALUE
 type AddPasskeyParams struct {
 	ID        []byte
 	AccountID string
-	Label     string
+	Label     personal.Note
 	Data      []byte
 	SignCount int64
 	CreatedAt int64
@@ -240,8 +241,8 @@ type AddSessionParams struct {
 	AccountID string
 	Method    string
 	Bearer    int64
-	Address   string
-	Agent     string
+	Address   personal.Address
+	Agent     personal.Address
 	CreatedAt int64
 }
 
@@ -373,7 +374,7 @@ const clearLoginFailures = `-- name: ClearLoginFailures :execrows
 DELETE FROM login_failures WHERE subject = ?1
 `
 
-func (q *Queries) ClearLoginFailures(ctx context.Context, subject string) (int64, error) {
+func (q *Queries) ClearLoginFailures(ctx context.Context, subject personal.Subject) (int64, error) {
 	result, err := q.db.ExecContext(ctx, clearLoginFailures, subject)
 	if err != nil {
 		return 0, err
@@ -535,8 +536,8 @@ UPDATE appointments SET until_at = ?1, ended_by = ?2, end_document = ?3 WHERE id
 
 type EndAppointmentParams struct {
 	UntilAt     int64
-	EndedBy     string
-	EndDocument string
+	EndedBy     personal.Actor
+	EndDocument personal.Note
 	ID          string
 }
 
@@ -559,7 +560,7 @@ UPDATE appointments SET until_at = ?1, ended_by = ?2 WHERE account_id = ?3 AND (
 
 type EndAppointmentsParams struct {
 	UntilAt   int64
-	EndedBy   string
+	EndedBy   personal.Actor
 	AccountID string
 }
 
@@ -572,7 +573,7 @@ const forgetLoginFailures = `-- name: ForgetLoginFailures :exec
 DELETE FROM login_failures WHERE subject = ?1
 `
 
-func (q *Queries) ForgetLoginFailures(ctx context.Context, subject string) error {
+func (q *Queries) ForgetLoginFailures(ctx context.Context, subject personal.Subject) error {
 	_, err := q.db.ExecContext(ctx, forgetLoginFailures, subject)
 	return err
 }
@@ -623,7 +624,7 @@ const loginFailures = `-- name: LoginFailures :one
 SELECT subject, count, until_at, at FROM login_failures WHERE subject = ?1
 `
 
-func (q *Queries) LoginFailures(ctx context.Context, subject string) (LoginFailure, error) {
+func (q *Queries) LoginFailures(ctx context.Context, subject personal.Subject) (LoginFailure, error) {
 	row := q.db.QueryRowContext(ctx, loginFailures, subject)
 	var i LoginFailure
 	err := row.Scan(
@@ -638,11 +639,11 @@ func (q *Queries) LoginFailures(ctx context.Context, subject string) (LoginFailu
 const loginSends = `-- name: LoginSends :many
 SELECT l.id, l.nonce, l.issued_at, l.expires_at, l.channel, l.sent_to, l.used, l.delivery, l.reply, l.delivery_at
 FROM logins l JOIN accounts a ON a.id = l.account_id
-WHERE a.ic = CAST(?1 AS TEXT) AND l.channel = 'email' ORDER BY l.issued_at DESC LIMIT ?2
+WHERE a.ic = ?1 AND l.channel = 'email' ORDER BY l.issued_at DESC LIMIT ?2
 `
 
 type LoginSendsParams struct {
-	Ic  string
+	Ic  *personal.IC
 	Lim int64
 }
 
@@ -652,7 +653,7 @@ type LoginSendsRow struct {
 	IssuedAt   int64
 	ExpiresAt  int64
 	Channel    string
-	SentTo     string
+	SentTo     personal.Address
 	Used       int64
 	Delivery   string
 	Reply      string
@@ -736,7 +737,7 @@ WHERE id = ?7 AND nonce IS NULL
 type PutLoginCodeParams struct {
 	Nonce     []byte
 	Channel   string
-	SentTo    string
+	SentTo    personal.Address
 	IssuedAt  int64
 	ExpiresAt int64
 	TriesLeft int64
@@ -765,7 +766,7 @@ ON CONFLICT (subject) DO UPDATE SET count = excluded.count, until_at = excluded.
 `
 
 type PutLoginFailuresParams struct {
-	Subject string
+	Subject personal.Subject
 	Count   int64
 	UntilAt int64
 	At      int64
@@ -929,9 +930,9 @@ UPDATE accounts SET kind = 'administrator', ic = COALESCE(ic, ?1), email = ?2, n
 `
 
 type StartSetupParams struct {
-	Ic      sql.NullString
-	Email   string
-	Name    string
+	Ic      *personal.IC
+	Email   personal.Address
+	Name    personal.Name
 	Nothing []byte
 	Setup   []byte
 	Until   int64

@@ -7,6 +7,8 @@ package sqlc
 
 import (
 	"context"
+
+	"github.com/mohor-sign/mohor/store/personal"
 )
 
 const addAddressChange = `-- name: AddAddressChange :execrows
@@ -17,11 +19,11 @@ ON CONFLICT (ic) WHERE state = 'PENDING' DO NOTHING
 
 type AddAddressChangeParams struct {
 	ID       string
-	Ic       string
-	OldEmail string
-	NewEmail string
-	AskedBy  string
-	AskedIc  string
+	Ic       personal.IC
+	OldEmail personal.Address
+	NewEmail personal.Address
+	AskedBy  personal.Actor
+	AskedIc  personal.IC
 	AskedAt  int64
 	UntilAt  int64
 }
@@ -49,7 +51,7 @@ SELECT c.id, c.ic, c.old_email, c.new_email, c.state, c.asked_by, c.asked_ic, c.
 
 type AddressChangeRow struct {
 	AddressChange AddressChange
-	Name          string
+	Name          personal.Name
 }
 
 func (q *Queries) AddressChange(ctx context.Context, id string) (AddressChangeRow, error) {
@@ -98,10 +100,10 @@ SELECT c.id, c.ic, c.old_email, c.new_email, c.state, c.asked_by, c.asked_ic, c.
 
 type AddressChangesOfRow struct {
 	AddressChange AddressChange
-	Name          string
+	Name          personal.Name
 }
 
-func (q *Queries) AddressChangesOf(ctx context.Context, ic string) ([]AddressChangesOfRow, error) {
+func (q *Queries) AddressChangesOf(ctx context.Context, ic personal.IC) ([]AddressChangesOfRow, error) {
 	rows, err := q.db.QueryContext(ctx, addressChangesOf, ic)
 	if err != nil {
 		return nil, err
@@ -198,7 +200,7 @@ UPDATE address_changes SET state = 'EXPIRED', ended_at = until_at, old_link = NU
 `
 
 type ExpireAddressChangesParams struct {
-	Ic  string
+	Ic  personal.IC
 	Now int64
 }
 
@@ -230,7 +232,7 @@ UPDATE address_changes SET old_at = ?1, old_proof = ?2, old_link = NULL WHERE id
 
 type ProveOldAddressParams struct {
 	At    int64
-	Proof string
+	Proof personal.Actor
 	ID    string
 }
 
@@ -291,12 +293,12 @@ func (q *Queries) PutOldLink(ctx context.Context, arg PutOldLinkParams) (int64, 
 }
 
 const setAccountEmail = `-- name: SetAccountEmail :exec
-UPDATE accounts SET email = ?1 WHERE ic = CAST(?2 AS TEXT) AND kind = 'officer'
+UPDATE accounts SET email = ?1 WHERE ic = ?2 AND kind = 'officer'
 `
 
 type SetAccountEmailParams struct {
-	Email string
-	Ic    string
+	Email personal.Address
+	Ic    *personal.IC
 }
 
 func (q *Queries) SetAccountEmail(ctx context.Context, arg SetAccountEmailParams) error {
@@ -310,8 +312,8 @@ UPDATE address_changes SET due_at = ?1, old_reply = ?2, new_reply = ?3 WHERE id 
 
 type SettleAddressChangeParams struct {
 	DueAt    int64
-	OldReply string
-	NewReply string
+	OldReply personal.Note
+	NewReply personal.Note
 	ID       string
 	Attempts int64
 }

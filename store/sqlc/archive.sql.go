@@ -7,6 +7,8 @@ package sqlc
 
 import (
 	"context"
+
+	"github.com/mohor-sign/mohor/store/personal"
 )
 
 const addArchive = `-- name: AddArchive :exec
@@ -29,7 +31,7 @@ INSERT INTO archive_people (archive_id, ic) VALUES (?1, ?2) ON CONFLICT (archive
 
 type AddArchivePersonParams struct {
 	ArchiveID string
-	Ic        string
+	Ic        personal.IC
 }
 
 func (q *Queries) AddArchivePerson(ctx context.Context, arg AddArchivePersonParams) error {
@@ -43,7 +45,7 @@ INSERT INTO archive_references (archive_id, reference) VALUES (?1, ?2) ON CONFLI
 
 type AddArchiveReferenceParams struct {
 	ArchiveID string
-	Reference string
+	Reference personal.Object
 }
 
 func (q *Queries) AddArchiveReference(ctx context.Context, arg AddArchiveReferenceParams) error {
@@ -137,7 +139,7 @@ type ArchivesOfRow struct {
 	NewestAt  int64
 }
 
-func (q *Queries) ArchivesOf(ctx context.Context, ic string) ([]ArchivesOfRow, error) {
+func (q *Queries) ArchivesOf(ctx context.Context, ic personal.IC) ([]ArchivesOfRow, error) {
 	rows, err := q.db.QueryContext(ctx, archivesOf, ic)
 	if err != nil {
 		return nil, err
@@ -194,7 +196,7 @@ type BlobsOfBatchRow struct {
 	Blob       string
 	SignedBlob string
 	DocumentID string
-	Reference  string
+	Reference  personal.Note
 }
 
 func (q *Queries) BlobsOfBatch(ctx context.Context, batchID string) ([]BlobsOfBatchRow, error) {
@@ -256,7 +258,7 @@ SELECT x.serial, x.issuer, x.der FROM credentials c JOIN certificates x ON x.ser
 type CertificateOfCredentialRow struct {
 	Serial string
 	Issuer string
-	Der    []byte
+	Der    personal.Bytes
 }
 
 func (q *Queries) CertificateOfCredential(ctx context.Context, id string) (CertificateOfCredentialRow, error) {

@@ -8,6 +8,8 @@ package sqlc
 import (
 	"context"
 	"database/sql"
+
+	"github.com/mohor-sign/mohor/store/personal"
 )
 
 const addBatch = `-- name: AddBatch :exec
@@ -18,7 +20,7 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
 type AddBatchParams struct {
 	ID        string
 	AppID     string
-	Name      string
+	Name      personal.Name
 	Kind      string
 	Implicit  int64
 	Status    string
@@ -52,16 +54,16 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 'pending')
 type AddItemParams struct {
 	BatchID    string
 	Idx        int64
-	Name       string
+	Name       personal.Name
 	Hash       int64
 	Digest     []byte
 	Blob       string
 	Size       int64
 	DocumentID string
-	Reference  string
+	Reference  personal.Note
 	RecordID   sql.NullString
-	Number     sql.NullString
-	Record     sql.NullString
+	Number     *personal.Number
+	Record     *personal.Note
 }
 
 func (q *Queries) AddItem(ctx context.Context, arg AddItemParams) error {
@@ -90,9 +92,9 @@ type AddRefusedRowParams struct {
 	BatchID string
 	Row     int64
 	Col     string
-	Name    string
+	Name    personal.Name
 	Code    string
-	Detail  string
+	Detail  personal.Note
 }
 
 func (q *Queries) AddRefusedRow(ctx context.Context, arg AddRefusedRowParams) error {
@@ -121,13 +123,13 @@ type AuthorisedAfterParams struct {
 
 type AuthorisedAfterRow struct {
 	Idx        int64
-	Name       string
+	Name       personal.Name
 	Hash       int64
 	Digest     []byte
 	Blob       string
 	Size       int64
 	DocumentID string
-	Reference  string
+	Reference  personal.Note
 	State      string
 }
 
@@ -211,13 +213,13 @@ type ClaimItemsParams struct {
 
 type ClaimItemsRow struct {
 	Idx        int64
-	Name       string
+	Name       personal.Name
 	Hash       int64
 	Digest     []byte
 	Blob       string
 	Size       int64
 	DocumentID string
-	Reference  string
+	Reference  personal.Note
 	Attempt    int64
 }
 
@@ -338,9 +340,9 @@ SELECT batch_id, idx, name, record_id, record, state, signed_blob, signed_at FRO
 type ItemByRecordRow struct {
 	BatchID    string
 	Idx        int64
-	Name       string
+	Name       personal.Name
 	RecordID   sql.NullString
-	Record     sql.NullString
+	Record     *personal.Note
 	State      string
 	SignedBlob string
 	SignedAt   int64
@@ -490,15 +492,15 @@ const numbers = `-- name: Numbers :many
 SELECT number FROM items WHERE batch_id = ?1 AND number IS NOT NULL
 `
 
-func (q *Queries) Numbers(ctx context.Context, batchID string) ([]sql.NullString, error) {
+func (q *Queries) Numbers(ctx context.Context, batchID string) ([]*personal.Number, error) {
 	rows, err := q.db.QueryContext(ctx, numbers, batchID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []sql.NullString
+	var items []*personal.Number
 	for rows.Next() {
-		var number sql.NullString
+		var number *personal.Number
 		if err := rows.Scan(&number); err != nil {
 			return nil, err
 		}
@@ -526,13 +528,13 @@ type PendingAfterParams struct {
 
 type PendingAfterRow struct {
 	Idx        int64
-	Name       string
+	Name       personal.Name
 	Hash       int64
 	Digest     []byte
 	Blob       string
 	Size       int64
 	DocumentID string
-	Reference  string
+	Reference  personal.Note
 	Attempt    int64
 }
 
@@ -576,7 +578,7 @@ WHERE batch_id = ?4 AND idx = ?5 AND state = 'claimed' AND attempt = ?6 AND inte
 
 type RefuseItemParams struct {
 	Code     string
-	Detail   string
+	Detail   personal.Note
 	SignedAt int64
 	BatchID  string
 	Idx      int64
@@ -656,7 +658,7 @@ WHERE batch_id = ?6 AND idx = ?7 AND state = 'claimed' AND attempt = ?8 AND inte
 `
 
 type SignItemParams struct {
-	Signature  []byte
+	Signature  personal.Bytes
 	SignedBlob string
 	SignedSize int64
 	SignedAt   int64

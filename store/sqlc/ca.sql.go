@@ -7,6 +7,8 @@ package sqlc
 
 import (
 	"context"
+
+	"github.com/mohor-sign/mohor/store/personal"
 )
 
 const authorities = `-- name: Authorities :many
@@ -185,7 +187,7 @@ type CertificatesWithoutKeyParams struct {
 
 type CertificatesWithoutKeyRow struct {
 	Serial string
-	Der    []byte
+	Der    personal.Bytes
 }
 
 func (q *Queries) CertificatesWithoutKey(ctx context.Context, arg CertificatesWithoutKeyParams) ([]CertificatesWithoutKeyRow, error) {
@@ -269,7 +271,7 @@ SELECT ic, system FROM credentials WHERE serial = ?1
 `
 
 type HolderOfRow struct {
-	Ic     string
+	Ic     personal.IC
 	System string
 }
 
@@ -356,14 +358,14 @@ VALUES (?1, ?2, ?3, ?4, 'RESERVED', ?5, ?6, ?7, ?8, ?9, ?10)
 type ReserveSerialParams struct {
 	Serial       string
 	Issuer       string
-	Subject      string
+	Subject      personal.DN
 	CredentialID string
-	Der          []byte
+	Der          personal.Bytes
 	NotBefore    int64
 	NotAfter     int64
 	CreatedAt    int64
 	KeyHash      []byte
-	Intent       []byte
+	Intent       personal.Bytes
 }
 
 func (q *Queries) ReserveSerial(ctx context.Context, arg ReserveSerialParams) error {
@@ -409,7 +411,7 @@ UPDATE credentials SET status = 'REVOKED', sealed = substr(sealed, 1, 0), remind
 type RevokeCredentialRow struct {
 	ID      string
 	Version int64
-	Ic      string
+	Ic      personal.IC
 	System  string
 }
 
@@ -492,7 +494,7 @@ type ScheduleRevocationParams struct {
 	Serial    string
 	DueAt     int64
 	Reason    int64
-	Actor     string
+	Actor     personal.Actor
 	CreatedAt int64
 }
 
@@ -589,7 +591,7 @@ type SetCredentialStatusParams struct {
 type SetCredentialStatusRow struct {
 	ID      string
 	Version int64
-	Ic      string
+	Ic      personal.IC
 	System  string
 }
 
@@ -651,8 +653,8 @@ UPDATE certificates SET status = 'ACTIVE', der = ?1, intent = ?2 WHERE serial = 
 `
 
 type StoreCertificateParams struct {
-	Der    []byte
-	Intent []byte
+	Der    personal.Bytes
+	Intent personal.Bytes
 	Serial string
 }
 

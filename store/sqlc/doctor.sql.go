@@ -7,6 +7,8 @@ package sqlc
 
 import (
 	"context"
+
+	"github.com/mohor-sign/mohor/store/personal"
 )
 
 const newestEvent = `-- name: NewestEvent :one
@@ -15,19 +17,19 @@ WHERE object = ?1 AND action = ?2 ORDER BY seq DESC LIMIT 1
 `
 
 type NewestEventParams struct {
-	Object string
+	Object personal.Object
 	Action string
 }
 
 type NewestEventRow struct {
 	Seq       int64
 	At        int64
-	Actor     string
+	Actor     personal.Actor
 	Action    string
-	Object    string
+	Object    personal.Object
 	Verdict   string
 	RequestID string
-	Detail    string
+	Detail    personal.Detail
 }
 
 func (q *Queries) NewestEvent(ctx context.Context, arg NewestEventParams) (NewestEventRow, error) {

@@ -7,6 +7,8 @@ package sqlc
 
 import (
 	"context"
+
+	"github.com/mohor-sign/mohor/store/personal"
 )
 
 const addEnrolment = `-- name: AddEnrolment :execrows
@@ -17,7 +19,7 @@ ON CONFLICT (ic, system) WHERE state IN ('LISTED', 'CONFIRMING', 'CONFIRMED', 'A
 
 type AddEnrolmentParams struct {
 	ID       string
-	Ic       string
+	Ic       personal.IC
 	System   string
 	Agency   string
 	Office   string
@@ -26,7 +28,7 @@ type AddEnrolmentParams struct {
 	List     string
 	State    string
 	Since    int64
-	ListedBy string
+	ListedBy personal.Actor
 	ListedAt int64
 	DueAt    int64
 	Kind     string
@@ -118,7 +120,7 @@ type ApplicationRow struct {
 	Algorithm    string
 	Version      int64
 	Sealed       []byte
-	Request      []byte
+	Request      personal.Bytes
 	Form         []byte
 	Image        string
 	Copy         []byte
@@ -175,7 +177,7 @@ SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
 FROM audit_events WHERE object = ?1 AND action IN ('enrol.correct', 'enrol.apply', 'enrol.validate', 'enrol.approve', 'enrol.renew', 'enrol.rekey', 'enrol.rekey.apply', 'enrol.rekey.confirm') AND verdict = 'accepted' ORDER BY seq
 `
 
-func (q *Queries) DecisionEvents(ctx context.Context, object string) ([]AuditEvent, error) {
+func (q *Queries) DecisionEvents(ctx context.Context, object personal.Object) ([]AuditEvent, error) {
 	rows, err := q.db.QueryContext(ctx, decisionEvents, object)
 	if err != nil {
 		return nil, err
@@ -250,7 +252,7 @@ WHERE c.remind_at > 0 AND c.remind_at <= ?1 ORDER BY c.remind_at, c.id LIMIT 1
 
 type DueReminderRow struct {
 	ID       string
-	Ic       string
+	Ic       personal.IC
 	System   string
 	Status   string
 	Serial   string
@@ -296,8 +298,8 @@ SELECT e.id, e.ic, e.system, e.agency, e.office, e.phase, e.ticket, e.list, e.st
 
 type EnrolmentRow struct {
 	Enrolment Enrolment
-	Name      string
-	Email     string
+	Name      personal.Name
+	Email     personal.Address
 }
 
 func (q *Queries) Enrolment(ctx context.Context, id string) (EnrolmentRow, error) {
@@ -382,8 +384,8 @@ type EnrolmentsParams struct {
 
 type EnrolmentsRow struct {
 	Enrolment Enrolment
-	Name      string
-	Email     string
+	Name      personal.Name
+	Email     personal.Address
 }
 
 func (q *Queries) Enrolments(ctx context.Context, arg EnrolmentsParams) ([]EnrolmentsRow, error) {
@@ -468,11 +470,11 @@ SELECT e.id, e.ic, e.system, e.agency, e.office, e.phase, e.ticket, e.list, e.st
 
 type EnrolmentsOfRow struct {
 	Enrolment Enrolment
-	Name      string
-	Email     string
+	Name      personal.Name
+	Email     personal.Address
 }
 
-func (q *Queries) EnrolmentsOf(ctx context.Context, ic string) ([]EnrolmentsOfRow, error) {
+func (q *Queries) EnrolmentsOf(ctx context.Context, ic personal.IC) ([]EnrolmentsOfRow, error) {
 	rows, err := q.db.QueryContext(ctx, enrolmentsOf, ic)
 	if err != nil {
 		return nil, err
@@ -536,7 +538,7 @@ WHERE c.ic = ?1 AND c.system = ?2 AND c.status <> 'SUPERSEDED' ORDER BY CASE c.s
 `
 
 type HeldParams struct {
-	Ic     string
+	Ic     personal.IC
 	System string
 }
 
@@ -547,7 +549,7 @@ type HeldRow struct {
 	Serial    string
 	Issuer    string
 	NotAfter  int64
-	Der       []byte
+	Der       personal.Bytes
 	EndsAt    int64
 }
 
@@ -607,10 +609,10 @@ type MoveEnrolmentParams struct {
 	State   string
 	At      int64
 	DueAt   int64
-	Reason  string
+	Reason  personal.Note
 	Step    string
-	Actor   string
-	ActorIc string
+	Actor   personal.Actor
+	ActorIc personal.IC
 	ID      string
 	Was     string
 }
@@ -652,7 +654,7 @@ INSERT INTO media (ic, system, medium, status) VALUES (?1, ?2, ?3, ?4) ON CONFLI
 `
 
 type NewMediumParams struct {
-	Ic     string
+	Ic     personal.IC
 	System string
 	Medium string
 	Status string
@@ -676,9 +678,9 @@ INSERT INTO officers (ic, name, email, created_at) VALUES (?1, ?2, ?3, ?4) ON CO
 `
 
 type NewOfficerParams struct {
-	Ic        string
-	Name      string
-	Email     string
+	Ic        personal.IC
+	Name      personal.Name
+	Email     personal.Address
 	CreatedAt int64
 }
 
@@ -727,7 +729,7 @@ type PutApplicationParams struct {
 	Algorithm    string
 	Version      int64
 	Sealed       []byte
-	Request      []byte
+	Request      personal.Bytes
 	Form         []byte
 	Image        string
 	Copy         []byte
@@ -835,8 +837,8 @@ UPDATE officers SET email = ?1 WHERE ic = ?2
 `
 
 type SetEmailParams struct {
-	Email string
-	Ic    string
+	Email personal.Address
+	Ic    personal.IC
 }
 
 func (q *Queries) SetEmail(ctx context.Context, arg SetEmailParams) error {
@@ -868,7 +870,7 @@ UPDATE enrolments SET due_at = ?1, reply = ?2 WHERE id = ?3 AND state = ?4 AND a
 
 type SettleEnrolmentParams struct {
 	DueAt    int64
-	Reply    string
+	Reply    personal.Note
 	ID       string
 	State    string
 	Attempts int64
@@ -931,12 +933,12 @@ WHERE o.ic = ?3
 type StandingParams struct {
 	System string
 	Now    int64
-	Ic     string
+	Ic     personal.IC
 }
 
 type StandingRow struct {
-	Name   string
-	Email  string
+	Name   personal.Name
+	Email  personal.Address
 	Medium string
 	ID     string
 	State  string

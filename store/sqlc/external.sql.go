@@ -7,6 +7,8 @@ package sqlc
 
 import (
 	"context"
+
+	"github.com/mohor-sign/mohor/store/personal"
 )
 
 const externalChain = `-- name: ExternalChain :one
@@ -132,7 +134,7 @@ WHERE certificates.serial = ?5 AND status = 'RESERVED' AND issuer = 'external'
 `
 
 type StoreExternalParams struct {
-	Der       []byte
+	Der       personal.Bytes
 	Issuer    string
 	NotBefore int64
 	NotAfter  int64

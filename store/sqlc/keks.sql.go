@@ -249,3 +249,42 @@ func (q *Queries) SetKEK(ctx context.Context, arg SetKEKParams) (int64, error) {
 	}
 	return result.RowsAffected()
 }
+
+const tokenEvents = `-- name: TokenEvents :many
+SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
+FROM audit_events WHERE action = ?1 ORDER BY seq
+`
+
+func (q *Queries) TokenEvents(ctx context.Context, action string) ([]AuditEvent, error) {
+	rows, err := q.db.QueryContext(ctx, tokenEvents, action)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AuditEvent
+	for rows.Next() {
+		var i AuditEvent
+		if err := rows.Scan(
+			&i.Seq,
+			&i.At,
+			&i.Actor,
+			&i.Action,
+			&i.Object,
+			&i.Verdict,
+			&i.RequestID,
+			&i.Detail,
+			&i.Prev,
+			&i.Hash,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

@@ -7,6 +7,8 @@ package sqlc
 
 import (
 	"context"
+
+	"github.com/mohor-sign/mohor/store/personal"
 )
 
 const addOfficerRequest = `-- name: AddOfficerRequest :execrows
@@ -18,15 +20,15 @@ ON CONFLICT (ic, kind) WHERE state = 'PENDING' DO NOTHING
 type AddOfficerRequestParams struct {
 	ID        string
 	Kind      string
-	Ic        string
+	Ic        personal.IC
 	AccountID string
 	Epoch     int64
 	Password  []byte
-	AskedBy   string
-	AskedIc   string
+	AskedBy   personal.Actor
+	AskedIc   personal.IC
 	AskedAt   int64
 	UntilAt   int64
-	Reason    string
+	Reason    personal.Note
 }
 
 func (q *Queries) AddOfficerRequest(ctx context.Context, arg AddOfficerRequestParams) (int64, error) {
@@ -50,10 +52,10 @@ func (q *Queries) AddOfficerRequest(ctx context.Context, arg AddOfficerRequestPa
 }
 
 const closeSessionsOfOfficer = `-- name: CloseSessionsOfOfficer :exec
-DELETE FROM sessions WHERE account_id IN (SELECT a.id FROM accounts a WHERE a.ic = CAST(?1 AS TEXT) AND a.kind = 'officer')
+DELETE FROM sessions WHERE account_id IN (SELECT a.id FROM accounts a WHERE a.ic = ?1 AND a.kind = 'officer')
 `
 
-func (q *Queries) CloseSessionsOfOfficer(ctx context.Context, ic string) error {
+func (q *Queries) CloseSessionsOfOfficer(ctx context.Context, ic *personal.IC) error {
 	_, err := q.db.ExecContext(ctx, closeSessionsOfOfficer, ic)
 	return err
 }
@@ -80,7 +82,7 @@ DELETE FROM media WHERE ic = ?1 AND (CAST(?2 AS TEXT) = '' OR system = ?2)
 `
 
 type DropMediaParams struct {
-	Ic     string
+	Ic     personal.IC
 	System string
 }
 
@@ -96,7 +98,7 @@ const dropPhone = `-- name: DropPhone :exec
 DELETE FROM phones WHERE ic = ?1
 `
 
-func (q *Queries) DropPhone(ctx context.Context, ic string) error {
+func (q *Queries) DropPhone(ctx context.Context, ic personal.IC) error {
 	_, err := q.db.ExecContext(ctx, dropPhone, ic)
 	return err
 }
@@ -127,7 +129,7 @@ WHERE ic = ?3 AND state = 'PENDING' AND (CAST(?4 AS TEXT) = '' OR kind = ?4) AND
 type EndOfficerRequestsParams struct {
 	State   string
 	Nothing []byte
-	Ic      string
+	Ic      personal.IC
 	Kind    string
 	Until   int64
 }
@@ -149,7 +151,7 @@ SELECT id, serial FROM credentials WHERE ic = ?1 AND (CAST(?2 AS TEXT) = '' OR s
 `
 
 type LivingCredentialsParams struct {
-	Ic     string
+	Ic     personal.IC
 	System string
 }
 
@@ -210,7 +212,7 @@ SELECT id, kind, ic, account_id, epoch, password, state, asked_by, asked_ic, ask
 WHERE ic = ?1 ORDER BY asked_at DESC, id LIMIT 20
 `
 
-func (q *Queries) OfficerRequestsOf(ctx context.Context, ic string) ([]OfficerRequest, error) {
+func (q *Queries) OfficerRequestsOf(ctx context.Context, ic personal.IC) ([]OfficerRequest, error) {
 	rows, err := q.db.QueryContext(ctx, officerRequestsOf, ic)
 	if err != nil {
 		return nil, err
@@ -250,7 +252,7 @@ const pendingAddressChange = `-- name: PendingAddressChange :one
 SELECT id FROM address_changes WHERE ic = ?1 AND state = 'PENDING'
 `
 
-func (q *Queries) PendingAddressChange(ctx context.Context, ic string) (string, error) {
+func (q *Queries) PendingAddressChange(ctx context.Context, ic personal.IC) (string, error) {
 	row := q.db.QueryRowContext(ctx, pendingAddressChange, ic)
 	var id string
 	err := row.Scan(&id)
@@ -261,7 +263,7 @@ const phone = `-- name: Phone :one
 SELECT ic, mobile, changed_at FROM phones WHERE ic = ?1
 `
 
-func (q *Queries) Phone(ctx context.Context, ic string) (Phone, error) {
+func (q *Queries) Phone(ctx context.Context, ic personal.IC) (Phone, error) {
 	row := q.db.QueryRowContext(ctx, phone, ic)
 	var i Phone
 	err := row.Scan(&i.Ic, &i.Mobile, &i.ChangedAt)
@@ -274,8 +276,8 @@ ON CONFLICT (ic) DO UPDATE SET mobile = excluded.mobile, changed_at = excluded.c
 `
 
 type PutPhoneParams struct {
-	Ic        string
-	Mobile    string
+	Ic        personal.IC
+	Mobile    personal.Address
 	ChangedAt int64
 }
 

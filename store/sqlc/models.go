@@ -6,14 +6,16 @@ package sqlc
 
 import (
 	"database/sql"
+
+	"github.com/mohor-sign/mohor/store/personal"
 )
 
 type Account struct {
 	ID         string
 	Kind       string
-	Ic         sql.NullString
-	Email      string
-	Name       string
+	Ic         *personal.IC
+	Email      personal.Address
+	Name       personal.Name
 	State      string
 	Password   []byte
 	Totp       []byte
@@ -26,25 +28,25 @@ type Account struct {
 
 type AddressChange struct {
 	ID         string
-	Ic         string
-	OldEmail   string
-	NewEmail   string
+	Ic         personal.IC
+	OldEmail   personal.Address
+	NewEmail   personal.Address
 	State      string
-	AskedBy    string
-	AskedIc    string
+	AskedBy    personal.Actor
+	AskedIc    personal.IC
 	AskedAt    int64
 	UntilAt    int64
 	LinksUntil int64
 	OldLink    []byte
 	NewLink    []byte
-	OldProof   string
+	OldProof   personal.Actor
 	OldAt      int64
 	NewAt      int64
 	EndedAt    int64
 	DueAt      int64
 	Attempts   int64
-	OldReply   string
-	NewReply   string
+	OldReply   personal.Note
+	NewReply   personal.Note
 }
 
 type Agency struct {
@@ -72,7 +74,7 @@ type Application struct {
 	Algorithm    string
 	Version      int64
 	Sealed       []byte
-	Request      []byte
+	Request      personal.Bytes
 	Form         []byte
 	Copy         []byte
 	AppliedAt    int64
@@ -88,12 +90,12 @@ type Appointment struct {
 	FromAt      int64
 	UntilAt     int64
 	ID          string
-	Document    string
-	AppointedBy string
-	AppointedIc string
+	Document    personal.Note
+	AppointedBy personal.Actor
+	AppointedIc personal.IC
 	Awaits      int64
-	EndedBy     string
-	EndDocument string
+	EndedBy     personal.Actor
+	EndDocument personal.Note
 }
 
 type Archive struct {
@@ -109,25 +111,25 @@ type Archive struct {
 
 type ArchivePerson struct {
 	ArchiveID string
-	Ic        string
+	Ic        personal.IC
 }
 
 type ArchiveReference struct {
 	ArchiveID string
-	Reference string
+	Reference personal.Object
 }
 
 type AuditEvent struct {
 	Seq       int64
 	At        int64
-	Actor     string
+	Actor     personal.Actor
 	Action    string
-	Object    string
+	Object    personal.Object
 	Verdict   string
 	RequestID string
-	Detail    string
-	Prev      []byte
-	Hash      []byte
+	Detail    personal.Detail
+	Prev      personal.Bytes
+	Hash      personal.Bytes
 }
 
 type Authority struct {
@@ -142,7 +144,7 @@ type Authority struct {
 type Batch struct {
 	ID          string
 	AppID       string
-	Name        string
+	Name        personal.Name
 	Kind        string
 	Implicit    int64
 	Status      string
@@ -158,17 +160,17 @@ type Batch struct {
 type Certificate struct {
 	Serial       string
 	Issuer       string
-	Subject      string
+	Subject      personal.DN
 	CredentialID string
 	Status       string
-	Der          []byte
+	Der          personal.Bytes
 	NotBefore    int64
 	NotAfter     int64
 	RevokedAt    int64
 	Reason       int64
 	CreatedAt    int64
 	KeyHash      []byte
-	Intent       []byte
+	Intent       personal.Bytes
 }
 
 type CertificateOrder struct {
@@ -176,18 +178,18 @@ type CertificateOrder struct {
 	Serial string
 	Action string
 	Reason int64
-	Why    string
-	Actor  string
+	Why    personal.Note
+	Actor  personal.Actor
 	At     int64
 	DueAt  int64
 }
 
 type Challenge struct {
 	TransactionID string
-	Ic            string
+	Ic            personal.IC
 	Nonce         []byte
 	Channel       string
-	SentTo        string
+	SentTo        personal.Address
 	IssuedAt      int64
 	ExpiresAt     int64
 	ResendAfter   int64
@@ -199,12 +201,12 @@ type Challenge struct {
 
 type CodeSend struct {
 	TransactionID string
-	Ic            string
+	Ic            personal.IC
 	SentAt        int64
 	Redeemed      int64
 	Nonce         []byte
 	Channel       string
-	SentTo        string
+	SentTo        personal.Address
 	ExpiresAt     int64
 	Delivery      string
 	Reply         string
@@ -213,7 +215,7 @@ type CodeSend struct {
 
 type Credential struct {
 	ID        string
-	Ic        string
+	Ic        personal.IC
 	System    string
 	Algorithm string
 	Version   int64
@@ -239,11 +241,11 @@ type Disposal struct {
 	ID         string
 	State      string
 	KeptBefore int64
-	ProposedBy string
-	ProposedIc string
+	ProposedBy personal.Actor
+	ProposedIc personal.IC
 	ProposedAt int64
 	UntilAt    int64
-	DecidedBy  string
+	DecidedBy  personal.Actor
 	DecidedAt  int64
 	Report     []byte
 }
@@ -252,13 +254,13 @@ type DisposalItem struct {
 	DisposalID string
 	N          int64
 	ArchiveID  string
-	Ic         string
+	Ic         personal.IC
 }
 
 type Document struct {
 	ID        string
 	AppID     string
-	Name      string
+	Name      personal.Name
 	Size      int64
 	Pages     int64
 	Digest    []byte
@@ -268,7 +270,7 @@ type Document struct {
 
 type Enrolled struct {
 	ID     string
-	Ic     string
+	Ic     personal.IC
 	System string
 	Agency string
 	Office string
@@ -279,7 +281,7 @@ type Enrolled struct {
 
 type Enrolment struct {
 	ID          string
-	Ic          string
+	Ic          personal.IC
 	System      string
 	Agency      string
 	Office      string
@@ -288,22 +290,22 @@ type Enrolment struct {
 	List        string
 	State       string
 	Since       int64
-	ListedBy    string
+	ListedBy    personal.Actor
 	ListedAt    int64
 	DueAt       int64
 	Attempts    int64
 	MailedAt    int64
-	Reply       string
+	Reply       personal.Note
 	Link        []byte
 	LinkUntil   int64
 	Code        []byte
 	CodeUntil   int64
-	Reason      string
-	ValidatedBy string
-	ValidatedIc string
+	Reason      personal.Note
+	ValidatedBy personal.Actor
+	ValidatedIc personal.IC
 	ValidatedAt int64
-	ApprovedBy  string
-	ApprovedIc  string
+	ApprovedBy  personal.Actor
+	ApprovedIc  personal.IC
 	ApprovedAt  int64
 	Kind        string
 	Replaces    string
@@ -331,18 +333,18 @@ type FileRemoval struct {
 
 type Hold struct {
 	ID        string
-	Ic        string
-	Reference string
-	Reason    string
-	PlacedBy  string
+	Ic        personal.IC
+	Reference personal.Object
+	Reason    personal.Note
+	PlacedBy  personal.Actor
 	PlacedAt  int64
-	EndedBy   string
+	EndedBy   personal.Actor
 	EndedAt   int64
 }
 
 type Holder struct {
-	Ic       string
-	Name     string
+	Ic       personal.IC
+	Name     personal.Name
 	System   string
 	Agency   string
 	Office   string
@@ -357,8 +359,8 @@ type Idempotency struct {
 	Key         string
 	Fingerprint []byte
 	Status      int64
-	Headers     string
-	Body        []byte
+	Headers     personal.Note
+	Body        personal.Bytes
 	CreatedAt   int64
 }
 
@@ -381,22 +383,22 @@ type Intent struct {
 type Item struct {
 	BatchID    string
 	Idx        int64
-	Name       string
+	Name       personal.Name
 	Hash       int64
 	Digest     []byte
 	Blob       string
 	Size       int64
 	DocumentID string
-	Reference  string
+	Reference  personal.Note
 	RecordID   sql.NullString
-	Number     sql.NullString
-	Record     sql.NullString
+	Number     *personal.Number
+	Record     *personal.Note
 	State      string
 	Attempt    int64
 	LeaseUntil int64
 	Code       string
-	Detail     string
-	Signature  []byte
+	Detail     personal.Note
+	Signature  personal.Bytes
 	SignedBlob string
 	SignedSize int64
 	SignedAt   int64
@@ -413,13 +415,13 @@ type Login struct {
 	ID         string
 	Purpose    string
 	AccountID  string
-	Subject    string
-	Data       string
+	Subject    personal.Subject
+	Data       personal.Note
 	Used       int64
 	KeepUntil  int64
 	Nonce      []byte
 	Channel    string
-	SentTo     string
+	SentTo     personal.Address
 	IssuedAt   int64
 	ExpiresAt  int64
 	TriesLeft  int64
@@ -429,14 +431,14 @@ type Login struct {
 }
 
 type LoginFailure struct {
-	Subject string
+	Subject personal.Subject
 	Count   int64
 	UntilAt int64
 	At      int64
 }
 
 type Medium struct {
-	Ic     string
+	Ic     personal.IC
 	System string
 	Medium string
 	Status string
@@ -449,11 +451,11 @@ type Meta struct {
 
 type Notice struct {
 	ID        string
-	Ic        string
-	Name      string
-	Email     string
+	Ic        personal.IC
+	Name      personal.Name
+	Email     personal.Address
 	Kind      string
-	Detail    string
+	Detail    personal.Note
 	CreatedAt int64
 	DueAt     int64
 	Attempts  int64
@@ -461,9 +463,9 @@ type Notice struct {
 }
 
 type Officer struct {
-	Ic             string
-	Name           string
-	Email          string
+	Ic             personal.IC
+	Name           personal.Name
+	Email          personal.Address
 	CreatedAt      int64
 	PinInARow      int64
 	PinTotal       int64
@@ -474,22 +476,22 @@ type Officer struct {
 type OfficerRequest struct {
 	ID        string
 	Kind      string
-	Ic        string
+	Ic        personal.IC
 	AccountID string
 	Epoch     int64
 	Password  []byte
 	State     string
-	AskedBy   string
-	AskedIc   string
+	AskedBy   personal.Actor
+	AskedIc   personal.IC
 	AskedAt   int64
 	UntilAt   int64
-	Reason    string
+	Reason    personal.Note
 }
 
 type Passkey struct {
 	ID        []byte
 	AccountID string
-	Label     string
+	Label     personal.Note
 	Data      []byte
 	SignCount int64
 	CreatedAt int64
@@ -497,8 +499,8 @@ type Passkey struct {
 }
 
 type Phone struct {
-	Ic        string
-	Mobile    string
+	Ic        personal.IC
+	Mobile    personal.Address
 	ChangedAt int64
 }
 
@@ -506,16 +508,16 @@ type RefusedRow struct {
 	BatchID string
 	Row     int64
 	Col     string
-	Name    string
+	Name    personal.Name
 	Code    string
-	Detail  string
+	Detail  personal.Note
 }
 
 type ScheduledRevocation struct {
 	Serial    string
 	DueAt     int64
 	Reason    int64
-	Actor     string
+	Actor     personal.Actor
 	CreatedAt int64
 }
 
@@ -525,8 +527,8 @@ type Session struct {
 	AccountID string
 	Method    string
 	Bearer    int64
-	Address   string
-	Agent     string
+	Address   personal.Address
+	Agent     personal.Address
 	CreatedAt int64
 	SeenAt    int64
 }
@@ -554,14 +556,14 @@ type Transaction struct {
 	ID             string
 	AppID          string
 	SystemName     string
-	Ic             string
+	Ic             personal.IC
 	System         string
-	DataHeader     string
+	DataHeader     personal.Note
 	Process        string
 	Role           string
 	Classification string
 	CredentialID   string
-	Options        string
+	Options        personal.Note
 	OptionsHash    []byte
 	BatchID        string
 	Implicit       int64

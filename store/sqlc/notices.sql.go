@@ -7,6 +7,8 @@ package sqlc
 
 import (
 	"context"
+
+	"github.com/mohor-sign/mohor/store/personal"
 )
 
 const addAlarm = `-- name: AddAlarm :exec
@@ -16,10 +18,10 @@ VALUES (?1, '', ?2, ?3, ?4, ?5, ?6, ?7)
 
 type AddAlarmParams struct {
 	ID        string
-	Name      string
-	Email     string
+	Name      personal.Name
+	Email     personal.Address
 	Kind      string
-	Detail    string
+	Detail    personal.Note
 	CreatedAt int64
 	DueAt     int64
 }
@@ -39,27 +41,30 @@ func (q *Queries) AddAlarm(ctx context.Context, arg AddAlarmParams) error {
 
 const addNotice = `-- name: AddNotice :exec
 INSERT INTO notices (id, ic, name, email, kind, detail, created_at, due_at)
-SELECT CAST(?1 AS TEXT), o.ic, o.name, o.email, CAST(?2 AS TEXT), CAST(?3 AS TEXT), CAST(?4 AS BIGINT), CAST(?5 AS BIGINT)
-FROM officers o WHERE o.ic = ?6
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 `
 
 type AddNoticeParams struct {
 	ID        string
+	Ic        personal.IC
+	Name      personal.Name
+	Email     personal.Address
 	Kind      string
-	Detail    string
+	Detail    personal.Note
 	CreatedAt int64
 	DueAt     int64
-	Ic        string
 }
 
 func (q *Queries) AddNotice(ctx context.Context, arg AddNoticeParams) error {
 	_, err := q.db.ExecContext(ctx, addNotice,
 		arg.ID,
+		arg.Ic,
+		arg.Name,
+		arg.Email,
 		arg.Kind,
 		arg.Detail,
 		arg.CreatedAt,
 		arg.DueAt,
-		arg.Ic,
 	)
 	return err
 }
@@ -77,11 +82,11 @@ type ClaimNoticeParams struct {
 
 type ClaimNoticeRow struct {
 	ID        string
-	Ic        string
-	Name      string
-	Email     string
+	Ic        personal.IC
+	Name      personal.Name
+	Email     personal.Address
 	Kind      string
-	Detail    string
+	Detail    personal.Note
 	CreatedAt int64
 	Attempts  int64
 }

@@ -7,24 +7,27 @@ package sqlc
 
 import (
 	"context"
+
+	"github.com/mohor-sign/mohor/store/personal"
 )
 
 const aPsOf = `-- name: APsOf :many
-SELECT DISTINCT a.email, a.name FROM appointments p JOIN accounts a ON a.id = p.account_id
+SELECT DISTINCT a.id, a.email, a.name FROM appointments p JOIN accounts a ON a.id = p.account_id
 WHERE p.role = 'AP' AND p.awaits = 0 AND p.from_at <= ?1 AND (p.until_at = 0 OR p.until_at > ?1) AND a.state = 'ACTIVE'
     AND p.agency = (SELECT e.agency FROM enrolments e WHERE e.ic = ?2 AND e.system = ?3 AND e.state = 'ISSUED' ORDER BY e.since DESC, e.id DESC LIMIT 1)
-ORDER BY a.email
+ORDER BY a.id
 `
 
 type APsOfParams struct {
 	Now    int64
-	Ic     string
+	Ic     personal.IC
 	System string
 }
 
 type APsOfRow struct {
-	Email string
-	Name  string
+	ID    string
+	Email personal.Address
+	Name  personal.Name
 }
 
 // The AP of the agency of a certificate.
@@ -37,7 +40,7 @@ func (q *Queries) APsOf(ctx context.Context, arg APsOfParams) ([]APsOfRow, error
 	var items []APsOfRow
 	for rows.Next() {
 		var i APsOfRow
-		if err := rows.Scan(&i.Email, &i.Name); err != nil {
+		if err := rows.Scan(&i.ID, &i.Email, &i.Name); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -60,8 +63,8 @@ type AddOrderParams struct {
 	Serial string
 	Action string
 	Reason int64
-	Why    string
-	Actor  string
+	Why    personal.Note
+	Actor  personal.Actor
 	At     int64
 	DueAt  int64
 }
@@ -107,8 +110,9 @@ func (q *Queries) CountEnrolments(ctx context.Context, arg CountEnrolmentsParams
 const leaving = `-- name: Leaving :many
 SELECT s.serial, c.ic, o.name, c.system, s.due_at, s.reason, s.actor, s.created_at,
     CAST(COALESCE((SELECT e.agency FROM enrolments e WHERE e.ic = c.ic AND e.system = c.system AND e.state = 'ISSUED' ORDER BY e.since DESC, e.id DESC LIMIT 1), '') AS TEXT) AS agency,
-    CAST(COALESCE((SELECT w.why FROM certificate_orders w WHERE w.serial = s.serial AND w.due_at > 0 ORDER BY w.at DESC, w.id DESC LIMIT 1), '') AS TEXT) AS why
+    w.why
 FROM scheduled_revocations s JOIN credentials c ON c.serial = s.serial JOIN officers o ON o.ic = c.ic
+    LEFT JOIN certificate_orders w ON w.id = (SELECT x.id FROM certificate_orders x WHERE x.serial = s.serial AND x.due_at > 0 ORDER BY x.at DESC, x.id DESC LIMIT 1)
 WHERE (CAST(?1 AS TEXT) = '' OR s.serial = ?1) AND (CAST(?2 AS TEXT) = '' OR c.system = ?2)
     AND (CAST(?3 AS TEXT) = '' OR ?3 = (SELECT e.agency FROM enrolments e WHERE e.ic = c.ic AND e.system = c.system AND e.state = 'ISSUED' ORDER BY e.since DESC, e.id DESC LIMIT 1))
     AND (s.due_at > ?4 OR s.due_at = ?4 AND s.serial > ?5)
@@ -126,15 +130,15 @@ type LeavingParams struct {
 
 type LeavingRow struct {
 	Serial    string
-	Ic        string
-	Name      string
+	Ic        personal.IC
+	Name      personal.Name
 	System    string
 	DueAt     int64
 	Reason    int64
-	Actor     string
+	Actor     personal.Actor
 	CreatedAt int64
 	Agency    string
-	Why       string
+	Why       personal.Note
 }
 
 // Revocations to come with their officer. The agency is that of the certificate: of the
@@ -181,12 +185,12 @@ func (q *Queries) Leaving(ctx context.Context, arg LeavingParams) ([]LeavingRow,
 }
 
 const officerWithoutKey = `-- name: OfficerWithoutKey :many
-SELECT a.id FROM accounts a WHERE a.ic = CAST(?1 AS TEXT) AND a.kind = 'officer'
-    AND NOT EXISTS (SELECT 1 FROM credentials c WHERE c.ic = ?1 AND c.status IN ('ACTIVE', 'SUSPENDED'))
+SELECT a.id FROM accounts a WHERE a.ic = ?1 AND a.kind = 'officer'
+    AND NOT EXISTS (SELECT 1 FROM credentials c WHERE c.ic = a.ic AND c.status IN ('ACTIVE', 'SUSPENDED'))
 `
 
 // The account of an officer, who is no administrator, without a key that could ever sign.
-func (q *Queries) OfficerWithoutKey(ctx context.Context, ic string) ([]string, error) {
+func (q *Queries) OfficerWithoutKey(ctx context.Context, ic *personal.IC) ([]string, error) {
 	rows, err := q.db.QueryContext(ctx, officerWithoutKey, ic)
 	if err != nil {
 		return nil, err
@@ -215,7 +219,7 @@ WHERE object = ?1 AND verdict = 'accepted' AND action IN ('enrol.list', 'enrol.a
     'enrol.reject', 'enrol.approve', 'enrol.withdraw', 'enrol.issue', 'enrol.give-back', 'enrol.expire', 'enrol.renew', 'enrol.rekey', 'enrol.rekey.apply', 'enrol.rekey.confirm', 'enrol.replace', 'officer.transfer') ORDER BY seq
 `
 
-func (q *Queries) Steps(ctx context.Context, object string) ([]AuditEvent, error) {
+func (q *Queries) Steps(ctx context.Context, object personal.Object) ([]AuditEvent, error) {
 	rows, err := q.db.QueryContext(ctx, steps, object)
 	if err != nil {
 		return nil, err

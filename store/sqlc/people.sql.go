@@ -7,6 +7,8 @@ package sqlc
 
 import (
 	"context"
+
+	"github.com/mohor-sign/mohor/store/personal"
 )
 
 const addEvent = `-- name: AddEvent :exec
@@ -17,18 +19,52 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
 type AddEventParams struct {
 	Seq       int64
 	At        int64
+	Actor     personal.Actor
+	Action    string
+	Object    personal.Object
+	Verdict   string
+	RequestID string
+	Detail    personal.Detail
+	Prev      personal.Bytes
+	Hash      personal.Bytes
+}
+
+func (q *Queries) AddEvent(ctx context.Context, arg AddEventParams) error {
+	_, err := q.db.ExecContext(ctx, addEvent,
+		arg.Seq,
+		arg.At,
+		arg.Actor,
+		arg.Action,
+		arg.Object,
+		arg.Verdict,
+		arg.RequestID,
+		arg.Detail,
+		arg.Prev,
+		arg.Hash,
+	)
+	return err
+}
+
+const addTokenEvent = `-- name: AddTokenEvent :exec
+INSERT INTO audit_events (seq, at, actor, action, object, verdict, request_id, detail, prev, hash)
+VALUES (?1, ?2, CAST(?3 AS TEXT), CAST(?4 AS TEXT), CAST(?5 AS TEXT), ?6, ?7, CAST(?8 AS TEXT), ?9, ?10)
+`
+
+type AddTokenEventParams struct {
+	Seq       int64
+	At        int64
 	Actor     string
 	Action    string
 	Object    string
 	Verdict   string
 	RequestID string
 	Detail    string
-	Prev      []byte
-	Hash      []byte
+	Prev      personal.Bytes
+	Hash      personal.Bytes
 }
 
-func (q *Queries) AddEvent(ctx context.Context, arg AddEventParams) error {
-	_, err := q.db.ExecContext(ctx, addEvent,
+func (q *Queries) AddTokenEvent(ctx context.Context, arg AddTokenEventParams) error {
+	_, err := q.db.ExecContext(ctx, addTokenEvent,
 		arg.Seq,
 		arg.At,
 		arg.Actor,
@@ -121,7 +157,7 @@ WHERE c.id = ?1
 
 type CredentialByIDRow struct {
 	ID        string
-	Ic        string
+	Ic        personal.IC
 	System    string
 	Algorithm string
 	Version   int64
@@ -129,9 +165,9 @@ type CredentialByIDRow struct {
 	Serial    string
 	Image     string
 	Status    string
-	Name      string
-	Email     string
-	Der       []byte
+	Name      personal.Name
+	Email     personal.Address
+	Der       personal.Bytes
 	Issuer    string
 }
 
@@ -212,10 +248,10 @@ type CredentialsOfRow struct {
 	Algorithm string
 	Serial    string
 	Status    string
-	Der       []byte
+	Der       personal.Bytes
 }
 
-func (q *Queries) CredentialsOf(ctx context.Context, ic string) ([]CredentialsOfRow, error) {
+func (q *Queries) CredentialsOf(ctx context.Context, ic personal.IC) ([]CredentialsOfRow, error) {
 	rows, err := q.db.QueryContext(ctx, credentialsOf, ic)
 	if err != nil {
 		return nil, err
@@ -346,8 +382,8 @@ UPDATE idempotency SET status = ?1, headers = ?2, body = ?3 WHERE app_id = ?4 AN
 
 type FinishReplyParams struct {
 	Status    int64
-	Headers   string
-	Body      []byte
+	Headers   personal.Note
+	Body      personal.Bytes
 	AppID     string
 	Key       string
 	CreatedAt int64
@@ -371,7 +407,7 @@ ORDER BY CASE status WHEN 'ACTIVE' THEN 0 WHEN 'SUPERSEDED' THEN 2 ELSE 1 END, c
 `
 
 type FirstCredentialParams struct {
-	Ic     string
+	Ic     personal.IC
 	System string
 }
 
@@ -387,7 +423,7 @@ SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
 FROM audit_events WHERE object = ?1 AND action IN ('key.version', 'key.destroy', 'key.hold', 'key.release') ORDER BY seq
 `
 
-func (q *Queries) KeyEvents(ctx context.Context, object string) ([]AuditEvent, error) {
+func (q *Queries) KeyEvents(ctx context.Context, object personal.Object) ([]AuditEvent, error) {
 	rows, err := q.db.QueryContext(ctx, keyEvents, object)
 	if err != nil {
 		return nil, err
@@ -427,7 +463,7 @@ SELECT seq, hash FROM audit_events ORDER BY seq DESC LIMIT 1
 
 type LastEventRow struct {
 	Seq  int64
-	Hash []byte
+	Hash personal.Bytes
 }
 
 func (q *Queries) LastEvent(ctx context.Context) (LastEventRow, error) {
@@ -441,7 +477,7 @@ const media = `-- name: Media :many
 SELECT ic, system, medium, status FROM media WHERE ic = ?1 ORDER BY system
 `
 
-func (q *Queries) Media(ctx context.Context, ic string) ([]Medium, error) {
+func (q *Queries) Media(ctx context.Context, ic personal.IC) ([]Medium, error) {
 	rows, err := q.db.QueryContext(ctx, media, ic)
 	if err != nil {
 		return nil, err
@@ -474,7 +510,7 @@ SELECT medium FROM media WHERE ic = ?1 AND system = ?2
 `
 
 type MediumParams struct {
-	Ic     string
+	Ic     personal.IC
 	System string
 }
 
@@ -500,7 +536,7 @@ const officer = `-- name: Officer :one
 SELECT ic, name, email, created_at, pin_in_a_row, pin_total, pin_locked_until, pin_blocked FROM officers WHERE ic = ?1
 `
 
-func (q *Queries) Officer(ctx context.Context, ic string) (Officer, error) {
+func (q *Queries) Officer(ctx context.Context, ic personal.IC) (Officer, error) {
 	row := q.db.QueryRowContext(ctx, officer, ic)
 	var i Officer
 	err := row.Scan(
@@ -558,7 +594,7 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'ACTIVE', ?9, ?10)
 
 type PutCredentialParams struct {
 	ID        string
-	Ic        string
+	Ic        personal.IC
 	System    string
 	Algorithm string
 	Version   int64
@@ -591,7 +627,7 @@ ON CONFLICT (ic, system) DO UPDATE SET medium = excluded.medium, status = exclud
 `
 
 type PutMediumParams struct {
-	Ic     string
+	Ic     personal.IC
 	System string
 	Medium string
 }
@@ -621,9 +657,9 @@ ON CONFLICT (ic) DO UPDATE SET name = excluded.name, email = excluded.email
 `
 
 type PutOfficerParams struct {
-	Ic        string
-	Name      string
-	Email     string
+	Ic        personal.IC
+	Name      personal.Name
+	Email     personal.Address
 	CreatedAt int64
 }
 
@@ -664,8 +700,8 @@ type ReplyParams struct {
 type ReplyRow struct {
 	Fingerprint []byte
 	Status      int64
-	Headers     string
-	Body        []byte
+	Headers     personal.Note
+	Body        personal.Bytes
 }
 
 func (q *Queries) Reply(ctx context.Context, arg ReplyParams) (ReplyRow, error) {
@@ -691,7 +727,7 @@ type ResealParams struct {
 }
 
 type ResealRow struct {
-	Ic      string
+	Ic      personal.IC
 	System  string
 	Version int64
 }
@@ -712,7 +748,7 @@ type SetPINParams struct {
 	Total       int64
 	LockedUntil int64
 	Blocked     int64
-	Ic          string
+	Ic          personal.IC
 }
 
 func (q *Queries) SetPIN(ctx context.Context, arg SetPINParams) error {

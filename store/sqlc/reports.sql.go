@@ -7,6 +7,8 @@ package sqlc
 
 import (
 	"context"
+
+	"github.com/mohor-sign/mohor/store/personal"
 )
 
 const reportExpiring = `-- name: ReportExpiring :many
@@ -29,8 +31,8 @@ type ReportExpiringParams struct {
 }
 
 type ReportExpiringRow struct {
-	Ic       string
-	Name     string
+	Ic       personal.IC
+	Name     personal.Name
 	Agency   string
 	Office   string
 	System   string
@@ -90,7 +92,7 @@ ORDER BY h.ic, h.system LIMIT ?6
 
 type ReportOfficersParams struct {
 	Now         int64
-	AfterIc     string
+	AfterIc     personal.IC
 	AfterSystem string
 	System      string
 	Agency      string
@@ -98,8 +100,8 @@ type ReportOfficersParams struct {
 }
 
 type ReportOfficersRow struct {
-	Ic       string
-	Name     string
+	Ic       personal.IC
+	Name     personal.Name
 	Agency   string
 	Office   string
 	System   string

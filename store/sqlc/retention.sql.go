@@ -7,6 +7,8 @@ package sqlc
 
 import (
 	"context"
+
+	"github.com/mohor-sign/mohor/store/personal"
 )
 
 const addDisposal = `-- name: AddDisposal :exec
@@ -16,8 +18,8 @@ INSERT INTO disposals (id, state, kept_before, proposed_by, proposed_ic, propose
 type AddDisposalParams struct {
 	ID         string
 	KeptBefore int64
-	ProposedBy string
-	ProposedIc string
+	ProposedBy personal.Actor
+	ProposedIc personal.IC
 	ProposedAt int64
 	UntilAt    int64
 }
@@ -42,7 +44,7 @@ type AddDisposalItemParams struct {
 	DisposalID string
 	N          int64
 	ArchiveID  string
-	Ic         string
+	Ic         personal.IC
 }
 
 func (q *Queries) AddDisposalItem(ctx context.Context, arg AddDisposalItemParams) error {
@@ -61,10 +63,10 @@ INSERT INTO holds (id, ic, reference, reason, placed_by, placed_at) VALUES (?1, 
 
 type AddHoldParams struct {
 	ID        string
-	Ic        string
-	Reference string
-	Reason    string
-	PlacedBy  string
+	Ic        personal.IC
+	Reference personal.Object
+	Reason    personal.Note
+	PlacedBy  personal.Actor
 	PlacedAt  int64
 }
 
@@ -90,7 +92,7 @@ type ApplicationKeysOfRow struct {
 	Sealed       int64
 }
 
-func (q *Queries) ApplicationKeysOf(ctx context.Context, ic string) ([]ApplicationKeysOfRow, error) {
+func (q *Queries) ApplicationKeysOf(ctx context.Context, ic personal.IC) ([]ApplicationKeysOfRow, error) {
 	rows, err := q.db.QueryContext(ctx, applicationKeysOf, ic)
 	if err != nil {
 		return nil, err
@@ -138,7 +140,7 @@ SELECT serial, der FROM certificates WHERE credential_id = ?1 AND status <> 'RES
 
 type CertificatesOfKeyRow struct {
 	Serial string
-	Der    []byte
+	Der    personal.Bytes
 }
 
 func (q *Queries) CertificatesOfKey(ctx context.Context, credentialID string) ([]CertificatesOfKeyRow, error) {
@@ -179,15 +181,15 @@ type CredentialKeysOfRow struct {
 	CreatedAt int64
 	Sealed    int64
 	Issuer    string
-	Subject   string
-	Der       []byte
+	Subject   personal.DN
+	Der       personal.Bytes
 	NotBefore int64
 	NotAfter  int64
 	RevokedAt int64
 	Reason    int64
 }
 
-func (q *Queries) CredentialKeysOf(ctx context.Context, ic string) ([]CredentialKeysOfRow, error) {
+func (q *Queries) CredentialKeysOf(ctx context.Context, ic personal.IC) ([]CredentialKeysOfRow, error) {
 	rows, err := q.db.QueryContext(ctx, credentialKeysOf, ic)
 	if err != nil {
 		return nil, err
@@ -295,15 +297,15 @@ type DisposableOfficersParams struct {
 // Officers of whom nothing was needed since a time: no open enrolment, no medium of another
 // kind, no certificate that was valid, no appointment in force, nothing signed that is not
 // in an archive, and no archive that is not disposed of.
-func (q *Queries) DisposableOfficers(ctx context.Context, arg DisposableOfficersParams) ([]string, error) {
+func (q *Queries) DisposableOfficers(ctx context.Context, arg DisposableOfficersParams) ([]personal.IC, error) {
 	rows, err := q.db.QueryContext(ctx, disposableOfficers, arg.Before, arg.Lim)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []string
+	var items []personal.IC
 	for rows.Next() {
-		var ic string
+		var ic personal.IC
 		if err := rows.Scan(&ic); err != nil {
 			return nil, err
 		}
@@ -430,8 +432,8 @@ FROM items i JOIN transactions t ON t.batch_id = i.batch_id WHERE t.ic = ?1 ORDE
 type DocumentsOfRow struct {
 	BatchID   string
 	Idx       int64
-	Name      string
-	Reference string
+	Name      personal.Name
+	Reference personal.Note
 	Digest    []byte
 	State     string
 	Code      string
@@ -439,7 +441,7 @@ type DocumentsOfRow struct {
 	Timestamp int64
 }
 
-func (q *Queries) DocumentsOf(ctx context.Context, ic string) ([]DocumentsOfRow, error) {
+func (q *Queries) DocumentsOf(ctx context.Context, ic personal.IC) ([]DocumentsOfRow, error) {
 	rows, err := q.db.QueryContext(ctx, documentsOf, ic)
 	if err != nil {
 		return nil, err
@@ -485,7 +487,7 @@ const dropAddressChangesOf = `-- name: DropAddressChangesOf :exec
 DELETE FROM address_changes WHERE ic = ?1
 `
 
-func (q *Queries) DropAddressChangesOf(ctx context.Context, ic string) error {
+func (q *Queries) DropAddressChangesOf(ctx context.Context, ic personal.IC) error {
 	_, err := q.db.ExecContext(ctx, dropAddressChangesOf, ic)
 	return err
 }
@@ -503,7 +505,7 @@ const dropApplicationsOf = `-- name: DropApplicationsOf :exec
 DELETE FROM applications WHERE enrolment_id IN (SELECT e.id FROM enrolments e WHERE e.ic = ?1)
 `
 
-func (q *Queries) DropApplicationsOf(ctx context.Context, ic string) error {
+func (q *Queries) DropApplicationsOf(ctx context.Context, ic personal.IC) error {
 	_, err := q.db.ExecContext(ctx, dropApplicationsOf, ic)
 	return err
 }
@@ -551,7 +553,7 @@ const dropCodeSendsOf = `-- name: DropCodeSendsOf :exec
 DELETE FROM code_sends WHERE ic = ?1
 `
 
-func (q *Queries) DropCodeSendsOf(ctx context.Context, ic string) error {
+func (q *Queries) DropCodeSendsOf(ctx context.Context, ic personal.IC) error {
 	_, err := q.db.ExecContext(ctx, dropCodeSendsOf, ic)
 	return err
 }
@@ -578,7 +580,7 @@ const dropEnrolmentsOf = `-- name: DropEnrolmentsOf :exec
 DELETE FROM enrolments WHERE ic = ?1
 `
 
-func (q *Queries) DropEnrolmentsOf(ctx context.Context, ic string) error {
+func (q *Queries) DropEnrolmentsOf(ctx context.Context, ic personal.IC) error {
 	_, err := q.db.ExecContext(ctx, dropEnrolmentsOf, ic)
 	return err
 }
@@ -596,7 +598,7 @@ const dropMediaOf = `-- name: DropMediaOf :exec
 DELETE FROM media WHERE ic = ?1
 `
 
-func (q *Queries) DropMediaOf(ctx context.Context, ic string) error {
+func (q *Queries) DropMediaOf(ctx context.Context, ic personal.IC) error {
 	_, err := q.db.ExecContext(ctx, dropMediaOf, ic)
 	return err
 }
@@ -605,7 +607,7 @@ const dropNoticesOf = `-- name: DropNoticesOf :exec
 DELETE FROM notices WHERE ic = ?1
 `
 
-func (q *Queries) DropNoticesOf(ctx context.Context, ic string) error {
+func (q *Queries) DropNoticesOf(ctx context.Context, ic personal.IC) error {
 	_, err := q.db.ExecContext(ctx, dropNoticesOf, ic)
 	return err
 }
@@ -614,7 +616,7 @@ const dropOfficer = `-- name: DropOfficer :exec
 DELETE FROM officers WHERE ic = ?1
 `
 
-func (q *Queries) DropOfficer(ctx context.Context, ic string) error {
+func (q *Queries) DropOfficer(ctx context.Context, ic personal.IC) error {
 	_, err := q.db.ExecContext(ctx, dropOfficer, ic)
 	return err
 }
@@ -634,7 +636,7 @@ UPDATE disposals SET state = ?1, decided_by = ?2, decided_at = ?3, report = ?4 W
 
 type EndDisposalParams struct {
 	State     string
-	DecidedBy string
+	DecidedBy personal.Actor
 	DecidedAt int64
 	Report    []byte
 	ID        string
@@ -659,7 +661,7 @@ UPDATE holds SET ended_by = ?1, ended_at = ?2 WHERE id = ?3 AND ended_at = 0
 `
 
 type EndHoldParams struct {
-	EndedBy string
+	EndedBy personal.Actor
 	EndedAt int64
 	ID      string
 }
@@ -676,7 +678,7 @@ const enrolmentIDs = `-- name: EnrolmentIDs :many
 SELECT e.id FROM enrolments e WHERE e.ic = ?1 ORDER BY e.id
 `
 
-func (q *Queries) EnrolmentIDs(ctx context.Context, ic string) ([]string, error) {
+func (q *Queries) EnrolmentIDs(ctx context.Context, ic personal.IC) ([]string, error) {
 	rows, err := q.db.QueryContext(ctx, enrolmentIDs, ic)
 	if err != nil {
 		return nil, err
@@ -809,7 +811,7 @@ WHERE o.ic = ?1 AND o.created_at < ?2
 `
 
 type OfficerDisposableParams struct {
-	Ic     string
+	Ic     personal.IC
 	Before int64
 }
 
@@ -884,7 +886,7 @@ type OldRefusedParams struct {
 
 type OldRefusedRow struct {
 	ID string
-	Ic string
+	Ic personal.IC
 }
 
 // Only those of whom no key or certificate is left.
@@ -921,7 +923,7 @@ FROM officers o WHERE o.ic = ?1
 
 // What is left of an officer besides the row, a medium still to come and an account: a
 // person of whom nothing is has only been listed.
-func (q *Queries) RemainsOf(ctx context.Context, ic string) (int64, error) {
+func (q *Queries) RemainsOf(ctx context.Context, ic personal.IC) (int64, error) {
 	row := q.db.QueryRowContext(ctx, remainsOf, ic)
 	var n int64
 	err := row.Scan(&n)
@@ -937,7 +939,7 @@ type TransactionsOfRow struct {
 	ID             string
 	AppID          string
 	System         string
-	DataHeader     string
+	DataHeader     personal.Note
 	Process        string
 	Role           string
 	Classification string
@@ -950,7 +952,7 @@ type TransactionsOfRow struct {
 	FinishedAt     int64
 }
 
-func (q *Queries) TransactionsOf(ctx context.Context, ic string) ([]TransactionsOfRow, error) {
+func (q *Queries) TransactionsOf(ctx context.Context, ic personal.IC) ([]TransactionsOfRow, error) {
 	rows, err := q.db.QueryContext(ctx, transactionsOf, ic)
 	if err != nil {
 		return nil, err

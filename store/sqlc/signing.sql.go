@@ -7,6 +7,8 @@ package sqlc
 
 import (
 	"context"
+
+	"github.com/mohor-sign/mohor/store/personal"
 )
 
 const abandonTransaction = `-- name: AbandonTransaction :exec
@@ -30,19 +32,19 @@ WHERE object = ?1 AND action = ?2 AND verdict = 'accepted' ORDER BY seq
 `
 
 type AcceptedEventsParams struct {
-	Object string
+	Object personal.Object
 	Action string
 }
 
 type AcceptedEventsRow struct {
 	Seq       int64
 	At        int64
-	Actor     string
+	Actor     personal.Actor
 	Action    string
-	Object    string
+	Object    personal.Object
 	Verdict   string
 	RequestID string
-	Detail    string
+	Detail    personal.Detail
 }
 
 func (q *Queries) AcceptedEvents(ctx context.Context, arg AcceptedEventsParams) ([]AcceptedEventsRow, error) {
@@ -84,11 +86,11 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
 
 type AddCodeSendParams struct {
 	TransactionID string
-	Ic            string
+	Ic            personal.IC
 	SentAt        int64
 	Nonce         []byte
 	Channel       string
-	SentTo        string
+	SentTo        personal.Address
 	ExpiresAt     int64
 }
 
@@ -113,7 +115,7 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 type AddDocumentParams struct {
 	ID        string
 	AppID     string
-	Name      string
+	Name      personal.Name
 	Size      int64
 	Pages     int64
 	Digest    []byte
@@ -182,14 +184,14 @@ type AddTransactionParams struct {
 	ID             string
 	AppID          string
 	SystemName     string
-	Ic             string
+	Ic             personal.IC
 	System         string
-	DataHeader     string
+	DataHeader     personal.Note
 	Process        string
 	Role           string
 	Classification string
 	CredentialID   string
-	Options        string
+	Options        personal.Note
 	OptionsHash    []byte
 	BatchID        string
 	Implicit       int64
@@ -230,10 +232,10 @@ FROM challenges WHERE transaction_id = ?1
 
 type ChallengeRow struct {
 	TransactionID string
-	Ic            string
+	Ic            personal.IC
 	Nonce         []byte
 	Channel       string
-	SentTo        string
+	SentTo        personal.Address
 	IssuedAt      int64
 	ExpiresAt     int64
 	ResendAfter   int64
@@ -285,18 +287,18 @@ WHERE ic = ?1 ORDER BY sent_at DESC LIMIT ?2
 `
 
 type CodeSendsParams struct {
-	Ic  string
+	Ic  personal.IC
 	Lim int64
 }
 
 type CodeSendsRow struct {
 	TransactionID string
-	Ic            string
+	Ic            personal.IC
 	Nonce         []byte
 	SentAt        int64
 	ExpiresAt     int64
 	Channel       string
-	SentTo        string
+	SentTo        personal.Address
 	Redeemed      int64
 	Delivery      string
 	Reply         string
@@ -563,10 +565,10 @@ ON CONFLICT (transaction_id) DO UPDATE SET nonce = excluded.nonce, channel = exc
 
 type PutChallengeParams struct {
 	TransactionID string
-	Ic            string
+	Ic            personal.IC
 	Nonce         []byte
 	Channel       string
-	SentTo        string
+	SentTo        personal.Address
 	IssuedAt      int64
 	ExpiresAt     int64
 	ResendAfter   int64
@@ -644,12 +646,12 @@ WHERE transaction_id = ?1
 
 type SendsOfRow struct {
 	TransactionID string
-	Ic            string
+	Ic            personal.IC
 	Nonce         []byte
 	SentAt        int64
 	ExpiresAt     int64
 	Channel       string
-	SentTo        string
+	SentTo        personal.Address
 	Redeemed      int64
 	Delivery      string
 	Reply         string
@@ -768,14 +770,14 @@ type TransactionRow struct {
 	ID             string
 	AppID          string
 	SystemName     string
-	Ic             string
+	Ic             personal.IC
 	System         string
-	DataHeader     string
+	DataHeader     personal.Note
 	Process        string
 	Role           string
 	Classification string
 	CredentialID   string
-	Options        string
+	Options        personal.Note
 	OptionsHash    []byte
 	BatchID        string
 	Implicit       int64
@@ -828,7 +830,7 @@ WHERE s.ic = ?2 AND s.sent_at > ?3 AND (s.redeemed = 0
 
 type UnredeemedSendsParams struct {
 	TransactionID string
-	Ic            string
+	Ic            personal.IC
 	Since         int64
 	Channel       string
 }

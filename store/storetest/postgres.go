@@ -24,6 +24,9 @@ func Postgres(t testing.TB) (db *store.DB, address string) {
 func OpenPostgres(t testing.TB, address string) *store.DB {
 	t.Helper()
 	db, err := store.OpenPostgres(context.Background(), address, secret.Text{})
+	if err == nil {
+		err = db.Unlock(context.Background(), PersonalKey())
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -112,7 +112,11 @@ func reports(t *testing.T, h *House) {
 		{enrol.ReportRead{Name: enrol.ReportRollout}, []string{"IGFMAS 1 JANM A 3 3 3 1 1 0", "IGFMAS 1 JANM B 1 0 0 0 0 0", "IGFMAS 2 JPK C 1 0 0 0 0 1"}},
 		{enrol.ReportRead{Name: enrol.ReportRollout, Agency: "JPK"}, []string{"IGFMAS 2 JPK C 1 0 0 0 0 1"}},
 	} {
-		if got := h.report(t, c.read); !slices.Equal(got, c.want) && len(got)+len(c.want) > 0 {
+		got := h.report(t, c.read)
+		if c.read.Name == enrol.ReportOfficers { // in an order that says nothing
+			slices.Sort(got)
+		}
+		if !slices.Equal(got, c.want) && len(got)+len(c.want) > 0 {
 			t.Errorf("%+v:\n%q, want\n%q", c.read, got, c.want)
 		}
 	}
