@@ -40,7 +40,8 @@ type PINs interface {
 }
 
 // Mailer makes one try at a Letter: nil when the mail server took it, ErrUndeliverable
-// (with the reason) when it never will. It keeps nothing.
+// when it never will. An error's Reply, if it has that method, is the server's answer in
+// digits, which administrators see. It keeps nothing.
 type Mailer interface {
 	SendLetter(ctx context.Context, l Letter) error
 }
@@ -155,12 +156,21 @@ func (d *Desk) Resend(ctx context.Context, a Actor, id string) error {
 	if err != nil {
 		return err
 	}
-	if wait := e.MailedAt.Add(d.Policy.filled().ResendAfter).Sub(d.Now()); wait > 0 {
-		no := refusal("resend_too_soon", ErrThrottled)
-		no.After = wait
+	if no := d.tooSoon(&e); no != nil {
 		return d.refuse(ctx, ev, no)
 	}
-	return d.take(ctx, Change{ID: e.ID, From: e.State, To: to, At: d.Now(), Due: d.Now(), Reason: e.Reason, Event: ev})
+	return d.take(ctx, Change{ID: e.ID, From: e.State, To: to, At: e.Since, Due: d.Now(), Reason: e.Reason, Event: ev})
+}
+
+// tooSoon refuses another mail so shortly after the one before.
+func (d *Desk) tooSoon(e *Enrolment) *Refusal {
+	wait := e.MailedAt.Add(d.Policy.filled().ResendAfter).Sub(d.Now())
+	if wait <= 0 {
+		return nil
+	}
+	no := refusal("resend_too_soon", ErrThrottled)
+	no.After = wait
+	return no
 }
 
 // Correct changes the address of an officer who has not proved one, and has the link
