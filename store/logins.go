@@ -83,9 +83,9 @@ func (d *DB) ForgetFailures(ctx context.Context, subject string) error {
 }
 
 // ClearFailures implements enrol.LoginRecords.
-func (d *DB) ClearFailures(ctx context.Context, subject string, ev audit.Event) (cleared bool, err error) {
+func (d *DB) ClearFailures(ctx context.Context, subject, devices string, ev audit.Event) (cleared bool, err error) {
 	err = d.do(ctx, ev, func(q *sqlc.Queries) error {
-		n, err := q.ClearLoginFailures(ctx, subject)
+		n, err := q.ClearLoginFailures(ctx, sqlc.ClearLoginFailuresParams{Subject: subject, Devices: devices})
 		cleared = n > 0
 		return err
 	})

@@ -370,11 +370,16 @@ func (q *Queries) Appointments(ctx context.Context, accountID string) ([]Appoint
 }
 
 const clearLoginFailures = `-- name: ClearLoginFailures :execrows
-DELETE FROM login_failures WHERE subject = ?1
+DELETE FROM login_failures WHERE subject = ?1 OR CAST(?2 AS TEXT) <> '' AND substr(subject, 1, length(CAST(?2 AS TEXT))) = CAST(?2 AS TEXT)
 `
 
-func (q *Queries) ClearLoginFailures(ctx context.Context, subject string) (int64, error) {
-	result, err := q.db.ExecContext(ctx, clearLoginFailures, subject)
+type ClearLoginFailuresParams struct {
+	Subject string
+	Devices string
+}
+
+func (q *Queries) ClearLoginFailures(ctx context.Context, arg ClearLoginFailuresParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, clearLoginFailures, arg.Subject, arg.Devices)
 	if err != nil {
 		return 0, err
 	}
