@@ -73,8 +73,8 @@ func (p Policy) filled() Policy {
 // lease is how long one who has begun to mail or to issue has time before another does.
 const lease = 2 * time.Minute
 
-// Desk is where enrolments are made and decided. Every method begins with decide, which
-// authorises and audits; a refusal is a *[Refusal].
+// Desk is where enrolments are made and decided. Every method that a person is known to
+// call decides first, which authorises and audits; a refusal is a *[Refusal].
 type Desk struct {
 	*Registrar // Records hides the Registrar's
 	Records    Enrolments
@@ -85,7 +85,7 @@ type Desk struct {
 	Mail   Mailer // nil where none is sent: what is due waits for a gateway that can
 	Policy Policy
 
-	picture sync.Mutex // one MyKad copy is decoded at a time, for it takes 64 MB
+	picture sync.Mutex // one MyKad copy is decoded at a time, for it takes up to 320 MB
 }
 
 // PutAgency registers or changes an agency.
