@@ -54,6 +54,7 @@ type applicationBody struct {
 	ID        string     `json:"enrolment_id"`
 	System    string     `json:"system"`
 	Agency    string     `json:"agency"`
+	Kind      string     `json:"kind,omitempty" enum:"RENEWAL,REKEY" doc:"Absent for a first certificate"`
 	State     string     `json:"state" enum:"LISTED,CONFIRMING,CONFIRMED,APPLIED,VALIDATED,APPROVED,ISSUED,RETURNED,REJECTED,WITHDRAWN,EXPIRED"`
 	Status    string     `json:"status" enum:"ISSUED,NEW,WAITING_FOR_VERIFICATION,NO_CERTIFICATE" doc:"As the look-up of applications says it"`
 	Since     *time.Time `json:"since,omitempty"`
@@ -157,7 +158,7 @@ func (s *server) withdraw(ctx context.Context, in *withdrawInput) (*struct{}, er
 
 func applicationOut(ctx context.Context, e *enrol.Enrolment) applicationBody {
 	en := english(ctx)
-	b := applicationBody{ID: e.ID, System: e.System, Agency: e.Agency, State: string(e.State), Status: statusOf(e.State), Since: when(e.Since), Reason: e.Reason}
+	b := applicationBody{ID: e.ID, System: e.System, Agency: e.Agency, Kind: string(e.Kind), State: string(e.State), Status: statusOf(e.State), Since: when(e.Since), Reason: e.Reason}
 	b.NextStep, b.Ask = nextStep(e, en)
 	if e.State == enrol.Confirmed || e.State == enrol.Returned {
 		b.CodeUntil = when(e.CodeUntil)
@@ -182,6 +183,12 @@ func statusOf(s enrol.State) string {
 func nextStep(e *enrol.Enrolment, en bool) (next, ask string) {
 	agency := pick(en, "the agency administrator (SA or AP) of ", "pentadbir agensi (SA atau AP) ") + e.Agency
 	system := pick(en, "the administrator (SAP) of ", "pentadbir sistem (SAP) ") + e.System
+	switch {
+	case e.Kind == enrol.Rekey && e.State == enrol.Confirmed:
+		return pick(en, "Make a new key under a new PIN with the code in the mail to you.", "Buat kunci baharu dengan PIN baharu, menggunakan kod dalam e-mel anda."), agency
+	case e.Kind == enrol.Rekey && e.State == enrol.Applied:
+		return pick(en, "Wait: your agency confirms that it was you who asked.", "Tunggu: agensi anda mengesahkan bahawa anda yang meminta."), agency + pick(en, ", or ", ", atau ") + system
+	}
 	switch e.State {
 	case enrol.Listed:
 		return pick(en, "Wait: JDN adds the medium.", "Tunggu: JDN menambah medium."), system

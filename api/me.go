@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -165,7 +166,12 @@ func (s *server) closeOthers(ctx context.Context, _ *struct{}) (*closedOthersOut
 func (s *server) changePassword(ctx context.Context, in *passwordInput) (*closedOutput, error) {
 	defer in.Body.Old.Wipe()
 	defer in.Body.New.Wipe()
-	if err := s.Accounts.ChangePassword(ctx, *personOf(ctx), in.Body.Old, in.Body.New); err != nil {
+	err := s.Accounts.ChangePassword(ctx, *personOf(ctx), in.Body.Old, in.Body.New)
+	var refused *enrol.PasswordError
+	if errors.As(err, &refused) {
+		err = &ofField{"new", err}
+	}
+	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
 	return &closedOutput{[]http.Cookie{s.cookie("session", "", -1)}}, nil

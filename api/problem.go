@@ -238,6 +238,14 @@ func newProblem(ctx context.Context, err error) *Problem {
 	return p
 }
 
+// ofField is an error about a field that this request calls otherwise.
+type ofField struct {
+	field string
+	error
+}
+
+func (e *ofField) Unwrap() error { return e.error }
+
 // sayable is what a client may be told: no audit, no verdict.
 func sayable(err error) error {
 	if errors.Is(err, audit.ErrNotRecorded) {
@@ -339,6 +347,10 @@ func (p *Problem) explain(err error, en bool) {
 		}
 	}
 	p.explainEnrolment(err, en)
+	var of *ofField
+	if errors.As(err, &of) {
+		p.Field = of.field
+	}
 	if errors.As(err, &csv) {
 		p.Row, p.Detail = csv.Line, pick(en, csv.Detail, csv.DetailMS)
 	}

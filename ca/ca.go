@@ -144,11 +144,14 @@ type Records interface {
 	RevokeScheduled(ctx context.Context, s Scheduled, at time.Time, ev audit.Event) error
 	// RevokedBy lists the issuer's revoked and suspended certificates.
 	RevokedBy(ctx context.Context, issuer string) ([]Certificate, error)
+	// Listed is RevokedBy with Serial, RevokedAt and Reason alone, for CRLs.
+	Listed(ctx context.Context, issuer string) ([]Certificate, error)
 	// LastChange counts the changes of status of the issuer's certificates.
 	LastChange(ctx context.Context, issuer string) (int64, error)
 	// LatestCRL returns the issuer's newest CRL or ErrUnknown.
 	LatestCRL(ctx context.Context, issuer string) (CRL, error)
-	// StoreCRL keeps a CRL; ErrExists when its number is not above the last.
+	// StoreCRL keeps a CRL, and of those before it one; ErrExists when its number is not
+	// above the last.
 	StoreCRL(ctx context.Context, c CRL, ev audit.Event) error
 	// NewestTimes returns the time of the last audit record and the latest notBefore
 	// of a certificate, zero when there is none: the clock was there already.

@@ -3,7 +3,9 @@ package ca
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/big"
@@ -94,7 +96,7 @@ func (a *Authorities) makeCRL(ctx context.Context, name string) (CRL, error) {
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return CRL{}, fmt.Errorf("reading the last CRL: %w", err)
 	}
-	revoked, err := a.records.RevokedBy(ctx, name)
+	revoked, err := a.records.Listed(ctx, name)
 	if err != nil {
 		return CRL{}, fmt.Errorf("listing revoked certificates: %w", err)
 	}
@@ -116,7 +118,11 @@ func (a *Authorities) makeCRL(ctx context.Context, name string) (CRL, error) {
 		return CRL{}, fmt.Errorf("signing the %s CRL: %w", name, err)
 	}
 	c := CRL{Issuer: name, Number: last.Number + 1, DER: der, ThisUpdate: t.ThisUpdate, NextUpdate: t.NextUpdate, Covers: changes}
-	ev := audit.Event{At: now, Actor: "gateway", Action: "ca.crl", Object: name, Verdict: audit.Accepted, Detail: map[string]string{"number": fmt.Sprint(c.Number), "revoked": fmt.Sprint(len(revoked))}}
+	// Older lists are not kept: that they were there, and what they were, is in the audit.
+	sum := sha256.Sum256(der)
+	ev := audit.Event{At: now, Actor: "gateway", Action: "ca.crl", Object: name, Verdict: audit.Accepted,
+		Detail: map[string]string{"number": fmt.Sprint(c.Number), "revoked": fmt.Sprint(len(revoked)), "sha256": hex.EncodeToString(sum[:]),
+			"this_update": c.ThisUpdate.Format(time.RFC3339), "next_update": c.NextUpdate.Format(time.RFC3339)}}
 	if err := a.records.StoreCRL(ctx, c, ev); err != nil {
 		return CRL{}, fmt.Errorf("storing the %s CRL: %w", name, err)
 	}

@@ -227,6 +227,8 @@ func (x *External) check(answer []*x509.Certificate, w order, pub crypto.PublicK
 		return nil, bad("for something else than signatures")
 	case !forDocuments(cert):
 		return nil, bad("without id-kp-documentSigning or emailProtection among its extended key usages")
+	case len(cert.ExtKeyUsage)+len(cert.UnknownExtKeyUsage) > usages(cert):
+		return nil, bad("for something else than documents and mail, by its extended key usages")
 	case cert.NotAfter.After(w.notAfter):
 		return nil, bad("for longer than was asked for")
 	case cert.NotBefore.Before(w.notBefore.Add(-skew)) || cert.NotBefore.After(x.Now().Add(skew)):
@@ -249,6 +251,21 @@ func (x *External) check(answer []*x509.Certificate, w order, pub crypto.PublicK
 func forDocuments(c *x509.Certificate) bool {
 	return slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageEmailProtection) ||
 		slices.ContainsFunc(c.UnknownExtKeyUsage, oidDocumentSigning.Equal)
+}
+
+// usages counts what forDocuments looks for.
+func usages(c *x509.Certificate) (n int) {
+	for _, u := range c.ExtKeyUsage {
+		if u == x509.ExtKeyUsageEmailProtection {
+			n++
+		}
+	}
+	for _, oid := range c.UnknownExtKeyUsage {
+		if oid.Equal(oidDocumentSigning) {
+			n++
+		}
+	}
+	return n
 }
 
 // Settle tells the CA what it is to revoke: what was revoked here, and what it may

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
@@ -516,6 +517,9 @@ func TestLyingCA(t *testing.T) {
 		{"something else", func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true }},
 		{"without id-kp-documentSigning", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }},
 		{"without id-kp-documentSigning", func(c *x509.Certificate) { c.ExtKeyUsage = nil }},
+		{"something else", func(c *x509.Certificate) { c.ExtKeyUsage = append(c.ExtKeyUsage, x509.ExtKeyUsageServerAuth) }},
+		{"something else", func(c *x509.Certificate) { c.ExtKeyUsage = append(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth) }},
+		{"something else", func(c *x509.Certificate) { c.UnknownExtKeyUsage = []asn1.ObjectIdentifier{{2, 999, 1}} }},
 		{"further names", func(c *x509.Certificate) { c.EmailAddresses = []string{"x@jpk.example"} }},
 	} {
 		edit = lie.edit

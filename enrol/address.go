@@ -248,9 +248,9 @@ func (d *Desk) mailChange(ctx context.Context) (bool, error) {
 		case errors.Is(err, ErrState): // it has ended, or another node goes on
 			return true, nil
 		case errors.Is(err, ErrUndeliverable):
-			*m.reply = refusedForGood + err.Error()
+			*m.reply = refusedForGood + mailReply(err)
 		default:
-			*m.reply, due = err.Error(), d.Now().Add(pause(c.Attempts))
+			*m.reply, due = mailReply(err), d.Now().Add(pause(c.Attempts))
 		}
 	}
 	return true, d.Records.SettleAddressChange(ctx, c, due)

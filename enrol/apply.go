@@ -262,15 +262,30 @@ func (d *Desk) send(ctx context.Context, e *Enrolment) error {
 	}
 	err = d.Mail.SendLetter(ctx, l)
 	var due time.Time
-	reply := ""
-	switch {
-	case errors.Is(err, ErrUndeliverable):
-		reply = err.Error()
-	case err != nil:
-		due, reply = d.Now().Add(pause(e.Attempts)), err.Error()
+	if err != nil && !errors.Is(err, ErrUndeliverable) && e.Attempts < maxTries {
+		due = d.Now().Add(pause(e.Attempts))
 	}
-	return d.Records.Settle(ctx, *e, due, reply)
+	return d.Records.Settle(ctx, *e, due, mailReply(err))
 }
+
+// mailReply is what is shown of a Mailer's error, "" for nil. What a network or a library
+// says is not: it holds addresses of the inside.
+func mailReply(err error) string {
+	var r interface{ Reply() string }
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &r) && r.Reply() != "":
+		return r.Reply()
+	case errors.Is(err, ErrUndeliverable):
+		return "cannot be delivered"
+	}
+	return "no answer"
+}
+
+// maxTries of one mail take five days (RFC 5321, Section 4.5.4.1). Then an administrator
+// has it sent again, or the enrolment expires.
+const maxTries = 37
 
 // pause before the try after this one: 1 min, 2, 4 … 4 h.
 func pause(attempt int) time.Duration {

@@ -88,6 +88,7 @@ func TestApplicationIsJudged(t *testing.T) {
 		"a PDF":              {func(a *enrol.Application) { a.MyKad = []byte("%PDF-1.7") }, []string{"mykad_format"}},
 		"half a JPEG":        {func(a *enrol.Application) { a.MyKad = plain[:len(plain)/4] }, []string{"mykad_unreadable"}},
 		"a bomb":             {func(a *enrol.Application) { a.MyKad = claims(t, 50_000, 50_000) }, []string{"mykad_too_large"}},
+		"a bomb of 16 bits":  {func(a *enrol.Application) { a.MyKad = asPNG(t, image.NewNRGBA64(image.Rect(0, 0, 3000, 3000))) }, []string{"mykad_too_large"}},
 		"a false size":       {func(a *enrol.Application) { a.MyKad = claims(t, 400, 400) }, []string{"mykad_unreadable"}},
 		"a dot":              {func(a *enrol.Application) { a.MyKad = asPNG(t, picture(9, 9)) }, []string{"mykad_too_small"}},
 		"a thousand scans": {func(a *enrol.Application) {

@@ -40,7 +40,8 @@ type PINs interface {
 }
 
 // Mailer makes one try at a Letter: nil when the mail server took it, ErrUndeliverable
-// (with the reason) when it never will. It keeps nothing.
+// when it never will. An error's Reply, if it has that method, is the server's answer in
+// digits, which administrators see. It keeps nothing.
 type Mailer interface {
 	SendLetter(ctx context.Context, l Letter) error
 }
@@ -76,8 +77,8 @@ func (p Policy) filled() Policy {
 // lease is how long one who has begun to mail or to issue has time before another does.
 const lease = 2 * time.Minute
 
-// Desk is where enrolments are made and decided. Every method begins with decide, which
-// authorises and audits; a refusal is a *[Refusal].
+// Desk is where enrolments are made and decided. Every method that a person is known to
+// call decides first, which authorises and audits; a refusal is a *[Refusal].
 type Desk struct {
 	*Registrar // Records hides the Registrar's
 	Records    Enrolments
@@ -89,7 +90,7 @@ type Desk struct {
 	Policy Policy
 
 	exporting sync.Mutex // one export at a time
-	picture   sync.Mutex // one MyKad copy is decoded at a time, for it takes 64 MB
+	picture   sync.Mutex // one MyKad copy is decoded at a time, for it takes up to 320 MB
 }
 
 // PutAgency registers or changes an agency.
@@ -178,12 +179,21 @@ func (d *Desk) Resend(ctx context.Context, a Actor, id string) error {
 	if err != nil {
 		return err
 	}
-	if wait := e.MailedAt.Add(d.Policy.filled().ResendAfter).Sub(d.Now()); wait > 0 {
-		no := refusal("resend_too_soon", ErrThrottled)
-		no.After = wait
+	if no := d.tooSoon(&e); no != nil {
 		return d.refuse(ctx, ev, no)
 	}
-	return d.take(ctx, Change{ID: e.ID, From: e.State, To: to, At: d.Now(), Due: d.Now(), Reason: e.Reason, Event: ev})
+	return d.take(ctx, Change{ID: e.ID, From: e.State, To: to, At: e.Since, Due: d.Now(), Reason: e.Reason, Event: ev})
+}
+
+// tooSoon refuses another mail so shortly after the one before.
+func (d *Desk) tooSoon(e *Enrolment) *Refusal {
+	wait := e.MailedAt.Add(d.Policy.filled().ResendAfter).Sub(d.Now())
+	if wait <= 0 {
+		return nil
+	}
+	no := refusal("resend_too_soon", ErrThrottled)
+	no.After = wait
+	return no
 }
 
 // Correct changes the address of an officer who has not proved one, and has the link

@@ -400,12 +400,105 @@ func TestLinksAndCodesExpire(t *testing.T) {
 	o.sound(t)
 }
 
+// answered is what a mail server said.
+type answered string
+
+func (a answered) Error() string { return "handing over message: " + string(a) }
+func (a answered) Reply() string { return string(a) }
+
+// A mail server that never takes a mail is asked for five days; the enrolment then ends
+// like any other in which nothing happens.
+func TestMailThatNeverLeaves(t *testing.T) {
+	o := newOffice(t)
+	e, err := o.Add(ctx, o.jdn, o.row(newIC))
+	must(t, err)
+	began := o.House.Clock.Now()
+	o.post.fail = answered("451 4.7.1")
+	for range 100 {
+		due := o.state(t, e.ID).DueAt
+		if due.IsZero() {
+			break
+		}
+		o.House.Clock.Advance(max(0, due.Sub(o.House.Clock.Now())))
+		o.once(t)
+	}
+	if after := o.House.Clock.Now().Sub(began); after < 4*24*time.Hour || after > 6*24*time.Hour || !o.state(t, e.ID).DueAt.IsZero() {
+		t.Errorf("given up after %v: %+v", after, o.state(t, e.ID))
+	}
+	if got := o.state(t, e.ID); got.Reply != "451 4.7.1" || got.State != enrol.Confirming {
+		t.Errorf("%+v", got)
+	}
+	o.House.Clock.Advance(began.Add(90*24*time.Hour + time.Second).Sub(o.House.Clock.Now()))
+	o.once(t)
+	if got := o.state(t, e.ID).State; got != enrol.Expired {
+		t.Errorf("after 90 days: %s", got)
+	}
+	o.sound(t)
+}
+
+// A mail sent again does not make an enrolment younger, and keeps it for 90 days from
+// there.
+func TestResendKeepsTheAge(t *testing.T) {
+	o := newOffice(t)
+	e, err := o.Add(ctx, o.jdn, o.row(newIC))
+	must(t, err)
+	o.once(t)
+	since := o.state(t, e.ID).Since
+	o.House.Clock.Advance(60 * 24 * time.Hour)
+	must(t, o.Resend(ctx, o.ap, e.ID))
+	o.once(t)
+	if got := o.state(t, e.ID); !got.Since.Equal(since) || !got.MailedAt.Equal(o.House.Clock.Now()) {
+		t.Errorf("since %v, mailed %v; was since %v", got.Since, got.MailedAt, since)
+	}
+	o.House.Clock.Advance(89 * 24 * time.Hour)
+	if did, err := o.Once(ctx); did || err != nil {
+		t.Fatalf("expired within 90 days of a mail: %v, %v", did, err)
+	}
+	o.House.Clock.Advance(24*time.Hour + time.Second)
+	o.once(t)
+	if got := o.state(t, e.ID).State; got != enrol.Expired {
+		t.Errorf("90 days after the mail: %s", got)
+	}
+}
+
+// A name entered by hand is kept as a list's would be, so that an account can be opened
+// for it.
+func TestAddNormalises(t *testing.T) {
+	o := newOffice(t)
+	row := o.row(newIC)
+	row.Officer.Name, row.Office = " RENE\u0301  BIN ABU ", " PTJ  1 "
+	e, err := o.Add(ctx, o.jdn, row)
+	must(t, err)
+	if got := o.state(t, e.ID); got.Name != "REN\u00c9 BIN ABU" || got.Office != "PTJ 1" {
+		t.Errorf("%q, %q", got.Name, got.Office)
+	}
+	o.once(t)
+	if _, err := o.Confirm(ctx, secret.New(o.post.last(t).link), "r"); err != nil {
+		t.Fatal(err)
+	}
+	if got := o.state(t, e.ID); enrol.CheckPerson(enrol.Officer{IC: got.IC, Name: got.Name, Email: got.Email}) != nil {
+		t.Errorf("no account can be opened for %q", got.Name)
+	}
+	row = o.row("850505105551")
+	row.Office, row.Phase, row.Ticket = strings.Repeat("x", 65), strings.Repeat("x", 65), strings.Repeat("x", 65)
+	for range 10 {
+		_, err := o.Add(ctx, o.jdn, row)
+		var no *enrol.Refusal
+		if !errors.As(err, &no) || no.Field != "office" {
+			t.Fatalf("the first defect: %v", err)
+		}
+	}
+}
+
 func TestMailThatDoesNotLeave(t *testing.T) {
 	o := newOffice(t)
 	e, err := o.Add(ctx, o.jdn, o.row(newIC))
 	must(t, err)
-	o.post.fail = errors.New("connection refused")
+	o.post.fail = errors.New("dial tcp 10.1.2.3:25: connection refused")
 	o.once(t)
+	if got := o.state(t, e.ID).Reply; got != "no answer" {
+		t.Errorf("what is shown of the network: %q", got)
+	}
 	if did, err := o.Once(ctx); did || err != nil {
 		t.Fatalf("tried again at once: %v, %v", did, err)
 	}
@@ -414,10 +507,10 @@ func TestMailThatDoesNotLeave(t *testing.T) {
 	if a, b := o.post.letters[0].link, o.post.letters[1].link; a == b {
 		t.Error("two tries had the same link")
 	}
-	o.post.fail = fmt.Errorf("%w: 550 5.1.1", enrol.ErrUndeliverable)
+	o.post.fail = fmt.Errorf("%w: %w", enrol.ErrUndeliverable, answered("550 5.1.1"))
 	o.House.Clock.Advance(2 * time.Minute)
 	o.once(t)
-	if got := o.state(t, e.ID); !got.DueAt.IsZero() || !strings.Contains(got.Reply, "550 5.1.1") {
+	if got := o.state(t, e.ID); !got.DueAt.IsZero() || got.Reply != "550 5.1.1" {
 		t.Errorf("%+v", got)
 	}
 	// The AP puts the address right.

@@ -138,7 +138,7 @@ type Enrolment struct {
 	DueAt       time.Time // when the gateway has to do something; zero: nothing
 	Attempts    int       // at what it has to do: the fence of a claim
 	MailedAt    time.Time // the newest link or code
-	Reply       string    // of the mail server, when it did not take that
+	Reply       string    // of the mail server, when it did not take that: digits, or words of ours
 	LinkUntil   time.Time
 	CodeUntil   time.Time
 	Reason      string // of a return, rejection or withdrawal
@@ -339,7 +339,8 @@ type Enrolments interface {
 	// Settle ends a claim: due again at due, or never (zero). Nothing changes when e
 	// was claimed again or has gone on.
 	Settle(ctx context.Context, e Enrolment, due time.Time, reply string) error
-	// Stale returns one enrolment that has been in the state since before a time with
-	// nothing left to do for the gateway; ErrUnknown when there is none.
+	// Stale returns one enrolment that has been in the state since before a time, with no
+	// mail that left since and nothing left to do for the gateway; ErrUnknown when there
+	// is none.
 	Stale(ctx context.Context, s State, before time.Time) (Enrolment, error)
 }

@@ -69,11 +69,11 @@ func (d *Desk) Permit(ctx context.Context, a Actor, act Action, ic string) (audi
 	return ev, nil
 }
 
-// ClearFailures opens the door of an account again that strangers' failed log-ins have
-// closed, after the person's identity was proved: reason says how, in 5 to 200
+// ClearFailures opens the doors of an account again that failed log-ins have closed, the
+// strangers' and those of its devices, after the person's identity was proved: reason says how, in 5 to 200
 // characters. cleared is false when nothing held the account up. An administrator's door
 // is opened by JDN and by the operator of the machine.
-func (d *Desk) ClearFailures(ctx context.Context, accounts LoginRecords, a Actor, ic, reason string) (cleared bool, err error) {
+func (d *Desk) ClearFailures(ctx context.Context, accounts AccountRecords, a Actor, ic, reason string) (cleared bool, err error) {
 	o, err := d.of(ctx, &a, OpenDoor, ic)
 	if err != nil {
 		return false, err
@@ -86,7 +86,14 @@ func (d *Desk) ClearFailures(ctx context.Context, accounts LoginRecords, a Actor
 		return false, d.refuse(ctx, ev, no)
 	}
 	ev.Detail["why"] = reason
-	return accounts.ClearFailures(ctx, "ic:"+ic, ev)
+	devices := ""
+	switch acct, _, err := accounts.AccountByIC(ctx, ic); {
+	case err == nil:
+		devices = devicesOf(acct.ID)
+	case !errors.Is(err, ErrUnknown):
+		return false, fmt.Errorf("reading account: %w", err)
+	}
+	return accounts.ClearFailures(ctx, "ic:"+ic, devices, ev)
 }
 
 // proper refuses a reason that is none.

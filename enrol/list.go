@@ -115,6 +115,10 @@ func shown(s string) string {
 	return s
 }
 
+// normal is a text as the register has it, however it was entered: Unicode NFC, single
+// spaces, none at the ends.
+func normal(s string) string { return strings.Join(strings.Fields(norm.NFC.String(s)), " ") }
+
 // next returns the next row, or why it is refused; io.EOF at the end and a *table.Error
 // when the list is refused whole.
 func (l *listReader) next() (Row, *Refusal, error) {
@@ -130,7 +134,7 @@ func (l *listReader) next() (Row, *Refusal, error) {
 		empty := true
 		for col, at := range l.order {
 			if at >= 0 && at < len(fields) {
-				text[col] = strings.Join(strings.Fields(norm.NFC.String(string(fields[at]))), " ")
+				text[col] = normal(string(fields[at]))
 				empty = empty && text[col] == ""
 			}
 		}
@@ -285,6 +289,9 @@ func (d *Desk) AddList(ctx context.Context, a Actor, r io.ReaderAt, size int64, 
 
 // Add adds one officer, as a list of one row would.
 func (d *Desk) Add(ctx context.Context, a Actor, row Row) (Entry, error) {
+	for _, field := range []*string{&row.Officer.Name, &row.Officer.Email, &row.Agency, &row.Office, &row.System, &row.Phase, &row.Ticket} {
+		*field = normal(*field)
+	}
 	e, err := d.entry(ctx, a, row, "")
 	if err != nil {
 		return Entry{}, err

@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -63,8 +62,9 @@ type LoginRecords interface {
 	// the next is not allowed yet: then nothing is counted. delay says how long after
 	// the nth the next is allowed.
 	CountFailure(ctx context.Context, subject string, now time.Time, delay func(n int) time.Duration) error
-	// ClearFailures ends the count, with an event, and says whether there was one.
-	ClearFailures(ctx context.Context, subject string, ev audit.Event) (bool, error)
+	// ClearFailures ends the counts of subject and of devices, which may be "", with an
+	// event, and says whether there was one.
+	ClearFailures(ctx context.Context, subject, devices string, ev audit.Event) (bool, error)
 	// ForgetFailures ends the count.
 	ForgetFailures(ctx context.Context, subject string) error
 	// DropLogins forgets log-ins that expired before the time given, and counts that
@@ -93,8 +93,7 @@ func (e *ThrottledError) Unwrap() error { return ErrThrottled }
 
 // Failures of one subject: five are free, then each makes the next wait twice as
 // long, at most a day; a hundred close the door (NIST SP 800-63B-4, Section 3.2.2),
-// until somebody logs in through another one or the password is set anew. A subject
-// is an IC, whether anybody has it or not, or a device on which that IC has logged in
+// until the password is set anew or an administrator opens it. A subject is an IC, whether anybody has it or not, or a device on which that IC has logged in
 // before: strangers close only the strangers' door.
 const (
 	freeFailures = 5
@@ -132,13 +131,13 @@ func (a *Accounts) Begin(ctx context.Context, at Attempt) (Login, error) {
 	if err := a.flush(ctx); err != nil {
 		return Login{}, err
 	}
-	device, err := a.knows(ctx, at.IC, at.Device)
+	device, err := a.knows(ctx, at.IC, at.Device, network(at.Peer.Address))
 	if err != nil {
 		return Login{}, err
 	}
 	subject := "ic:" + at.IC
 	if device != "" {
-		subject = "device:" + device
+		subject = device
 	} else if err := a.addresses.allow(network(at.Peer.Address), a.Now()); err != nil {
 		return Login{}, err
 	}
@@ -265,25 +264,34 @@ func deviceMessage(ic string, b []byte) []byte {
 	return append([]byte("mohor device v1\n"+ic+"\n"), b...)
 }
 
-// knows names the device when ic has logged in on it; "" otherwise.
-func (a *Accounts) knows(ctx context.Context, ic, device string) (string, error) {
+// devicesOf is the subject of an account's devices, all of them: who clears failures need
+// not know which there are.
+func devicesOf(account string) string { return "device:" + account }
+
+// knows gives the device's subject when ic has logged in on it; "" otherwise. A forged one
+// costs the HSM a MAC, so an address has no more of those than of other failures.
+func (a *Accounts) knows(ctx context.Context, ic, device, address string) (string, error) {
 	b, err := base64.RawURLEncoding.DecodeString(device)
-	if err != nil || len(b) != deviceSize+32 {
+	forged := "device " + address
+	if err != nil || len(b) != deviceSize+32 || a.addresses.allow(forged, a.Now()) != nil {
+		return "", nil
+	}
+	if until := time.Unix(int64(binary.BigEndian.Uint64(b[8:16])), 0); !a.Now().Before(until) || until.After(a.Now().Add(DeviceFor)) {
 		return "", nil
 	}
 	mac, err := a.MAC.MAC(ctx, deviceMessage(ic, b[:deviceSize]))
 	if err != nil {
 		return "", fmt.Errorf("looking at device: %w", err)
 	}
-	expires := time.Unix(int64(binary.BigEndian.Uint64(b[8:16])), 0)
-	if subtle.ConstantTimeCompare(mac, b[deviceSize:]) != 1 || !a.Now().Before(expires) {
+	if subtle.ConstantTimeCompare(mac, b[deviceSize:]) != 1 {
+		a.addresses.add(forged, 1, a.Now())
 		return "", nil
 	}
-	_, proofs, err := a.Records.AccountByIC(ctx, ic)
+	acct, proofs, err := a.Records.AccountByIC(ctx, ic)
 	if errors.Is(err, ErrUnknown) || err == nil && uint64(proofs.Epoch) != binary.BigEndian.Uint64(b[:8]) {
 		return "", nil
 	}
-	return hex.EncodeToString(b[16:deviceSize]), err
+	return devicesOf(acct.ID), err
 }
 
 // flush writes the refusals that earlier log-ins left, so that whether this one is

@@ -1,7 +1,9 @@
 package enrol_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -265,6 +267,68 @@ func TestFailuresHoldUpStrangersAlone(t *testing.T) {
 	}
 	if p.begin(t, mimi.IC, "wrong", device); p.codes.last != "" {
 		t.Error("a device lets in")
+	}
+}
+
+// What closes a device's own door is opened by whoever opens the officer's.
+func TestClearFailuresOpensEveryDoor(t *testing.T) {
+	p := newPeople(t, "")
+	device := string(p.enter(t, "").Device.Reveal())
+	for range 8 {
+		p.begin(t, mimi.IC, "mistyped", device)
+	}
+	p.begin(t, mimi.IC, goodPassword, device)
+	if p.codes.last != "" {
+		t.Fatal("the device was not held up")
+	}
+	d := &enrol.Desk{Registrar: p.Registrar, Records: p.DB}
+	if cleared, err := d.ClearFailures(ctx, p.DB, enrol.Actor{Name: "cli:t"}, mimi.IC, "MyKad seen"); err != nil || !cleared {
+		t.Fatalf("cleared: %v, %v", cleared, err)
+	}
+	p.begin(t, mimi.IC, goodPassword, device)
+	if p.codes.last == "" {
+		t.Error("the right password on that device is still held up")
+	}
+}
+
+// countingMAC counts what is asked of the HSM for devices.
+type countingMAC struct {
+	of storetest.MAC
+	n  *int
+}
+
+func (m countingMAC) MAC(ctx context.Context, data []byte) ([]byte, error) {
+	if strings.HasPrefix(string(data), "mohor device") {
+		*m.n++
+	}
+	return m.of.MAC(ctx, data)
+}
+
+// A stranger's invented devices cost the HSM no more than failures are allowed.
+func TestForgedDevicesAreBounded(t *testing.T) {
+	p := newPeople(t, "")
+	device, err := base64.RawURLEncoding.DecodeString(string(p.enter(t, "").Device.Reveal()))
+	must(t, err)
+	n := 0
+	c := p.AccountConfig
+	c.MAC = countingMAC{storetest.MAC("a key"), &n}
+	a := enrol.NewAccounts(c)
+	device[len(device)-1] ^= 1
+	for range 200 {
+		_, err := a.Begin(ctx, enrol.Attempt{IC: mimi.IC, Password: secret.New("a guess"), Device: base64.RawURLEncoding.EncodeToString(device), Peer: enrol.Peer{Address: "10.9.9.9"}})
+		if err != nil && !errors.Is(err, enrol.ErrThrottled) {
+			t.Fatal(err)
+		}
+	}
+	if n == 0 || n > 60 {
+		t.Errorf("200 invented devices cost the HSM %d MACs", n)
+	}
+	expired := bytes.Clone(device)
+	clear(expired[8:16])
+	before := n
+	_, err = a.Begin(ctx, enrol.Attempt{IC: mimi.IC, Password: secret.New("a guess"), Device: base64.RawURLEncoding.EncodeToString(expired), Peer: enrol.Peer{Address: "10.9.9.8"}})
+	if must(t, err); n != before {
+		t.Error("an expired device cost a MAC")
 	}
 }
 

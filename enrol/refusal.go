@@ -119,7 +119,10 @@ func refusal(code string, is error) *Refusal {
 }
 
 func wrongState(s State) *Refusal {
-	return &Refusal{Code: "enrolment_state", MS: "pendaftaran ini " + string(s), EN: "the enrolment is " + string(s), is: ErrState}
+	words := map[State]string{Listed: "telah disenaraikan", Confirming: "menunggu pengesahan e-mel", Confirmed: "menunggu permohonan pegawai", Applied: "menunggu pengesahan agensi",
+		Validated: "menunggu kelulusan JDN", Approved: "telah diluluskan", Issued: "telah selesai dengan sijil", Returned: "telah dikembalikan", Rejected: "telah ditolak",
+		Withdrawn: "telah ditarik balik", Expired: "telah tamat tempoh"}
+	return &Refusal{Code: "enrolment_state", MS: "pendaftaran ini " + words[s], EN: "the enrolment is " + string(s), is: ErrState}
 }
 
 // entered refuses a field as it was entered.

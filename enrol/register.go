@@ -150,9 +150,9 @@ func (row *Row) sound() *Refusal {
 	if _, err := mykad.Parse(row.Officer.IC); err != nil {
 		return entered("ic_invalid", "ic", "bukan 12 digit yang bermula dengan tarikh lahir", "not 12 digits that begin with a date of birth")
 	}
-	for field, s := range map[string]string{"office": row.Office, "phase": row.Phase, "ticket": row.Ticket} {
-		if s != "" && !showable(s, 64) {
-			return entered("field_invalid", field, "paling banyak 64 aksara", "at most 64 characters")
+	for _, x := range [][2]string{{"office", row.Office}, {"phase", row.Phase}, {"ticket", row.Ticket}} {
+		if x[1] != "" && !showable(x[1], 64) {
+			return entered("field_invalid", x[0], "paling banyak 64 aksara", "at most 64 characters")
 		}
 	}
 	if !showable(row.Officer.Name, 64) {

@@ -72,10 +72,10 @@ func (d *Desk) anotherCode(ctx context.Context, a Actor, e *Enrolment) (Enrolmen
 	if err != nil {
 		return Enrolment{}, err
 	}
-	if d.Now().Before(e.MailedAt.Add(d.Policy.filled().ResendAfter)) {
-		return Enrolment{}, d.refuse(ctx, ev, refusal("resend_too_soon", ErrState))
+	if no := d.tooSoon(e); no != nil {
+		return Enrolment{}, d.refuse(ctx, ev, no)
 	}
-	return *e, d.take(ctx, Change{ID: e.ID, From: e.State, To: e.State, At: d.Now(), Due: d.Now(), Event: ev})
+	return *e, d.take(ctx, Change{ID: e.ID, From: e.State, To: e.State, At: e.Since, Due: d.Now(), Event: ev})
 }
 
 // RekeyRequest is what an officer sends in who has forgotten the PIN.

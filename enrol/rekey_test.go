@@ -115,6 +115,11 @@ func TestForgottenPINLimits(t *testing.T) {
 		e, err := o.ForgotPIN(ctx, me, storetest.System)
 		must(t, err)
 		o.once(t)
+		_, err = o.ForgotPIN(ctx, me, storetest.System)
+		var no *enrol.Refusal
+		if refused(t, "asked again at once", err, "resend_too_soon"); !errors.Is(err, enrol.ErrThrottled) || !errors.As(err, &no) || no.After <= 0 {
+			t.Errorf("%v, wait %v", err, no)
+		}
 		o.House.Clock.Advance(10 * time.Minute)
 		again, err := o.ForgotPIN(ctx, me, storetest.System) // another code of the same
 		if err != nil || again.ID != e.ID {

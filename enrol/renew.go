@@ -54,6 +54,12 @@ func (d *Desk) Renew(ctx context.Context, a Actor, r RenewalRequest) (Enrolment,
 	if no == nil && !held.EndsAt.IsZero() {
 		no = refusal("certificate_leaving", ErrState)
 	}
+	if no == nil { // before a key is made for nothing; Begin sees to two at once
+		no, err = d.underWay(ctx, &e)
+		if err != nil {
+			return Enrolment{}, nil, err
+		}
+	}
 	pin := r.PIN
 	if r.NewPIN.Len() > 0 || r.NewPINAgain.Len() > 0 {
 		pin = r.NewPIN
@@ -113,7 +119,9 @@ func (d *Desk) Renew(ctx context.Context, a Actor, r RenewalRequest) (Enrolment,
 }
 
 // lastOf is a new enrolment like the newest one of an officer for a system, and that
-// one's id. An officer who has none is refused like somebody else's.
+// one's id, "" for an officer whose credential was made at the command line: such a one
+// belongs to the agency that owns the system. An officer who has neither is refused like
+// somebody else's.
 func (d *Desk) lastOf(ctx context.Context, a Actor, act Action, ic, system string) (e Enrolment, last string, err error) {
 	all, err := d.Records.EnrolmentsOf(ctx, ic)
 	if err != nil {
@@ -126,11 +134,36 @@ func (d *Desk) lastOf(ctx context.Context, a Actor, act Action, ic, system strin
 			return e, x.ID, nil
 		}
 	}
+	if e, err = d.unlisted(ctx, a, ic, system); !errors.Is(err, ErrUnknown) {
+		return e, "", err
+	}
 	ev, err := d.decide(ctx, a, act, object{name: "officer:" + ic, officer: ic, system: system, detail: map[string]string{"system": system}})
 	if err == nil {
 		err = d.refuse(ctx, ev, refusal("not_registered", ErrUnknown))
 	}
 	return e, "", err
+}
+
+// unlisted is lastOf for an officer with a credential that no enrolment led to;
+// ErrUnknown when there is none, or the system is not in the registry.
+func (d *Desk) unlisted(ctx context.Context, a Actor, ic, system string) (Enrolment, error) {
+	held, err := d.Records.Held(ctx, ic, system)
+	if err != nil {
+		return Enrolment{}, fmt.Errorf("reading credentials: %w", err)
+	}
+	r, err := d.register(ctx)
+	if err != nil {
+		return Enrolment{}, err
+	}
+	s, ok := r.systems[system]
+	if len(held) == 0 || !ok {
+		return Enrolment{}, ErrUnknown
+	}
+	o, _, err := d.Registrar.Records.Officer(ctx, ic)
+	if err != nil {
+		return Enrolment{}, fmt.Errorf("reading officer: %w", err)
+	}
+	return Enrolment{ID: ident.New("en", 16), IC: ic, Name: o.Name, Email: o.Email, System: system, Agency: s.Agency, ListedBy: a.Name, ListedAt: d.Now(), Since: d.Now()}, nil
 }
 
 // holding is the credential that e's officer signs with, or why none can be replaced.
@@ -145,6 +178,18 @@ func (d *Desk) holding(ctx context.Context, e *Enrolment) (Held, *Refusal, error
 		return Held{}, refusal("certificate_suspended", ErrState), nil
 	}
 	return all[0], nil, nil
+}
+
+// underWay refuses who has an open enrolment for the system of e.
+func (d *Desk) underWay(ctx context.Context, e *Enrolment) (*Refusal, error) {
+	all, err := d.Records.EnrolmentsOf(ctx, e.IC)
+	if err != nil {
+		return nil, fmt.Errorf("reading enrolments: %w", err)
+	}
+	if slices.ContainsFunc(all, func(x Enrolment) bool { return x.System == e.System && x.State.Open() }) {
+		return refusal("enrolment_open", ErrState), nil
+	}
+	return nil, nil
 }
 
 // fileAnew makes a key like file, with the form of the application before, if that can

@@ -1,6 +1,7 @@
 package enrol_test
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"strings"
@@ -206,6 +207,64 @@ func TestRenewWithApproval(t *testing.T) {
 func (o *office) rename(t testing.TB, name string) {
 	t.Helper()
 	must(t, o.House.DB.PutOfficer(ctx, enrol.Officer{IC: newIC, Name: name, Email: "noraini@janm.gov.my"}, storetest.System, enrol.RoamingOTP, audit.Event{Actor: "t", Action: "t"}))
+}
+
+// An officer whose credential was made at the command line, without an enrolment, has the
+// same life: the agency that owns the system decides.
+func TestLifeWithoutAnEnrolment(t *testing.T) {
+	o := newOffice(t)
+	person := enrol.Officer{IC: newIC, Name: "NORAINI BINTI OTHMAN", Email: "noraini@janm.gov.my"}
+	must(t, o.Registrar.AddOfficer(ctx, "cli:t", person, storetest.System))
+	_, first, err := o.Registrar.IssueCredential(ctx, "cli:t", person, storetest.System, "ECDSA-P256", secret.New(goodPIN))
+	must(t, err)
+	refused(t, "for another system", third(o.Renew(ctx, me, enrol.RenewalRequest{System: "EP", PIN: secret.New(goodPIN)})), "not_registered")
+
+	e, err := o.ForgotPIN(ctx, me, storetest.System)
+	must(t, err)
+	if e.Agency != "JANM" || e.Kind != enrol.Rekey || e.Replaces == "" {
+		t.Errorf("%+v", e)
+	}
+	o.once(t)
+	_, err = o.Rekey(ctx, me, rekeying(o.post.last(t).code))
+	must(t, err)
+	rekeyed, err := o.ConfirmRekey(ctx, o.ap, e.ID, known)
+	must(t, err)
+	if o.status(t, first) != ca.Revoked || !o.opens(t, nextPIN) || !rekeyed.NotAfter.Equal(first.NotAfter) {
+		t.Errorf("the first certificate is %s", o.status(t, first))
+	}
+	o.one(t, "rekeyed")
+	o.until(rekeyed, 20*24*time.Hour)
+	again := renewal()
+	again.PIN = secret.New(nextPIN)
+	_, renewed, err := o.Renew(ctx, me, again)
+	must(t, err)
+	o.one(t, "renewed")
+	anew, err := o.Replace(ctx, o.ap, newIC, storetest.System, "keyCompromise", "telefon dicuri")
+	must(t, err)
+	if o.status(t, renewed) != ca.Revoked || anew.State != enrol.Confirming {
+		t.Errorf("%s, %+v", o.status(t, renewed), anew)
+	}
+}
+
+// While something is under way no key is made for nothing.
+func TestRenewWhileOneIsOpen(t *testing.T) {
+	o := newOffice(t)
+	cert := o.enrolled(t)
+	o.until(cert, 20*24*time.Hour)
+	o.forgotten(t)
+	o.Desk.Registrar = &enrol.Registrar{Records: o.House.Registrar.Records, CA: o.House.Registrar.CA, Now: o.House.Registrar.Now, PIN: o.House.Registrar.PIN, Keys: noKeys{o.House.Keys, t}}
+	refused(t, "renewed beside it", third(o.Renew(ctx, me, renewal())), "enrolment_open")
+}
+
+// noKeys fails the test when a key is made.
+type noKeys struct {
+	*storetest.Keys
+	t testing.TB
+}
+
+func (k noKeys) Generate(context.Context, string, string, string, uint32, []byte, secret.Text) (sealed, request []byte, err error) {
+	k.t.Error("a key was made")
+	return nil, nil, errDead
 }
 
 func TestRenewRefuses(t *testing.T) {

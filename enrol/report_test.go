@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +89,39 @@ func TestReportScope(t *testing.T) {
 	o.Records = faulty{records: o.House.DB, onAudit: errDead}
 	if r, err := o.Report(ctx, o.jdn, enrol.ReportQuery{Name: enrol.ReportUsers}); r != nil || !errors.Is(err, errDead) {
 		t.Errorf("a report without an audit: %v", err)
+	}
+}
+
+// rows gives a report's rows as text.
+func (o *office) rows(t testing.TB, q enrol.ReportQuery) (out []string) {
+	t.Helper()
+	r, err := o.Report(ctx, o.jdn, q)
+	must(t, err)
+	must(t, r.Each(ctx, func(row ...any) error {
+		out = append(out, fmt.Sprint(row...))
+		return nil
+	}))
+	return out
+}
+
+// What becomes of a renewal or a new key changes nothing about who was equipped; whoever
+// is waiting for the agency counts as waiting.
+func TestRolloutCountsFirstCertificates(t *testing.T) {
+	o := newOffice(t)
+	o.enrolled(t)
+	rollout := enrol.ReportQuery{Name: enrol.ReportRollout}
+	before := o.rows(t, rollout)
+	o.House.Clock.Advance(time.Minute)
+	id := o.forgotten(t)
+	if got := o.rows(t, rollout); len(before) != 1 || !slices.Equal(got, before) {
+		t.Errorf("with a new key under way %q, was %q", got, before)
+	}
+	if got := o.rows(t, enrol.ReportQuery{Name: enrol.ReportWithoutAP, Agency: "JANM"}); len(got) != 1 || !strings.HasPrefix(got[0], "JANMJabatan Akauntan Negara1 1") {
+		t.Errorf("one officer, one waiting for an AP that is not there: %q", got)
+	}
+	must(t, o.Withdraw(ctx, me, id, "Sudah ingat PIN"))
+	if got := o.rows(t, rollout); !slices.Equal(got, before) {
+		t.Errorf("with the new key given up %q, was %q", got, before)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"image/color"
 	"image/jpeg"
 	"image/png"
 )
@@ -53,7 +54,8 @@ func (d *Desk) cipher(ctx context.Context, use, credential string) (cipher.AEAD,
 	return cipher.NewGCM(block)
 }
 
-// Bounds of a MyKad copy. A picture of that many pixels takes 64 MB while it is read.
+// Bounds of a MyKad copy. A picture of that many pixels takes 64 MB while it is read; a
+// progressive JPEG, whose coefficients are all kept, up to 320 MB.
 const (
 	MaxCopy       = 2 << 20    // bytes
 	maxCopyPixels = 16_000_000 // 16 megapixels, as telephones make them
@@ -61,6 +63,14 @@ const (
 	maxCopyScans  = 40         // of a JPEG: each costs a pass over all pixels
 	copyQuality   = 85
 )
+
+// width is 2 for pixels with 16 bits to a channel, which take twice the memory.
+func width(m color.Model) int64 {
+	if m == color.RGBA64Model || m == color.NRGBA64Model || m == color.Gray16Model {
+		return 2
+	}
+	return 1
+}
 
 // cleanCopy makes a JPEG of the pixels alone: no place, no camera, no thumbnail, and
 // nothing behind the picture, comes along. Size and dimensions are judged before
@@ -84,7 +94,7 @@ func cleanCopy(raw []byte) ([]byte, *Refusal) {
 		return bad("mykad_unreadable", "salinan MyKad tidak dapat dibaca", "the MyKad copy cannot be read")
 	case c.Width < minCopySide || c.Height < minCopySide:
 		return bad("mykad_too_small", "gambar MyKad terlalu kecil", "the picture of the MyKad is too small")
-	case int64(c.Width)*int64(c.Height) > maxCopyPixels:
+	case int64(c.Width)*int64(c.Height)*width(c.ColorModel) > maxCopyPixels:
 		return bad("mykad_too_large", "gambar MyKad melebihi 16 megapiksel", "the picture of the MyKad has more than 16 megapixels")
 	case bytes.Count(raw, []byte("\xFF\xDA")) > maxCopyScans:
 		return bad("mykad_unreadable", "salinan MyKad terlalu rumit", "the MyKad copy is made of too many scans")

@@ -312,9 +312,9 @@ func outcome(err error) otp.Delivery {
 	case !errors.As(err, &failure):
 		return otp.Delivery{State: otp.Deferred}
 	case failure.Permanent():
-		return otp.Delivery{State: otp.Refused, Reply: failure.reply()}
+		return otp.Delivery{State: otp.Refused, Reply: failure.Reply()}
 	}
-	return otp.Delivery{State: otp.Deferred, Reply: failure.reply()}
+	return otp.Delivery{State: otp.Deferred, Reply: failure.Reply()}
 }
 
 func jitter(d time.Duration) time.Duration { return d*3/4 + rand.N(d/2+1) }

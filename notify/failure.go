@@ -32,7 +32,7 @@ type DeliveryError struct {
 func (e *DeliveryError) Error() string {
 	s := e.Step
 	if e.Status != 0 {
-		s += ": server answered " + e.reply()
+		s += ": server answered " + e.Reply()
 	}
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
@@ -40,8 +40,8 @@ func (e *DeliveryError) Error() string {
 	return s
 }
 
-// reply is the server's answer in digits, "550 5.1.1"; "" when it gave none.
-func (e *DeliveryError) reply() string {
+// Reply is the server's answer in digits, "550 5.1.1"; "" when it gave none.
+func (e *DeliveryError) Reply() string {
 	switch {
 	case e.Status == 0:
 		return ""

@@ -25,6 +25,9 @@ var (
 // reasonChars bounds a reason as it is shown.
 const reasonChars = 500
 
+// addressChars is as long as an address can be (RFC 5321, Section 4.5.3.1).
+const addressChars = 254
+
 var _ enrol.Mailer = (*Mailer)(nil)
 
 // SendLetter implements enrol.Mailer: one attempt, with errors as SendCode has them. It
@@ -52,8 +55,9 @@ func (m *Mailer) sendLetter(ctx context.Context, l enrol.Letter) error {
 
 // renderLetter makes the message. Errors name the field, never its value.
 func renderLetter(l enrol.Letter, base string) (*rendered, error) {
-	p := struct{ TitleMS, TitleEN, Name, System, Reason, MS, EN, Code, Link, Until string }{
-		Name: unlink(clean(l.Name, nameChars)), System: unlink(clean(l.System, systemChars)), Reason: unlink(clean(l.Reason, reasonChars)), Until: myt(l.Until)}
+	p := struct{ TitleMS, TitleEN, Name, System, Reason, MS, EN, Code, Link, Until, Address, ButtonMS, ButtonEN string }{
+		Name: unlink(clean(l.Name, nameChars)), System: unlink(clean(l.System, systemChars)), Reason: unlink(clean(l.Reason, reasonChars)), Until: myt(l.Until),
+		ButtonMS: "Sahkan e-mel", ButtonEN: "Confirm the address"}
 	switch {
 	case p.System == "" && l.Change == "":
 		return nil, fmt.Errorf("%w: no system name", ErrMessage)
@@ -76,10 +80,13 @@ func renderLetter(l enrol.Letter, base string) (*rendered, error) {
 			p.TitleMS, p.TitleEN = "Permohonan sijil dikembalikan", "Your application was returned"
 			p.MS, p.EN = "Sila betulkan dan mohon sekali lagi dengan kod ini.", "Please put it right and apply again with this code."
 		}
+	case l.Change != "" && !deliverable(l.Address):
+		return nil, fmt.Errorf("%w: no new address", ErrMessage)
 	case l.Change != "" && token.Match(l.Link.Reveal()):
 		p.TitleMS, p.TitleEN = "Sahkan pertukaran e-mel anda", "Confirm the change of your address"
-		p.MS = "E-mel tempat kod tandatangan anda dihantar diminta ditukar. Jika anda memintanya, buka pautan ini dan tekan butang. Jika tidak, jangan buka."
-		p.EN = "A change of the address your signing codes go to was asked for. If you did, open this link and press the button. If you did not, do not open it."
+		p.MS = "Permintaan telah dibuat untuk menukar e-mel yang menerima kod tandatangan anda kepada alamat di atas. Jika anda memintanya, buka pautan ini dan tekan butang. Jika tidak, jangan buka."
+		p.EN = "It was asked that your signing codes go to the address above from now on. If you asked for it, open this link and press the button. If you did not, do not open it."
+		p.Address, p.ButtonMS, p.ButtonEN = unlink(clean(l.Address, addressChars)), "Sahkan pertukaran", "Confirm the change"
 		p.Link = base + "/e/" + string(l.Link.Reveal())
 	case token.Match(l.Link.Reveal()):
 		p.TitleMS, p.TitleEN = "Sahkan e-mel anda", "Confirm your address"

@@ -42,13 +42,22 @@ func TestLetters(t *testing.T) {
 	if err != nil || !strings.Contains(text, "Kod / Code: 0123-4567-89AB-CDEF") || !strings.Contains(text, "Salinan kabur") || strings.Contains(text, "http://evil.example") || strings.Contains(text, "\u202e") || strings.Contains(text, "/e/") {
 		t.Errorf("%v: %s", err, text)
 	}
+	// Whoever confirms a change of address sees which address it is.
+	text, err = send(func(l *enrol.Letter) {
+		link(l)
+		l.Change, l.System, l.Address = enrol.OldAddress, "", "lain@janm.gov.my"
+	})
+	if plain := strings.ReplaceAll(text, "\u2060", ""); err != nil || strings.Count(plain, "lain@janm.gov.my") != 2 || !strings.Contains(text, "Sahkan pertukaran") || strings.Contains(text, "enrolment") {
+		t.Errorf("%v: %s", err, text)
+	}
 	for what, edit := range map[string]func(l *enrol.Letter){
-		"no secret":    func(*enrol.Letter) {},
-		"a false code": func(l *enrol.Letter) { l.Code = secret.New("0123456789ABCDEF") },
-		"a false link": func(l *enrol.Letter) { l.Link = secret.New("../../" + linkToken[:16]) },
-		"no expiry":    func(l *enrol.Letter) { link(l); l.Until = time.Time{} },
-		"no system":    func(l *enrol.Letter) { link(l); l.System = "" },
-		"no address":   func(l *enrol.Letter) { link(l); l.Email = "a@b, c@d" },
+		"no new address": func(l *enrol.Letter) { link(l); l.Change = enrol.OldAddress },
+		"no secret":      func(*enrol.Letter) {},
+		"a false code":   func(l *enrol.Letter) { l.Code = secret.New("0123456789ABCDEF") },
+		"a false link":   func(l *enrol.Letter) { l.Link = secret.New("../../" + linkToken[:16]) },
+		"no expiry":      func(l *enrol.Letter) { link(l); l.Until = time.Time{} },
+		"no system":      func(l *enrol.Letter) { link(l); l.System = "" },
+		"no address":     func(l *enrol.Letter) { link(l); l.Email = "a@b, c@d" },
 	} {
 		if _, err := send(edit); !errors.Is(err, enrol.ErrUndeliverable) || strings.Contains(err.Error(), linkToken) {
 			t.Errorf("%s: %v", what, err)

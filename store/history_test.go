@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store"
@@ -168,5 +170,22 @@ func TestHistoryCheckerRefuses(t *testing.T) {
 		if got := porcupine.CheckOperations(oneCode(), c.h); got != c.want {
 			t.Errorf("%s: %v", what, got)
 		}
+	}
+}
+
+// Of an issuer's CRLs the newest two are kept: each holds all that the ones before did.
+func TestOldCRLsGo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mohor.db")
+	db, now := open(t, path), time.Now()
+	for n := range int64(5) {
+		for _, issuer := range []string{"a", "b"} {
+			if err := db.StoreCRL(t.Context(), ca.CRL{Issuer: issuer, Number: n + 1, DER: []byte{1}, ThisUpdate: now, NextUpdate: now}, audit.Event{At: now, Actor: "t", Action: "ca.crl", Verdict: audit.Accepted}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var kept, first int64
+	if err := raw(t, path).QueryRow("SELECT COUNT(*), MIN(number) FROM crls").Scan(&kept, &first); err != nil || kept != 4 || first != 4 {
+		t.Errorf("%d CRLs are kept, from number %d, %v", kept, first, err)
 	}
 }

@@ -213,6 +213,16 @@ func (d *DB) RevokedBy(ctx context.Context, issuer string) ([]ca.Certificate, er
 	return out, nil
 }
 
+// Listed implements ca.Records.
+func (d *DB) Listed(ctx context.Context, issuer string) ([]ca.Certificate, error) {
+	rows, err := d.q.Listed(ctx, issuer)
+	out := make([]ca.Certificate, len(rows))
+	for k, r := range rows {
+		out[k] = ca.Certificate{Serial: r.Serial, RevokedAt: instant(r.RevokedAt), Reason: int(r.Reason)}
+	}
+	return out, err
+}
+
 // LastChange implements ca.Records.
 func (d *DB) LastChange(ctx context.Context, issuer string) (int64, error) {
 	n, err := d.q.LastChange(ctx, issuer)
@@ -239,6 +249,9 @@ func (d *DB) StoreCRL(ctx context.Context, c ca.CRL, ev audit.Event) error {
 			return fmt.Errorf("storing CRL %d of %s: number %d: %w", c.Number, c.Issuer, last.Number, ca.ErrExists)
 		}
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if err := q.DropCRLs(ctx, sqlc.DropCRLsParams{Issuer: c.Issuer, Before: c.Number - 1}); err != nil {
 			return err
 		}
 		return q.StoreCRL(ctx, sqlc.StoreCRLParams{Issuer: c.Issuer, Number: c.Number, Der: c.DER, ThisUpdate: micros(c.ThisUpdate), NextUpdate: micros(c.NextUpdate), Covers: c.Covers})

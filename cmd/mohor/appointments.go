@@ -10,20 +10,20 @@ import (
 )
 
 type adminAppointCmd struct {
-	Data     string    `default:"var/mohor" help:"Data folder." type:"path"`
-	Role     string    `help:"JDN, SAP, SA, AP or AUDITOR." enum:"JDN,SAP,SA,AP,AUDITOR" required:""`
-	Agency   string    `help:"Registered agency, of SA and AP."`
-	System   string    `help:"Registered ICT system, of SAP."`
-	IC       string    `help:"No. Kad Pengenalan, 12 digits." required:""`
-	Name     string    `help:"Name." required:""`
-	Email    string    `help:"E-mail address." required:""`
-	From     time.Time `help:"First day (default: now)." format:"2006-01-02" placeholder:"DAY"`
-	Until    time.Time `help:"Day on which it ends (default: when it is ended)." format:"2006-01-02" placeholder:"DAY"`
-	Document string    `help:"Reference of the letter or form that appoints." required:""`
+	Data     string `default:"var/mohor" help:"Data folder." type:"path"`
+	Role     string `help:"JDN, SAP, SA, AP or AUDITOR." enum:"JDN,SAP,SA,AP,AUDITOR" required:""`
+	Agency   string `help:"Registered agency, of SA and AP."`
+	System   string `help:"Registered ICT system, of SAP."`
+	IC       string `help:"No. Kad Pengenalan, 12 digits." required:""`
+	Name     string `help:"Name." required:""`
+	Email    string `help:"E-mail address." required:""`
+	From     day    `help:"First day (default: now)." placeholder:"DAY"`
+	Until    day    `help:"Day on which it ends (default: when it is ended)." placeholder:"DAY"`
+	Document string `help:"Reference of the letter or form that appoints." required:""`
 }
 
 func (c *adminAppointCmd) Run(e *env) error {
-	x := enrol.Appointment{Role: enrol.Role(c.Role), Agency: c.Agency, System: c.System, From: c.From, Until: c.Until, Document: c.Document}
+	x := enrol.Appointment{Role: enrol.Role(c.Role), Agency: c.Agency, System: c.System, From: time.Time(c.From), Until: time.Time(c.Until), Document: c.Document}
 	if x.From.IsZero() {
 		x.From = e.now()
 	}
@@ -42,14 +42,14 @@ func (c *adminAppointCmd) Run(e *env) error {
 }
 
 type adminEndAppointmentCmd struct {
-	Data        string    `default:"var/mohor" help:"Data folder." type:"path"`
-	Appointment string    `help:"The appointment, of mohor admin list --json." required:""`
-	On          time.Time `help:"Day from which it holds no more (default: now)." format:"2006-01-02" placeholder:"DAY"`
-	Document    string    `help:"Reference of the letter or form that ends it." required:""`
+	Data        string `default:"var/mohor" help:"Data folder." type:"path"`
+	Appointment string `help:"The appointment, of mohor admin list --json." required:""`
+	On          day    `help:"Day from which it holds no more (default: now)." placeholder:"DAY"`
+	Document    string `help:"Reference of the letter or form that ends it." required:""`
 }
 
 func (c *adminEndAppointmentCmd) Run(e *env) error {
-	on := c.On
+	on := time.Time(c.On)
 	if on.IsZero() {
 		on = e.now()
 	}

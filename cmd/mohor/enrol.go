@@ -87,10 +87,10 @@ func (c *enrolAgencyCmd) Run(e *env) error {
 
 type enrolSystemCmd struct {
 	acting
-	Code      string    `arg:"" help:"Code, as lists name it."`
-	Title     string    `required:"" help:"Title, as mails name it."`
-	Agency    string    `required:"" help:"Code of the agency that owns it."`
-	TokenEnds time.Time `help:"Day from which the system takes no tokens (2027-01-01)." format:"2006-01-02" placeholder:"DAY"`
+	Code      string `arg:"" help:"Code, as lists name it."`
+	Title     string `required:"" help:"Title, as mails name it."`
+	Agency    string `required:"" help:"Code of the agency that owns it."`
+	TokenEnds day    `help:"Day from which the system takes no tokens (2027-01-01)." placeholder:"DAY"`
 }
 
 func (c *enrolSystemCmd) Run(e *env) error {
@@ -99,7 +99,7 @@ func (c *enrolSystemCmd) Run(e *env) error {
 		return err
 	}
 	defer i.Close()
-	return i.Desk.PutSystem(e.ctx, by, enrol.System{Code: c.Code, Title: c.Title, Agency: c.Agency, TokenEnds: c.TokenEnds})
+	return i.Desk.PutSystem(e.ctx, by, enrol.System{Code: c.Code, Title: c.Title, Agency: c.Agency, TokenEnds: time.Time(c.TokenEnds)})
 }
 
 type enrolTokenCmd struct {

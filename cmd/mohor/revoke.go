@@ -67,6 +67,16 @@ func effective(text string) (time.Time, error) {
 	return t, nil
 }
 
+// day is a day of Malaysia, from midnight there, or a time with its offset.
+type day time.Time
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *day) UnmarshalText(text []byte) error {
+	t, err := effective(string(text))
+	*d = day(t)
+	return err
+}
+
 // statusError says in an operator's words why a status was not changed, or not told.
 func statusError(serial string, err error) error {
 	switch {

@@ -84,6 +84,9 @@ func TestRenewalOverHTTP(t *testing.T) {
 	if want(t, asked, 202, ""); asked.Text("state") != "CONFIRMED" {
 		t.Fatalf("%s", asked.Raw)
 	}
+	if r := b.do(http.MethodGet, "/v1/me/application", nil); !strings.Contains(string(r.Raw), `"REKEY"`) || !strings.Contains(string(r.Raw), "kunci baharu dengan PIN baharu") {
+		t.Errorf("the next step after a forgotten PIN: %s", r.Raw)
+	}
 	key := map[string]any{"code": m.mailed(t, newcomerMail, `((?:[0-9A-Z]{4}-){3}[0-9A-Z]{4})`), "pin": newPIN, "pin_again": newPIN}
 	want(t, b.do(http.MethodPost, "/v1/me/pin/rekey", but(key, "pin_again", "Enggang-Hitam-43")), 422, "pins_differ")
 	want(t, b.do(http.MethodPost, "/v1/me/pin/rekey", key), 202, "")

@@ -59,3 +59,27 @@ func TestReportsByHTTP(t *testing.T) {
 	want(t, sap.do(http.MethodGet, "/v1/admin/reports/expiring?days=401", nil), 400, "invalid_request")
 	want(t, sap.do(http.MethodGet, "/v1/admin/reports/users?agency=%27%20OR", nil), 422, "report_invalid")
 }
+
+// The report and the list of vacancies agree on whom an agency has: an AP who has set up
+// the account.
+func TestVacanciesAreTheReport(t *testing.T) {
+	m := newMinistry(t)
+	want(t, m.jdn.do(http.MethodPut, "/v1/admin/agencies/KKM", map[string]any{"name": "Kementerian Kesihatan"}), 200, "")
+	ic := "700101105571"
+	_, code, err := m.Server.Accounts.Appoint(t.Context(), enrol.Actor{Name: "cli:test"}, enrol.Officer{IC: ic, Name: "BAHARU", Email: "b@kkm.gov.my"},
+		enrol.Appointment{Role: enrol.AP, Agency: "KKM", From: m.Clock.Now().Add(-time.Minute), Document: "KKM.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := func(when string, vacant bool) {
+		t.Helper()
+		for _, path := range []string{"vacancies", "reports/no-ap"} {
+			if r := m.jdn.do(http.MethodGet, "/v1/admin/"+path, nil); r.Status != 200 || bytes.Contains(r.Raw, []byte("KKM")) != vacant || bytes.Contains(r.Raw, []byte(`"JANM"`)) {
+				t.Errorf("%s, %s: %s", when, path, r.Raw)
+			}
+		}
+	}
+	both("appointed and not set up", true)
+	administrator(t, m.Gateway, ic, string(code.Reveal()))
+	both("set up", false)
+}

@@ -61,6 +61,12 @@ SELECT ic, system FROM credentials WHERE serial = @serial;
 SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at, key_hash, intent
 FROM certificates WHERE issuer = @issuer AND status IN ('REVOKED', 'SUSPENDED') ORDER BY revoked_at, serial;
 
+-- name: Listed :many
+SELECT serial, revoked_at, reason FROM certificates WHERE issuer = @issuer AND status IN ('REVOKED', 'SUSPENDED') ORDER BY revoked_at, serial;
+
+-- name: DropCRLs :exec
+DELETE FROM crls WHERE issuer = @issuer AND number < @before;
+
 -- name: LatestCRL :one
 SELECT issuer, number, der, this_update, next_update, covers FROM crls WHERE issuer = @issuer ORDER BY number DESC LIMIT 1;
 

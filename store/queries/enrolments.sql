@@ -90,8 +90,9 @@ WHERE id = (SELECT e.id FROM enrolments e WHERE e.due_at > 0 AND e.due_at <= @no
 -- name: SettleEnrolment :exec
 UPDATE enrolments SET due_at = @due_at, reply = @reply WHERE id = @id AND state = @state AND attempts = @attempts;
 
+-- A mail that left is something that happened; one that did not is none.
 -- name: StaleEnrolment :one
-SELECT id FROM enrolments WHERE state = @state AND since < @before AND due_at = 0 ORDER BY since LIMIT 1;
+SELECT id FROM enrolments WHERE state = @state AND since < @before AND due_at = 0 AND (mailed_at < @before OR reply <> '') ORDER BY since LIMIT 1;
 
 -- name: DecisionEvents :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash

@@ -41,11 +41,12 @@ WHERE i.created_at >= @start AND i.created_at < @stop
 GROUP BY 1, 2 ORDER BY 1, 2;
 
 -- name: ReportWithoutAP :many
-SELECT g.code, g.name, COUNT(e.id) AS officers, COUNT(CASE WHEN e.state = 'APPLIED' THEN 1 END) AS waiting,
+SELECT g.code, g.name, COUNT(e.id) AS officers, (SELECT COUNT(*) FROM enrolments w WHERE w.agency = g.code AND w.state = 'APPLIED') AS waiting,
     CAST(COALESCE((SELECT MAX(p.until_at) FROM appointments p WHERE p.agency = g.code AND p.role = 'AP' AND p.until_at > 0), 0) AS BIGINT) AS ended
 FROM agencies g
 LEFT JOIN enrolled e ON e.agency = g.code
-WHERE NOT EXISTS (SELECT 1 FROM appointments p WHERE p.agency = g.code AND p.role = 'AP' AND p.from_at <= @now AND (p.until_at = 0 OR p.until_at > @now))
+WHERE NOT EXISTS (SELECT 1 FROM appointments p JOIN accounts a ON a.id = p.account_id
+        WHERE p.agency = g.code AND p.role = 'AP' AND p.awaits = 0 AND a.state = 'ACTIVE' AND p.from_at <= @now AND (p.until_at = 0 OR p.until_at > @now))
     AND (CAST(@agency AS TEXT) = '' OR g.code = @agency)
     AND (CAST(@system AS TEXT) = '' OR EXISTS (SELECT 1 FROM enrolments s WHERE s.agency = g.code AND s.system = @system))
 GROUP BY g.code, g.name ORDER BY g.code;

@@ -371,11 +371,16 @@ func (q *Queries) Appointments(ctx context.Context, accountID string) ([]Appoint
 }
 
 const clearLoginFailures = `-- name: ClearLoginFailures :execrows
-DELETE FROM login_failures WHERE subject = ?1
+DELETE FROM login_failures WHERE subject = ?1 OR subject = ?2
 `
 
-func (q *Queries) ClearLoginFailures(ctx context.Context, subject personal.Subject) (int64, error) {
-	result, err := q.db.ExecContext(ctx, clearLoginFailures, subject)
+type ClearLoginFailuresParams struct {
+	Subject personal.Subject
+	Devices personal.Subject
+}
+
+func (q *Queries) ClearLoginFailures(ctx context.Context, arg ClearLoginFailuresParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, clearLoginFailures, arg.Subject, arg.Devices)
 	if err != nil {
 		return 0, err
 	}

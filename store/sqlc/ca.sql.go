@@ -254,6 +254,20 @@ func (q *Queries) CrossCertificate(ctx context.Context, arg CrossCertificatePara
 	return i, err
 }
 
+const dropCRLs = `-- name: DropCRLs :exec
+DELETE FROM crls WHERE issuer = ?1 AND number < ?2
+`
+
+type DropCRLsParams struct {
+	Issuer string
+	Before int64
+}
+
+func (q *Queries) DropCRLs(ctx context.Context, arg DropCRLsParams) error {
+	_, err := q.db.ExecContext(ctx, dropCRLs, arg.Issuer, arg.Before)
+	return err
+}
+
 const dropScheduledRevocation = `-- name: DropScheduledRevocation :execrows
 DELETE FROM scheduled_revocations WHERE serial = ?1
 `
@@ -309,6 +323,39 @@ func (q *Queries) LatestCRL(ctx context.Context, issuer string) (Crl, error) {
 		&i.Covers,
 	)
 	return i, err
+}
+
+const listed = `-- name: Listed :many
+SELECT serial, revoked_at, reason FROM certificates WHERE issuer = ?1 AND status IN ('REVOKED', 'SUSPENDED') ORDER BY revoked_at, serial
+`
+
+type ListedRow struct {
+	Serial    string
+	RevokedAt int64
+	Reason    int64
+}
+
+func (q *Queries) Listed(ctx context.Context, issuer string) ([]ListedRow, error) {
+	rows, err := q.db.QueryContext(ctx, listed, issuer)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListedRow
+	for rows.Next() {
+		var i ListedRow
+		if err := rows.Scan(&i.Serial, &i.RevokedAt, &i.Reason); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const putAuthority = `-- name: PutAuthority :execrows

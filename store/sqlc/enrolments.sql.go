@@ -906,7 +906,7 @@ func (q *Queries) SpendEnrolmentLink(ctx context.Context, id string) error {
 }
 
 const staleEnrolment = `-- name: StaleEnrolment :one
-SELECT id FROM enrolments WHERE state = ?1 AND since < ?2 AND due_at = 0 ORDER BY since LIMIT 1
+SELECT id FROM enrolments WHERE state = ?1 AND since < ?2 AND due_at = 0 AND (mailed_at < ?2 OR reply <> '') ORDER BY since LIMIT 1
 `
 
 type StaleEnrolmentParams struct {
@@ -914,6 +914,7 @@ type StaleEnrolmentParams struct {
 	Before int64
 }
 
+// A mail that left is something that happened; one that did not is none.
 func (q *Queries) StaleEnrolment(ctx context.Context, arg StaleEnrolmentParams) (string, error) {
 	row := q.db.QueryRowContext(ctx, staleEnrolment, arg.State, arg.Before)
 	var id string

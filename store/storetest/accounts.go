@@ -203,6 +203,22 @@ func loginFailures(t *testing.T, h *House) {
 	must(t, db.DropLogins(ctx, now.Add(8*24*time.Hour)))
 	must(t, db.CountFailure(ctx, "ic:1", now.Add(time.Minute), delay))
 	must(t, db.ForgetFailures(ctx, "ic:1"))
+	for _, subject := range []string{"ic:1", "device:ac_1", "device:ac_11"} {
+		must(t, db.CountFailure(ctx, subject, now, func(int) time.Duration { return time.Hour }))
+	}
+	ev := audit.Event{At: now, Actor: "t", Action: "t", Verdict: audit.Accepted}
+	for _, want := range []bool{true, false} {
+		if cleared, err := db.ClearFailures(ctx, "ic:1", "device:ac_1", ev); err != nil || cleared != want {
+			t.Errorf("cleared %v, %v", cleared, err)
+		}
+	}
+	must(t, db.CountFailure(ctx, "device:ac_1", now, delay))
+	wants(t, "another account's device", db.CountFailure(ctx, "device:ac_11", now, delay), enrol.ErrThrottled)
+	must(t, db.CountFailure(ctx, "ic:2", now, delay))
+	if cleared, err := db.ClearFailures(ctx, "ic:2", "", ev); err != nil || !cleared {
+		t.Errorf("without an account: %v, %v", cleared, err)
+	}
+	wants(t, "after clearing without an account", db.CountFailure(ctx, "device:ac_11", now, delay), enrol.ErrThrottled)
 }
 
 // loginCodes: what otp.Records promises, for the codes of log-ins.

@@ -279,6 +279,12 @@ func certificates(t *testing.T, h *House) {
 	if n, err := db.LastChange(ctx, ca.Root); err != nil || n != 0 {
 		t.Errorf("of the root: %d changes, %v", n, err)
 	}
+	full, err := db.RevokedBy(ctx, ca.Issuing)
+	must(t, err)
+	short, err := db.Listed(ctx, ca.Issuing)
+	if err != nil || len(short) != len(full) || len(full) == 0 || short[0].Serial != full[0].Serial || !short[0].RevokedAt.Equal(full[0].RevokedAt) || short[0].Reason != full[0].Reason {
+		t.Errorf("listed %+v of %+v, %v", short, full, err)
+	}
 	if rows, err := db.RevokedBy(ctx, ca.Root); err != nil || len(rows) != 0 {
 		t.Errorf("revoked by the root: %+v, %v", rows, err)
 	}

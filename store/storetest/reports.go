@@ -60,6 +60,7 @@ func (h *House) population(t *testing.T) {
 	boss.Appointments = []enrol.Appointment{{ID: "ap_1", Role: enrol.AP, Agency: "JANM", From: now}, {ID: "ap_2", Role: enrol.AP, Agency: "JPK", From: now.Add(-day)},
 		{ID: "ap_3", Role: enrol.SA, Agency: "JPK", From: now}}
 	must(t, db.PutAdministrator(ctx, boss, [32]byte{7}, now.Add(day), h.ev("admin", "")))
+	must(t, db.CompleteSetup(ctx, [32]byte{7}, []byte("p"), 1, now, h.ev("setup", "")))
 	must(t, db.EndAppointment(ctx, enrol.Appointment{ID: "ap_2", Until: now}, h.ev("end", "")))
 }
 
