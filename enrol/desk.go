@@ -72,8 +72,8 @@ func (p Policy) filled() Policy {
 // lease is how long one who has begun to mail or to issue has time before another does.
 const lease = 2 * time.Minute
 
-// Desk is where enrolments are made and decided. Every method begins with decide, which
-// authorises and audits; a refusal is a *[Refusal].
+// Desk is where enrolments are made and decided. Every method asks decide, which authorises
+// and audits, before it does anything; a refusal is a *[Refusal].
 type Desk struct {
 	*Registrar // Records hides the Registrar's
 	Records    Enrolments
@@ -204,7 +204,7 @@ func (d *Desk) step(ctx context.Context, a Actor, act Action, id, reason string,
 		return err
 	}
 	if act == Validate {
-		if err := d.apart(ctx, &e, ev, a.Name); err != nil {
+		if err := d.apart(ctx, &e, ev, &a); err != nil {
 			return err
 		}
 	}

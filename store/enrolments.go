@@ -188,23 +188,27 @@ func (d *DB) Decisions(ctx context.Context, id string) (out enrol.Decisions, err
 	if err != nil {
 		return out, fmt.Errorf("reading decisions: %w", err)
 	}
-	for _, row := range events {
+	mailbox, err := d.q.MailboxEvents(ctx, id)
+	if err != nil {
+		return out, fmt.Errorf("reading who chose the address: %w", err)
+	}
+	for _, row := range append(events, mailbox...) {
 		ev, err := record(row)
 		if err != nil || !ev.Intact() {
 			return enrol.Decisions{}, nil // edited: it tells nothing
 		}
 		switch enrol.Action(ev.Action) {
-		case enrol.Correct:
-			out.Corrected = append(out.Corrected, ev.Actor)
+		case enrol.List, enrol.Replace, enrol.Correct, enrol.AskAddress, enrol.VouchAddress:
+			out.Mailbox = append(out.Mailbox, ev.Actor)
 		case enrol.Apply:
-			out = enrol.Decisions{Corrected: out.Corrected}
+			out = enrol.Decisions{Mailbox: out.Mailbox}
 		case enrol.Renew:
-			out = enrol.Decisions{Corrected: out.Corrected, Kind: enrol.Renewal, Replaces: ev.Detail["replaces"]}
+			out = enrol.Decisions{Mailbox: out.Mailbox, Kind: enrol.Renewal, Replaces: ev.Detail["replaces"]}
 			if ev.Detail["approval"] == enrol.ApprovalNotNeeded {
 				out.Alone, out.Approved = true, ev.Actor
 			}
 		case enrol.Forgot:
-			out = enrol.Decisions{Corrected: out.Corrected, Kind: enrol.Rekey, Replaces: ev.Detail["replaces"]}
+			out = enrol.Decisions{Mailbox: out.Mailbox, Kind: enrol.Rekey, Replaces: ev.Detail["replaces"]}
 		case enrol.NewKey:
 			out.Approved = ""
 		case enrol.Validate:
@@ -216,6 +220,19 @@ func (d *DB) Decisions(ctx context.Context, id string) (out enrol.Decisions, err
 		}
 	}
 	return out, nil
+}
+
+// Hand implements enrol.Enrolments.
+func (d *DB) Hand(ctx context.Context, ic string) ([]string, error) {
+	out, err := d.q.AppointersOf(ctx, ic)
+	if err != nil {
+		return nil, err
+	}
+	accounts, err := d.q.AppointedBy(ctx, ic)
+	for _, id := range accounts {
+		out = append(out, "account:"+id)
+	}
+	return out, err
 }
 
 // decision says which columns of a decision a state sets or keeps.

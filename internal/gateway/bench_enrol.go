@@ -98,6 +98,7 @@ func (e *enrolling) run(ctx context.Context) (err error) {
 	if err := e.raw(ctx); err != nil {
 		return err
 	}
+	lister := enrol.Actor{Name: "bench:lister", IC: "700101105550", Appointments: []enrol.Appointment{{Role: enrol.JDN}}} // who lists does not approve
 	jdn := enrol.Actor{Name: "bench:jdn", IC: "700101105551", Appointments: []enrol.Appointment{{Role: enrol.JDN}}}
 	ap := enrol.Actor{Name: "bench:ap", IC: "700101105554", Appointments: []enrol.Appointment{{Role: enrol.AP, Agency: benchAgency}}}
 	err = errors.Join(e.desk.PutAgency(ctx, jdn, enrol.Agency{Code: benchAgency, Name: "Agensi Ukuran"}),
@@ -114,9 +115,9 @@ func (e *enrolling) run(ctx context.Context) (err error) {
 		what string
 		do   func(ctx context.Context) error
 	}{
-		{"check the list", func(ctx context.Context) error { return e.whole(e.desk.CheckList(ctx, jdn, list, list.Size())) }},
+		{"check the list", func(ctx context.Context) error { return e.whole(e.desk.CheckList(ctx, lister, list, list.Size())) }},
 		{"add the list (checked again)", func(ctx context.Context) error {
-			return e.whole(e.desk.AddList(ctx, jdn, list, list.Size(), enrol.ListChoice{}))
+			return e.whole(e.desk.AddList(ctx, lister, list, list.Size(), enrol.ListChoice{}))
 		}},
 		{"make and hand over links", e.post},
 		{"confirm", all(func(ctx context.Context, l *enrol.Letter) error {

@@ -67,6 +67,12 @@ UPDATE appointments SET until_at = @until_at, ended_by = @ended_by WHERE account
 SELECT COUNT(*) FROM appointments p JOIN accounts a ON a.id = p.account_id
 WHERE p.role = 'JDN' AND p.awaits = 0 AND p.from_at <= @at AND p.until_at = 0 AND a.state = 'ACTIVE';
 
+-- name: AppointersOf :many
+SELECT DISTINCT p.appointed_by FROM appointments p JOIN accounts a ON a.id = p.account_id WHERE a.ic = CAST(@ic AS TEXT) AND p.appointed_ic <> '' AND p.awaits = 0;
+
+-- name: AppointedBy :many
+SELECT DISTINCT account_id FROM appointments WHERE appointed_ic = @ic AND awaits = 0;
+
 -- name: AddPasskey :execrows
 INSERT INTO passkeys (id, account_id, label, data, sign_count, created_at) VALUES (@id, @account_id, @label, @data, @sign_count, @created_at) ON CONFLICT (id) DO NOTHING;
 

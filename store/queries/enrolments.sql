@@ -92,7 +92,17 @@ SELECT id FROM enrolments WHERE state = @state AND since < @before AND due_at = 
 
 -- name: DecisionEvents :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
-FROM audit_events WHERE object = @object AND action IN ('enrol.correct', 'enrol.apply', 'enrol.validate', 'enrol.approve', 'enrol.renew', 'enrol.rekey', 'enrol.rekey.apply', 'enrol.rekey.confirm') AND verdict = 'accepted' ORDER BY seq;
+FROM audit_events WHERE object = @object AND action IN ('enrol.list', 'enrol.replace', 'enrol.correct', 'enrol.apply', 'enrol.validate', 'enrol.approve', 'enrol.renew', 'enrol.rekey', 'enrol.rekey.apply', 'enrol.rekey.confirm') AND verdict = 'accepted' ORDER BY seq;
+
+-- Who asked or vouched for a change of the address of an enrolment's officer since the last
+-- certificate was issued to her.
+-- name: MailboxEvents :many
+SELECT a.seq, a.at, a.actor, a.action, a.object, a.verdict, a.request_id, a.detail, a.prev, a.hash
+FROM audit_events a WHERE a.object IN (SELECT 'officer:' || e.ic FROM enrolments e WHERE e.id = @id UNION ALL SELECT c.id FROM address_changes c JOIN enrolments e ON e.ic = c.ic WHERE e.id = @id)
+    AND a.action IN ('officer.address', 'officer.address.vouch') AND a.verdict = 'accepted'
+    AND a.seq > (SELECT COALESCE(MAX(i.seq), 0) FROM audit_events i WHERE i.object IN (SELECT x.id FROM enrolments x JOIN enrolments e ON e.ic = x.ic WHERE e.id = @id)
+        AND i.action = 'enrol.issue' AND i.verdict = 'accepted')
+ORDER BY a.seq;
 
 -- name: SetEmail :exec
 UPDATE officers SET email = @email WHERE ic = @ic;

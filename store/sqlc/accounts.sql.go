@@ -301,6 +301,60 @@ func (q *Queries) AdministratorAccounts(ctx context.Context) ([]Account, error) 
 	return items, nil
 }
 
+const appointedBy = `-- name: AppointedBy :many
+SELECT DISTINCT account_id FROM appointments WHERE appointed_ic = ?1 AND awaits = 0
+`
+
+func (q *Queries) AppointedBy(ctx context.Context, ic string) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, appointedBy, ic)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var account_id string
+		if err := rows.Scan(&account_id); err != nil {
+			return nil, err
+		}
+		items = append(items, account_id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const appointersOf = `-- name: AppointersOf :many
+SELECT DISTINCT p.appointed_by FROM appointments p JOIN accounts a ON a.id = p.account_id WHERE a.ic = CAST(?1 AS TEXT) AND p.appointed_ic <> '' AND p.awaits = 0
+`
+
+func (q *Queries) AppointersOf(ctx context.Context, ic string) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, appointersOf, ic)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var appointed_by string
+		if err := rows.Scan(&appointed_by); err != nil {
+			return nil, err
+		}
+		items = append(items, appointed_by)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const appointment = `-- name: Appointment :one
 SELECT account_id, role, agency, system, from_at, until_at, id, document, appointed_by, appointed_ic, awaits, ended_by, end_document
 FROM appointments WHERE id = ?1

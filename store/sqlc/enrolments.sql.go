@@ -168,7 +168,7 @@ func (q *Queries) ClaimEnrolment(ctx context.Context, arg ClaimEnrolmentParams) 
 
 const decisionEvents = `-- name: DecisionEvents :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
-FROM audit_events WHERE object = ?1 AND action IN ('enrol.correct', 'enrol.apply', 'enrol.validate', 'enrol.approve', 'enrol.renew', 'enrol.rekey', 'enrol.rekey.apply', 'enrol.rekey.confirm') AND verdict = 'accepted' ORDER BY seq
+FROM audit_events WHERE object = ?1 AND action IN ('enrol.list', 'enrol.replace', 'enrol.correct', 'enrol.apply', 'enrol.validate', 'enrol.approve', 'enrol.renew', 'enrol.rekey', 'enrol.rekey.apply', 'enrol.rekey.confirm') AND verdict = 'accepted' ORDER BY seq
 `
 
 func (q *Queries) DecisionEvents(ctx context.Context, object string) ([]AuditEvent, error) {
@@ -540,6 +540,51 @@ func (q *Queries) Held(ctx context.Context, arg HeldParams) ([]HeldRow, error) {
 			&i.NotAfter,
 			&i.Der,
 			&i.EndsAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const mailboxEvents = `-- name: MailboxEvents :many
+SELECT a.seq, a.at, a.actor, a.action, a.object, a.verdict, a.request_id, a.detail, a.prev, a.hash
+FROM audit_events a WHERE a.object IN (SELECT 'officer:' || e.ic FROM enrolments e WHERE e.id = ?1 UNION ALL SELECT c.id FROM address_changes c JOIN enrolments e ON e.ic = c.ic WHERE e.id = ?1)
+    AND a.action IN ('officer.address', 'officer.address.vouch') AND a.verdict = 'accepted'
+    AND a.seq > (SELECT COALESCE(MAX(i.seq), 0) FROM audit_events i WHERE i.object IN (SELECT x.id FROM enrolments x JOIN enrolments e ON e.ic = x.ic WHERE e.id = ?1)
+        AND i.action = 'enrol.issue' AND i.verdict = 'accepted')
+ORDER BY a.seq
+`
+
+// Who asked or vouched for a change of the address of an enrolment's officer since the last
+// certificate was issued to her.
+func (q *Queries) MailboxEvents(ctx context.Context, id string) ([]AuditEvent, error) {
+	rows, err := q.db.QueryContext(ctx, mailboxEvents, id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AuditEvent
+	for rows.Next() {
+		var i AuditEvent
+		if err := rows.Scan(
+			&i.Seq,
+			&i.At,
+			&i.Actor,
+			&i.Action,
+			&i.Object,
+			&i.Verdict,
+			&i.RequestID,
+			&i.Detail,
+			&i.Prev,
+			&i.Hash,
 		); err != nil {
 			return nil, err
 		}
