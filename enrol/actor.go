@@ -38,6 +38,7 @@ type Actor struct {
 	// IC is that of the person, 12 digits; "" for an operator of the machine. Whoever
 	// decides about somebody must be somebody else.
 	IC           string
-	Appointments []Appointment
-	Request      string // request id; "" at the command line
+	Appointments []Appointment // those that count now: of an administrator with a second factor
+	LoggedIn     time.Time     // when the session was opened; zero for the machine
+	Request      string        // request id; "" at the command line
 }

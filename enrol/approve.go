@@ -330,6 +330,9 @@ func (d *Desk) Once(ctx context.Context) (bool, error) {
 			if did, err := d.mailChange(ctx); did || err != nil {
 				return did, err
 			}
+			if did, err := d.mailSetup(ctx); did || err != nil {
+				return did, err
+			}
 		}
 		if did, err := d.expire(ctx); did || err != nil {
 			return did, err

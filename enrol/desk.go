@@ -27,6 +27,7 @@ type Letter struct {
 	Until       time.Time
 	Reason      string // why the application was returned; ""
 	Rekey       bool   // the code is for a new key, because the PIN is forgotten
+	Setup       bool   // Code is an administrator's set-up code ("setup_…"); no system
 	// Change is OldAddress or NewAddress for a link that confirms a change to Address;
 	// such a letter names no system.
 	Change, Address string

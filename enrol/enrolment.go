@@ -314,6 +314,11 @@ type Enrolments interface {
 	// Correct sets the officer's address while no credential depends on it, and makes a
 	// new link due; ErrState when one does.
 	Correct(ctx context.Context, e Enrolment, email string, due time.Time, ev audit.Event) error
+	// ClaimSetup, PutSetup and SettleSetup are what ClaimEnrolment, PutSecret and Settle are,
+	// for the set-up code of an administrator's account; ErrState when it awaits none.
+	ClaimSetup(ctx context.Context, now, leaseUntil time.Time) (a Account, attempts int, ok bool, err error)
+	PutSetup(ctx context.Context, id string, attempts int, hash [32]byte, at, until time.Time, ev audit.Event) error
+	SettleSetup(ctx context.Context, id string, attempts int, due time.Time, reply string) error
 	// ClaimEnrolment returns the enrolment that has been due longest at now, which
 	// nobody else gets until leaseUntil; false when none is due.
 	ClaimEnrolment(ctx context.Context, now, leaseUntil time.Time) (Enrolment, bool, error)

@@ -31,6 +31,7 @@ const (
 	EnrolmentValidated = enrol.NoticeValidated // detail: system
 	AddressChanged     = enrol.NoticeAddressChanged
 	EnrolmentRejected  = enrol.NoticeRejected // detail: system, reason
+	AccountChanged     = enrol.NoticeAccount  // detail: what (appointed, confirmed, ready, reset), role, scope
 
 	// TransactionDisowned is an alarm to administrators. Detail: system (registered
 	// name), transaction, officer (masked name), count, fingerprint, outcome.

@@ -39,7 +39,7 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 			return db.ResetAdministrator(ctx, person.ID, "", [32]byte{3}, now, ev)
 		},
 		"PutAppointment": func(ctx context.Context) error {
-			return db.PutAppointment(ctx, person.ID, enrol.Appointment{Role: enrol.Auditor, From: now}, ev)
+			return db.PutAppointment(ctx, person, enrol.Appointment{Role: enrol.Auditor, From: now}, ev)
 		},
 		"ConfirmAppointment": func(ctx context.Context) error { return db.ConfirmAppointment(ctx, "ap_2", ev) },
 		"CloseSessions": func(ctx context.Context) error {

@@ -3,6 +3,11 @@ INSERT INTO notices (id, ic, name, email, kind, detail, created_at, due_at)
 SELECT CAST(@id AS TEXT), o.ic, o.name, o.email, CAST(@kind AS TEXT), CAST(@detail AS TEXT), CAST(@created_at AS BIGINT), CAST(@due_at AS BIGINT)
 FROM officers o WHERE o.ic = @ic;
 
+-- name: AddAccountNotice :exec
+INSERT INTO notices (id, ic, name, email, kind, detail, created_at, due_at)
+SELECT CAST(@id AS TEXT), COALESCE(a.ic, ''), a.name, a.email, CAST(@kind AS TEXT), CAST(@detail AS TEXT), CAST(@created_at AS BIGINT), CAST(@due_at AS BIGINT)
+FROM accounts a WHERE a.id = @account_id;
+
 -- name: NoticesDue :one
 SELECT COUNT(*) FROM (SELECT n.id FROM notices n WHERE n.due_at <= @now LIMIT 1) AS due;
 

@@ -291,7 +291,7 @@ func (q *Queries) PutOldLink(ctx context.Context, arg PutOldLinkParams) (int64, 
 }
 
 const setAccountEmail = `-- name: SetAccountEmail :exec
-UPDATE accounts SET email = ?1 WHERE ic = CAST(?2 AS TEXT) AND kind = 'officer'
+UPDATE accounts SET email = ?1 WHERE ic = CAST(?2 AS TEXT)
 `
 
 type SetAccountEmailParams struct {

@@ -9,6 +9,33 @@ import (
 	"context"
 )
 
+const addAccountNotice = `-- name: AddAccountNotice :exec
+INSERT INTO notices (id, ic, name, email, kind, detail, created_at, due_at)
+SELECT CAST(?1 AS TEXT), COALESCE(a.ic, ''), a.name, a.email, CAST(?2 AS TEXT), CAST(?3 AS TEXT), CAST(?4 AS BIGINT), CAST(?5 AS BIGINT)
+FROM accounts a WHERE a.id = ?6
+`
+
+type AddAccountNoticeParams struct {
+	ID        string
+	Kind      string
+	Detail    string
+	CreatedAt int64
+	DueAt     int64
+	AccountID string
+}
+
+func (q *Queries) AddAccountNotice(ctx context.Context, arg AddAccountNoticeParams) error {
+	_, err := q.db.ExecContext(ctx, addAccountNotice,
+		arg.ID,
+		arg.Kind,
+		arg.Detail,
+		arg.CreatedAt,
+		arg.DueAt,
+		arg.AccountID,
+	)
+	return err
+}
+
 const addAlarm = `-- name: AddAlarm :exec
 INSERT INTO notices (id, ic, name, email, kind, detail, created_at, due_at)
 VALUES (?1, '', '', ?2, ?3, ?4, ?5, ?6)
