@@ -25,7 +25,7 @@ type Appointment struct {
 	ID          string // "ap_…"; "" of one that is not stored
 	Document    string // that appointed: a letter's or form's reference
 	By, ByIC    string // who appointed: Actor's Name and IC
-	Awaits      bool   // not in force until a second central administrator has confirmed it
+	Awaits      bool   // not in force until a second person has confirmed it
 	EndDocument string
 	EndedBy     string
 }
