@@ -14,6 +14,7 @@ type appointedBody struct {
 	ID          string     `json:"appointment_id"`
 	Account     string     `json:"account_id"`
 	State       string     `json:"account_state" enum:"NEW,ACTIVE,ENDED" doc:"NEW until the person has set the account up"`
+	Ready       bool       `json:"second_factor" doc:"The person has one: without it the appointment has no effect"`
 	IC          string     `json:"ic"`
 	Name        string     `json:"name"`
 	Email       string     `json:"email"`
@@ -24,7 +25,7 @@ type appointedBody struct {
 	Until       *time.Time `json:"until,omitempty"`
 	Document    string     `json:"document,omitempty"`
 	EndDocument string     `json:"end_document,omitempty"`
-	Awaits      bool       `json:"awaits_confirmation" doc:"Not in force until a second JDN has confirmed it"`
+	Awaits      bool       `json:"awaits_confirmation" doc:"Not in force until a second person has confirmed it"`
 }
 
 type heldInput struct {
@@ -54,8 +55,6 @@ type appointInput struct {
 type appointOutput struct {
 	Body struct {
 		Appointment appointedBody `json:"appointment"`
-		Setup       string        `json:"setup_code,omitempty" doc:"For a new administrator alone, to be handed over; shown once"`
-		SetupUntil  *time.Time    `json:"setup_until,omitempty"`
 	}
 }
 
@@ -67,6 +66,13 @@ type endInput struct {
 
 type byIDInput struct {
 	ID string `path:"id" maxLength:"64"`
+}
+
+type resetInput struct {
+	ID   string `path:"id" maxLength:"64" doc:"Of the account"`
+	Body struct {
+		Reason string `json:"reason" maxLength:"200" doc:"How it is known, 5 to 200 characters"`
+	}
 }
 
 type vacanciesOutput struct {
@@ -90,13 +96,22 @@ func administer(tag, id, method, path, summary string, codes ...int) huma.Operat
 func (s *server) appointments(h huma.API) {
 	const tag = "Administrators"
 	huma.Register(h, administer(tag, "appointments", http.MethodGet, "/v1/admin/appointments", "Who is appointed: JDN and AUDITOR see all, an SA those of the agency"), s.held)
-	add := administer(tag, "appoint", http.MethodPost, "/v1/admin/appointments", "Appoint somebody, within ten minutes of a log-in: an SA to AP of the own agency, JDN to all else; JDN and AUDITOR await a second JDN")
+	add := administer(tag, "appoint", http.MethodPost, "/v1/admin/appointments", "Propose an appointment: an SA to AP of the own agency, JDN to all else; it awaits a second person")
 	add.DefaultStatus = http.StatusCreated
 	huma.Register(h, add, s.appoint)
-	yes := administer(tag, "confirmAppointment", http.MethodPost, "/v1/admin/appointments/{id}/confirm", "Confirm an appointment as the second JDN, within ten minutes of a log-in")
+	yes := administer(tag, "confirmAppointment", http.MethodPost, "/v1/admin/appointments/{id}/confirm", "Confirm an appointment as the second person: JDN, for an AP another SA of the agency too")
 	yes.DefaultStatus = http.StatusNoContent
 	huma.Register(h, yes, s.confirmAppointment)
-	end := administer(tag, "endAppointment", http.MethodDelete, "/v1/admin/appointments/{id}", "End an appointment, now or at a date, within ten minutes of a log-in")
+	again := administer(tag, "resendSetup", http.MethodPost, "/v1/admin/appointments/{id}/resend", "Mail another set-up code to somebody whose appointment was confirmed", http.StatusTooManyRequests)
+	again.DefaultStatus = http.StatusNoContent
+	huma.Register(h, again, s.resendSetup)
+	reset := administer(tag, "askReset", http.MethodPost, "/v1/admin/accounts/{id}/reset", "Ask that an administrator's lost password and second factor be taken; it awaits a second JDN")
+	reset.DefaultStatus = http.StatusNoContent
+	huma.Register(h, reset, s.askReset)
+	sure := administer(tag, "confirmReset", http.MethodPost, "/v1/admin/accounts/{id}/reset/confirm", "Confirm that as the second JDN: a set-up code is mailed to the account's address")
+	sure.DefaultStatus = http.StatusNoContent
+	huma.Register(h, sure, s.confirmReset)
+	end := administer(tag, "endAppointment", http.MethodDelete, "/v1/admin/appointments/{id}", "End an appointment, now or at a date")
 	end.DefaultStatus = http.StatusNoContent
 	huma.Register(h, end, s.endAppointment)
 	huma.Register(h, administer(tag, "agenciesWithoutAP", http.MethodGet, "/v1/admin/vacancies", "Agencies whose officers have no AP to help them"), s.vacancies)
@@ -104,7 +119,7 @@ func (s *server) appointments(h huma.API) {
 
 func heldOut(x *enrol.Appointed) appointedBody {
 	a, p := &x.Account, &x.Appointment
-	return appointedBody{p.ID, a.ID, a.State, a.IC, a.Name, a.Email, string(p.Role), p.Agency, p.System, p.From.UTC(), when(p.Until), p.Document, p.EndDocument, p.Awaits}
+	return appointedBody{p.ID, a.ID, a.State, a.Kind == enrol.AdministratorAccount && a.State == enrol.AccountActive, a.IC, a.Name, a.Email, string(p.Role), p.Agency, p.System, p.From.UTC(), when(p.Until), p.Document, p.EndDocument, p.Awaits}
 }
 
 func (s *server) held(ctx context.Context, in *heldInput) (*heldOutput, error) {
@@ -129,19 +144,12 @@ func (s *server) appoint(ctx context.Context, in *appointInput) (*appointOutput,
 	if b.Until != nil {
 		x.Until = *b.Until
 	}
-	if err := s.Accounts.Fresh(personOf(ctx)); err != nil {
-		return nil, s.fail(ctx, err)
-	}
-	made, code, err := s.Accounts.Appoint(ctx, personOf(ctx).Actor, enrol.Officer{IC: b.IC, Name: b.Name, Email: b.Email}, x)
-	defer code.Wipe()
+	made, _, err := s.Accounts.Appoint(ctx, personOf(ctx).Actor, enrol.Officer{IC: b.IC, Name: b.Name, Email: b.Email}, x)
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
 	out := &appointOutput{}
 	out.Body.Appointment = heldOut(&made)
-	if out.Body.Setup = string(code.Reveal()); out.Body.Setup != "" {
-		out.Body.SetupUntil = when(s.Now().Add(enrol.SetupFor))
-	}
 	return out, nil
 }
 
@@ -155,13 +163,28 @@ func (s *server) confirmAppointment(ctx context.Context, in *byIDInput) (*struct
 	return nil, nil
 }
 
-func (s *server) endAppointment(ctx context.Context, in *endInput) (*struct{}, error) {
-	if in.Until.IsZero() {
-		in.Until = s.Now()
-	}
-	if err := s.Accounts.Fresh(personOf(ctx)); err != nil {
+func (s *server) resendSetup(ctx context.Context, in *byIDInput) (*struct{}, error) {
+	if err := s.Accounts.SendSetup(ctx, personOf(ctx).Actor, in.ID); err != nil {
 		return nil, s.fail(ctx, err)
 	}
+	return nil, nil
+}
+
+func (s *server) askReset(ctx context.Context, in *resetInput) (*struct{}, error) {
+	if err := s.Accounts.AskReset(ctx, personOf(ctx).Actor, in.ID, in.Body.Reason); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return nil, nil
+}
+
+func (s *server) confirmReset(ctx context.Context, in *byIDInput) (*struct{}, error) {
+	if err := s.Accounts.ConfirmReset(ctx, personOf(ctx).Actor, in.ID); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return nil, nil
+}
+
+func (s *server) endAppointment(ctx context.Context, in *endInput) (*struct{}, error) {
 	if err := s.Accounts.EndAppointment(ctx, personOf(ctx).Actor, in.ID, in.Until, in.Document); err != nil {
 		return nil, s.fail(ctx, err)
 	}

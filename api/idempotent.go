@@ -40,7 +40,7 @@ func (s *server) idempotent(next http.Handler) http.Handler {
 			return
 		}
 		ctx := r.Context()
-		if scopeOf(ctx) == "" {
+		if scopeOf(ctx) == "" || r.URL.Path == secondFactorPath {
 			writeProblem(w, ctx, fixed("Idempotency-Key", "It is not offered here: the answers hold secrets.", "Ia tidak ditawarkan di sini: jawapannya rahsia."))
 			return
 		}
@@ -63,6 +63,9 @@ func (s *server) idempotent(next http.Handler) http.Handler {
 		s.once(w, r, next, key, print)
 	})
 }
+
+// secondFactorPath is where the answer holds a seed, which must be kept nowhere.
+const secondFactorPath = "/v1/me/second-factor"
 
 // scopeOf is whose the key is; "" when it is nobody's who is known.
 func scopeOf(ctx context.Context) string {

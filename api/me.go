@@ -28,7 +28,7 @@ type meOutput struct {
 		Name         string            `json:"name"`
 		Email        string            `json:"email"`
 		Kind         string            `json:"kind" enum:"officer,administrator"`
-		Appointments []appointmentBody `json:"appointments" doc:"Those in force"`
+		Appointments []appointmentBody `json:"appointments" doc:"Those in force, with a second factor"`
 		Session      sessionBody       `json:"session"`
 	}
 }
@@ -98,6 +98,10 @@ func (s *server) me(h huma.API) {
 	huma.Register(h, mine("closeOthers", http.MethodDelete, "/v1/me/sessions", "Log out everywhere else"), s.closeOthers)
 	huma.Register(h, mine("closeSession", http.MethodDelete, "/v1/me/sessions/{id}", "Log out", http.StatusNotFound), s.closeSession)
 	huma.Register(h, mine("changePassword", http.MethodPost, "/v1/me/password", "Change the password; every session ends, this one too"), s.changePassword)
+	huma.Register(h, mine("secondFactor", http.MethodPost, secondFactorPath, "A TOTP seed for an officer who was appointed, within ten minutes of a log-in", http.StatusConflict), s.secondFactor)
+	factor := mine("completeSecondFactor", http.MethodPost, secondFactorPath+"/complete", "The first TOTP: from the next log-in on the officer is an administrator; every session ends", http.StatusConflict)
+	factor.DefaultStatus = http.StatusNoContent
+	huma.Register(h, factor, s.completeSecondFactor)
 	huma.Register(h, mine("passkeys", http.MethodGet, "/v1/me/passkeys", "The own passkeys"), s.passkeys)
 	huma.Register(h, mine("beginPasskey", http.MethodPost, "/v1/me/passkeys/begin", "Begin to register a passkey, within ten minutes of a log-in", http.StatusConflict), s.beginPasskey)
 	add := mine("addPasskey", http.MethodPost, "/v1/me/passkeys", "Register the passkey that the browser made", http.StatusConflict, http.StatusNotFound)
@@ -172,6 +176,25 @@ func (s *server) changePassword(ctx context.Context, in *passwordInput) (*closed
 		err = &ofField{"new", err}
 	}
 	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &closedOutput{[]http.Cookie{s.cookie("session", "", -1)}}, nil
+}
+
+type factorInput struct {
+	Body struct {
+		TOTP secret.Text `json:"totp" doc:"Six digits of the authenticator app"`
+	}
+}
+
+func (s *server) secondFactor(ctx context.Context, _ *struct{}) (*setupOutput, error) {
+	seed, err := s.Accounts.BeginSecondFactor(ctx, *personOf(ctx))
+	return s.seed(ctx, &seed, err)
+}
+
+func (s *server) completeSecondFactor(ctx context.Context, in *factorInput) (*closedOutput, error) {
+	defer in.Body.TOTP.Wipe()
+	if err := s.Accounts.CompleteSecondFactor(ctx, *personOf(ctx), in.Body.TOTP); err != nil {
 		return nil, s.fail(ctx, err)
 	}
 	return &closedOutput{[]http.Cookie{s.cookie("session", "", -1)}}, nil

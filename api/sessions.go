@@ -75,7 +75,7 @@ type assertionInput struct {
 
 type setupInput struct {
 	Body struct {
-		Code secret.Text `json:"code" doc:"The set-up code of mohor admin create or reset"`
+		Code secret.Text `json:"code" doc:"The set-up code that was mailed, or that mohor admin printed"`
 	}
 }
 
@@ -196,6 +196,11 @@ func (s *server) finishPasskey(ctx context.Context, in *assertionInput) (*opened
 func (s *server) setup(ctx context.Context, in *setupInput) (*setupOutput, error) {
 	defer in.Body.Code.Wipe()
 	seed, err := s.Accounts.BeginSetup(ctx, in.Body.Code, requestIDOf(ctx))
+	return s.seed(ctx, &seed, err)
+}
+
+// seed is the answer that hands a TOTP seed over.
+func (s *server) seed(ctx context.Context, seed *enrol.Seed, err error) (*setupOutput, error) {
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}

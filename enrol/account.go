@@ -80,9 +80,13 @@ type AccountRecords interface {
 	// inserting a if the person has none. Sessions end. ErrUnknown when the account
 	// was ended or awaits an administrator's set-up.
 	PutPassword(ctx context.Context, a Account, hash []byte, ev audit.Event) error
-	// PutAdministrator inserts a with its appointments; the account that the IC has, an
-	// officer's or an ended one, becomes it, keeps its id and loses its proofs. setup is
-	// SHA-256 of the set-up code. ErrExists when an administrator has the IC.
+	// Officer is the register's, or ErrUnknown.
+	Officer(ctx context.Context, ic string) (Officer, []Medium, error)
+	// Hand is that of [Enrolments].
+	Hand(ctx context.Context, ic string) ([]string, error)
+	// PutAdministrator inserts a with its appointments; an account of the IC that has ended,
+	// or that nobody has set up, becomes it and keeps its id. setup is SHA-256 of the set-up
+	// code. ErrExists when the IC has a living account.
 	PutAdministrator(ctx context.Context, a Account, setup [32]byte, until time.Time, ev audit.Event) error
 	// ResetAdministrator takes an administrator's proofs, passkeys included, sets a new
 	// set-up code and the state NEW; ic, unless "", becomes the account's if it has none.
@@ -96,13 +100,35 @@ type AccountRecords interface {
 	// CompleteSetup spends the set-up code: password, step, ACTIVE. ErrUnknown when it
 	// was spent or expired.
 	CompleteSetup(ctx context.Context, setup [32]byte, password []byte, step int64, now time.Time, ev audit.Event) error
-	// PutAppointment adds x to an administrator, whose sessions end. ErrExists when the
-	// account is appointed to that already, or has an appointment to come.
-	PutAppointment(ctx context.Context, account string, x Appointment, ev audit.Event) error
+	// PutProposed inserts a, which nobody can log in to before its one appointment is
+	// confirmed; an account of the IC that has ended becomes it. An officer of the register
+	// is told. ErrExists when the IC has a living account.
+	PutProposed(ctx context.Context, a Account, ev audit.Event) error
+	// PutAppointment adds x to the account of, touches nothing that it logs in with, and
+	// tells its person; name and address are of's where nobody has set the account up.
+	// ErrUnknown when it has ended, ErrExists when it is appointed to that already, or has
+	// an appointment to come.
+	PutAppointment(ctx context.Context, of Account, x Appointment, ev audit.Event) error
+	// PutOwnTOTP keeps a sealed seed that an ACTIVE officer sets up; ErrUnknown for others.
+	PutOwnTOTP(ctx context.Context, id string, sealed []byte, ev audit.Event) error
+	// PutSecondFactor makes such an officer, whose seed is still sealed, an administrator,
+	// with step accepted; the sessions end, and the person is told. ErrUnknown.
+	PutSecondFactor(ctx context.Context, id string, sealed []byte, step int64, ev audit.Event) error
+	// AskSetup makes another set-up code due at a time; ErrState unless the account awaits
+	// its set-up, ErrThrottled when one was mailed after notAfter.
+	AskSetup(ctx context.Context, id string, at, notAfter time.Time, ev audit.Event) error
+	// AskReset keeps that ev.Actor wants an administrator's proofs taken; ErrUnknown.
+	AskReset(ctx context.Context, id string, ev audit.Event) error
+	// ResetAsked says by whom and when, or ErrUnknown.
+	ResetAsked(ctx context.Context, id string) (by string, at time.Time, err error)
+	// ConfirmReset takes them, as askedBy wants, tells the person, and makes a set-up code
+	// due; ErrUnknown when nobody of that name wants it (any more).
+	ConfirmReset(ctx context.Context, id, askedBy string, ev audit.Event) error
 	// Appointment finds one by its id, with its account; ErrUnknown.
 	Appointment(ctx context.Context, id string) (Account, Appointment, error)
-	// ConfirmAppointment puts one that awaits that into force; ErrUnknown when none does,
-	// or it has ended.
+	// ConfirmAppointment puts one that awaits that into force; the person is told, or, of an
+	// account that nobody has set up, a set-up code becomes due. ErrUnknown when none
+	// awaits it, or it has ended.
 	ConfirmAppointment(ctx context.Context, id string, ev audit.Event) error
 	// EndAppointment ends one at x.Until, with x.EndDocument and x.EndedBy. All sessions of
 	// the account end. ErrUnknown when it has ended by then; ErrLastJDN when no other

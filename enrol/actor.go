@@ -25,7 +25,7 @@ type Appointment struct {
 	ID          string // "ap_…"; "" of one that is not stored
 	Document    string // that appointed: a letter's or form's reference
 	By, ByIC    string // who appointed: Actor's Name and IC
-	Awaits      bool   // not in force until a second central administrator has confirmed it
+	Awaits      bool   // not in force until a second person has confirmed it
 	EndDocument string
 	EndedBy     string
 }
@@ -38,6 +38,7 @@ type Actor struct {
 	// IC is that of the person, 12 digits; "" for an operator of the machine. Whoever
 	// decides about somebody must be somebody else.
 	IC           string
-	Appointments []Appointment
-	Request      string // request id; "" at the command line
+	Appointments []Appointment // those that count now: of an administrator with a second factor
+	LoggedIn     time.Time     // when the session was opened; zero for the machine
+	Request      string        // request id; "" at the command line
 }

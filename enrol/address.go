@@ -176,6 +176,11 @@ func (d *Desk) Vouch(ctx context.Context, a Actor, id, reason string) error {
 	if no := proper(&reason); no != nil {
 		return d.refuse(ctx, ev, no)
 	}
+	if c.AskedIC != c.IC {
+		if err := oneHand(ctx, d.Records, ev, &a, c.AskedBy); err != nil {
+			return err
+		}
+	}
 	ev.Detail["why"] = reason
 	_, err = d.Records.ProveAddress(ctx, c.ID, OldAddress, a.Name, ev)
 	return d.stands(ctx, ev, err)

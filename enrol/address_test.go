@@ -38,11 +38,11 @@ func (o *office) email(t testing.TB, ic string) string {
 // link is good once and for a day.
 func TestChangeOfAddress(t *testing.T) {
 	o := newOffice(t)
-	_, err := o.Add(ctx, o.jdn, o.row(newIC))
-	must(t, err)
+	_, _ = o.confirmed(t, newIC)
+	o.post.letters = nil
 	herself := enrol.Actor{Name: "account:x", IC: newIC}
 	other := enrol.Actor{Name: "account:y", IC: storetest.IC}
-	_, err = o.ChangeAddress(ctx, other, newIC, "n@jpk.gov.my")
+	_, err := o.ChangeAddress(ctx, other, newIC, "n@jpk.gov.my")
 	refusedAs(t, err, "forbidden")
 	for email, code := range map[string]string{"noraini@janm.gov.my": "email_same", "n@jpk.gov.mu": "email_typo", "n@gmail.com": "personal_mail", "nobody": "email_invalid"} {
 		_, err = o.ChangeAddress(ctx, herself, newIC, email)

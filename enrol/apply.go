@@ -291,3 +291,35 @@ const maxTries = 37
 func pause(attempt int) time.Duration {
 	return min(time.Minute<<min(max(attempt-1, 0), 10), 4*time.Hour)
 }
+
+// mailSetup makes and mails one administrator's set-up code that is due, as send does.
+func (d *Desk) mailSetup(ctx context.Context) (bool, error) {
+	a, attempts, ok, err := d.Records.ClaimSetup(ctx, d.Now(), d.Now().Add(lease))
+	if err != nil || !ok {
+		return false, err
+	}
+	ev, err := d.decide(ctx, itself(), Mail, object{name: "account:" + a.ID, officer: a.IC, detail: map[string]string{"ic": a.IC, "what": "set-up code"}})
+	if err != nil {
+		return false, err
+	}
+	code, hash := newSetup()
+	l := Letter{ID: a.ID, Name: a.Name, Email: a.Email, Code: code, Setup: true, Until: d.Now().Add(SetupFor)}
+	defer l.Code.Wipe()
+	err = d.Records.PutSetup(ctx, a.ID, attempts, hash, d.Now(), l.Until, ev)
+	if errors.Is(err, ErrState) { // it is set up, or has ended
+		return true, d.Records.SettleSetup(ctx, a.ID, attempts, time.Time{}, "")
+	}
+	if err != nil {
+		return false, fmt.Errorf("keeping the hash of a set-up code: %w", err)
+	}
+	err = d.Mail.SendLetter(ctx, l)
+	var due time.Time
+	reply := ""
+	switch {
+	case errors.Is(err, ErrUndeliverable):
+		reply = err.Error()
+	case err != nil:
+		due, reply = d.Now().Add(pause(attempts)), err.Error()
+	}
+	return true, d.Records.SettleSetup(ctx, a.ID, attempts, due, reply)
+}

@@ -39,10 +39,17 @@ type Appointed struct {
 	Appointment Appointment
 }
 
+// NoticeAccount goes to a person who was appointed, or whose account was reset or got its
+// second factor; see notify.
+const NoticeAccount = "account.changed"
+
 // Appoint appoints a person, on a document, from x.From to x.Until (zero: until it is
-// ended). Somebody who is no administrator yet becomes one, and code is what that person
-// alone sets the account up with; it is empty otherwise. An appointment to JDN or
-// AUDITOR by a person awaits the confirmation of a second JDN. A *Refusal, or ErrInvalid.
+// ended). Made by a person it awaits another who may: see [Accounts.Confirm]. Whoever has
+// an account keeps what it is logged in to with, and sets up the second factor alone
+// ([Accounts.BeginSecondFactor]); of an officer or account, name and address must be those
+// on record. Whoever has none gets one, with a set-up code that is mailed when the
+// appointment is confirmed. code is one to hand over, where the machine appoints such a
+// person; it is empty otherwise. A *Refusal, or ErrInvalid.
 func (a *Accounts) Appoint(ctx context.Context, by Actor, o Officer, x Appointment) (out Appointed, code secret.Text, err error) {
 	if err := errors.Join(CheckPerson(o), x.check()); err != nil {
 		return out, code, err
@@ -51,30 +58,22 @@ func (a *Accounts) Appoint(ctx context.Context, by Actor, o Officer, x Appointme
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return out, code, err
 	}
-	fresh := acct.Kind != AdministratorAccount || acct.State == AccountEnded
-	if acct.ID == "" {
-		acct = NewAccount(o, a.Now())
-	}
-	x.ID, x.By, x.ByIC = ident.New("ap", 16), by.Name, by.IC
-	x.Awaits = by.IC != "" && (x.Role == JDN || x.Role == Auditor)
+	x.ID, x.By, x.ByIC, x.Awaits = ident.New("ap", 16), by.Name, by.IC, by.IC != ""
 	ev, err := a.decide(ctx, by, Appointing(x.Role), aboutAppointment(acct.ID, o.IC, &x))
 	if err != nil {
 		return out, code, err
 	}
-	if x.Awaits {
-		ev.Detail["awaits"] = "confirmation"
+	no, err := a.judgeAppointment(ctx, &x)
+	if err == nil && no == nil {
+		no, err = a.otherwise(ctx, o, &acct)
 	}
-	if no, err := a.judgeAppointment(ctx, &x); err != nil || no != nil {
+	if err != nil || no != nil {
 		if no != nil {
 			err = refuse(ctx, a.Records, ev, no)
 		}
 		return out, code, err
 	}
-	if fresh {
-		acct, code, err = a.admit(ctx, o, x, ev)
-	} else {
-		err = a.Records.PutAppointment(ctx, acct.ID, x, ev)
-	}
+	acct, code, err = a.put(ctx, o, acct, x, ev)
 	if errors.Is(err, ErrExists) {
 		return out, secret.Text{}, refuse(ctx, a.Records, ev, refusal("already_appointed", ErrExists))
 	}
@@ -82,17 +81,55 @@ func (a *Accounts) Appoint(ctx context.Context, by Actor, o Officer, x Appointme
 	return Appointed{acct, x}, code, err
 }
 
-// admit makes a person an administrator.
-func (a *Accounts) admit(ctx context.Context, o Officer, x Appointment, ev audit.Event) (Account, secret.Text, error) {
-	acct := NewAccount(o, a.Now())
-	acct.Kind, acct.State, acct.Appointments = AdministratorAccount, AccountNew, []Appointment{x}
-	ev.Object = "account:" + acct.ID
-	code, hash := newSetup()
-	ev.Detail["setup"] = "true"
-	if err := a.Records.PutAdministrator(ctx, acct, hash, a.Now().Add(SetupFor), ev); err != nil {
+// otherwise refuses a name or address that is not the one on record. Nobody's record is an
+// account that nobody has set up and that no appointment is left of.
+func (a *Accounts) otherwise(ctx context.Context, o Officer, acct *Account) (*Refusal, error) {
+	is, _, err := a.Records.Officer(ctx, o.IC)
+	if errors.Is(err, ErrUnknown) {
+		left := slices.ContainsFunc(acct.Appointments, func(x Appointment) bool { return x.Until.IsZero() || x.Until.After(a.Now()) })
+		if acct.ID == "" || acct.State == AccountEnded || acct.State == AccountNew && !left {
+			return nil, nil
+		}
+		is, err = Officer{Name: acct.Name, Email: acct.Email}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading officer: %w", err)
+	}
+	if o.Name != is.Name || !strings.EqualFold(o.Email, is.Email) {
+		return refusal("person_conflict", ErrState), nil
+	}
+	return nil, nil
+}
+
+// put stores an appointment of o, whose account acct is, if there is one.
+func (a *Accounts) put(ctx context.Context, o Officer, acct Account, x Appointment, ev audit.Event) (Account, secret.Text, error) {
+	unset := acct.State == AccountNew && acct.Kind == OfficerAccount // proposed by a person, awaiting another
+	if acct.ID != "" && acct.State != AccountEnded && (!unset || x.Awaits) {
+		of := acct
+		of.Name, of.Email = o.Name, o.Email
+		return acct, secret.Text{}, a.Records.PutAppointment(ctx, of, x, ev)
+	}
+	made := NewAccount(o, a.Now())
+	made.State, made.Appointments = AccountNew, []Appointment{x}
+	if ev.Object = "account:" + made.ID; acct.ID != "" {
+		ev.Object = "account:" + acct.ID
+	}
+	var code secret.Text
+	var err error
+	if x.Awaits {
+		ev.Detail["awaits"] = "confirmation"
+		err = a.Records.PutProposed(ctx, made, ev)
+	} else {
+		var hash [32]byte
+		made.Kind = AdministratorAccount
+		code, hash = newSetup()
+		ev.Detail["setup"] = "true"
+		err = a.Records.PutAdministrator(ctx, made, hash, a.Now().Add(SetupFor), ev)
+	}
+	if err != nil {
 		return Account{}, secret.Text{}, err
 	}
-	acct, _, err := a.Records.AccountByIC(ctx, o.IC)
+	acct, _, err = a.Records.AccountByIC(ctx, o.IC)
 	return acct, code, err
 }
 
@@ -103,25 +140,41 @@ func (a *Accounts) CreateAdministrator(ctx context.Context, by Actor, o Officer,
 	if err := errors.Join(CheckPerson(o), x.check()); err != nil {
 		return Account{}, secret.Text{}, err
 	}
-	x.ID, x.By = ident.New("ap", 16), by.Name
-	ev, err := a.decide(ctx, by, Appointing(x.Role), aboutAppointment("", o.IC, &x))
-	if err == nil && !by.machine() {
-		err = refuse(ctx, a.Records, ev, refusal("document_missing", ErrForbidden))
+	acct, _, err := a.Records.AccountByIC(ctx, o.IC)
+	if err != nil && !errors.Is(err, ErrUnknown) {
+		return Account{}, secret.Text{}, err
 	}
+	x.ID, x.By = ident.New("ap", 16), by.Name
+	ev, err := a.decide(ctx, by, Appointing(x.Role), aboutAppointment(acct.ID, o.IC, &x))
 	if err != nil {
 		return Account{}, secret.Text{}, err
 	}
-	return a.admit(ctx, o, x, ev)
+	no := refusal("document_missing", ErrForbidden)
+	if by.machine() {
+		no, err = a.otherwise(ctx, o, &acct)
+	}
+	switch {
+	case err != nil:
+		return Account{}, secret.Text{}, err
+	case by.machine() && acct.Kind == AdministratorAccount && acct.State != AccountEnded:
+		return Account{}, secret.Text{}, ErrExists
+	case no != nil:
+		return Account{}, secret.Text{}, refuse(ctx, a.Records, ev, no)
+	}
+	return a.put(ctx, o, acct, x, ev)
 }
 
 // judgeAppointment refuses one without a document, of an agency or system that is not
-// registered, or that begins or ends in the past.
+// registered, that ends in the past, or that a person dates back by more than a day.
 func (a *Accounts) judgeAppointment(ctx context.Context, x *Appointment) (*Refusal, error) {
 	if !showable(x.Document, 120) || len(strings.TrimSpace(x.Document)) < 3 {
 		return refusal("document_missing", ErrInput), nil
 	}
 	if !x.Until.IsZero() && !x.Until.After(a.Now()) {
 		return entered("date_invalid", "until", "tarikh tamat sudah berlalu", "the end has passed"), nil
+	}
+	if x.Awaits && x.From.Before(a.Now().Add(-24*time.Hour)) {
+		return entered("date_invalid", "from", "tarikh mula sudah berlalu", "the beginning has passed"), nil
 	}
 	r, err := readRegister(ctx, a.Records, a.Now())
 	if err != nil {
@@ -136,15 +189,26 @@ func (a *Accounts) judgeAppointment(ctx context.Context, x *Appointment) (*Refus
 	return nil, nil
 }
 
-// Confirm puts an appointment into force that awaits a second central administrator:
-// neither who proposed it nor who is appointed.
+// Confirm puts an appointment into force that awaits a second person: neither who proposed
+// it, nor who is appointed, nor anybody whom one of these appointed or was appointed by.
 func (a *Accounts) Confirm(ctx context.Context, by Actor, id string) error {
-	_, x, ev, err := a.appointment(ctx, by, ConfirmAppointment, id)
+	acct, x, ev, err := a.appointment(ctx, by, Seconding, id)
 	if err != nil {
 		return err
 	}
 	if !x.Awaits {
 		return refuse(ctx, a.Records, ev, refusal("enrolment_changed", ErrState))
+	}
+	if err := oneHand(ctx, a.Records, ev, &by, x.By, "account:"+acct.ID); err != nil {
+		return err
+	}
+	// Who is appointed must be who was proposed.
+	no, err := a.otherwise(ctx, Officer{IC: acct.IC, Name: acct.Name, Email: acct.Email}, &acct)
+	if err != nil {
+		return err
+	}
+	if no != nil {
+		return refuse(ctx, a.Records, ev, no)
 	}
 	err = a.Records.ConfirmAppointment(ctx, id, ev)
 	if errors.Is(err, ErrUnknown) {
@@ -153,25 +217,17 @@ func (a *Accounts) Confirm(ctx context.Context, by Actor, id string) error {
 	return err
 }
 
-// appointment finds one and decides about it; act "" is to end it. One that is not there
-// and one that is not theirs to touch are alike for who may touch none.
-func (a *Accounts) appointment(ctx context.Context, by Actor, act Action, id string) (acct Account, x Appointment, ev audit.Event, err error) {
+// appointment finds one and decides about it. One that is not there and one that is not
+// theirs to touch are alike for who may touch none.
+func (a *Accounts) appointment(ctx context.Context, by Actor, acting func(Role) Action, id string) (acct Account, x Appointment, ev audit.Event, err error) {
 	acct, x, err = a.Records.Appointment(ctx, id)
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return acct, x, ev, fmt.Errorf("reading appointment: %w", err)
 	}
 	unknown := err != nil
-	o := object{name: id}
+	o, act := object{name: id}, EndOfAccount
 	if !unknown {
-		o = aboutAppointment(acct.ID, acct.IC, &x)
-	}
-	switch {
-	case act == ConfirmAppointment:
-		o.validator = x.ByIC
-	case unknown:
-		act = EndOfAccount
-	default:
-		act = Ending(x.Role)
+		o, act = aboutAppointment(acct.ID, acct.IC, &x), acting(x.Role)
 	}
 	if ev, err = a.decide(ctx, by, act, o); err == nil && unknown {
 		err = refuse(ctx, a.Records, ev, refusal("not_registered", ErrUnknown))
@@ -179,14 +235,17 @@ func (a *Accounts) appointment(ctx context.Context, by Actor, act Action, id str
 	return acct, x, ev, err
 }
 
-// EndAppointment ends one at a time, on a document; at that time the sessions of the
-// account end, as they do now. A *Refusal: last_jdn, and those of Appoint.
+// EndAppointment ends one at a time (zero: now), on a document; at that time the sessions
+// of the account end, as they do now. A *Refusal: last_jdn, and those of Appoint.
 func (a *Accounts) EndAppointment(ctx context.Context, by Actor, id string, until time.Time, document string) error {
-	_, x, ev, err := a.appointment(ctx, by, "", id)
+	_, x, ev, err := a.appointment(ctx, by, Ending, id)
 	if err != nil {
 		return err
 	}
 	now := a.Now()
+	if until.IsZero() {
+		until = now
+	}
 	x.Until, x.EndDocument, x.EndedBy = until, document, by.Name
 	ev.Detail["until"], ev.Detail["document"] = until.UTC().Format(time.RFC3339), document
 	switch {
@@ -226,8 +285,8 @@ func (a *Accounts) aboutAccount(ctx context.Context, by Actor, act Action, id st
 	return a.decide(ctx, by, act, object{name: "account:" + id, officer: acct.IC, detail: map[string]string{"ic": acct.IC}})
 }
 
-// ResetAdministrator takes password, TOTP and passkeys from an administrator, closes the
-// sessions, and returns a new set-up code. ic is for an account that has none yet.
+// ResetAdministrator is both at once for the operator of the machine, who gets the set-up
+// code to hand it over; ErrForbidden for a person. ic is for an account that has none yet.
 func (a *Accounts) ResetAdministrator(ctx context.Context, by Actor, id, ic string) (secret.Text, error) {
 	if ic != "" {
 		if err := CheckPerson(Officer{IC: ic, Name: "-", Email: "a@b"}); err != nil {
@@ -235,6 +294,9 @@ func (a *Accounts) ResetAdministrator(ctx context.Context, by Actor, id, ic stri
 		}
 	}
 	ev, err := a.aboutAccount(ctx, by, ResetAccount, id)
+	if err == nil && !by.machine() {
+		err = refuse(ctx, a.Records, ev, refusal("forbidden", ErrForbidden))
+	}
 	if err != nil {
 		return secret.Text{}, err
 	}
@@ -243,6 +305,73 @@ func (a *Accounts) ResetAdministrator(ctx context.Context, by Actor, id, ic stri
 		return secret.Text{}, err
 	}
 	return code, nil
+}
+
+// SendSetup has another set-up code mailed to somebody whose appointment was confirmed and
+// who has not set the account up; whoever may confirm it may. *Refusal: resend_too_soon.
+func (a *Accounts) SendSetup(ctx context.Context, by Actor, id string) error {
+	acct, x, ev, err := a.appointment(ctx, by, Seconding, id)
+	if err != nil {
+		return err
+	}
+	ev.Action, err = string(SendCode), ErrState
+	if !x.Awaits {
+		err = a.Records.AskSetup(ctx, acct.ID, a.Now(), a.Now().Add(-setupPause), ev)
+	}
+	switch {
+	case errors.Is(err, ErrState):
+		return refuse(ctx, a.Records, ev, refusal("setup_done", ErrState))
+	case errors.Is(err, ErrThrottled):
+		no := refusal("resend_too_soon", ErrThrottled)
+		no.After = setupPause
+		return refuse(ctx, a.Records, ev, no)
+	}
+	return err
+}
+
+// SendCode stands in the audit for SendSetup.
+const SendCode Action = "account.setup.send"
+
+// setupPause is the time between two set-up codes, resetFor how long a reset awaits the
+// second person.
+const (
+	setupPause = 5 * time.Minute
+	resetFor   = 7 * 24 * time.Hour
+)
+
+// AskReset begins to take password, TOTP and passkeys from an administrator who has lost
+// them; why, 5 to 200 characters, says how that is known. Another administrator confirms.
+func (a *Accounts) AskReset(ctx context.Context, by Actor, id, why string) error {
+	ev, err := a.aboutAccount(ctx, by, ResetAccount, id)
+	if err != nil {
+		return err
+	}
+	if no := proper(&why); no != nil {
+		return refuse(ctx, a.Records, ev, no)
+	}
+	ev.Detail["why"], ev.Detail["awaits"] = why, "confirmation"
+	return a.ended(ctx, ev, a.Records.AskReset(ctx, id, ev))
+}
+
+// ConfirmReset takes them, as somebody else asked: the sessions end, and a set-up code is
+// mailed to the account's own address.
+func (a *Accounts) ConfirmReset(ctx context.Context, by Actor, id string) error {
+	ev, err := a.aboutAccount(ctx, by, ConfirmReset, id)
+	if err != nil {
+		return err
+	}
+	asked, at, err := a.Records.ResetAsked(ctx, id)
+	if errors.Is(err, ErrUnknown) || err == nil && a.Now().After(at.Add(resetFor)) {
+		return refuse(ctx, a.Records, ev, refusal("enrolment_changed", ErrState))
+	}
+	if err != nil {
+		return fmt.Errorf("reading reset: %w", err)
+	}
+	if err := oneHand(ctx, a.Records, ev, &by, asked); err != nil {
+		return err
+	}
+	ev.Detail["asked_by"] = asked
+	return a.ended(ctx, ev, a.Records.ConfirmReset(ctx, id, asked, ev))
 }
 
 // Appointments lists who is appointed, those whom by may see: JDN and AUDITOR all, an SA
@@ -294,7 +423,7 @@ func (a *Accounts) WithoutAP(ctx context.Context, by Actor) ([]Agency, error) {
 	has := map[string]bool{}
 	for _, acct := range list {
 		for _, x := range acct.InForce(a.Now()) {
-			if x.Role == AP && acct.State == AccountActive {
+			if x.Role == AP && acct.State == AccountActive && acct.Kind == AdministratorAccount {
 				has[x.Agency] = true
 			}
 		}

@@ -68,7 +68,7 @@ func (d *Desk) approve(ctx context.Context, a Actor, act Action, id, how string)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.decided(ctx, &e, ev, a.Name); err != nil {
+	if err := d.decided(ctx, &e, ev, &a); err != nil {
 		return nil, err
 	}
 	ev.Detail["credential"] = f.Credential
@@ -117,32 +117,58 @@ func (d *Desk) unchanged(ctx context.Context, e *Enrolment, ev audit.Event) (Fil
 	return f, nil
 }
 
-// apart refuses whoever has sent the officer's link to another address: with it goes the
-// officer's part, and the decision must be somebody else's.
-func (d *Desk) apart(ctx context.Context, e *Enrolment, ev audit.Event, by string) error {
+// apart refuses whoever has chosen the officer's mailbox: with it goes the officer's part,
+// and the decision must be somebody else's.
+func (d *Desk) apart(ctx context.Context, e *Enrolment, ev audit.Event, a *Actor) error {
 	told, err := d.Records.Decisions(ctx, e.ID)
 	if err != nil {
 		return fmt.Errorf("reading who decided: %w", err)
 	}
-	if slices.Contains(told.Corrected, by) {
-		return d.refuse(ctx, ev, refusal("same_person", ErrForbidden))
+	return oneHand(ctx, d.Records, ev, a, told.Mailbox...)
+}
+
+// hands are the records that oneHand asks.
+type hands interface {
+	recorder
+	Hand(ctx context.Context, ic string) ([]string, error)
+}
+
+// oneHand refuses a where another person is wanted than the actors named. Who appointed
+// somebody chose the mailbox that the set-up code went to, so both may be one human: they
+// do not count as two.
+func oneHand(ctx context.Context, r hands, ev audit.Event, a *Actor, others ...string) error {
+	one := []string{a.Name}
+	if a.IC != "" {
+		related, err := r.Hand(ctx, a.IC)
+		if err != nil {
+			return fmt.Errorf("reading who appointed whom: %w", err)
+		}
+		one = append(one, related...)
+	}
+	for _, name := range others {
+		if name != "" && slices.Contains(one, name) {
+			return refuse(ctx, r, ev, refusal("same_person", ErrForbidden))
+		}
 	}
 	return nil
 }
 
 // decided refuses an application that was not validated, and approved by somebody else,
 // or otherwise decided as its kind wants it, as its row says: the audit chain must say so,
-// too. by is who approves now; "" when that was done.
-func (d *Desk) decided(ctx context.Context, e *Enrolment, ev audit.Event, by string) error {
+// too. a is who approves now; nil when that was done.
+func (d *Desk) decided(ctx context.Context, e *Enrolment, ev audit.Event, a *Actor) error {
 	told, err := d.Records.Decisions(ctx, e.ID)
 	if err != nil {
 		return fmt.Errorf("reading who decided: %w", err)
 	}
-	if by == "" && told.Approved == e.ApprovedBy {
+	by := ""
+	if a != nil {
+		by = a.Name
+	} else if told.Approved == e.ApprovedBy {
 		by = told.Approved
 	}
 	sound := by != "" && told.Kind == e.Kind && told.Replaces == e.Replaces
-	if slices.Contains(told.Corrected, by) {
+	if !told.Alone && slices.Contains(told.Mailbox, by) {
 		return d.refuse(ctx, ev, refusal("same_person", ErrForbidden))
 	}
 	if e.Kind != Rekey && !told.Alone {
@@ -151,7 +177,10 @@ func (d *Desk) decided(ctx context.Context, e *Enrolment, ev audit.Event, by str
 	if !sound {
 		return d.refuse(ctx, ev, refusal("record_changed", ErrState))
 	}
-	return nil
+	if a == nil {
+		return nil
+	}
+	return oneHand(ctx, d.Records, ev, a, append(told.Mailbox, told.Validated)...)
 }
 
 func (d *Desk) form(ctx context.Context, f *Filed) (Form, error) {
@@ -179,7 +208,7 @@ func (d *Desk) issue(ctx context.Context, a Actor, e *Enrolment) (*x509.Certific
 	if err != nil {
 		return nil, err
 	}
-	if err := d.decided(ctx, e, ev, ""); err != nil {
+	if err := d.decided(ctx, e, ev, nil); err != nil {
 		return nil, err
 	}
 	of, supersede, err := d.inPlaceOf(ctx, e, f.Credential)
@@ -345,6 +374,9 @@ func (d *Desk) Once(ctx context.Context) (bool, error) {
 	if !ok {
 		if d.Mail != nil {
 			if did, err := d.mailChange(ctx); did || err != nil {
+				return did, err
+			}
+			if did, err := d.mailSetup(ctx); did || err != nil {
 				return did, err
 			}
 		}

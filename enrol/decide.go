@@ -44,15 +44,18 @@ const (
 	Remind   Action = "enrol.remind"        // by the gateway: a certificate ends
 
 	// About people who log in.
-	Administrators     Action = "account.read"    // who is appointed to what
-	ConfirmAppointment Action = "account.confirm" // by a second central administrator
-	ResetAccount       Action = "account.reset"
-	EndOfAccount       Action = "account.end"
+	Administrators Action = "account.read"  // who is appointed to what
+	ResetAccount   Action = "account.reset" // take the proofs; a person's awaits a second
+	ConfirmReset   Action = "account.reset.confirm"
+	EndOfAccount   Action = "account.end"
 )
 
 // Appointing and Ending are the actions of appointing to a role, and of ending that: each
 // role has its own.
 func Appointing(r Role) Action { return Action("account.appoint." + strings.ToLower(string(r))) }
+
+// Seconding is that of the second person; see Appointing.
+func Seconding(r Role) Action { return Action("account.confirm." + strings.ToLower(string(r))) }
 
 // Ending: see Appointing.
 func Ending(r Role) Action { return Action("account.appointment.end." + strings.ToLower(string(r))) }
@@ -68,6 +71,7 @@ type rule struct {
 	// is set.
 	another bool
 	machine bool // the operator of the machine, at its command line
+	fresh   bool // a person must have logged in just now, see FreshFor
 	gateway bool // the gateway itself, alone
 }
 
@@ -104,18 +108,19 @@ func rules() map[Action]rule {
 		Replace:   {roles: helpers, officer: true},
 		Remind:    {gateway: true},
 
-		Administrators:     {roles: []Role{JDN, SA, Auditor}, machine: true},
-		ConfirmAppointment: {roles: []Role{JDN}, another: true, machine: true},
-		ResetAccount:       {roles: []Role{JDN}, another: true, machine: true},
-		EndOfAccount:       {roles: []Role{JDN}, another: true, machine: true},
+		Administrators: {roles: []Role{JDN, SA, Auditor}, machine: true},
+		ResetAccount:   {roles: []Role{JDN}, another: true, machine: true, fresh: true},
+		ConfirmReset:   {roles: []Role{JDN}, another: true, fresh: true},
+		EndOfAccount:   {roles: []Role{JDN}, another: true, machine: true, fresh: true},
 	}
-	// JDN appoints all but an agency's AP, whom its SA appoints; what has to end at once
-	// JDN can end.
+	// JDN appoints all but an agency's AP, whom its SA appoints and another SA or JDN
+	// confirms; what has to end at once JDN can end.
 	for _, r := range []Role{JDN, SAP, SA, AP, Auditor} {
-		m[Appointing(r)] = rule{roles: []Role{JDN}, another: true, machine: true}
-		m[Ending(r)] = m[Appointing(r)]
+		m[Appointing(r)] = rule{roles: []Role{JDN}, another: true, machine: true, fresh: true}
+		m[Seconding(r)], m[Ending(r)] = m[Appointing(r)], m[Appointing(r)]
 	}
-	m[Appointing(AP)] = rule{roles: []Role{SA}, another: true, machine: true}
+	m[Appointing(AP)] = rule{roles: []Role{SA}, another: true, machine: true, fresh: true}
+	m[Seconding(AP)] = rule{roles: []Role{JDN, SA}, another: true, machine: true, fresh: true}
 	near := []Role{JDN, SA, AP}
 	m[SeeCodes] = rule{roles: near, machine: true}
 	m[UnlockPIN] = rule{roles: near, another: true, machine: true}
@@ -137,7 +142,7 @@ func rules() map[Action]rule {
 	for _, act := range []Action{Releasing, Unscheduling, Retirement, Transferring} {
 		m[act] = rule{roles: helpers, another: true, machine: true}
 	}
-	m[Ending(AP)] = rule{roles: []Role{JDN, SA}, another: true, machine: true}
+	m[Ending(AP)] = m[Seconding(AP)]
 	m[PlaceHold] = rule{roles: []Role{JDN}, machine: true}
 	m[LiftHold] = rule{roles: []Role{JDN}, another: true}
 	m[ReadKept] = rule{roles: []Role{JDN, Auditor}, machine: true}
@@ -237,6 +242,8 @@ func judge(now time.Time, a *Actor, r rule, o *object) (by string, no *Refusal) 
 		return by, refusal("own_case", ErrForbidden)
 	case r.another && o.validator != "" && a.IC == o.validator:
 		return by, refusal("same_person", ErrForbidden)
+	case r.fresh && by != "machine" && now.Sub(a.LoggedIn) > FreshFor:
+		return by, refusal("session_not_fresh", ErrStale)
 	}
 	return by, nil
 }

@@ -18,7 +18,7 @@ import (
 func who(now time.Time) map[string]enrol.Actor {
 	since := now.Add(-time.Hour)
 	one := func(ic string, r enrol.Role, agency, system string) enrol.Actor {
-		return enrol.Actor{Name: "account:" + ic, IC: ic, Appointments: []enrol.Appointment{{Role: r, Agency: agency, System: system, From: since}}}
+		return enrol.Actor{Name: "account:" + ic, IC: ic, LoggedIn: now, Appointments: []enrol.Appointment{{Role: r, Agency: agency, System: system, From: since}}}
 	}
 	ended, future := one("700101105551", enrol.JDN, "", ""), one("700101105551", enrol.JDN, "", "")
 	ended.Appointments[0].Until = now
@@ -87,17 +87,18 @@ func TestDecideMatrix(t *testing.T) {
 		enrol.Replace:   append([]string{"officer"}, all...),
 		enrol.Remind:    {"the gateway"},
 
-		enrol.Administrators:     append([]string{"operator", "SA", "AUDITOR"}, everyJDN...),
-		enrol.ConfirmAppointment: {"JDN", "JDN, validated it", "operator"},
-		enrol.ResetAccount:       {"JDN", "JDN, validated it", "operator"},
-		enrol.EndOfAccount:       {"JDN", "JDN, validated it", "operator"},
+		enrol.Administrators: append([]string{"operator", "SA", "AUDITOR"}, everyJDN...),
+		enrol.ResetAccount:   {"JDN", "JDN, validated it", "operator"},
+		enrol.ConfirmReset:   {"JDN", "JDN, validated it"},
+		enrol.EndOfAccount:   {"JDN", "JDN, validated it", "operator"},
 		// SA alone appoints to AP: its own agency's, and not herself.
 		enrol.Appointing(enrol.AP): {"SA", "operator"},
+		enrol.Seconding(enrol.AP):  {"SA", "JDN", "JDN, validated it", "operator"},
 		enrol.Ending(enrol.AP):     {"SA", "JDN", "JDN, validated it", "operator"},
 	}
 	for _, r := range []enrol.Role{enrol.JDN, enrol.SAP, enrol.SA, enrol.Auditor} {
 		allowed[enrol.Appointing(r)] = []string{"JDN", "JDN, validated it", "operator"}
-		allowed[enrol.Ending(r)] = []string{"JDN", "JDN, validated it", "operator"}
+		allowed[enrol.Ending(r)], allowed[enrol.Seconding(r)] = allowed[enrol.Appointing(r)], allowed[enrol.Appointing(r)]
 	}
 	near := []string{"JDN", "JDN, validated it", "SA", "AP", "operator"}
 	allowed[enrol.SeeCodes] = append([]string{"JDN, herself", "JDN without IC", "AP, herself"}, near...)
@@ -127,9 +128,9 @@ func TestDecideMatrix(t *testing.T) {
 	allowed[enrol.SeeRequests] = append([]string{"JDN, herself", "JDN without IC", "AP, herself"}, near[:4]...)
 	allowed[enrol.CancelRequest] = allowed[enrol.SeeRequests]
 	// What nobody does about herself.
-	byOthers := map[enrol.Action]bool{enrol.LiftHold: true, enrol.Propose: true, enrol.Dispose: true, enrol.CancelDisposal: true, enrol.ConfirmAppointment: true, enrol.ResetAccount: true, enrol.EndOfAccount: true}
+	byOthers := map[enrol.Action]bool{enrol.LiftHold: true, enrol.Propose: true, enrol.Dispose: true, enrol.CancelDisposal: true, enrol.ConfirmReset: true, enrol.ResetAccount: true, enrol.EndOfAccount: true}
 	for _, r := range []enrol.Role{enrol.JDN, enrol.SAP, enrol.SA, enrol.AP, enrol.Auditor} {
-		byOthers[enrol.Appointing(r)], byOthers[enrol.Ending(r)] = r != enrol.AP, true
+		byOthers[enrol.Appointing(r)], byOthers[enrol.Seconding(r)], byOthers[enrol.Ending(r)] = r != enrol.AP, true, true
 	}
 	// The officer's own actions are hers also when she administers.
 	for _, act := range []enrol.Action{enrol.Confirm, enrol.Apply, enrol.Password, enrol.Renew, enrol.Forgot, enrol.NewKey} {
@@ -173,6 +174,22 @@ func TestDecideMatrix(t *testing.T) {
 				t.Errorf("%s: the refusal is not in the audit: %d records more", what, len(chain)-before)
 			}
 		}
+	}
+}
+
+// Who is appointed, ended or reset is said from a session that was just opened.
+func TestAppointingNeedsAFreshLogIn(t *testing.T) {
+	h := house(t)
+	d := desk(h)
+	jdn := who(h.Clock.Now())["JDN"]
+	e := enrol.Enrolment{ID: "en_x", IC: storetest.IC, System: storetest.System, Agency: "JANM", State: enrol.Validated}
+	h.Clock.Advance(enrol.FreshFor + time.Second)
+	for _, act := range []enrol.Action{enrol.ResetAccount, enrol.ConfirmReset, enrol.EndOfAccount, enrol.Appointing(enrol.SA), enrol.Seconding(enrol.AP), enrol.Ending(enrol.AP)} {
+		_, err := d.Decide(ctx, jdn, act, &e)
+		refused(t, string(act), err, "session_not_fresh")
+	}
+	if _, err := d.Decide(ctx, jdn, enrol.Approve, &e); err != nil {
+		t.Error(err)
 	}
 }
 

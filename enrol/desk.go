@@ -27,6 +27,7 @@ type Letter struct {
 	Until       time.Time
 	Reason      string // why the application was returned; ""
 	Rekey       bool   // the code is for a new key, because the PIN is forgotten
+	Setup       bool   // Code is an administrator's set-up code ("setup_…"); no system
 	// Change is OldAddress or NewAddress for a link that confirms a change to Address;
 	// such a letter names no system.
 	Change, Address string
@@ -57,8 +58,6 @@ type Policy struct {
 	RekeysADay   int           // how often an officer may ask for a new key in 24 hours; 3
 	MyKad        bool          // an application needs a copy of the MyKad
 	OfficialOnly bool          // no personal addresses, whatever an agency allows
-	// ListerValidates: who submitted an officer may validate the application, too.
-	ListerValidates bool
 }
 
 func (p Policy) filled() Policy {
@@ -77,8 +76,8 @@ func (p Policy) filled() Policy {
 // lease is how long one who has begun to mail or to issue has time before another does.
 const lease = 2 * time.Minute
 
-// Desk is where enrolments are made and decided. Every method that a person is known to
-// call decides first, which authorises and audits; a refusal is a *[Refusal].
+// Desk is where enrolments are made and decided. Every method asks decide, which authorises
+// and audits, before it does anything; a refusal is a *[Refusal].
 type Desk struct {
 	*Registrar // Records hides the Registrar's
 	Records    Enrolments
@@ -237,11 +236,8 @@ func (d *Desk) step(ctx context.Context, a Actor, act Action, id, reason string,
 		return err
 	}
 	if act == Validate {
-		if err := d.apart(ctx, &e, ev, a.Name); err != nil {
+		if err := d.apart(ctx, &e, ev, &a); err != nil {
 			return err
-		}
-		if e.ListedBy == a.Name && !d.Policy.ListerValidates {
-			return d.refuse(ctx, ev, refusal("same_person", ErrForbidden))
 		}
 	}
 	if act == Return || act == Reject || act == Withdraw {

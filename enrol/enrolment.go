@@ -225,8 +225,10 @@ type Decisions struct {
 	Replaces            string // for that kind
 	Validated, Approved string // names of actors; "" for what was not done
 	Alone               bool   // a renewal that needs neither: Approved is the officer
-	// Corrected are those who changed the address of the enrolment, ever.
-	Corrected []string
+	// Mailbox are those who chose where the officer's mail goes: listed or replaced her,
+	// corrected the address, or asked or vouched for a change of it since her last
+	// certificate was issued.
+	Mailbox []string
 }
 
 // Held is a credential of an officer for a system that was not renewed.
@@ -302,6 +304,9 @@ type Enrolments interface {
 	Application(ctx context.Context, id string) (f Filed, sealed, request [32]byte, err error)
 	// Decisions tells from the audit chain what was decided about the newest application.
 	Decisions(ctx context.Context, id string) (Decisions, error)
+	// Hand names, as actors, those who appointed the person of that IC and those whom that
+	// person appointed, by appointments that came into force.
+	Hand(ctx context.Context, ic string) ([]string, error)
 	// Change takes a step, once: ErrState when the enrolment is not in From (any more).
 	// A key that is given up is overwritten, and one that becomes a credential moves,
 	// in the same transaction; so does the MyKad copy go. With Credential its errors
@@ -329,6 +334,11 @@ type Enrolments interface {
 	// Correct sets the officer's address while no credential depends on it, and makes a
 	// new link due; ErrState when one does.
 	Correct(ctx context.Context, e Enrolment, email string, due time.Time, ev audit.Event) error
+	// ClaimSetup, PutSetup and SettleSetup are what ClaimEnrolment, PutSecret and Settle are,
+	// for the set-up code of an administrator's account; ErrState when it awaits none.
+	ClaimSetup(ctx context.Context, now, leaseUntil time.Time) (a Account, attempts int, ok bool, err error)
+	PutSetup(ctx context.Context, id string, attempts int, hash [32]byte, at, until time.Time, ev audit.Event) error
+	SettleSetup(ctx context.Context, id string, attempts int, due time.Time, reply string) error
 	// ClaimEnrolment returns the enrolment that has been due longest at now, which
 	// nobody else gets until leaseUntil; false when none is due.
 	ClaimEnrolment(ctx context.Context, now, leaseUntil time.Time) (Enrolment, bool, error)

@@ -20,8 +20,9 @@ const (
 )
 
 // of is an officer as an object: within the scope of a where one of the officer's
-// enrolments is, that is under way or has a certificate. Who helped an officer that has
-// left does so no more.
+// enrolments is that she took part in, and that is under way or has a certificate. Who
+// helped an officer that has left does so no more; a listing alone, which names whatever
+// agency it likes, gives power over nobody.
 func (d *Desk) of(ctx context.Context, a *Actor, act Action, ic string) (object, error) {
 	o := object{name: "officer:" + ic, officer: ic, detail: map[string]string{"officer": ic}}
 	all, err := d.Records.EnrolmentsOf(ctx, ic)
@@ -42,11 +43,19 @@ func (d *Desk) of(ctx context.Context, a *Actor, act Action, ic string) (object,
 		})
 		scoped := o
 		scoped.system, scoped.agency = e.System, e.Agency
-		if by, _ := d.judge(a, rules()[act], &scoped); by != "" && (e.State.Open() || e.State == Issued && live) {
+		if by, _ := d.judge(a, rules()[act], &scoped); by != "" && (e.State.Open() && took(&e, all) || e.State == Issued && live) {
 			return scoped, nil
 		}
 	}
 	return o, nil
+}
+
+// took says whether the officer took part in an enrolment: confirmed it, or had a
+// certificate by the same agency and system before.
+func took(e *Enrolment, all []Enrolment) bool {
+	return e.State != Listed && e.State != Confirming || slices.ContainsFunc(all, func(x Enrolment) bool {
+		return x.State == Issued && x.System == e.System && x.Agency == e.Agency
+	})
 }
 
 // Permit decides whether a may help an officer. A refusal is in the audit; an acceptance
@@ -70,9 +79,9 @@ func (d *Desk) Permit(ctx context.Context, a Actor, act Action, ic string) (audi
 }
 
 // ClearFailures opens the doors of an account again that failed log-ins have closed, the
-// strangers' and those of its devices, after the person's identity was proved: reason says how, in 5 to 200
-// characters. cleared is false when nothing held the account up. An administrator's door
-// is opened by JDN and by the operator of the machine.
+// strangers' and that of its devices, after the person's identity was proved: reason says
+// how, in 5 to 200 characters. cleared is false when nothing held the account up. The door
+// of an administrator who is no officer is opened by JDN and by the operator of the machine.
 func (d *Desk) ClearFailures(ctx context.Context, accounts AccountRecords, a Actor, ic, reason string) (cleared bool, err error) {
 	o, err := d.of(ctx, &a, OpenDoor, ic)
 	if err != nil {

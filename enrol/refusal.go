@@ -46,6 +46,14 @@ func sentences(code string) (ms, en string) {
 		return "pertukaran alamat sedang berjalan: sahkan atau batalkan dahulu", "a change of address is under way: confirm or cancel it first"
 	case "last_jdn":
 		return "pentadbir JDN terakhir tidak boleh ditamatkan: lantik pengganti yang telah log masuk dahulu", "the last JDN administrator cannot be ended: appoint a successor, who has set up the account, first"
+	case "session_not_fresh":
+		return "log masuk semula dahulu: ini perlu sesi yang baru dibuka", "log in again first: this needs a session that was just opened"
+	case "person_conflict":
+		return "No. KP ini didaftarkan dengan nama atau e-mel lain: gunakan yang dalam daftar", "this IC is registered with another name or address: use those of the register"
+	case "not_appointed":
+		return "anda tiada pelantikan yang telah disahkan", "you hold no appointment that was confirmed"
+	case "setup_done":
+		return "akaun ini tidak menunggu persediaan", "this account does not await its set-up"
 	case "already_appointed":
 		return "orang ini sudah dilantik untuk itu", "this person is appointed to that already"
 	case "document_missing":
@@ -66,8 +74,6 @@ func sentences(code string) (ms, en string) {
 		return "sijil anda akan dibatalkan pada tarikh yang ditetapkan, dan tidak diperbaharui selepas itu", "your certificate is going to be revoked on a day that was set, and is not renewed beyond it"
 	case "rekey_too_often":
 		return "terlalu banyak permintaan PIN baharu hari ini: cuba esok", "a new PIN was asked for too often today: try tomorrow"
-	case "session_not_fresh":
-		return "log masuk semula dahulu: ini perlu sesi yang baru dibuka", "log in again first: this needs a session that was just opened"
 	case "disposal_state":
 		return "cadangan pelupusan ini sudah diputuskan atau tamat tempoh", "this proposal was decided on already, or has lapsed"
 	case "not_found":

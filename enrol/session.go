@@ -41,7 +41,8 @@ type Peer struct{ Address, Agent string }
 // seenEvery is how exactly the last use of a session is stored.
 const seenEvery = time.Minute
 
-// FreshFor is how long after a log-in the session may change how one logs in.
+// FreshFor is how long after a log-in the session may change how one logs in, or who is
+// appointed to what.
 const FreshFor = 10 * time.Minute
 
 // ErrStale: what was asked needs a session that was opened within FreshFor.
@@ -95,7 +96,11 @@ func (a *Accounts) Authenticate(ctx context.Context, token secret.Text, request 
 		s.SeenAt = now
 		s.ExpiresAt = a.ends(&s, &acct)
 	}
-	return Person{s, acct, Actor{Name: "account:" + acct.ID, IC: acct.IC, Appointments: acct.InForce(now), Request: request}}, nil
+	by := Actor{Name: "account:" + acct.ID, IC: acct.IC, LoggedIn: s.CreatedAt, Request: request}
+	if acct.Kind == AdministratorAccount { // a mailed code alone appoints nobody
+		by.Appointments = acct.InForce(now)
+	}
+	return Person{s, acct, by}, nil
 }
 
 // ends is when a session ends if nobody uses it: at the end of an appointment that came

@@ -87,6 +87,13 @@ func (a *Accounts) BeginSetup(ctx context.Context, code secret.Text, request str
 	if acct.IC == "" {
 		return Seed{}, fmt.Errorf("%w: the account has no IC to log in with: mohor admin reset --ic", ErrInvalid)
 	}
+	return a.newSeed(ctx, acct, request, func(sealed []byte, ev audit.Event) error {
+		return a.Records.PutTOTP(ctx, hash, sealed, a.Now(), ev)
+	})
+}
+
+// newSeed makes a TOTP seed for an account; keep stores it sealed.
+func (a *Accounts) newSeed(ctx context.Context, acct Account, request string, keep func(sealed []byte, ev audit.Event) error) (Seed, error) {
 	seed := make([]byte, totpSeed)
 	_, _ = rand.Read(seed) // crypto/rand never fails (it ends the process)
 	defer clear(seed)
@@ -95,7 +102,7 @@ func (a *Accounts) BeginSetup(ctx context.Context, code secret.Text, request str
 		return Seed{}, err
 	}
 	ev := audit.Event{At: a.Now(), Actor: "account:" + acct.ID, Action: "account.setup.begin", Object: "account:" + acct.ID, Verdict: audit.Noted, RequestID: request}
-	if err := a.Records.PutTOTP(ctx, hash, aead.Seal(nil, nil, seed, nil), a.Now(), ev); err != nil {
+	if err := keep(aead.Seal(nil, nil, seed, nil), ev); err != nil {
 		return Seed{}, err
 	}
 	text := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(seed)
@@ -125,6 +132,60 @@ func (a *Accounts) CompleteSetup(ctx context.Context, code, password, totp secre
 	ev := audit.Event{At: a.Now(), Actor: "account:" + acct.ID, Action: "account.setup", Object: "account:" + acct.ID, Verdict: audit.Accepted, RequestID: request}
 	acct.State = AccountActive
 	return acct, a.Records.CompleteSetup(ctx, hash, stored, step, a.Now(), ev)
+}
+
+// BeginSecondFactor gives an appointed officer, who has just logged in with password and
+// mailed code, a TOTP seed; an earlier one is replaced. ErrStale; a *Refusal for whoever
+// is not appointed or has a second factor.
+func (a *Accounts) BeginSecondFactor(ctx context.Context, p Person) (Seed, error) {
+	if err := a.mayHaveFactor(ctx, &p); err != nil {
+		return Seed{}, err
+	}
+	return a.newSeed(ctx, p.Account, p.Actor.Request, func(sealed []byte, ev audit.Event) error {
+		return a.Records.PutOwnTOTP(ctx, p.Account.ID, sealed, ev)
+	})
+}
+
+// CompleteSecondFactor proves that the officer's app has the seed: from then on the officer
+// logs in as an administrator, and does so anew. ErrWrongCode, and those of
+// BeginSecondFactor.
+func (a *Accounts) CompleteSecondFactor(ctx context.Context, p Person, totp secret.Text) error {
+	if err := a.mayHaveFactor(ctx, &p); err != nil {
+		return err
+	}
+	_, proofs, err := a.Records.Account(ctx, p.Account.ID)
+	if err != nil {
+		return err
+	}
+	step, err := a.totp(ctx, p.Account.ID, proofs, totp)
+	if err != nil {
+		return err
+	}
+	if step == 0 {
+		return ErrWrongCode
+	}
+	return a.Records.PutSecondFactor(ctx, p.Account.ID, proofs.TOTP, step, a.event(&p.Actor, "account.setup", "account:"+p.Account.ID))
+}
+
+func (a *Accounts) mayHaveFactor(ctx context.Context, p *Person) error {
+	now, no := a.Now(), refusal("not_appointed", ErrForbidden)
+	for _, x := range p.Account.Appointments {
+		if !x.Awaits && (x.Until.IsZero() || now.Before(x.Until)) {
+			no = nil
+		}
+	}
+	switch {
+	case p.Account.Kind != OfficerAccount:
+		no = refusal("setup_done", ErrState)
+	case no == nil && now.Sub(p.Session.CreatedAt) > FreshFor:
+		no = refusal("session_not_fresh", ErrStale)
+	}
+	if no == nil {
+		return nil
+	}
+	ev := a.event(&p.Actor, "account.setup.begin", "account:"+p.Account.ID)
+	ev.Detail = map[string]string{}
+	return refuse(ctx, a.Records, ev, no)
 }
 
 // sealer is AES-256-GCM under a key that the HSM makes for this account's seed alone.

@@ -19,6 +19,7 @@ var (
 	textLetter = texttemplate.Must(texttemplate.ParseFS(templates, "templates/letter.txt.tmpl"))
 	htmlLetter = htmltemplate.Must(htmltemplate.ParseFS(templates, "templates/letter.html.tmpl"))
 	// A verification code: Crockford base32 in groups.
+	setupCode    = regexp.MustCompile(`\Asetup_[a-z2-7]{26}\z`)
 	verification = regexp.MustCompile(`\A[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){3}\z`)
 )
 
@@ -59,10 +60,15 @@ func renderLetter(l enrol.Letter, base string) (*rendered, error) {
 		Name: unlink(clean(l.Name, nameChars)), System: unlink(clean(l.System, systemChars)), Reason: unlink(clean(l.Reason, reasonChars)), Until: myt(l.Until),
 		ButtonMS: "Sahkan e-mel", ButtonEN: "Confirm the address"}
 	switch {
-	case p.System == "" && l.Change == "":
+	case p.System == "" && l.Change == "" && !l.Setup:
 		return nil, fmt.Errorf("%w: no system name", ErrMessage)
 	case l.Until.IsZero():
 		return nil, fmt.Errorf("%w: no expiry", ErrMessage)
+	case l.Setup && setupCode.Match(l.Code.Reveal()):
+		p.TitleMS, p.TitleEN = "Sediakan akaun pentadbir anda", "Set up your administrator's account"
+		p.MS = "Anda dilantik sebagai pentadbir, atau akaun anda ditetapkan semula. Dengan kod ini anda memilih kata laluan dan aplikasi pengesah. Jangan beri kepada sesiapa, termasuk pentadbir lain."
+		p.EN = "You were appointed as an administrator, or your account was reset. With this code you choose password and authenticator app. Give it to nobody, not to another administrator either."
+		p.Code = string(l.Code.Reveal())
 	case l.Code.Len() > 0:
 		if !verification.Match(l.Code.Reveal()) {
 			return nil, fmt.Errorf("%w: the verification code is not XXXX-XXXX-XXXX-XXXX", ErrMessage)

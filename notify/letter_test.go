@@ -50,14 +50,20 @@ func TestLetters(t *testing.T) {
 	if plain := strings.ReplaceAll(text, "\u2060", ""); err != nil || strings.Count(plain, "lain@janm.gov.my") != 2 || !strings.Contains(text, "Sahkan pertukaran") || strings.Contains(text, "enrolment") {
 		t.Errorf("%v: %s", err, text)
 	}
+	const setup = "setup_abcdefghijklmnopqrstuvwx27"
+	text, err = send(func(l *enrol.Letter) { l.Setup, l.System, l.Code = true, "", secret.New(setup) })
+	if err != nil || !strings.Contains(text, "Kod / Code: "+setup) || strings.Index(text, "Sediakan akaun") > strings.Index(text, "Set up your") {
+		t.Errorf("%v: %s", err, text)
+	}
 	for what, edit := range map[string]func(l *enrol.Letter){
-		"no new address": func(l *enrol.Letter) { link(l); l.Change = enrol.OldAddress },
-		"no secret":      func(*enrol.Letter) {},
-		"a false code":   func(l *enrol.Letter) { l.Code = secret.New("0123456789ABCDEF") },
-		"a false link":   func(l *enrol.Letter) { l.Link = secret.New("../../" + linkToken[:16]) },
-		"no expiry":      func(l *enrol.Letter) { link(l); l.Until = time.Time{} },
-		"no system":      func(l *enrol.Letter) { link(l); l.System = "" },
-		"no address":     func(l *enrol.Letter) { link(l); l.Email = "a@b, c@d" },
+		"a set-up code for an officer": func(l *enrol.Letter) { l.Code = secret.New(setup) },
+		"no new address":               func(l *enrol.Letter) { link(l); l.Change = enrol.OldAddress },
+		"no secret":                    func(*enrol.Letter) {},
+		"a false code":                 func(l *enrol.Letter) { l.Code = secret.New("0123456789ABCDEF") },
+		"a false link":                 func(l *enrol.Letter) { l.Link = secret.New("../../" + linkToken[:16]) },
+		"no expiry":                    func(l *enrol.Letter) { link(l); l.Until = time.Time{} },
+		"no system":                    func(l *enrol.Letter) { link(l); l.System = "" },
+		"no address":                   func(l *enrol.Letter) { link(l); l.Email = "a@b, c@d" },
 	} {
 		if _, err := send(edit); !errors.Is(err, enrol.ErrUndeliverable) || strings.Contains(err.Error(), linkToken) {
 			t.Errorf("%s: %v", what, err)
@@ -105,6 +111,25 @@ func TestCertificateNotices(t *testing.T) {
 		}
 	}
 	if err := m.SendNotice(t.Context(), notice(notify.CertificateEnding, map[string]string{"until": full["until"]})); !errors.Is(err, notify.ErrMessage) {
+		t.Error(err)
+	}
+}
+
+// Whoever is appointed, reset or has a second factor is told what and by what role.
+func TestAccountNotices(t *testing.T) {
+	m, box := post(t)
+	for what, said := range map[string]string{"appointed": "Anda dicadangkan sebagai pentadbir", "confirmed": "Pelantikan anda disahkan", "ready": "Faktor kedua anda", "reset": "ditetapkan semula"} {
+		n := notify.Notice{ID: "no_" + what, Name: "Siti", Email: officer, Kind: notify.AccountChanged, At: sentAt, Detail: map[string]string{"what": what, "role": "SA", "scope": "JANM\r\nhttp://evil.example"}}
+		if err := m.SendNotice(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+		mail, _ := box.Latest(officer)
+		role := strings.Contains(mail.Text, "SA JANM")
+		if !strings.Contains(mail.Subject, said) || role != (what == "appointed" || what == "confirmed") || strings.Contains(mail.Text, "http://evil.example") || !strings.Contains(mail.Text, "JDN") {
+			t.Errorf("%s: %s\n%s", what, mail.Subject, mail.Text)
+		}
+	}
+	if err := m.SendNotice(t.Context(), notify.Notice{ID: "no_x", Name: "Siti", Email: officer, Kind: notify.AccountChanged, At: sentAt}); !errors.Is(err, notify.ErrMessage) {
 		t.Error(err)
 	}
 }

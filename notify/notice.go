@@ -88,6 +88,10 @@ func renderNotice(n Notice) (*rendered, error) {
 		if err := l.disowned(n); err != nil {
 			return nil, err
 		}
+	case AccountChanged:
+		if !l.appointment(n) {
+			return nil, fmt.Errorf("%w: unknown change of an account", ErrMessage)
+		}
 	default:
 		if !l.certificate(n, until) && !l.account(n.Kind) {
 			return nil, fmt.Errorf("%w: unknown kind of notice", ErrMessage)
@@ -104,6 +108,29 @@ func renderNotice(n Notice) (*rendered, error) {
 		return nil, fmt.Errorf("%w: html template", ErrMessage)
 	}
 	return &rendered{subject: l.TitleMS + " / " + l.TitleEN, text: text.Bytes(), html: html.Bytes()}, nil
+}
+
+// appointment fills in what was done with the account of somebody who is appointed.
+func (l *letter) appointment(n Notice) bool {
+	role := unlink(clean(n.Detail["role"]+" "+n.Detail["scope"], systemChars))
+	l.WarnMS, l.WarnEN = "Jika anda tidak mengetahuinya, maklumkan segera kepada JDN.", "If you know nothing of it, tell JDN at once."
+	switch n.Detail["what"] {
+	case "appointed":
+		l.TitleMS, l.TitleEN = "Anda dicadangkan sebagai pentadbir", "You are proposed as an administrator"
+		l.MS, l.EN = "Pelantikan: "+role+". Ia berkuat kuasa apabila disahkan dan anda menyediakan faktor kedua.", "Appointment: "+role+". It has effect once it is confirmed and you have set up a second factor."
+	case "confirmed":
+		l.TitleMS, l.TitleEN = "Pelantikan anda disahkan", "Your appointment was confirmed"
+		l.MS, l.EN = "Pelantikan: "+role+". Log masuk dan sediakan faktor kedua, jika belum ada.", "Appointment: "+role+". Log in, and set up a second factor if you have none."
+	case "ready":
+		l.TitleMS, l.TitleEN = "Faktor kedua anda telah disediakan", "Your second factor is set up"
+		l.MS, l.EN = "Akaun anda kini log masuk dengan aplikasi pengesah.", "Your account now logs in with an authenticator app."
+	case "reset":
+		l.TitleMS, l.TitleEN = "Akaun pentadbir anda ditetapkan semula", "Your administrator's account was reset"
+		l.MS, l.EN = "Kata laluan dan faktor kedua dihapuskan atas permintaan dua pentadbir; kod persediaan dihantar ke e-mel ini.", "Password and second factor were taken, as two administrators asked; a set-up code is mailed to this address."
+	default:
+		return false
+	}
+	return true
 }
 
 // certificate fills in what became of a certificate; false for another kind.

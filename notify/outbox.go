@@ -42,6 +42,7 @@ const (
 	// OfficerCertificate tells an AP what became of an officer's certificate. Detail: what
 	// (the officer's kind of notice), officer (name), and what that has.
 	OfficerCertificate = "officer.certificate"
+	AccountChanged     = enrol.NoticeAccount // detail: what (appointed, confirmed, ready, reset), role, scope
 
 	// TransactionDisowned is an alarm to administrators. Detail: system (registered
 	// name), transaction, officer (masked name), count, fingerprint, outcome.

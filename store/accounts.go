@@ -80,6 +80,12 @@ func putPassword(ctx context.Context, q *sqlc.Queries, a enrol.Account, hash []b
 	if err != nil {
 		return err
 	}
+	if old.State == enrol.AccountNew && old.Kind == enrol.OfficerAccount {
+		// Somebody has proposed this person for an appointment: who it is the register says.
+		if err := one(q.SetPerson(ctx, sqlc.SetPersonParams{Name: personal.Name(a.Name), Email: personal.Address(a.Email), ID: old.ID})); err != nil {
+			return err
+		}
+	}
 	n, err := q.SetPassword(ctx, sqlc.SetPasswordParams{Password: hash, ID: old.ID})
 	if err == nil && n == 0 {
 		err = enrol.ErrUnknown
@@ -134,7 +140,7 @@ func (d *DB) PutAdministrator(ctx context.Context, a enrol.Account, setup [32]by
 			old.ID = a.ID
 		case err != nil:
 			return err
-		case old.Kind == enrol.AdministratorAccount && old.State != enrol.AccountEnded:
+		case old.State == enrol.AccountActive || old.Kind == enrol.AdministratorAccount && old.State != enrol.AccountEnded:
 			return enrol.ErrExists
 		default:
 			for _, x := range a.Appointments {
@@ -143,14 +149,15 @@ func (d *DB) PutAdministrator(ctx context.Context, a enrol.Account, setup [32]by
 				}
 			}
 		}
-		return startSetup(ctx, q, old, a, setup, until)
+		return startSetup(ctx, q, old, a, link(setup), until)
 	})
 }
 
-// startSetup takes an account's proofs and awaits its set-up.
-func startSetup(ctx context.Context, q *sqlc.Queries, old sqlc.Account, a enrol.Account, setup [32]byte, until time.Time) error {
+// startSetup takes an account's proofs and awaits its set-up; setup nil: by a code that
+// is still to be made.
+func startSetup(ctx context.Context, q *sqlc.Queries, old sqlc.Account, a enrol.Account, setup []byte, until time.Time) error {
 	if _, err := q.StartSetup(ctx, sqlc.StartSetupParams{Ic: orNull(a.IC), Email: personal.Address(a.Email), Name: personal.Name(a.Name), Nothing: []byte{},
-		Setup: link(setup), Until: micros(until), ID: old.ID}); err != nil {
+		Setup: setup, Until: micros(until), ID: old.ID}); err != nil {
 		return err
 	}
 	if err := q.DropPasskeys(ctx, old.ID); err != nil {
@@ -174,7 +181,7 @@ func (d *DB) ResetAdministrator(ctx context.Context, id, ic string, setup [32]by
 				return errors.Join(err, enrol.ErrExists)
 			}
 		}
-		return startSetup(ctx, q, old, enrol.Account{IC: ic, Email: string(old.Email), Name: string(old.Name)}, setup, until)
+		return startSetup(ctx, q, old, enrol.Account{IC: ic, Email: string(old.Email), Name: string(old.Name)}, link(setup), until)
 	})
 }
 
@@ -201,26 +208,29 @@ func (d *DB) CompleteSetup(ctx context.Context, setup [32]byte, password []byte,
 }
 
 // PutAppointment implements enrol.AccountRecords.
-func (d *DB) PutAppointment(ctx context.Context, id string, x enrol.Appointment, ev audit.Event) error {
+func (d *DB) PutAppointment(ctx context.Context, of enrol.Account, x enrol.Appointment, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		a, err := q.Account(ctx, id)
+		a, err := q.Account(ctx, of.ID)
 		if err != nil {
 			return absent(err, enrol.ErrUnknown)
 		}
-		if a.Kind != enrol.AdministratorAccount || a.State == enrol.AccountEnded {
+		if a.State == enrol.AccountEnded {
 			return enrol.ErrUnknown
 		}
-		same, err := q.SameAppointment(ctx, sqlc.SameAppointmentParams{AccountID: id, Role: string(x.Role), Agency: x.Agency, System: x.System, FromAt: micros(x.From)})
+		same, err := q.SameAppointment(ctx, sqlc.SameAppointmentParams{AccountID: a.ID, Role: string(x.Role), Agency: x.Agency, System: x.System, FromAt: micros(x.From)})
 		if err == nil && same > 0 {
 			err = enrol.ErrExists
 		}
 		if err == nil {
-			err = addAppointment(ctx, q, id, x)
+			err = addAppointment(ctx, q, a.ID, x)
 		}
 		if err != nil {
 			return err
 		}
-		return shutOut(ctx, q, a)
+		if a.State == enrol.AccountNew && a.Kind == enrol.OfficerAccount {
+			return one(q.SetPerson(ctx, sqlc.SetPersonParams{Name: personal.Name(of.Name), Email: personal.Address(of.Email), ID: a.ID}))
+		}
+		return tellAccount(ctx, q, &a, ev.At, x, "appointed")
 	})
 }
 
@@ -237,7 +247,25 @@ func (d *DB) Appointment(ctx context.Context, id string) (enrol.Account, enrol.A
 // ConfirmAppointment implements enrol.AccountRecords.
 func (d *DB) ConfirmAppointment(ctx context.Context, id string, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		return one(q.ConfirmAppointment(ctx, sqlc.ConfirmAppointmentParams{ID: id, Now: micros(ev.At)}))
+		if err := one(q.ConfirmAppointment(ctx, sqlc.ConfirmAppointmentParams{ID: id, Now: micros(ev.At)})); err != nil {
+			return err
+		}
+		x, err := q.Appointment(ctx, id)
+		if err != nil {
+			return err
+		}
+		a, err := q.Account(ctx, x.AccountID)
+		if err != nil {
+			return err
+		}
+		n, err := q.AwaitSetup(ctx, a.ID)
+		if err != nil {
+			return err
+		}
+		if n == 1 {
+			return q.DueSetup(ctx, sqlc.DueSetupParams{AccountID: a.ID, At: micros(ev.At)})
+		}
+		return tellAccount(ctx, q, &a, ev.At, appointment(x), "confirmed")
 	})
 }
 

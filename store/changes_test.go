@@ -39,8 +39,12 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 			return db.ResetAdministrator(ctx, person.ID, "", [32]byte{3}, now, ev)
 		},
 		"PutAppointment": func(ctx context.Context) error {
-			return db.PutAppointment(ctx, person.ID, enrol.Appointment{Role: enrol.Auditor, From: now}, ev)
+			return db.PutAppointment(ctx, person, enrol.Appointment{Role: enrol.Auditor, From: now}, ev)
 		},
+		"PutProposed": func(ctx context.Context) error {
+			return db.PutProposed(ctx, enrol.Account{ID: "ac_p", IC: "2", Kind: enrol.OfficerAccount, State: enrol.AccountNew, Appointments: []enrol.Appointment{{Role: enrol.AP, From: now}}}, ev)
+		},
+		"AskReset":           func(ctx context.Context) error { return db.AskReset(ctx, person.ID, ev) },
 		"ConfirmAppointment": func(ctx context.Context) error { return db.ConfirmAppointment(ctx, "ap_2", ev) },
 		"CloseSessions": func(ctx context.Context) error {
 			_, err := db.CloseSessions(ctx, person.ID, "", ev)

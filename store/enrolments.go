@@ -196,23 +196,27 @@ func (d *DB) Decisions(ctx context.Context, id string) (out enrol.Decisions, err
 	if err != nil {
 		return out, fmt.Errorf("reading decisions: %w", err)
 	}
-	for _, row := range events {
+	mailbox, err := d.mailbox(ctx, id)
+	if err != nil {
+		return out, fmt.Errorf("reading who chose the address: %w", err)
+	}
+	for _, row := range append(events, mailbox...) {
 		ev, err := record(row)
 		if err != nil || !ev.Intact() {
 			return enrol.Decisions{}, nil // edited: it tells nothing
 		}
 		switch enrol.Action(ev.Action) {
-		case enrol.Correct:
-			out.Corrected = append(out.Corrected, ev.Actor)
+		case enrol.List, enrol.Replace, enrol.Correct, enrol.AskAddress, enrol.VouchAddress:
+			out.Mailbox = append(out.Mailbox, ev.Actor)
 		case enrol.Apply:
-			out = enrol.Decisions{Corrected: out.Corrected}
+			out = enrol.Decisions{Mailbox: out.Mailbox}
 		case enrol.Renew:
-			out = enrol.Decisions{Corrected: out.Corrected, Kind: enrol.Renewal, Replaces: ev.Detail["replaces"]}
+			out = enrol.Decisions{Mailbox: out.Mailbox, Kind: enrol.Renewal, Replaces: ev.Detail["replaces"]}
 			if ev.Detail["approval"] == enrol.ApprovalNotNeeded {
 				out.Alone, out.Approved = true, ev.Actor
 			}
 		case enrol.Forgot:
-			out = enrol.Decisions{Corrected: out.Corrected, Kind: enrol.Rekey, Replaces: ev.Detail["replaces"]}
+			out = enrol.Decisions{Mailbox: out.Mailbox, Kind: enrol.Rekey, Replaces: ev.Detail["replaces"]}
 		case enrol.NewKey:
 			out.Approved = ""
 		case enrol.Validate:
@@ -224,6 +228,58 @@ func (d *DB) Decisions(ctx context.Context, id string) (out enrol.Decisions, err
 		}
 	}
 	return out, nil
+}
+
+// mailbox are the events by which the address of an enrolment's officer was chosen since
+// the last certificate.
+func (d *DB) mailbox(ctx context.Context, id string) (out []sqlc.AuditEvent, err error) {
+	e, err := d.q.Enrolment(ctx, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	ids, err := d.q.EnrolmentIDsOf(ctx, e.Enrolment.Ic)
+	if err != nil {
+		return nil, err
+	}
+	last := int64(0)
+	for _, id := range ids {
+		seq, err := d.q.LastIssue(ctx, personal.Object(id))
+		if err != nil {
+			return nil, err
+		}
+		last = max(last, seq)
+	}
+	if ids, err = d.q.AddressChangeIDsOf(ctx, e.Enrolment.Ic); err != nil {
+		return nil, err
+	}
+	for _, object := range append(ids, "officer:"+string(e.Enrolment.Ic)) {
+		rows, err := d.q.MailboxEvents(ctx, sqlc.MailboxEventsParams{Object: personal.Object(object), After: last})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, rows...)
+	}
+	return out, nil
+}
+
+// Hand implements enrol.Enrolments.
+func (d *DB) Hand(ctx context.Context, ic string) ([]string, error) {
+	by, err := d.q.AppointersOf(ctx, orNull(ic))
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, name := range by {
+		out = append(out, string(name))
+	}
+	accounts, err := d.q.AppointedBy(ctx, personal.IC(ic))
+	for _, id := range accounts {
+		out = append(out, "account:"+id)
+	}
+	return out, err
 }
 
 // decision says which columns of a decision a state sets or keeps.

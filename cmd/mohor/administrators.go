@@ -45,6 +45,9 @@ func (c *adminCreateCmd) Run(e *env) error {
 		if err != nil {
 			return err
 		}
+		if code.Len() == 0 {
+			return e.keeps(acct)
+		}
 		return e.handOver(acct.ID, code)
 	})
 	if errors.Is(err, enrol.ErrExists) {

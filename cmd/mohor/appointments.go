@@ -34,11 +34,19 @@ func (c *adminAppointCmd) Run(e *env) error {
 		}
 		fmt.Fprintf(e.stdout, "appointment  %s\n", made.Appointment.ID)
 		if len(code.Reveal()) == 0 {
-			fmt.Fprintf(e.stdout, "account      %s\n", made.Account.ID)
-			return nil
+			return e.keeps(made.Account)
 		}
 		return e.handOver(made.Account.ID, code)
 	})
+}
+
+// keeps says what somebody does who is appointed and has an account.
+func (e *env) keeps(a enrol.Account) error {
+	_, err := fmt.Fprintf(e.stdout, "account      %s\n", a.ID)
+	if a.Kind == enrol.OfficerAccount {
+		fmt.Fprintln(e.stderr, "mohor: hint: they log in as before and set up a second factor: POST /v1/me/second-factor")
+	}
+	return err
 }
 
 type adminEndAppointmentCmd struct {
@@ -50,12 +58,15 @@ type adminEndAppointmentCmd struct {
 
 func (c *adminEndAppointmentCmd) Run(e *env) error {
 	on := time.Time(c.On)
-	if on.IsZero() {
-		on = e.now()
+	if ago := e.now().Sub(on); ago > 0 && ago < 24*time.Hour { // today
+		on = time.Time{}
 	}
 	return gateway.Administrators(e.ctx, c.Data, e.now, func(a *enrol.Accounts) error {
 		if err := a.EndAppointment(e.ctx, enrol.Actor{Name: operator()}, c.Appointment, on, c.Document); err != nil {
 			return err
+		}
+		if on.IsZero() {
+			on = e.now()
 		}
 		_, err := fmt.Fprintf(e.stdout, "ends         %s at %s\n", c.Appointment, on.Format(time.RFC3339))
 		return err

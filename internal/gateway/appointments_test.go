@@ -21,19 +21,35 @@ func administrator(t *testing.T, g *gatewaytest.Gateway, ic, code string) *brows
 	b := newBrowser(t, g)
 	seed := b.do(http.MethodPost, "/v1/setup", map[string]string{"code": code})
 	want(t, seed, 200, "")
-	digits := func() string {
-		d, err := totp.GenerateCode(seed.Text("secret"), g.Clock.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return d
-	}
-	want(t, b.do(http.MethodPost, "/v1/setup/complete", map[string]string{"code": code, "password": adminPassword, "totp": digits()}), 204, "")
+	want(t, b.do(http.MethodPost, "/v1/setup/complete", map[string]string{"code": code, "password": adminPassword, "totp": digits(t, g, seed)}), 204, "")
 	g.Clock.Advance(30 * time.Second)
 	l := b.do(http.MethodPost, "/v1/sessions", map[string]string{"ic": ic, "password": adminPassword})
 	want(t, l, 202, "")
-	want(t, b.do(http.MethodPost, "/v1/sessions/"+l.Text("session_id")+"/code", map[string]string{"code": digits()}), 200, "")
+	want(t, b.do(http.MethodPost, "/v1/sessions/"+l.Text("session_id")+"/code", map[string]string{"code": digits(t, g, seed)}), 200, "")
 	return b
+}
+
+// digits are what the app with a seed shows.
+func digits(t *testing.T, g *gatewaytest.Gateway, seed *gatewaytest.Reply) string {
+	t.Helper()
+	d, err := totp.GenerateCode(seed.Text("secret"), g.Clock.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func appointmentID(made *gatewaytest.Reply) string {
+	return made.Body["appointment"].(map[string]any)["appointment_id"].(string)
+}
+
+// inForce has a second person confirm an appointment, and its holder set the account up with
+// what was mailed.
+func inForce(t *testing.T, g *gatewaytest.Gateway, second *browser, made *gatewaytest.Reply, ic string) *browser {
+	t.Helper()
+	want(t, second.do(http.MethodPost, "/v1/admin/appointments/"+appointmentID(made)+"/confirm", nil), 204, "")
+	m := &ministry{Gateway: g}
+	return administrator(t, g, ic, m.mailed(t, made.Body["appointment"].(map[string]any)["email"].(string), `(setup_[a-z2-7]{26})`))
 }
 
 func TestAppointmentsAndHelp(t *testing.T) {
@@ -53,6 +69,7 @@ func TestAppointmentsAndHelp(t *testing.T) {
 		t.Fatal(err)
 	}
 	jdn := administrator(t, g, jdnIC, string(code.Reveal()))
+	second := appointed(t, g, "700202105438", enrol.JDN, "", "")
 	body := func(ic, role, agency string) map[string]string {
 		return map[string]string{"ic": ic, "name": "NAMA", "email": ic + "@janm.example", "role": role, "agency": agency, "document": "JANM.100-1/1"}
 	}
@@ -62,11 +79,18 @@ func TestAppointmentsAndHelp(t *testing.T) {
 	want(t, jdn.do(http.MethodPost, path, body(saIC, "SA", "KKM")), 422, "agency_unknown")
 	made := jdn.do(http.MethodPost, path, body(saIC, "SA", "JANM"))
 	want(t, made, 201, "")
-	sa := administrator(t, g, saIC, made.Text("setup_code"))
+	want(t, jdn.do(http.MethodPost, path+"/"+appointmentID(made)+"/confirm", nil), 403, "same_person")
+	sa := inForce(t, g, second, made, saIC)
 	want(t, sa.do(http.MethodPost, path, body(apIC, "AP", "JPK")), 403, "forbidden")
+	sa.header["Idempotency-Key"] = "lantik-1"
 	made = sa.do(http.MethodPost, path, body(apIC, "AP", "JANM"))
 	want(t, made, 201, "")
-	ap := administrator(t, g, apIC, made.Text("setup_code"))
+	if again := sa.do(http.MethodPost, path, body(apIC, "AP", "JANM")); string(again.Raw) != string(made.Raw) || strings.Contains(string(made.Raw), "setup_") {
+		t.Errorf("%s", again.Raw)
+	}
+	delete(sa.header, "Idempotency-Key")
+	want(t, jdn.do(http.MethodPost, path+"/"+appointmentID(made)+"/confirm", nil), 403, "same_person") // who appointed the SA
+	ap := inForce(t, g, second, made, apIC)
 	gaps := jdn.do(http.MethodGet, "/v1/admin/vacancies", nil)
 	if want(t, gaps, 200, ""); strings.Contains(string(gaps.Raw), "JANM") || !strings.Contains(string(gaps.Raw), "JPK") {
 		t.Errorf("%s", gaps.Raw)
@@ -96,7 +120,7 @@ func TestAppointmentsAndHelp(t *testing.T) {
 	}
 
 	// An end to come closes the session then.
-	id := made.Body["appointment"].(map[string]any)["appointment_id"].(string)
+	id := appointmentID(made)
 	at := g.Clock.Now().Add(2 * time.Minute).UTC().Format(time.RFC3339)
 	want(t, sa.do(http.MethodDelete, path+"/"+id+"?until="+at, nil), 400, "invalid_request")
 	want(t, ap.do(http.MethodDelete, path+"/"+id+"?document=JANM.2&until="+at, nil), 403, "forbidden")

@@ -103,6 +103,7 @@ func (e *enrolling) open(ctx context.Context) (jdn enrol.Actor, steps []enrolSte
 	r := *e.Registrar
 	r.Keys = officerKeys{e.fast, e.db.CurrentKEK}
 	e.desk = &enrol.Desk{Registrar: &r, Records: e.db, MAC: macKey{e.hsm, hsm.IntentKey}, Mail: e}
+	lister := enrol.Actor{Name: "bench:lister", IC: "700101105550", Appointments: []enrol.Appointment{{Role: enrol.JDN}}} // who lists does not approve
 	jdn = enrol.Actor{Name: "bench:jdn", IC: "700101105551", Appointments: []enrol.Appointment{{Role: enrol.JDN}}}
 	ap := enrol.Actor{Name: "bench:ap", IC: "700101105554", Appointments: []enrol.Appointment{{Role: enrol.AP, Agency: benchAgency}}}
 	err = errors.Join(e.desk.PutAgency(ctx, jdn, enrol.Agency{Code: benchAgency, Name: "Agensi Ukuran"}),
@@ -113,9 +114,9 @@ func (e *enrolling) open(ctx context.Context) (jdn enrol.Actor, steps []enrolSte
 		return func(ctx context.Context) error { return e.everybody(ctx, do) }
 	}
 	return jdn, []enrolStep{
-		{"check the list", func(ctx context.Context) error { return e.whole(e.desk.CheckList(ctx, jdn, list, list.Size())) }},
+		{"check the list", func(ctx context.Context) error { return e.whole(e.desk.CheckList(ctx, lister, list, list.Size())) }},
 		{"add the list (checked again)", func(ctx context.Context) error {
-			return e.whole(e.desk.AddList(ctx, jdn, list, list.Size(), enrol.ListChoice{}))
+			return e.whole(e.desk.AddList(ctx, lister, list, list.Size(), enrol.ListChoice{}))
 		}},
 		{"make and hand over links", e.post},
 		{"confirm", all(func(ctx context.Context, l *enrol.Letter) error {

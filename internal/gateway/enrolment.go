@@ -15,7 +15,6 @@ type EnrolmentConfig struct {
 	RekeysPerDay int           `yaml:"rekeys_per_day"`
 	MyKad        bool          `yaml:"mykad"`
 	PersonalMail bool          `yaml:"personal_mail"`
-	ListerMay    bool          `yaml:"lister_validates"`
 }
 
 func defaultEnrolment() EnrolmentConfig {
@@ -52,6 +51,6 @@ func (c *EnrolmentConfig) check() (field, want string) {
 // deskPolicy is that of the desk.
 func (c *Config) deskPolicy() enrol.Policy {
 	e, r := &c.Enrolment, &c.Renewal
-	return enrol.Policy{LinkFor: e.Link, CodeFor: e.Code, ResendAfter: e.ResendAfter, OpenFor: e.Open, RekeysADay: e.RekeysPerDay, MyKad: e.MyKad, OfficialOnly: !e.PersonalMail, ListerValidates: e.ListerMay,
+	return enrol.Policy{LinkFor: e.Link, CodeFor: e.Code, ResendAfter: e.ResendAfter, OpenFor: e.Open, RekeysADay: e.RekeysPerDay, MyKad: e.MyKad, OfficialOnly: !e.PersonalMail,
 		RenewAsked: !r.WithoutApproval, RenewWithin: r.Within}
 }

@@ -110,6 +110,7 @@ func CAOf(s *Server) *ca.Authorities { return s.ca }
 
 // CheckEnrolment names what cannot be right in that part of a configuration.
 var CheckEnrolment, DefaultEnrolment = (*EnrolmentConfig).check, defaultEnrolment
+
 // PersonalKey is the key of what a gateway's database holds of people.
 func PersonalKey(ctx context.Context, s *Server) ([]byte, error) {
 	return personalKey(ctx, s.db, s.hsm)

@@ -10,7 +10,7 @@ WHERE setup = @setup AND setup_until > @now;
 
 -- name: AdministratorAccounts :many
 SELECT id, kind, ic, email, name, state, password, totp, totp_step, epoch, setup, setup_until, created_at FROM accounts
-WHERE kind = 'administrator' ORDER BY created_at, id;
+WHERE kind = 'administrator' OR id IN (SELECT p.account_id FROM appointments p) ORDER BY created_at, id;
 
 -- name: Appointments :many
 SELECT account_id, role, agency, system, from_at, until_at, id, document, appointed_by, appointed_ic, awaits, ended_by, end_document
@@ -65,7 +65,60 @@ UPDATE appointments SET until_at = @until_at, ended_by = @ended_by WHERE account
 -- Central administrators who hold office at a time and with no end to come.
 -- name: LastingJDN :one
 SELECT COUNT(*) FROM appointments p JOIN accounts a ON a.id = p.account_id
-WHERE p.role = 'JDN' AND p.awaits = 0 AND p.from_at <= @at AND p.until_at = 0 AND a.state = 'ACTIVE';
+WHERE p.role = 'JDN' AND p.awaits = 0 AND p.from_at <= @at AND p.until_at = 0 AND a.state = 'ACTIVE' AND a.kind = 'administrator';
+
+-- Of an account that nobody has set up: who is meant by it.
+-- name: SetPerson :execrows
+UPDATE accounts SET kind = 'officer', name = @name, email = @email, state = 'NEW' WHERE id = @id AND (state = 'ENDED' OR state = 'NEW' AND kind = 'officer');
+
+-- name: AwaitSetup :execrows
+UPDATE accounts SET kind = 'administrator' WHERE id = @id AND state = 'NEW' AND kind = 'officer';
+
+-- name: PutOwnTOTP :execrows
+UPDATE accounts SET totp = @totp, totp_step = 0 WHERE id = @id AND kind = 'officer' AND state = 'ACTIVE';
+
+-- name: PutSecondFactor :execrows
+UPDATE accounts SET kind = 'administrator', totp_step = @step, epoch = epoch + 1 WHERE id = @id AND kind = 'officer' AND state = 'ACTIVE' AND totp = @totp;
+
+-- name: DueSetup :exec
+INSERT INTO setup_mails (account_id, due_at) VALUES (@account_id, @at) ON CONFLICT (account_id) DO UPDATE SET due_at = excluded.due_at, attempts = 0, reply = '';
+
+-- name: SetupMailed :one
+SELECT mailed_at FROM setup_mails WHERE account_id = @account_id;
+
+-- name: SetupDue :one
+SELECT account_id FROM setup_mails WHERE due_at > 0 AND due_at <= @now ORDER BY due_at, account_id LIMIT 1;
+
+-- name: ClaimSetup :execrows
+UPDATE setup_mails SET due_at = @lease_until, attempts = attempts + 1 WHERE account_id = @account_id AND due_at > 0 AND due_at <= @now;
+
+-- name: SetupAttempts :one
+SELECT attempts FROM setup_mails WHERE account_id = @account_id;
+
+-- name: MarkSetup :execrows
+UPDATE setup_mails SET mailed_at = @at WHERE account_id = @account_id AND attempts = @attempts;
+
+-- name: PutSetup :execrows
+UPDATE accounts SET setup = @setup, setup_until = @until WHERE id = @id AND state = 'NEW' AND kind = 'administrator';
+
+-- name: SettleSetup :exec
+UPDATE setup_mails SET due_at = @due_at, reply = @reply WHERE account_id = @account_id AND attempts = @attempts;
+
+-- name: AskReset :exec
+INSERT INTO account_resets (account_id, asked_by, asked_at) VALUES (@account_id, @asked_by, @at)
+ON CONFLICT (account_id) DO UPDATE SET asked_by = excluded.asked_by, asked_at = excluded.asked_at;
+
+-- name: ResetAsked :one
+SELECT account_id, asked_by, asked_at FROM account_resets WHERE account_id = @account_id;
+
+-- name: DropReset :execrows
+DELETE FROM account_resets WHERE account_id = @account_id AND asked_by = @asked_by;
+
+-- name: AppointersOf :many
+SELECT DISTINCT p.appointed_by FROM appointments p JOIN accounts a ON a.id = p.account_id WHERE a.ic = @ic AND p.appointed_ic <> '' AND p.awaits = 0;
+
+-- name: AppointedBy :many
+SELECT DISTINCT account_id FROM appointments WHERE appointed_ic = @ic AND awaits = 0;
 
 -- name: AddPasskey :execrows
 INSERT INTO passkeys (id, account_id, label, data, sign_count, created_at) VALUES (@id, @account_id, @label, @data, @sign_count, @created_at) ON CONFLICT (id) DO NOTHING;

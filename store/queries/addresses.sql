@@ -40,4 +40,4 @@ UPDATE address_changes SET state = @state, ended_at = @at, old_link = NULL, new_
 UPDATE address_changes SET state = 'EXPIRED', ended_at = until_at, old_link = NULL, new_link = NULL, due_at = 0 WHERE ic = @ic AND state = 'PENDING' AND until_at <= @now;
 
 -- name: SetAccountEmail :exec
-UPDATE accounts SET email = @email WHERE ic = @ic AND kind = 'officer';
+UPDATE accounts SET email = @email WHERE ic = @ic;

@@ -96,7 +96,22 @@ SELECT id FROM enrolments WHERE state = @state AND since < @before AND due_at = 
 
 -- name: DecisionEvents :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
-FROM audit_events WHERE object = @object AND action IN ('enrol.correct', 'enrol.apply', 'enrol.validate', 'enrol.approve', 'enrol.renew', 'enrol.rekey', 'enrol.rekey.apply', 'enrol.rekey.confirm') AND verdict = 'accepted' ORDER BY seq;
+FROM audit_events WHERE object = @object AND action IN ('enrol.list', 'enrol.replace', 'enrol.correct', 'enrol.apply', 'enrol.validate', 'enrol.approve', 'enrol.renew', 'enrol.rekey', 'enrol.rekey.apply', 'enrol.rekey.confirm') AND verdict = 'accepted' ORDER BY seq;
+
+-- name: LastIssue :one
+SELECT CAST(COALESCE(MAX(a.seq), 0) AS BIGINT) AS seq FROM audit_events a WHERE a.object = @object AND a.action = 'enrol.issue' AND a.verdict = 'accepted';
+
+-- Who asked or vouched for a change of address.
+-- name: MailboxEvents :many
+SELECT a.seq, a.at, a.actor, a.action, a.object, a.verdict, a.request_id, a.detail, a.prev, a.hash
+FROM audit_events a WHERE a.object = @object AND a.action IN ('officer.address', 'officer.address.vouch') AND a.verdict = 'accepted' AND a.seq > @after
+ORDER BY a.seq;
+
+-- name: EnrolmentIDsOf :many
+SELECT id FROM enrolments WHERE ic = @ic ORDER BY id;
+
+-- name: AddressChangeIDsOf :many
+SELECT id FROM address_changes WHERE ic = @ic ORDER BY id;
 
 -- name: SetEmail :exec
 UPDATE officers SET email = @email WHERE ic = @ic;

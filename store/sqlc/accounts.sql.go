@@ -262,7 +262,7 @@ func (q *Queries) AddSession(ctx context.Context, arg AddSessionParams) error {
 
 const administratorAccounts = `-- name: AdministratorAccounts :many
 SELECT id, kind, ic, email, name, state, password, totp, totp_step, epoch, setup, setup_until, created_at FROM accounts
-WHERE kind = 'administrator' ORDER BY created_at, id
+WHERE kind = 'administrator' OR id IN (SELECT p.account_id FROM appointments p) ORDER BY created_at, id
 `
 
 func (q *Queries) AdministratorAccounts(ctx context.Context) ([]Account, error) {
@@ -292,6 +292,60 @@ func (q *Queries) AdministratorAccounts(ctx context.Context) ([]Account, error) 
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const appointedBy = `-- name: AppointedBy :many
+SELECT DISTINCT account_id FROM appointments WHERE appointed_ic = ?1 AND awaits = 0
+`
+
+func (q *Queries) AppointedBy(ctx context.Context, ic personal.IC) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, appointedBy, ic)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var account_id string
+		if err := rows.Scan(&account_id); err != nil {
+			return nil, err
+		}
+		items = append(items, account_id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const appointersOf = `-- name: AppointersOf :many
+SELECT DISTINCT p.appointed_by FROM appointments p JOIN accounts a ON a.id = p.account_id WHERE a.ic = ?1 AND p.appointed_ic <> '' AND p.awaits = 0
+`
+
+func (q *Queries) AppointersOf(ctx context.Context, ic *personal.IC) ([]personal.Actor, error) {
+	rows, err := q.db.QueryContext(ctx, appointersOf, ic)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []personal.Actor
+	for rows.Next() {
+		var appointed_by personal.Actor
+		if err := rows.Scan(&appointed_by); err != nil {
+			return nil, err
+		}
+		items = append(items, appointed_by)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
@@ -368,6 +422,52 @@ func (q *Queries) Appointments(ctx context.Context, accountID string) ([]Appoint
 		return nil, err
 	}
 	return items, nil
+}
+
+const askReset = `-- name: AskReset :exec
+INSERT INTO account_resets (account_id, asked_by, asked_at) VALUES (?1, ?2, ?3)
+ON CONFLICT (account_id) DO UPDATE SET asked_by = excluded.asked_by, asked_at = excluded.asked_at
+`
+
+type AskResetParams struct {
+	AccountID string
+	AskedBy   string
+	At        int64
+}
+
+func (q *Queries) AskReset(ctx context.Context, arg AskResetParams) error {
+	_, err := q.db.ExecContext(ctx, askReset, arg.AccountID, arg.AskedBy, arg.At)
+	return err
+}
+
+const awaitSetup = `-- name: AwaitSetup :execrows
+UPDATE accounts SET kind = 'administrator' WHERE id = ?1 AND state = 'NEW' AND kind = 'officer'
+`
+
+func (q *Queries) AwaitSetup(ctx context.Context, id string) (int64, error) {
+	result, err := q.db.ExecContext(ctx, awaitSetup, id)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const claimSetup = `-- name: ClaimSetup :execrows
+UPDATE setup_mails SET due_at = ?1, attempts = attempts + 1 WHERE account_id = ?2 AND due_at > 0 AND due_at <= ?3
+`
+
+type ClaimSetupParams struct {
+	LeaseUntil int64
+	AccountID  string
+	Now        int64
+}
+
+func (q *Queries) ClaimSetup(ctx context.Context, arg ClaimSetupParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, claimSetup, arg.LeaseUntil, arg.AccountID, arg.Now)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const clearLoginFailures = `-- name: ClearLoginFailures :execrows
@@ -508,12 +608,43 @@ func (q *Queries) DropPasskeys(ctx context.Context, accountID string) error {
 	return err
 }
 
+const dropReset = `-- name: DropReset :execrows
+DELETE FROM account_resets WHERE account_id = ?1 AND asked_by = ?2
+`
+
+type DropResetParams struct {
+	AccountID string
+	AskedBy   string
+}
+
+func (q *Queries) DropReset(ctx context.Context, arg DropResetParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, dropReset, arg.AccountID, arg.AskedBy)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const dropSessions = `-- name: DropSessions :exec
 DELETE FROM sessions WHERE created_at < ?1
 `
 
 func (q *Queries) DropSessions(ctx context.Context, before int64) error {
 	_, err := q.db.ExecContext(ctx, dropSessions, before)
+	return err
+}
+
+const dueSetup = `-- name: DueSetup :exec
+INSERT INTO setup_mails (account_id, due_at) VALUES (?1, ?2) ON CONFLICT (account_id) DO UPDATE SET due_at = excluded.due_at, attempts = 0, reply = ''
+`
+
+type DueSetupParams struct {
+	AccountID string
+	At        int64
+}
+
+func (q *Queries) DueSetup(ctx context.Context, arg DueSetupParams) error {
+	_, err := q.db.ExecContext(ctx, dueSetup, arg.AccountID, arg.At)
 	return err
 }
 
@@ -585,7 +716,7 @@ func (q *Queries) ForgetLoginFailures(ctx context.Context, subject personal.Subj
 
 const lastingJDN = `-- name: LastingJDN :one
 SELECT COUNT(*) FROM appointments p JOIN accounts a ON a.id = p.account_id
-WHERE p.role = 'JDN' AND p.awaits = 0 AND p.from_at <= ?1 AND p.until_at = 0 AND a.state = 'ACTIVE'
+WHERE p.role = 'JDN' AND p.awaits = 0 AND p.from_at <= ?1 AND p.until_at = 0 AND a.state = 'ACTIVE' AND a.kind = 'administrator'
 `
 
 // Central administrators who hold office at a time and with no end to come.
@@ -699,6 +830,24 @@ func (q *Queries) LoginSends(ctx context.Context, arg LoginSendsParams) ([]Login
 	return items, nil
 }
 
+const markSetup = `-- name: MarkSetup :execrows
+UPDATE setup_mails SET mailed_at = ?1 WHERE account_id = ?2 AND attempts = ?3
+`
+
+type MarkSetupParams struct {
+	At        int64
+	AccountID string
+	Attempts  int64
+}
+
+func (q *Queries) MarkSetup(ctx context.Context, arg MarkSetupParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, markSetup, arg.At, arg.AccountID, arg.Attempts)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const passkeys = `-- name: Passkeys :many
 SELECT id, account_id, label, data, sign_count, created_at, used_at FROM passkeys WHERE account_id = ?1 ORDER BY created_at, id
 `
@@ -787,6 +936,59 @@ func (q *Queries) PutLoginFailures(ctx context.Context, arg PutLoginFailuresPara
 	return err
 }
 
+const putOwnTOTP = `-- name: PutOwnTOTP :execrows
+UPDATE accounts SET totp = ?1, totp_step = 0 WHERE id = ?2 AND kind = 'officer' AND state = 'ACTIVE'
+`
+
+type PutOwnTOTPParams struct {
+	Totp []byte
+	ID   string
+}
+
+func (q *Queries) PutOwnTOTP(ctx context.Context, arg PutOwnTOTPParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, putOwnTOTP, arg.Totp, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const putSecondFactor = `-- name: PutSecondFactor :execrows
+UPDATE accounts SET kind = 'administrator', totp_step = ?1, epoch = epoch + 1 WHERE id = ?2 AND kind = 'officer' AND state = 'ACTIVE' AND totp = ?3
+`
+
+type PutSecondFactorParams struct {
+	Step int64
+	ID   string
+	Totp []byte
+}
+
+func (q *Queries) PutSecondFactor(ctx context.Context, arg PutSecondFactorParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, putSecondFactor, arg.Step, arg.ID, arg.Totp)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const putSetup = `-- name: PutSetup :execrows
+UPDATE accounts SET setup = ?1, setup_until = ?2 WHERE id = ?3 AND state = 'NEW' AND kind = 'administrator'
+`
+
+type PutSetupParams struct {
+	Setup []byte
+	Until int64
+	ID    string
+}
+
+func (q *Queries) PutSetup(ctx context.Context, arg PutSetupParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, putSetup, arg.Setup, arg.Until, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const putTOTP = `-- name: PutTOTP :execrows
 UPDATE accounts SET totp = ?1, totp_step = 0 WHERE setup = ?2 AND setup_until > ?3
 `
@@ -820,6 +1022,17 @@ func (q *Queries) ReserveLoginTry(ctx context.Context, arg ReserveLoginTryParams
 	var tries_left int64
 	err := row.Scan(&tries_left)
 	return tries_left, err
+}
+
+const resetAsked = `-- name: ResetAsked :one
+SELECT account_id, asked_by, asked_at FROM account_resets WHERE account_id = ?1
+`
+
+func (q *Queries) ResetAsked(ctx context.Context, accountID string) (AccountReset, error) {
+	row := q.db.QueryRowContext(ctx, resetAsked, accountID)
+	var i AccountReset
+	err := row.Scan(&i.AccountID, &i.AskedBy, &i.AskedAt)
+	return i, err
 }
 
 const sameAppointment = `-- name: SameAppointment :one
@@ -927,6 +1140,79 @@ func (q *Queries) SetPassword(ctx context.Context, arg SetPasswordParams) (int64
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const setPerson = `-- name: SetPerson :execrows
+UPDATE accounts SET kind = 'officer', name = ?1, email = ?2, state = 'NEW' WHERE id = ?3 AND (state = 'ENDED' OR state = 'NEW' AND kind = 'officer')
+`
+
+type SetPersonParams struct {
+	Name  personal.Name
+	Email personal.Address
+	ID    string
+}
+
+// Of an account that nobody has set up: who is meant by it.
+func (q *Queries) SetPerson(ctx context.Context, arg SetPersonParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, setPerson, arg.Name, arg.Email, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const settleSetup = `-- name: SettleSetup :exec
+UPDATE setup_mails SET due_at = ?1, reply = ?2 WHERE account_id = ?3 AND attempts = ?4
+`
+
+type SettleSetupParams struct {
+	DueAt     int64
+	Reply     string
+	AccountID string
+	Attempts  int64
+}
+
+func (q *Queries) SettleSetup(ctx context.Context, arg SettleSetupParams) error {
+	_, err := q.db.ExecContext(ctx, settleSetup,
+		arg.DueAt,
+		arg.Reply,
+		arg.AccountID,
+		arg.Attempts,
+	)
+	return err
+}
+
+const setupAttempts = `-- name: SetupAttempts :one
+SELECT attempts FROM setup_mails WHERE account_id = ?1
+`
+
+func (q *Queries) SetupAttempts(ctx context.Context, accountID string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, setupAttempts, accountID)
+	var attempts int64
+	err := row.Scan(&attempts)
+	return attempts, err
+}
+
+const setupDue = `-- name: SetupDue :one
+SELECT account_id FROM setup_mails WHERE due_at > 0 AND due_at <= ?1 ORDER BY due_at, account_id LIMIT 1
+`
+
+func (q *Queries) SetupDue(ctx context.Context, now int64) (string, error) {
+	row := q.db.QueryRowContext(ctx, setupDue, now)
+	var account_id string
+	err := row.Scan(&account_id)
+	return account_id, err
+}
+
+const setupMailed = `-- name: SetupMailed :one
+SELECT mailed_at FROM setup_mails WHERE account_id = ?1
+`
+
+func (q *Queries) SetupMailed(ctx context.Context, accountID string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, setupMailed, accountID)
+	var mailed_at int64
+	err := row.Scan(&mailed_at)
+	return mailed_at, err
 }
 
 const startSetup = `-- name: StartSetup :execrows

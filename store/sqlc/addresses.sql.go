@@ -293,7 +293,7 @@ func (q *Queries) PutOldLink(ctx context.Context, arg PutOldLinkParams) (int64, 
 }
 
 const setAccountEmail = `-- name: SetAccountEmail :exec
-UPDATE accounts SET email = ?1 WHERE ic = ?2 AND kind = 'officer'
+UPDATE accounts SET email = ?1 WHERE ic = ?2
 `
 
 type SetAccountEmailParams struct {

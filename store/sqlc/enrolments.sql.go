@@ -63,6 +63,33 @@ func (q *Queries) AddEnrolment(ctx context.Context, arg AddEnrolmentParams) (int
 	return result.RowsAffected()
 }
 
+const addressChangeIDsOf = `-- name: AddressChangeIDsOf :many
+SELECT id FROM address_changes WHERE ic = ?1 ORDER BY id
+`
+
+func (q *Queries) AddressChangeIDsOf(ctx context.Context, ic personal.IC) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, addressChangeIDsOf, ic)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const agencies = `-- name: Agencies :many
 SELECT code, name, personal_mail, created_at FROM agencies ORDER BY code
 `
@@ -174,7 +201,7 @@ func (q *Queries) ClaimEnrolment(ctx context.Context, arg ClaimEnrolmentParams) 
 
 const decisionEvents = `-- name: DecisionEvents :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
-FROM audit_events WHERE object = ?1 AND action IN ('enrol.correct', 'enrol.apply', 'enrol.validate', 'enrol.approve', 'enrol.renew', 'enrol.rekey', 'enrol.rekey.apply', 'enrol.rekey.confirm') AND verdict = 'accepted' ORDER BY seq
+FROM audit_events WHERE object = ?1 AND action IN ('enrol.list', 'enrol.replace', 'enrol.correct', 'enrol.apply', 'enrol.validate', 'enrol.approve', 'enrol.renew', 'enrol.rekey', 'enrol.rekey.apply', 'enrol.rekey.confirm') AND verdict = 'accepted' ORDER BY seq
 `
 
 func (q *Queries) DecisionEvents(ctx context.Context, object personal.Object) ([]AuditEvent, error) {
@@ -363,6 +390,33 @@ func (q *Queries) EnrolmentByLink(ctx context.Context, link []byte) (string, err
 	var id string
 	err := row.Scan(&id)
 	return id, err
+}
+
+const enrolmentIDsOf = `-- name: EnrolmentIDsOf :many
+SELECT id FROM enrolments WHERE ic = ?1 ORDER BY id
+`
+
+func (q *Queries) EnrolmentIDsOf(ctx context.Context, ic personal.IC) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, enrolmentIDsOf, ic)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const enrolments = `-- name: Enrolments :many
@@ -571,6 +625,63 @@ func (q *Queries) Held(ctx context.Context, arg HeldParams) ([]HeldRow, error) {
 			&i.NotAfter,
 			&i.Der,
 			&i.EndsAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lastIssue = `-- name: LastIssue :one
+SELECT CAST(COALESCE(MAX(a.seq), 0) AS BIGINT) AS seq FROM audit_events a WHERE a.object = ?1 AND a.action = 'enrol.issue' AND a.verdict = 'accepted'
+`
+
+func (q *Queries) LastIssue(ctx context.Context, object personal.Object) (int64, error) {
+	row := q.db.QueryRowContext(ctx, lastIssue, object)
+	var seq int64
+	err := row.Scan(&seq)
+	return seq, err
+}
+
+const mailboxEvents = `-- name: MailboxEvents :many
+SELECT a.seq, a.at, a.actor, a.action, a.object, a.verdict, a.request_id, a.detail, a.prev, a.hash
+FROM audit_events a WHERE a.object = ?1 AND a.action IN ('officer.address', 'officer.address.vouch') AND a.verdict = 'accepted' AND a.seq > ?2
+ORDER BY a.seq
+`
+
+type MailboxEventsParams struct {
+	Object personal.Object
+	After  int64
+}
+
+// Who asked or vouched for a change of address.
+func (q *Queries) MailboxEvents(ctx context.Context, arg MailboxEventsParams) ([]AuditEvent, error) {
+	rows, err := q.db.QueryContext(ctx, mailboxEvents, arg.Object, arg.After)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AuditEvent
+	for rows.Next() {
+		var i AuditEvent
+		if err := rows.Scan(
+			&i.Seq,
+			&i.At,
+			&i.Actor,
+			&i.Action,
+			&i.Object,
+			&i.Verdict,
+			&i.RequestID,
+			&i.Detail,
+			&i.Prev,
+			&i.Hash,
 		); err != nil {
 			return nil, err
 		}

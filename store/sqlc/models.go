@@ -26,6 +26,12 @@ type Account struct {
 	CreatedAt  int64
 }
 
+type AccountReset struct {
+	AccountID string
+	AskedBy   string
+	AskedAt   int64
+}
+
 type AddressChange struct {
 	ID         string
 	Ic         personal.IC
@@ -531,6 +537,14 @@ type Session struct {
 	Agent     personal.Address
 	CreatedAt int64
 	SeenAt    int64
+}
+
+type SetupMail struct {
+	AccountID string
+	DueAt     int64
+	Attempts  int64
+	MailedAt  int64
+	Reply     string
 }
 
 type StatusChange struct {

@@ -27,10 +27,13 @@ func accounts(t *testing.T, h *House) {
 	_, err = db.Session(ctx, [32]byte{1})
 	wants(t, "a session of the old password", err, enrol.ErrUnknown)
 
-	// An officer becomes an administrator, and keeps the account.
+	// Somebody whose account has ended becomes an administrator, and keeps the account; a
+	// living one is not touched.
 	until := now.Add(time.Hour)
 	boss := enrol.NewAccount(enrol.Officer{IC: person.IC, Name: "MIMI", Email: "m@jdn.example"}, now)
 	boss.Kind, boss.State, boss.Appointments = enrol.AdministratorAccount, enrol.AccountNew, []enrol.Appointment{{Role: enrol.AP, Agency: "JPK", From: now}}
+	wants(t, "a living account", db.PutAdministrator(ctx, boss, [32]byte{7}, until, h.ev("admin", "")), enrol.ErrExists)
+	must(t, db.EndAccount(ctx, person.ID, h.ev("gone", "")))
 	must(t, db.PutAdministrator(ctx, boss, [32]byte{7}, until, h.ev("admin", "")))
 	wants(t, "twice", db.PutAdministrator(ctx, boss, [32]byte{8}, until, h.ev("admin", "")), enrol.ErrExists)
 	got, proofs, err = db.BySetup(ctx, [32]byte{7}, now)
@@ -78,6 +81,7 @@ func accounts(t *testing.T, h *House) {
 	h.passkeys(t, person.ID)
 
 	h.appointments(t, person.ID)
+	h.hands(t)
 	if list, err := db.Sessions(ctx, person.ID, now.Add(-time.Hour)); err != nil || len(list) != 0 {
 		t.Errorf("sessions after a role ended: %+v, %v", list, err)
 	}
@@ -102,7 +106,7 @@ func (h *House) appointments(t *testing.T, id string) {
 	got, _, err := db.Account(ctx, id)
 	must(t, err)
 	ap := got.Appointments[0]
-	wants(t, "the same once more", db.PutAppointment(ctx, id, enrol.Appointment{ID: "ap_2", Role: enrol.AP, Agency: "JPK", From: now}, h.ev("x", "")), enrol.ErrExists)
+	wants(t, "the same once more", db.PutAppointment(ctx, enrol.Account{ID: id}, enrol.Appointment{ID: "ap_2", Role: enrol.AP, Agency: "JPK", From: now}, h.ev("x", "")), enrol.ErrExists)
 	ap.Until, ap.EndDocument, ap.EndedBy = now.Add(time.Second), "JPK.7", "somebody"
 	must(t, db.EndAppointment(ctx, ap, h.ev("end", "")))
 	wants(t, "ended twice", db.EndAppointment(ctx, ap, h.ev("end", "")), enrol.ErrUnknown)
@@ -114,7 +118,7 @@ func (h *House) appointments(t *testing.T, id string) {
 
 	// Of two central administrators each can end the other, and one stays.
 	jdn := enrol.Appointment{ID: "ap_jdn", Role: enrol.JDN, From: now, Document: "D1", By: "x", ByIC: "1", Awaits: true}
-	must(t, db.PutAppointment(ctx, id, jdn, h.ev("x", "")))
+	must(t, db.PutAppointment(ctx, enrol.Account{ID: id}, jdn, h.ev("x", "")))
 	if _, x, err := db.Appointment(ctx, "ap_jdn"); err != nil || !x.Awaits || x.Document != "D1" || x.By != "x" || x.ByIC != "1" {
 		t.Errorf("%+v, %v", x, err)
 	}
@@ -145,7 +149,7 @@ func (h *House) appointments(t *testing.T, id string) {
 	if err := db.EndAppointment(ctx, jdn, h.ev("x", "")); err != nil && !errors.Is(err, enrol.ErrUnknown) {
 		t.Error(err)
 	}
-	must(t, db.PutAppointment(ctx, id, enrol.Appointment{Role: enrol.Auditor, From: now}, h.ev("x", "")))
+	must(t, db.PutAppointment(ctx, enrol.Account{ID: id}, enrol.Appointment{Role: enrol.Auditor, From: now}, h.ev("x", "")))
 }
 
 // login stores a new one.
@@ -259,5 +263,83 @@ func loginCodes(t *testing.T, h *House) {
 	wants(t, "a withdrawn code", err, otp.ErrExpired)
 	if len(Chain(t, h.DB)) != before {
 		t.Error("codes that strangers ask for are in the chain")
+	}
+}
+
+// hands: a proposal touches nothing that somebody logs in with, and two people make it count.
+func (h *House) hands(t *testing.T) {
+	t.Helper()
+	ctx, db, now := context.Background(), h.DB, h.Clock.Now()
+	o := enrol.Officer{IC: "700202105440", Name: "SITI", Email: "s@x.example"}
+	a := enrol.NewAccount(o, now)
+	must(t, db.PutPassword(ctx, a, []byte("mine"), h.ev("password", "")))
+	must(t, db.OpenSession(ctx, h.login(t, a.ID), enrol.Session{ID: "se_siti", Account: a.ID, Method: "m", CreatedAt: now}, [32]byte{70}, 0, h.ev("open", "")))
+	x := enrol.Appointment{ID: "ap_siti", Role: enrol.SA, Agency: "JPK", From: now, By: "account:ac_by", ByIC: "700202105441", Awaits: true}
+	must(t, db.PutAppointment(ctx, a, x, h.ev("x", "")))
+	if hand, err := db.Hand(ctx, o.IC); err != nil || len(hand) != 0 {
+		t.Errorf("a proposal makes one hand: %v, %v", hand, err)
+	}
+	must(t, db.ConfirmAppointment(ctx, x.ID, h.ev("x", "")))
+	if got, p, err := db.Account(ctx, a.ID); err != nil || got.Kind != enrol.OfficerAccount || got.State != enrol.AccountActive || string(p.Password) != "mine" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := db.Session(ctx, [32]byte{70}); err != nil {
+		t.Errorf("an appointment ended a session: %v", err)
+	}
+	of, err := db.Hand(ctx, o.IC)
+	must(t, err)
+	by, err := db.Hand(ctx, x.ByIC)
+	must(t, err)
+	if len(of) != 1 || of[0] != x.By || len(by) != 1 || by[0] != "account:"+a.ID {
+		t.Errorf("%v, %v", of, by)
+	}
+	must(t, db.PutOwnTOTP(ctx, a.ID, []byte("seed"), h.ev("x", "")))
+	wants(t, "another seed", db.PutSecondFactor(ctx, a.ID, []byte("other"), 5, h.ev("x", "")), enrol.ErrUnknown)
+	must(t, db.PutSecondFactor(ctx, a.ID, []byte("seed"), 5, h.ev("x", "")))
+	wants(t, "a second time", db.PutSecondFactor(ctx, a.ID, []byte("seed"), 6, h.ev("x", "")), enrol.ErrUnknown)
+	wants(t, "a seed for an administrator", db.PutOwnTOTP(ctx, a.ID, []byte("seed"), h.ev("x", "")), enrol.ErrUnknown)
+	_, err = db.Session(ctx, [32]byte{70})
+	wants(t, "a session without the second factor", err, enrol.ErrUnknown)
+
+	// A reset takes two, and its code is made when it is mailed, by one of many.
+	wants(t, "a code before it", db.AskSetup(ctx, a.ID, now, now, h.ev("x", "")), enrol.ErrState)
+	wants(t, "nobody asked", db.ConfirmReset(ctx, a.ID, "account:one", h.ev("x", "")), enrol.ErrUnknown)
+	ask := h.ev("x", "")
+	ask.Actor = "account:one"
+	must(t, db.AskReset(ctx, a.ID, ask))
+	if who, at, err := db.ResetAsked(ctx, a.ID); err != nil || who != "account:one" || !at.Equal(ask.At) {
+		t.Errorf("%s, %v, %v", who, at, err)
+	}
+	wants(t, "somebody else's wish", db.ConfirmReset(ctx, a.ID, "account:two", h.ev("x", "")), enrol.ErrUnknown)
+	must(t, db.ConfirmReset(ctx, a.ID, "account:one", h.ev("x", "")))
+	if got, p, err := db.Account(ctx, a.ID); err != nil || got.State != enrol.AccountNew || len(p.Password)+len(p.TOTP) != 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	due, tries, ok, err := db.ClaimSetup(ctx, now.Add(time.Second), now.Add(time.Minute))
+	if err != nil || !ok || due.ID != a.ID || due.Email != o.Email || tries != 1 {
+		t.Fatalf("%+v, %d, %v", due, tries, err)
+	}
+	if _, _, ok, err := db.ClaimSetup(ctx, now.Add(time.Second), now.Add(time.Minute)); ok || err != nil {
+		t.Errorf("claimed twice: %v", err)
+	}
+	wants(t, "behind the fence", db.PutSetup(ctx, a.ID, 2, [32]byte{71}, now, now.Add(time.Hour), h.ev("x", "")), enrol.ErrState)
+	must(t, db.PutSetup(ctx, a.ID, 1, [32]byte{71}, now, now.Add(time.Hour), h.ev("x", "")))
+	must(t, db.SettleSetup(ctx, a.ID, 1, time.Time{}, ""))
+	wants(t, "another at once", db.AskSetup(ctx, a.ID, now, now.Add(-time.Minute), h.ev("x", "")), enrol.ErrThrottled)
+	if got, _, err := db.BySetup(ctx, [32]byte{71}, now); err != nil || got.ID != a.ID {
+		t.Errorf("%+v, %v", got, err)
+	}
+
+	// Who has no account is proposed with one that nobody can log in to.
+	p := enrol.NewAccount(enrol.Officer{IC: "700202105442", Name: "BARU", Email: "b@x.example"}, now)
+	p.State, p.Appointments = enrol.AccountNew, []enrol.Appointment{{ID: "ap_baru", Role: enrol.AP, Agency: "JPK", From: now, By: "account:" + a.ID, ByIC: o.IC, Awaits: true}}
+	must(t, db.PutProposed(ctx, p, h.ev("x", "")))
+	wants(t, "proposed twice", db.PutProposed(ctx, p, h.ev("x", "")), enrol.ErrExists)
+	if _, _, ok, err := db.ClaimSetup(ctx, now.Add(time.Second), now.Add(time.Minute)); ok || err != nil {
+		t.Errorf("a code before the confirmation: %v", err)
+	}
+	must(t, db.ConfirmAppointment(ctx, "ap_baru", h.ev("x", "")))
+	if due, _, ok, err := db.ClaimSetup(ctx, now.Add(time.Second), now.Add(time.Minute)); !ok || err != nil || due.ID != p.ID {
+		t.Errorf("no code after it: %v", err)
 	}
 }

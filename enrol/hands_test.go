@@ -1,0 +1,92 @@
+package enrol_test
+
+import (
+	"testing"
+
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/store/storetest"
+)
+
+// Whoever listed an officer chose the mailbox, and neither validates nor approves.
+func TestWhoeverListsDecidesNothing(t *testing.T) {
+	for name, lister := range map[string]func(o *office) enrol.Actor{
+		"a SAP": func(o *office) enrol.Actor { return o.sap },
+		"a JDN": func(o *office) enrol.Actor { return o.jdn },
+	} {
+		o := newOffice(t)
+		by := lister(o)
+		e, err := o.Add(ctx, by, o.row(newIC))
+		must(t, err)
+		if e.State == enrol.Listed {
+			must(t, o.Admit(ctx, o.jd2, e.ID))
+		}
+		o.once(t)
+		_, err = o.Confirm(ctx, secret.New(o.post.last(t).link), "r")
+		must(t, err)
+		o.once(t)
+		_, err = o.Apply(ctx, application(secret.New(o.post.last(t).code)))
+		must(t, err)
+		if name == "a SAP" {
+			refused(t, name+" validates", o.Validate(ctx, by, e.ID), "same_person")
+		}
+		must(t, o.Validate(ctx, o.ap, e.ID))
+		if name == "a JDN" {
+			refused(t, name+" approves", second(o.Approve(ctx, by, e.ID)), "same_person")
+		}
+		other := o.jdn
+		if by.Name == other.Name {
+			other = enrol.Actor{Name: "account:third", IC: "700101105560", Appointments: o.jdn.Appointments}
+		}
+		must(t, second(o.Approve(ctx, other, e.ID)))
+		o.sound(t)
+	}
+}
+
+// Whoever asked or vouched for a change of address since the last certificate does not
+// confirm the new key that is asked for from there.
+func TestWhoeverVouchedForAnAddressConfirmsNoKey(t *testing.T) {
+	o := newOffice(t)
+	id := o.applied(t, newIC)
+	must(t, o.Validate(ctx, o.ap, id))
+	must(t, second(o.Approve(ctx, o.jdn, id)))
+	herself := enrol.Actor{Name: "account:x", IC: newIC}
+	o.post.letters = nil
+	c, err := o.ChangeAddress(ctx, herself, newIC, "nora@janm.gov.my")
+	must(t, err)
+	_, next := o.links(t)
+	must(t, o.Vouch(ctx, o.ap, c.ID, "old mailbox is closed"))
+	_, err = o.Confirm(ctx, next, "r")
+	must(t, err)
+	e, err := o.ForgotPIN(ctx, herself, storetest.System)
+	must(t, err)
+	o.once(t)
+	_, err = o.Rekey(ctx, herself, enrol.RekeyRequest{Code: secret.New(o.post.last(t).code), PIN: secret.New(goodPIN + "9"), PINAgain: secret.New(goodPIN + "9")})
+	must(t, err)
+	refused(t, "who vouched", second(o.ConfirmRekey(ctx, o.ap, e.ID, "Saya kenal dia")), "same_person")
+	must(t, second(o.ConfirmRekey(ctx, o.sap, e.ID, "Saya kenal dia")))
+}
+
+// A listing that the officer had no part in gives the agency that it names no power.
+func TestAListingAloneGivesNoScope(t *testing.T) {
+	o := newOffice(t)
+	id := o.applied(t, newIC)
+	must(t, o.Validate(ctx, o.ap, id))
+	must(t, second(o.Approve(ctx, o.jdn, id)))
+	foreign := enrol.Actor{Name: "account:jpk", IC: "700101105556", Appointments: []enrol.Appointment{{Role: enrol.AP, Agency: "JPK"}}}
+	row := o.row(newIC)
+	row.Agency, row.System = "JPK", "EP"
+	e, err := o.Add(ctx, enrol.Actor{Name: "account:sap", IC: "700101105561", Appointments: []enrol.Appointment{{Role: enrol.SAP, System: "EP"}}}, row)
+	must(t, err)
+	for _, what := range []string{"listed", "admitted"} {
+		if what == "admitted" {
+			must(t, o.Admit(ctx, o.jdn, e.ID))
+		}
+		for _, act := range []enrol.Action{enrol.SeeCodes, enrol.UnlockPIN, enrol.OpenDoor, enrol.AskAddress} {
+			_, err := o.Permit(ctx, foreign, act, newIC)
+			refused(t, what+": "+string(act), err, "forbidden")
+			_, err = o.Permit(ctx, o.ap, act, newIC)
+			must(t, err)
+		}
+	}
+}
