@@ -127,7 +127,7 @@ type transactionBody struct {
 	ID          string           `json:"transaction_id"`
 	Nonce       string           `json:"nonce,omitempty" doc:"Base64, 16 bytes; the live one, while WAITING"`
 	Status      string           `json:"status" enum:"WAITING,SIGNING,SIGNED,SIGNED_WITH_REFUSALS,FAILED,EXPIRED,CANCELLED,NEEDS_AUTHORISATION"`
-	Code        string           `json:"code,omitempty" doc:"NEEDS_AUTHORISATION: why, where it is one of the error codes, such as certificate_suspended"`
+	Code        string           `json:"code,omitempty" doc:"NEEDS_AUTHORISATION, CANCELLED: why, where it is one of the error codes, such as certificate_suspended"`
 	ExpiresAt   time.Time        `json:"expires_at"`
 	Count       uint32           `json:"count"`
 	Root        string           `json:"root" doc:"Base64, 32 bytes"`

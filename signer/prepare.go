@@ -278,6 +278,9 @@ func (s *Signer) live(r *Request) error {
 	case Expired:
 		return ErrTransactionExpired
 	case Cancelled:
+		if r.Ended == ErrCertificateRevoked.Error() { // which ended it
+			return ErrCertificateRevoked
+		}
 		return ErrCancelled
 	default:
 		return ErrFinished

@@ -181,7 +181,7 @@ type Request struct {
 	CreatedAt   time.Time
 	ExpiresAt   time.Time
 	FinishedAt  time.Time
-	Ended       string // NeedsAuthorisation: the message of the sentinel that says why
+	Ended       string // NeedsAuthorisation, Cancelled: the message of the sentinel that says why; may be empty
 }
 
 // Intent is the record that a key is about to sign exactly Root.

@@ -66,7 +66,7 @@ func (d *DB) Steps(ctx context.Context, id string) ([]audit.Event, error) {
 // closeKey ends what was open under a key that was destroyed for good: transactions that
 // wait for it, and when an officer who is no administrator has no other, the sessions.
 func closeKey(ctx context.Context, q *sqlc.Queries, ic, credential string, ev audit.Event) error {
-	ended, err := q.WaitingOf(ctx, sqlc.WaitingOfParams{Now: micros(ev.At), CredentialID: credential})
+	ended, err := q.WaitingOf(ctx, sqlc.WaitingOfParams{Now: micros(ev.At), Ended: signer.ErrCertificateRevoked.Error(), CredentialID: credential})
 	if err != nil {
 		return err
 	}

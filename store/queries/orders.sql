@@ -15,7 +15,7 @@ WHERE (CAST(@serial AS TEXT) = '' OR s.serial = @serial) AND (CAST(@system AS TE
 ORDER BY s.due_at, s.serial LIMIT @lim;
 
 -- name: WaitingOf :many
-UPDATE transactions SET status = 'CANCELLED', finished_at = @now WHERE credential_id = @credential_id AND status = 'WAITING' RETURNING id;
+UPDATE transactions SET status = 'CANCELLED', finished_at = @now, ended = @ended WHERE credential_id = @credential_id AND status = 'WAITING' RETURNING id;
 
 -- The account of an officer, who is no administrator, without a key that could ever sign.
 -- name: OfficerWithoutKey :many

@@ -254,16 +254,17 @@ func (q *Queries) Steps(ctx context.Context, object personal.Object) ([]AuditEve
 }
 
 const waitingOf = `-- name: WaitingOf :many
-UPDATE transactions SET status = 'CANCELLED', finished_at = ?1 WHERE credential_id = ?2 AND status = 'WAITING' RETURNING id
+UPDATE transactions SET status = 'CANCELLED', finished_at = ?1, ended = ?2 WHERE credential_id = ?3 AND status = 'WAITING' RETURNING id
 `
 
 type WaitingOfParams struct {
 	Now          int64
+	Ended        string
 	CredentialID string
 }
 
 func (q *Queries) WaitingOf(ctx context.Context, arg WaitingOfParams) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, waitingOf, arg.Now, arg.CredentialID)
+	rows, err := q.db.QueryContext(ctx, waitingOf, arg.Now, arg.Ended, arg.CredentialID)
 	if err != nil {
 		return nil, err
 	}
