@@ -39,8 +39,8 @@ type wanted interface {
 	driver.SessionResetter
 }
 
-// conn seals arguments and wraps results. Statements prepared on it seal, too (package sql
-// asks the connection), and do not open: what they give does not scan.
+// conn seals arguments and wraps results, those of statements prepared on it, too: package
+// sql asks the connection how their arguments are to be sent.
 type conn struct {
 	wanted
 	lock *Lock
@@ -75,6 +75,41 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 		return nil, err
 	}
 	return &rows{r, c.lock}, nil
+}
+
+// PrepareContext implements driver.ConnPrepareContext.
+func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	under, err := c.wanted.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	full, ok := under.(wantedStmt)
+	if !ok {
+		_ = under.Close()
+		return nil, fmt.Errorf("preparing: a %T lacks what is needed to open personal values", under)
+	}
+	return &stmt{full, c.lock}, nil
+}
+
+// wantedStmt is what both engines' statements can do.
+type wantedStmt interface {
+	driver.Stmt
+	driver.StmtExecContext
+	driver.StmtQueryContext
+}
+
+type stmt struct {
+	wantedStmt
+	lock *Lock
+}
+
+// QueryContext implements driver.StmtQueryContext.
+func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	r, err := s.wantedStmt.QueryContext(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return &rows{r, s.lock}, nil
 }
 
 type rows struct {
