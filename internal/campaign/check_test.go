@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,7 +16,6 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/hsm/hsmtest"
-	"github.com/mohor-sign/mohor/internal/gateway"
 )
 
 // evidence is all that a run left behind.
@@ -168,12 +168,28 @@ func (r *rig) gather(t *testing.T, b *job) *evidence {
 	must(t, err)
 	defer db.Close()
 	ctx := t.Context()
-	must(t, each(ctx, db, "SELECT idx, digest, state, signature, intent_id FROM items WHERE batch_id = ? ORDER BY idx", []any{b.id}, func(row *sql.Rows) error {
+	must(t, each(ctx, db, "SELECT idx, digest, state, intent_id FROM items WHERE batch_id = ? ORDER BY idx", []any{b.id}, func(row *sql.Rows) error {
 		var it itemRow
-		err := row.Scan(&it.index, &it.digest, &it.state, &it.signature, &it.intent)
+		err := row.Scan(&it.index, &it.digest, &it.state, &it.intent)
 		e.items = append(e.items, it)
 		return err
 	}))
+	// What the database holds is sealed: the signatures are those that an application is given.
+	for after := -1; after+1 < len(e.items); {
+		var page struct {
+			Items []struct {
+				Index     int
+				Signature []byte
+			}
+		}
+		status, err := r.do(ctx, http.MethodGet, fmt.Sprintf("/v1/batches/%s/items?limit=1000&after=%d", b.id, after), nil, &page)
+		if must(t, err); status != http.StatusOK || len(page.Items) == 0 {
+			t.Fatalf("items of batch: status %d, %d items", status, len(page.Items))
+		}
+		for _, it := range page.Items {
+			e.items[it.Index].signature, after = it.Signature, it.Index
+		}
+	}
 	transactions := map[string]bool{}
 	must(t, each(ctx, db, "SELECT id, batch_id, transaction_id, created_at, state FROM intents WHERE batch_id = ?", []any{b.id}, func(row *sql.Rows) error {
 		var id, tx string

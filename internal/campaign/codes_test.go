@@ -8,13 +8,10 @@ import (
 	"net/http"
 	"slices"
 	"testing"
-	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
-	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/hsm/hsmtest"
-	"github.com/mohor-sign/mohor/internal/gateway"
 )
 
 // tries is how often a code may be compared.

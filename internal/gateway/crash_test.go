@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -27,6 +28,7 @@ import (
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/gateway"
 	"github.com/mohor-sign/mohor/internal/gatewaytest"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/storetest/pgtest"
 )
 
@@ -202,7 +204,29 @@ func TestKilledWhileApproving(t *testing.T) {
 	}
 }
 
-func killedWhileApproving(t *testing.T, driver string, told approving) {
+// unsealed is a database to one who has the key of what it holds of people.
+func unsealed(t *testing.T, name, address string, key []byte) *sql.DB {
+	plain, err := sql.Open(name, address)
+	check(t, err)
+	check(t, plain.Close())
+	keys, err := personal.NewKeys(key)
+	check(t, err)
+	lock := &personal.Lock{}
+	lock.Unlock(keys)
+	db := sql.OpenDB(personal.Connector{Connector: connector{plain.Driver(), address}, Lock: lock})
+	t.Cleanup(func() { check(t, db.Close()) })
+	return db
+}
+
+type connector struct {
+	driver  driver.Driver
+	address string
+}
+
+func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.address) }
+func (c connector) Driver() driver.Driver                        { return c.driver }
+
+func killedWhileApproving(t *testing.T, engine string, told approving) {
 	gatewaytest.Tool(t, "softhsm2-util")
 	at := told.At
 	for _, do := range []string{"prepare", "approve", "finish"} {
@@ -223,22 +247,26 @@ func killedWhileApproving(t *testing.T, driver string, told approving) {
 			t.Fatalf("%s: %v\n%s", do, err, out)
 		}
 	}
-	if driver == "sqlite" {
+	office, err := gateway.OpenOffice(t.Context(), told.Dir, told.Database, time.Now, told.Officers)
+	check(t, err)
+	defer func() { check(t, office.Close()) }()
+	key, err := office.PersonalKey(t.Context())
+	check(t, err)
+	if engine == "sqlite" {
 		told.Database = filepath.Join(told.Dir, "many", "mohor.db")
 	}
-	db, err := sql.Open(driver, told.Database)
-	check(t, err)
-	defer db.Close()
+	db := unsealed(t, engine, told.Database, key)
 	rows, err := db.QueryContext(t.Context(), "SELECT serial, credential_id, status, der, intent FROM certificates WHERE credential_id LIKE 'cr!_%' ESCAPE '!'")
 	check(t, err)
 	defer rows.Close()
 	recorded, serials, holders, left := map[string]string{}, map[string]bool{}, map[string]bool{}, 0
 	for rows.Next() {
 		var serial, credential, status string
-		var der, tbs []byte
-		check(t, rows.Scan(&serial, &credential, &status, &der, &tbs))
+		var der, intent personal.Bytes
+		check(t, rows.Scan(&serial, &credential, &status, &der, &intent))
+		tbs := intent.V
 		if status == ca.Active {
-			c, err := x509.ParseCertificate(der)
+			c, err := x509.ParseCertificate(der.V)
 			check(t, err)
 			tbs = c.RawTBSCertificate
 			if holders[credential] || c.SerialNumber.String() != serial {

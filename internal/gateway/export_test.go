@@ -102,6 +102,11 @@ func (o *Office) Desk(ctx context.Context, f func(ca.Keys, ca.Records, enrol.Enr
 	return o.e.desk, nil
 }
 
+// PersonalKey is the key of what the office's database holds of people.
+func (o *Office) PersonalKey(ctx context.Context) ([]byte, error) {
+	return personalKey(ctx, o.e.db, o.e.hsm)
+}
+
 // Close closes the office.
 func (o *Office) Close() error { return o.e.bench.Close() }
 
