@@ -47,6 +47,11 @@ func (d *Desk) AddSystem(ctx context.Context, a Actor, r SystemRequest) (Enrolme
 			return Enrolment{}, err
 		}
 	}
+	if _, _, _, err := d.Records.Application(ctx, last); errors.Is(err, ErrUnknown) && no == nil {
+		no = refusal("not_registered", ErrUnknown) // made at the command line: there is no form to go on with
+	} else if err != nil && no == nil {
+		return Enrolment{}, fmt.Errorf("reading the application before: %w", err)
+	}
 	if no != nil {
 		return Enrolment{}, d.refuse(ctx, ev, no)
 	}

@@ -441,6 +441,7 @@ func TestRevokedKeyStaysDestroyed(t *testing.T) {
 	})
 	h.edit(t, "UPDATE credentials SET status = 'ACTIVE', sealed = ?", h.Credential.Sealed)
 	h.edit(t, "UPDATE certificates SET status = 'ACTIVE', revoked_at = 0 WHERE status = 'REVOKED'")
+	h.edit(t, "UPDATE transactions SET status = 'WAITING', ended = '', finished_at = 0")
 	h.refuses(t, "undone", signer.ErrKeyVersion, func() error {
 		_, err := h.s.Authorize(ctx, f)
 		return err

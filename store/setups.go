@@ -103,7 +103,7 @@ func (d *DB) AskReset(ctx context.Context, id string, ev audit.Event) error {
 		if err != nil || a.Kind != enrol.AdministratorAccount || a.State == enrol.AccountEnded {
 			return absent(errors.Join(err, sql.ErrNoRows), enrol.ErrUnknown)
 		}
-		return q.AskReset(ctx, sqlc.AskResetParams{AccountID: id, AskedBy: ev.Actor, At: micros(ev.At)})
+		return q.AskReset(ctx, sqlc.AskResetParams{AccountID: id, AskedBy: personal.Actor(ev.Actor), At: micros(ev.At)})
 	})
 }
 
@@ -113,13 +113,13 @@ func (d *DB) ResetAsked(ctx context.Context, id string) (by string, at time.Time
 	if err != nil {
 		return "", time.Time{}, absent(err, enrol.ErrUnknown)
 	}
-	return r.AskedBy, instant(r.AskedAt), nil
+	return string(r.AskedBy), instant(r.AskedAt), nil
 }
 
 // ConfirmReset implements enrol.AccountRecords.
 func (d *DB) ConfirmReset(ctx context.Context, id, askedBy string, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		if err := one(q.DropReset(ctx, sqlc.DropResetParams{AccountID: id, AskedBy: askedBy})); err != nil {
+		if err := one(q.DropReset(ctx, sqlc.DropResetParams{AccountID: id, AskedBy: personal.Actor(askedBy)})); err != nil {
 			return err
 		}
 		a, err := q.Account(ctx, id)
@@ -184,6 +184,6 @@ func (d *DB) PutSetup(ctx context.Context, id string, attempts int, hash [32]byt
 // SettleSetup implements enrol.Enrolments.
 func (d *DB) SettleSetup(ctx context.Context, id string, attempts int, due time.Time, reply string) error {
 	return d.tx(ctx, func(q *sqlc.Queries) error {
-		return q.SettleSetup(ctx, sqlc.SettleSetupParams{DueAt: micros(due), Reply: reply, AccountID: id, Attempts: int64(attempts)})
+		return q.SettleSetup(ctx, sqlc.SettleSetupParams{DueAt: micros(due), Reply: personal.Note(reply), AccountID: id, Attempts: int64(attempts)})
 	})
 }

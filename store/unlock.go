@@ -110,6 +110,8 @@ func sealable() []sealed {
 		{"phones", "ic:ic mobile:address"},
 		{"officer_requests", "ic:ic asked_by:actor asked_ic:ic reason:note"},
 		{"certificate_orders", "why:note actor:actor"},
+		{"account_resets", "asked_by:actor"},
+		{"setup_mails", "reply:note"},
 		{"audit_events", "actor:actor object:object detail:detail prev:bytes hash:bytes"},
 	}
 }

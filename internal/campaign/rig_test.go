@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/hsm/hsmtest"
 	"github.com/mohor-sign/mohor/internal/gateway"
 	"github.com/mohor-sign/mohor/internal/sandbox"
@@ -34,6 +35,8 @@ const (
 	controlEnv = "MOHOR_CAMPAIGN_CONTROL"
 	insideEnv  = "MOHOR_CAMPAIGN_INSIDE"
 	tokenEnv   = "MOHOR_CAMPAIGN_TOKEN"
+	// auditEnv makes it a process that verifies and prints the audit of that folder.
+	auditEnv = "MOHOR_CAMPAIGN_AUDIT"
 	// databaseEnv is the database that the first start is to make, passwordEnv the
 	// file with its password.
 	databaseEnv = "MOHOR_CAMPAIGN_DATABASE"
@@ -56,7 +59,44 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if dir := os.Getenv(auditEnv); dir != "" {
+		if err := printAudit(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
+}
+
+func printAudit(dir string) error {
+	if _, err := gateway.VerifyAudit(context.Background(), dir, ""); err != nil {
+		return fmt.Errorf("audit chain: %w", err)
+	}
+	out := json.NewEncoder(os.Stdout)
+	return gateway.ReadAudit(context.Background(), dir, "cli:test", "", time.Now, func(r audit.Record) error { return out.Encode(r) })
+}
+
+// auditOf is a gateway's audit, which verifies. It takes the token, and so a process that
+// has the environment of the module.
+func auditOf(ctx context.Context, dir string, env []string) (records []audit.Record, err error) {
+	cmd := exec.CommandContext(ctx, os.Args[0])
+	cmd.Env = append(append(os.Environ(), auditEnv+"="+dir), env...)
+	var told bytes.Buffer
+	cmd.Stderr = &told
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("reading audit: %w: %s", err, told.Bytes())
+	}
+	for in := json.NewDecoder(bytes.NewReader(out)); ; {
+		var r audit.Record
+		if err := in.Decode(&r); errors.Is(err, io.EOF) {
+			return records, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("reading audit: %w", err)
+		}
+		records = append(records, r)
+	}
 }
 
 // tokenProcess is the process that holds the token.

@@ -431,7 +431,7 @@ ON CONFLICT (account_id) DO UPDATE SET asked_by = excluded.asked_by, asked_at = 
 
 type AskResetParams struct {
 	AccountID string
-	AskedBy   string
+	AskedBy   personal.Actor
 	At        int64
 }
 
@@ -614,7 +614,7 @@ DELETE FROM account_resets WHERE account_id = ?1 AND asked_by = ?2
 
 type DropResetParams struct {
 	AccountID string
-	AskedBy   string
+	AskedBy   personal.Actor
 }
 
 func (q *Queries) DropReset(ctx context.Context, arg DropResetParams) (int64, error) {
@@ -1167,7 +1167,7 @@ UPDATE setup_mails SET due_at = ?1, reply = ?2 WHERE account_id = ?3 AND attempt
 
 type SettleSetupParams struct {
 	DueAt     int64
-	Reply     string
+	Reply     personal.Note
 	AccountID string
 	Attempts  int64
 }

@@ -28,7 +28,7 @@ type Account struct {
 
 type AccountReset struct {
 	AccountID string
-	AskedBy   string
+	AskedBy   personal.Actor
 	AskedAt   int64
 }
 
@@ -544,7 +544,7 @@ type SetupMail struct {
 	DueAt     int64
 	Attempts  int64
 	MailedAt  int64
-	Reply     string
+	Reply     personal.Note
 }
 
 type StatusChange struct {
