@@ -124,7 +124,7 @@ func description(version string) huma.Config {
 	c.CreateHooks = nil // no $schema members in answers
 	c.DocsPath, c.SchemasPath = "", ""
 	c.OpenAPIPath = "/openapi"
-	c.Info.Description = "GPKI Roaming + OTP signing gateway. Errors are RFC 9457 problems with a stable `code`; `Accept-Language: ms` (default) or `en` chooses their words."
+	c.Info.Description = "GPKI Roaming + OTP signing gateway. Errors are RFC 9457 problems with a stable `code`; `Accept-Language: ms` (default) or `en` chooses their words. `x-error-codes` lists them; what is refused about people has finer codes of the same status, each with its sentence (docs/enrolment.md)."
 	c.Info.License = nil
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"oauth2": {Type: "oauth2", Flows: &huma.OAuthFlows{ClientCredentials: &huma.OAuthFlow{TokenURL: "/oauth2/token", Scopes: map[string]string{}}}},

@@ -184,6 +184,9 @@ func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Autho
 	}
 	made := now.UTC().Truncate(time.Second)
 	deadline := made.Add(s.IntentBase + time.Duration(r.Count)*s.IntentPerDocument)
+	if end := c.Certificate.NotAfter; end.Before(deadline) { // a signature behind it would not verify
+		deadline = end
+	}
 	key, err := s.Keys.Open(ctx, c, f.PIN, KeyUse{Bulk: !r.Implicit, Until: deadline})
 	if errors.Is(err, ErrPINWrong) {
 		return nil, s.wrongPIN(err, c.Officer, st)

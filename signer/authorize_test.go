@@ -237,6 +237,23 @@ func TestAuthorizeRefusesByTimeAndStatus(t *testing.T) {
 	}
 }
 
+// An authorisation does not outlast the certificate: what were signed behind it would not verify.
+func TestAuthorizationEndsWithTheCertificate(t *testing.T) {
+	h := newHouse(t)
+	first := h.authorize(t, h.Ask(1))
+	end := first.Credential.Certificate.NotAfter
+	must(t, h.run(first))
+	h.Clock.Advance(end.Sub(h.Clock.Now()) - time.Minute)
+	a := h.authorize(t, h.Ask(2))
+	if !a.Intent.Deadline.Equal(end) {
+		t.Errorf("a deadline of %s, and the certificate ends at %s", a.Intent.Deadline, end)
+	}
+	h.Clock.Advance(time.Minute)
+	if err := h.run(a); !errors.Is(err, signer.ErrDeadline) {
+		t.Errorf("after the certificate's end: %v", err)
+	}
+}
+
 // restart loses what is in memory.
 func (h *house) restart(t testing.TB) {
 	h.House = h.Restart(t, h.DB)

@@ -44,7 +44,7 @@ func TestOnlyTheButtonConfirms(t *testing.T) {
 		return w
 	}
 	first := visit("GET", goodToken).Body.String()
-	if first != visit("GET", strings.Repeat("x", 22)).Body.String() || !strings.Contains(first, `<form class="act" method="post">`) || len(c.tokens) != 0 {
+	if first != visit("GET", strings.Repeat("x", 22)).Body.String() || !strings.Contains(first, `<form class="act go" method="post">`) || len(c.tokens) != 0 {
 		t.Errorf("looking tells tokens apart, or confirms: %v", c.tokens)
 	}
 	if w := visit("POST", goodToken, "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"); w.Code != 403 || len(c.tokens) != 0 {
