@@ -88,5 +88,31 @@ func TestAListingAloneGivesNoScope(t *testing.T) {
 			_, err = o.Permit(ctx, o.ap, act, newIC)
 			must(t, err)
 		}
+		p, err := o.Lookup(ctx, foreign, newIC)
+		must(t, err)
+		if len(p.Enrolments) != 1 || p.Enrolments[0].ID != e.ID || p.Enrolments[0].Email != "" || len(p.Media) != 0 || p.Officer.Email != "" || p.Officer.Name == "" {
+			t.Errorf("%s: who was named sees %+v", what, p)
+		}
+		if p, err := o.Lookup(ctx, o.ap, newIC); err != nil || p.Officer.Email == "" || len(p.Enrolments) != 1 || len(p.Media) != 1 || p.Media[0].System != storetest.System {
+			t.Errorf("%s: the own agency sees %+v, %v", what, p, err)
+		}
 	}
+	must(t, second(o.Confirm(ctx, secret.New(o.newest(t)), "r")))
+	if p, err := o.Lookup(ctx, foreign, newIC); err != nil || p.Officer.Email == "" || len(p.Media) != 1 || p.Media[0].System != "EP" {
+		t.Errorf("confirmed by the officer: %+v, %v", p, err)
+	}
+	// Somebody new is nobody else's.
+	row.Officer.IC, row.Officer.Email = "880101145678", "baharu@jpk.example"
+	_, err = o.Add(ctx, o.jdn, row)
+	must(t, err)
+	if p, err := o.Lookup(ctx, foreign, row.Officer.IC); err != nil || p.Officer.Email == "" || len(p.Media) != 1 {
+		t.Errorf("somebody new: %+v, %v", p, err)
+	}
+}
+
+// newest has what is due mailed, and gives the link that went last.
+func (o *office) newest(t testing.TB) string {
+	t.Helper()
+	o.once(t)
+	return o.post.last(t).link
 }
