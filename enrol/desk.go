@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/internal/secret"
 )
 
@@ -34,11 +35,21 @@ type Letter struct {
 	Change, Address string
 }
 
-// PINs judges PINs of keys that exist.
+// PINs judges and counts PINs of keys that exist.
 type PINs interface {
 	// ProvePIN is nil when pin opens the officer's key. It counts tries, and audits; its
 	// errors are for the officer. act is what it is proved for.
 	ProvePIN(ctx context.Context, act Action, officer, system, credential string, pin secret.Text, request string) error
+	// UnlockPIN clears the officer's PIN counter, lock and block, in one transaction with
+	// the event, and gives what it was; ErrUnknown.
+	UnlockPIN(ctx context.Context, officer string, ev audit.Event) (PINCount, error)
+}
+
+// PINCount is what counted wrong PINs amounted to.
+type PINCount struct {
+	Wrong       int
+	LockedUntil time.Time
+	Blocked     bool // until it is unlocked
 }
 
 // Mailer makes one try at a Letter: nil when the mail server took it, ErrUndeliverable

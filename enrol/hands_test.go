@@ -1,6 +1,8 @@
 package enrol_test
 
 import (
+	"maps"
+	"strings"
 	"testing"
 
 	"github.com/mohor-sign/mohor/enrol"
@@ -115,4 +117,36 @@ func (o *office) newest(t testing.TB) string {
 	t.Helper()
 	o.once(t)
 	return o.post.last(t).link
+}
+
+// One event tells who unlocked a PIN and why, with the deed; refusals stand there, too.
+func TestUnlockedPINIsOneEvent(t *testing.T) {
+	o := newOffice(t)
+	id := o.applied(t, newIC)
+	must(t, o.Validate(ctx, o.ap, id))
+	must(t, second(o.Approve(ctx, o.jdn, id)))
+	for range 3 {
+		if err := o.Desk.PINs.ProvePIN(ctx, enrol.Renew, newIC, storetest.System, "", secret.New("bukan-pin-ini-3"), "r"); err == nil {
+			t.Fatal("a wrong PIN is right")
+		}
+	}
+	refused(t, "no reason", second(o.UnlockPIN(ctx, o.ap, newIC, " x  ")), "reason_missing")
+	refused(t, "herself", second(o.UnlockPIN(ctx, enrol.Actor{Name: "account:x", IC: newIC}, newIC, "MyKad dilihat")), "forbidden")
+	was, err := o.UnlockPIN(ctx, o.ap, newIC, " MyKad dilihat ")
+	if err != nil || was.Wrong != 3 || was.Blocked {
+		t.Errorf("%+v, %v", was, err)
+	}
+	if was, err := o.UnlockPIN(ctx, o.ap, newIC, "MyKad dilihat"); err != nil || was != (enrol.PINCount{}) {
+		t.Errorf("again: %+v, %v", was, err)
+	}
+	must(t, o.SeeCodes(ctx, o.ap, newIC))
+	told := map[string]int{}
+	for _, r := range storetest.Chain(t, o.House.DB) {
+		if strings.HasPrefix(r.Action, "officer.") || r.Action == "signer.unlock" {
+			told[r.Action+" "+string(r.Verdict)+" "+r.Detail["why"]]++
+		}
+	}
+	if want := map[string]int{"officer.unlock refused ": 2, "officer.unlock accepted MyKad dilihat": 2, "officer.codes noted ": 1}; !maps.Equal(told, want) {
+		t.Errorf("%v, want %v", told, want)
+	}
 }
