@@ -253,8 +253,8 @@ func (d *Desk) step(ctx context.Context, a Actor, act Action, id, reason string,
 		}
 	}
 	if act == Return || act == Reject || act == Withdraw {
-		if reason = strings.TrimSpace(reason); utf8.RuneCountInString(reason) < 5 || !showable(reason, 500) {
-			return d.refuse(ctx, ev, refusal("reason_missing", ErrInput))
+		if no := reasonGiven(&reason, decisionReason); no != nil {
+			return d.refuse(ctx, ev, no)
 		}
 		ev.Detail["reason"] = reason
 	}

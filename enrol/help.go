@@ -96,7 +96,7 @@ func (d *Desk) UnlockPIN(ctx context.Context, a Actor, ic, reason string) (PINCo
 	if err != nil {
 		return PINCount{}, err
 	}
-	if no := proper(&reason); no != nil {
+	if no := reasonGiven(&reason, auditReason); no != nil {
 		return PINCount{}, d.refuse(ctx, ev, no)
 	}
 	ev.Detail["why"] = reason
@@ -123,7 +123,7 @@ func (d *Desk) ClearFailures(ctx context.Context, accounts AccountRecords, a Act
 	if err != nil {
 		return false, err
 	}
-	if no := proper(&reason); no != nil {
+	if no := reasonGiven(&reason, auditReason); no != nil {
 		return false, d.refuse(ctx, ev, no)
 	}
 	ev.Detail["why"] = reason
@@ -137,10 +137,17 @@ func (d *Desk) ClearFailures(ctx context.Context, accounts AccountRecords, a Act
 	return accounts.ClearFailures(ctx, "ic:"+ic, devices, ev)
 }
 
-// proper refuses a reason that is none.
-func proper(reason *string) *Refusal {
-	if *reason = strings.TrimSpace(*reason); utf8.RuneCountInString(*reason) < 5 || !showable(*reason, 200) {
-		return refusal("reason_missing", ErrInput)
+// How many characters a reason has at most: one that a decision keeps, and one that the
+// audit alone does.
+const (
+	decisionReason = 500
+	auditReason    = 200
+)
+
+// reasonGiven trims a reason and refuses one of less than 5 characters, or more than limit.
+func reasonGiven(reason *string, limit int) *Refusal {
+	if *reason = strings.TrimSpace(*reason); utf8.RuneCountInString(*reason) < 5 || !showable(*reason, limit) {
+		return &Refusal{Code: "reason_missing", MS: fmt.Sprintf("beri sebab, 5 hingga %d aksara", limit), EN: fmt.Sprintf("give a reason, 5 to %d characters", limit), is: ErrInput}
 	}
 	return nil
 }
