@@ -1,8 +1,6 @@
 package notify
 
 import (
-	"github.com/mohor-sign/mohor/internal/myt"
-
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -14,6 +12,7 @@ import (
 	texttemplate "text/template"
 
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/myt"
 	"github.com/mohor-sign/mohor/otp"
 )
 
