@@ -28,11 +28,11 @@ type appointedBody struct {
 	Awaits      bool       `json:"awaits_confirmation" doc:"Not in force until a second person has confirmed it"`
 }
 
-type heldInput struct {
+type appointedInput struct {
 	Ended bool `query:"ended" doc:"Those that have ended, too"`
 }
 
-type heldOutput struct {
+type appointedOutput struct {
 	Body struct {
 		Appointments []appointedBody `json:"appointments"`
 	}
@@ -117,20 +117,20 @@ func (s *server) appointments(h huma.API) {
 	huma.Register(h, administer(tag, "agenciesWithoutAP", http.MethodGet, "/v1/admin/vacancies", "Agencies whose officers have no AP to help them"), s.vacancies)
 }
 
-func heldOut(x *enrol.Appointed) appointedBody {
+func appointedOut(x *enrol.Appointed) appointedBody {
 	a, p := &x.Account, &x.Appointment
 	return appointedBody{p.ID, a.ID, a.State, a.Kind == enrol.AdministratorAccount && a.State == enrol.AccountActive, a.IC, a.Name, a.Email, string(p.Role), p.Agency, p.System, p.From.UTC(), when(p.Until), p.Document, p.EndDocument, p.Awaits}
 }
 
-func (s *server) held(ctx context.Context, in *heldInput) (*heldOutput, error) {
+func (s *server) held(ctx context.Context, in *appointedInput) (*appointedOutput, error) {
 	list, err := s.Accounts.Appointments(ctx, personOf(ctx).Actor, in.Ended)
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	out := &heldOutput{}
+	out := &appointedOutput{}
 	out.Body.Appointments = []appointedBody{}
 	for _, x := range list {
-		out.Body.Appointments = append(out.Body.Appointments, heldOut(&x))
+		out.Body.Appointments = append(out.Body.Appointments, appointedOut(&x))
 	}
 	return out, nil
 }
@@ -149,7 +149,7 @@ func (s *server) appoint(ctx context.Context, in *appointInput) (*appointOutput,
 		return nil, s.fail(ctx, err)
 	}
 	out := &appointOutput{}
-	out.Body.Appointment = heldOut(&made)
+	out.Body.Appointment = appointedOut(&made)
 	return out, nil
 }
 

@@ -6,9 +6,6 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-
-	"github.com/mohor-sign/mohor/audit"
-	"github.com/mohor-sign/mohor/enrol"
 )
 
 type icInput struct {
@@ -66,12 +63,7 @@ func (s *server) help(h huma.API) {
 }
 
 func (s *server) codesSent(ctx context.Context, in *icInput) (*sentOutput, error) {
-	ev, err := s.Desk.Permit(ctx, personOf(ctx).Actor, enrol.SeeCodes, in.IC)
-	if err != nil {
-		return nil, s.fail(ctx, err)
-	}
-	ev.Verdict = audit.Noted
-	if err := s.Desk.Records.Audit(ctx, ev); err != nil {
+	if err := s.Desk.SeeCodes(ctx, personOf(ctx).Actor, in.IC); err != nil {
 		return nil, s.fail(ctx, err)
 	}
 	list, err := s.Codes(ctx, in.IC, codesShown)
@@ -87,17 +79,12 @@ func (s *server) codesSent(ctx context.Context, in *icInput) (*sentOutput, error
 }
 
 func (s *server) unlockPIN(ctx context.Context, in *helpInput) (*unlockedOutput, error) {
-	by := personOf(ctx).Actor
-	// The event of the unlocking names who and why.
-	if _, err := s.Desk.Permit(ctx, by, enrol.UnlockPIN, in.IC); err != nil {
-		return nil, s.fail(ctx, err)
-	}
-	was, err := s.Signer.Unlock(ctx, by.Name, in.IC, in.Body.Reason, requestIDOf(ctx))
+	was, err := s.Desk.UnlockPIN(ctx, personOf(ctx).Actor, in.IC, in.Body.Reason)
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
 	out := &unlockedOutput{}
-	out.Body.Blocked, out.Body.Locked, out.Body.Wrong = was.Blocked, s.Now().Before(was.LockedUntil), was.Total
+	out.Body.Blocked, out.Body.Locked, out.Body.Wrong = was.Blocked, s.Now().Before(was.LockedUntil), was.Wrong
 	return out, nil
 }
 

@@ -298,11 +298,7 @@ func (p *Problem) explain(err error, en bool) {
 		code   *enrol.CodeError
 		later  *enrol.ThrottledError
 		secret *enrol.PasswordError
-		no     *enrol.Refusal
 	)
-	if errors.As(err, &no) {
-		p.Field, p.Row, p.Detail = no.Field, no.Row, pick(en, no.EN, no.MS)
-	}
 	if errors.As(err, &code) {
 		p.AttemptsLeft = &code.Left
 	}

@@ -57,7 +57,7 @@ func (a *Account) InForce(now time.Time) (out []Appointment) {
 // Proofs is what an account logs in with, as it is stored: of no use to whoever has
 // the database alone.
 type Proofs struct {
-	Password []byte // of HashPassword; empty: none
+	Password []byte // of hashPassword; empty: none
 	TOTP     []byte // sealed seed (see Accounts.MAC); empty: none
 	Step     int64  // last time step that a TOTP was accepted for (RFC 6238)
 	Epoch    int64  // one more at each change of password; ends remembered devices
@@ -182,8 +182,8 @@ var (
 	ErrBusy     = errors.New("too many log-ins at once")
 )
 
-// CheckPerson judges IC, name and e-mail address as AddOfficer does; ErrInvalid.
-func CheckPerson(o Officer) error {
+// checkPerson judges IC, name and e-mail address as AddOfficer does; ErrInvalid.
+func checkPerson(o Officer) error {
 	if _, err := mykad.Parse(o.IC); err != nil {
 		return fmt.Errorf("%w: IC must be 12 digits with a valid date", ErrInvalid)
 	}
@@ -206,7 +206,7 @@ func NewAccount(o Officer, now time.Time) Account {
 // code. A *PasswordError when the policy refuses the password; ErrUnknown when the
 // account was ended or an administrator's is to be set up.
 func (a *Accounts) SetPassword(ctx context.Context, by Actor, o Officer, password secret.Text) error {
-	if err := CheckPerson(o); err != nil {
+	if err := checkPerson(o); err != nil {
 		return err
 	}
 	switch have, _, err := a.Records.AccountByIC(ctx, o.IC); {
@@ -215,7 +215,7 @@ func (a *Accounts) SetPassword(ctx context.Context, by Actor, o Officer, passwor
 	case err != nil && !errors.Is(err, ErrUnknown):
 		return err
 	}
-	hash, err := a.HashPassword(ctx, o, password)
+	hash, err := a.hashPassword(ctx, o, password)
 	if err != nil {
 		return err
 	}

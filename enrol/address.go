@@ -173,7 +173,7 @@ func (d *Desk) Vouch(ctx context.Context, a Actor, id, reason string) error {
 	if err != nil {
 		return err
 	}
-	if no := proper(&reason); no != nil {
+	if no := reasonGiven(&reason, auditReason); no != nil {
 		return d.refuse(ctx, ev, no)
 	}
 	if c.AskedIC != c.IC {

@@ -261,11 +261,15 @@ func (d *Desk) send(ctx context.Context, e *Enrolment) error {
 		return fmt.Errorf("keeping the hash of what is sent: %w", err)
 	}
 	err = d.Mail.SendLetter(ctx, l)
-	var due time.Time
-	if err != nil && !errors.Is(err, ErrUndeliverable) && e.Attempts < maxTries {
-		due = d.Now().Add(pause(e.Attempts))
+	return d.Records.Settle(ctx, *e, d.nextTry(err, e.Attempts), mailReply(err))
+}
+
+// nextTry is when to mail again what a Mailer answered with err: zero for never.
+func (d *Desk) nextTry(err error, attempts int) time.Time {
+	if err == nil || errors.Is(err, ErrUndeliverable) || attempts >= maxTries {
+		return time.Time{}
 	}
-	return d.Records.Settle(ctx, *e, due, mailReply(err))
+	return d.Now().Add(pause(attempts))
 }
 
 // mailReply is what is shown of a Mailer's error, "" for nil. What a network or a library
@@ -313,13 +317,5 @@ func (d *Desk) mailSetup(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("keeping the hash of a set-up code: %w", err)
 	}
 	err = d.Mail.SendLetter(ctx, l)
-	var due time.Time
-	reply := ""
-	switch {
-	case errors.Is(err, ErrUndeliverable):
-		reply = err.Error()
-	case err != nil:
-		due, reply = d.Now().Add(pause(attempts)), err.Error()
-	}
-	return true, d.Records.SettleSetup(ctx, a.ID, attempts, due, reply)
+	return true, d.Records.SettleSetup(ctx, a.ID, attempts, d.nextTry(err, attempts), mailReply(err))
 }

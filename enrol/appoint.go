@@ -51,7 +51,7 @@ const NoticeAccount = "account.changed"
 // appointment is confirmed. code is one to hand over, where the machine appoints such a
 // person; it is empty otherwise. A *Refusal, or ErrInvalid.
 func (a *Accounts) Appoint(ctx context.Context, by Actor, o Officer, x Appointment) (out Appointed, code secret.Text, err error) {
-	if err := errors.Join(CheckPerson(o), x.check()); err != nil {
+	if err := errors.Join(checkPerson(o), x.check()); err != nil {
 		return out, code, err
 	}
 	acct, _, err := a.Records.AccountByIC(ctx, o.IC)
@@ -137,7 +137,7 @@ func (a *Accounts) put(ctx context.Context, o Officer, acct Account, x Appointme
 // yet: without a document, and of agencies and systems that are not registered yet, too.
 // ErrInvalid; ErrExists when an administrator has the IC; ErrForbidden for a person.
 func (a *Accounts) CreateAdministrator(ctx context.Context, by Actor, o Officer, x Appointment) (Account, secret.Text, error) {
-	if err := errors.Join(CheckPerson(o), x.check()); err != nil {
+	if err := errors.Join(checkPerson(o), x.check()); err != nil {
 		return Account{}, secret.Text{}, err
 	}
 	acct, _, err := a.Records.AccountByIC(ctx, o.IC)
@@ -289,7 +289,7 @@ func (a *Accounts) aboutAccount(ctx context.Context, by Actor, act Action, id st
 // code to hand it over; ErrForbidden for a person. ic is for an account that has none yet.
 func (a *Accounts) ResetAdministrator(ctx context.Context, by Actor, id, ic string) (secret.Text, error) {
 	if ic != "" {
-		if err := CheckPerson(Officer{IC: ic, Name: "-", Email: "a@b"}); err != nil {
+		if err := checkPerson(Officer{IC: ic, Name: "-", Email: "a@b"}); err != nil {
 			return secret.Text{}, err
 		}
 	}
@@ -346,7 +346,7 @@ func (a *Accounts) AskReset(ctx context.Context, by Actor, id, why string) error
 	if err != nil {
 		return err
 	}
-	if no := proper(&why); no != nil {
+	if no := reasonGiven(&why, auditReason); no != nil {
 		return refuse(ctx, a.Records, ev, no)
 	}
 	ev.Detail["why"], ev.Detail["awaits"] = why, "confirmation"

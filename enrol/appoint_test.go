@@ -1,7 +1,9 @@
 package enrol_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/store"
 	"github.com/mohor-sign/mohor/store/storetest"
 )
 
@@ -169,6 +172,44 @@ func (p *people) mailed(t testing.TB, to string) secret.Text {
 	}
 	t.Fatalf("nothing went to %s: %+v", to, post.letters)
 	return secret.Text{}
+}
+
+// settled keeps what is said of the mails of set-up codes.
+type settled struct {
+	*store.DB
+	reply string
+	due   time.Time
+}
+
+func (s *settled) SettleSetup(ctx context.Context, id string, attempts int, due time.Time, reply string) error {
+	s.reply, s.due = reply, due
+	return s.DB.SettleSetup(ctx, id, attempts, due, reply)
+}
+
+// What a network says of the inside is not kept with the mail of a set-up code.
+func TestSetupMailsKeepDigitsAlone(t *testing.T) {
+	for _, x := range []struct {
+		err   error
+		reply string
+		again bool
+	}{
+		{answered("451 4.7.1"), "451 4.7.1", true},
+		{errors.New("dial tcp 10.1.2.3:25: connection refused"), "no answer", true},
+		{fmt.Errorf("to <n@janm.example>: %w", enrol.ErrUndeliverable), "cannot be delivered", false},
+		{nil, "", false},
+	} {
+		p := newPeople(t, "")
+		a, _ := p.administrator(t)
+		second := p.successor(t)
+		must(t, p.AskReset(ctx, enrol.Actor{Name: "account:" + a.ID, IC: a.IC, LoggedIn: p.Clock.Now(), Appointments: a.Appointments}, strings.TrimPrefix(second.Name, "account:"), "telephone lost"))
+		third := enrol.Actor{Name: "account:third", IC: "790308109906", LoggedIn: p.Clock.Now(), Appointments: a.Appointments}
+		must(t, p.ConfirmReset(ctx, third, strings.TrimPrefix(second.Name, "account:")))
+		s := &settled{DB: p.DB, reply: "not asked"}
+		d := &enrol.Desk{Registrar: &enrol.Registrar{Records: p.DB, Now: p.Clock.Now}, Records: s, Mail: &postbox{fail: x.err}}
+		if did, err := d.Once(ctx); !did || err != nil || s.reply != x.reply || s.due.IsZero() == x.again {
+			t.Errorf("%v: %v, %v: kept %q, again at %v", x.err, did, err, s.reply, s.due)
+		}
+	}
 }
 
 // An officer's account keeps password, sessions and address when it is appointed: the

@@ -54,7 +54,7 @@ func (d *Desk) Bulk(ctx context.Context, a Actor, act Action, ids []string, reas
 	if err != nil {
 		return nil, err
 	}
-	reason, no := reasonGiven(reason)
+	no := reasonGiven(&reason, decisionReason)
 	seen := map[string]bool{}
 	for _, id := range ids {
 		if seen[id] {

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/mail"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
 
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/internal/secret"
 )
 
@@ -33,11 +35,21 @@ type Letter struct {
 	Change, Address string
 }
 
-// PINs judges PINs of keys that exist.
+// PINs judges and counts PINs of keys that exist.
 type PINs interface {
 	// ProvePIN is nil when pin opens the officer's key. It counts tries, and audits; its
 	// errors are for the officer. act is what it is proved for.
 	ProvePIN(ctx context.Context, act Action, officer, system, credential string, pin secret.Text, request string) error
+	// UnlockPIN clears the officer's PIN counter, lock and block, in one transaction with
+	// the event, and gives what it was; ErrUnknown.
+	UnlockPIN(ctx context.Context, officer string, ev audit.Event) (PINCount, error)
+}
+
+// PINCount is what counted wrong PINs amounted to.
+type PINCount struct {
+	Wrong       int
+	LockedUntil time.Time
+	Blocked     bool // until it is unlocked
 }
 
 // Mailer makes one try at a Letter: nil when the mail server took it, ErrUndeliverable
@@ -241,8 +253,8 @@ func (d *Desk) step(ctx context.Context, a Actor, act Action, id, reason string,
 		}
 	}
 	if act == Return || act == Reject || act == Withdraw {
-		if reason = strings.TrimSpace(reason); utf8.RuneCountInString(reason) < 5 || !showable(reason, 500) {
-			return d.refuse(ctx, ev, refusal("reason_missing", ErrInput))
+		if no := reasonGiven(&reason, decisionReason); no != nil {
+			return d.refuse(ctx, ev, no)
 		}
 		ev.Detail["reason"] = reason
 	}
@@ -262,7 +274,9 @@ type Found struct {
 
 // Lookup reads a person by IC. Who administers a system or an agency sees what belongs
 // to it, and a person with nothing of that is [ErrUnknown], like one who is not
-// registered. The audit tells of every look-up, in vain or not, but of officers who look at
+// registered. Of somebody else's officer it sees the own enrolments with the name alone:
+// an address and media are for those whom [Desk.Permit] would let help, and of who is
+// nobody else's. The audit tells of every look-up, in vain or not, but of officers who look at
 // what is kept about themselves: their session stands there, and pages ask again and again.
 func (d *Desk) Lookup(ctx context.Context, a Actor, ic string) (Found, error) {
 	all, err := d.Records.EnrolmentsOf(ctx, ic)
@@ -271,13 +285,12 @@ func (d *Desk) Lookup(ctx context.Context, a Actor, ic string) (Found, error) {
 	}
 	o := object{name: "officer:" + ic, officer: ic}
 	now, p := d.Now(), Found{}
-	systems := map[string]bool{}
 	_, no := d.judge(&a, rules()[Read], &o)
 	whole := no == nil
 	for _, e := range all {
 		scoped := about(&e)
 		if _, no := d.judge(&a, rules()[Read], &scoped); no == nil {
-			p.Enrolments, systems[e.System] = append(p.Enrolments, e), true
+			p.Enrolments = append(p.Enrolments, e)
 			o.system, o.agency = e.System, e.Agency
 		}
 	}
@@ -293,16 +306,38 @@ func (d *Desk) Lookup(ctx context.Context, a Actor, ic string) (Found, error) {
 	if err != nil {
 		return Found{}, fmt.Errorf("reading officer: %w", err)
 	}
-	p.Officer = officer
-	for _, m := range media {
-		if whole || systems[m.System] {
-			p.Media = append(p.Media, m)
+	p.Officer, p.Media = officer, media
+	if !whole {
+		if err := d.withhold(ctx, &a, &p, len(all)); err != nil {
+			return Found{}, err
 		}
 	}
 	if ev.Detail["by"] == "officer" {
 		return p, nil
 	}
 	return p, d.Records.Audit(ctx, ev)
+}
+
+// withhold leaves in p what a may see who sees these of n enrolments.
+func (d *Desk) withhold(ctx context.Context, a *Actor, p *Found, n int) error {
+	helped, err := d.of(ctx, a, Read, p.Officer.IC)
+	if err != nil {
+		return err
+	}
+	// Nobody else's: what has a key has it by one of these.
+	own := n == len(p.Enrolments) && (slices.ContainsFunc(p.Enrolments, func(e Enrolment) bool { return e.State == Issued }) ||
+		!slices.ContainsFunc(p.Media, func(m Medium) bool { return m.Credential != "" }))
+	if helped.system == "" && !own {
+		p.Officer.Email, p.Media = "", nil
+		for k := range p.Enrolments {
+			p.Enrolments[k].Email = ""
+		}
+		return nil
+	}
+	p.Media = slices.DeleteFunc(p.Media, func(m Medium) bool {
+		return !slices.ContainsFunc(p.Enrolments, func(e Enrolment) bool { return e.System == m.System })
+	})
+	return nil
 }
 
 // Find lists enrolments of one state by age. Without system and agency it is for those

@@ -56,6 +56,11 @@ func (p pins) ProvePIN(ctx context.Context, act enrol.Action, officer, system, c
 	return p.s.ProvePIN(ctx, signer.PINProof{Officer: officer, System: system, Credential: credential, PIN: pin, For: string(act), RequestID: request})
 }
 
+func (p pins) UnlockPIN(ctx context.Context, officer string, ev audit.Event) (enrol.PINCount, error) {
+	was, err := p.s.Records.UnlockPIN(ctx, officer, ev)
+	return enrol.PINCount{Wrong: was.Total, LockedUntil: was.LockedUntil, Blocked: was.Blocked}, err
+}
+
 type records = enrol.Enrolments // its name is also one of its methods
 
 // faulty fails both ways: before the change, or after it was made.

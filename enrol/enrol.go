@@ -143,7 +143,7 @@ type Registrar struct {
 
 // AddOfficer registers a person with the medium ROAMING_OTP for system.
 func (r *Registrar) AddOfficer(ctx context.Context, actor string, o Officer, system string) error {
-	if err := CheckPerson(o); err != nil {
+	if err := checkPerson(o); err != nil {
 		return err
 	}
 	if !validID(system) {

@@ -29,3 +29,6 @@ func (d *Desk) Decide(ctx context.Context, a Actor, act Action, e *Enrolment) (a
 	}
 	return d.decide(ctx, a, act, o)
 }
+
+// CheckPerson judges whom an account can be for.
+var CheckPerson = checkPerson

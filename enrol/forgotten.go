@@ -91,7 +91,7 @@ func (d *Desk) ResetPassword(ctx context.Context, acc *Accounts, r Reset) (done 
 	if acct.State != AccountActive || acct.Kind != OfficerAccount || epoch != fmt.Sprint(proofs.Epoch) {
 		return false, ErrUsed // since the code was mailed
 	}
-	hash, err := acc.HashPassword(ctx, Officer{IC: acct.IC, Name: acct.Name, Email: acct.Email}, r.Password)
+	hash, err := acc.hashPassword(ctx, Officer{IC: acct.IC, Name: acct.Name, Email: acct.Email}, r.Password)
 	if err != nil {
 		return false, err
 	}

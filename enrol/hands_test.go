@@ -1,6 +1,8 @@
 package enrol_test
 
 import (
+	"maps"
+	"strings"
 	"testing"
 
 	"github.com/mohor-sign/mohor/enrol"
@@ -88,5 +90,63 @@ func TestAListingAloneGivesNoScope(t *testing.T) {
 			_, err = o.Permit(ctx, o.ap, act, newIC)
 			must(t, err)
 		}
+		p, err := o.Lookup(ctx, foreign, newIC)
+		must(t, err)
+		if len(p.Enrolments) != 1 || p.Enrolments[0].ID != e.ID || p.Enrolments[0].Email != "" || len(p.Media) != 0 || p.Officer.Email != "" || p.Officer.Name == "" {
+			t.Errorf("%s: who was named sees %+v", what, p)
+		}
+		if p, err := o.Lookup(ctx, o.ap, newIC); err != nil || p.Officer.Email == "" || len(p.Enrolments) != 1 || len(p.Media) != 1 || p.Media[0].System != storetest.System {
+			t.Errorf("%s: the own agency sees %+v, %v", what, p, err)
+		}
+	}
+	must(t, second(o.Confirm(ctx, secret.New(o.newest(t)), "r")))
+	if p, err := o.Lookup(ctx, foreign, newIC); err != nil || p.Officer.Email == "" || len(p.Media) != 1 || p.Media[0].System != "EP" {
+		t.Errorf("confirmed by the officer: %+v, %v", p, err)
+	}
+	// Somebody new is nobody else's.
+	row.Officer.IC, row.Officer.Email = "880101145678", "baharu@jpk.example"
+	_, err = o.Add(ctx, o.jdn, row)
+	must(t, err)
+	if p, err := o.Lookup(ctx, foreign, row.Officer.IC); err != nil || p.Officer.Email == "" || len(p.Media) != 1 {
+		t.Errorf("somebody new: %+v, %v", p, err)
+	}
+}
+
+// newest has what is due mailed, and gives the link that went last.
+func (o *office) newest(t testing.TB) string {
+	t.Helper()
+	o.once(t)
+	return o.post.last(t).link
+}
+
+// One event tells who unlocked a PIN and why, with the deed; refusals stand there, too.
+func TestUnlockedPINIsOneEvent(t *testing.T) {
+	o := newOffice(t)
+	id := o.applied(t, newIC)
+	must(t, o.Validate(ctx, o.ap, id))
+	must(t, second(o.Approve(ctx, o.jdn, id)))
+	for range 3 {
+		if err := o.Desk.PINs.ProvePIN(ctx, enrol.Renew, newIC, storetest.System, "", secret.New("bukan-pin-ini-3"), "r"); err == nil {
+			t.Fatal("a wrong PIN is right")
+		}
+	}
+	refused(t, "no reason", second(o.UnlockPIN(ctx, o.ap, newIC, " x  ")), "reason_missing")
+	refused(t, "herself", second(o.UnlockPIN(ctx, enrol.Actor{Name: "account:x", IC: newIC}, newIC, "MyKad dilihat")), "forbidden")
+	was, err := o.UnlockPIN(ctx, o.ap, newIC, " MyKad dilihat ")
+	if err != nil || was.Wrong != 3 || was.Blocked {
+		t.Errorf("%+v, %v", was, err)
+	}
+	if was, err := o.UnlockPIN(ctx, o.ap, newIC, "MyKad dilihat"); err != nil || was != (enrol.PINCount{}) {
+		t.Errorf("again: %+v, %v", was, err)
+	}
+	must(t, o.SeeCodes(ctx, o.ap, newIC))
+	told := map[string]int{}
+	for _, r := range storetest.Chain(t, o.House.DB) {
+		if strings.HasPrefix(r.Action, "officer.") || r.Action == "signer.unlock" {
+			told[r.Action+" "+string(r.Verdict)+" "+r.Detail["why"]]++
+		}
+	}
+	if want := map[string]int{"officer.unlock refused ": 2, "officer.unlock accepted MyKad dilihat": 2, "officer.codes noted ": 1}; !maps.Equal(told, want) {
+		t.Errorf("%v, want %v", told, want)
 	}
 }

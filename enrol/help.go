@@ -78,6 +78,38 @@ func (d *Desk) Permit(ctx context.Context, a Actor, act Action, ic string) (audi
 	return ev, nil
 }
 
+// SeeCodes is nil when a may see what became of the codes sent to an officer; the audit
+// tells that they were looked at.
+func (d *Desk) SeeCodes(ctx context.Context, a Actor, ic string) error {
+	ev, err := d.Permit(ctx, a, SeeCodes, ic)
+	if err != nil {
+		return err
+	}
+	ev.Verdict = audit.Noted
+	return d.Records.Audit(ctx, ev)
+}
+
+// UnlockPIN clears an officer's PIN counter, lock and block, after her identity was proved:
+// reason says how, in 5 to 200 characters. It gives what they were.
+func (d *Desk) UnlockPIN(ctx context.Context, a Actor, ic, reason string) (PINCount, error) {
+	ev, err := d.Permit(ctx, a, UnlockPIN, ic)
+	if err != nil {
+		return PINCount{}, err
+	}
+	if no := reasonGiven(&reason, auditReason); no != nil {
+		return PINCount{}, d.refuse(ctx, ev, no)
+	}
+	ev.Detail["why"] = reason
+	was, err := d.PINs.UnlockPIN(ctx, ic, ev)
+	if errors.Is(err, ErrUnknown) {
+		return was, d.refuse(ctx, ev, refusal("not_registered", ErrUnknown))
+	}
+	if err != nil {
+		return was, fmt.Errorf("unlocking the PIN: %w", err)
+	}
+	return was, nil
+}
+
 // ClearFailures opens the doors of an account again that failed log-ins have closed, the
 // strangers' and that of its devices, after the person's identity was proved: reason says
 // how, in 5 to 200 characters. cleared is false when nothing held the account up. The door
@@ -91,7 +123,7 @@ func (d *Desk) ClearFailures(ctx context.Context, accounts AccountRecords, a Act
 	if err != nil {
 		return false, err
 	}
-	if no := proper(&reason); no != nil {
+	if no := reasonGiven(&reason, auditReason); no != nil {
 		return false, d.refuse(ctx, ev, no)
 	}
 	ev.Detail["why"] = reason
@@ -105,10 +137,17 @@ func (d *Desk) ClearFailures(ctx context.Context, accounts AccountRecords, a Act
 	return accounts.ClearFailures(ctx, "ic:"+ic, devices, ev)
 }
 
-// proper refuses a reason that is none.
-func proper(reason *string) *Refusal {
-	if *reason = strings.TrimSpace(*reason); utf8.RuneCountInString(*reason) < 5 || !showable(*reason, 200) {
-		return refusal("reason_missing", ErrInput)
+// How many characters a reason has at most: one that a decision keeps, and one that the
+// audit alone does.
+const (
+	decisionReason = 500
+	auditReason    = 200
+)
+
+// reasonGiven trims a reason and refuses one of less than 5 characters, or more than limit.
+func reasonGiven(reason *string, limit int) *Refusal {
+	if *reason = strings.TrimSpace(*reason); utf8.RuneCountInString(*reason) < 5 || !showable(*reason, limit) {
+		return &Refusal{Code: "reason_missing", MS: fmt.Sprintf("beri sebab, 5 hingga %d aksara", limit), EN: fmt.Sprintf("give a reason, 5 to %d characters", limit), is: ErrInput}
 	}
 	return nil
 }

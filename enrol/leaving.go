@@ -50,7 +50,7 @@ type OfficerRequest struct {
 	IC       string
 	Account  string
 	Epoch    int64
-	Password []byte // of HashPassword, for RequestReset; empty once it was decided
+	Password []byte // of hashPassword, for RequestReset; empty once it was decided
 	State    string
 	AskedBy  string
 	AskedIC  string
@@ -228,7 +228,7 @@ func (d *Desk) AskDeletion(ctx context.Context, a Actor, ic, reason string) (Off
 	if err != nil {
 		return OfficerRequest{}, err
 	}
-	if no := proper(&reason); no != nil {
+	if no := reasonGiven(&reason, auditReason); no != nil {
 		return OfficerRequest{}, d.refuse(ctx, ev, no)
 	}
 	r := OfficerRequest{ID: ident.New("rq", 16), Kind: RequestDelete, IC: ic, State: RequestPending, AskedBy: a.Name, AskedIC: a.IC, AskedAt: d.Now().UTC(), Until: d.Now().UTC().Add(requestFor), Reason: reason}
@@ -307,7 +307,7 @@ func (d *Desk) ConfirmRequest(ctx context.Context, a Actor, id, how string) erro
 	if err != nil {
 		return err
 	}
-	switch no := proper(&how); {
+	switch no := reasonGiven(&how, auditReason); {
 	case unknown:
 		return d.refuse(ctx, ev, refusal("not_registered", ErrUnknown))
 	case no != nil:

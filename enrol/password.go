@@ -20,8 +20,8 @@ import (
 // Bounds of a password, in characters. It never stands alone, so eight
 // would do (NIST SP 800-63B-4, Section 3.1.1.2).
 const (
-	MinPassword = 10
-	MaxPassword = 64
+	minPassword = 10
+	maxPassword = 64
 )
 
 // Argon2id as for PINs: 19 MiB, two passes, one lane, about 26 ms of one core (OWASP's
@@ -56,7 +56,7 @@ func (e *PasswordError) Is(target error) bool { return target == ErrPassword }
 // what a guesser tries first (see PINPolicy.Check), no rules of composition.
 func CheckPassword(password secret.Text, o Officer) error {
 	var pin *PINError
-	err := PINPolicy{MinLength: MinPassword, MaxLength: MaxPassword, RefuseCommon: true}.Check(password, o)
+	err := PINPolicy{MinLength: minPassword, MaxLength: maxPassword, RefuseCommon: true}.Check(password, o)
 	if !errors.As(err, &pin) {
 		return err
 	}
@@ -64,9 +64,9 @@ func CheckPassword(password secret.Text, o Officer) error {
 	return &PasswordError{"password_" + strings.TrimPrefix(pin.Reason, "pin_"), said(pin.MS, "kata laluan"), said(pin.EN, "password")}
 }
 
-// HashPassword judges a password by CheckPassword and gives what is stored of it: it is
+// hashPassword judges a password by CheckPassword and gives what is stored of it: it is
 // good for o.IC alone, in whatever account. ErrBusy when there are too many at once.
-func (a *Accounts) HashPassword(ctx context.Context, o Officer, password secret.Text) ([]byte, error) {
+func (a *Accounts) hashPassword(ctx context.Context, o Officer, password secret.Text) ([]byte, error) {
 	if err := CheckPassword(password, o); err != nil {
 		return nil, err
 	}
@@ -90,10 +90,10 @@ func (a *Accounts) right(ctx context.Context, ic string, stored []byte, password
 		return false, err
 	}
 	// What is longer than any password was cut before it was hashed.
-	return subtle.ConstantTimeCompare(got, want) == 1 && known && password.Len() <= 4*MaxPassword, nil
+	return subtle.ConstantTimeCompare(got, want) == 1 && known && password.Len() <= 4*maxPassword, nil
 }
 
-// readHash reads what HashPassword made.
+// readHash reads what hashPassword made.
 func readHash(stored, salt, sum []byte) bool {
 	f := strings.Split(string(stored), "$")
 	if len(f) != 5 || f[0] != "argon2id+hsm" || f[1] != "v=1" || f[2] != fmt.Sprintf("m=%d,t=%d,p=1", hashMemory, hashPasses) {
@@ -117,7 +117,7 @@ func (a *Accounts) hash(ctx context.Context, ic string, salt []byte, password se
 		return nil, ctx.Err()
 	}
 	text := password.Reveal()
-	text = norm.NFC.Bytes(text[:min(len(text), 4*MaxPassword)])
+	text = norm.NFC.Bytes(text[:min(len(text), 4*maxPassword)])
 	defer clear(text)
 	stretched := argon2.IDKey(text, salt, hashPasses, hashMemory, 1, hashSize)
 	<-a.hashing

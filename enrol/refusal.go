@@ -40,8 +40,6 @@ func sentences(code string) (ms, en string) {
 		return "akaun ini telah ditamatkan: hubungi pentadbir agensi anda", "this account was ended: ask your agency administrator"
 	case "resend_too_soon":
 		return "e-mel baru sahaja dihantar: tunggu beberapa minit", "a mail was sent just now: wait some minutes"
-	case "reason_missing":
-		return "beri sebab, 5 hingga 500 aksara", "give a reason, 5 to 500 characters"
 	case "change_pending":
 		return "pertukaran alamat sedang berjalan: sahkan atau batalkan dahulu", "a change of address is under way: confirm or cancel it first"
 	case "last_jdn":

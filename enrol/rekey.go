@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/internal/secret"
@@ -136,7 +134,7 @@ func (d *Desk) Rekey(ctx context.Context, a Actor, r RekeyRequest) (Enrolment, e
 // transaction, with its key destroyed and the officer's PIN unblocked. Errors as Approve
 // has them.
 func (d *Desk) ConfirmRekey(ctx context.Context, a Actor, id, how string) (*x509.Certificate, error) {
-	how, no := reasonGiven(how)
+	no := reasonGiven(&how, decisionReason)
 	if no != nil {
 		e, err := d.find(ctx, a, Vouch, id)
 		if err != nil {
@@ -149,14 +147,6 @@ func (d *Desk) ConfirmRekey(ctx context.Context, a Actor, id, how string) (*x509
 		return nil, d.refuse(ctx, ev, no)
 	}
 	return d.approve(ctx, a, Vouch, id, how)
-}
-
-// reasonGiven judges a reason, 5 to 500 characters.
-func reasonGiven(s string) (string, *Refusal) {
-	if s = strings.TrimSpace(s); utf8.RuneCountInString(s) < 5 || !showable(s, 500) {
-		return s, refusal("reason_missing", ErrInput)
-	}
-	return s, nil
 }
 
 // Replace revokes an officer's certificate for a system and enrols the officer anew: the
@@ -173,7 +163,7 @@ func (d *Desk) Replace(ctx context.Context, a Actor, ic, system, reason, why str
 	if err != nil {
 		return Enrolment{}, err
 	}
-	why, no := reasonGiven(why)
+	no := reasonGiven(&why, decisionReason)
 	if no == nil && !slices.Contains([]string{"keyCompromise", "superseded", "unspecified"}, reason) {
 		no = entered("revocation_reason", "reason", "sebab mestilah keyCompromise, superseded atau unspecified", "the reason must be keyCompromise, superseded or unspecified")
 	}

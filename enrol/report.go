@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mohor-sign/mohor/internal/myt"
 	"github.com/mohor-sign/mohor/internal/table"
 )
 
@@ -54,9 +55,6 @@ type Report struct {
 	read    ReportRead
 	records Enrolments
 }
-
-// malaysia has had no other time since 1982.
-var malaysia = time.FixedZone("MYT", 8*60*60)
 
 // columns are those of each report, in the order of its rows.
 func columns(report string) (out []ReportColumn) {
@@ -121,9 +119,9 @@ func (d *Desk) Report(ctx context.Context, a Actor, q ReportQuery) (*Report, err
 	if no != nil {
 		return nil, d.refuse(ctx, ev, no)
 	}
-	here := r.read.Now.In(malaysia)
+	here := r.read.Now.In(myt.Zone)
 	for k := range q.Months + 1 {
-		r.read.Months = append(r.read.Months, time.Date(here.Year(), here.Month()-time.Month(q.Months-1-k), 1, 0, 0, 0, 0, malaysia))
+		r.read.Months = append(r.read.Months, time.Date(here.Year(), here.Month()-time.Month(q.Months-1-k), 1, 0, 0, 0, 0, myt.Zone))
 	}
 	if err := d.Records.Audit(ctx, ev); err != nil {
 		return nil, fmt.Errorf("recording: %w", err)
@@ -168,7 +166,7 @@ func (r *Report) Each(ctx context.Context, f func(row ...any) error) error {
 			if t, ok := cell.(time.Time); ok && t.IsZero() {
 				row[k] = ""
 			} else if ok {
-				row[k] = t.In(malaysia).Format(time.RFC3339)
+				row[k] = t.In(myt.Zone).Format(time.RFC3339)
 			}
 		}
 		return f(row...)
@@ -213,7 +211,7 @@ func (r *Report) Write(ctx context.Context, w io.Writer, format string) error {
 }
 
 func (r *Report) writeJSON(ctx context.Context, w io.Writer) error {
-	if _, err := fmt.Fprintf(w, `{"report":%q,"at":%q,"rows":[`, r.read.Name, r.read.Now.In(malaysia).Format(time.RFC3339)); err != nil {
+	if _, err := fmt.Fprintf(w, `{"report":%q,"at":%q,"rows":[`, r.read.Name, r.read.Now.In(myt.Zone).Format(time.RFC3339)); err != nil {
 		return err
 	}
 	first := true

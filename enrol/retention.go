@@ -198,7 +198,7 @@ func (k *Kept) Hold(ctx context.Context, a Actor, ic, reference, reason string) 
 		return h, err
 	}
 	_, bad := mykad.Parse(ic)
-	no := proper(&h.Reason)
+	no := reasonGiven(&h.Reason, auditReason)
 	switch {
 	case no != nil:
 	case (ic == "") == (reference == ""):
@@ -224,7 +224,7 @@ func (k *Kept) Lift(ctx context.Context, a Actor, id, reason string) error {
 	if err != nil {
 		return err
 	}
-	if no := proper(&reason); no != nil {
+	if no := reasonGiven(&reason, auditReason); no != nil {
 		return refuse(ctx, k.Records, ev, no)
 	}
 	ev.Detail["why"] = reason

@@ -172,7 +172,7 @@ func (a *Accounts) ChangePassword(ctx context.Context, p Person, old, next secre
 		ev.Verdict = audit.Refused
 		return errors.Join(ErrWrongPassword, a.Records.Audit(ctx, ev))
 	}
-	hash, err := a.HashPassword(ctx, Officer{IC: p.Account.IC, Name: p.Account.Name, Email: p.Account.Email}, next)
+	hash, err := a.hashPassword(ctx, Officer{IC: p.Account.IC, Name: p.Account.Name, Email: p.Account.Email}, next)
 	if err != nil {
 		return errors.Join(err, a.Records.ForgetFailures(ctx, who))
 	}

@@ -118,7 +118,7 @@ func (a *Accounts) CompleteSetup(ctx context.Context, code, password, totp secre
 	if err != nil {
 		return Account{}, err
 	}
-	stored, err := a.HashPassword(ctx, Officer{IC: acct.IC, Name: acct.Name, Email: acct.Email}, password)
+	stored, err := a.hashPassword(ctx, Officer{IC: acct.IC, Name: acct.Name, Email: acct.Email}, password)
 	if err != nil {
 		return Account{}, err
 	}

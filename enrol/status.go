@@ -185,7 +185,7 @@ func (d *Desk) hold(ctx context.Context, a Actor, act Action, from string, r Sta
 	}
 	some := len(s.held) > 0
 	s.held = slices.DeleteFunc(s.held, func(h Held) bool { return h.Status != from })
-	no := proper(&r.Why)
+	no := reasonGiven(&r.Why, auditReason)
 	switch {
 	case no != nil:
 	case !some:
@@ -251,7 +251,7 @@ func (d *Desk) Unschedule(ctx context.Context, a Actor, serial, why string) erro
 	if err != nil {
 		return err
 	}
-	no := proper(&why)
+	no := reasonGiven(&why, auditReason)
 	if len(list) == 0 {
 		no = refusal("not_scheduled", ErrUnknown)
 	}
@@ -342,7 +342,7 @@ func (d *Desk) judgeOrder(a *Actor, r *StatusOrder) *Refusal {
 	if a.IC != r.IC {
 		allowed = append(allowed, "privilegeWithdrawn")
 	}
-	if no := proper(&r.Why); no != nil {
+	if no := reasonGiven(&r.Why, auditReason); no != nil {
 		return no
 	}
 	if !slices.Contains(allowed, r.Reason) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mohor-sign/mohor/internal/myt"
 	"github.com/mohor-sign/mohor/internal/table"
 )
 
@@ -48,7 +49,7 @@ func (d *Desk) Export(ctx context.Context, from SubjectRecords, a Actor, ic, rea
 		no := refusal("session_not_fresh", ErrStale)
 		return nil, d.refuse(ctx, ev, no)
 	case !own:
-		if no := proper(&reason); no != nil {
+		if no := reasonGiven(&reason, auditReason); no != nil {
 			return nil, d.refuse(ctx, ev, no)
 		}
 		ev.Detail["why"] = reason
@@ -73,7 +74,7 @@ func (s *Subject) Write(ctx context.Context, w io.Writer) error {
 		if z == nil {
 			z = zip.NewWriter(w)
 			if err := s.entry(z, "BACA-README.txt", func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, subjectReadme, s.at.In(malaysia).Format("2006-01-02 15:04:05"))
+				_, err := fmt.Fprintf(w, subjectReadme, s.at.In(myt.Zone).Format("2006-01-02 15:04:05"))
 				return err
 			}); err != nil {
 				return err

@@ -12,6 +12,7 @@ import (
 	texttemplate "text/template"
 
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/myt"
 	"github.com/mohor-sign/mohor/otp"
 )
 
@@ -57,7 +58,7 @@ func (m *Mailer) sendLetter(ctx context.Context, l enrol.Letter) error {
 // renderLetter makes the message. Errors name the field, never its value.
 func renderLetter(l enrol.Letter, base string) (*rendered, error) {
 	p := struct{ TitleMS, TitleEN, Name, System, Reason, MS, EN, Code, Link, Until, Address, ButtonMS, ButtonEN string }{
-		Name: unlink(clean(l.Name, nameChars)), System: unlink(clean(l.System, systemChars)), Reason: unlink(clean(l.Reason, reasonChars)), Until: myt(l.Until),
+		Name: unlink(clean(l.Name, nameChars)), System: unlink(clean(l.System, systemChars)), Reason: unlink(clean(l.Reason, reasonChars)), Until: myt.Format(l.Until),
 		ButtonMS: "Sahkan e-mel", ButtonEN: "Confirm the address"}
 	switch {
 	case p.System == "" && l.Change == "" && !l.Setup:

@@ -8,8 +8,8 @@ import (
 	"regexp"
 	"strconv"
 	texttemplate "text/template"
-	"time"
 
+	"github.com/mohor-sign/mohor/internal/myt"
 	"github.com/mohor-sign/mohor/otp"
 )
 
@@ -32,9 +32,6 @@ var (
 	// A dot-atom and a host name: no quoted local part, no comment, no literal.
 	address = regexp.MustCompile(`\A[A-Za-z0-9!#$%&'*+/=?^_{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_{|}~-]+)*@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\z`)
 )
-
-// malaysia is UTC+8 all year (MYT).
-var malaysia = time.FixedZone("MYT", 8*60*60)
 
 // page is what the templates show: every string one clean line.
 type page struct {
@@ -88,7 +85,7 @@ func render(m otp.Message, base string) (*rendered, error) {
 		Classified:  m.Classified,
 		Unseen:      m.Format != "PADES",
 		Fingerprint: m.Fingerprint,
-		Expires:     myt(m.Expires),
+		Expires:     myt.Format(m.Expires),
 		Code:        string(m.Code.Reveal()),
 		Link:        base + "/r/" + string(m.Link.Reveal()),
 	}
@@ -148,7 +145,7 @@ func renderPersonal(m otp.Message, w words) (*rendered, error) {
 	p := struct {
 		words
 		Name, Expires, Code string
-	}{w, unlink(clean(m.Name, nameChars)), myt(m.Expires), string(m.Code.Reveal())}
+	}{w, unlink(clean(m.Name, nameChars)), myt.Format(m.Expires), string(m.Code.Reveal())}
 	var text, html bytes.Buffer
 	if err := textLogin.Execute(&text, p); err != nil {
 		return nil, fmt.Errorf("%w: text template", ErrMessage)

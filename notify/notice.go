@@ -9,6 +9,8 @@ import (
 	"strconv"
 	texttemplate "text/template"
 	"time"
+
+	"github.com/mohor-sign/mohor/internal/myt"
 )
 
 var (
@@ -47,10 +49,10 @@ func renderNotice(n Notice) (*rendered, error) {
 		return nil, fmt.Errorf("%w: malformed id of a notice", ErrMessage)
 	}
 	l := letter{Name: unlink(clean(n.Name, nameChars)), System: unlink(clean(n.Detail["system"], systemChars)), Serial: clean(n.Detail["serial"], 60),
-		When: myt(n.At), WarnMS: notYouMS, WarnEN: notYouEN}
+		When: myt.Format(n.At), WarnMS: notYouMS, WarnEN: notYouEN}
 	until := ""
 	if at, err := time.Parse(time.RFC3339, n.Detail["until"]); err == nil {
-		until = myt(at)
+		until = myt.Format(at)
 	}
 	switch n.Kind {
 	case PINLocked:
@@ -291,6 +293,3 @@ func (l *letter) disowned(n Notice) error {
 	}
 	return nil
 }
-
-// myt is a time as people in Malaysia read it.
-func myt(t time.Time) string { return t.In(malaysia).Format("02/01/2006, 15:04:05 MST") }

@@ -39,6 +39,7 @@ import (
 
 	"github.com/wneessen/go-mail"
 
+	"github.com/mohor-sign/mohor/internal/myt"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/otp"
 )
@@ -207,7 +208,7 @@ func (m *Mailer) compose(to, id string, r *rendered) (*mail.Msg, error) {
 	out.FromMailAddress(m.from)
 	out.ToMailAddress(&netmail.Address{Address: to}) // no display name: less to forge with
 	out.Subject(r.subject)
-	out.SetDateWithValue(m.now().In(malaysia))
+	out.SetDateWithValue(m.now().In(myt.Zone))
 	out.SetMessageIDWithValue(id + "@" + m.domain)
 	out.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834, Section 5
 	out.SetGenHeader(mail.HeaderXAutoResponseSuppress, "All")

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mohor-sign/mohor/internal/myt"
 	"github.com/mohor-sign/mohor/pdf"
 )
 
@@ -197,10 +198,6 @@ func (t *Templates) pinned(v *Visible) (template, error) {
 // bilingual is Malay with English.
 const bilingual = "ms-en"
 
-// malaysia is MYT, the time officers read (domain convention; no zone database
-// is needed for a country without summer time).
-var malaysia = time.FixedZone("MYT", 8*3600)
-
 // labels are the words of each line, Malay and English.
 func labels() map[string][2]string {
 	return map[string][2]string{
@@ -236,7 +233,7 @@ func (t *template) visible(v *Visible, own *PAdES, c *Credential, at time.Time) 
 		case line == "title":
 			out.Lines = append(out.Lines, t.label(line))
 		case line == "time":
-			out.Lines = append(out.Lines, at.In(malaysia).Format("02/01/2006 15:04:05")+" MYT")
+			out.Lines = append(out.Lines, at.In(myt.Zone).Format("02/01/2006 15:04:05")+" MYT")
 		case value != "":
 			out.Lines = append(out.Lines, t.label(line)+": "+value)
 		}

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+
+	"github.com/mohor-sign/mohor/internal/myt"
 )
 
 // ErrUnknown is returned by [Records] and [Disowner] for what nobody issued.
@@ -91,12 +93,7 @@ var styleURL = func() string {
 	return "/assets/mohor-" + base64.RawURLEncoding.EncodeToString(sum[:9]) + ".css"
 }()
 
-var pages = template.Must(template.New("").Funcs(template.FuncMap{"myt": myt}).ParseFS(templates, "templates/*.tmpl"))
-
-// malaysia is UTC+8 all year (MYT).
-var malaysia = time.FixedZone("MYT", 8*60*60)
-
-func myt(t time.Time) string { return t.In(malaysia).Format("02/01/2006, 15:04:05 MST") }
+var pages = template.Must(template.New("").Funcs(template.FuncMap{"myt": myt.Format}).ParseFS(templates, "templates/*.tmpl"))
 
 // site holds the configuration and the reference once it is made.
 type site struct {

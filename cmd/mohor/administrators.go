@@ -168,8 +168,15 @@ type appointmentLine struct {
 
 func (c *adminListCmd) Run(e *env) error {
 	var list []enrol.Account
-	err := gateway.Administrators(e.ctx, c.Data, e.now, func(a *enrol.Accounts) (err error) {
-		list, err = a.Records.Administrators(e.ctx)
+	err := gateway.Administrators(e.ctx, c.Data, e.now, func(a *enrol.Accounts) error {
+		all, err := a.Appointments(e.ctx, enrol.Actor{Name: operator()}, true)
+		for _, x := range all { // those of one account are neighbours
+			if n := len(list); n == 0 || list[n-1].ID != x.Account.ID {
+				list = append(list, x.Account)
+			}
+			of := &list[len(list)-1]
+			of.Appointments = append(of.Appointments, x.Appointment)
+		}
 		return err
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/gateway"
+	"github.com/mohor-sign/mohor/internal/myt"
 )
 
 type enrolCmd struct {
@@ -116,7 +117,7 @@ func (c *enrolTokenCmd) Run(e *env) error {
 	}
 	defer i.Close()
 	if !c.None { // midnight there, not here
-		c.From = time.Date(c.From.Year(), c.From.Month(), c.From.Day(), 0, 0, 0, 0, time.FixedZone("MYT", 8*60*60))
+		c.From = time.Date(c.From.Year(), c.From.Month(), c.From.Day(), 0, 0, 0, 0, myt.Zone)
 	}
 	return i.Desk.EndTokens(e.ctx, by, c.Code, c.From)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/internal/gateway"
+	"github.com/mohor-sign/mohor/internal/myt"
 )
 
 type caRevokeCmd struct {
@@ -49,15 +50,12 @@ func (c *caRevokeCmd) Run(e *env) error {
 	return nil
 }
 
-// malaysia has no daylight saving time.
-var malaysia = time.FixedZone("MYT", 8*60*60)
-
 // effective reads a date or a time; the zero time for "".
 func effective(text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	if t, err := time.ParseInLocation(time.DateOnly, text, malaysia); err == nil {
+	if t, err := time.ParseInLocation(time.DateOnly, text, myt.Zone); err == nil {
 		return t, nil
 	}
 	t, err := time.Parse(time.RFC3339, text)

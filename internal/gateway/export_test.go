@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"context"
+	"crypto/x509"
 	"path/filepath"
 	"time"
 
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/secret"
@@ -119,4 +121,16 @@ var CheckEnrolment, DefaultEnrolment = (*EnrolmentConfig).check, defaultEnrolmen
 // PersonalKey is the key of what a gateway's database holds of people.
 func PersonalKey(ctx context.Context, s *Server) ([]byte, error) {
 	return personalKey(ctx, s.db, s.hsm)
+}
+
+// Record puts a certificate on record as one that another CA issued for an officer.
+func Record(ctx context.Context, s *Server, cert *x509.Certificate) error {
+	row := ca.Certificate{Serial: cert.SerialNumber.String(), Issuer: ca.ExternalIssuer, Subject: cert.Subject.String(), Credential: "kc_" + cert.SerialNumber.String(),
+		Status: ca.Reserved, DER: cert.RawTBSCertificate, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter}
+	ev := audit.Event{At: s.now(), Actor: "test", Action: "ca.issue", Object: row.Serial, Verdict: audit.Accepted}
+	if err := s.db.ReserveExternal(ctx, row, s.now(), ev); err != nil {
+		return err
+	}
+	row.Status, row.DER, row.Issuer = ca.Active, cert.Raw, ca.ExternalIssuer+":0123"
+	return s.db.StoreExternal(ctx, row, []*x509.Certificate{cert}, ev)
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/tls"
@@ -9,11 +10,13 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/internal/dialguard"
+	"github.com/mohor-sign/mohor/pdf/verify"
 	"github.com/mohor-sign/mohor/store"
 )
 
@@ -139,6 +142,56 @@ func (c *CAConfig) externalCA(list []*x509.Certificate, db *store.DB, now func()
 		return nil, err
 	}
 	return &ca.External{CA: step, Records: db, Roots: roots, Validity: c.Officer, Now: now}, nil
+}
+
+// otherCA is whom of another CA we trust: it issues to others, too, whose certificates are
+// not for documents here. Below its roots those sign that are on record, and those with our
+// policy, which it gives to whom we ask it for.
+type otherCA struct {
+	roots  []*x509.Certificate
+	policy x509.OID
+	// records is nil where the policy alone is to count.
+	records interface {
+		CertificateBySerial(ctx context.Context, serial string) (ca.Certificate, error)
+	}
+}
+
+// others is the other CA whose roots the configuration names; db may be nil.
+func (c *CAConfig) others(db *store.DB) (o otherCA, err error) {
+	if o.roots, err = c.External.roots(); err != nil || len(o.roots) == 0 {
+		return o, err
+	}
+	if o.policy, err = x509.ParseOID(c.PolicyOID); err != nil {
+		return o, fmt.Errorf("%w: ca.policy_oid: %w", ErrConfig, err)
+	}
+	if db != nil {
+		o.records = db
+	}
+	return o, nil
+}
+
+// join makes the roots trust anchors of signers, as far as they are admitted.
+func (x otherCA) join(o *verify.Options) {
+	if len(x.roots) == 0 {
+		return
+	}
+	for _, r := range x.roots {
+		o.Roots.AddCert(r)
+	}
+	o.Admit = x.admit
+}
+
+// admit is verify.Options.Admit. A record that cannot be read admits nobody.
+func (x otherCA) admit(ctx context.Context, path []*x509.Certificate) bool {
+	cert := path[0]
+	if !slices.ContainsFunc(x.roots, path[len(path)-1].Equal) || slices.ContainsFunc(cert.Policies, x.policy.Equal) {
+		return true
+	}
+	if x.records == nil {
+		return false
+	}
+	row, err := x.records.CertificateBySerial(ctx, cert.SerialNumber.String())
+	return err == nil && ca.IsExternal(row.Issuer) && bytes.Equal(row.DER, cert.Raw)
 }
 
 // ExternalProvisioner is the entry of authority.provisioners with which the CA of

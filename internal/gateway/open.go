@@ -36,8 +36,8 @@ type Installation struct {
 	db  *store.DB
 	hsm token
 	ca  *ca.Authorities
-	// otherRoots are trusted beside those of ca.
-	otherRoots []*x509.Certificate
+	// others is trusted beside ca.
+	others otherCA
 	// redis is nil when none is configured.
 	redis *ephemeral.Redis
 	// tsas are roots of others' time-stamp units.
@@ -136,10 +136,10 @@ func (i *Installation) open(ctx context.Context, how serving) error {
 	i.Registrar = &enrol.Registrar{Records: i.db, Keys: officerKeys{i.hsm, i.db.CurrentKEK}, CA: i.ca, PIN: i.Config.PIN.policy(), Now: i.now}
 	i.Desk = &enrol.Desk{Registrar: i.Registrar, Records: i.db, MAC: macKey{i.hsm, hsm.IntentKey}, Policy: i.Config.deskPolicy(),
 		PINs: pinProver{&signer.Signer{Records: i.db, Keys: i.Registrar.Keys.(officerKeys), PIN: i.Config.PIN.limits(), Now: i.now}}}
-	if i.otherRoots, err = i.Config.CA.External.roots(); err != nil {
+	if i.others, err = i.Config.CA.others(i.db); err != nil {
 		return err
 	}
-	i.ca.External, err = i.Config.CA.externalCA(i.otherRoots, i.db, i.now)
+	i.ca.External, err = i.Config.CA.externalCA(i.others.roots, i.db, i.now)
 	return err
 }
 
@@ -161,7 +161,7 @@ func (i *Installation) Close() error {
 // Trust says whom verifications trust: our own roots, with current CRLs, and for
 // time-stamps alone those of other units.
 func (i *Installation) Trust(ctx context.Context) (verify.Options, error) {
-	return trust(ctx, i.ca, i.otherRoots, i.tsas, i.now())
+	return trust(ctx, i.ca, i.others, i.tsas, i.now())
 }
 
 // RawSignRate measures C_Sign a second; see hsm. The token must be in this
@@ -258,18 +258,16 @@ func OfflineTrust(ctx context.Context, dir, roots string, now time.Time) (verify
 	if err != nil {
 		return o, err
 	}
-	issuers, err := c.CA.External.roots()
+	others, err := c.CA.others(nil) // what is on record is sealed
 	if err != nil {
 		return o, err
 	}
-	for _, r := range issuers {
-		o.Roots.AddCert(r)
-	}
-	others, err := c.Timestamps.readRoots()
+	others.join(&o)
+	tsas, err := c.Timestamps.readRoots()
 	if err != nil {
 		return o, err
 	}
-	o.TSARoots = tsaRoots(o.Roots, others)
+	o.TSARoots = tsaRoots(o.Roots, tsas)
 	db, err := c.openDatabase(ctx)
 	if err != nil {
 		return o, err

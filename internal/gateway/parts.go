@@ -200,13 +200,13 @@ func readSeal(dir string) (*ecdsa.PublicKey, error) {
 // publicRecords answers the public page from the stored record: the signed
 // file is verified anew each time, so a record never says more than its bytes.
 type publicRecords struct {
-	db    *store.DB
-	blobs *store.Blobs
-	ca    *ca.Authorities
-	// otherRoots are trusted beside those of ca, tsas for time-stamps alone.
-	otherRoots, tsas []*x509.Certificate
-	now              func() time.Time
-	url              func(id string) string
+	db     *store.DB
+	blobs  *store.Blobs
+	ca     *ca.Authorities
+	others otherCA             // trusted beside ca
+	tsas   []*x509.Certificate // trusted for time-stamps alone
+	now    func() time.Time
+	url    func(id string) string
 }
 
 // CertificateRecord implements web.Records.
@@ -257,20 +257,18 @@ func (p *publicRecords) verify(ctx context.Context, blob string) (*verify.Report
 		return nil, err
 	}
 	defer f.Close()
-	o, err := trust(ctx, p.ca, p.otherRoots, p.tsas, p.now())
+	o, err := trust(ctx, p.ca, p.others, p.tsas, p.now())
 	if err != nil {
 		return nil, err
 	}
 	return verify.Verify(ctx, f, f.Size(), o)
 }
 
-// trust is our own roots, issuing CAs and current CRLs, the roots of others, and for
+// trust is our own roots, issuing CAs and current CRLs, the roots of another CA, and for
 // time-stamps those of others' units.
-func trust(ctx context.Context, a *ca.Authorities, others, tsas []*x509.Certificate, now time.Time) (verify.Options, error) {
+func trust(ctx context.Context, a *ca.Authorities, others otherCA, tsas []*x509.Certificate, now time.Time) (verify.Options, error) {
 	o := verify.Options{Roots: x509.NewCertPool(), Now: now, RequireRevocation: true, Fetch: a.Revocation}
-	for _, r := range others {
-		o.Roots.AddCert(r)
-	}
+	others.join(&o)
 	for _, x := range a.Trusted() {
 		o.Intermediates = append(o.Intermediates, a.Certificate(x.Name))
 		if x.Parent == "" {

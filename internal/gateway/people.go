@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/hsm"
 	"github.com/mohor-sign/mohor/internal/secret"
@@ -46,6 +47,14 @@ type pinProver struct{ s *signer.Signer }
 
 func (p pinProver) ProvePIN(ctx context.Context, act enrol.Action, officer, system, credential string, pin secret.Text, request string) error {
 	return p.s.ProvePIN(ctx, signer.PINProof{Officer: officer, System: system, Credential: credential, PIN: pin, For: string(act), RequestID: request})
+}
+
+func (p pinProver) UnlockPIN(ctx context.Context, officer string, ev audit.Event) (enrol.PINCount, error) {
+	was, err := p.s.Records.UnlockPIN(ctx, officer, ev)
+	if errors.Is(err, signer.ErrUnknownOfficer) {
+		err = enrol.ErrUnknown
+	}
+	return enrol.PINCount{Wrong: was.Total, LockedUntil: was.LockedUntil, Blocked: was.Blocked}, err
 }
 
 // ChangePIN changes the PIN of the officer's first active key for system, or of

@@ -291,9 +291,7 @@ func (i *Installation) judge(a *archive.Archive, c *archive.Case, in *archive.In
 			j.trust.Roots.AddCert(i.ca.Certificate(x.Name))
 		}
 	}
-	for _, r := range i.otherRoots {
-		j.trust.Roots.AddCert(r)
-	}
+	i.others.join(&j.trust)
 	j.trust.TSARoots = tsaRoots(j.trust.Roots, i.tsas)
 	for _, name := range in.Evidence.Chain {
 		raw, err := der(name)

@@ -27,15 +27,15 @@ type Package struct {
 // top (L6) to bottom (L0): a package imports only from below.
 func table() map[string]string {
 	return map[string]string{
-		"cmd/mohor": "archive ca internal/gateway internal/pdfbench internal/sandbox internal/secret enrol pdf/verify",
+		"cmd/mohor": "archive ca internal/gateway internal/myt internal/pdfbench internal/sandbox internal/secret enrol pdf/verify",
 
 		// L6: wires everything; it alone may import hsm.
 		"internal/gateway":     "* hsm",
 		"internal/gatewaytest": "internal/gateway internal/sandbox internal/secret",
 
 		// L5
-		"web":              "",
-		"internal/sandbox": "internal/secret",
+		"web":              "internal/myt",
+		"internal/sandbox": "internal/myt internal/secret",
 
 		// L4
 		"api":        "audit signer batch ca enrol otp pdf pdf/cms pdf/verify ecert internal/mykad internal/secret internal/table",
@@ -53,13 +53,13 @@ func table() map[string]string {
 		// L3, L2
 		"archive": "audit signer internal/ident",
 		"batch":   "audit signer ecert pdf internal/ident internal/keylock internal/secret",
-		"signer":  "audit otp pdf pdf/cms internal/ident internal/keylock internal/mykad internal/secret",
-		"notify":  "audit enrol otp internal/secret",
+		"signer":  "audit otp pdf pdf/cms internal/ident internal/keylock internal/mykad internal/myt internal/secret",
+		"notify":  "audit enrol otp internal/myt internal/secret",
 
 		// L1
 		"otp":   "audit internal/secret",
 		"ca":    "audit pdf/cms pdf/revocation internal/dialguard internal/ident internal/keylock",
-		"enrol": "audit ca internal/ident internal/mykad internal/secret internal/table",
+		"enrol": "audit ca internal/ident internal/mykad internal/myt internal/secret internal/table",
 		"pdf":   "pdf/syntax pdf/content pdf/cms pdf/revocation pdf/font",
 		"ecert": "pdf/font internal/mykad internal/table",
 
@@ -78,6 +78,7 @@ func table() map[string]string {
 		"pdf/internal/pdftest": "pdf pdf/syntax pdf/cms pdf/verify pdf/font",
 		"internal/ceremony":    "internal/secret",
 		"internal/dialguard":   "",
+		"internal/myt":         "",
 		"internal/ident":       "",
 		"internal/keylock":     "",
 		"internal/mykad":       "",

@@ -8,17 +8,16 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+
+	"github.com/mohor-sign/mohor/internal/myt"
 )
 
 //go:embed mailbox.html.tmpl
 var mailboxTemplate string
 
 var mailboxPage = template.Must(template.New("mailbox").Funcs(template.FuncMap{
-	"myt": func(t time.Time) string { return t.In(malaysia).Format("02/01/2006, 15:04:05 MST") },
+	"myt": myt.Format,
 }).Parse(mailboxTemplate))
-
-// malaysia is UTC+8 all year.
-var malaysia = time.FixedZone("MYT", 8*60*60)
 
 // shownMails bounds the page; the JSON has all.
 const shownMails = 100

@@ -15,7 +15,7 @@ import (
 
 // Limits of a workbook. All that is read of it is bounded before it is unpacked.
 const (
-	MaxWorkbook = 32 << 20 // bytes of the file
+	maxWorkbook = 32 << 20 // bytes of the file
 
 	maxEntries = 1000      // files in it
 	maxSheet   = 256 << 20 // bytes of the sheet, unpacked
@@ -43,7 +43,7 @@ func Open(r io.ReaderAt, size int64) (Rows, error) {
 	}
 	switch head = head[:n]; {
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
-		return NewXLSX(r, size)
+		return newXLSX(r, size)
 	case bytes.HasPrefix(head, []byte("\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1")):
 		return nil, Refuse(1, 0, "an old Excel file (.xls) or one with a password; save it as XLSX without one", "fail Excel lama (.xls) atau berkata laluan; simpan sebagai XLSX tanpa kata laluan")
 	}
@@ -62,10 +62,10 @@ type XLSX struct {
 	fields [][]byte
 }
 
-// NewXLSX opens a workbook; an *Error when it is none that can be read safely.
-func NewXLSX(r io.ReaderAt, size int64) (*XLSX, error) {
-	if size > MaxWorkbook {
-		return nil, Refuse(1, 0, fmt.Sprintf("the workbook is larger than %d bytes; save it as CSV UTF-8", MaxWorkbook), fmt.Sprintf("buku kerja melebihi %d bait; simpan sebagai CSV UTF-8", MaxWorkbook))
+// newXLSX opens a workbook; an *Error when it is none that can be read safely.
+func newXLSX(r io.ReaderAt, size int64) (*XLSX, error) {
+	if size > maxWorkbook {
+		return nil, Refuse(1, 0, fmt.Sprintf("the workbook is larger than %d bytes; save it as CSV UTF-8", maxWorkbook), fmt.Sprintf("buku kerja melebihi %d bait; simpan sebagai CSV UTF-8", maxWorkbook))
 	}
 	z, err := zip.NewReader(r, size)
 	if err != nil || len(z.File) > maxEntries {

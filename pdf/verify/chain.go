@@ -129,9 +129,15 @@ type path struct {
 	newest   int64
 }
 
+// purpose is what a certificate is judged for: its trust anchors, and who may by a path.
+type purpose struct {
+	roots *x509.CertPool
+	admit func(context.Context, []*x509.Certificate) bool // nil: everybody
+}
+
 // certificate checks path, validity and revocation of a certificate whose
 // signature is proven to have existed at a time, or not proven, when at is Now.
-func (j *judge) certificate(f *findings, cert *x509.Certificate, roots *x509.CertPool, at time.Time, proven bool, claimed time.Time) path {
+func (j *judge) certificate(f *findings, cert *x509.Certificate, to purpose, at time.Time, proven bool, claimed time.Time) path {
 	p := path{revocation: Revocation{Status: "not_checked"}}
 	switch {
 	case at.After(cert.NotAfter):
@@ -149,7 +155,7 @@ func (j *judge) certificate(f *findings, cert *x509.Certificate, roots *x509.Cer
 	} else if when.Before(cert.NotBefore) {
 		when = cert.NotBefore
 	}
-	chains, err := j.chains(cert, roots, when)
+	chains, err := j.chains(cert, to.roots, when)
 	if err != nil {
 		var invalid x509.CertificateInvalidError
 		var critical x509.UnhandledCriticalExtension
@@ -166,6 +172,9 @@ func (j *judge) certificate(f *findings, cert *x509.Certificate, roots *x509.Cer
 	for i, chain := range chains[:min(len(chains), most)] {
 		own := &findings{verdict: Valid}
 		got := j.chain(own, chain, at, proven, claimed)
+		if to.admit != nil && !to.admit(j.ctx, chain) {
+			own.find("signer_not_admitted", Subject(cert))
+		}
 		if own.verdict == Valid {
 			return got
 		}

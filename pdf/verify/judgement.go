@@ -185,7 +185,7 @@ func (j *judge) signature(g *Signature, f *findings, sd *cms.SignedData, tokens 
 	if !claimed.IsZero() && (claimed.Before(sd.Certificate.NotBefore) || claimed.After(sd.Certificate.NotAfter)) {
 		f.find("signed_outside_validity", "")
 	}
-	p := j.certificate(f, sd.Certificate, j.Roots, best, proven, claimed)
+	p := j.certificate(f, sd.Certificate, purpose{j.Roots, j.Admit}, best, proven, claimed)
 	j.damaged(f)
 	g.Revocation = p.revocation
 	p.embedded = p.embedded && embedded
@@ -213,7 +213,7 @@ func (j *judge) timestamp(t *Timestamp, f *findings, token *cms.Timestamp, impri
 	if c := token.Certificate; token.Time.Before(c.NotBefore) || token.Time.After(c.NotAfter) {
 		f.find("signed_outside_validity", "")
 	}
-	return j.certificate(f, token.Certificate, j.TSARoots, existed, proven, time.Time{})
+	return j.certificate(f, token.Certificate, purpose{roots: j.TSARoots}, existed, proven, time.Time{})
 }
 
 // cryptographic makes a finding of what pdf/cms says.

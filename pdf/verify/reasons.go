@@ -117,6 +117,8 @@ func certificateMeaning(code string) meaning {
 		return meaning{Indeterminate, "CERTIFICATE_CHAIN_GENERAL_FAILURE", "Sijil yang disertakan dalam dokumen rosak.", "A certificate in the document is damaged."}
 	case "key_usage":
 		return meaning{Indeterminate, "CHAIN_CONSTRAINTS_FAILURE", "Sijil ini bukan untuk menandatangani dokumen.", "The certificate is not meant for signing documents."}
+	case "signer_not_admitted":
+		return meaning{Indeterminate, "CHAIN_CONSTRAINTS_FAILURE", "Sijil ini dikeluarkan oleh pihak berkuasa yang dipercayai, tetapi bukan untuk pegawai sistem ini.", "The certificate is of a trusted authority, but not one that was issued to an officer here."}
 	case "certificate_expired":
 		return meaning{Indeterminate, "OUT_OF_BOUNDS_NO_POE", "Sijil telah tamat tempoh atau belum berkuat kuasa, dan tiada cap masa yang membuktikan tandatangan dibuat dalam tempohnya.", "The certificate is no longer or not yet valid, and no time-stamp proves that the signature was made while it was."}
 	case "certificate_not_yet_valid":

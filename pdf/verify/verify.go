@@ -46,6 +46,10 @@ type Options struct {
 	Roots *x509.CertPool
 	// TSARoots are the trust anchors of time-stamping authorities, Roots when nil.
 	TSARoots *x509.CertPool
+	// Admit, if set, is asked whether a signer may sign for documents by a path that holds,
+	// from the signer's certificate to a trust anchor. Without it all do whom Roots lead to.
+	// It is not asked about time-stamps.
+	Admit func(ctx context.Context, path []*x509.Certificate) bool
 	// Intermediates help to build paths, besides those in the document.
 	Intermediates []*x509.Certificate
 	// Now is the time of the check. It must be set.

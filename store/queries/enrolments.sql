@@ -2,9 +2,6 @@
 INSERT INTO agencies (code, name, personal_mail, created_at) VALUES (@code, @name, @personal_mail, @created_at)
 ON CONFLICT (code) DO UPDATE SET name = excluded.name, personal_mail = excluded.personal_mail;
 
--- name: Agency :one
-SELECT code, name, personal_mail, created_at FROM agencies WHERE code = @code;
-
 -- name: Agencies :many
 SELECT code, name, personal_mail, created_at FROM agencies ORDER BY code;
 

@@ -122,22 +122,6 @@ func (q *Queries) Agencies(ctx context.Context) ([]Agency, error) {
 	return items, nil
 }
 
-const agency = `-- name: Agency :one
-SELECT code, name, personal_mail, created_at FROM agencies WHERE code = ?1
-`
-
-func (q *Queries) Agency(ctx context.Context, code string) (Agency, error) {
-	row := q.db.QueryRowContext(ctx, agency, code)
-	var i Agency
-	err := row.Scan(
-		&i.Code,
-		&i.Name,
-		&i.PersonalMail,
-		&i.CreatedAt,
-	)
-	return i, err
-}
-
 const application = `-- name: Application :one
 SELECT credential_id, algorithm, version, sealed, request, form, image, copy, applied_at FROM applications WHERE enrolment_id = ?1
 `

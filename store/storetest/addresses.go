@@ -13,6 +13,7 @@ func addressChanges(t *testing.T, h *House) {
 	ctx, db, now := context.Background(), h.DB, h.Clock.Now()
 	o, _, err := db.Officer(ctx, IC)
 	must(t, err)
+	must(t, db.PutPassword(ctx, enrol.NewAccount(o, now), []byte{1}, h.ev("password", "")))
 	c := enrol.AddressChange{ID: "ad_1", IC: IC, Old: o.Email, New: "new@x.example", AskedBy: "a", AskedIC: IC, AskedAt: now, Until: now.Add(time.Hour)}
 	must(t, db.PutAddressChange(ctx, c, h.ev("ask", "")))
 	twice := c
@@ -55,6 +56,9 @@ func addressChanges(t *testing.T, h *House) {
 	}
 	if o, _, err := db.Officer(ctx, IC); err != nil || o.Email != c.New {
 		t.Errorf("%+v, %v", o, err)
+	}
+	if acct, _, err := db.AccountByIC(ctx, IC); err != nil || acct.Email != c.New {
+		t.Errorf("the account's address did not follow: %+v, %v", acct, err)
 	}
 	to := map[string]bool{}
 	for _, n := range h.drain(t) {
