@@ -437,6 +437,18 @@ func (q *Queries) FirstCredential(ctx context.Context, arg FirstCredentialParams
 	return id, err
 }
 
+const hasSealedEvent = `-- name: HasSealedEvent :one
+SELECT COUNT(*) AS n FROM (SELECT 1 FROM audit_events WHERE action NOT LIKE 'hsm.%' AND (actor LIKE '~actor:%' OR object LIKE '~object:%' OR detail LIKE '~detail:%') LIMIT 1) AS found
+`
+
+// Whether any record is sealed.
+func (q *Queries) HasSealedEvent(ctx context.Context) (int64, error) {
+	row := q.db.QueryRowContext(ctx, hasSealedEvent)
+	var n int64
+	err := row.Scan(&n)
+	return n, err
+}
+
 const keyEvents = `-- name: KeyEvents :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
 FROM audit_events WHERE object = ?1 AND action IN ('key.version', 'key.destroy', 'key.hold', 'key.release') ORDER BY seq
