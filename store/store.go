@@ -159,6 +159,7 @@ func (d *DB) once(ctx context.Context, f func(t *sql.Tx) error) error {
 	if err != nil {
 		return err
 	}
+	defer t.Rollback() //nolint:errcheck // for a panic; else it is done
 	if err := f(t); err != nil {
 		if rerr := t.Rollback(); rerr != nil && !errors.Is(rerr, sql.ErrTxDone) {
 			err = errors.Join(err, rerr)

@@ -159,6 +159,17 @@ func TestAuditChainFindsEditedRows(t *testing.T) {
 	}
 }
 
+func TestAppendsBehindNoBrokenHead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mohor.db")
+	h := storetest.NewHouse(t, open(t, path))
+	exec(t, raw(t, path), "UPDATE audit_events SET hash = x'00' WHERE seq = (SELECT max(seq) FROM audit_events)")
+	for _, ctx := range []context.Context{t.Context(), context.WithoutCancel(t.Context())} {
+		if err := h.DB.Audit(ctx, audit.Event{At: h.Clock.Now(), Actor: "test", Action: "x"}); !errors.Is(err, audit.ErrBroken) {
+			t.Errorf("appended: %v", err)
+		}
+	}
+}
+
 func TestAuditRecordsReadsInPages(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "mohor.db")
 	early, err := store.Open(t.Context(), path)
