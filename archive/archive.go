@@ -106,8 +106,8 @@ type Intent struct {
 // Evidence names the entries that have a signer's certificate, those of the authorities
 // above it, the issuer's first, and their revocation lists.
 type Evidence struct {
-	// At is the time for which the signatures are verified: that of the first list which the
-	// issuer published after them, or theirs where there is none.
+	// At is the time for which the signatures are verified: theirs. The lists may be of long
+	// after: an issuer's entries stay for ever, with their times.
 	At          time.Time `json:"at"`
 	Certificate string    `json:"certificate"`
 	Chain       []string  `json:"chain"`

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -86,7 +87,8 @@ func made(t *testing.T, n int) (file []byte, id string, key *ecdsa.PrivateKey, d
 	document = make([]byte, n)
 	_, _ = rand.Read(document)
 	dir := t.TempDir()
-	a := &archive.Archiver{Records: &records{}, Blobs: blobs(document), MAC: mac("k"), Seal: key, Public: &key.PublicKey, Dir: dir, Now: time.Now, Before: time.Now()}
+	a := &archive.Archiver{Records: &records{}, Blobs: blobs(document), MAC: mac("k"), Seal: key, Public: &key.PublicKey, Dir: dir, Now: time.Now, Before: time.Now(),
+		Judge: func(context.Context, *archive.Archive, func(batch, why string)) error { return nil }}
 	if err := a.Run(t.Context(), func(in archive.Info) error { id = in.ID; return nil }); err != nil {
 		t.Fatal(err)
 	}
@@ -94,6 +96,67 @@ func made(t *testing.T, n int) (file []byte, id string, key *ecdsa.PrivateKey, d
 		t.Fatal(err)
 	}
 	return file, id, key, document
+}
+
+// several is a register with batches, of which some were archived.
+type several struct {
+	records
+	due []string
+}
+
+func (r *several) Abort(context.Context, string, audit.Event) error { return nil }
+func (r *several) Due(_ context.Context, _ time.Time, after string, limit int) (out []string, err error) {
+	for _, id := range r.due {
+		if id > after && len(out) < limit {
+			out = append(out, id)
+		}
+	}
+	return out, nil
+}
+
+func (r *several) Case(_ context.Context, id string, _ time.Time) (archive.Case, []archive.Proof, error) {
+	if id == "ba_2" {
+		return archive.Case{}, nil, errors.New("its certificate is missing")
+	}
+	return archive.Case{Batch: archive.Batch{ID: id}, Items: 1}, nil, nil
+}
+
+func (r *several) Items(_ context.Context, id string, after int64, _ int) ([]archive.Item, error) {
+	if after >= 0 {
+		return nil, nil
+	}
+	return []archive.Item{{Name: "surat", Blob: map[bool]string{true: "original/gone", false: "original/1"}[id == "ba_3"]}}, nil
+}
+
+func (r *several) Commit(_ context.Context, _ archive.Info, cases []archive.Case, _ time.Time, _ audit.Event) error {
+	for _, c := range cases {
+		r.due = slices.DeleteFunc(r.due, func(id string) bool { return id == c.Batch.ID })
+	}
+	return nil
+}
+
+// What cannot be read, or does not verify in its archive, stays and holds up nothing.
+func TestUnfitBatchesAreLeft(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &several{due: []string{"ba_1", "ba_2", "ba_3", "ba_4", "ba_5"}}
+	a := &archive.Archiver{Records: r, Blobs: blobs("x"), MAC: mac("k"), Seal: key, Public: &key.PublicKey, Dir: t.TempDir(), Now: time.Now, Before: time.Now()}
+	a.Judge = func(_ context.Context, read *archive.Archive, left func(batch, why string)) error {
+		return read.Cases(func(c *archive.Case) error {
+			if c.Batch.ID == "ba_4" {
+				left("ba_4", "INDETERMINATE")
+			}
+			return nil
+		})
+	}
+	told := 0
+	err = a.Run(t.Context(), func(archive.Info) error { told++; return nil })
+	var left *archive.LeftError
+	if !errors.As(err, &left) || told != 1 || len(left.Batches) != 3 || left.Batches["ba_4"] != "INDETERMINATE" || !slices.Equal(r.due, []string{"ba_2", "ba_3", "ba_4"}) {
+		t.Errorf("%d archives, left %v, %v", told, r.due, err)
+	}
 }
 
 func judge(file []byte, m archive.MAC, key *ecdsa.PublicKey) error {

@@ -8,8 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -27,6 +30,29 @@ type Archiver struct {
 	Before  time.Time // what ended before is archived
 	Now     func() time.Time
 	Actor   string // for the audit
+	// Judge verifies the signatures of an archive that is written, and tells left of each batch
+	// with one that is not valid by what is in the archive.
+	Judge func(ctx context.Context, a *Archive, left func(batch, why string)) error
+
+	left map[string]string // why, by batch
+}
+
+// LeftError: batches that are due stay in the database, each with its reason. All others were
+// archived.
+type LeftError struct{ Batches map[string]string }
+
+func (e *LeftError) Error() string {
+	const most = 10
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d batches stay in the database, as their archive would not show that they are valid", len(e.Batches))
+	for k, id := range slices.Sorted(maps.Keys(e.Batches)) {
+		if k == most {
+			b.WriteString("; …")
+			break
+		}
+		fmt.Fprintf(&b, "; %s: %s", id, e.Batches[id])
+	}
+	return b.String()
 }
 
 // An archive is closed when it has as many documents or bytes; one batch is never split.
@@ -37,6 +63,9 @@ const (
 
 const page = 500
 
+// errBatch: what a batch refers to cannot be read; another batch may well be.
+var errBatch = errors.New("the batch cannot be read")
+
 // Path is where the file of an archive lies.
 func Path(dir, id string) string { return filepath.Join(dir, id+".mohor") }
 
@@ -46,7 +75,8 @@ func (a *Archiver) event(action, id string) audit.Event {
 
 // Run archives all that is due and tells each archive when it is stored. What an earlier
 // run left unfinished is cleared first: its rows are still in the database. After an
-// error the rows that were not told of are in the database.
+// error the rows that were not told of are in the database. A batch that cannot be read, or
+// whose signatures would not be valid by its archive alone, holds up no other: *[LeftError].
 func (a *Archiver) Run(ctx context.Context, tell func(Info) error) error {
 	if err := os.MkdirAll(a.Dir, 0o700); err != nil {
 		return fmt.Errorf("making the folder of archives: %w", err)
@@ -54,17 +84,20 @@ func (a *Archiver) Run(ctx context.Context, tell func(Info) error) error {
 	if err := a.Clear(ctx); err != nil {
 		return err
 	}
+	a.left = map[string]string{}
 	for {
-		due, err := a.Records.Due(ctx, a.Before, "", 1)
-		if err != nil {
-			return fmt.Errorf("reading what is due: %w", err)
+		if more, err := a.more(ctx); err != nil || !more {
+			return err
 		}
-		if len(due) == 0 {
-			return nil
-		}
-		in, err := a.one(ctx)
+		in, stored, err := a.one(ctx)
 		if err != nil {
 			return err
+		}
+		if !stored { // once more, without what is left
+			if err := a.Clear(ctx); err != nil {
+				return err
+			}
+			continue
 		}
 		if err := tell(in); err != nil {
 			return err
@@ -73,6 +106,28 @@ func (a *Archiver) Run(ctx context.Context, tell func(Info) error) error {
 			return err
 		}
 	}
+}
+
+// more says whether something is due that was not left; a *LeftError when all that is was.
+func (a *Archiver) more(ctx context.Context) (bool, error) {
+	for after := ""; ; {
+		due, err := a.Records.Due(ctx, a.Before, after, page)
+		if err != nil {
+			return false, fmt.Errorf("reading what is due: %w", err)
+		}
+		for _, after = range due {
+			if a.left[after] == "" {
+				return true, nil
+			}
+		}
+		if len(due) < page {
+			break
+		}
+	}
+	if len(a.left) > 0 {
+		return false, &LeftError{a.left}
+	}
+	return false, nil
 }
 
 // Clear removes what an interrupted run or disposal left: files of archives that were
@@ -135,27 +190,35 @@ func remove(path string) error {
 	return nil
 }
 
-// one writes an archive, reads it back, and only then has the database give up the rows.
-func (a *Archiver) one(ctx context.Context) (Info, error) {
-	in := Info{ID: ident.New("ar", 16), State: Stored, CreatedAt: a.Now().UTC().Truncate(time.Second)}
+// one writes an archive, reads it back, and only then has the database give up the rows. When it
+// finds batches to be left, it stores none.
+func (a *Archiver) one(ctx context.Context) (in Info, stored bool, err error) {
+	in = Info{ID: ident.New("ar", 16), State: Stored, CreatedAt: a.Now().UTC().Truncate(time.Second)}
 	if err := a.Records.Begin(ctx, in.ID, a.event("archive.begin", in.ID)); err != nil {
-		return in, fmt.Errorf("beginning archive: %w", err)
+		return in, false, fmt.Errorf("beginning archive: %w", err)
 	}
 	cases, err := a.write(ctx, &in)
-	if err != nil {
-		return in, err
+	if errors.Is(err, errBatch) || err == nil && len(cases) == 0 {
+		return in, false, nil
 	}
+	if err != nil {
+		return in, false, err
+	}
+	known := len(a.left)
 	if err := a.check(ctx, &in); err != nil {
-		return in, fmt.Errorf("reading archive %s back: %w", in.ID, err)
+		return in, false, fmt.Errorf("reading archive %s back: %w", in.ID, err)
+	}
+	if len(a.left) > known {
+		return in, false, nil
 	}
 	// From here on the file is whole and durable; the rows go with the commit.
 	ev := a.event("archive.store", in.ID)
 	ev.Detail = map[string]string{"manifest": in.ManifestHex, "before": a.Before.UTC().Format(time.RFC3339), "batches": fmt.Sprint(len(cases)),
 		"transactions": fmt.Sprint(in.Transactions), "signatures": fmt.Sprint(in.Signatures)}
 	if err := a.Records.Commit(ctx, in, cases, a.Before, ev); err != nil {
-		return in, fmt.Errorf("storing archive: %w", err)
+		return in, false, fmt.Errorf("storing archive: %w", err)
 	}
-	return in, nil
+	return in, true, nil
 }
 
 func (a *Archiver) write(ctx context.Context, in *Info) ([]Case, error) {
@@ -197,14 +260,24 @@ func (a *Archiver) fill(ctx context.Context, w *writer) (cases []Case, err error
 			return nil, fmt.Errorf("reading what is due: %w", err)
 		}
 		for _, batch := range due {
+			if after = batch; a.left[batch] != "" {
+				continue
+			}
 			c, proofs, err := a.Records.Case(ctx, batch, a.Before)
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
 			if err != nil {
-				return nil, fmt.Errorf("reading batch %s: %w", batch, err)
+				a.left[batch] = err.Error()
+				continue
 			}
 			if err := w.caseOf(ctx, a, &c, proofs); err != nil {
-				return nil, err
+				if errors.Is(err, errBatch) {
+					a.left[batch] = err.Error() // the file has a part of it
+				}
+				return nil, fmt.Errorf("archiving batch %s: %w", batch, err)
 			}
-			cases, after = append(cases, c), batch
+			cases = append(cases, c)
 			if items += c.Items; items >= maxItems || w.sealed.n*piece >= maxBytes {
 				return cases, nil
 			}
@@ -229,7 +302,10 @@ func (a *Archiver) check(ctx context.Context, in *Info) error {
 	if read.Sum != in.Manifest {
 		return fmt.Errorf("%w: another manifest", ErrBroken)
 	}
-	return read.Check(ctx)
+	if err := read.Check(ctx); err != nil {
+		return err
+	}
+	return a.Judge(ctx, read, func(batch, why string) { a.left[batch] = why })
 }
 
 // items hands over the items of a batch.

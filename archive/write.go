@@ -72,7 +72,7 @@ func (w *writer) blob(ctx context.Context, b Blobs, name string) error {
 	}
 	f, err := b.Open(ctx, name)
 	if err != nil {
-		return fmt.Errorf("archiving: %w", err)
+		return fmt.Errorf("%w: %w", errBatch, err)
 	}
 	defer f.Close()
 	return w.add("blobs/"+name, zip.Store, func(to io.Writer) error {

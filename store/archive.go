@@ -166,11 +166,11 @@ func later(times ...time.Time) (out time.Time) {
 // evidence finds by what each intent's signatures are verified, and names it there.
 func (a Archives) evidence(ctx context.Context, q *sqlc.Queries, c *archive.Case) (out []archive.Proof, err error) {
 	parents := map[string]string{}
-	list, err := q.Authorities(ctx)
+	names, err := q.Authorities(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, x := range list {
+	for _, x := range names {
 		parents[x.Name] = x.Parent
 	}
 	for k := range c.Intents {
@@ -180,31 +180,26 @@ func (a Archives) evidence(ctx context.Context, q *sqlc.Queries, c *archive.Case
 		if err != nil {
 			return nil, fmt.Errorf("reading the certificate of %s: %w", in.Credential, err)
 		}
-		leaf, err := x509.ParseCertificate(x.Der.V)
-		if err != nil {
+		if _, err := x509.ParseCertificate(x.Der.V); err != nil {
 			return nil, fmt.Errorf("parsing certificate %s: %w", x.Serial, err)
 		}
 		ev.Certificate = "certificates/" + x.Serial + ".cer"
 		out = append(out, archive.Proof{Name: ev.Certificate, DER: x.Der.V})
-		ev.At = later(in.ClosedAt, in.CreatedAt)
-		add := func(crl sqlc.Crl) {
-			ev.CRLs = append(ev.CRLs, fmt.Sprintf("crls/%s-%d.crl", entryName(crl.Issuer), crl.Number))
-			out = append(out, archive.Proof{Name: ev.CRLs[len(ev.CRLs)-1], DER: crl.Der})
+		if ev.At = in.ClosedAt; ev.At.IsZero() {
+			ev.At = later(c.Newest, in.CreatedAt)
 		}
-		// The first list after the signatures knows of all revocations before them.
-		next, err := q.NextCRL(ctx, sqlc.NextCRLParams{Issuer: x.Issuer, At: micros(ev.At)})
-		switch {
-		case err == nil && !instant(next.ThisUpdate).After(leaf.NotAfter):
-			ev.At = instant(next.ThisUpdate)
-			add(next)
-		case err != nil && !errors.Is(err, sql.ErrNoRows):
-			return nil, err
-		default:
-			if err := inForce(ctx, q, x.Issuer, ev.At, add); err != nil {
-				return nil, err
+		list := func(issuer string) error {
+			crl, err := listAfter(ctx, q, issuer, ev.At)
+			if err == nil {
+				ev.CRLs = append(ev.CRLs, fmt.Sprintf("crls/%s-%d.crl", entryName(crl.Issuer), crl.Number))
+				out = append(out, archive.Proof{Name: ev.CRLs[len(ev.CRLs)-1], DER: crl.Der})
 			}
+			return absent(err, nil)
 		}
-		chain, err := a.authorities(ctx, x.Issuer, parents, func(name string) error { return inForce(ctx, q, name, ev.At, add) })
+		if err := list(x.Issuer); err != nil {
+			return nil, err
+		}
+		chain, err := a.authorities(ctx, x.Issuer, parents, list)
 		if err != nil {
 			return nil, err
 		}
@@ -216,12 +211,14 @@ func (a Archives) evidence(ctx context.Context, q *sqlc.Queries, c *archive.Case
 	return out, nil
 }
 
-func inForce(ctx context.Context, q *sqlc.Queries, issuer string, at time.Time, add func(sqlc.Crl)) error {
-	crl, err := q.CRLInForce(ctx, sqlc.CRLInForceParams{Issuer: issuer, At: micros(at)})
-	if err == nil {
-		add(crl)
+// listAfter is the first list there is from after a time, which knows of all revocations before it,
+// as the newest still does; the one before where there is none.
+func listAfter(ctx context.Context, q *sqlc.Queries, issuer string, at time.Time) (sqlc.Crl, error) {
+	crl, err := q.NextCRL(ctx, sqlc.NextCRLParams{Issuer: issuer, At: micros(at)})
+	if errors.Is(err, sql.ErrNoRows) {
+		return q.CRLInForce(ctx, sqlc.CRLInForceParams{Issuer: issuer, At: micros(at)})
 	}
-	return absent(err, nil)
+	return crl, err
 }
 
 // authorities are the certificates from an issuer up to its root; above is called for each

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/store/personal"
+	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
 // OpenPool opens connections whose server may be silent for so long.
@@ -37,6 +38,11 @@ func HoldReaders(ctx context.Context, d *DB) (release func() error, err error) {
 		held = append(held, c)
 	}
 	return release, nil
+}
+
+// Change runs f as a change.
+func Change(ctx context.Context, d *DB, f func() error) error {
+	return d.change(ctx, func(sqlc.DBTX) error { return f() })
 }
 
 // KeyVersions is migration 2.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 
 	"github.com/mohor-sign/mohor/store/sqlc"
@@ -26,6 +27,17 @@ type member struct {
 	change func(t sqlc.DBTX) error
 	err    error
 	done   chan struct{}
+}
+
+// run is change in a goroutine where nobody else would recover: a panic is the error of this member
+// alone.
+func (m *member) run(t sqlc.DBTX) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("changing the database: panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return m.change(t)
 }
 
 // share is change for those that nobody cancels: a statement that is interrupted ends the
@@ -70,7 +82,7 @@ func (d *DB) lead() {
 // trace and the others are kept. An error is that of all.
 func (d *DB) inTurn(t *sql.Tx, members []*member) error {
 	if len(members) == 1 {
-		members[0].err = members[0].change(t)
+		members[0].err = members[0].run(t)
 		return members[0].err
 	}
 	step := func(statement string) error {
@@ -87,7 +99,7 @@ func (d *DB) inTurn(t *sql.Tx, members []*member) error {
 		if err := step("SAVEPOINT one"); err != nil {
 			return err
 		}
-		if m.err = m.change(db); m.err != nil {
+		if m.err = m.run(db); m.err != nil {
 			// It fails when the transaction has ended, and then nobody goes on in it.
 			if err := step("ROLLBACK TO SAVEPOINT one"); err != nil {
 				return errors.Join(err, m.err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -82,4 +83,36 @@ func TestSharedCommitFails(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// A change that panics fails alone: the process lives, the changes that share its commit are kept,
+// and nobody finds its transaction open.
+func TestPanicInAChange(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "mohor.db"))
+	whole := context.WithoutCancel(t.Context())
+	var all sync.WaitGroup
+	for k := range 40 {
+		all.Go(func() {
+			if k%4 == 0 {
+				if err := store.Change(whole, db, func() error { panic("a bug") }); err == nil || !strings.Contains(err.Error(), "a bug") {
+					t.Errorf("panic: %v", err)
+				}
+			} else if err := db.PutMeta(whole, fmt.Sprint("fact ", k), "1"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	for k := range 40 {
+		if v, err := db.Meta(whole, fmt.Sprint("fact ", k)); err != nil || (v == "1") != (k%4 != 0) {
+			t.Errorf("fact %d: %q, %v", k, v, err)
+		}
+	}
+	func() {
+		defer func() { _ = recover() }()
+		_ = store.Change(t.Context(), db, func() error { panic("a bug") })
+	}()
+	if err := db.PutMeta(t.Context(), "after", "1"); err != nil {
+		t.Error(err)
+	}
 }

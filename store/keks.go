@@ -121,8 +121,9 @@ var ErrUnaccounted = errors.New("the row of a key is not what the audit chain te
 
 // Accounted compares the row of every key that was sealed and not destroyed, as the audit chain has
 // it, with the key's last version there: [ErrUnaccounted], with the credential, for the first that
-// differs or is missing. Rows alone must not decide that a KEK can go: who writes them could have
-// every officer's key destroyed. The chain is believed; verify it first. It reads all of both.
+// differs, is missing, or was destroyed and is there. Rows alone must not decide that a KEK can go:
+// who writes them could have every officer's key destroyed. The chain is believed; verify it first.
+// It reads all of both.
 func (d *DB) Accounted(ctx context.Context) error {
 	live := make(map[string]string) // SHA-256 in hexadecimal by credential
 	err := d.AuditRecords(ctx, 0, func(r audit.Record) error {
@@ -145,8 +146,12 @@ func (d *DB) Accounted(ctx context.Context) error {
 		}
 		for _, row := range rows {
 			after = row.ID
-			want, ok := live[row.ID]
-			if sum := sha256.Sum256(row.Sealed); ok && hex.EncodeToString(sum[:]) != want {
+			got := "" // destroyed
+			if len(row.Sealed) > 0 {
+				sum := sha256.Sum256(row.Sealed)
+				got = hex.EncodeToString(sum[:])
+			}
+			if got != live[row.ID] {
 				return fmt.Errorf("%w: credential %s", ErrUnaccounted, row.ID)
 			}
 			delete(live, row.ID)

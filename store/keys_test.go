@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -49,6 +50,47 @@ func TestTwoNodesCountOnePIN(t *testing.T) {
 	}
 	if granted != 5 {
 		t.Errorf("%d of 200 tries were granted, want 5", granted)
+	}
+}
+
+// Who writes the database and brings back a key that was destroyed, hiding the event that says so
+// from look-ups, breaks the chain; not hiding it, the key's row is told.
+func TestDestroyedKeyBroughtBackIsFound(t *testing.T) {
+	ctx := context.Background()
+	for name, hide := range map[string]string{
+		"newline":    "UPDATE audit_events SET object = object || char(10) WHERE action = 'key.destroy'",
+		"return":     "UPDATE audit_events SET object = '~object:' || char(13) || substr(object, 9) WHERE action = 'key.destroy'",
+		"clear":      "UPDATE audit_events SET object = ?1 WHERE action = 'key.destroy'",
+		"not hidden": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "mohor.db")
+			h := storetest.NewHouse(t, open(t, path))
+			id, old := h.Credential.ID, bytes.Clone(h.Credential.Sealed)
+			if err := h.DB.Revoke(ctx, h.Credential.Serial, h.Clock.Now(), 1, audit.Event{At: h.Clock.Now(), Actor: "test", Action: "ca.revoke"}); err != nil {
+				t.Fatal(err)
+			}
+			if err := h.DB.Accounted(ctx); err != nil {
+				t.Errorf("control: %v", err)
+			}
+			db := raw(t, path)
+			if _, err := db.Exec("UPDATE credentials SET status = 'ACTIVE', sealed = ?2 WHERE id = ?1", id, old); err != nil {
+				t.Fatal(err)
+			}
+			if hide == "" {
+				if err := h.DB.Accounted(ctx); !errors.Is(err, store.ErrUnaccounted) {
+					t.Errorf("Accounted: %v", err)
+				}
+				return
+			}
+			if _, err := db.Exec(hide, id); err != nil {
+				t.Fatal(err)
+			}
+			v := audit.NewVerifier(nil)
+			if err := h.DB.AuditRecords(ctx, 0, v.Add); !errors.Is(err, audit.ErrBroken) {
+				t.Errorf("the chain verifies: %v", err)
+			}
+		})
 	}
 }
 

@@ -159,6 +159,7 @@ func (d *DB) once(ctx context.Context, f func(t *sql.Tx) error) error {
 	if err != nil {
 		return err
 	}
+	defer t.Rollback() //nolint:errcheck // for a panic; else it is done
 	if err := f(t); err != nil {
 		if rerr := t.Rollback(); rerr != nil && !errors.Is(rerr, sql.ErrTxDone) {
 			err = errors.Join(err, rerr)
@@ -204,6 +205,8 @@ func appendEvent(ctx context.Context, q *sqlc.Queries, ev audit.Event) error {
 	var hash [32]byte
 	last, err := q.LastEvent(ctx)
 	switch {
+	case err == nil && len(last.Hash.V) != len(hash):
+		return &audit.BrokenError{Seq: last.Seq, What: "its hash has the wrong length"}
 	case err == nil:
 		seq, hash = last.Seq, [32]byte(last.Hash.V)
 	case !errors.Is(err, sql.ErrNoRows):
@@ -297,6 +300,9 @@ func (d *DB) AuditRecords(ctx context.Context, after int64, f func(audit.Record)
 		if err != nil {
 			return fmt.Errorf("reading audit: %w", err)
 		}
+		if err := d.allSealed(ctx, rows); err != nil {
+			return err
+		}
 		for _, e := range rows {
 			r, err := record(e)
 			if err != nil {
@@ -311,6 +317,21 @@ func (d *DB) AuditRecords(ctx context.Context, after int64, f func(audit.Record)
 			return nil
 		}
 	}
+}
+
+// allSealed refuses records in clear that are not about the token.
+func (d *DB) allSealed(ctx context.Context, rows []sqlc.AuditEvent) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	seq, err := d.q.ClearEvent(ctx, sqlc.ClearEventParams{After: rows[0].Seq - 1, Last: rows[len(rows)-1].Seq})
+	if err != nil {
+		return fmt.Errorf("reading audit: %w", err)
+	}
+	if seq != 0 {
+		return &audit.BrokenError{Seq: seq, What: "it is not encrypted (edited)"}
+	}
+	return nil
 }
 
 // edited says whether a read failed because a column is not what was sealed.

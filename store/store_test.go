@@ -131,6 +131,9 @@ func TestAuditChainFindsEditedRows(t *testing.T) {
 		"UPDATE audit_events SET hash = zeroblob(32) WHERE seq = 3",
 		"UPDATE audit_events SET hash = x'00' WHERE seq = 3",
 		"UPDATE audit_events SET seq = 9999 WHERE seq = 3",
+		"UPDATE audit_events SET object = object || char(10) WHERE seq = 3",
+		"UPDATE audit_events SET detail = char(13) || detail WHERE seq = 3",
+		"UPDATE audit_events SET actor = substr(actor, 1, 20) || char(10) || substr(actor, 21) WHERE seq = 3",
 		"DELETE FROM audit_events WHERE seq = 1",
 		"DELETE FROM audit_events WHERE seq = 3",
 		"DELETE FROM audit_events WHERE seq = (SELECT max(seq) FROM audit_events)",
@@ -153,6 +156,17 @@ func TestAuditChainFindsEditedRows(t *testing.T) {
 		exec(t, edit, "INSERT INTO audit_events SELECT * FROM kept")
 		exec(t, edit, "DROP TABLE kept")
 		storetest.Chain(t, h.DB) // control
+	}
+}
+
+func TestAppendsBehindNoBrokenHead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mohor.db")
+	h := storetest.NewHouse(t, open(t, path))
+	exec(t, raw(t, path), "UPDATE audit_events SET hash = x'00' WHERE seq = (SELECT max(seq) FROM audit_events)")
+	for _, ctx := range []context.Context{t.Context(), context.WithoutCancel(t.Context())} {
+		if err := h.DB.Audit(ctx, audit.Event{At: h.Clock.Now(), Actor: "test", Action: "x"}); !errors.Is(err, audit.ErrBroken) {
+			t.Errorf("appended: %v", err)
+		}
 	}
 }
 

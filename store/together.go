@@ -31,6 +31,7 @@ func (d *DB) Together(ctx context.Context, f func(*DB) error) error {
 	if err != nil {
 		return err
 	}
+	defer t.Rollback() //nolint:errcheck // for a panic; else it is done
 	j := &joined{q: d.queries(t)}
 	err = f(&DB{write: d.write, read: d.read, long: d.long, q: j.q, joined: j, fields: d.fields, postgres: d.postgres})
 	if err == nil {

@@ -76,7 +76,7 @@ func (d *DB) claim(ctx context.Context, id string) error {
 }
 
 // sealable are the columns that say something of people, by table, and what each is. They are
-// those of sqlc.yaml. Officers come first, whom others refer to.
+// those of sqlc.yaml. Officers come first, whom others refer to, and the audit last (sealOld).
 func sealable() []sealed {
 	return []sealed{
 		{"officers", "ic:ic name:name email:address"},
@@ -127,13 +127,23 @@ func (s sealed) fields() (names, kinds []string) {
 	return names, kinds
 }
 
-// sealOld encrypts what an earlier release wrote, a few hundred rows to a transaction.
+// sealOld encrypts what an earlier release wrote, a few hundred rows to a transaction. The audit
+// comes last and is written sealed from then on: once an event of it is sealed, all else was, and
+// what stands in clear there somebody put there ([personal.ErrClear]), whatever meta says.
 func (d *DB) sealOld(ctx context.Context) error {
 	if done, err := d.Meta(ctx, metaPersonalSealed); err != nil || done == "yes" {
 		return err
 	}
+	tables := sealable()
+	begun, err := d.q.HasSealedEvent(ctx)
+	if err != nil {
+		return fmt.Errorf("reading audit: %w", err)
+	}
+	if begun != 0 {
+		tables = tables[len(tables)-1:]
+	}
 	rows := 0
-	for _, s := range sealable() {
+	for _, s := range tables {
 		n, err := d.sealTable(ctx, s)
 		if err != nil {
 			return fmt.Errorf("table %s: %w", s.table, err)

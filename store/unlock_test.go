@@ -21,6 +21,7 @@ import (
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/store"
+	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/storetest"
 	"github.com/mohor-sign/mohor/store/storetest/pgtest"
 )
@@ -219,6 +220,33 @@ func TestUnlockTakesTheDatabasesKeyAlone(t *testing.T) {
 	}
 	if n := len(storetest.Chain(t, h.DB)); n != before {
 		t.Errorf("%d records, want %d", n, before)
+	}
+}
+
+// Clear text that somebody writes into a database that was encrypted is never believed, nor
+// encrypted, also where what says that it was is taken away.
+func TestClearTextIsNotSealedLater(t *testing.T) {
+	for name, statement := range map[string]string{
+		"fact taken":       "DELETE FROM meta WHERE name = 'personal_sealed'",
+		"first in clear":   "DELETE FROM meta WHERE name = 'personal_sealed'; UPDATE audit_events SET actor = 'test', object = '', detail = '{}' WHERE seq = 1",
+		"key's fact taken": "DELETE FROM meta WHERE name LIKE 'personal%'",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "mohor.db")
+			h := storetest.NewHouse(t, open(t, path))
+			exec(t, raw(t, path), "UPDATE officers SET email = 'lain@lain.example', name = 'ORANG LAIN'; "+statement)
+			db, err := store.Open(t.Context(), path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			if err := db.Unlock(t.Context(), storetest.PersonalKey()); err != nil {
+				t.Logf("refused: %v", err)
+			}
+			if o, _, err := h.DB.Officer(t.Context(), storetest.IC); !errors.Is(err, personal.ErrClear) {
+				t.Errorf("%+v, %v", o, err)
+			}
+		})
 	}
 }
 

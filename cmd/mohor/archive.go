@@ -44,6 +44,9 @@ func (c *archiveRunCmd) Run(e *env) error {
 	if errors.Is(err, gateway.ErrInUse) {
 		return hinted{err, "another run is at work; wait for its end"}
 	}
+	if left := (*archive.LeftError)(nil); errors.As(err, &left) {
+		return hinted{err, "all else that is due was archived; see docs/operating.md, Retention"}
+	}
 	if err != nil {
 		return hinted{err, "what was not told of is still in the database; run it again"}
 	}

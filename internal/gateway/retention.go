@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/mohor-sign/mohor/archive"
@@ -151,7 +152,15 @@ func (i *Installation) RunArchive(ctx context.Context, actor string, tell func(a
 		return err
 	}
 	a := &archive.Archiver{Records: i.db.Archives(), Blobs: blobs, MAC: macKey{i.hsm, hsm.IntentKey}, Seal: seal, Public: pub, Dir: r.Archives,
-		Before: i.now().UTC().AddDate(-r.ActiveYears, 0, 0), Now: i.now, Actor: actor}
+		Before: i.now().UTC().AddDate(-r.ActiveYears, 0, 0), Now: i.now, Actor: actor,
+		Judge: func(ctx context.Context, a *archive.Archive, left func(batch, why string)) error {
+			return i.judgeAll(ctx, a, func(s ArchivedSignature) error {
+				if s.Verdict != verify.Valid {
+					left(s.Batch, fmt.Sprintf("document %d: %s %s", s.Index, s.Verdict, strings.Join(s.Reasons, ", ")))
+				}
+				return nil
+			})
+		}}
 	return a.Run(ctx, tell)
 }
 
@@ -225,6 +234,10 @@ func (i *Installation) VerifyArchive(ctx context.Context, a *archive.Archive, te
 	if err := a.Check(ctx); err != nil {
 		return err
 	}
+	return i.judgeAll(ctx, a, tell)
+}
+
+func (i *Installation) judgeAll(ctx context.Context, a *archive.Archive, tell func(ArchivedSignature) error) error {
 	return a.Cases(func(c *archive.Case) error {
 		judges := map[string]*archiveJudge{}
 		for k := range c.Intents {
@@ -269,7 +282,7 @@ type archiveJudge struct {
 }
 
 func (i *Installation) judge(a *archive.Archive, c *archive.Case, in *archive.Intent) (*archiveJudge, error) {
-	j := &archiveJudge{trust: verify.Options{Roots: x509.NewCertPool(), Now: in.Evidence.At, RequireRevocation: true}}
+	j := &archiveJudge{trust: verify.Options{Roots: x509.NewCertPool(), Now: in.Evidence.At, Hindsight: true, RequireRevocation: true}}
 	for _, t := range c.Transactions {
 		if t.ID == in.Transaction {
 			if err := json.Unmarshal([]byte(t.Options), &j.options); err != nil {

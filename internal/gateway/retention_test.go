@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"archive/zip"
 	"bytes"
+	"errors"
 	"net/http"
 	"os"
 	"strings"
@@ -94,6 +95,59 @@ func TestDisposalByHTTP(t *testing.T) {
 	r = second.do(http.MethodGet, id+"/csv", nil)
 	if r.Status != 200 || !strings.Contains(string(r.Raw), in.ManifestHex) || strings.Contains(string(r.Raw), g.Dev.Officers[0].IC) {
 		t.Errorf("%d %s", r.Status, r.Raw)
+	}
+}
+
+// The lists of the time of a signature are long gone when it is archived: the one of now tells
+// what was so then, also where the certificate was revoked or ran out since. What would not verify
+// stays in the database, and holds up nothing else.
+func TestArchiveVerifiesByLaterLists(t *testing.T) {
+	g := gatewaytest.New(t)
+	tx, code := g.Ask(map[string]any{"format": "RAW", "documents": []map[string]any{{"name": "baucar", "digest": map[string]string{"alg": "SHA-256", "value": strings.Repeat("A", 43) + "="}}}})
+	want(t, g.Confirm(tx, code, nil), 200, "")
+	g.Clock.Advance(time.Hour)
+	cert := certificate(t, g, g.Dev.Officers[0].Credentials[0].CredentialID)
+	if err := g.Server.Revoke(t.Context(), "test", cert.SerialNumber.String(), 1); err != nil {
+		t.Fatal(err)
+	}
+	for range 11 {
+		g.Clock.Advance(year)
+		for _, name := range []string{"issuing", "root"} {
+			if r := g.Do(http.MethodGet, "/crl/"+name+".crl", "", nil); r.Status != 200 {
+				t.Fatalf("%s %+v", name, r)
+			}
+		}
+	}
+	run := func() (out []archive.Info, err error) {
+		err = g.Server.RunArchive(t.Context(), "cli:test", func(x archive.Info) error { out = append(out, x); return nil })
+		return out, err
+	}
+	execSQL(t, g, "CREATE TABLE kept AS SELECT * FROM crls", "DELETE FROM crls")
+	out, err := run()
+	var left *archive.LeftError
+	if len(out) != 0 || !errors.As(err, &left) || len(left.Batches) != 1 || !strings.Contains(err.Error(), "revocation_unknown") {
+		t.Fatalf("without lists: %+v, %v", out, err)
+	}
+	if n := count(t, g, "SELECT COUNT(*) FROM batches"); n != 1 {
+		t.Errorf("%d batches stay", n)
+	}
+	execSQL(t, g, "INSERT INTO crls SELECT * FROM kept")
+	if out, err = run(); err != nil || len(out) != 1 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	a, end, err := g.Server.OpenArchive(t.Context(), enrol.Actor{Name: "cli:test"}, archive.Path(g.Server.Config.Retention.Archives, out[0].ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end()
+	n := 0
+	if err := g.Server.VerifyArchive(t.Context(), a, func(s gateway.ArchivedSignature) error {
+		if n++; s.Verdict != verify.Valid {
+			t.Errorf("%+v", s)
+		}
+		return nil
+	}); err != nil || n != 1 {
+		t.Errorf("%d signatures, %v", n, err)
 	}
 }
 

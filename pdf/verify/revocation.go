@@ -164,8 +164,8 @@ func (j *judge) askList(s *status, l *list509, cert, issuer *x509.Certificate, a
 		}
 		l.issuer = issuer
 	}
-	crl := l.crl
-	if existed, _ := j.existed(l.at); crl.ThisUpdate.After(existed.Add(skew)) {
+	crl, hindsight := l.crl, j.Hindsight && l.origin == given
+	if existed, _ := j.existed(l.at); !hindsight && crl.ThisUpdate.After(existed.Add(skew)) {
 		return // stated after it is known to have existed
 	}
 	for i := range crl.RevokedCertificateEntries {
@@ -176,7 +176,7 @@ func (j *judge) askList(s *status, l *list509, cert, issuer *x509.Certificate, a
 		}
 	}
 	// Expired certificates leave the lists.
-	if revocation.Covers(crl, cert) == nil && j.fresh(crl.ThisUpdate, crl.NextUpdate, at) && !crl.ThisUpdate.After(cert.NotAfter) {
+	if revocation.Covers(crl, cert) == nil && j.fresh(crl.ThisUpdate, crl.NextUpdate, at) && (hindsight || !crl.ThisUpdate.After(cert.NotAfter)) {
 		s.note(time.Time{}, 0, crl.ThisUpdate, at, "CRL", l.origin, l.at)
 	}
 }

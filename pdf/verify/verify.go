@@ -58,6 +58,9 @@ type Options struct {
 	// any, the signer's certificate must be known not to be revoked. Their
 	// signatures are checked here.
 	CRLs []*x509.RevocationList
+	// Hindsight has CRLs count that were issued after Now, or after a certificate's end:
+	// for what is known to have existed at Now, and lists whose entries stay for ever.
+	Hindsight bool
 	// RequireRevocation makes all certificates below a trust anchor subject to
 	// it. Without it, CRLs and Fetch a certificate about which nothing is known
 	// counts as good, and the report says "not_checked".

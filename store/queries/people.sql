@@ -19,6 +19,16 @@ VALUES (@seq, @at, CAST(@actor AS TEXT), CAST(@action AS TEXT), CAST(@object AS 
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
 FROM audit_events WHERE seq > @after ORDER BY seq LIMIT @lim;
 
+-- The first record of a range that stands in clear though its action is not about the token: who
+-- looks for what it is about would not find it; 0 when there is none.
+-- name: ClearEvent :one
+SELECT CAST(COALESCE(MIN(seq), 0) AS BIGINT) AS seq FROM audit_events WHERE seq > @after AND seq <= @last AND action NOT LIKE 'hsm.%'
+    AND ((actor <> '' AND actor NOT LIKE '~actor:%') OR (object <> '' AND object NOT LIKE '~object:%') OR (detail <> '' AND detail NOT LIKE '~detail:%'));
+
+-- Whether any record is sealed.
+-- name: HasSealedEvent :one
+SELECT COUNT(*) AS n FROM (SELECT 1 FROM audit_events WHERE action NOT LIKE 'hsm.%' AND (actor LIKE '~actor:%' OR object LIKE '~object:%' OR detail LIKE '~detail:%') LIMIT 1) AS found;
+
 -- name: KeyEvents :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
 FROM audit_events WHERE object = @object AND action IN ('key.version', 'key.destroy', 'key.hold', 'key.release') ORDER BY seq;

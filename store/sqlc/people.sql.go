@@ -149,6 +149,25 @@ func (q *Queries) BeginReply(ctx context.Context, arg BeginReplyParams) (int64, 
 	return result.RowsAffected()
 }
 
+const clearEvent = `-- name: ClearEvent :one
+SELECT CAST(COALESCE(MIN(seq), 0) AS BIGINT) AS seq FROM audit_events WHERE seq > ?1 AND seq <= ?2 AND action NOT LIKE 'hsm.%'
+    AND ((actor <> '' AND actor NOT LIKE '~actor:%') OR (object <> '' AND object NOT LIKE '~object:%') OR (detail <> '' AND detail NOT LIKE '~detail:%'))
+`
+
+type ClearEventParams struct {
+	After int64
+	Last  int64
+}
+
+// The first record of a range that stands in clear though its action is not about the token: who
+// looks for what it is about would not find it; 0 when there is none.
+func (q *Queries) ClearEvent(ctx context.Context, arg ClearEventParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, clearEvent, arg.After, arg.Last)
+	var seq int64
+	err := row.Scan(&seq)
+	return seq, err
+}
+
 const credentialByID = `-- name: CredentialByID :one
 SELECT c.id, c.ic, c.system, c.algorithm, c.version, c.sealed, c.serial, c.image, c.status, o.name, o.email, x.der, x.issuer
 FROM credentials c JOIN officers o ON o.ic = c.ic JOIN certificates x ON x.serial = c.serial
@@ -416,6 +435,18 @@ func (q *Queries) FirstCredential(ctx context.Context, arg FirstCredentialParams
 	var id string
 	err := row.Scan(&id)
 	return id, err
+}
+
+const hasSealedEvent = `-- name: HasSealedEvent :one
+SELECT COUNT(*) AS n FROM (SELECT 1 FROM audit_events WHERE action NOT LIKE 'hsm.%' AND (actor LIKE '~actor:%' OR object LIKE '~object:%' OR detail LIKE '~detail:%') LIMIT 1) AS found
+`
+
+// Whether any record is sealed.
+func (q *Queries) HasSealedEvent(ctx context.Context) (int64, error) {
+	row := q.db.QueryRowContext(ctx, hasSealedEvent)
+	var n int64
+	err := row.Scan(&n)
+	return n, err
 }
 
 const keyEvents = `-- name: KeyEvents :many

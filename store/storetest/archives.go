@@ -59,7 +59,7 @@ func (h *House) archiver(t *testing.T, records archive.Records, blobs archive.Bl
 	seal, err := h.Keys.Signer(context.Background(), "seal")
 	must(t, err)
 	return &archive.Archiver{Records: records, Blobs: blobs, MAC: MAC("archive key"), Seal: seal, Public: seal.Public().(*ecdsa.PublicKey), Dir: dir, Now: h.Clock.Now,
-		Before: h.Clock.Now().AddDate(-tenYears, 0, 0), Actor: "test"}
+		Before: h.Clock.Now().AddDate(-tenYears, 0, 0), Actor: "test", Judge: func(context.Context, *archive.Archive, func(batch, why string)) error { return nil }}
 }
 
 func (h *House) blobs(t *testing.T) *store.Blobs {
