@@ -2,6 +2,7 @@ package enrol_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/secret"
@@ -89,4 +90,81 @@ func TestAListingAloneGivesNoScope(t *testing.T) {
 			must(t, err)
 		}
 	}
+}
+
+// decides has the officer whose link the post has now apply, by whose mailbox that is, and
+// wants no word in it from who chose the mailbox.
+func (o *office) decides(t *testing.T, who enrol.Actor, id string) {
+	t.Helper()
+	_, err := o.Confirm(ctx, secret.New(o.post.last(t).link), "r")
+	must(t, err)
+	o.once(t)
+	_, err = o.Apply(ctx, application(secret.New(o.post.last(t).code)))
+	must(t, err)
+	refused(t, "whoever chose the mailbox validates", o.Validate(ctx, who, id), "same_person")
+	o.sound(t)
+}
+
+// The address is one for all of an officer's enrolments: whoever corrects it through one
+// decides about none.
+func TestWhoeverCorrectsThroughAnotherEnrolment(t *testing.T) {
+	o := newOffice(t)
+	sap := enrol.Actor{Name: "account:sapep", IC: "700101105561", Appointments: []enrol.Appointment{{Role: enrol.SAP, System: "EP"}}}
+	first, err := o.Add(ctx, o.sap, o.row(newIC))
+	must(t, err)
+	must(t, o.Admit(ctx, o.jd2, first.ID))
+	row := o.row(newIC)
+	row.System = "EP"
+	e, err := o.Add(ctx, sap, row)
+	must(t, err)
+	must(t, o.Admit(ctx, o.jd2, e.ID))
+	o.once(t)
+	o.once(t)
+	must(t, o.Correct(ctx, o.ap, first.ID, "noraini2@janm.gov.my"))
+	o.House.Clock.Advance(6 * time.Minute)
+	must(t, o.Resend(ctx, o.ap, e.ID))
+	o.post.letters = nil
+	for len(o.post.letters) == 0 || o.post.last(t).System != "ePerolehan" {
+		o.once(t)
+	}
+	o.decides(t, o.ap, e.ID)
+	// A second AP, who chose nothing, may.
+	must(t, o.Validate(ctx, enrol.Actor{Name: "account:ap2", IC: "700101105562", Appointments: o.ap.Appointments}, e.ID))
+	must(t, second(o.Approve(ctx, o.jdn, e.ID)))
+}
+
+// A correction counts after the enrolment is withdrawn and the officer listed again.
+func TestWhoeverCorrectedBeforeTheListing(t *testing.T) {
+	o := newOffice(t)
+	first, err := o.Add(ctx, o.sap, o.row(newIC))
+	must(t, err)
+	must(t, o.Admit(ctx, o.jd2, first.ID))
+	o.once(t)
+	must(t, o.Correct(ctx, o.ap, first.ID, "noraini2@janm.gov.my"))
+	must(t, o.Withdraw(ctx, o.ap, first.ID, "tersilap"))
+	row := o.row(newIC)
+	row.Officer.Email = "noraini2@janm.gov.my"
+	e, err := o.Add(ctx, o.sap, row)
+	must(t, err)
+	must(t, o.Admit(ctx, o.jd2, e.ID))
+	for o.post.letters = nil; len(o.post.letters) == 0; {
+		o.once(t)
+	}
+	o.decides(t, o.ap, e.ID)
+}
+
+// Whoever makes an officer by a token's row chose the mailbox as well.
+func TestWhoeverListedTheToken(t *testing.T) {
+	o := newOffice(t)
+	both := o.sap
+	both.Appointments = append(both.Appointments, enrol.Appointment{Role: enrol.SAP, System: "EP", From: o.House.Clock.Now().Add(-time.Hour)})
+	row := o.row(newIC)
+	row.System, row.Medium, row.Officer.Email = "EP", enrol.Token, "noraini2@janm.gov.my"
+	_, err := o.Add(ctx, both, row)
+	must(t, err)
+	row.System, row.Medium = storetest.System, ""
+	e, err := o.Add(ctx, o.jd2, row) // who was told of a conflict with any other address
+	must(t, err)
+	o.once(t)
+	o.decides(t, both, e.ID)
 }

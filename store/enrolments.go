@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -231,7 +232,7 @@ func (d *DB) Decisions(ctx context.Context, id string) (out enrol.Decisions, err
 }
 
 // mailbox are the events by which the address of an enrolment's officer was chosen since
-// the last certificate.
+// the last certificate, save those of the enrolment itself: the address is one for all.
 func (d *DB) mailbox(ctx context.Context, id string) (out []sqlc.AuditEvent, err error) {
 	e, err := d.q.Enrolment(ctx, id)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -252,10 +253,12 @@ func (d *DB) mailbox(ctx context.Context, id string) (out []sqlc.AuditEvent, err
 		}
 		last = max(last, seq)
 	}
-	if ids, err = d.q.AddressChangeIDsOf(ctx, e.Enrolment.Ic); err != nil {
+	changes, err := d.q.AddressChangeIDsOf(ctx, e.Enrolment.Ic)
+	if err != nil {
 		return nil, err
 	}
-	for _, object := range append(ids, "officer:"+string(e.Enrolment.Ic)) {
+	objects := slices.DeleteFunc(append(ids, changes...), func(x string) bool { return x == id })
+	for _, object := range append(objects, "officer:"+string(e.Enrolment.Ic)) {
 		rows, err := d.q.MailboxEvents(ctx, sqlc.MailboxEventsParams{Object: personal.Object(object), After: last})
 		if err != nil {
 			return nil, err

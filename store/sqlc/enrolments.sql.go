@@ -652,7 +652,7 @@ func (q *Queries) LastIssue(ctx context.Context, object personal.Object) (int64,
 
 const mailboxEvents = `-- name: MailboxEvents :many
 SELECT a.seq, a.at, a.actor, a.action, a.object, a.verdict, a.request_id, a.detail, a.prev, a.hash
-FROM audit_events a WHERE a.object = ?1 AND a.action IN ('officer.address', 'officer.address.vouch') AND a.verdict = 'accepted' AND a.seq > ?2
+FROM audit_events a WHERE a.object = ?1 AND a.action IN ('enrol.list', 'enrol.correct', 'enrol.replace', 'officer.address', 'officer.address.vouch') AND a.verdict = 'accepted' AND a.seq > ?2
 ORDER BY a.seq
 `
 
@@ -661,7 +661,7 @@ type MailboxEventsParams struct {
 	After  int64
 }
 
-// Who asked or vouched for a change of address.
+// Who chose an officer's address, or asked or vouched for another.
 func (q *Queries) MailboxEvents(ctx context.Context, arg MailboxEventsParams) ([]AuditEvent, error) {
 	rows, err := q.db.QueryContext(ctx, mailboxEvents, arg.Object, arg.After)
 	if err != nil {
