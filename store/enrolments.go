@@ -66,6 +66,11 @@ func (d *DB) Systems(ctx context.Context) ([]enrol.System, error) {
 // Standing implements enrol.Enrolments.
 func (d *DB) Standing(ctx context.Context, ic, system string, now time.Time) (enrol.Standing, error) {
 	r, err := d.q.Standing(ctx, sqlc.StandingParams{System: system, Now: micros(now), Ic: personal.IC(ic)})
+	if errors.Is(err, sql.ErrNoRows) {
+		if a, held, err := appointedPerson(ctx, d.q, ic, now); held || err != nil {
+			return enrol.Standing{Name: string(a.Name), Email: string(a.Email)}, err
+		}
+	}
 	if err != nil {
 		return enrol.Standing{}, absent(err, enrol.ErrUnknown)
 	}
@@ -89,7 +94,15 @@ func (d *DB) AddEntries(ctx context.Context, entries []enrol.Entry) error {
 
 func addEntry(ctx context.Context, q *sqlc.Queries, e *enrol.Entry) error {
 	o := e.Officer
-	if err := q.NewOfficer(ctx, sqlc.NewOfficerParams{Ic: personal.IC(o.IC), Name: personal.Name(o.Name), Email: personal.Address(o.Email), CreatedAt: micros(e.At)}); err != nil {
+	added, err := q.NewOfficer(ctx, sqlc.NewOfficerParams{Ic: personal.IC(o.IC), Name: personal.Name(o.Name), Email: personal.Address(o.Email), CreatedAt: micros(e.At)})
+	if err == nil && added == 1 {
+		var a sqlc.Account
+		var held bool
+		if a, held, err = appointedPerson(ctx, q, o.IC, e.At); held && (string(a.Name) != o.Name || string(a.Email) != o.Email) {
+			err = enrol.ErrExists // proposed since the row was judged
+		}
+	}
+	if err != nil {
 		return err
 	}
 	medium := sqlc.NewMediumParams{Ic: personal.IC(o.IC), System: e.System, Medium: e.Medium, Status: "ACTIVE"}
@@ -112,6 +125,20 @@ func addEntry(ctx context.Context, q *sqlc.Queries, e *enrol.Entry) error {
 		err = enrol.ErrExists
 	}
 	return err
+}
+
+// appointedPerson is the account of somebody who is an administrator, or is or may become
+// one by an appointment that has not ended; false where there is none.
+func appointedPerson(ctx context.Context, q *sqlc.Queries, ic string, now time.Time) (sqlc.Account, bool, error) {
+	row, err := q.AccountByIC(ctx, orNull(ic))
+	if errors.Is(err, sql.ErrNoRows) {
+		return row, false, nil
+	}
+	a, _, err := account(ctx, q, row, err)
+	if err != nil || a.State == enrol.AccountEnded || a.State == enrol.AccountDeleted {
+		return row, false, err
+	}
+	return row, a.Kind == enrol.AdministratorAccount || a.Lasting(now), nil
 }
 
 func enrolment(e *sqlc.Enrolment, name, email string) enrol.Enrolment {
@@ -423,6 +450,10 @@ func putApplication(ctx context.Context, q *sqlc.Queries, c *enrol.Change) error
 // Correct implements enrol.Enrolments.
 func (d *DB) Correct(ctx context.Context, e enrol.Enrolment, email string, due time.Time, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		// Whoever is appointed is the person with the address that was confirmed.
+		if _, held, err := appointedPerson(ctx, q, e.IC, ev.At); held || err != nil {
+			return errors.Join(err, enrol.ErrState)
+		}
 		creds, err := q.CredentialsOf(ctx, personal.IC(e.IC))
 		if err != nil {
 			return err

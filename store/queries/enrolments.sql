@@ -21,7 +21,7 @@ SELECT code, title, agency, token_ends, created_at FROM systems WHERE code = @co
 -- name: Systems :many
 SELECT code, title, agency, token_ends, created_at FROM systems ORDER BY code;
 
--- name: NewOfficer :exec
+-- name: NewOfficer :execrows
 INSERT INTO officers (ic, name, email, created_at) VALUES (@ic, @name, @email, @created_at) ON CONFLICT (ic) DO NOTHING;
 
 -- name: NewMedium :execrows

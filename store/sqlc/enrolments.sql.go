@@ -784,7 +784,7 @@ func (q *Queries) NewMedium(ctx context.Context, arg NewMediumParams) (int64, er
 	return result.RowsAffected()
 }
 
-const newOfficer = `-- name: NewOfficer :exec
+const newOfficer = `-- name: NewOfficer :execrows
 INSERT INTO officers (ic, name, email, created_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (ic) DO NOTHING
 `
 
@@ -795,14 +795,17 @@ type NewOfficerParams struct {
 	CreatedAt int64
 }
 
-func (q *Queries) NewOfficer(ctx context.Context, arg NewOfficerParams) error {
-	_, err := q.db.ExecContext(ctx, newOfficer,
+func (q *Queries) NewOfficer(ctx context.Context, arg NewOfficerParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, newOfficer,
 		arg.Ic,
 		arg.Name,
 		arg.Email,
 		arg.CreatedAt,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const putAgency = `-- name: PutAgency :exec
