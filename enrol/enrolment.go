@@ -304,6 +304,9 @@ type Enrolments interface {
 	Application(ctx context.Context, id string) (f Filed, sealed, request [32]byte, err error)
 	// Decisions tells from the audit chain what was decided about the newest application.
 	Decisions(ctx context.Context, id string) (Decisions, error)
+	// Mailbox names, from the audit chain and as actors, who chose an officer's address since
+	// the last certificate: listed, corrected, replaced, asked or vouched for another.
+	Mailbox(ctx context.Context, ic string) ([]string, error)
 	// Hand names, as actors, those who appointed the person of that IC and those whom that
 	// person appointed, by appointments that came into force.
 	Hand(ctx context.Context, ic string) ([]string, error)

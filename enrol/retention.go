@@ -155,6 +155,8 @@ func (d *Disposal) WriteCSV(w io.Writer) error {
 // returns nil.
 type KeptRecords interface {
 	Audit(ctx context.Context, ev audit.Event) error
+	// Hand is that of [Enrolments].
+	Hand(ctx context.Context, ic string) ([]string, error)
 	PutHold(ctx context.Context, h Hold, ev audit.Event) error
 	// LiftHold is ErrUnknown when it was lifted before.
 	LiftHold(ctx context.Context, id string, ev audit.Event) error
@@ -317,7 +319,7 @@ func (k *Kept) Disposals(ctx context.Context, a Actor) ([]Disposal, error) {
 	return list, err
 }
 
-// Confirm destroys what was proposed by somebody else. fresh says that a has just logged
+// Confirm destroys what was proposed by somebody else, of another hand. fresh says that a has just logged
 // in: [ErrStale] else. What a hold names since, what was used again and what is not old
 // enough under today's policy stays, and the report says so.
 func (k *Kept) Confirm(ctx context.Context, a Actor, id string, fresh bool) (Disposal, error) {
@@ -378,6 +380,8 @@ func (k *Kept) decideDisposal(ctx context.Context, a Actor, act Action, id strin
 		return d, ev, refuse(ctx, k.Records, ev, refusal("not_found", ErrUnknown))
 	case d.State != DisposalProposed:
 		return d, ev, refuse(ctx, k.Records, ev, refusal("disposal_state", ErrState))
+	case act == Dispose:
+		return d, ev, oneHand(ctx, k.Records, ev, &a, d.ProposedBy)
 	}
 	return d, ev, nil
 }

@@ -224,8 +224,12 @@ func (d *DB) Decisions(ctx context.Context, id string) (out enrol.Decisions, err
 	if err != nil {
 		return out, fmt.Errorf("reading decisions: %w", err)
 	}
-	mailbox, err := d.mailbox(ctx, id)
-	if err != nil {
+	var mailbox []sqlc.AuditEvent
+	e, err := d.q.Enrolment(ctx, id)
+	if err == nil {
+		mailbox, err = d.mailbox(ctx, e.Enrolment.Ic, id)
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return out, fmt.Errorf("reading who chose the address: %w", err)
 	}
 	for _, row := range append(events, mailbox...) {
@@ -258,17 +262,26 @@ func (d *DB) Decisions(ctx context.Context, id string) (out enrol.Decisions, err
 	return out, nil
 }
 
-// mailbox are the events by which the address of an enrolment's officer was chosen since
-// the last certificate, save those of the enrolment itself: the address is one for all.
-func (d *DB) mailbox(ctx context.Context, id string) (out []sqlc.AuditEvent, err error) {
-	e, err := d.q.Enrolment(ctx, id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
+// Mailbox implements enrol.Enrolments.
+func (d *DB) Mailbox(ctx context.Context, ic string) (out []string, err error) {
+	rows, err := d.mailbox(ctx, personal.IC(ic), "")
+	for _, row := range rows {
+		ev, err := record(row)
+		if err == nil && !ev.Intact() {
+			err = &audit.BrokenError{Seq: row.Seq, What: "the hash is not that of the event"}
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, ev.Actor)
 	}
-	if err != nil {
-		return nil, err
-	}
-	ids, err := d.q.EnrolmentIDsOf(ctx, e.Enrolment.Ic)
+	return out, err
+}
+
+// mailbox are the events by which an officer's address was chosen since the last
+// certificate, save those of the enrolment but: the address is one for all of them.
+func (d *DB) mailbox(ctx context.Context, ic personal.IC, but string) (out []sqlc.AuditEvent, err error) {
+	ids, err := d.q.EnrolmentIDsOf(ctx, ic)
 	if err != nil {
 		return nil, err
 	}
@@ -280,12 +293,12 @@ func (d *DB) mailbox(ctx context.Context, id string) (out []sqlc.AuditEvent, err
 		}
 		last = max(last, seq)
 	}
-	changes, err := d.q.AddressChangeIDsOf(ctx, e.Enrolment.Ic)
+	changes, err := d.q.AddressChangeIDsOf(ctx, ic)
 	if err != nil {
 		return nil, err
 	}
-	objects := slices.DeleteFunc(append(ids, changes...), func(x string) bool { return x == id })
-	for _, object := range append(objects, "officer:"+string(e.Enrolment.Ic)) {
+	objects := slices.DeleteFunc(append(ids, changes...), func(x string) bool { return x == but })
+	for _, object := range append(objects, "officer:"+string(ic)) {
 		rows, err := d.q.MailboxEvents(ctx, sqlc.MailboxEventsParams{Object: personal.Object(object), After: last})
 		if err != nil {
 			return nil, err

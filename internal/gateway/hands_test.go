@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"net/http"
+	"regexp"
 	"testing"
 	"time"
 
@@ -57,5 +58,54 @@ func TestTheRegisterMovesNoAppointedPerson(t *testing.T) {
 		t.Error("the code was not made anew")
 	} else {
 		administrator(t, m.Gateway, ic, again)
+	}
+}
+
+// Whoever chose the mailbox does not give the agency's word for a password that was asked for
+// from there, nor does anybody of that hand; a deletion takes two hands as well.
+func TestOneHandConfirmsNoRequest(t *testing.T) {
+	m := newMinistry(t)
+	m.signing(t)
+	const moved, requests = "nora@janm.gov.my", "/v1/admin/officer-requests/"
+	r := m.ap.do(http.MethodPost, "/v1/admin/officers/"+newcomerIC+"/email", map[string]string{"email": moved})
+	want(t, r, 202, "")
+	m.all(t)
+	m.press(t, moved)
+	want(t, m.jdn.do(http.MethodPost, "/v1/admin/address-changes/"+r.Text("change_id")+"/vouch", map[string]string{"reason": "peti surat lama ditutup"}), 204, "")
+	v := newBrowser(t, m.Gateway)
+	mark := m.Server.Mailbox.Mark()
+	f := v.do(http.MethodPost, "/v1/password/forgotten", map[string]string{"ic": newcomerIC})
+	want(t, v.do(http.MethodPost, "/v1/password/"+f.Text("reset_id")+"/reset", map[string]any{"code": m.Code(moved, mark), "password": "sembilan gajah menari"}), 202, "")
+	l := m.ap.do(http.MethodGet, "/v1/admin/officers/"+newcomerIC+"/requests", nil)
+	id := l.Body["requests"].([]any)[0].(map[string]any)["request_id"].(string)
+	word := map[string]string{"how": "saya kenal dia"}
+	want(t, m.ap.do(http.MethodPost, requests+id+"/confirm", word), 403, "same_person")
+	want(t, m.jdn.do(http.MethodPost, requests+id+"/confirm", word), 403, "same_person")
+	third := appointed(t, m.Gateway, "700101105558", enrol.JDN, "", "")
+	want(t, third.do(http.MethodPost, requests+id+"/confirm", word), 204, "")
+
+	// An SA and the AP whom it appointed do not delete an account together.
+	sa := appointed(t, m.Gateway, "700101105570", enrol.SA, "JANM", "")
+	made := sa.do(http.MethodPost, "/v1/admin/appointments", proposal("700202105480", "AHMAD BIN ALI", "ahmad@janm.gov.my", "AP", "JANM"))
+	want(t, made, 201, "")
+	ap := inForce(t, m.Gateway, third, made, "700202105480")
+	r = sa.do(http.MethodPost, "/v1/admin/officers/"+newcomerIC+"/deletion", map[string]string{"reason": "sudah bersara"})
+	want(t, r, 202, "")
+	want(t, ap.do(http.MethodPost, requests+r.Text("request_id")+"/confirm", word), 403, "same_person")
+	want(t, sa.do(http.MethodPost, requests+r.Text("request_id")+"/confirm", word), 403, "same_person")
+	want(t, third.do(http.MethodPost, requests+r.Text("request_id")+"/confirm", word), 204, "")
+}
+
+// press uses the newest link that went to an address.
+func (m *ministry) press(t *testing.T, to string) {
+	t.Helper()
+	link := regexp.MustCompile(`/e/[A-Za-z0-9_-]{22}`).Find(m.Do(http.MethodGet, "/dev/mailbox.json?to="+to, "", nil).Raw)
+	resp, err := http.Post(m.URL+string(link), "application/x-www-form-urlencoded", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if link == nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%q: %s", link, resp.Status)
 	}
 }
