@@ -109,3 +109,20 @@ func (m *ministry) press(t *testing.T, to string) {
 		t.Fatalf("%q: %s", link, resp.Status)
 	}
 }
+
+// Who was deleted and is listed anew comes back as an officer: an appointment that had no
+// effect yet has ended.
+func TestWhoComesBackIsNoAdministrator(t *testing.T) {
+	m := newMinistry(t)
+	m.signing(t)
+	second := appointed(t, m.Gateway, "700101105558", enrol.JDN, "", "")
+	m.jdn = appointed(t, m.Gateway, "700101105560", enrol.JDN, "", "")
+	made := m.jdn.do(http.MethodPost, "/v1/admin/appointments", proposal(newcomerIC, "NORAINI BINTI OTHMAN", newcomerMail, "SA", "JANM"))
+	want(t, made, 201, "")
+	want(t, second.do(http.MethodPost, "/v1/admin/appointments/"+appointmentID(made)+"/confirm", nil), 204, "")
+	r := m.ap.do(http.MethodPost, "/v1/admin/officers/"+newcomerIC+"/deletion", map[string]string{"reason": "sudah bersara"})
+	want(t, m.jdn.do(http.MethodPost, "/v1/admin/officer-requests/"+r.Text("request_id")+"/confirm", map[string]string{"how": "surat bersara"}), 204, "")
+	m.all(t)
+	_, code := m.confirmed(t)
+	want(t, m.officer(t, code).do(http.MethodPost, "/v1/me/second-factor", nil), 403, "not_appointed")
+}
