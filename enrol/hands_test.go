@@ -168,3 +168,22 @@ func TestWhoeverListedTheToken(t *testing.T) {
 	o.once(t)
 	o.decides(t, both, e.ID)
 }
+
+// A transfer to come gives the agency that receives no power over the certificate there is.
+func TestATransferGivesNoScopeYet(t *testing.T) {
+	o := newOffice(t)
+	id := o.applied(t, newIC)
+	must(t, o.Validate(ctx, o.ap, id))
+	must(t, second(o.Approve(ctx, o.jdn, id)))
+	other := enrol.Actor{Name: "account:jpk", IC: "700101105556", Appointments: []enrol.Appointment{{Role: enrol.AP, Agency: "JPK"}}}
+	order := enrol.StatusOrder{IC: newIC, System: storetest.System, Reason: "unspecified", Why: "sebab saya"}
+	moving := enrol.StatusOrder{IC: newIC, System: storetest.System, Why: "bertukar", At: o.House.Clock.Now().Add(240 * time.Hour)}
+	_, err := o.Transfer(ctx, o.ap, moving, "JPK")
+	must(t, err)
+	_, err = o.Revoke(ctx, other, order)
+	refused(t, "revoked by the agency to come", err, "no_certificate")
+	_, err = o.Suspend(ctx, other, order)
+	refused(t, "suspended by the agency to come", err, "no_certificate")
+	_, err = o.Revoke(ctx, o.ap, order)
+	must(t, err)
+}

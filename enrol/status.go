@@ -278,7 +278,8 @@ type scope struct {
 
 // within decides about an order and finds what it is about. A system is within scope by the
 // enrolment that is under way, or the newest that led to a certificate: whoever administers
-// an agency that the officer has left does so no more.
+// an agency that the officer has left does so no more. One that the officer took no part in
+// yet, as a transfer to come, can be ended, and gives no power over the certificates there are.
 func (d *Desk) within(ctx context.Context, a Actor, act Action, r *StatusOrder) (s scope, err error) {
 	all, err := d.Records.EnrolmentsOf(ctx, r.IC)
 	if err != nil {
@@ -301,22 +302,23 @@ func (d *Desk) within(ctx context.Context, a Actor, act Action, r *StatusOrder) 
 		if by == "" || r.System != "" && r.System != system {
 			return false
 		}
-		systems[system], chosen = true, scoped
+		chosen = scoped
 		return true
 	}
 	seen := map[string]bool{}
 	for _, e := range slices.Backward(all) {
 		if e.State.Open() && try(e.System, e.Agency) {
 			s.open = append(s.open, e)
+			systems[e.System] = systems[e.System] || took(&e, all)
 		}
 		if e.State == Issued && !seen[e.System] {
 			seen[e.System] = true
-			try(e.System, e.Agency)
+			systems[e.System] = try(e.System, e.Agency) || systems[e.System]
 		}
 	}
 	for _, m := range media {
 		if m.Credential != "" && !seen[m.System] {
-			try(m.System, "")
+			systems[m.System] = try(m.System, "") || systems[m.System]
 		}
 	}
 	if s.ev, err = d.decide(ctx, a, act, chosen); err != nil {
@@ -325,7 +327,10 @@ func (d *Desk) within(ctx context.Context, a Actor, act Action, r *StatusOrder) 
 	if unknown {
 		return s, d.refuse(ctx, s.ev, refusal("not_registered", ErrUnknown))
 	}
-	for system := range systems {
+	for system, theirs := range systems {
+		if !theirs {
+			continue
+		}
 		held, err := d.Records.Held(ctx, r.IC, system)
 		if err != nil {
 			return s, fmt.Errorf("reading credentials: %w", err)
