@@ -323,6 +323,9 @@ type Enrolments interface {
 	Held(ctx context.Context, ic, system string) ([]Held, error)
 	// PutOrder keeps what was ordered of certificates, and why, before it is done.
 	PutOrder(ctx context.Context, o Order, ev audit.Event) error
+	// Central says, from the audit chain, whether what undo (Releasing or Unscheduling) would
+	// take back of an officer's certificate was ordered by JDN or the operator of the machine.
+	Central(ctx context.Context, ic, serial string, undo Action) (bool, error)
 	// Upcoming lists revocations to come, the next ones first.
 	Upcoming(ctx context.Context, f ScheduledFilter) ([]ScheduledRevocation, error)
 	// CountEnrolments says how many f chooses; only its state, scope and time matter.

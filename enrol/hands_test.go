@@ -187,3 +187,37 @@ func TestATransferGivesNoScopeYet(t *testing.T) {
 	_, err = o.Revoke(ctx, o.ap, order)
 	must(t, err)
 }
+
+// What JDN ordered the agency does not take back, and its own it does.
+func TestWhatJDNOrderedStands(t *testing.T) {
+	o := newOffice(t)
+	id := o.applied(t, newIC)
+	must(t, o.Validate(ctx, o.ap, id))
+	must(t, second(o.Approve(ctx, o.jdn, id)))
+	at := o.House.Clock.Now().Add(48 * time.Hour)
+	order := func(reason, why string) enrol.StatusOrder {
+		return enrol.StatusOrder{IC: newIC, System: storetest.System, Reason: reason, Why: why, At: at}
+	}
+	hold := order("", "siasatan dalaman")
+	hold.At = time.Time{}
+	for _, by := range []enrol.Actor{o.ap, o.jdn, o.ap} {
+		own := by.Name == o.ap.Name
+		out, err := o.Revoke(ctx, by, order("cessationOfOperation", "berhenti kerja"))
+		must(t, err)
+		_, err = o.Suspend(ctx, by, hold)
+		must(t, err)
+		if !own {
+			refused(t, "the agency takes back JDN's revocation", o.Unschedule(ctx, o.ap, out.Serials[0], "tidak perlu"), "forbidden")
+			later := order("cessationOfOperation", "belum lagi")
+			later.At = at.Add(time.Hour)
+			_, err = o.Revoke(ctx, o.ap, later)
+			refused(t, "the agency puts JDN's revocation off", err, "forbidden")
+			_, err = o.Release(ctx, o.sap, hold)
+			refused(t, "the system takes back JDN's suspension", err, "forbidden")
+		}
+		must(t, o.Unschedule(ctx, by, out.Serials[0], "tidak perlu"))
+		_, err = o.Release(ctx, by, hold)
+		must(t, err)
+	}
+	o.sound(t)
+}

@@ -172,7 +172,7 @@ func (d *Desk) Suspend(ctx context.Context, a Actor, r StatusOrder) (StatusOutco
 	return d.hold(ctx, a, Suspension, "ACTIVE", r, d.CA.Suspend)
 }
 
-// Release ends a suspension.
+// Release ends a suspension; one that JDN ordered JDN ends.
 func (d *Desk) Release(ctx context.Context, a Actor, r StatusOrder) (StatusOutcome, error) {
 	return d.hold(ctx, a, Releasing, "SUSPENDED", r, d.CA.Release)
 }
@@ -197,6 +197,13 @@ func (d *Desk) hold(ctx context.Context, a Actor, act Action, from string, r Sta
 	}
 	if no != nil {
 		return StatusOutcome{}, d.refuse(ctx, s.ev, no)
+	}
+	for _, h := range s.held {
+		if act == Releasing {
+			if err := d.theirs(ctx, s.ev, r.IC, h.Serial, Releasing); err != nil {
+				return StatusOutcome{}, err
+			}
+		}
 	}
 	out, err := d.ordered(ctx, s, &r)
 	if err != nil {
@@ -236,7 +243,7 @@ func (d *Desk) Scheduled(ctx context.Context, a Actor, f ScheduledFilter) ([]Sch
 }
 
 // Unschedule has a certificate, by its decimal serial number, not revoked that was going
-// to be. What a retirement withdrew stays withdrawn, and a transfer's enrolment open.
+// to be; what JDN ordered JDN takes back. What a retirement withdrew stays withdrawn, and a transfer's enrolment open.
 func (d *Desk) Unschedule(ctx context.Context, a Actor, serial, why string) error {
 	list, err := d.Records.Upcoming(ctx, ScheduledFilter{Serial: serial, Limit: 1})
 	if err != nil {
@@ -258,6 +265,9 @@ func (d *Desk) Unschedule(ctx context.Context, a Actor, serial, why string) erro
 	if no != nil {
 		return d.refuse(ctx, ev, no)
 	}
+	if err := d.theirs(ctx, ev, o.officer, serial, Unscheduling); err != nil {
+		return err
+	}
 	ev.Detail["why"] = why
 	if err := d.Records.PutOrder(ctx, Order{Serials: []string{serial}, Why: why}, ev); err != nil {
 		return fmt.Errorf("recording the order: %w", err)
@@ -267,6 +277,21 @@ func (d *Desk) Unschedule(ctx context.Context, a Actor, serial, why string) erro
 		return d.refuse(ctx, ev, refusal("not_scheduled", ErrUnknown))
 	}
 	return err
+}
+
+// theirs refuses to take back what was ordered from higher up than the ground of ev.
+func (d *Desk) theirs(ctx context.Context, ev audit.Event, ic, serial string, undo Action) error {
+	if by := ev.Detail["by"]; by == string(JDN) || by == "machine" {
+		return nil
+	}
+	higher, err := d.Records.Central(ctx, ic, serial, undo)
+	if err != nil {
+		return fmt.Errorf("reading who ordered: %w", err)
+	}
+	if higher {
+		return d.refuse(ctx, ev, refusal("forbidden", ErrForbidden))
+	}
+	return nil
 }
 
 // scope is what an order is about, as far as it is the actor's.
@@ -377,6 +402,13 @@ func (d *Desk) ordered(ctx context.Context, s scope, r *StatusOrder) (StatusOutc
 
 // revoke does an order. late is why the world is not told yet.
 func (d *Desk) revoke(ctx context.Context, a Actor, s scope, r *StatusOrder) (out StatusOutcome, late, err error) {
+	for _, h := range s.held {
+		if !h.EndsAt.IsZero() && r.At.After(h.EndsAt) { // to put it off is to take it back
+			if err := d.theirs(ctx, s.ev, r.IC, h.Serial, Unscheduling); err != nil {
+				return out, nil, err
+			}
+		}
+	}
 	if out, err = d.ordered(ctx, s, r); err != nil {
 		return out, nil, err
 	}
