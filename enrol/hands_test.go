@@ -221,3 +221,13 @@ func TestWhatJDNOrderedStands(t *testing.T) {
 	}
 	o.sound(t)
 }
+
+// Nobody lifts a hold on herself.
+func TestAHeldPersonLiftsNoHold(t *testing.T) {
+	o := newOffice(t)
+	k := &enrol.Kept{Records: o.House.DB, Keep: enrol.Keep{ActiveYears: 1, ArchiveYears: 1}, Now: o.House.Clock.Now}
+	h, err := k.Hold(ctx, o.jdn, o.jd2.IC, "", "siasatan dalaman")
+	must(t, err)
+	refused(t, "the person held", k.Lift(ctx, o.jd2, h.ID, "tidak perlu lagi"), "own_case")
+	must(t, k.Lift(ctx, o.jdn, h.ID, "siasatan tamat"))
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -220,9 +221,17 @@ func (k *Kept) Hold(ctx context.Context, a Actor, ic, reference, reason string) 
 	return h, k.Records.PutHold(ctx, h, ev)
 }
 
-// Lift ends a hold, for a reason.
+// Lift ends a hold, for a reason; not one on the person who lifts.
 func (k *Kept) Lift(ctx context.Context, a Actor, id, reason string) error {
-	ev, err := decide(ctx, k.Records, k.Now(), a, LiftHold, object{name: id})
+	lasting, err := k.Records.Holds(ctx)
+	if err != nil {
+		return fmt.Errorf("reading holds: %w", err)
+	}
+	o := object{name: id}
+	if n := slices.IndexFunc(lasting, func(h Hold) bool { return h.ID == id }); n >= 0 {
+		o.officer = lasting[n].IC
+	}
+	ev, err := decide(ctx, k.Records, k.Now(), a, LiftHold, o)
 	if err != nil {
 		return err
 	}
