@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/mail"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -52,6 +53,12 @@ func (a *Account) InForce(now time.Time) (out []Appointment) {
 		}
 	}
 	return out
+}
+
+// Lasting says whether an appointment has not ended at the time now: it holds, is to come,
+// or awaits a second person.
+func (a *Account) Lasting(now time.Time) bool {
+	return slices.ContainsFunc(a.Appointments, func(x Appointment) bool { return x.Until.IsZero() || x.Until.After(now) })
 }
 
 // Proofs is what an account logs in with, as it is stored: of no use to whoever has

@@ -181,7 +181,8 @@ func (d *Desk) Vouch(ctx context.Context, a Actor, id, reason string) error {
 			return err
 		}
 	}
-	ev.Detail["why"] = reason
+	// The officer is what it is about: the change is not kept as long as it counts.
+	ev.Object, ev.Detail["change"], ev.Detail["why"] = "officer:"+c.IC, c.ID, reason
 	_, err = d.Records.ProveAddress(ctx, c.ID, OldAddress, a.Name, ev)
 	return d.stands(ctx, ev, err)
 }

@@ -86,8 +86,7 @@ func (a *Accounts) Appoint(ctx context.Context, by Actor, o Officer, x Appointme
 func (a *Accounts) otherwise(ctx context.Context, o Officer, acct *Account) (*Refusal, error) {
 	is, _, err := a.Records.Officer(ctx, o.IC)
 	if errors.Is(err, ErrUnknown) {
-		left := slices.ContainsFunc(acct.Appointments, func(x Appointment) bool { return x.Until.IsZero() || x.Until.After(a.Now()) })
-		if acct.ID == "" || acct.State == AccountEnded || acct.State == AccountNew && !left {
+		if acct.ID == "" || acct.State == AccountEnded || acct.State == AccountNew && !acct.Lasting(a.Now()) {
 			return nil, nil
 		}
 		is, err = Officer{Name: acct.Name, Email: acct.Email}, nil
@@ -308,13 +307,18 @@ func (a *Accounts) ResetAdministrator(ctx context.Context, by Actor, id, ic stri
 }
 
 // SendSetup has another set-up code mailed to somebody whose appointment was confirmed and
-// who has not set the account up; whoever may confirm it may. *Refusal: resend_too_soon.
+// who has not set the account up; whoever may confirm it may, and not who proposed it. A
+// *Refusal: resend_too_soon, same_person.
 func (a *Accounts) SendSetup(ctx context.Context, by Actor, id string) error {
 	acct, x, ev, err := a.appointment(ctx, by, Seconding, id)
 	if err != nil {
 		return err
 	}
-	ev.Action, err = string(SendCode), ErrState
+	ev.Action = string(SendCode)
+	if err := oneHand(ctx, a.Records, ev, &by, x.By, "account:"+acct.ID); err != nil {
+		return err
+	}
+	err = ErrState
 	if !x.Awaits {
 		err = a.Records.AskSetup(ctx, acct.ID, a.Now(), a.Now().Add(-setupPause), ev)
 	}

@@ -304,6 +304,9 @@ type Enrolments interface {
 	Application(ctx context.Context, id string) (f Filed, sealed, request [32]byte, err error)
 	// Decisions tells from the audit chain what was decided about the newest application.
 	Decisions(ctx context.Context, id string) (Decisions, error)
+	// Mailbox names, from the audit chain and as actors, who chose an officer's address since
+	// the last certificate: listed, corrected, replaced, asked or vouched for another.
+	Mailbox(ctx context.Context, ic string) ([]string, error)
 	// Hand names, as actors, those who appointed the person of that IC and those whom that
 	// person appointed, by appointments that came into force.
 	Hand(ctx context.Context, ic string) ([]string, error)
@@ -320,6 +323,9 @@ type Enrolments interface {
 	Held(ctx context.Context, ic, system string) ([]Held, error)
 	// PutOrder keeps what was ordered of certificates, and why, before it is done.
 	PutOrder(ctx context.Context, o Order, ev audit.Event) error
+	// Central says, from the audit chain, whether what undo (Releasing or Unscheduling) would
+	// take back of an officer's certificate was ordered by JDN or the operator of the machine.
+	Central(ctx context.Context, ic, serial string, undo Action) (bool, error)
 	// Upcoming lists revocations to come, the next ones first.
 	Upcoming(ctx context.Context, f ScheduledFilter) ([]ScheduledRevocation, error)
 	// CountEnrolments says how many f chooses; only its state, scope and time matter.

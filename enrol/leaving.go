@@ -282,8 +282,8 @@ func (d *Desk) CancelRequest(ctx context.Context, a Actor, id string) error {
 	return d.stands(ctx, ev, d.Records.CancelOfficerRequest(ctx, id, ev))
 }
 
-// ConfirmRequest is the word of an administrator who did not ask, and is not the officer:
-// the account is deleted, or the officer has the password. how, of 5 to 200 characters,
+// ConfirmRequest is the word of an administrator who did not ask, is not the officer, and did
+// not choose the mailbox that a password was asked for from, nor is one hand with these: the account is deleted, or the officer has the password. how, of 5 to 200 characters,
 // says how that was made sure.
 func (d *Desk) ConfirmRequest(ctx context.Context, a Actor, id, how string) error {
 	r, err := d.Records.OfficerRequest(ctx, id)
@@ -314,8 +314,17 @@ func (d *Desk) ConfirmRequest(ctx context.Context, a Actor, id, how string) erro
 		return d.refuse(ctx, ev, no)
 	case r.State != RequestPending || !d.Now().Before(r.Until):
 		return d.refuse(ctx, ev, refusal("enrolment_changed", ErrState))
-	case a.Name == r.AskedBy: // who has no IC, too
-		return d.refuse(ctx, ev, refusal("same_person", ErrForbidden))
+	}
+	others := []string{r.AskedBy}
+	if r.Kind == RequestReset { // which a mailed code began
+		chose, err := d.Records.Mailbox(ctx, r.IC)
+		if err != nil {
+			return fmt.Errorf("reading who chose the address: %w", err)
+		}
+		others = append(others, chose...)
+	}
+	if err := oneHand(ctx, d.Records, ev, &a, others...); err != nil {
+		return err
 	}
 	ev.Detail["how"] = how
 	if r.Kind == RequestDelete {

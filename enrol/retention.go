@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -155,6 +156,8 @@ func (d *Disposal) WriteCSV(w io.Writer) error {
 // returns nil.
 type KeptRecords interface {
 	Audit(ctx context.Context, ev audit.Event) error
+	// Hand is that of [Enrolments].
+	Hand(ctx context.Context, ic string) ([]string, error)
 	PutHold(ctx context.Context, h Hold, ev audit.Event) error
 	// LiftHold is ErrUnknown when it was lifted before.
 	LiftHold(ctx context.Context, id string, ev audit.Event) error
@@ -218,9 +221,17 @@ func (k *Kept) Hold(ctx context.Context, a Actor, ic, reference, reason string) 
 	return h, k.Records.PutHold(ctx, h, ev)
 }
 
-// Lift ends a hold, for a reason.
+// Lift ends a hold, for a reason; not one on the person who lifts.
 func (k *Kept) Lift(ctx context.Context, a Actor, id, reason string) error {
-	ev, err := decide(ctx, k.Records, k.Now(), a, LiftHold, object{name: id})
+	lasting, err := k.Records.Holds(ctx)
+	if err != nil {
+		return fmt.Errorf("reading holds: %w", err)
+	}
+	o := object{name: id}
+	if n := slices.IndexFunc(lasting, func(h Hold) bool { return h.ID == id }); n >= 0 {
+		o.officer = lasting[n].IC
+	}
+	ev, err := decide(ctx, k.Records, k.Now(), a, LiftHold, o)
 	if err != nil {
 		return err
 	}
@@ -317,7 +328,7 @@ func (k *Kept) Disposals(ctx context.Context, a Actor) ([]Disposal, error) {
 	return list, err
 }
 
-// Confirm destroys what was proposed by somebody else. fresh says that a has just logged
+// Confirm destroys what was proposed by somebody else, of another hand. fresh says that a has just logged
 // in: [ErrStale] else. What a hold names since, what was used again and what is not old
 // enough under today's policy stays, and the report says so.
 func (k *Kept) Confirm(ctx context.Context, a Actor, id string, fresh bool) (Disposal, error) {
@@ -378,6 +389,8 @@ func (k *Kept) decideDisposal(ctx context.Context, a Actor, act Action, id strin
 		return d, ev, refuse(ctx, k.Records, ev, refusal("not_found", ErrUnknown))
 	case d.State != DisposalProposed:
 		return d, ev, refuse(ctx, k.Records, ev, refusal("disposal_state", ErrState))
+	case act == Dispose:
+		return d, ev, oneHand(ctx, k.Records, ev, &a, d.ProposedBy)
 	}
 	return d, ev, nil
 }

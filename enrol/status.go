@@ -172,7 +172,7 @@ func (d *Desk) Suspend(ctx context.Context, a Actor, r StatusOrder) (StatusOutco
 	return d.hold(ctx, a, Suspension, "ACTIVE", r, d.CA.Suspend)
 }
 
-// Release ends a suspension.
+// Release ends a suspension; one that JDN ordered JDN ends.
 func (d *Desk) Release(ctx context.Context, a Actor, r StatusOrder) (StatusOutcome, error) {
 	return d.hold(ctx, a, Releasing, "SUSPENDED", r, d.CA.Release)
 }
@@ -197,6 +197,13 @@ func (d *Desk) hold(ctx context.Context, a Actor, act Action, from string, r Sta
 	}
 	if no != nil {
 		return StatusOutcome{}, d.refuse(ctx, s.ev, no)
+	}
+	for _, h := range s.held {
+		if act == Releasing {
+			if err := d.theirs(ctx, s.ev, r.IC, h.Serial, Releasing); err != nil {
+				return StatusOutcome{}, err
+			}
+		}
 	}
 	out, err := d.ordered(ctx, s, &r)
 	if err != nil {
@@ -236,7 +243,7 @@ func (d *Desk) Scheduled(ctx context.Context, a Actor, f ScheduledFilter) ([]Sch
 }
 
 // Unschedule has a certificate, by its decimal serial number, not revoked that was going
-// to be. What a retirement withdrew stays withdrawn, and a transfer's enrolment open.
+// to be; what JDN ordered JDN takes back. What a retirement withdrew stays withdrawn, and a transfer's enrolment open.
 func (d *Desk) Unschedule(ctx context.Context, a Actor, serial, why string) error {
 	list, err := d.Records.Upcoming(ctx, ScheduledFilter{Serial: serial, Limit: 1})
 	if err != nil {
@@ -258,6 +265,9 @@ func (d *Desk) Unschedule(ctx context.Context, a Actor, serial, why string) erro
 	if no != nil {
 		return d.refuse(ctx, ev, no)
 	}
+	if err := d.theirs(ctx, ev, o.officer, serial, Unscheduling); err != nil {
+		return err
+	}
 	ev.Detail["why"] = why
 	if err := d.Records.PutOrder(ctx, Order{Serials: []string{serial}, Why: why}, ev); err != nil {
 		return fmt.Errorf("recording the order: %w", err)
@@ -269,6 +279,21 @@ func (d *Desk) Unschedule(ctx context.Context, a Actor, serial, why string) erro
 	return err
 }
 
+// theirs refuses to take back what was ordered from higher up than the ground of ev.
+func (d *Desk) theirs(ctx context.Context, ev audit.Event, ic, serial string, undo Action) error {
+	if by := ev.Detail["by"]; by == string(JDN) || by == "machine" {
+		return nil
+	}
+	higher, err := d.Records.Central(ctx, ic, serial, undo)
+	if err != nil {
+		return fmt.Errorf("reading who ordered: %w", err)
+	}
+	if higher {
+		return d.refuse(ctx, ev, refusal("forbidden", ErrForbidden))
+	}
+	return nil
+}
+
 // scope is what an order is about, as far as it is the actor's.
 type scope struct {
 	held []Held      // active and suspended
@@ -278,7 +303,8 @@ type scope struct {
 
 // within decides about an order and finds what it is about. A system is within scope by the
 // enrolment that is under way, or the newest that led to a certificate: whoever administers
-// an agency that the officer has left does so no more.
+// an agency that the officer has left does so no more. One that the officer took no part in
+// yet, as a transfer to come, can be ended, and gives no power over the certificates there are.
 func (d *Desk) within(ctx context.Context, a Actor, act Action, r *StatusOrder) (s scope, err error) {
 	all, err := d.Records.EnrolmentsOf(ctx, r.IC)
 	if err != nil {
@@ -301,22 +327,23 @@ func (d *Desk) within(ctx context.Context, a Actor, act Action, r *StatusOrder) 
 		if by == "" || r.System != "" && r.System != system {
 			return false
 		}
-		systems[system], chosen = true, scoped
+		chosen = scoped
 		return true
 	}
 	seen := map[string]bool{}
 	for _, e := range slices.Backward(all) {
 		if e.State.Open() && try(e.System, e.Agency) {
 			s.open = append(s.open, e)
+			systems[e.System] = systems[e.System] || took(&e, all)
 		}
 		if e.State == Issued && !seen[e.System] {
 			seen[e.System] = true
-			try(e.System, e.Agency)
+			systems[e.System] = try(e.System, e.Agency) || systems[e.System]
 		}
 	}
 	for _, m := range media {
 		if m.Credential != "" && !seen[m.System] {
-			try(m.System, "")
+			systems[m.System] = try(m.System, "") || systems[m.System]
 		}
 	}
 	if s.ev, err = d.decide(ctx, a, act, chosen); err != nil {
@@ -325,7 +352,10 @@ func (d *Desk) within(ctx context.Context, a Actor, act Action, r *StatusOrder) 
 	if unknown {
 		return s, d.refuse(ctx, s.ev, refusal("not_registered", ErrUnknown))
 	}
-	for system := range systems {
+	for system, theirs := range systems {
+		if !theirs {
+			continue
+		}
 		held, err := d.Records.Held(ctx, r.IC, system)
 		if err != nil {
 			return s, fmt.Errorf("reading credentials: %w", err)
@@ -372,6 +402,13 @@ func (d *Desk) ordered(ctx context.Context, s scope, r *StatusOrder) (StatusOutc
 
 // revoke does an order. late is why the world is not told yet.
 func (d *Desk) revoke(ctx context.Context, a Actor, s scope, r *StatusOrder) (out StatusOutcome, late, err error) {
+	for _, h := range s.held {
+		if !h.EndsAt.IsZero() && r.At.After(h.EndsAt) { // to put it off is to take it back
+			if err := d.theirs(ctx, s.ev, r.IC, h.Serial, Unscheduling); err != nil {
+				return out, nil, err
+			}
+		}
+	}
 	if out, err = d.ordered(ctx, s, r); err != nil {
 		return out, nil, err
 	}

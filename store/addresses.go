@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"time"
 
@@ -109,7 +110,13 @@ func (d *DB) moveAddress(ctx context.Context, q *sqlc.Queries, c *sqlc.AddressCh
 	if err := q.SetEmail(ctx, sqlc.SetEmailParams{Email: c.NewEmail, Ic: c.Ic}); err != nil {
 		return err
 	}
-	if err := q.SetAccountEmail(ctx, sqlc.SetAccountEmailParams{Email: c.NewEmail, Ic: &c.Ic}); err != nil {
+	// A set-up code goes to the address that was confirmed, an administrator's account to no
+	// address that its own one did not let go.
+	a, err := q.AccountByIC(ctx, &c.Ic)
+	if err == nil && a.State != enrol.AccountNew && (a.Kind == enrol.OfficerAccount || a.Email == c.OldEmail) {
+		err = q.SetAccountEmail(ctx, sqlc.SetAccountEmailParams{Email: c.NewEmail, Ic: &c.Ic})
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
 	all, err := q.EnrolmentsOf(ctx, c.Ic)

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -65,6 +66,11 @@ func (d *DB) Systems(ctx context.Context) ([]enrol.System, error) {
 // Standing implements enrol.Enrolments.
 func (d *DB) Standing(ctx context.Context, ic, system string, now time.Time) (enrol.Standing, error) {
 	r, err := d.q.Standing(ctx, sqlc.StandingParams{System: system, Now: micros(now), Ic: personal.IC(ic)})
+	if errors.Is(err, sql.ErrNoRows) {
+		if a, held, err := appointedPerson(ctx, d.q, ic, now); held || err != nil {
+			return enrol.Standing{Name: string(a.Name), Email: string(a.Email)}, err
+		}
+	}
 	if err != nil {
 		return enrol.Standing{}, absent(err, enrol.ErrUnknown)
 	}
@@ -88,7 +94,15 @@ func (d *DB) AddEntries(ctx context.Context, entries []enrol.Entry) error {
 
 func addEntry(ctx context.Context, q *sqlc.Queries, e *enrol.Entry) error {
 	o := e.Officer
-	if err := q.NewOfficer(ctx, sqlc.NewOfficerParams{Ic: personal.IC(o.IC), Name: personal.Name(o.Name), Email: personal.Address(o.Email), CreatedAt: micros(e.At)}); err != nil {
+	added, err := q.NewOfficer(ctx, sqlc.NewOfficerParams{Ic: personal.IC(o.IC), Name: personal.Name(o.Name), Email: personal.Address(o.Email), CreatedAt: micros(e.At)})
+	if err == nil && added == 1 {
+		var a sqlc.Account
+		var held bool
+		if a, held, err = appointedPerson(ctx, q, o.IC, e.At); held && (string(a.Name) != o.Name || string(a.Email) != o.Email) {
+			err = enrol.ErrExists // proposed since the row was judged
+		}
+	}
+	if err != nil {
 		return err
 	}
 	medium := sqlc.NewMediumParams{Ic: personal.IC(o.IC), System: e.System, Medium: e.Medium, Status: "ACTIVE"}
@@ -111,6 +125,20 @@ func addEntry(ctx context.Context, q *sqlc.Queries, e *enrol.Entry) error {
 		err = enrol.ErrExists
 	}
 	return err
+}
+
+// appointedPerson is the account of somebody who is an administrator, or is or may become
+// one by an appointment that has not ended; false where there is none.
+func appointedPerson(ctx context.Context, q *sqlc.Queries, ic string, now time.Time) (sqlc.Account, bool, error) {
+	row, err := q.AccountByIC(ctx, orNull(ic))
+	if errors.Is(err, sql.ErrNoRows) {
+		return row, false, nil
+	}
+	a, _, err := account(ctx, q, row, err)
+	if err != nil || a.State == enrol.AccountEnded || a.State == enrol.AccountDeleted {
+		return row, false, err
+	}
+	return row, a.Kind == enrol.AdministratorAccount || a.Lasting(now), nil
 }
 
 func enrolment(e *sqlc.Enrolment, name, email string) enrol.Enrolment {
@@ -196,8 +224,12 @@ func (d *DB) Decisions(ctx context.Context, id string) (out enrol.Decisions, err
 	if err != nil {
 		return out, fmt.Errorf("reading decisions: %w", err)
 	}
-	mailbox, err := d.mailbox(ctx, id)
-	if err != nil {
+	var mailbox []sqlc.AuditEvent
+	e, err := d.q.Enrolment(ctx, id)
+	if err == nil {
+		mailbox, err = d.mailbox(ctx, e.Enrolment.Ic, id)
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return out, fmt.Errorf("reading who chose the address: %w", err)
 	}
 	for _, row := range append(events, mailbox...) {
@@ -230,17 +262,26 @@ func (d *DB) Decisions(ctx context.Context, id string) (out enrol.Decisions, err
 	return out, nil
 }
 
-// mailbox are the events by which the address of an enrolment's officer was chosen since
-// the last certificate.
-func (d *DB) mailbox(ctx context.Context, id string) (out []sqlc.AuditEvent, err error) {
-	e, err := d.q.Enrolment(ctx, id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
+// Mailbox implements enrol.Enrolments.
+func (d *DB) Mailbox(ctx context.Context, ic string) (out []string, err error) {
+	rows, err := d.mailbox(ctx, personal.IC(ic), "")
+	for _, row := range rows {
+		ev, err := record(row)
+		if err == nil && !ev.Intact() {
+			err = &audit.BrokenError{Seq: row.Seq, What: "the hash is not that of the event"}
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, ev.Actor)
 	}
-	if err != nil {
-		return nil, err
-	}
-	ids, err := d.q.EnrolmentIDsOf(ctx, e.Enrolment.Ic)
+	return out, err
+}
+
+// mailbox are the events by which an officer's address was chosen since the last
+// certificate, save those of the enrolment but: the address is one for all of them.
+func (d *DB) mailbox(ctx context.Context, ic personal.IC, but string) (out []sqlc.AuditEvent, err error) {
+	ids, err := d.q.EnrolmentIDsOf(ctx, ic)
 	if err != nil {
 		return nil, err
 	}
@@ -252,10 +293,12 @@ func (d *DB) mailbox(ctx context.Context, id string) (out []sqlc.AuditEvent, err
 		}
 		last = max(last, seq)
 	}
-	if ids, err = d.q.AddressChangeIDsOf(ctx, e.Enrolment.Ic); err != nil {
+	changes, err := d.q.AddressChangeIDsOf(ctx, ic)
+	if err != nil {
 		return nil, err
 	}
-	for _, object := range append(ids, "officer:"+string(e.Enrolment.Ic)) {
+	objects := slices.DeleteFunc(append(ids, changes...), func(x string) bool { return x == but })
+	for _, object := range append(objects, "officer:"+string(ic)) {
 		rows, err := d.q.MailboxEvents(ctx, sqlc.MailboxEventsParams{Object: personal.Object(object), After: last})
 		if err != nil {
 			return nil, err
@@ -420,6 +463,10 @@ func putApplication(ctx context.Context, q *sqlc.Queries, c *enrol.Change) error
 // Correct implements enrol.Enrolments.
 func (d *DB) Correct(ctx context.Context, e enrol.Enrolment, email string, due time.Time, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		// Whoever is appointed is the person with the address that was confirmed.
+		if _, held, err := appointedPerson(ctx, q, e.IC, ev.At); held || err != nil {
+			return errors.Join(err, enrol.ErrState)
+		}
 		creds, err := q.CredentialsOf(ctx, personal.IC(e.IC))
 		if err != nil {
 			return err

@@ -33,7 +33,7 @@ func (d *DB) Leave(ctx context.Context, l enrol.Leaving, ev audit.Event) (serial
 		if l.System != "" {
 			return nil
 		}
-		if err := endLogIn(ctx, q, &l); err != nil {
+		if err := endLogIn(ctx, q, &l, ev.Actor); err != nil {
 			return err
 		}
 		return addNotice(ctx, q, l.IC, enrol.NoticeDeleted, ev.At, nil)
@@ -108,8 +108,10 @@ func (d *DB) withdrawAll(ctx context.Context, q *sqlc.Queries, l *enrol.Leaving,
 	return nil
 }
 
-// endLogIn deletes the account with what hangs on it. Who has none is deleted as well.
-func endLogIn(ctx context.Context, q *sqlc.Queries, l *enrol.Leaving) error {
+// endLogIn deletes the account with what hangs on it, appointments that have no effect for
+// want of a second factor too: who comes back comes as an officer. Who has none is deleted
+// as well.
+func endLogIn(ctx context.Context, q *sqlc.Queries, l *enrol.Leaving, by string) error {
 	change, err := q.PendingAddressChange(ctx, personal.IC(l.IC))
 	if err == nil {
 		_, err = q.EndAddressChange(ctx, sqlc.EndAddressChangeParams{State: enrol.ChangeCancelled, At: micros(l.At), ID: change})
@@ -142,6 +144,9 @@ func endLogIn(ctx context.Context, q *sqlc.Queries, l *enrol.Leaving) error {
 		if err := one(q.DeleteAccount(ctx, sqlc.DeleteAccountParams{Nothing: []byte{}, ID: a.ID})); err != nil {
 			return err
 		}
+	}
+	if err := q.EndAppointments(ctx, sqlc.EndAppointmentsParams{UntilAt: micros(l.At), EndedBy: personal.Actor(by), AccountID: a.ID}); err != nil {
+		return err
 	}
 	if err := q.DropPasskeys(ctx, a.ID); err != nil {
 		return err

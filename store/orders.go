@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -28,6 +30,33 @@ func putOrder(ctx context.Context, q *sqlc.Queries, o *enrol.Order, ev audit.Eve
 		}
 	}
 	return nil
+}
+
+// Central implements enrol.Enrolments.
+func (d *DB) Central(ctx context.Context, ic, serial string, undo enrol.Action) (bool, error) {
+	rows, err := d.q.OrderEvents(ctx, sqlc.OrderEventsParams{Officer: personal.Object("officer:" + ic), Certificate: personal.Object("certificate:" + serial)})
+	if err != nil {
+		return false, err
+	}
+	for _, row := range rows {
+		ev, err := record(row)
+		if err == nil && !ev.Intact() {
+			err = &audit.BrokenError{Seq: row.Seq, What: "the hash is not that of the event"}
+		}
+		if err != nil {
+			return false, err
+		}
+		suspends := ev.Action == string(enrol.Suspension)
+		switch about := ev.Object == "certificate:"+serial || slices.Contains(strings.Fields(ev.Detail["serials"]), serial); {
+		case !about:
+		case ev.Action == string(undo):
+			return false, nil // what was ordered before is taken back
+		case ev.Action == string(enrol.Releasing) || ev.Action == string(enrol.Unscheduling) || suspends != (undo == enrol.Releasing):
+		case ev.Detail["by"] == string(enrol.JDN) || ev.Detail["by"] == "machine":
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // Upcoming implements enrol.Enrolments.

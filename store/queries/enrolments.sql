@@ -18,7 +18,7 @@ SELECT code, title, agency, token_ends, created_at FROM systems WHERE code = @co
 -- name: Systems :many
 SELECT code, title, agency, token_ends, created_at FROM systems ORDER BY code;
 
--- name: NewOfficer :exec
+-- name: NewOfficer :execrows
 INSERT INTO officers (ic, name, email, created_at) VALUES (@ic, @name, @email, @created_at) ON CONFLICT (ic) DO NOTHING;
 
 -- name: NewMedium :execrows
@@ -98,10 +98,10 @@ FROM audit_events WHERE object = @object AND action IN ('enrol.list', 'enrol.rep
 -- name: LastIssue :one
 SELECT CAST(COALESCE(MAX(a.seq), 0) AS BIGINT) AS seq FROM audit_events a WHERE a.object = @object AND a.action = 'enrol.issue' AND a.verdict = 'accepted';
 
--- Who asked or vouched for a change of address.
+-- Who chose an officer's address, or asked or vouched for another.
 -- name: MailboxEvents :many
 SELECT a.seq, a.at, a.actor, a.action, a.object, a.verdict, a.request_id, a.detail, a.prev, a.hash
-FROM audit_events a WHERE a.object = @object AND a.action IN ('officer.address', 'officer.address.vouch') AND a.verdict = 'accepted' AND a.seq > @after
+FROM audit_events a WHERE a.object = @object AND a.action IN ('enrol.list', 'enrol.correct', 'enrol.replace', 'officer.address', 'officer.address.vouch') AND a.verdict = 'accepted' AND a.seq > @after
 ORDER BY a.seq;
 
 -- name: EnrolmentIDsOf :many

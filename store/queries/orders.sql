@@ -1,6 +1,12 @@
 -- name: AddOrder :exec
 INSERT INTO certificate_orders (id, serial, action, reason, why, actor, at, due_at) VALUES (@id, @serial, @action, @reason, @why, @actor, @at, @due_at);
 
+-- What was ordered of an officer's certificates, or taken back, the newest first.
+-- name: OrderEvents :many
+SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash FROM audit_events
+WHERE object IN (@officer, @certificate) AND verdict = 'accepted' AND action IN ('certificate.revoke', 'certificate.suspend', 'certificate.release', 'certificate.unschedule', 'officer.retire', 'officer.transfer')
+ORDER BY seq DESC;
+
 -- Revocations to come with their officer. The agency is that of the certificate: of the
 -- newest enrolment that led to one.
 -- name: Leaving :many

@@ -636,7 +636,7 @@ func (q *Queries) LastIssue(ctx context.Context, object personal.Object) (int64,
 
 const mailboxEvents = `-- name: MailboxEvents :many
 SELECT a.seq, a.at, a.actor, a.action, a.object, a.verdict, a.request_id, a.detail, a.prev, a.hash
-FROM audit_events a WHERE a.object = ?1 AND a.action IN ('officer.address', 'officer.address.vouch') AND a.verdict = 'accepted' AND a.seq > ?2
+FROM audit_events a WHERE a.object = ?1 AND a.action IN ('enrol.list', 'enrol.correct', 'enrol.replace', 'officer.address', 'officer.address.vouch') AND a.verdict = 'accepted' AND a.seq > ?2
 ORDER BY a.seq
 `
 
@@ -645,7 +645,7 @@ type MailboxEventsParams struct {
 	After  int64
 }
 
-// Who asked or vouched for a change of address.
+// Who chose an officer's address, or asked or vouched for another.
 func (q *Queries) MailboxEvents(ctx context.Context, arg MailboxEventsParams) ([]AuditEvent, error) {
 	rows, err := q.db.QueryContext(ctx, mailboxEvents, arg.Object, arg.After)
 	if err != nil {
@@ -768,7 +768,7 @@ func (q *Queries) NewMedium(ctx context.Context, arg NewMediumParams) (int64, er
 	return result.RowsAffected()
 }
 
-const newOfficer = `-- name: NewOfficer :exec
+const newOfficer = `-- name: NewOfficer :execrows
 INSERT INTO officers (ic, name, email, created_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (ic) DO NOTHING
 `
 
@@ -779,14 +779,17 @@ type NewOfficerParams struct {
 	CreatedAt int64
 }
 
-func (q *Queries) NewOfficer(ctx context.Context, arg NewOfficerParams) error {
-	_, err := q.db.ExecContext(ctx, newOfficer,
+func (q *Queries) NewOfficer(ctx context.Context, arg NewOfficerParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, newOfficer,
 		arg.Ic,
 		arg.Name,
 		arg.Email,
 		arg.CreatedAt,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const putAgency = `-- name: PutAgency :exec

@@ -213,6 +213,52 @@ func (q *Queries) OfficerWithoutKey(ctx context.Context, ic *personal.IC) ([]str
 	return items, nil
 }
 
+const orderEvents = `-- name: OrderEvents :many
+SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash FROM audit_events
+WHERE object IN (?1, ?2) AND verdict = 'accepted' AND action IN ('certificate.revoke', 'certificate.suspend', 'certificate.release', 'certificate.unschedule', 'officer.retire', 'officer.transfer')
+ORDER BY seq DESC
+`
+
+type OrderEventsParams struct {
+	Officer     personal.Object
+	Certificate personal.Object
+}
+
+// What was ordered of an officer's certificates, or taken back, the newest first.
+func (q *Queries) OrderEvents(ctx context.Context, arg OrderEventsParams) ([]AuditEvent, error) {
+	rows, err := q.db.QueryContext(ctx, orderEvents, arg.Officer, arg.Certificate)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AuditEvent
+	for rows.Next() {
+		var i AuditEvent
+		if err := rows.Scan(
+			&i.Seq,
+			&i.At,
+			&i.Actor,
+			&i.Action,
+			&i.Object,
+			&i.Verdict,
+			&i.RequestID,
+			&i.Detail,
+			&i.Prev,
+			&i.Hash,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const steps = `-- name: Steps :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash FROM audit_events
 WHERE object = ?1 AND verdict = 'accepted' AND action IN ('enrol.list', 'enrol.admit', 'enrol.resend', 'enrol.correct', 'enrol.confirm', 'enrol.apply', 'enrol.validate', 'enrol.return',
