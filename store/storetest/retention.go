@@ -58,7 +58,12 @@ func expunge(t *testing.T, h *House) {
 		t.Errorf("at once: %+v, %d events", n, told)
 	}
 	h.Clock.Advance(91 * day)
-	if n, told := run(); n != (enrol.Expunged{Codes: 1, Documents: 2}) || told != 1 {
+	must(t, h.DB.PutHold(ctx, enrol.Hold{ID: "ho_0", IC: IC, Reason: "court case", By: "x", At: h.Clock.Now()}, h.ev("x", "x")))
+	if n, told := run(); n != (enrol.Expunged{Documents: 2}) || told != 1 {
+		t.Errorf("after 91 days, the codes held: %+v, %d events", n, told)
+	}
+	must(t, h.DB.LiftHold(ctx, "ho_0", h.ev("x", "x")))
+	if n, told := run(); n != (enrol.Expunged{Codes: 1}) || told != 1 {
 		t.Errorf("after 91 days: %+v, %d events", n, told)
 	}
 	left, err := h.DB.Archives().Removals(ctx, 100)
