@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -231,8 +233,17 @@ func (s *sheets) archives(ctx context.Context) error {
 	return s.sheet("arkib", "archive_id state created_at newest", rows)
 }
 
+// foreign matches what may be another person's IC.
+var foreign = regexp.MustCompile(`\b[0-9]{12}\b`)
+
+// aboutOthers says whether a text has an IC, and not the person's.
+func (s *sheets) aboutOthers(v string) bool {
+	return slices.ContainsFunc(foreign.FindAllString(v, -1), func(ic string) bool { return ic != s.ic })
+}
+
 // audit is what the chain tells about the person or of the person's own deeds. Others
-// who did something are named by their role alone.
+// who did something are named by their role alone; of deeds of the person's own about others,
+// as an administrator's are, nothing is told but that, when and with which verdict.
 func (s *sheets) audit(ctx context.Context, d *DB) error {
 	var rows [][]any
 	err := d.AuditRecords(ctx, 0, func(r audit.Record) error {
@@ -247,6 +258,17 @@ func (s *sheets) audit(ctx context.Context, d *DB) error {
 		actor := r.Actor
 		if !own {
 			actor, _, _ = strings.Cut(actor, ":")
+		}
+		if own && !s.names[r.Object] {
+			clear(r.Detail)
+		}
+		for key, v := range r.Detail {
+			if s.aboutOthers(v) {
+				delete(r.Detail, key)
+			}
+		}
+		if s.aboutOthers(r.Object) {
+			r.Object = ""
 		}
 		detail, err := json.Marshal(r.Detail)
 		rows = append(rows, []any{r.Seq, r.At, actor, r.Action, r.Object, r.Verdict, string(detail)})

@@ -1,12 +1,15 @@
 -- Of code_sends the rows of some transactions at a time: they have no key of their own.
 -- name: ExpungeCodeSends :execrows
-DELETE FROM code_sends WHERE code_sends.sent_at < @before AND transaction_id IN (SELECT s.transaction_id FROM code_sends s WHERE s.sent_at < @before ORDER BY s.sent_at LIMIT @lim);
+DELETE FROM code_sends WHERE code_sends.sent_at < @before AND transaction_id IN (SELECT s.transaction_id FROM code_sends s WHERE s.sent_at < @before
+    AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.ic = s.ic AND h.ended_at = 0) ORDER BY s.sent_at LIMIT @lim);
 
 -- name: ExpungeAddressChanges :execrows
-DELETE FROM address_changes WHERE id IN (SELECT c.id FROM address_changes c WHERE c.state <> 'PENDING' AND c.asked_at < @before AND c.ended_at < @before LIMIT @lim);
+DELETE FROM address_changes WHERE id IN (SELECT c.id FROM address_changes c WHERE c.state <> 'PENDING' AND c.asked_at < @before AND c.ended_at < @before
+    AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.ic = c.ic AND h.ended_at = 0) LIMIT @lim);
 
 -- name: OldMailedLogins :execrows
-DELETE FROM logins WHERE id IN (SELECT l.id FROM logins l WHERE l.keep_until < @before LIMIT @lim);
+DELETE FROM logins WHERE id IN (SELECT l.id FROM logins l WHERE l.keep_until < @before
+    AND NOT EXISTS (SELECT 1 FROM accounts a JOIN holds h ON h.ic = a.ic WHERE a.id = l.account_id AND h.ended_at = 0) LIMIT @lim);
 
 -- Only those of whom no key or certificate is left.
 -- name: OldRefused :many

@@ -702,7 +702,8 @@ func (q *Queries) EnrolmentIDs(ctx context.Context, ic personal.IC) ([]string, e
 }
 
 const expungeAddressChanges = `-- name: ExpungeAddressChanges :execrows
-DELETE FROM address_changes WHERE id IN (SELECT c.id FROM address_changes c WHERE c.state <> 'PENDING' AND c.asked_at < ?1 AND c.ended_at < ?1 LIMIT ?2)
+DELETE FROM address_changes WHERE id IN (SELECT c.id FROM address_changes c WHERE c.state <> 'PENDING' AND c.asked_at < ?1 AND c.ended_at < ?1
+    AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.ic = c.ic AND h.ended_at = 0) LIMIT ?2)
 `
 
 type ExpungeAddressChangesParams struct {
@@ -719,7 +720,8 @@ func (q *Queries) ExpungeAddressChanges(ctx context.Context, arg ExpungeAddressC
 }
 
 const expungeCodeSends = `-- name: ExpungeCodeSends :execrows
-DELETE FROM code_sends WHERE code_sends.sent_at < ?1 AND transaction_id IN (SELECT s.transaction_id FROM code_sends s WHERE s.sent_at < ?1 ORDER BY s.sent_at LIMIT ?2)
+DELETE FROM code_sends WHERE code_sends.sent_at < ?1 AND transaction_id IN (SELECT s.transaction_id FROM code_sends s WHERE s.sent_at < ?1
+    AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.ic = s.ic AND h.ended_at = 0) ORDER BY s.sent_at LIMIT ?2)
 `
 
 type ExpungeCodeSendsParams struct {
@@ -855,7 +857,8 @@ func (q *Queries) OldDocuments(ctx context.Context, arg OldDocumentsParams) ([]s
 }
 
 const oldMailedLogins = `-- name: OldMailedLogins :execrows
-DELETE FROM logins WHERE id IN (SELECT l.id FROM logins l WHERE l.keep_until < ?1 LIMIT ?2)
+DELETE FROM logins WHERE id IN (SELECT l.id FROM logins l WHERE l.keep_until < ?1
+    AND NOT EXISTS (SELECT 1 FROM accounts a JOIN holds h ON h.ic = a.ic WHERE a.id = l.account_id AND h.ended_at = 0) LIMIT ?2)
 `
 
 type OldMailedLoginsParams struct {

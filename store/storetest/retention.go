@@ -58,7 +58,12 @@ func expunge(t *testing.T, h *House) {
 		t.Errorf("at once: %+v, %d events", n, told)
 	}
 	h.Clock.Advance(91 * day)
-	if n, told := run(); n != (enrol.Expunged{Codes: 1, Documents: 2}) || told != 1 {
+	must(t, h.DB.PutHold(ctx, enrol.Hold{ID: "ho_0", IC: IC, Reason: "court case", By: "x", At: h.Clock.Now()}, h.ev("x", "x")))
+	if n, told := run(); n != (enrol.Expunged{Documents: 2}) || told != 1 {
+		t.Errorf("after 91 days, the codes held: %+v, %d events", n, told)
+	}
+	must(t, h.DB.LiftHold(ctx, "ho_0", h.ev("x", "x")))
+	if n, told := run(); n != (enrol.Expunged{Codes: 1}) || told != 1 {
 		t.Errorf("after 91 days: %+v, %d events", n, told)
 	}
 	left, err := h.DB.Archives().Removals(ctx, 100)
@@ -234,6 +239,13 @@ func subject(t *testing.T, h *House) {
 	r := h.signed(t, blobs, "tx_1", 2)
 	must(t, h.DB.PutOfficer(ctx, enrol.Officer{IC: "850505085557", Name: "SITI BINTI ABU", Email: "siti@x.example"}, System, "TOKEN", h.ev("other", "officer:850505085557")))
 	must(t, h.DB.PutPassword(ctx, enrol.Account{ID: "ac_1", Kind: enrol.OfficerAccount, IC: IC, Name: "NOR'AINI", Email: "n@x.example", CreatedAt: h.Clock.Now()}, []byte("hash of a password"), h.ev("account.password", "account:ac_1")))
+	// A deed of her own about another, and one about her that names another.
+	about := h.ev("enrol.list", "officer:850505085557")
+	about.Actor, about.Detail = "account:ac_1", map[string]string{"reason": "SITI moved", "why": "x"}
+	must(t, h.DB.Audit(ctx, about))
+	about = h.ev("officer.address", "officer:"+IC)
+	about.Detail = map[string]string{"asked_ic": "850505085557", "kept": "a detail that stays"}
+	must(t, h.DB.Audit(ctx, about))
 	d := &enrol.Desk{Registrar: h.Registrar, Records: h.DB, MAC: MAC("desk")}
 	own := enrol.Actor{Name: "account:ac_1", IC: IC}
 	for who, c := range map[string]struct {
@@ -268,6 +280,11 @@ func subject(t *testing.T, h *House) {
 		"kod_dihantar.csv": r.ID, "akaun.json": "ac_1", "audit.csv": "subject.export", "BACA-README.txt": "DATA PERIBADI", "borang.csv": "postcode"} {
 		if !strings.Contains(all[name], want) {
 			t.Errorf("%s has no %q: %.300s", name, want, all[name])
+		}
+	}
+	for _, want := range []string{"enrol.list", "a detail that stays"} {
+		if !strings.Contains(all["audit.json"], want) {
+			t.Errorf("the audit has no %q", want)
 		}
 	}
 	for name, content := range all {
