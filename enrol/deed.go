@@ -48,9 +48,9 @@ func (a *Accounts) askCode(ctx context.Context, p *Person, purpose, data string)
 	return a.mailCode(ctx, purpose, subject, data, p.Account, true)
 }
 
-// slower is delay without an end: what only sends mails to the right mailbox need not be
-// closed for good.
-func slower(n int) time.Duration { return min(delay(n), maxDelay) }
+// slower is delay with a quarter of an hour at most: what only sends mails to the right mailbox
+// need not be closed, and strangers could keep its owner out.
+func slower(n int) time.Duration { return min(delay(n), 15*time.Minute) }
 
 // checkCode takes one of a code's tries; the deed spends it. data is what it was asked
 // with. A *CodeError, ErrUnknown, ErrUsed, the errors of LoginCodes.

@@ -111,7 +111,7 @@ func (d *Desk) UnlockPIN(ctx context.Context, a Actor, ic, reason string) (PINCo
 }
 
 // ClearFailures opens the doors of an account again that failed log-ins have closed, the
-// strangers' and that of its devices, after the person's identity was proved: reason says
+// strangers' and that of its devices, and asks for a forgotten password, after the person's identity was proved: reason says
 // how, in 5 to 200 characters. cleared is false when nothing held the account up. The door
 // of an administrator who is no officer is opened by JDN and by the operator of the machine.
 func (d *Desk) ClearFailures(ctx context.Context, accounts AccountRecords, a Actor, ic, reason string) (cleared bool, err error) {
@@ -127,14 +127,14 @@ func (d *Desk) ClearFailures(ctx context.Context, accounts AccountRecords, a Act
 		return false, d.refuse(ctx, ev, no)
 	}
 	ev.Detail["why"] = reason
-	devices := ""
+	doors := []string{"ic:" + ic, ForPassword + ":" + ic}
 	switch acct, _, err := accounts.AccountByIC(ctx, ic); {
 	case err == nil:
-		devices = devicesOf(acct.ID)
+		doors = append(doors, devicesOf(acct.ID))
 	case !errors.Is(err, ErrUnknown):
 		return false, fmt.Errorf("reading account: %w", err)
 	}
-	return accounts.ClearFailures(ctx, "ic:"+ic, devices, ev)
+	return accounts.ClearFailures(ctx, ev, doors...)
 }
 
 // How many characters a reason has at most: one that a decision keeps, and one that the

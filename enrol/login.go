@@ -62,9 +62,8 @@ type LoginRecords interface {
 	// the next is not allowed yet: then nothing is counted. delay says how long after
 	// the nth the next is allowed.
 	CountFailure(ctx context.Context, subject string, now time.Time, delay func(n int) time.Duration) error
-	// ClearFailures ends the counts of subject and of devices, which may be "", with an
-	// event, and says whether there was one.
-	ClearFailures(ctx context.Context, subject, devices string, ev audit.Event) (bool, error)
+	// ClearFailures ends the counts of subjects, with an event, and says whether there was one.
+	ClearFailures(ctx context.Context, ev audit.Event, subjects ...string) (bool, error)
 	// ForgetFailures ends the count.
 	ForgetFailures(ctx context.Context, subject string) error
 	// DropLogins forgets log-ins that expired before the time given, and counts that

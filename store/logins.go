@@ -84,11 +84,16 @@ func (d *DB) ForgetFailures(ctx context.Context, subject string) error {
 }
 
 // ClearFailures implements enrol.LoginRecords.
-func (d *DB) ClearFailures(ctx context.Context, subject, devices string, ev audit.Event) (cleared bool, err error) {
+func (d *DB) ClearFailures(ctx context.Context, ev audit.Event, subjects ...string) (cleared bool, err error) {
 	err = d.do(ctx, ev, func(q *sqlc.Queries) error {
-		n, err := q.ClearLoginFailures(ctx, sqlc.ClearLoginFailuresParams{Subject: personal.Subject(subject), Devices: personal.Subject(devices)})
-		cleared = n > 0
-		return err
+		for _, subject := range subjects {
+			n, err := q.ClearLoginFailures(ctx, personal.Subject(subject))
+			if err != nil {
+				return err
+			}
+			cleared = cleared || n > 0
+		}
+		return nil
 	})
 	return cleared && err == nil, err
 }

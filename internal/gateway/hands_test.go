@@ -126,3 +126,38 @@ func TestWhoComesBackIsNoAdministrator(t *testing.T) {
 	_, code := m.confirmed(t)
 	want(t, m.officer(t, code).do(http.MethodPost, "/v1/me/second-factor", nil), 403, "not_appointed")
 }
+
+// A stranger who asks for somebody's password without end delays it by a quarter of an hour at
+// most, and whoever helps the officer opens that door, too.
+func TestNobodyIsKeptFromAForgottenPassword(t *testing.T) {
+	m := newMinistry(t)
+	m.signing(t)
+	v := newBrowser(t, m.Gateway)
+	ask := func() {
+		t.Helper()
+		want(t, v.do(http.MethodPost, "/v1/password/forgotten", map[string]string{"ic": newcomerIC}), 202, "")
+	}
+	mailed := func(before func()) {
+		t.Helper()
+		before()
+		mark := m.Server.Mailbox.Mark()
+		ask()
+		if m.Code(newcomerMail, mark) == "" {
+			t.Error("no code")
+		}
+	}
+	for range 16 {
+		ask()
+		m.Clock.Advance(16 * time.Minute)
+	}
+	mailed(func() {})
+	mailed(func() { m.Clock.Advance(15 * time.Minute) })
+	mailed(func() {
+		ask() // held up
+		m.ap = appointed(t, m.Gateway, "700101105570", enrol.AP, "JANM", "")
+		r := m.ap.do(http.MethodPost, "/v1/admin/officers/"+newcomerIC+"/unlock-login", map[string]string{"reason": "MyKad seen at the counter"})
+		if want(t, r, 200, ""); r.Body["cleared"] != true {
+			t.Errorf("%s", r.Raw)
+		}
+	})
+}

@@ -203,7 +203,7 @@ ON CONFLICT (subject) DO UPDATE SET count = excluded.count, until_at = excluded.
 DELETE FROM login_failures WHERE subject = @subject;
 
 -- name: ClearLoginFailures :execrows
-DELETE FROM login_failures WHERE subject = @subject OR subject = @devices;
+DELETE FROM login_failures WHERE subject = @subject;
 
 -- name: DropLoginFailures :exec
 DELETE FROM login_failures WHERE at < @before AND until_at < @before;

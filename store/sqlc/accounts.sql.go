@@ -471,16 +471,11 @@ func (q *Queries) ClaimSetup(ctx context.Context, arg ClaimSetupParams) (int64, 
 }
 
 const clearLoginFailures = `-- name: ClearLoginFailures :execrows
-DELETE FROM login_failures WHERE subject = ?1 OR subject = ?2
+DELETE FROM login_failures WHERE subject = ?1
 `
 
-type ClearLoginFailuresParams struct {
-	Subject personal.Subject
-	Devices personal.Subject
-}
-
-func (q *Queries) ClearLoginFailures(ctx context.Context, arg ClearLoginFailuresParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, clearLoginFailures, arg.Subject, arg.Devices)
+func (q *Queries) ClearLoginFailures(ctx context.Context, subject personal.Subject) (int64, error) {
+	result, err := q.db.ExecContext(ctx, clearLoginFailures, subject)
 	if err != nil {
 		return 0, err
 	}

@@ -212,14 +212,14 @@ func loginFailures(t *testing.T, h *House) {
 	}
 	ev := audit.Event{At: now, Actor: "t", Action: "t", Verdict: audit.Accepted}
 	for _, want := range []bool{true, false} {
-		if cleared, err := db.ClearFailures(ctx, "ic:1", "device:ac_1", ev); err != nil || cleared != want {
+		if cleared, err := db.ClearFailures(ctx, ev, "ic:1", "device:ac_1"); err != nil || cleared != want {
 			t.Errorf("cleared %v, %v", cleared, err)
 		}
 	}
 	must(t, db.CountFailure(ctx, "device:ac_1", now, delay))
 	wants(t, "another account's device", db.CountFailure(ctx, "device:ac_11", now, delay), enrol.ErrThrottled)
 	must(t, db.CountFailure(ctx, "ic:2", now, delay))
-	if cleared, err := db.ClearFailures(ctx, "ic:2", "", ev); err != nil || !cleared {
+	if cleared, err := db.ClearFailures(ctx, ev, "ic:2"); err != nil || !cleared {
 		t.Errorf("without an account: %v, %v", cleared, err)
 	}
 	wants(t, "after clearing without an account", db.CountFailure(ctx, "device:ac_11", now, delay), enrol.ErrThrottled)
