@@ -39,7 +39,7 @@ func TestOneSATakesOverNoOfficer(t *testing.T) {
 			t.Errorf("%s", made.Raw)
 		}
 		want(t, sa.do(http.MethodPost, "/v1/admin/appointments/"+appointmentID(made)+"/confirm", nil), 403, "same_person")
-		want(t, sa.do(http.MethodPost, "/v1/admin/appointments/"+appointmentID(made)+"/resend", nil), 409, "setup_done")
+		want(t, sa.do(http.MethodPost, "/v1/admin/appointments/"+appointmentID(made)+"/resend", nil), 403, "same_person")
 	}
 	want(t, victim.do(http.MethodGet, "/v1/me", nil), 200, "")
 	if me := victim.do(http.MethodGet, "/v1/me", nil); me.Text("kind") != "officer" || me.Text("email") != newcomerMail {
@@ -63,7 +63,7 @@ func TestOneJDNMakesNoSecondPerson(t *testing.T) {
 			t.Errorf("%s", made.Raw)
 		}
 		want(t, m.jdn.do(http.MethodPost, "/v1/admin/appointments/"+appointmentID(made)+"/confirm", nil), 403, "same_person")
-		want(t, m.jdn.do(http.MethodPost, "/v1/admin/appointments/"+appointmentID(made)+"/resend", nil), 409, "setup_done")
+		want(t, m.jdn.do(http.MethodPost, "/v1/admin/appointments/"+appointmentID(made)+"/resend", nil), 403, "same_person")
 	}
 	if did, err := m.Server.Desk.Once(t.Context()); did || err != nil {
 		t.Errorf("something was mailed to somebody whom one person proposed: %v", err)
