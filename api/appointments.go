@@ -154,9 +154,6 @@ func (s *server) appoint(ctx context.Context, in *appointInput) (*appointOutput,
 }
 
 func (s *server) confirmAppointment(ctx context.Context, in *byIDInput) (*struct{}, error) {
-	if err := s.Accounts.Fresh(personOf(ctx)); err != nil {
-		return nil, s.fail(ctx, err)
-	}
 	if err := s.Accounts.Confirm(ctx, personOf(ctx).Actor, in.ID); err != nil {
 		return nil, s.fail(ctx, err)
 	}

@@ -82,14 +82,6 @@ func (a *Accounts) ownCode(ctx context.Context, p *Person, id, purpose string, c
 	return l, data, err
 }
 
-// justOpened is ErrStale when p did not log in just now.
-func (a *Accounts) justOpened(p *Person) error {
-	if a.Now().Sub(p.Session.CreatedAt) > FreshFor {
-		return ErrStale
-	}
-	return nil
-}
-
 // provePassword counts and judges p's password: ErrWrongPassword, or a *ThrottledError.
 func (a *Accounts) provePassword(ctx context.Context, p *Person, password secret.Text, ev audit.Event) error {
 	_, proofs, err := a.Records.Account(ctx, p.Account.ID)

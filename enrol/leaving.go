@@ -142,7 +142,7 @@ func (d *Desk) AskToLeave(ctx context.Context, acc *Accounts, p Person, of Proof
 	if p.Account.Kind != OfficerAccount {
 		return Login{}, Loss{}, d.refuse(ctx, ev, refusal("appointed", ErrState))
 	}
-	if err := acc.justOpened(&p); err != nil {
+	if err := acc.Fresh(&p); err != nil {
 		return Login{}, Loss{}, err
 	}
 	if err := d.proven(ctx, acc, &p, ev, of); err != nil {
@@ -210,7 +210,7 @@ func (d *Desk) Remove(ctx context.Context, acc *Accounts, p Person, system strin
 	if len(out.Media) == 0 {
 		return d.refuse(ctx, ev, refusal("not_registered", ErrUnknown))
 	}
-	if err := acc.justOpened(&p); err != nil {
+	if err := acc.Fresh(&p); err != nil {
 		return err
 	}
 	of.System = system

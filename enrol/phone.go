@@ -70,7 +70,7 @@ func (d *Desk) AskPhone(ctx context.Context, acc *Accounts, p Person, mobile str
 	} else if err != nil {
 		return Login{}, fmt.Errorf("reading officer: %w", err)
 	}
-	if err := acc.justOpened(&p); err != nil {
+	if err := acc.Fresh(&p); err != nil {
 		return Login{}, err
 	}
 	mark, err := d.phoneMark(ctx, p.Account.IC, mobile)

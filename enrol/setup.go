@@ -177,7 +177,7 @@ func (a *Accounts) mayHaveFactor(ctx context.Context, p *Person) error {
 	switch {
 	case p.Account.Kind != OfficerAccount:
 		no = refusal("setup_done", ErrState)
-	case no == nil && now.Sub(p.Session.CreatedAt) > FreshFor:
+	case no == nil && a.Fresh(p) != nil:
 		no = refusal("session_not_fresh", ErrStale)
 	}
 	if no == nil {
