@@ -108,6 +108,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.officers(h)
 	s.documents(h)
 	s.transactions(h)
+	s.work(h)
 	s.batches(h)
 	s.verification(h)
 	s.pki(h)
@@ -142,6 +143,7 @@ func description(version string) huma.Config {
 		{Name: "Officers", Description: "Which medium an officer holds and whether the officer can sign"},
 		{Name: "Documents", Description: "PDFs to be signed, and signed"},
 		{Name: "Transactions", Description: "One PIN and one code authorise one transaction"},
+		{Name: "Work", Description: "Work processes: who signs in which role, and what waits for a role"},
 		{Name: "Batches", Description: "Many documents under one transaction"},
 		{Name: "Verification", Description: "Is a signature valid?"},
 		{Name: "PKI", Description: "Certificates, revocation, time-stamps"},

@@ -56,7 +56,7 @@ type documentRef struct {
 	Digest     *digestBody `json:"digest,omitempty" doc:"Never hashed again"`
 	Data       string      `json:"data,omitempty" maxLength:"1398104" doc:"Base64; hashed by the gateway with SHA-256; at most 1 MiB"`
 	DocumentID string      `json:"document_id,omitempty" maxLength:"64"`
-	Reference  string      `json:"reference,omitempty" maxLength:"200"`
+	Reference  string      `json:"reference,omitempty" maxLength:"200" doc:"Your name of the document. For a later role of a work process it is enough: what is signed is what the role before left"`
 	PAdES      *padesBody  `json:"pades,omitempty" doc:"In the place of the transaction's"`
 }
 
@@ -69,8 +69,8 @@ type createBody struct {
 	IC             string        `json:"ic" doc:"The officer who is to sign"`
 	System         string        `json:"system" maxLength:"32"`
 	DataHeader     string        `json:"data_header,omitempty" maxLength:"200"`
-	Process        string        `json:"process,omitempty" maxLength:"64"`
-	Role           string        `json:"role,omitempty" maxLength:"64"`
+	Process        string        `json:"process,omitempty" maxLength:"64" doc:"Code of a work process of the system: then role and the reference of each document are needed, roles sign in order, and nobody signs a reference in two"`
+	Role           string        `json:"role,omitempty" maxLength:"64" doc:"One of the process"`
 	Classification string        `json:"classification,omitempty" enum:"terbuka,terhad,sulit,rahsia,rahsia besar"`
 	CredentialID   string        `json:"credential_id,omitempty" maxLength:"64" doc:"Default: the officer's first active one for the system"`
 	Channel        string        `json:"channel,omitempty" enum:"auto,push,email" doc:"How the code travels. auto, as when absent: the first that the agency's policy allows and that reaches the officer, with fallback to the next. Push is not offered yet"`
@@ -95,9 +95,10 @@ type otpBody struct {
 }
 
 type documentItem struct {
-	ID     string     `json:"id,omitempty"`
-	Name   string     `json:"name"`
-	Digest digestBody `json:"digest"`
+	ID        string     `json:"id,omitempty"`
+	Name      string     `json:"name"`
+	Digest    digestBody `json:"digest"`
+	Reference string     `json:"reference,omitempty"`
 }
 
 type signatureBody struct {
@@ -133,6 +134,11 @@ type transactionBody struct {
 	Root        string           `json:"root" doc:"Base64, 32 bytes"`
 	Fingerprint string           `json:"fingerprint" example:"7K3M-Q0ZV"`
 	Total       *totalBody       `json:"total,omitempty" doc:"As given at creation"`
+	System      string           `json:"system"`
+	DataHeader  string           `json:"data_header,omitempty"`
+	Process     string           `json:"process,omitempty"`
+	Role        string           `json:"role,omitempty"`
+	Class       string           `json:"classification,omitempty" doc:"In a work process at least that of the roles before"`
 	BatchID     string           `json:"batch_id,omitempty"`
 	BatchRoot   string           `json:"batch_root,omitempty" doc:"Root of the sealed batch; differs from root when only the rest is authorised"`
 	Documents   []documentItem   `json:"documents,omitempty"`
@@ -247,7 +253,7 @@ func (s *server) ask(ctx context.Context, b *createBody) (*signer.Ask, error) {
 		return a, s.checkBatch(ctx, b)
 	}
 	for k := range b.Documents {
-		d, err := s.documentOf(ctx, &b.Documents[k], k, b.Format)
+		d, err := s.documentOf(ctx, &b.Documents[k], k, b.Format, b.Process)
 		if err != nil {
 			return nil, err
 		}
@@ -377,21 +383,25 @@ func (s *server) checkBatch(ctx context.Context, b *createBody) error {
 	return nil
 }
 
-func (s *server) documentOf(ctx context.Context, ref *documentRef, k int, format string) (signer.Document, error) {
+// documentOf reads what is to be signed. In a work process it may be left to the reference.
+func (s *server) documentOf(ctx context.Context, ref *documentRef, k int, format, process string) (signer.Document, error) {
 	field := fmt.Sprintf("documents[%d]", k)
 	d := signer.Document{Index: uint32(k), Name: ref.Name, DocumentID: ref.DocumentID, Reference: ref.Reference}
-	given := 0
+	given, worked := 0, process != ""
 	for _, has := range []bool{ref.Digest != nil, ref.Data != "", ref.DocumentID != ""} {
 		if has {
 			given++
 		}
 	}
-	if given != 1 || (ref.DocumentID != "") != (format == signer.PADES) {
+	if left := worked && given == 0; !left && (given != 1 || (ref.DocumentID != "") != (format == signer.PADES)) {
 		return d, fixed(field, "PADES takes document_id; RAW and CMS take exactly one of digest and data.", "PADES memerlukan document_id; RAW dan CMS memerlukan tepat satu daripada digest dan data.")
 	}
 	switch {
 	case ref.DocumentID != "":
 		up, err := s.document(ctx, ref.DocumentID)
+		if worked && errors.Is(err, batch.ErrUnknown) {
+			break // the signer knows whether it is the reference's
+		}
 		if err != nil {
 			return d, err
 		}
@@ -406,7 +416,7 @@ func (s *server) documentOf(ctx context.Context, ref *documentRef, k int, format
 			return d, fixed(field+".digest", "It must be base64 of as many bytes as its algorithm makes.", "Ia mesti base64 sepanjang hasil algoritmanya.")
 		}
 		d.Hash, d.Digest = h, v
-	default:
+	case ref.Data != "":
 		v, err := decodeBase64(ref.Data)
 		if err != nil {
 			return d, fixed(field+".data", "It must be base64.", "Ia mesti base64.")
@@ -414,6 +424,9 @@ func (s *server) documentOf(ctx context.Context, ref *documentRef, k int, format
 		h := crypto.SHA256.New()
 		h.Write(v)
 		d.Hash, d.Digest, d.Size = crypto.SHA256, h.Sum(nil), int64(len(v))
+	}
+	if d.Digest == nil && d.Name == "" {
+		return d, nil // both are those of the role before
 	}
 	name, err := batch.CleanName(d.Name)
 	if err != nil {
@@ -424,13 +437,13 @@ func (s *server) documentOf(ctx context.Context, ref *documentRef, k int, format
 }
 
 func documentOut(d *signer.Document) documentItem {
-	return documentItem{d.DocumentID, d.Name, digestBody{hashName(d.Hash), base64.StdEncoding.EncodeToString(d.Digest)}}
+	return documentItem{d.DocumentID, d.Name, digestBody{hashName(d.Hash), base64.StdEncoding.EncodeToString(d.Digest)}, d.Reference}
 }
 
 // waiting is the answer of a request that waits for its PIN and code.
 func waiting(r *signer.Request, ch *otp.Challenge) transactionBody {
 	b := transactionBody{ID: r.ID, Status: string(r.Status), ExpiresAt: r.ExpiresAt, Count: r.Count, Root: base64.StdEncoding.EncodeToString(r.Root[:]),
-		Fingerprint: signer.Fingerprint(r.Root)}
+		Fingerprint: signer.Fingerprint(r.Root), System: r.System, DataHeader: r.DataHeader, Process: r.Process, Role: r.Role, Class: r.Class}
 	b.Code = codeOf(r.Ended)
 	if t := r.Options.Total; t != nil {
 		b.Total = &totalBody{t.Amount, t.Currency}

@@ -1,11 +1,11 @@
 -- name: AddTransaction :exec
-INSERT INTO transactions (id, app_id, system_name, ic, system, data_header, process, role, classification, credential_id, options, options_hash,
+INSERT INTO transactions (id, app_id, system_name, ic, system, data_header, process, role, step, next_role, classification, credential_id, options, options_hash,
     batch_id, implicit, count, root, status, created_at, expires_at)
-VALUES (@id, @app_id, @system_name, @ic, @system, @data_header, @process, @role, @classification, @credential_id, @options, @options_hash,
+VALUES (@id, @app_id, @system_name, @ic, @system, @data_header, @process, @role, @step, @next_role, @classification, @credential_id, @options, @options_hash,
     @batch_id, @implicit, @count, @root, 'WAITING', @created_at, @expires_at);
 
 -- name: Transaction :one
-SELECT t.id, t.app_id, t.system_name, t.ic, t.system, t.data_header, t.process, t.role, t.classification, t.credential_id, t.options, t.options_hash,
+SELECT t.id, t.app_id, t.system_name, t.ic, t.system, t.data_header, t.process, t.role, t.step, t.classification, t.credential_id, t.options, t.options_hash,
     t.batch_id, t.implicit, t.count, t.root, t.status, t.created_at, t.expires_at, t.finished_at, t.ended,
     CAST(COALESCE(c.image, '') AS TEXT) AS image
 FROM transactions t LEFT JOIN credentials c ON c.id = t.credential_id WHERE t.id = @id;

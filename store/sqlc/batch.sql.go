@@ -47,23 +47,24 @@ func (q *Queries) AddBatch(ctx context.Context, arg AddBatchParams) error {
 }
 
 const addItem = `-- name: AddItem :exec
-INSERT INTO items (batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 'pending')
+INSERT INTO items (batch_id, idx, name, hash, digest, blob, size, document_id, reference, reference_key, record_id, number, record, state)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 'pending')
 `
 
 type AddItemParams struct {
-	BatchID    string
-	Idx        int64
-	Name       personal.Name
-	Hash       int64
-	Digest     []byte
-	Blob       string
-	Size       int64
-	DocumentID string
-	Reference  personal.Note
-	RecordID   sql.NullString
-	Number     *personal.Number
-	Record     *personal.Note
+	BatchID      string
+	Idx          int64
+	Name         personal.Name
+	Hash         int64
+	Digest       []byte
+	Blob         string
+	Size         int64
+	DocumentID   string
+	Reference    personal.Note
+	ReferenceKey personal.Object
+	RecordID     sql.NullString
+	Number       *personal.Number
+	Record       *personal.Note
 }
 
 func (q *Queries) AddItem(ctx context.Context, arg AddItemParams) error {
@@ -77,6 +78,7 @@ func (q *Queries) AddItem(ctx context.Context, arg AddItemParams) error {
 		arg.Size,
 		arg.DocumentID,
 		arg.Reference,
+		arg.ReferenceKey,
 		arg.RecordID,
 		arg.Number,
 		arg.Record,
@@ -366,7 +368,7 @@ func (q *Queries) ItemByRecord(ctx context.Context, recordID sql.NullString) (It
 
 const itemsAfter = `-- name: ItemsAfter :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key
 FROM items WHERE batch_id = ?1 AND idx > ?2 ORDER BY idx LIMIT ?3
 `
 
@@ -409,6 +411,7 @@ func (q *Queries) ItemsAfter(ctx context.Context, arg ItemsAfterParams) ([]Item,
 			&i.SignedAt,
 			&i.IntentID,
 			&i.Timestamp,
+			&i.ReferenceKey,
 		); err != nil {
 			return nil, err
 		}
@@ -425,7 +428,7 @@ func (q *Queries) ItemsAfter(ctx context.Context, arg ItemsAfterParams) ([]Item,
 
 const itemsInState = `-- name: ItemsInState :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key
 FROM items WHERE batch_id = ?1 AND state = ?2 AND idx > ?3 ORDER BY idx LIMIT ?4
 `
 
@@ -474,6 +477,7 @@ func (q *Queries) ItemsInState(ctx context.Context, arg ItemsInStateParams) ([]I
 			&i.SignedAt,
 			&i.IntentID,
 			&i.Timestamp,
+			&i.ReferenceKey,
 		); err != nil {
 			return nil, err
 		}

@@ -174,10 +174,10 @@ func (q *Queries) AddIntent(ctx context.Context, arg AddIntentParams) error {
 }
 
 const addTransaction = `-- name: AddTransaction :exec
-INSERT INTO transactions (id, app_id, system_name, ic, system, data_header, process, role, classification, credential_id, options, options_hash,
+INSERT INTO transactions (id, app_id, system_name, ic, system, data_header, process, role, step, next_role, classification, credential_id, options, options_hash,
     batch_id, implicit, count, root, status, created_at, expires_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
-    ?13, ?14, ?15, ?16, 'WAITING', ?17, ?18)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
+    ?15, ?16, ?17, ?18, 'WAITING', ?19, ?20)
 `
 
 type AddTransactionParams struct {
@@ -189,6 +189,8 @@ type AddTransactionParams struct {
 	DataHeader     personal.Note
 	Process        string
 	Role           string
+	Step           int64
+	NextRole       string
 	Classification string
 	CredentialID   string
 	Options        personal.Note
@@ -211,6 +213,8 @@ func (q *Queries) AddTransaction(ctx context.Context, arg AddTransactionParams) 
 		arg.DataHeader,
 		arg.Process,
 		arg.Role,
+		arg.Step,
+		arg.NextRole,
 		arg.Classification,
 		arg.CredentialID,
 		arg.Options,
@@ -760,7 +764,7 @@ func (q *Queries) StoreDelivery(ctx context.Context, arg StoreDeliveryParams) (i
 }
 
 const transaction = `-- name: Transaction :one
-SELECT t.id, t.app_id, t.system_name, t.ic, t.system, t.data_header, t.process, t.role, t.classification, t.credential_id, t.options, t.options_hash,
+SELECT t.id, t.app_id, t.system_name, t.ic, t.system, t.data_header, t.process, t.role, t.step, t.classification, t.credential_id, t.options, t.options_hash,
     t.batch_id, t.implicit, t.count, t.root, t.status, t.created_at, t.expires_at, t.finished_at, t.ended,
     CAST(COALESCE(c.image, '') AS TEXT) AS image
 FROM transactions t LEFT JOIN credentials c ON c.id = t.credential_id WHERE t.id = ?1
@@ -775,6 +779,7 @@ type TransactionRow struct {
 	DataHeader     personal.Note
 	Process        string
 	Role           string
+	Step           int64
 	Classification string
 	CredentialID   string
 	Options        personal.Note
@@ -803,6 +808,7 @@ func (q *Queries) Transaction(ctx context.Context, id string) (TransactionRow, e
 		&i.DataHeader,
 		&i.Process,
 		&i.Role,
+		&i.Step,
 		&i.Classification,
 		&i.CredentialID,
 		&i.Options,
