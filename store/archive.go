@@ -288,7 +288,7 @@ func commitCase(ctx context.Context, q *sqlc.Queries, id string, c *archive.Case
 		return err
 	}
 	batch := c.Batch.ID
-	for _, drop := range []func(context.Context, string) error{q.DropCodeSendsOfBatch, q.DropChallengesOfBatch, q.DropIntentsOfBatch, q.DropRefusedRowsOfBatch} {
+	for _, drop := range []func(context.Context, string) error{q.DropCodeSendsOfBatch, q.DropChallengesOfBatch, q.DropSigningPagesOfBatch, q.DropIntentsOfBatch, q.DropRefusedRowsOfBatch} {
 		if err := drop(ctx, batch); err != nil {
 			return err
 		}

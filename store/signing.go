@@ -221,10 +221,14 @@ func (d *DB) CreateRequest(ctx context.Context, r *signer.Request, docs []signer
 				return errors.Join(err, signer.ErrBatchBusy)
 			}
 		}
-		return q.AddTransaction(ctx, sqlc.AddTransactionParams{ID: r.ID, AppID: r.App, SystemName: r.SystemName, Ic: personal.IC(r.Officer), System: r.System,
+		err := q.AddTransaction(ctx, sqlc.AddTransactionParams{ID: r.ID, AppID: r.App, SystemName: r.SystemName, Ic: personal.IC(r.Officer), System: r.System,
 			DataHeader: personal.Note(r.DataHeader), Process: r.Process, Role: r.Role, Classification: r.Class, CredentialID: r.Credential, Options: personal.Note(string(options)),
 			OptionsHash: r.OptionsHash[:], BatchID: r.Batch, Implicit: flag(r.Implicit), Count: int64(r.Count), Root: r.Root[:],
 			CreatedAt: micros(r.CreatedAt), ExpiresAt: micros(r.ExpiresAt)})
+		if err != nil || r.Page == nil {
+			return err
+		}
+		return q.AddSigningPage(ctx, sqlc.AddSigningPageParams{TransactionID: r.ID, Token: r.Page.Token[:], RedirectUri: r.Page.RedirectURI, State: personal.Note(r.Page.State)})
 	})
 }
 
@@ -248,6 +252,11 @@ func (d *DB) Request(ctx context.Context, id string) (signer.Request, error) {
 	}
 	if err := json.Unmarshal([]byte(t.Options), &r.Options); err != nil {
 		return signer.Request{}, fmt.Errorf("reading options of %s: %w", id, err)
+	}
+	if t.Hosted != 0 {
+		if r.Page, err = d.page(ctx, id); err != nil {
+			return signer.Request{}, fmt.Errorf("reading the page of %s: %w", id, err)
+		}
 	}
 	return r, nil
 }

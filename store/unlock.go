@@ -89,6 +89,7 @@ func sealable() []sealed {
 		{"refused_rows", "name:name detail:note"},
 		{"transactions", "ic:ic data_header:note options:note"},
 		{"challenges", "ic:ic sent_to:address"},
+		{"signing_pages", "state:note"},
 		{"code_sends", "ic:ic sent_to:address"},
 		{"notices", "ic:ic name:name email:address detail:note"},
 		{"idempotency", "headers:note body:bytes"},

@@ -547,6 +547,15 @@ type SetupMail struct {
 	Reply     personal.Note
 }
 
+type SigningPage struct {
+	TransactionID string
+	Token         []byte
+	RedirectUri   string
+	State         personal.Note
+	Session       []byte
+	OpenedAt      int64
+}
+
 type StatusChange struct {
 	Issuer string
 	N      int64
