@@ -52,6 +52,8 @@ type Config struct {
 	Ready func(ctx context.Context) map[string]error
 	// Stopping is closed when the gateway stops, so that event streams end.
 	Stopping <-chan struct{}
+	// SigningURL is the address of the page with a token.
+	SigningURL func(token string) string
 	// Version is the product's version.
 	Version string
 	// MaxPDF bounds a PDF in bytes; TempDir spools uploads to be verified.

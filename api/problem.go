@@ -106,6 +106,7 @@ func meanings() []meaning {
 		{errUnauthenticated, "unauthenticated", 401, "Aplikasi tidak dikenali atau token tamat tempoh", "The app is unknown or its token has expired"},
 		{errForbidden, "forbidden", 403, "Aplikasi tidak dibenarkan melakukan operasi ini", "The app is not granted this operation"},
 		{errHosted, "forbidden", 403, "PIN bagi aplikasi ini hanya boleh dimasukkan pada halaman gerbang", "The PIN for this app may be entered only on the gateway's own page"},
+		{signer.ErrHosted, "forbidden", 403, "PIN bagi transaksi ini hanya boleh dimasukkan pada halaman gerbang", "The PIN for this transaction may be entered only on the gateway's own page"},
 		{errNoSession, "unauthenticated", 401, "Log masuk dahulu; sesi tiada atau telah tamat", "Log in first; there is no session or it has ended"},
 		{errNotAppointed, "forbidden", 403, "Anda tiada pelantikan yang berkuat kuasa", "You hold no appointment that is in force"},
 		{errOtherSite, "forbidden", 403, "Permintaan ini datang dari halaman laman lain", "The request came from another site's page"},
@@ -379,6 +380,12 @@ func channelDetail(e *signer.ChannelError, en bool) string {
 		return s + pick(en, " Available: ", " Yang tersedia: ") + strings.Join(e.Offered, ", ") + "."
 	}
 	return s + pick(en, " Ask the agency administrator.", " Hubungi pentadbir agensi.")
+}
+
+// Explain is what people are told of err, in both languages, outside a request.
+func Explain(err error) (ms, en *Problem) {
+	ctx := context.Background()
+	return newProblem(ctx, err), newProblem(context.WithValue(ctx, keyLanguage, true), err)
 }
 
 func seconds(d time.Duration) int { return max(1, int(math.Ceil(d.Seconds()))) }

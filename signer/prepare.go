@@ -28,6 +28,7 @@ type Ask struct {
 	Options             Options
 	Documents           []Document // of an implicit batch; or
 	Batch               string     // a sealed batch
+	Page                *Page      // RedirectURI and State of the page on which it is to be confirmed; nil: in the app
 	RequestID           string
 }
 
@@ -109,6 +110,9 @@ func (s *Signer) check(ctx context.Context, a *Ask) (r *Request, _ *Credential, 
 	}
 	if r.Implicit {
 		r.Batch = ident.New("ba", 16)
+	}
+	if a.Page != nil {
+		r.Page = newPage(*a.Page)
 	}
 	if titles, err = s.measure(ctx, r, a.Documents, &c); err != nil {
 		return nil, nil, nil, nil, err
@@ -210,6 +214,11 @@ func (s *Signer) Resend(ctx context.Context, app, id, channel, requestID string)
 	if err != nil {
 		return nil, nil, s.refuse(ctx, ev, err)
 	}
+	return s.resend(ctx, ev, r, channel)
+}
+
+// resend is what follows once it is known who asks; ev tells a refusal.
+func (s *Signer) resend(ctx context.Context, ev audit.Event, r *Request, channel string) (*Request, *otp.Challenge, error) {
 	if err := s.live(r); err != nil {
 		return nil, nil, s.refuse(ctx, ev, err)
 	}
@@ -244,7 +253,7 @@ func (s *Signer) Resend(ctx context.Context, app, id, channel, requestID string)
 			break
 		}
 	}
-	ch, err := s.sendCode(ctx, r, &c, titles, channels, requestID)
+	ch, err := s.sendCode(ctx, r, &c, titles, channels, ev.RequestID)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -279,10 +288,14 @@ func (s *Signer) Cancel(ctx context.Context, app, id, requestID string) error {
 	if err != nil {
 		return s.refuse(ctx, ev, err)
 	}
+	return s.cancel(ctx, ev, r)
+}
+
+func (s *Signer) cancel(ctx context.Context, ev audit.Event, r *Request) error {
 	if err := s.live(r); err != nil {
 		return s.refuse(ctx, ev, err)
 	}
-	if err := s.Records.CancelRequest(ctx, id, Cancelled, ev); err != nil {
+	if err := s.Records.CancelRequest(ctx, r.ID, Cancelled, ev); err != nil {
 		return s.refuse(ctx, ev, err)
 	}
 	return nil
@@ -343,7 +356,7 @@ func reason(err error) string {
 	for _, known := range []error{
 		ErrUnknown, ErrNoCredential, ErrUnknownOfficer, ErrMedium, ErrTokenEnded, ErrCertificateExpired, ErrCertificateRevoked, ErrCertificateOnHold,
 		ErrChannel, ErrHeader, ErrPINLocked, ErrPINWrong, ErrDocuments, ErrTransactionExpired, ErrCancelled, ErrFinished, ErrBatchBusy,
-		ErrBatchEmpty, ErrProcess, ErrRole, ErrReference, ErrContent, ErrNotBulk, ErrSignatory, ErrTurn, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate,
+		ErrBatchEmpty, ErrProcess, ErrRole, ErrReference, ErrContent, ErrNotBulk, ErrSignatory, ErrTurn, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate, ErrHosted, ErrUnopened, ErrElsewhere,
 		errRestart, ErrActivation, ErrNoShare, otp.ErrUnknown, otp.ErrWrong, otp.ErrExpired, otp.ErrAttempts, otp.ErrUsed, otp.ErrNonce, otp.ErrResendTooSoon, otp.ErrTooManyCodes,
 		otp.ErrNotSent, otp.ErrMACUnavailable, pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrAnchor, pdf.ErrUnsupported,
 	} {

@@ -90,6 +90,7 @@ func sealable() []sealed {
 		{"transactions", "ic:ic data_header:note options:note"},
 		{"signatories", "reference:object ic:ic"},
 		{"challenges", "ic:ic sent_to:address"},
+		{"signing_pages", "state:note"},
 		{"code_sends", "ic:ic sent_to:address"},
 		{"notices", "ic:ic name:name email:address detail:note"},
 		{"idempotency", "headers:note body:bytes"},

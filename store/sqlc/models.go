@@ -598,6 +598,15 @@ type Signatory struct {
 	SignedAt      int64
 }
 
+type SigningPage struct {
+	TransactionID string
+	Token         []byte
+	RedirectUri   string
+	State         personal.Note
+	Session       []byte
+	OpenedAt      int64
+}
+
 type StatusChange struct {
 	Issuer string
 	N      int64
