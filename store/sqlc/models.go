@@ -72,6 +72,9 @@ type App struct {
 	SecretHash []byte
 	KeyHash    []byte
 	CreatedAt  int64
+	Webhook    string
+	State      string
+	Revision   int64
 }
 
 type Application struct {
@@ -317,6 +320,22 @@ type Enrolment struct {
 	Replaces    string
 	Origin      string
 	Follows     string
+}
+
+type Event struct {
+	ID        string
+	AppID     string
+	Type      string
+	Object    string
+	Data      string
+	CreatedAt int64
+	State     string
+	DueAt     int64
+	Claims    int64
+	Tries     int64
+	Status    int64
+	Why       string
+	TriedAt   int64
 }
 
 type ExternalChain struct {
@@ -588,4 +607,12 @@ type Transaction struct {
 	ExpiresAt      int64
 	FinishedAt     int64
 	Ended          string
+}
+
+type Webhook struct {
+	AppID         string
+	Generation    []byte
+	SetAt         int64
+	OldGeneration []byte
+	OldUntil      int64
 }
