@@ -84,7 +84,7 @@ func (s *server) webhook(ctx context.Context, in *webhookOf) (*webhookOutput, er
 }
 
 func (s *server) setWebhook(ctx context.Context, in *setWebhookInput) (*webhookSecretOutput, error) {
-	overlap := enrol.DefaultOverlap
+	overlap := enrol.WebhookOverlap
 	if in.Body.Overlap != nil {
 		overlap = time.Duration(*in.Body.Overlap) * time.Hour
 	}

@@ -162,6 +162,8 @@ type Apps struct {
 	// Audiences are what an assertion may be made out to: the token endpoint and the issuer.
 	// Empty: assertions are refused.
 	Audiences []string
+	// Receiver is an error for an address that no event may go to; nil: [CheckWebhook] alone.
+	Receiver func(url string) error
 	// Sandbox allows redirect URIs with http to a loopback address.
 	Sandbox bool
 }

@@ -247,8 +247,8 @@ func (s *Apps) fault(a *App, systems []System) *Refusal {
 		return no("rate", "kadar: 0.1 hingga 10000 sesaat", "the rate is 0.1 to 10000 a second")
 	case len(a.RedirectURIs) > maxURIs || !each(a.RedirectURIs, func(u string) bool { return CheckRedirect(u, s.Sandbox) == nil }):
 		return no("redirect_uris", "alamat kembali: https penuh, tanpa #, * atau pengguna, setiap satu sekali, paling banyak 20", "redirect URIs are whole https addresses without #, * or user, each once, at most 20")
-	case a.Webhook != "" && CheckWebhook(a.Webhook, s.Sandbox) != nil:
-		return no("webhook", "webhook: alamat https penuh, tanpa # atau pengguna", "the webhook is a whole https address without # or user")
+	case a.Webhook != "" && (CheckWebhook(a.Webhook, s.Sandbox) != nil || s.Receiver != nil && s.Receiver(a.Webhook) != nil):
+		return no("webhook", "webhook: alamat https awam yang penuh, tanpa # atau pengguna", "the webhook is a whole, public https address without # or user")
 	}
 	return nil
 }

@@ -149,13 +149,9 @@ func rules() map[Action]rule {
 	m[Propose] = rule{roles: []Role{JDN}, another: true}
 	m[Dispose] = rule{roles: []Role{JDN}, another: true}
 	appRules(m)
+	m[SetWebhook], m[DropWebhook] = m[ChangeApp], m[ChangeApp]
+	m[TestWebhook], m[Redeliver], m[SeeWebhook] = m[SuspendApp], m[SuspendApp], m[ReadApps]
 	m[CancelDisposal] = rule{roles: []Role{JDN}, another: true}
-	app := []Role{JDN, SAP}
-	m[SetWebhook] = rule{roles: app, machine: true, fresh: true}
-	m[DropWebhook] = m[SetWebhook]
-	m[TestWebhook] = rule{roles: app, machine: true}
-	m[Redeliver] = m[TestWebhook]
-	m[SeeWebhook] = rule{roles: []Role{JDN, SAP, Auditor}, machine: true}
 	m[ExportSubject] = rule{roles: []Role{JDN}, officer: true, machine: true}
 	return m
 }

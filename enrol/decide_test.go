@@ -137,6 +137,8 @@ func TestDecideMatrix(t *testing.T) {
 	allowed[enrol.AddAppCredential] = allowed[enrol.ChangeApp]
 	allowed[enrol.ConfirmApp] = []string{"JDN", "JDN, validated it"}
 	allowed[enrol.ConfirmAppCredential] = allowed[enrol.ConfirmApp]
+	allowed[enrol.SetWebhook], allowed[enrol.DropWebhook] = allowed[enrol.ChangeApp], allowed[enrol.ChangeApp]
+	allowed[enrol.TestWebhook], allowed[enrol.Redeliver], allowed[enrol.SeeWebhook] = allowed[enrol.SuspendApp], allowed[enrol.SuspendApp], allowed[enrol.ReadApps]
 	// What nobody does about herself.
 	byOthers := map[enrol.Action]bool{enrol.LiftHold: true, enrol.Propose: true, enrol.Dispose: true, enrol.CancelDisposal: true, enrol.ConfirmReset: true, enrol.ConfirmApp: true, enrol.ConfirmAppCredential: true, enrol.ResetAccount: true, enrol.EndOfAccount: true}
 	for _, r := range []enrol.Role{enrol.JDN, enrol.SAP, enrol.SA, enrol.AP, enrol.Auditor} {
@@ -151,7 +153,7 @@ func TestDecideMatrix(t *testing.T) {
 		switch {
 		case act == enrol.Approve && name == "JDN, validated it":
 			return "same_person"
-		case name == "JDN without IC" && slices.Contains([]enrol.Action{enrol.ChangeApp, enrol.AddAppCredential, enrol.ResumeApp, enrol.EndApp}, act):
+		case name == "JDN without IC" && slices.Contains([]enrol.Action{enrol.ChangeApp, enrol.AddAppCredential, enrol.ResumeApp, enrol.EndApp, enrol.SetWebhook, enrol.DropWebhook}, act):
 			return "session_not_fresh"
 		case own[name] && (slices.Contains(append([]enrol.Action{enrol.Return, enrol.Reject, enrol.Correct, enrol.ReadCopy}, decided...), act) ||
 			(act == enrol.UnlockPIN || act == enrol.OpenDoor || act == enrol.VouchAddress || act == enrol.AskDeletion || act == enrol.ConfirmDeletion || act == enrol.VouchPassword) && name != "SAP, herself" || (act == enrol.Approve || byOthers[act]) && name == "JDN, herself" || (act == enrol.Validate || act == enrol.Vouch) && name != "JDN, herself"):

@@ -82,6 +82,8 @@ func sentences(code string) (ms, en string) {
 		return "terlalu banyak permintaan PIN baharu hari ini: cuba esok", "a new PIN was asked for too often today: try tomorrow"
 	case "disposal_state":
 		return "cadangan pelupusan ini sudah diputuskan atau tamat tempoh", "this proposal was decided on already, or has lapsed"
+	case "webhook_registered":
+		return "alamat webhook didaftarkan bersama aplikasi dan disahkan oleh orang kedua: di sini rahsia baharu dijana untuk alamat itu sahaja", "a webhook's address is registered with the app and confirmed by a second person: here another secret is made for that address alone"
 	case "not_found":
 		return "tidak ditemui", "not found"
 	case "appointed":

@@ -36,10 +36,10 @@ const (
 // WebhookPing is the type of the event that a test sends; its data is empty.
 const WebhookPing = "webhook.ping"
 
-// Overlap of secrets.
+// How long the secret before stays good: by default, and at most.
 const (
-	DefaultOverlap = 24 * time.Hour
-	MaxOverlap     = 7 * 24 * time.Hour
+	WebhookOverlap    = 24 * time.Hour
+	MaxWebhookOverlap = 7 * 24 * time.Hour
 )
 
 // generationSize is how many random bytes a generation of the secret has. A counter would
@@ -103,8 +103,8 @@ type WebhookRecords interface {
 	Deliveries(ctx context.Context, app, state, after string, limit int) ([]Delivery, error)
 }
 
-// Webhooks is where it is decided who has an app's events sent where: JDN, and the SAP of
-// all its systems. All fields are required.
+// Webhooks is where it is decided who has an app's events sent where: JDN; and the SAP of
+// all its systems where they go already, for a change of the app awaits a second person. All fields are required.
 type Webhooks struct {
 	Records WebhookRecords
 	MAC     MAC
@@ -114,7 +114,7 @@ type Webhooks struct {
 }
 
 // Set has an app's events sent to an address, or where they go already for "", under a new secret,
-// which is returned behind the address and shown once. The secret before stays good for overlap, 0 to MaxOverlap.
+// which is returned behind the address and shown once. The secret before stays good for overlap, 0 to MaxWebhookOverlap.
 func (w *Webhooks) Set(ctx context.Context, a Actor, app, address string, overlap time.Duration) (string, secret.Text, error) {
 	x, ev, err := w.decide(ctx, a, SetWebhook, app)
 	if err != nil {
@@ -123,12 +123,15 @@ func (w *Webhooks) Set(ctx context.Context, a Actor, app, address string, overla
 	if address == "" {
 		address = x.Webhook
 	}
+	if address != x.Webhook && ev.Detail["by"] == string(SAP) {
+		return "", secret.Text{}, refuse(ctx, w.Records, ev, refusal("webhook_registered", ErrForbidden))
+	}
 	u, err := url.Parse(address)
 	if err != nil || w.Check(address) != nil {
 		return "", secret.Text{}, refuse(ctx, w.Records, ev, entered("webhook_invalid", "url", "alamat webhook mesti https://hos/laluan yang boleh dicapai dari luar, tanpa pengguna, port 443 atau 1024 ke atas",
 			"the webhook's address must be https://host/path that can be reached from outside, without a user, with port 443 or one from 1024"))
 	}
-	if overlap < 0 || overlap > MaxOverlap {
+	if overlap < 0 || overlap > MaxWebhookOverlap {
 		return "", secret.Text{}, refuse(ctx, w.Records, ev, entered("webhook_invalid", "overlap_hours", "rahsia lama boleh sah selama 0 hingga 168 jam lagi", "the old secret may be good for 0 to 168 hours more"))
 	}
 	generation := make([]byte, generationSize)
