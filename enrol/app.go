@@ -70,6 +70,8 @@ type AppProposal struct {
 	ID  string // another for each proposal
 	By  string `json:"-"` // Actor's Name
 	App App
+	// Unbinds says that MTLS is to end.
+	Unbinds bool
 }
 
 // Serves says whether the app may speak for system.
@@ -160,6 +162,8 @@ type Apps struct {
 	// Audiences are what an assertion may be made out to: the token endpoint and the issuer.
 	// Empty: assertions are refused.
 	Audiences []string
+	// Receiver is an error for an address that no event may go to; nil: [CheckWebhook] alone.
+	Receiver func(url string) error
 	// Sandbox allows redirect URIs with http to a loopback address.
 	Sandbox bool
 }

@@ -90,8 +90,8 @@ func signingPage() web.SigningPage {
 
 // browser is one, without a mind of its own.
 type browser struct {
-	t *testing.T
-	c web.Config
+	t   *testing.T
+	c   web.Config
 	jar map[string]*http.Cookie
 }
 
@@ -142,4 +142,3 @@ func (b *browser) open() *httptest.ResponseRecorder {
 	gate := b.send("GET", "/sign/"+pageToken, nil)
 	return b.send("POST", "/sign/"+pageToken, fields(gate.Body.String()))
 }
-

@@ -54,7 +54,7 @@ func table() map[string]string {
 		"archive": "audit signer internal/ident",
 		"batch":   "audit signer ecert pdf internal/ident internal/keylock internal/secret",
 		"signer":  "audit otp pdf pdf/cms process internal/ident internal/keylock internal/mykad internal/myt internal/secret",
-		"notify":  "audit enrol otp internal/myt internal/secret",
+		"notify":  "audit enrol otp internal/dialguard internal/myt internal/secret",
 
 		// L1
 		// The work processes of ICT systems: data alone.
@@ -65,6 +65,9 @@ func table() map[string]string {
 		"enrol": "audit ca internal/ident internal/mykad internal/myt internal/secret internal/table",
 		"pdf":   "pdf/syntax pdf/content pdf/cms pdf/revocation pdf/font",
 		"ecert": "pdf/font internal/mykad internal/table",
+
+		// For others' programs: it needs nothing of ours.
+		"sdk/go": "",
 
 		// L0
 		"audit":                "",

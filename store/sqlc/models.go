@@ -348,6 +348,22 @@ type Enrolment struct {
 	Follows     string
 }
 
+type Event struct {
+	ID        string
+	AppID     string
+	Type      string
+	Object    string
+	Data      string
+	CreatedAt int64
+	State     string
+	DueAt     int64
+	Claims    int64
+	Tries     int64
+	Status    int64
+	Why       string
+	TriedAt   int64
+}
+
 type ExternalChain struct {
 	Issuer    string
 	Chain     []byte
@@ -656,4 +672,12 @@ type Transaction struct {
 	Ended          string
 	Step           int64
 	NextRole       string
+}
+
+type Webhook struct {
+	AppID         string
+	Generation    []byte
+	SetAt         int64
+	OldGeneration []byte
+	OldUntil      int64
 }

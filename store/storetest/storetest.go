@@ -38,6 +38,8 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"NoticesOfDeeds", noticesOfDeeds},
 		{"AlarmsOfDisowned", alarms},
 		{"OutboxLeases", outbox},
+		{"WebhookEvents", webhookEvents},
+		{"WebhookOutbox", webhookOutbox},
 		{"CredentialSaysWhatIsMissing", credential},
 		{"OneLiveTransactionABatch", oneLive},
 		{"RecordIntentHasOneWinner", recordIntent},

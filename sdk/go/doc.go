@@ -1,0 +1,2 @@
+// Package mohor is the client of the gateway for applications in Go.
+package mohor
