@@ -182,6 +182,7 @@ func meanings() []meaning {
 		{batch.ErrKind, "invalid_request", 400, "Kelompok ini jenis lain", "The batch is of another kind"},
 		{batch.ErrName, "invalid_request", 400, "Nama mesti 1 hingga 120 aksara", "The name must have 1 to 120 printable characters"},
 		{signer.ErrAlgorithm, "invalid_request", 400, "Algoritma tidak sepadan dengan kunci pegawai", "The algorithm does not fit the officer's key"},
+		{signer.ErrPrepared, "invalid_request", 400, "Bagi PDF yang kekal pada anda, gerbang hanya membuat tandatangan: level B-B atau B-T, tanpa pilihan lain", "Of a PDF that stays with you the gateway makes the signature alone: level B-B or B-T, and no other option"},
 		{batch.ErrTooLarge, "too_large", 413, "Muat naik terlalu besar", "The upload is too large"},
 		{errList, "list_invalid", 422, "Senarai tidak dapat dibaca", "The list cannot be read"},
 		{ecert.ErrCSV, "csv_invalid", 422, "Fail CSV tidak sah", "The CSV file is invalid"},
