@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -37,6 +38,7 @@ type answer struct {
 	status int
 	body   string
 	header http.Header
+	cut    bool // the connection breaks behind the body
 }
 
 func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -61,7 +63,11 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	if a.header == nil {
 		a.header = http.Header{}
 	}
-	return &http.Response{StatusCode: a.status, Status: http.StatusText(a.status), Header: a.header, Body: io.NopCloser(strings.NewReader(a.body)), Request: req}, nil
+	var content io.Reader = strings.NewReader(a.body)
+	if a.cut {
+		content = io.MultiReader(content, iotest.ErrReader(io.ErrUnexpectedEOF))
+	}
+	return &http.Response{StatusCode: a.status, Status: http.StatusText(a.status), Header: a.header, Body: io.NopCloser(content), Request: req}, nil
 }
 
 func problem(status int, code string, more ...string) answer {
@@ -145,7 +151,7 @@ func TestRetries(t *testing.T) {
 		_, err := c.VerifyDetached(ctx, mohor.Detached{})
 		return err
 	}
-	broken, ok := answer{}, answer{status: 200, body: "{}"}
+	broken, cut, ok := answer{}, answer{status: 200, body: `{"batch_id":`, cut: true}, answer{status: 200, body: "{}"}
 	away, proxy, often, running := problem(503, "hsm_unavailable"), answer{status: 502}, problem(429, "rate_limited", `,"retry_after":3`), problem(409, "request_in_progress")
 	for _, x := range []struct {
 		what  string
@@ -154,6 +160,7 @@ func TestRetries(t *testing.T) {
 		tries int
 	}{
 		{"reading, broken", read, broken, 2}, {"reading, away", read, away, 2}, {"reading, often", read, often, 2}, {"reading, proxy", read, proxy, 2},
+		{"reading, cut", read, cut, 2}, {"creating, cut", create, cut, 2}, {"signing, cut", sign, cut, 2}, {"uploading, cut", upload, cut, 1},
 		{"creating, broken", create, broken, 2}, {"creating, away", create, away, 2}, {"creating, running", create, running, 2},
 		{"creating, resent too soon", create, problem(429, "otp_resend_too_soon"), 1}, {"creating, wrong", create, problem(400, "invalid_request"), 1},
 		{"signing, broken", sign, broken, 2}, {"signing, running", sign, running, 2}, {"signing, proxy", sign, proxy, 2}, {"signing, often", sign, often, 2},

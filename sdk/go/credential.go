@@ -53,8 +53,8 @@ func ClientCredentials(id string, secret Secret) Credential {
 }
 
 // PrivateKeyJWT is ClientCredentials for an application that proves itself with a key
-// (RFC 7523, Section 2.2) of which the gateway has the public half under keyID: RSA of
-// 2048 bits and more (PS256), P-256 (ES256) or P-384 (ES384).
+// (RFC 7523, Section 2.2) of which the gateway has the public half under keyID, which
+// may be empty when it is the only one: RSA of 2048 bits and more (PS256), P-256 (ES256) or P-384 (ES384).
 func PrivateKeyJWT(id, keyID string, key crypto.Signer) Credential {
 	return newTokens(func(audience string) (url.Values, error) {
 		jwt, err := assertion(id, keyID, audience, key, time.Now())
@@ -182,7 +182,11 @@ func assertion(id, keyID, audience string, key crypto.Signer, now time.Time) (st
 	default:
 		return "", errors.New("the application's key is neither RSA nor ECDSA")
 	}
-	head, err := json.Marshal(map[string]string{"alg": alg, "typ": "JWT", "kid": keyID})
+	header := map[string]string{"alg": alg, "typ": "JWT"}
+	if keyID != "" {
+		header["kid"] = keyID
+	}
+	head, err := json.Marshal(header)
 	if err != nil {
 		return "", err
 	}

@@ -100,6 +100,7 @@ type request struct {
 	body         []byte    // sent anew with each try
 	stream       io.Reader // or sent once
 	header       map[string]string
+	whole        bool // the answer is read before it counts as one
 	once         bool // carries an Idempotency-Key, so that tries of it count as one
 	confirms     bool // each execution may cost the officer a try
 }
@@ -135,6 +136,7 @@ func (c *Client) call(ctx context.Context, r *request, in, out any) error {
 		}
 		r.contentType = "application/json"
 	}
+	r.whole = true
 	resp, err := c.send(ctx, r)
 	if err != nil {
 		return err
@@ -143,7 +145,7 @@ func (c *Client) call(ctx context.Context, r *request, in, out any) error {
 	if out == nil {
 		return nil
 	}
-	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+	if err = json.NewDecoder(resp.Body).Decode(out); err != nil {
 		return fmt.Errorf("reading the gateway's answer: %w", err)
 	}
 	return nil
@@ -205,10 +207,10 @@ func (r *request) again(err error) bool {
 		return false
 	}
 	var p *Problem
-	if !errors.As(err, &p) {
-		return true // no answer came
-	}
+	var away *lost
 	switch {
+	case !errors.As(err, &p):
+		return errors.As(err, &away)
 	case p.Code == "rate_limited" || p.Code == "request_in_progress":
 		return true
 	case p.Status == http.StatusBadGateway || p.Status == http.StatusServiceUnavailable || p.Status == http.StatusGatewayTimeout:
@@ -244,10 +246,18 @@ func (c *Client) try(ctx context.Context, r *request) (resp *http.Response, stal
 	if resp, err = c.do(req); err != nil {
 		return nil, false, err
 	}
-	if resp.StatusCode < 300 {
+	if resp.StatusCode < 300 && !r.whole {
 		return resp, false, nil
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode < 300 {
+		b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+		if err != nil {
+			return nil, false, &lost{fmt.Errorf("reading the gateway's answer: %w", err)}
+		}
+		resp.Body = io.NopCloser(bytes.NewReader(b))
+		return resp, false, nil
+	}
 	return nil, resp.StatusCode == http.StatusUnauthorized && refused(), c.problem(resp)
 }
 
@@ -259,10 +269,19 @@ func (c *Client) do(req *http.Request) (*http.Response, error) {
 	h := http.Client{Transport: c.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := h.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("asking the gateway: %w", err)
+		return nil, &lost{fmt.Errorf("asking the gateway: %w", err)}
 	}
 	return resp, nil
 }
+
+// maxAnswer bounds an answer that is no file, in bytes.
+const maxAnswer = 256 << 20
+
+// lost is a request of which nobody knows whether it was executed: no answer came, or
+// only part of one.
+type lost struct{ error }
+
+func (e *lost) Unwrap() error { return e.error }
 
 // open returns an answer that is a file. The caller closes it; a transfer that was cut
 // off ends with io.ErrUnexpectedEOF.
