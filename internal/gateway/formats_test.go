@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/gatewaytest"
@@ -174,6 +175,15 @@ func (j *opensslJudge) signature(g *gatewaytest.Gateway, k int, algorithm, level
 	}
 	if got := len(sd.Timestamps); got != map[string]int{"B-B": 0, "B-T": 1}[level] {
 		j.t.Errorf("%d time-stamps", got)
+	}
+	r := g.Do("POST", "/v1/verify", "", map[string]any{"data": content, "signature": sig, "format": "CMS"})
+	want(j.t, r, 200, "")
+	report, _ := r.Body["signatures"].([]any)
+	if len(report) != 1 || r.Text("verdict") != "VALID" {
+		j.t.Fatalf("%s", r.Raw)
+	}
+	if s := report[0].(map[string]any); s["claimed_at"] != g.Clock.Now().UTC().Format(time.RFC3339) || (s["time_source"] == "timestamp") != (level == "B-T") || s["signed_at"] == nil {
+		j.t.Errorf("%s", r.Raw)
 	}
 	for _, token := range sd.Timestamps {
 		j.file("token", token)
