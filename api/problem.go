@@ -190,6 +190,7 @@ func meanings() []meaning {
 		{signer.ErrReference, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
 		{signer.ErrContent, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
 		{signer.ErrNotBulk, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
+		{signer.ErrPrepared, "invalid_request", 400, "Bagi PDF yang kekal pada anda, gerbang hanya membuat tandatangan: level B-B atau B-T, tanpa pilihan lain", "Of a PDF that stays with you the gateway makes the signature alone: level B-B or B-T, and no other option"},
 		{batch.ErrTooLarge, "too_large", 413, "Muat naik terlalu besar", "The upload is too large"},
 		{errList, "list_invalid", 422, "Senarai tidak dapat dibaca", "The list cannot be read"},
 		{ecert.ErrCSV, "csv_invalid", 422, "Fail CSV tidak sah", "The CSV file is invalid"},

@@ -53,7 +53,7 @@ type padesBody struct {
 
 type documentRef struct {
 	Name       string      `json:"name,omitempty" maxLength:"200"`
-	Digest     *digestBody `json:"digest,omitempty" doc:"Never hashed again"`
+	Digest     *digestBody `json:"digest,omitempty" doc:"Never hashed again. PADES: of the ByteRange of a PDF that was prepared and stays with you"`
 	Data       string      `json:"data,omitempty" maxLength:"1398104" doc:"Base64; hashed by the gateway with SHA-256; at most 1 MiB"`
 	DocumentID string      `json:"document_id,omitempty" maxLength:"64"`
 	Reference  string      `json:"reference,omitempty" maxLength:"200" doc:"Your name of the document. For a later role of a work process it is enough: what is signed is what the role before left"`
@@ -107,7 +107,7 @@ type signatureBody struct {
 	Reference  string `json:"reference,omitempty"`
 	Format     string `json:"format"`
 	Algorithm  string `json:"algorithm"`
-	Signature  string `json:"signature,omitempty" doc:"RAW and CMS: base64"`
+	Signature  string `json:"signature,omitempty" doc:"Base64. RAW: the value; CMS, and PADES of a digest: SignedData in DER"`
 	ContentURL string `json:"content_url,omitempty" doc:"PADES: where the signed PDF is"`
 	Code       string `json:"code,omitempty" doc:"Why this document was refused"`
 	Detail     string `json:"detail,omitempty"`
@@ -205,7 +205,7 @@ func (s *server) createTransaction(ctx context.Context, in *createInput) (*trans
 	}
 	r, ch, err := s.Signer.Prepare(ctx, *a)
 	if err != nil {
-		return nil, s.fail(ctx, err)
+		return nil, s.fail(ctx, named(&in.Body, err))
 	}
 	b := waiting(r, ch)
 	if r.Page != nil {
@@ -222,6 +222,20 @@ func (s *server) createTransaction(ctx context.Context, in *createInput) (*trans
 		b.Documents = append(b.Documents, documentOut(&d))
 	}
 	return &transactionOutput{http.StatusCreated, b}, nil
+}
+
+// named says which field of a request the signer refused.
+func named(b *createBody, err error) error {
+	var doc *signer.DocumentError
+	switch {
+	case errors.Is(err, signer.ErrAlgorithm):
+		return &ofField{"algorithm", err}
+	case errors.Is(err, signer.ErrPrepared) && errors.As(err, &doc) && int(doc.Index) < len(b.Documents) && b.Documents[doc.Index].PAdES != nil:
+		return &ofField{fmt.Sprintf("documents[%d].pades", doc.Index), err}
+	case errors.Is(err, signer.ErrPrepared):
+		return &ofField{"pades", err}
+	}
+	return err
 }
 
 // ask turns the request into the signer's words, checking what only the API
@@ -394,7 +408,7 @@ func (s *server) checkBatch(ctx context.Context, b *createBody) error {
 		return signer.ErrBatchBusy
 	case ba.Status != batch.Sealed && ba.Status != batch.NeedsAuthorisation:
 		return signer.ErrFinished
-	case (ba.Kind == batch.Digest) == (b.Format == signer.PADES):
+	case ba.Kind != batch.Digest && b.Format != signer.PADES:
 		return fixed("format", "The batch's kind needs another format.", "Jenis kelompok ini memerlukan format lain.")
 	}
 	return nil
@@ -410,8 +424,8 @@ func (s *server) documentOf(ctx context.Context, ref *documentRef, k int, format
 			given++
 		}
 	}
-	if left := worked && given == 0; !left && (given != 1 || (ref.DocumentID != "") != (format == signer.PADES)) {
-		return d, fixed(field, "PADES takes document_id; RAW and CMS take exactly one of digest and data.", "PADES memerlukan document_id; RAW dan CMS memerlukan tepat satu daripada digest dan data.")
+	if left := worked && given == 0; !left && (given != 1 || ref.DocumentID != "" && format != signer.PADES || ref.Data != "" && format == signer.PADES) {
+		return d, fixed(field, "PADES takes exactly one of document_id and digest; RAW and CMS exactly one of digest and data.", "PADES memerlukan tepat satu daripada document_id dan digest; RAW dan CMS tepat satu daripada digest dan data.")
 	}
 	switch {
 	case ref.DocumentID != "":

@@ -180,3 +180,32 @@ func TestRevokedWhileSigning(t *testing.T) {
 		t.Errorf("%d refusals in the audit, %d keys open", h.refusals(t), h.Keys.Live.Load())
 	}
 }
+
+// A PDF that stays with the caller: the gateway makes the SignedData, without the
+// time that PAdES has elsewhere, and nothing else.
+func TestPreparedPDFs(t *testing.T) {
+	h := newHouse(t)
+	h.serve(t)
+	a := h.Ask(2)
+	a.Options = signer.Options{Format: signer.PADES, PAdES: signer.PAdES{Level: "B-B"}, Each: map[uint32]signer.PAdES{1: {Level: "B-T"}}}
+	r, f := h.prepare(t, a)
+	auth, err := h.s.Authorize(ctx, f)
+	must(t, err)
+	must(t, h.run(auth))
+	for _, it := range h.items(t, r) {
+		sd, err := cms.Parse(it.Signature)
+		must(t, err)
+		must(t, sd.Verify(it.Digest))
+		if sd.HasSigningTime || len(sd.Timestamps) != int(it.Index) || it.SignedBlob != "" || it.Timestamp.IsZero() != (it.Index == 0) {
+			t.Errorf("document %d: %+v", it.Index, sd)
+		}
+	}
+	for _, p := range []signer.PAdES{{Level: "B-LT"}, {Level: "B-LTA"}, {Level: "B-B", Reason: "x"}, {Visible: &signer.Visible{Page: 1}}, {Certify: 1}} {
+		a := h.Ask(1)
+		a.Options = signer.Options{Format: signer.PADES, PAdES: p}
+		var doc *signer.DocumentError
+		if _, _, err := h.s.Prepare(ctx, a); !errors.Is(err, signer.ErrPrepared) || !errors.As(err, &doc) {
+			t.Errorf("%+v: %v", p, err)
+		}
+	}
+}

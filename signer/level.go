@@ -60,8 +60,13 @@ func (s *Signer) tokenSize(a *Authorization, index uint32) (int, error) {
 
 func stamped(level string) bool { return level != "" && pdf.Level(level) != pdf.LevelB }
 
-// signCMS makes a detached signature of its level.
-func (s *Signer) signCMS(ctx context.Context, a *Authorization, b *cms.Builder, d *Document, out *Outcome) error {
+// signCMS makes a detached signature of its level: CAdES, or what a prepared PDF has
+// room for.
+func (s *Signer) signCMS(ctx context.Context, a *Authorization, d *Document, out *Outcome) error {
+	b, err := a.builder(d.Hash)
+	if err != nil {
+		return err
+	}
 	der, err := a.cmsOnce(ctx, b, d.Index, d.Digest, d.Hash, 0)
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ import (
 const (
 	RAW   = "RAW"   // the signature value over a digest
 	CMS   = "CMS"   // detached SignedData (RFC 5652, ETSI EN 319 122-1) over a digest
-	PADES = "PADES" // a PDF with the signature in it (ETSI EN 319 142-1)
+	PADES = "PADES" // a PDF with the signature in it (ETSI EN 319 142-1), or SignedData for one that was prepared elsewhere
 )
 
 // Algorithms of a signature.
@@ -105,6 +105,16 @@ func (o *Options) Canonical() (text []byte, hash [32]byte, err error) {
 	}
 	text = bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 	return text, sha256.Sum256(text), nil
+}
+
+// prepared refuses what cannot be done to a PDF that is not here: of index only the
+// signature is made, with a time-stamp of it or without.
+func (o *Options) prepared(index uint32) error {
+	p := o.of(index)
+	if p != (PAdES{Level: p.Level}) || stamped(p.Level) && pdf.Level(p.Level) != pdf.LevelT {
+		return ErrPrepared
+	}
+	return nil
 }
 
 // fit fills in the algorithm for the credential's key and refuses one that

@@ -147,30 +147,40 @@ func (s *Signer) measure(ctx context.Context, r *Request, docs []Document, c *Cr
 	var t Tree
 	var titles []string
 	refs := newReferences()
-	note := func(d *Document) {
+	note := func(d *Document) error {
+		if r.Options.Format == PADES && d.Blob == "" {
+			if err := r.Options.prepared(d.Index); err != nil {
+				return &DocumentError{d.Index, d.Name, err}
+			}
+		}
 		t.Add(d.Leaf())
 		refs.add(d)
 		if len(titles) < maxTitles {
 			titles = append(titles, d.Name)
 		}
+		return nil
 	}
 	for i := range docs {
 		if err := docs[i].Check(); err != nil {
 			return nil, err
 		}
-		if r.Options.Format == PADES {
+		if r.Options.Format == PADES && docs[i].Blob != "" {
 			if err := s.tryPDF(ctx, r, &docs[i], c); err != nil {
 				return nil, &DocumentError{docs[i].Index, docs[i].Name, err}
 			}
 		}
-		note(&docs[i])
+		if err := note(&docs[i]); err != nil {
+			return nil, err
+		}
 	}
 	if !r.Implicit {
 		for d, err := range s.Records.Pending(ctx, r.Batch) {
 			if err != nil {
 				return nil, err
 			}
-			note(&d)
+			if err := note(&d); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if r.Options.Work != nil {
@@ -356,7 +366,7 @@ func reason(err error) string {
 	for _, known := range []error{
 		ErrUnknown, ErrNoCredential, ErrUnknownOfficer, ErrMedium, ErrTokenEnded, ErrCertificateExpired, ErrCertificateRevoked, ErrCertificateOnHold,
 		ErrChannel, ErrHeader, ErrPINLocked, ErrPINWrong, ErrDocuments, ErrTransactionExpired, ErrCancelled, ErrFinished, ErrBatchBusy,
-		ErrBatchEmpty, ErrProcess, ErrRole, ErrReference, ErrContent, ErrNotBulk, ErrSignatory, ErrTurn, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate, ErrHosted, ErrUnopened, ErrElsewhere,
+		ErrBatchEmpty, ErrProcess, ErrRole, ErrReference, ErrContent, ErrNotBulk, ErrSignatory, ErrTurn, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate, ErrPrepared, ErrHosted, ErrUnopened, ErrElsewhere,
 		errRestart, ErrActivation, ErrNoShare, otp.ErrUnknown, otp.ErrWrong, otp.ErrExpired, otp.ErrAttempts, otp.ErrUsed, otp.ErrNonce, otp.ErrResendTooSoon, otp.ErrTooManyCodes,
 		otp.ErrNotSent, otp.ErrMACUnavailable, pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrAnchor, pdf.ErrUnsupported,
 	} {

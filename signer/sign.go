@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/internal/secret"
@@ -33,11 +34,12 @@ func (s *Signer) Sign(ctx context.Context, a *Authorization, d Claimed) (Outcome
 	case RAW:
 		out.Signature, err = a.key.Sign(ctx, d.Digest, a.Request.Options.signerOpts(d.Hash))
 	case CMS:
-		var b *cms.Builder
-		if b, err = a.builder(d.Hash); err == nil {
-			err = s.signCMS(ctx, a, b, &d.Document, &out)
-		}
+		err = s.signCMS(ctx, a, &d.Document, &out)
 	case PADES:
+		if d.Blob == "" { // a prepared PDF that is elsewhere
+			err = s.signCMS(ctx, a, &d.Document, &out)
+			break
+		}
 		err = s.signPDF(ctx, a, &d.Document, &out)
 	default:
 		err = fmt.Errorf("signing: unknown format %q", a.Request.Options.Format)
@@ -54,9 +56,19 @@ func (s *Signer) Sign(ctx context.Context, a *Authorization, d Claimed) (Outcome
 	return out, nil
 }
 
+// builder makes SignedData as the format wants it: CAdES says the time itself (ETSI
+// EN 319 122-1, Section 6.3), of a PDF the signature dictionary does.
 func (a *Authorization) builder(h crypto.Hash) (*cms.Builder, error) {
-	chain := a.Credential.Chain
-	return cms.New(a.Credential.Certificate, chain[:len(chain)-1], h, a.Request.Options.cmsAlgorithm())
+	chain, o := a.Credential.Chain, &a.Request.Options
+	b, err := cms.New(a.Credential.Certificate, chain[:len(chain)-1], h, o.cmsAlgorithm())
+	if err != nil || o.Format != CMS {
+		return b, err
+	}
+	at, err := time.Parse(time.RFC3339, o.Time)
+	if err != nil {
+		return nil, fmt.Errorf("reading claimed time: %w", err)
+	}
+	return b.WithSigningTime(at)
 }
 
 // cms makes one SignedData over a content digest with one use of the key, and

@@ -56,7 +56,9 @@ var (
 	ErrPINPolicy          = errors.New("PIN refused")
 	ErrPINSame            = errors.New("the new PIN is the old one")
 	ErrPINChanged         = errors.New("the PIN was changed meanwhile")
-	ErrReason             = errors.New("a reason of 1 to 200 characters is needed")
+	// ErrPrepared: a level or option for a PDF that stays with the caller.
+	ErrPrepared = errors.New("of a prepared PDF only B-B and B-T can be made")
+	ErrReason   = errors.New("a reason of 1 to 200 characters is needed")
 	// ErrKeyVersion: the stored key is not the one that the audit chain names last:
 	// its row was rolled back, swapped or edited. Audited as an alarm.
 	ErrKeyVersion = errors.New("the stored key is not the one last recorded")
@@ -150,7 +152,7 @@ type Document struct {
 	Index  uint32
 	Name   string
 	Hash   crypto.Hash // SHA-256, SHA-384 or SHA-512
-	Digest []byte      // of the document's own bytes (PADES), or the digest given (RAW, CMS)
+	Digest []byte      // of the document's own bytes (PADES), or the digest given (RAW, CMS; PADES: of a prepared PDF's ByteRange)
 	Blob   string      // where the document's bytes are; empty for a bare digest
 	Size   int64
 	// DocumentID and Reference are the caller's handles; they are not part of
@@ -217,7 +219,7 @@ type Claimed struct {
 type Outcome struct {
 	Index     uint32
 	Attempt   int64
-	Signature []byte // RAW: the signature value; CMS: the DER; PADES: empty
+	Signature []byte // RAW: the signature value; CMS, and PADES of a bare digest: the DER
 	Blob      string // PADES: the signed file
 	Size      int64
 	Result    []byte    // in a work process: the digest that the next role signs

@@ -3,13 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -18,6 +15,8 @@ import (
 
 	"github.com/mohor-sign/mohor/internal/gateway"
 	"github.com/mohor-sign/mohor/internal/sandbox"
+	"github.com/mohor-sign/mohor/internal/secret"
+	mohor "github.com/mohor-sign/mohor/sdk/go"
 )
 
 type benchCmd struct {
@@ -74,7 +73,10 @@ func (c *benchSignCmd) Run(e *env) (err error) {
 func (c *benchSignCmd) measure(e *env, s *gateway.Server, dev sandbox.DevFile) ([]benchResult, error) {
 	var out []benchResult
 	o := dev.Officers[0]
-	api := &client{base: dev.BaseURL, key: dev.APIKey, http: http.DefaultClient}
+	api, err := newClient(dev.BaseURL, dev.APIKey, false)
+	if err != nil {
+		return nil, err
+	}
 	for _, cr := range o.Credentials {
 		var raw, whole []float64
 		for range c.Slices {
@@ -100,24 +102,25 @@ func (c *benchSignCmd) measure(e *env, s *gateway.Server, dev sandbox.DevFile) (
 // batch signs Items digests under one PIN and code and returns the rate from
 // the intent to the last commit.
 func (c *benchSignCmd) batch(e *env, s *gateway.Server, api *client, dev sandbox.DevFile, o sandbox.DevOfficer, credential string) (float64, error) {
-	var b batchInfo
-	if err := api.call(e.ctx, http.MethodPost, "/v1/batches", map[string]string{"name": "bench", "kind": "digest"}, &b); err != nil {
+	b, err := api.CreateBatch(e.ctx, "bench", mohor.BatchDigest)
+	if err != nil {
 		return 0, err
 	}
-	var lines bytes.Buffer
-	for k := range c.Items {
-		d := sha256.Sum256(fmt.Append(nil, b.ID, k))
-		fmt.Fprintf(&lines, "{\"name\":\"bench %d\",\"digest\":{\"alg\":\"SHA-256\",\"value\":%q}}\n", k, base64.StdEncoding.EncodeToString(d[:]))
+	_, err = api.AddDigests(e.ctx, b.ID, func(yield func(mohor.Document) bool) {
+		for k := range c.Items {
+			if !yield(mohor.Document{Name: fmt.Sprintf("bench %d", k), Digest: mohor.SHA256(fmt.Append(nil, b.ID, k))}) {
+				return
+			}
+		}
+	})
+	if err == nil {
+		_, err = api.Seal(e.ctx, b.ID, false)
 	}
-	if err := api.upload(e.ctx, http.MethodPost, "/v1/batches/"+b.ID+"/items", "application/x-ndjson", &lines, nil); err != nil {
-		return 0, err
-	}
-	if err := api.call(e.ctx, http.MethodPost, "/v1/batches/"+b.ID+"/seal", nil, nil); err != nil {
+	if err != nil {
 		return 0, err
 	}
 	mark := s.Mailbox.Mark()
-	var t transaction
-	err := api.call(e.ctx, http.MethodPost, "/v1/transactions", map[string]any{"ic": o.IC, "system": dev.System, "credential_id": credential, "format": "RAW", "batch_id": b.ID}, &t)
+	t, err := api.CreateTransaction(e.ctx, mohor.Ask{IC: o.IC, System: dev.System, CredentialID: credential, Format: mohor.RAW, BatchID: b.ID})
 	if err != nil {
 		return 0, err
 	}
@@ -125,8 +128,7 @@ func (c *benchSignCmd) batch(e *env, s *gateway.Server, api *client, dev sandbox
 	if err != nil {
 		return 0, fmt.Errorf("waiting for the code: %w", err)
 	}
-	err = api.call(e.ctx, http.MethodPost, "/v1/transactions/"+t.ID+"/sign", map[string]string{"nonce": t.Nonce, "pin": string(o.PIN.Reveal()), "otp": mail.Code}, nil)
-	if err != nil {
+	if _, err = api.Sign(e.ctx, t.ID, mohor.Confirmation{Nonce: t.Nonce, PIN: o.PIN, OTP: secret.New(mail.Code)}); err != nil {
 		return 0, err
 	}
 	quiet := &env{ctx: e.ctx, stderr: new(bytes.Buffer)}

@@ -1,23 +1,19 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/mohor-sign/mohor/internal/gateway"
 	"github.com/mohor-sign/mohor/internal/sandbox"
 	"github.com/mohor-sign/mohor/internal/secret"
+	mohor "github.com/mohor-sign/mohor/sdk/go"
 )
 
 // remote is where `sign` and `batch sign` find a gateway.
@@ -35,22 +31,33 @@ type remote struct {
 
 // client speaks the API for one app.
 type client struct {
-	base    string
-	key     secret.Text
-	pin     secret.Text // from a file, else none
-	english bool
-	http    *http.Client
+	*mohor.Client
+	pin secret.Text // from a file, else none
+}
+
+// newClient is a client with an API key. What the gateway could not do is said at once:
+// somebody waits at the terminal, and may begin again.
+func newClient(base string, key secret.Text, english bool) (*client, error) {
+	c, err := mohor.New(base, mohor.APIKey(key))
+	if err != nil {
+		return nil, err
+	}
+	c.Patience = -1
+	if english {
+		c.Language = "en"
+	}
+	return &client{Client: c}, nil
 }
 
 func (r *remote) connect() (*client, error) {
-	c := &client{base: strings.TrimSuffix(r.Server, "/"), english: r.English, http: &http.Client{CheckRedirect: stay}}
+	base, key := strings.TrimRight(r.Server, "/"), secret.Text{}
 	dev, err := sandbox.ReadDevFile(filepath.Join(r.Data, gateway.DevFile))
 	if err == nil {
-		if c.base == "" {
-			c.base = dev.BaseURL
+		if base == "" {
+			base = dev.BaseURL
 		}
-		if c.base == dev.BaseURL {
-			c.key = dev.APIKey // a sandbox's key goes to its own gateway only
+		if base == dev.BaseURL {
+			key = dev.APIKey // a sandbox's key goes to its own gateway only
 		}
 		if r.System == "" {
 			r.System = dev.System
@@ -60,127 +67,24 @@ func (r *remote) connect() (*client, error) {
 		}
 	}
 	if r.KeyFile != "" {
-		if c.key, err = secretFile(r.KeyFile); err != nil {
+		if key, err = secretFile(r.KeyFile); err != nil {
 			return nil, err
 		}
 	}
-	if r.PINFile != "" {
-		if c.pin, err = secretFile(r.PINFile); err != nil {
-			return nil, err
-		}
-	}
-	u, uerr := url.Parse(c.base)
-	switch {
-	case c.base == "" || c.key.Len() == 0:
+	if base == "" || key.Len() == 0 {
 		return nil, hinted{errors.Join(errors.New("no gateway and API key known"), err), "start `mohor serve --dev --data " + r.Data + "`, or give --server and --key-file"}
-	case uerr != nil || (u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname()))):
-		return nil, fmt.Errorf("the gateway's address must be https (http only on this machine): %s", c.base)
-	case r.IC == "" || r.System == "":
+	}
+	c, err := newClient(base, key, r.English)
+	if err != nil {
+		return nil, err
+	}
+	if r.IC == "" || r.System == "" {
 		return nil, errors.New("give --ic and --system")
 	}
-	return c, nil
-}
-
-// stay follows no redirect: key, PIN and code go to the gateway named and to
-// nobody it points at. The redirect itself is the answer, an error.
-func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-
-func isLoopback(host string) bool {
-	return host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")
-}
-
-// problem is an error answer of the gateway.
-type problem struct {
-	Status       int    `json:"status"`
-	Code         string `json:"code"`
-	Title        string `json:"title"`
-	Detail       string `json:"detail"`
-	Field        string `json:"field"`
-	Row          int    `json:"row"`
-	AttemptsLeft *int   `json:"attempts_left"`
-
-	english bool
-}
-
-func (p *problem) Error() string {
-	s := p.Title
-	if p.Field != "" {
-		s += ": " + p.Field
+	if r.PINFile != "" {
+		c.pin, err = secretFile(r.PINFile)
 	}
-	if p.Row > 0 {
-		s += fmt.Sprintf(" (line %d)", p.Row)
-	}
-	if p.Detail != "" {
-		s += ": " + p.Detail
-	}
-	if p.AttemptsLeft != nil {
-		left := " (tinggal %d cubaan)"
-		if p.english {
-			left = " (%d tries left)"
-		}
-		s += fmt.Sprintf(left, *p.AttemptsLeft)
-	}
-	return s + " [" + p.Code + "]"
-}
-
-// send makes a request and returns its open answer, or a *problem. headers are
-// names and values in turn.
-func (c *client) send(ctx context.Context, method, path, contentType string, body io.Reader, headers ...string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
-	if err != nil {
-		return nil, fmt.Errorf("asking the gateway: %w", err)
-	}
-	req.Header.Set("X-API-Key", string(c.key.Reveal()))
-	if contentType != "" {
-		req.Header.Set("Content-Type", contentType)
-	}
-	if c.english {
-		req.Header.Set("Accept-Language", "en")
-	}
-	for k := 0; k+1 < len(headers); k += 2 {
-		req.Header.Set(headers[k], headers[k+1])
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("asking the gateway: %w", err)
-	}
-	if resp.StatusCode < 300 {
-		return resp, nil
-	}
-	defer resp.Body.Close()
-	p := &problem{Status: resp.StatusCode, Title: resp.Status, english: c.english}
-	_ = json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(p) // the status alone is an answer, too
-	return nil, p
-}
-
-// call sends JSON (or nothing) and reads JSON (or nothing).
-func (c *client) call(ctx context.Context, method, path string, in, out any) error {
-	var body io.Reader
-	contentType := ""
-	if in != nil {
-		b, err := json.Marshal(in)
-		if err != nil {
-			return fmt.Errorf("encoding request: %w", err)
-		}
-		body, contentType = bytes.NewReader(b), "application/json"
-	}
-	return c.upload(ctx, method, path, contentType, body, out)
-}
-
-// upload sends a body of any type and reads JSON.
-func (c *client) upload(ctx context.Context, method, path, contentType string, body io.Reader, out any, headers ...string) error {
-	resp, err := c.send(ctx, method, path, contentType, body, headers...)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if out == nil {
-		return nil
-	}
-	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
-		return fmt.Errorf("reading the gateway's answer: %w", err)
-	}
-	return nil
+	return c, err
 }
 
 // openFile opens a document and gives its size.
@@ -234,18 +138,18 @@ func ready(file, out string) error {
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
-// download writes an answer to a file, whole or not at all.
-func (c *client) download(ctx context.Context, path, file string) (err error) {
-	resp, err := c.send(ctx, http.MethodGet, path, "", nil)
+// download writes what open gives to a file, whole or not at all.
+func download(open func() (io.ReadCloser, error), file string) error {
+	body, err := open()
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer body.Close()
 	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".part-*")
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", file, err)
 	}
-	_, err = io.Copy(f, resp.Body)
+	_, err = io.Copy(f, body)
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), file)
 	}
@@ -255,54 +159,12 @@ func (c *client) download(ctx context.Context, path, file string) (err error) {
 	return nil
 }
 
-// total is what documents are said to amount to.
-type total struct {
-	Amount   string `json:"amount"`
-	Currency string `json:"currency"`
+// signedPDF writes a document as it was signed.
+func (c *client) signedPDF(ctx context.Context, id, file string) error {
+	return download(func() (io.ReadCloser, error) { return c.SignedPDF(ctx, id) }, file)
 }
 
-// transaction is what the client reads of a transaction.
-type transaction struct {
-	ID          string `json:"transaction_id"`
-	Nonce       string `json:"nonce"`
-	Status      string `json:"status"`
-	Count       int    `json:"count"`
-	Fingerprint string `json:"fingerprint"`
-	Total       *total `json:"total"`
-	BatchID     string `json:"batch_id"`
-	OTP         struct {
-		SentTo    string    `json:"sent_to"`
-		ExpiresAt time.Time `json:"expires_at"`
-	} `json:"otp"`
-	Signatures []struct {
-		Name       string `json:"name"`
-		Signature  string `json:"signature"`
-		ContentURL string `json:"content_url"`
-		Code       string `json:"code"`
-		Detail     string `json:"detail"`
-	} `json:"signatures"`
-	Information *struct {
-		Subject      string     `json:"subject"`
-		SerialNumber string     `json:"serial_number"`
-		SignedAt     time.Time  `json:"signed_at"`
-		Timestamp    *time.Time `json:"timestamp,omitempty"`
-	} `json:"signature_information"`
+// archive writes the ZIP of a batch.
+func (c *client) archive(ctx context.Context, id, file string) error {
+	return download(func() (io.ReadCloser, error) { return c.Archive(ctx, id) }, file)
 }
-
-// batchInfo is what the client reads of a batch.
-type batchInfo struct {
-	ID          string  `json:"batch_id"`
-	Status      string  `json:"status"`
-	Count       int     `json:"count"`
-	Signed      int     `json:"signed"`
-	Refused     int     `json:"refused"`
-	Pending     int     `json:"pending"`
-	Fingerprint string  `json:"fingerprint"`
-	Rate        float64 `json:"rate"`
-
-	StartedAt  *time.Time `json:"started_at"`
-	FinishedAt *time.Time `json:"finished_at"`
-}
-
-// signed says whether every document has its outcome.
-func (b *batchInfo) signed() bool { return b.Status == "SIGNED" || b.Status == "SIGNED_WITH_REFUSALS" }

@@ -3,16 +3,12 @@ package main
 import (
 	"archive/zip"
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +18,7 @@ import (
 	"github.com/mohor-sign/mohor/internal/gateway"
 	"github.com/mohor-sign/mohor/internal/sandbox"
 	"github.com/mohor-sign/mohor/internal/secret"
+	mohor "github.com/mohor-sign/mohor/sdk/go"
 )
 
 type demoCmd struct {
@@ -76,8 +73,11 @@ func (c *demoCmd) Run(e *env) error {
 	ctx, stop := context.WithCancel(e.ctx)
 	served := make(chan error, 1)
 	go func() { served <- s.Run(ctx, l) }()
-	d := &demo{env: e, server: s, out: filepath.Join(c.Data, "out"), api: &client{base: dev.BaseURL, key: dev.APIKey, http: http.DefaultClient}}
-	rows, err := d.play(c, dev)
+	var rows []row
+	d := &demo{env: e, server: s, out: filepath.Join(c.Data, "out")}
+	if d.api, err = newClient(dev.BaseURL, dev.APIKey, false); err == nil {
+		rows, err = d.play(c, dev)
+	}
 	if err == nil {
 		err = d.table(c, dev, rows, time.Since(start))
 	}
@@ -104,7 +104,10 @@ func (d *demo) play(c *demoCmd, dev sandbox.DevFile) ([]row, error) {
 		return nil, fmt.Errorf("making scratch folder: %w", err)
 	}
 	defer os.RemoveAll(scratch)
-	chain, err := d.chain()
+	chain, err := d.api.Chain(d.ctx)
+	if err == nil && len(chain) != 2 {
+		err = errors.New("the chain must be the issuing CA and the root")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -142,46 +145,21 @@ func (d *demo) enrol(system string) (secret.Text, error) {
 	return pin, err
 }
 
-func (d *demo) chain() ([]*x509.Certificate, error) {
-	resp, err := d.api.send(d.ctx, http.MethodGet, "/ca/chain.pem", "", nil)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	rest, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return nil, fmt.Errorf("reading chain: %w", err)
-	}
-	var out []*x509.Certificate
-	for b, rest := pem.Decode(rest); b != nil; b, rest = pem.Decode(rest) {
-		c, err := x509.ParseCertificate(b.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("parsing chain: %w", err)
-		}
-		out = append(out, c)
-	}
-	if len(out) != 2 {
-		return nil, errors.New("the chain must be the issuing CA and the root")
-	}
-	return out, nil
-}
-
 // sign opens a transaction, reads the code from the mailbox as the officer
 // would, and confirms.
-func (d *demo) sign(pin secret.Text, ask map[string]any) (transaction, error) {
-	var t transaction
+func (d *demo) sign(pin secret.Text, ask mohor.Ask) (*mohor.Transaction, error) {
 	mark := d.server.Mailbox.Mark()
-	if err := d.api.call(d.ctx, http.MethodPost, "/v1/transactions", d.remote.ask(ask), &t); err != nil {
-		return t, err
+	t, err := d.api.CreateTransaction(d.ctx, d.remote.ask(ask))
+	if err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(d.ctx, 10*time.Second)
 	defer cancel()
 	mail, err := d.server.Mailbox.WaitFor(ctx, demoOfficer.Email, mark)
 	if err != nil {
-		return t, fmt.Errorf("waiting for the code: %w", err)
+		return nil, fmt.Errorf("waiting for the code: %w", err)
 	}
-	err = d.api.call(d.ctx, http.MethodPost, "/v1/transactions/"+t.ID+"/sign", map[string]string{"nonce": t.Nonce, "pin": string(pin.Reveal()), "otp": mail.Code}, &t)
-	return t, err
+	return d.api.Sign(d.ctx, t.ID, mohor.Confirmation{Nonce: t.Nonce, PIN: pin, OTP: secret.New(mail.Code)})
 }
 
 func (d *demo) certificates(c *demoCmd, pin secret.Text) (row, error) {
@@ -192,7 +170,7 @@ func (d *demo) certificates(c *demoCmd, pin secret.Text) (row, error) {
 	if err != nil {
 		return row{}, err
 	}
-	if _, err := d.sign(pin, map[string]any{"format": "PADES", "batch_id": id}); err != nil {
+	if _, err := d.sign(pin, mohor.Ask{Format: mohor.PADES, BatchID: id}); err != nil {
 		return row{}, err
 	}
 	b, err := d.api.follow(d.env, id)
@@ -201,7 +179,7 @@ func (d *demo) certificates(c *demoCmd, pin secret.Text) (row, error) {
 	}
 	took := time.Since(start)
 	archive := filepath.Join(d.out, "certificates.zip")
-	if err := d.api.download(d.ctx, "/v1/batches/"+id+"/archive", archive); err != nil {
+	if err := d.api.archive(d.ctx, id, archive); err != nil {
 		return row{}, err
 	}
 	files, err := unzip(archive, filepath.Join(d.out, "certificates"))
@@ -237,14 +215,14 @@ func (d *demo) voucher(c *demoCmd, pin secret.Text) (row, error) {
 	if err != nil {
 		return row{}, err
 	}
-	t, err := d.sign(pin, map[string]any{"format": "PADES", "process": "AP-22", "role": "Perakuan 1",
-		"pades": map[string]any{"level": "B-LTA", "reason": "Perakuan 1", "visible": place}, "documents": []map[string]string{{"document_id": doc, "reference": doc}}})
+	_, err = d.sign(pin, mohor.Ask{Format: mohor.PADES, Process: "AP-22", Role: "Perakuan 1",
+		PAdES: &mohor.PAdES{Level: "B-LTA", Reason: "Perakuan 1", Visible: place}, Documents: []mohor.Document{{DocumentID: doc, Reference: doc}}})
 	if err != nil {
 		return row{}, err
 	}
 	took := time.Since(start)
 	file := filepath.Join(d.out, "voucher-signed.pdf")
-	if err := d.api.download(d.ctx, t.Signatures[0].ContentURL, file); err != nil {
+	if err := d.api.signedPDF(d.ctx, doc, file); err != nil {
 		return row{}, err
 	}
 	return d.judge("voucher, visible, B-LTA", []string{file}, took)
@@ -253,18 +231,14 @@ func (d *demo) voucher(c *demoCmd, pin secret.Text) (row, error) {
 func (d *demo) hash(_ *demoCmd, pin secret.Text) (row, error) {
 	fmt.Fprintln(d.stderr, "mohor: signing a hash as iGFMAS sends it")
 	header := "110FGOM07022411247A29911.35" + demoOfficer.IC
-	digest := sha256.Sum256([]byte(header))
+	digest := mohor.SHA256([]byte(header))
 	start := time.Now()
-	t, err := d.sign(pin, map[string]any{"format": "RAW", "data_header": header, "documents": []map[string]any{
-		{"name": "Arahan Bayaran 110FGOM07022411247", "digest": map[string]string{"alg": "SHA-256", "value": base64.StdEncoding.EncodeToString(digest[:])}}}})
+	t, err := d.sign(pin, mohor.Ask{Format: mohor.RAW, DataHeader: header,
+		Documents: []mohor.Document{{Name: "Arahan Bayaran 110FGOM07022411247", Digest: digest}}})
 	if err != nil {
 		return row{}, err
 	}
 	took := time.Since(start)
-	sig, err := base64.StdEncoding.DecodeString(t.Signatures[0].Signature)
-	if err != nil {
-		return row{}, fmt.Errorf("reading signature: %w", err)
-	}
 	info, err := json.MarshalIndent(t, "", "  ")
 	if err == nil {
 		err = os.WriteFile(filepath.Join(d.out, "hash-signed.json"), info, 0o644)
@@ -272,7 +246,7 @@ func (d *demo) hash(_ *demoCmd, pin secret.Text) (row, error) {
 	if err != nil {
 		return row{}, fmt.Errorf("writing result: %w", err)
 	}
-	if err := d.judges.raw(d.ctx, d.officer, digest[:], sig); err != nil {
+	if err := d.judges.raw(d.ctx, d.officer, digest.Value, t.Signatures[0].Signature); err != nil {
 		return row{}, err
 	}
 	return row{what: "iGFMAS hash, RSA PKCS#1", count: 1, verdicts: "openssl: signature verified, certificate path OK", ok: true, took: took}, nil

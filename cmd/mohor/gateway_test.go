@@ -22,6 +22,7 @@ import (
 
 	"github.com/mohor-sign/mohor/internal/gateway"
 	"github.com/mohor-sign/mohor/internal/sandbox"
+	mohor "github.com/mohor-sign/mohor/sdk/go"
 )
 
 // patience bounds every wait for a condition.
@@ -220,7 +221,7 @@ func midway(ts *testscript.TestScript, dir, batch string) {
 		if err != nil || status != http.StatusOK {
 			return false, fmt.Errorf("asking for the batch: %d %s %w", status, body, err)
 		}
-		var b batchInfo
+		var b mohor.Batch
 		if err := json.Unmarshal(body, &b); err != nil {
 			return false, err
 		}

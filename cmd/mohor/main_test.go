@@ -17,6 +17,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/mohor-sign/mohor/internal/secret"
+	mohor "github.com/mohor-sign/mohor/sdk/go"
 	"github.com/mohor-sign/mohor/store/ephemeral/redistest"
 )
 
@@ -283,8 +285,8 @@ func TestClientFollowsNoRedirect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = api.call(t.Context(), http.MethodPost, "/v1/transactions", map[string]string{"pin": "made-up-pin"}, nil)
-	var p *problem
+	_, err = api.Sign(t.Context(), "txn_1", mohor.Confirmation{PIN: secret.New("made-up-pin")})
+	var p *mohor.Problem
 	if !errors.As(err, &p) || p.Status != http.StatusTemporaryRedirect {
 		t.Errorf("got %v, want the redirect itself", err)
 	}

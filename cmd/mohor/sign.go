@@ -1,19 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"net/http"
-	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/mohor-sign/mohor/internal/secret"
+	mohor "github.com/mohor-sign/mohor/sdk/go"
 )
 
 type signCmd struct {
@@ -58,24 +58,22 @@ func (c *signCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	var t transaction
-	err = api.call(e.ctx, http.MethodPost, "/v1/transactions", c.ask(map[string]any{"format": "PADES", "pades": pades,
-		"documents": []map[string]string{{"document_id": doc}}}), &t)
+	t, err := api.CreateTransaction(e.ctx, c.ask(mohor.Ask{Format: mohor.PADES, PAdES: pades, Documents: []mohor.Document{{DocumentID: doc}}}))
 	if err != nil {
 		return err
 	}
-	if err := c.confirm(e, api, &t); err != nil {
+	if t, err = c.confirm(e, api, t); err != nil {
 		return err
 	}
-	if len(t.Signatures) != 1 || t.Signatures[0].ContentURL == "" {
+	if len(t.Signatures) != 1 || t.Signatures[0].ContentURL == "" || t.Information == nil {
 		return fmt.Errorf("the document was not signed: %s", t.Status)
 	}
-	if err := api.download(e.ctx, t.Signatures[0].ContentURL, c.Out); err != nil {
+	if err := api.signedPDF(e.ctx, t.Signatures[0].DocumentID, c.Out); err != nil {
 		return hinted{fmt.Errorf("the document is signed (transaction %s), but: %w", t.ID, err),
-			`fetch it, with the app's key: curl -H "X-API-Key: $KEY" -o signed.pdf ` + api.base + t.Signatures[0].ContentURL}
+			`fetch it, with the app's key: curl -H "X-API-Key: $KEY" -o signed.pdf ` + api.Base() + t.Signatures[0].ContentURL}
 	}
 	if c.JSON {
-		return json.NewEncoder(e.stdout).Encode(map[string]any{"file": c.Out, "transaction_id": t.ID, "signature_information": t.Information})
+		return json.NewEncoder(e.stdout).Encode(map[string]any{"file": c.Out, "transaction_id": t.ID, "signature_information": signedBy{t.Information.Subject, t.Information.SerialNumber, t.Information.SignedAt, t.Information.Timestamp}})
 	}
 	fmt.Fprintf(e.stdout, "signed  %s\nby      %s\nserial  %s\nat      %s\n", c.Out, t.Information.Subject, t.Information.SerialNumber, t.Information.SignedAt.Format(time.RFC3339))
 	if at := t.Information.Timestamp; at != nil {
@@ -84,64 +82,59 @@ func (c *signCmd) Run(e *env) error {
 	return nil
 }
 
+// signedBy is what --json tells of the signatory: no IC, beyond what is in the subject.
+type signedBy struct {
+	Subject      string     `json:"subject"`
+	SerialNumber string     `json:"serial_number"`
+	SignedAt     time.Time  `json:"signed_at"`
+	Timestamp    *time.Time `json:"timestamp,omitempty"`
+}
+
 // pades is what the flags ask for, in the words of the API.
-func (c *signCmd) pades() (map[string]any, error) {
-	p := map[string]any{"level": c.Level}
-	if c.Reason != "" {
-		p["reason"] = c.Reason
-	}
-	if c.Field != "" {
-		p["field"] = c.Field
-	}
-	if c.Certify != 0 {
-		p["certify"] = c.Certify
-	}
-	v := map[string]any{}
+func (c *signCmd) pades() (*mohor.PAdES, error) {
+	p := &mohor.PAdES{Level: c.Level, Reason: c.Reason, Field: c.Field, Certify: c.Certify}
+	var v mohor.Visible
 	if c.Visible != "" {
-		var err error
-		if v, err = parseVisible(c.Visible, c.Anchor != ""); err != nil {
+		place, err := parseVisible(c.Visible, c.Anchor != "")
+		if err != nil {
 			return nil, err
 		}
+		v = *place
 	}
-	if c.Anchor != "" {
-		v["anchor"] = c.Anchor
+	v.Anchor = c.Anchor
+	if c.Template != "" && v == (mohor.Visible{}) && c.Field == "" {
+		return nil, hinted{errors.New("--template is of a visible signature, and no place is given"), "give --visible, --anchor or --field"}
 	}
-	if c.Template != "" {
-		if len(v) == 0 && c.Field == "" {
-			return nil, hinted{errors.New("--template is of a visible signature, and no place is given"), "give --visible, --anchor or --field"}
-		}
-		v["template"] = c.Template
-	}
-	if len(v) > 0 {
-		p["visible"] = v
+	if v.Template = c.Template; v != (mohor.Visible{}) {
+		p.Visible = &v
 	}
 	return p, nil
 }
 
 // parseVisible reads the flag --visible into what the API calls visible.
-func parseVisible(s string, anchored bool) (map[string]any, error) {
+func parseVisible(s string, anchored bool) (*mohor.Visible, error) {
 	parts := strings.Split(s, ",")
 	if len(parts) != 5 {
 		return nil, errors.New("--visible must be PAGE,X,Y,WIDTH,HEIGHT")
 	}
-	v := map[string]any{}
+	v := &mohor.Visible{}
 	switch page := strings.TrimSpace(parts[0]); {
 	case page == "last":
-		v["page"] = page
+		v.Page = mohor.LastPage
 	case page == "any" && anchored: // wherever the text is
 	default:
 		n, err := strconv.Atoi(page)
 		if err != nil || n < 1 {
 			return nil, errors.New("--visible: PAGE must be a number from 1, or last; with --anchor also any")
 		}
-		v["page"] = n
+		v.Page = mohor.Page(n)
 	}
-	for k, name := range []string{"x", "y", "width", "height"} {
+	for k, to := range []*float64{&v.X, &v.Y, &v.Width, &v.Height} {
 		f, err := strconv.ParseFloat(strings.TrimSpace(parts[k+1]), 64)
 		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-			return nil, fmt.Errorf("--visible: %s must be a number of points", strings.ToUpper(name))
+			return nil, fmt.Errorf("--visible: %s must be a number of points", []string{"X", "Y", "WIDTH", "HEIGHT"}[k])
 		}
-		v[name] = f
+		*to = f
 	}
 	return v, nil
 }
@@ -153,61 +146,56 @@ func (c *client) uploadPDF(ctx context.Context, file string, password secret.Tex
 		return "", err
 	}
 	defer f.Close()
-	var doc struct {
-		ID string `json:"document_id"`
+	doc, err := c.UploadPDF(ctx, filepath.Base(file), f, password)
+	if err != nil {
+		return "", err
 	}
-	var headers []string
-	if password.Len() > 0 {
-		headers = []string{"X-PDF-Password", string(password.Reveal())}
-	}
-	err = c.upload(ctx, http.MethodPost, "/v1/documents?name="+url.QueryEscape(filepath.Base(file)), "application/pdf", f, &doc, headers...)
-	return doc.ID, err
+	return doc.ID, nil
 }
 
 // ask adds who is to sign to the rest of a transaction.
-func (r *remote) ask(rest map[string]any) map[string]any {
-	rest["ic"], rest["system"] = r.IC, r.System
-	if r.Credential != "" {
-		rest["credential_id"] = r.Credential
-	}
+func (r *remote) ask(a mohor.Ask) mohor.Ask {
+	a.IC, a.System, a.CredentialID = r.IC, r.System, r.Credential
 	if r.Total != "" {
 		currency, amount, _ := strings.Cut(r.Total, " ")
-		rest["total"] = total{amount, currency}
+		a.Total = &mohor.Total{Amount: amount, Currency: currency}
 	}
-	return rest
+	return a
 }
 
 // confirm asks for PIN and code and submits them; a wrong one may be given
 // again while tries are left.
-func (r *remote) confirm(e *env, api *client, t *transaction) error {
+func (r *remote) confirm(e *env, api *client, t *mohor.Transaction) (*mohor.Transaction, error) {
 	sum := ""
 	if t.Total != nil {
 		sum = "total " + t.Total.Currency + " " + t.Total.Amount + ", "
 	}
-	fmt.Fprintf(e.stderr, "mohor: %d document(s), %sfingerprint %s; the code was sent to %s\n", t.Count, sum, t.Fingerprint, t.OTP.SentTo)
-	id, nonce := t.ID, t.Nonce
+	to := ""
+	if t.OTP != nil {
+		to = t.OTP.SentTo
+	}
+	fmt.Fprintf(e.stderr, "mohor: %d document(s), %sfingerprint %s; the code was sent to %s\n", t.Count, sum, t.Fingerprint, to)
 	for {
 		pin := api.pin
 		if r.PINFile == "" {
 			var err error
 			if pin, err = e.ask("PIN"); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		code, err := e.ask("Kod / Code")
 		if err != nil {
-			return err
+			return nil, err
 		}
-		err = api.call(e.ctx, http.MethodPost, "/v1/transactions/"+id+"/sign",
-			map[string]string{"nonce": nonce, "pin": string(pin.Reveal()), "otp": strings.TrimSpace(string(code.Reveal()))}, t)
+		done, err := api.Sign(e.ctx, t.ID, mohor.Confirmation{Nonce: t.Nonce, PIN: pin, OTP: secret.NewBytes(bytes.TrimSpace(code.Reveal()))})
 		pin.Wipe()
 		code.Wipe()
-		var p *problem
+		var p *mohor.Problem
 		if errors.As(err, &p) && p.AttemptsLeft != nil && *p.AttemptsLeft > 0 && r.PINFile == "" {
 			fmt.Fprintf(e.stderr, "mohor: %v\n", err)
 			continue
 		}
-		return err
+		return done, err
 	}
 }
 
@@ -240,22 +228,22 @@ func (c *batchSignCmd) Run(e *env) error {
 	if err := ready(c.File, c.Out); err != nil {
 		return err
 	}
-	var b batchInfo
+	b := new(mohor.Batch)
 	if c.Batch == "" {
 		c.Batch, err = c.take(e, api)
 	} else {
-		err = api.call(e.ctx, http.MethodGet, "/v1/batches/"+c.Batch, nil, &b)
+		b, err = api.Batch(e.ctx, c.Batch)
 	}
 	if err != nil {
 		return err
 	}
 	// A batch that was confirmed may have gone on without us.
-	if b.Status != "SIGNING" && !b.signed() {
-		var t transaction
-		if err := api.call(e.ctx, http.MethodPost, "/v1/transactions", c.ask(map[string]any{"format": "PADES", "batch_id": c.Batch, "pades": map[string]any{"level": c.Level}}), &t); err != nil {
+	if b.Status != "SIGNING" && !b.Done() {
+		t, err := api.CreateTransaction(e.ctx, c.ask(mohor.Ask{Format: mohor.PADES, BatchID: c.Batch, PAdES: &mohor.PAdES{Level: c.Level}}))
+		if err != nil {
 			return err
 		}
-		if err := c.confirm(e, api, &t); err != nil {
+		if _, err := c.confirm(e, api, t); err != nil {
 			return err
 		}
 	}
@@ -263,10 +251,10 @@ func (c *batchSignCmd) Run(e *env) error {
 	if b, err = api.follow(e, c.Batch); err != nil {
 		return hinted{err, "when the gateway answers again: " + again}
 	}
-	if !b.signed() {
+	if !b.Done() {
 		return hinted{fmt.Errorf("the batch stopped: %s, %d of %d signed", b.Status, b.Signed, b.Count), again}
 	}
-	if err := api.download(e.ctx, "/v1/batches/"+c.Batch+"/archive", c.Out); err != nil {
+	if err := api.archive(e.ctx, c.Batch, c.Out); err != nil {
 		return hinted{fmt.Errorf("the batch is signed, but: %w", err), "fetch it: " + again}
 	}
 	if c.JSON {
@@ -278,8 +266,8 @@ func (c *batchSignCmd) Run(e *env) error {
 
 // take makes, fills and seals the batch; refused rows are shown.
 func (c *batchSignCmd) take(e *env, api *client) (id string, err error) {
-	var b batchInfo
-	if err := api.call(e.ctx, http.MethodPost, "/v1/batches", map[string]string{"name": c.Name, "kind": "ecert"}, &b); err != nil {
+	b, err := api.CreateBatch(e.ctx, c.Name, mohor.BatchECert)
+	if err != nil {
 		return "", err
 	}
 	f, _, err := openFile(c.File)
@@ -287,14 +275,8 @@ func (c *batchSignCmd) take(e *env, api *client) (id string, err error) {
 		return "", err
 	}
 	defer f.Close()
-	var got struct {
-		Accepted int `json:"accepted"`
-		Refused  []struct {
-			Row                        int
-			Column, Name, Code, Detail string
-		} `json:"refused"`
-	}
-	if err := api.upload(e.ctx, http.MethodPost, "/v1/batches/"+b.ID+"/items", "text/csv", f, &got); err != nil {
+	got, err := api.AddCandidates(e.ctx, b.ID, f)
+	if err != nil {
 		return "", err
 	}
 	fmt.Fprintf(e.stderr, "mohor: batch %s: %d rows taken, %d refused\n", b.ID, got.Accepted, len(got.Refused))
@@ -304,20 +286,21 @@ func (c *batchSignCmd) take(e *env, api *client) (id string, err error) {
 	if len(got.Refused) > 0 && !c.AcceptRefused {
 		refusal := fmt.Errorf("%d rows were refused, nothing was signed", len(got.Refused))
 		// Nobody will come back for this batch.
-		return "", hinted{errors.Join(refusal, api.call(e.ctx, http.MethodDelete, "/v1/batches/"+b.ID, nil, nil)), "mend the rows, or sign the others with --accept-refused"}
+		return "", hinted{errors.Join(refusal, api.CancelBatch(e.ctx, b.ID)), "mend the rows, or sign the others with --accept-refused"}
 	}
-	return b.ID, api.call(e.ctx, http.MethodPost, "/v1/batches/"+b.ID+"/seal", map[string]bool{"accept_refused": c.AcceptRefused}, nil)
+	_, err = api.Seal(e.ctx, b.ID, c.AcceptRefused)
+	return b.ID, err
 }
 
 // follow watches a batch until it is done or stops.
-func (c *client) follow(e *env, id string) (batchInfo, error) {
+func (c *client) follow(e *env, id string) (*mohor.Batch, error) {
 	var bar *progress
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		var b batchInfo
-		if err := c.call(e.ctx, http.MethodGet, "/v1/batches/"+id, nil, &b); err != nil {
-			return b, err
+		b, err := c.Batch(e.ctx, id)
+		if err != nil {
+			return nil, err
 		}
 		if bar == nil {
 			bar = e.progress("signing", b.Count)

@@ -24,7 +24,7 @@ func TestSignedDocumentThatCannotBeWrittenCanBeFetched(t *testing.T) {
 		if err := os.Remove(out); err != nil { // the folder goes while the officer types
 			t.Error(err)
 		}
-		_, _ = io.WriteString(w, `{"transaction_id":"txn_1","signatures":[{"content_url":"/v1/documents/doc_1/content"}],"signature_information":{}}`)
+		_, _ = io.WriteString(w, `{"transaction_id":"txn_1","signatures":[{"document_id":"doc_1","content_url":"/v1/documents/doc_1/content"}],"signature_information":{}}`)
 	})
 	answer("GET /v1/documents/doc_1/content", "%PDF-")
 	server := serveHTTP(t, mux)

@@ -342,6 +342,9 @@ func (j *archiveJudge) verify(ctx context.Context, a *archive.Archive, it *archi
 	case signer.CMS:
 		return verify.Single(verify.Detached(it.Digest, it.Signature, j.trust)), nil
 	}
+	if it.SignedBlob == "" { // of a PDF that stayed with the caller
+		return verify.Single(verify.Detached(it.Digest, it.Signature, j.trust)), nil
+	}
 	f, err := os.CreateTemp("", "mohor-archive-*")
 	if err != nil {
 		return nil, fmt.Errorf("spooling document: %w", err)

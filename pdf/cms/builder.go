@@ -3,7 +3,8 @@
 //
 // It builds CMS (RFC 5652) in DER, detached, with one signer and the signed
 // attributes content-type, message-digest and signing-certificate-v2 (RFC
-// 5035), as ETSI EN 319 122-1 and EN 319 142-1 ask, and adds tokens (RFC 3161).
+// 5035), with signing-time in CAdES and without in PAdES, as ETSI EN 319 122-1
+// and EN 319 142-1 ask, and adds tokens (RFC 3161).
 // It never touches a private key: the builder gives the bytes to be hashed and
 // signed, and takes the signature.
 //
@@ -21,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -38,6 +40,7 @@ type Builder struct {
 	// and signing-certificate-v2, the fields before signerInfos, those of
 	// SignerInfo before the signed attributes, and the one behind them.
 	contentType, signingCert, head, signer, signatureAlg []byte
+	signingTime                                          []byte // nil without
 
 	longest []byte // SignedData there can be
 }
@@ -101,6 +104,11 @@ func (b *Builder) encodeParts(certs [][]byte) (err error) {
 			return err
 		}
 	}
+	return b.measure()
+}
+
+// measure makes the longest SignedData there can be.
+func (b *Builder) measure() error {
 	// A DER ECDSA signature is at most twice the field size plus a leading
 	// zero and a header each, and its own header.
 	longest := 2*(66+3) + 3
@@ -114,10 +122,36 @@ func (b *Builder) encodeParts(certs [][]byte) (err error) {
 	return err
 }
 
+// WithSigningTime returns a builder that adds the attribute signing-time, in UTC with
+// seconds (RFC 5652, Section 11.3). CAdES baseline signatures have it (ETSI EN 319
+// 122-1, Section 6.3); those in a PDF must not.
+func (b *Builder) WithSigningTime(at time.Time) (*Builder, error) {
+	at = at.UTC().Truncate(time.Second)
+	if at.Year() < 1950 || at.Year() > 9999 {
+		return nil, errors.New("signing time out of bounds")
+	}
+	out := *b
+	var err error
+	out.signingTime, err = attribute(oidSigningTime, func(v *cryptobyte.Builder) {
+		if at.Year() < 2050 {
+			v.AddASN1UTCTime(at)
+		} else {
+			v.AddASN1GeneralizedTime(at)
+		}
+	}).Bytes()
+	if err == nil {
+		err = out.measure()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("encoding signing time: %w", err)
+	}
+	return &out, nil
+}
+
 // SignedAttributes returns the DER of the signed attributes as SET OF (RFC
 // 5652, Section 5.4). What the key signs is the hash of exactly these bytes.
-// contentDigest is the digest of the ByteRange. There is no signing-time: in
-// PAdES /M has it (EN 319 142-1, Section 6.3).
+// contentDigest is the digest of the ByteRange or of the detached content. There is
+// a signing-time only WithSigningTime: in PAdES /M has it (EN 319 142-1, Section 6.3).
 func (b *Builder) SignedAttributes(contentDigest []byte) ([]byte, error) {
 	if len(contentDigest) != b.id.hash.Size() {
 		return nil, fmt.Errorf("digest of %d bytes, %d expected", len(contentDigest), b.id.hash.Size())
@@ -127,6 +161,9 @@ func (b *Builder) SignedAttributes(contentDigest []byte) ([]byte, error) {
 		return nil, fmt.Errorf("encoding signed attributes: %w", err)
 	}
 	attributes := [][]byte{b.contentType, messageDigest, b.signingCert}
+	if b.signingTime != nil {
+		attributes = append(attributes, b.signingTime)
+	}
 	slices.SortFunc(attributes, bytes.Compare)
 	var out cryptobyte.Builder
 	out.AddASN1(cbasn1.SET, func(out *cryptobyte.Builder) { out.AddBytes(slices.Concat(attributes...)) })

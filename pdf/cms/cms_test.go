@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/big"
 	"testing"
+	"time"
 
 	"github.com/mohor-sign/mohor/pdf/cms"
 	"github.com/mohor-sign/mohor/pdf/internal/pdftest"
@@ -209,4 +210,40 @@ func FuzzCMSParse(f *testing.F) {
 		}
 		_ = sd.Verify(sd.MessageDigest)
 	})
+}
+
+// CAdES says the time itself; the rest is the same, and Size still holds.
+func TestSigningTime(t *testing.T) {
+	p := pdftest.New(t, cms.ECDSA, crypto.SHA384, nil)
+	digest := bytes.Repeat([]byte{0xA5}, 48)
+	for _, at := range []time.Time{time.Date(2026, 1, 31, 8, 0, 0, 5e8, time.FixedZone("MYT", 8*3600)), time.Date(2050, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		b, err := p.Builder(t).WithSigningTime(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		attrs, err := b.SignedAttributes(digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := crypto.SHA384.New()
+		h.Write(attrs)
+		sig, err := p.Key.Sign(rand.Reader, h.Sum(nil), crypto.SHA384)
+		if err != nil {
+			t.Fatal(err)
+		}
+		der, err := b.Assemble(attrs, sig)
+		if err != nil || len(der) > b.Size() || b.Size() <= p.Builder(t).Size() || b.SizeWith(1000) < len(der)+1000 {
+			t.Fatalf("%d of %d bytes, %d with a time-stamp: %v", len(der), b.Size(), b.SizeWith(1000), err)
+		}
+		sd, err := cms.Parse(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := sd.Verify(digest); err != nil || !sd.HasSigningTime || !sd.SigningTime.Equal(at.Truncate(time.Second)) {
+			t.Errorf("%v, %v for %v", err, sd.SigningTime, at)
+		}
+	}
+	if _, err := p.Builder(t).WithSigningTime(time.Time{}); err == nil {
+		t.Error("the year 1 is a signing time")
+	}
 }

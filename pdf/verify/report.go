@@ -39,10 +39,10 @@ type Signature struct {
 	Signer        string   `json:"signer"`      // as Subject prints it
 	Certificate   []byte   `json:"certificate"` // DER, base64 in JSON
 	// SignedAt is the time at which the signature is proven to have existed,
-	// when TimeSource is "timestamp", or /M, when it is "claimed".
+	// when TimeSource is "timestamp", or /M or signing-time, when it is "claimed".
 	SignedAt   *time.Time `json:"signed_at"`
 	TimeSource string     `json:"time_source"`
-	ClaimedAt  *time.Time `json:"claimed_at,omitempty"` // /M
+	ClaimedAt  *time.Time `json:"claimed_at,omitempty"` // /M, or signing-time
 	// Level is the PAdES baseline level of what is there and good: "B-B",
 	// "B-T", "B-LT", "B-LTA" or empty.
 	Level  string `json:"level"`

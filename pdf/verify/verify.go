@@ -120,8 +120,8 @@ func Verify(ctx context.Context, r io.ReaderAt, size int64, o Options) (*Report,
 }
 
 // Detached checks a CMS signature over a content of which the digest is given,
-// made with the hash the signature names. There is no claimed time, so the
-// certificate is judged at Now, or at the time of a time-stamp in the CMS.
+// made with the hash the signature names. A signing-time in it is reported; the
+// certificate is judged at Now all the same, or at the time of a time-stamp in the CMS.
 func Detached(contentDigest, der []byte, o Options) Signature {
 	j := newJudge(context.Background(), o)
 	s := newSignature("")
@@ -132,6 +132,9 @@ func Detached(contentDigest, der []byte, o Options) Signature {
 		return s.finish(f)
 	}
 	s.signed(f, sd, contentDigest)
+	if at := sd.SigningTime; !at.IsZero() && !at.After(o.Now) {
+		s.SignedAt, s.ClaimedAt = &at, &at
+	}
 	j.embed(sd.Revocation, nowhere)
 	j.signature(&s, f, sd, sd.Timestamps, time.Time{})
 	return s.finish(f)

@@ -1,0 +1,240 @@
+package mohor
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Kinds of a batch.
+const (
+	BatchPDF    = "pdf"
+	BatchDigest = "digest"
+	BatchECert  = "ecert"
+)
+
+// Batch is many documents under one PIN and code.
+type Batch struct {
+	ID   string `json:"batch_id"`
+	Name string `json:"name"`
+	Kind string `json:"kind"`
+	// Status is OPEN, SEALED, SIGNING, NEEDS_AUTHORISATION, SIGNED, SIGNED_WITH_REFUSALS
+	// or CANCELLED.
+	Status      string  `json:"status"`
+	Count       int     `json:"count"` // items taken in
+	Signed      int     `json:"signed"`
+	Refused     int     `json:"refused"` // items that could not be signed
+	Pending     int     `json:"pending"`
+	RefusedRows int     `json:"refused_rows"` // rows refused at intake
+	Root        []byte  `json:"root,omitempty"`
+	Fingerprint string  `json:"fingerprint"`
+	Rate        float64 `json:"rate"` // signed items a second
+
+	StartedAt  *time.Time `json:"started_at"`
+	FinishedAt *time.Time `json:"finished_at"`
+}
+
+// Done says whether every item has its outcome.
+func (b *Batch) Done() bool { return b.Status == "SIGNED" || b.Status == "SIGNED_WITH_REFUSALS" }
+
+// resting says that nothing changes until somebody does something.
+func (b *Batch) resting() bool {
+	return b.Status != "SIGNING" && b.Status != "SEALED" && b.Status != "OPEN"
+}
+
+// Intake is what became of an upload of items.
+type Intake struct {
+	Accepted int          `json:"accepted"`
+	Refused  []RefusedRow `json:"refused"`
+}
+
+// RefusedRow is a row, file or line that was not taken in.
+type RefusedRow struct {
+	Row    int    `json:"row"`
+	Column string `json:"column"`
+	Name   string `json:"name"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// Item is one document of a batch.
+type Item struct {
+	Index     int        `json:"index"`
+	Name      string     `json:"name"`
+	Reference string     `json:"reference"`
+	State     string     `json:"state"` // "pending", "claimed", "signed" or "refused"
+	Digest    Digest     `json:"digest"`
+	Code      string     `json:"code"` // why it was refused
+	Detail    string     `json:"detail"`
+	Signature []byte     `json:"signature"`
+	SignedAt  *time.Time `json:"signed_at"`
+	RecordID  string     `json:"record_id"` // of an eCertificate: its public page is /s/{record_id}
+}
+
+// CreateBatch opens a batch of a kind. Executed once however often it is tried.
+func (c *Client) CreateBatch(ctx context.Context, name, kind string) (*Batch, error) {
+	b := new(Batch)
+	return answer(b, c.post(ctx, "/v1/batches", map[string]string{"name": name, "kind": kind}, b))
+}
+
+// AddCandidates adds rows of a CSV to a batch of eCertificates. Whatever adds is streamed,
+// and sent once; it may be called repeatedly.
+func (c *Client) AddCandidates(ctx context.Context, id string, csv io.Reader) (*Intake, error) {
+	return c.add(ctx, id, "text/csv", csv)
+}
+
+// AddPDFs adds the files of a ZIP to a batch of PDFs.
+func (c *Client) AddPDFs(ctx context.Context, id string, zip io.Reader) (*Intake, error) {
+	return c.add(ctx, id, "application/zip", zip)
+}
+
+// AddDigests adds documents, of which Name, Digest and Reference count, to a batch of
+// digests.
+func (c *Client) AddDigests(ctx context.Context, id string, documents iter.Seq[Document]) (*Intake, error) {
+	r, w := io.Pipe()
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		e := json.NewEncoder(w)
+		for d := range documents {
+			if err := e.Encode(Document{Name: d.Name, Digest: d.Digest, Reference: d.Reference}); err != nil {
+				break // the reader is gone
+			}
+		}
+		_ = w.Close() // never fails
+	}()
+	in, err := c.add(ctx, id, "application/x-ndjson", r)
+	_ = r.Close() // never fails
+	<-sent
+	return in, err
+}
+
+func (c *Client) add(ctx context.Context, id, contentType string, body io.Reader) (*Intake, error) {
+	in := new(Intake)
+	return answer(in, c.upload(ctx, batchPath(id)+"/items", contentType, body, Secret{}, in))
+}
+
+// Seal fixes a batch: from here a transaction with its id can be made.
+// "batch_has_refused_rows" unless there were none, or acceptRefused.
+func (c *Client) Seal(ctx context.Context, id string, acceptRefused bool) (*Batch, error) {
+	b := new(Batch)
+	return answer(b, c.post(ctx, batchPath(id)+"/seal", map[string]bool{"accept_refused": acceptRefused}, b))
+}
+
+// Batch tells how a batch stands.
+func (c *Client) Batch(ctx context.Context, id string) (*Batch, error) {
+	b := new(Batch)
+	return answer(b, c.get(ctx, batchPath(id), b))
+}
+
+// CancelBatch gives up one that is not being signed.
+func (c *Client) CancelBatch(ctx context.Context, id string) error {
+	return c.cancel(ctx, batchPath(id))
+}
+
+// Archive streams a ZIP of the signed PDFs and manifest.json. The caller closes it. One
+// that is cut off ends with io.ErrUnexpectedEOF.
+func (c *Client) Archive(ctx context.Context, id string) (io.ReadCloser, error) {
+	return c.open(ctx, batchPath(id)+"/archive")
+}
+
+// Items lists a batch's items, page by page, in ascending index; state chooses those of
+// one state, "" all. An error ends it.
+func (c *Client) Items(ctx context.Context, id, state string) iter.Seq2[*Item, error] {
+	return func(yield func(*Item, error) bool) {
+		const limit = 1000
+		for after := -1; ; {
+			var page struct {
+				Items []Item `json:"items"`
+			}
+			q := url.Values{"after": {strconv.Itoa(after)}, "limit": {strconv.Itoa(limit)}}
+			if state != "" {
+				q.Set("state", state)
+			}
+			if err := c.get(ctx, batchPath(id)+"/items?"+q.Encode(), &page); err != nil {
+				yield(nil, err)
+				return
+			}
+			for k := range page.Items {
+				after = page.Items[k].Index
+				if !yield(&page.Items[k], nil) {
+					return
+				}
+			}
+			if len(page.Items) < limit {
+				return
+			}
+		}
+	}
+}
+
+// Progress tells how a batch stands, at least each few seconds, until it is signed,
+// cancelled or needs another authorisation: that is the last one told. It listens to the
+// gateway's event stream, and asks where that is cut. An error ends it.
+func (c *Client) Progress(ctx context.Context, id string) iter.Seq2[*Batch, error] {
+	return func(yield func(*Batch, error) bool) {
+		for {
+			goOn, err := c.listen(ctx, id, func(b *Batch) bool { return yield(b, nil) && !b.resting() })
+			if err == nil && !goOn {
+				return
+			}
+			var p *Problem
+			if ctx.Err() == nil && !errors.As(err, &p) {
+				err = nil // a stream that ends is no verdict on the batch
+			}
+			var b *Batch
+			if err == nil {
+				b, err = c.Batch(ctx, id)
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(b, nil) || b.resting() {
+				return
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		}
+	}
+}
+
+// listen gives each event of a batch's stream to tell. goOn says that the stream ended
+// before tell had enough.
+func (c *Client) listen(ctx context.Context, id string, tell func(*Batch) bool) (goOn bool, err error) {
+	body, err := c.open(ctx, batchPath(id)+"/events")
+	if err != nil {
+		return false, err
+	}
+	defer body.Close()
+	lines := bufio.NewScanner(body)
+	for lines.Scan() {
+		data, is := strings.CutPrefix(lines.Text(), "data:")
+		if !is {
+			continue
+		}
+		b := new(Batch)
+		if err := json.Unmarshal([]byte(data), b); err != nil {
+			return false, fmt.Errorf("reading progress: %w", err)
+		}
+		if b.ID == "" { // the stream has nothing to tell
+			return true, nil
+		}
+		if !tell(b) {
+			return false, nil
+		}
+	}
+	return true, lines.Err()
+}
+
+func batchPath(id string) string { return "/v1/batches/" + url.PathEscape(id) }
