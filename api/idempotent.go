@@ -145,7 +145,7 @@ func (s *server) claim(ctx context.Context, app, key string, print []byte) (k re
 	deadline := time.Now().Add(waitFor)
 	for pause := waitFirst; ; pause *= 2 {
 		k.began = s.Now()
-		k.fresh, k.object, k.print, k.status, k.headers, k.body, err = s.Replies.BeginReply(ctx, app, key, print, k.began)
+		k.fresh, k.object, k.print, k.status, k.headers, k.body, err = s.Replies.BeginReply(context.WithoutCancel(ctx), app, key, print, k.began)
 		if err != nil || k.fresh || k.status != 0 || !bytes.Equal(k.print, print) || time.Now().Add(pause).After(deadline) {
 			return k, err
 		}
