@@ -413,6 +413,9 @@ func writeProblem(w http.ResponseWriter, ctx context.Context, err error) {
 	_ = json.NewEncoder(w).Encode(p) // the client is gone if this fails
 }
 
+// unread is what huma says of a body that it could not read to its end.
+const unread = "cannot read request body"
+
 // problemsOnce: huma keeps its error constructor in a package variable.
 var problemsOnce sync.Once
 
@@ -423,6 +426,9 @@ func useProblems() {
 			ctx := context.Background()
 			if c != nil {
 				ctx = c.Context()
+			}
+			if msg == unread {
+				status = http.StatusBadRequest // it was cut off, or its chunks are none
 			}
 			return validationProblem(ctx, status, errs)
 		}
