@@ -3,7 +3,8 @@
 # make test   installs what it needs and runs every test
 # make campaign   each fault of an HSM, 50 times, into batches of 1,000 (an hour); then
 #             1,000 codes submitted 50 times at once to two gateways, and each fault
-#             of Redis and PostgreSQL, 50 times
+#             of Redis and PostgreSQL, 50 times; and 10,000 requests with a key
+#             through connections that break, and while the gateway is killed
 # ONCE=1      ends `make demo` after its table
 
 SHELL := /bin/bash
@@ -15,7 +16,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools opencry
 # The module that holds the tools' exact versions.
 TOOL := $(GO) run -C tools
 
-.PHONY: demo test campaign build run bench fmt lint generate check-generated deps pyhanko verapdf stepca chrony fuzz
+.PHONY: demo test campaign build run bench fmt lint generate check-generated deps pyhanko verapdf stepca toxiproxy chrony fuzz
 
 demo: PACKAGES := $(DEMO_PACKAGES)
 demo: deps build
@@ -24,7 +25,7 @@ demo: deps build
 # Hostile, odd and tampered documents are read by one goroutine and cost much: the corpus,
 # and the tests marked !race in the other packages, run without the race detector.
 test: PACKAGES := $(TEST_PACKAGES)
-test: deps pyhanko verapdf stepca chrony
+test: deps pyhanko verapdf stepca toxiproxy chrony
 	$(GO) vet ./...
 	MOHOR_VERAPDF=$(CURDIR)/bin/verapdf $(GO) test -race -shuffle=on -timeout 40m $$($(GO) list ./... | grep -v /pdf/internal/corpus)
 	MOHOR_VERAPDF=$(CURDIR)/bin/verapdf $(GO) test -shuffle=on -timeout 40m ./pdf ./pdf/syntax ./pdf/verify ./pdf/internal/corpus
@@ -40,6 +41,11 @@ stepca: bin/step-ca
 bin/step-ca: tools/stepca/go.mod
 	CGO_ENABLED=0 $(GO) build -C tools/stepca -trimpath -ldflags='-s -w' -o ../../$@ github.com/smallstep/certificates/cmd/step-ca
 
+# A proxy that breaks connections, a server in a module of its own.
+toxiproxy: bin/toxiproxy
+bin/toxiproxy: tools/toxiproxy/go.mod
+	CGO_ENABLED=0 $(GO) build -C tools/toxiproxy -trimpath -ldflags='-s -w' -o ../../$@ github.com/Shopify/toxiproxy/v2/cmd/server
+
 # A time server to ask. Its package is unpacked and not installed: installed it would
 # take the place of the service that keeps this machine's time.
 chrony: bin/chrony/usr/sbin/chronyd
@@ -47,10 +53,11 @@ bin/chrony/usr/sbin/chronyd:
 	@mkdir -p bin/chrony && cd bin/chrony && { apt-get download -qq chrony 2>/dev/null || { sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; $$sudo apt-get update -qq && apt-get download -qq chrony; }; } && dpkg -x chrony_*.deb . && rm chrony_*.deb
 
 campaign: PACKAGES := $(TEST_PACKAGES)
-campaign: deps
+campaign: deps toxiproxy
 	$(GO) test -v -run '^TestCampaign$$' -timeout 4h ./internal/campaign -campaign $(or $(TIMES),50) -campaign.items 1000
 	$(GO) test -v -run '^TestOneWinner$$' -timeout 2h ./internal/campaign -campaign.rounds 1000
 	$(GO) test -v -run '^TestStoreFaults$$' -timeout 2h ./internal/campaign -campaign.stores $(or $(TIMES),50)
+	$(GO) test -v -run '^TestKeys' -timeout 1h ./internal/campaign -campaign.keys 10000 -campaign.kills 50
 
 build:
 	$(GO) build -trimpath -o bin/mohor ./cmd/mohor

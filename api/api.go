@@ -57,9 +57,9 @@ type Config struct {
 	SigningURL func(token string) string
 	// Version is the product's version.
 	Version string
-	// MaxPDF bounds a PDF in bytes; TempDir spools uploads to be verified.
-	MaxPDF  int64
-	TempDir string
+	// MaxPDF bounds a PDF in bytes, MaxUpload any upload; TempDir spools uploads.
+	MaxPDF, MaxUpload int64
+	TempDir           string
 	// SecureCookies: browsers reach the gateway by https. Without it, in a sandbox, the
 	// cookies of people lose what only https gives them.
 	SecureCookies bool

@@ -20,6 +20,11 @@ func deadlines(stall time.Duration, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r) // not a network connection: a test's recorder
 			return
 		}
+		if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+			// Who names a length beside the chunks may mean that another reader shall find
+			// another end (RFC 9112, Section 6.1); package net/http does not say that it was named.
+			w.Header().Set("Connection", "close")
+		}
 		if r.Body != http.NoBody {
 			b := &steadyBody{ReadCloser: r.Body, c: c, stall: stall}
 			b.until(time.Now().Add(stall))

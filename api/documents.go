@@ -75,6 +75,11 @@ type documentBody struct {
 
 type documentOutput struct{ Body documentBody }
 
+type describeInput struct {
+	ID       string `path:"id" maxLength:"64"`
+	Password string `header:"X-PDF-Password" maxLength:"127"`
+}
+
 type contentInput struct {
 	ID      string `path:"id" maxLength:"64"`
 	Version string `query:"version" enum:"signed,original" default:"signed"`
@@ -84,6 +89,7 @@ func (s *server) documents(h huma.API) {
 	up := streamed(op("Documents", "uploadDocument", http.MethodPost, "/v1/documents", "Upload a PDF", http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity), "application/pdf")
 	up.DefaultStatus = http.StatusCreated
 	huma.Register(h, up, s.uploadDocument)
+	huma.Register(h, op("Documents", "document", http.MethodGet, "/v1/documents/{id}", "What was said at the upload; X-PDF-Password for an encrypted one, as then", http.StatusNotFound, http.StatusUnprocessableEntity), s.describe)
 	huma.Register(h, binary(op("Documents", "documentContent", http.MethodGet, "/v1/documents/{id}/content", "Download a document, signed or original", http.StatusNotFound, http.StatusConflict),
 		"application/pdf", "The PDF"), s.content)
 }
@@ -98,8 +104,31 @@ func (s *server) uploadDocument(ctx context.Context, in *uploadInput) (*document
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
+	return documentView(&d, &found), nil
+}
+
+func documentView(d *batch.Document, found *batch.Findings) *documentOutput {
 	return &documentOutput{documentBody{ID: d.ID, Name: d.Name, Size: d.Size, Pages: d.Pages, Signatures: append([]string{}, found.Signatures...), Warnings: append([]string{}, found.Warnings...),
-		Digest: digestBody{"SHA-256", base64.StdEncoding.EncodeToString(d.Digest)}}}, nil
+		Digest: digestBody{"SHA-256", base64.StdEncoding.EncodeToString(d.Digest)}}}
+}
+
+func (s *server) describe(ctx context.Context, in *describeInput) (*documentOutput, error) {
+	d, err := s.document(ctx, in.ID)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	release, err := slot(ctx, s.checks)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	defer release()
+	password := secret.New(in.Password)
+	defer password.Wipe()
+	found, err := s.Batches.Inspect(ctx, d, password)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return documentView(&d, &found), nil
 }
 
 // document finds an upload of the calling app.

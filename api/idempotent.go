@@ -3,29 +3,48 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/mohor-sign/mohor/batch"
 )
 
 // Replies keeps the answers of requests that carried an Idempotency-Key, for
 // 24 hours. Each call is durable when it returns. began is the now of the claim that
 // a call is about; one that is not there any more stays so.
 type Replies interface {
-	// BeginReply claims (app, key) for this request: fresh means that it is the
-	// first. Otherwise it returns what was kept: the first request's
-	// fingerprint, and its status (0 while it runs), headers and body.
-	BeginReply(ctx context.Context, app, key string, fingerprint []byte, now time.Time) (fresh bool, kept []byte, status int, headers string, body []byte, err error)
+	// BeginReply claims (app, key) for this request, for half a minute: fresh means that
+	// nobody answers it. Then object is "" or what an earlier run of the same request was
+	// noted to have done, which was cut off before its answer was kept. If it is not fresh,
+	// what was kept comes back: the first request's fingerprint, and its status (0 while it
+	// runs), headers and body.
+	BeginReply(ctx context.Context, app, key string, fingerprint []byte, now time.Time) (fresh bool, object string, kept []byte, status int, headers string, body []byte, err error)
+	// ClaimedReply is ctx for the work of a claim: the object of each accepted event that is
+	// recorded with it is noted in the claim by the same commit, and nothing is when another
+	// request has taken the claim.
+	ClaimedReply(ctx context.Context, app, key string, began time.Time) context.Context
+	// ExtendReply says that the request is still being answered.
+	ExtendReply(ctx context.Context, app, key string, began, now time.Time) error
 	// FinishReply keeps the answer.
 	FinishReply(ctx context.Context, app, key string, began time.Time, status int, headers string, body []byte) error
-	// DropReply forgets a claim whose answer must not be repeated.
+	// DropReply forgets a claim whose answer must not be repeated, LeaveReply leaves it to the
+	// next such request, with what was noted.
 	DropReply(ctx context.Context, app, key string, began time.Time) error
+	LeaveReply(ctx context.Context, app, key string, began time.Time) error
 }
 
-// maxIdempotent bounds a body that is fingerprinted, in bytes; uploads are not.
-const maxIdempotent = 16 << 20
+// maxIdempotent bounds a JSON body that is fingerprinted, in bytes; uploads have their own
+// bound. What is longer than inMemory waits in a file.
+const (
+	maxIdempotent = 16 << 20
+	inMemory      = 256 << 10
+)
 
 // replayed are the headers kept with an answer.
 var replayed = []string{"Content-Type", "Location"}
@@ -44,24 +63,50 @@ func (s *server) idempotent(next http.Handler) http.Handler {
 			writeProblem(w, ctx, fixed("Idempotency-Key", "It is not offered here: the answers hold secrets.", "Ia tidak ditawarkan di sini: jawapannya rahsia."))
 			return
 		}
-		body, err := io.ReadAll(io.LimitReader(r.Body, maxIdempotent+1))
-		switch {
-		case len(key) > 128 || strings.ContainsFunc(key, func(c rune) bool { return c < 0x21 || c > 0x7e }):
-			err = fixed("Idempotency-Key", "It must have 1 to 128 printable ASCII characters.", "Ia mesti 1 hingga 128 aksara ASCII.")
-		case err == nil && len(body) > maxIdempotent:
-			err = fixed("Idempotency-Key", "It is not offered for uploads of this size.", "Ia tidak ditawarkan bagi muat naik sebesar ini.")
+		if len(key) > 128 || strings.ContainsFunc(key, func(c rune) bool { return c < 0x21 || c > 0x7e }) || len(r.Header.Values("Idempotency-Key")) > 1 {
+			writeProblem(w, ctx, fixed("Idempotency-Key", "It must have 1 to 128 printable ASCII characters, and be there once.", "Ia mesti 1 hingga 128 aksara ASCII, dan sekali sahaja."))
+			return
 		}
-		var print []byte
-		if err == nil {
-			print, err = s.Fingerprint(ctx, append([]byte(r.Method+" "+r.URL.RequestURI()+"\n"), body...))
-		}
+		body, sum, err := s.takeIn(r)
 		if err != nil {
 			writeProblem(w, ctx, s.logged(ctx, err))
 			return
 		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
+		defer body.Close()
+		print, err := s.Fingerprint(ctx, append([]byte(r.Method+" "+r.URL.RequestURI()+"\n"), sum...))
+		if err != nil {
+			writeProblem(w, ctx, s.logged(ctx, err))
+			return
+		}
+		r.Body = body
 		s.once(w, r, next, key, print)
 	})
+}
+
+// takeIn takes in a body to its end, and gives its SHA-256.
+func (s *server) takeIn(r *http.Request) (body io.ReadCloser, sum []byte, err error) {
+	limit := s.MaxUpload
+	if t := mediaType(r.Header.Get("Content-Type")); t == "" || t == "application/json" {
+		limit = maxIdempotent
+	}
+	h := sha256.New()
+	in := io.TeeReader(io.LimitReader(r.Body, limit+1), h)
+	var head bytes.Buffer
+	n, err := io.CopyN(&head, in, inMemory)
+	if errors.Is(err, io.EOF) && n <= limit {
+		return io.NopCloser(&head), h.Sum(nil), nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", batch.ErrInput, err)
+	}
+	f, _, err := s.spool(io.MultiReader(&head, in), limit)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("spooling request: %w", err), f.Close())
+	}
+	return f, h.Sum(nil), nil
 }
 
 // secondFactorPath is where the answer holds a seed, which must be kept nowhere.
@@ -78,11 +123,49 @@ func scopeOf(ctx context.Context) string {
 	return ""
 }
 
+// waitFor is how long a request waits for the same one before it, waitFirst its first pause.
+const (
+	waitFor   = 5 * time.Second
+	waitFirst = 20 * time.Millisecond
+)
+
+// reply is what a claim found.
+type reply struct {
+	began   time.Time
+	fresh   bool
+	object  string
+	print   []byte
+	status  int
+	headers string
+	body    []byte
+}
+
+// claim claims a key, or has what is kept of it; while another request runs it waits for that.
+func (s *server) claim(ctx context.Context, app, key string, print []byte) (k reply, err error) {
+	deadline := time.Now().Add(waitFor)
+	for pause := waitFirst; ; pause *= 2 {
+		k.began = s.Now()
+		k.fresh, k.object, k.print, k.status, k.headers, k.body, err = s.Replies.BeginReply(context.WithoutCancel(ctx), app, key, print, k.began)
+		if err != nil || k.fresh || k.status != 0 || !bytes.Equal(k.print, print) || time.Now().Add(pause).After(deadline) {
+			return k, err
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return k, ctx.Err()
+		case <-s.Stopping:
+			t.Stop()
+			return k, nil
+		}
+	}
+}
+
 func (s *server) once(w http.ResponseWriter, r *http.Request, next http.Handler, key string, print []byte) {
 	ctx, app := r.Context(), scopeOf(r.Context())
-	began := s.Now()
-	drop := func(ctx context.Context) error { return s.Replies.DropReply(ctx, app, key, began) }
-	fresh, kept, status, headers, body, err := s.Replies.BeginReply(ctx, app, key, print, began)
+	k, err := s.claim(ctx, app, key, print)
+	drop := func(ctx context.Context) error { return s.Replies.DropReply(ctx, app, key, k.began) }
 	switch {
 	case err != nil:
 		if storeAway(err) {
@@ -90,38 +173,32 @@ func (s *server) once(w http.ResponseWriter, r *http.Request, next http.Handler,
 		}
 		writeProblem(w, ctx, s.logged(ctx, err))
 		return
-	case !fresh && !bytes.Equal(kept, print):
+	case !k.fresh && !bytes.Equal(k.print, print):
 		writeProblem(w, ctx, errConflict)
 		return
-	case !fresh && status == 0:
-		writeProblem(w, ctx, errInProgress)
+	case !k.fresh && k.status == 0:
+		writeProblem(w, ctx, &retry{errInProgress, time.Second})
 		return
-	case !fresh:
-		var h map[string]string
-		if json.Unmarshal([]byte(headers), &h) == nil {
-			for k, v := range h {
-				w.Header().Set(k, v)
-			}
-		}
-		w.WriteHeader(status)
-		_, _ = w.Write(body) // the client is gone if this fails
+	case !k.fresh:
+		k.write(w)
 		return
 	}
+	// From here on the request is answered to its end, whether or not the client is still there:
+	// what it made would otherwise be made again.
+	ctx = context.WithoutCancel(ctx)
+	stop := s.extend(ctx, func(ctx context.Context) error { return s.Replies.ExtendReply(ctx, app, key, k.began, s.Now()) })
 	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 	defer func() {
 		// Also when the handler panicked: a claim must not stay for ever.
-		ctx, keep := context.WithoutCancel(ctx), drop
-		if rec.status != http.StatusTooManyRequests && rec.status < 500 && rec.wrote {
-			h := map[string]string{}
-			for _, k := range replayed {
-				if v := w.Header().Get(k); v != "" {
-					h[k] = v
-				}
-			}
-			text, _ := json.Marshal(h) // a map of strings cannot fail
+		stop()
+		keep := drop
+		switch {
+		case rec.status != http.StatusTooManyRequests && rec.status < 500 && rec.wrote:
 			keep = func(ctx context.Context) error {
-				return s.Replies.FinishReply(ctx, app, key, began, rec.status, string(text), rec.body.Bytes())
+				return s.Replies.FinishReply(ctx, app, key, k.began, rec.status, headersOf(w), rec.body.Bytes())
 			}
+		case viewOf(r.URL.Path, "") != "":
+			keep = func(ctx context.Context) error { return s.Replies.LeaveReply(ctx, app, key, k.began) }
 		}
 		if err := keep(ctx); err != nil {
 			s.Log.Error("keeping reply", "request_id", requestIDOf(ctx), "error", err)
@@ -130,7 +207,57 @@ func (s *server) once(w http.ResponseWriter, r *http.Request, next http.Handler,
 			}
 		}
 	}()
-	next.ServeHTTP(rec, r)
+	r = r.WithContext(s.Replies.ClaimedReply(ctx, app, key, k.began))
+	if k.object == "" || !s.answerAgain(rec, r, next, k.object) {
+		next.ServeHTTP(rec, r)
+	}
+}
+
+// write repeats a kept answer.
+func (k *reply) write(w http.ResponseWriter) {
+	var h map[string]string
+	if json.Unmarshal([]byte(k.headers), &h) == nil {
+		for name, v := range h {
+			w.Header().Set(name, v)
+		}
+	}
+	w.WriteHeader(k.status)
+	_, _ = w.Write(k.body) // the client is gone if this fails
+}
+
+// headersOf are the headers that are kept.
+func headersOf(w http.ResponseWriter) string {
+	h := map[string]string{}
+	for _, k := range replayed {
+		if v := w.Header().Get(k); v != "" {
+			h[k] = v
+		}
+	}
+	text, _ := json.Marshal(h) // a map of strings cannot fail
+	return string(text)
+}
+
+// extendEvery is how often a request says that it is still being answered; a claim lasts
+// three times as long.
+const extendEvery = 10 * time.Second
+
+func (s *server) extend(ctx context.Context, do func(context.Context) error) (stop func()) {
+	ctx, stop = context.WithCancel(ctx)
+	go func() {
+		t := time.NewTicker(extendEvery)
+		defer t.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-t.C:
+				if err := do(ctx); err != nil && ctx.Err() == nil {
+					s.Log.Warn("extending a claim", "request_id", requestIDOf(ctx), "error", err)
+				}
+			}
+		}
+	}()
+	return stop
 }
 
 // settlePause is the time between tries to settle a claim, settleFor that of all,

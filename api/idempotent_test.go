@@ -33,18 +33,18 @@ func (s *shelf) gone() error {
 	return driver.ErrBadConn
 }
 
-func (s *shelf) BeginReply(_ context.Context, _, _ string, print []byte, now time.Time) (bool, []byte, int, string, []byte, error) {
+func (s *shelf) BeginReply(_ context.Context, _, _ string, print []byte, now time.Time) (bool, string, []byte, int, string, []byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.began.IsZero() {
-		return false, print, s.status, "{}", nil, nil
+		return false, "", print, s.status, "{}", nil, nil
 	}
 	s.began, s.status = now, 0
 	if s.claimed {
 		s.claimed = false
-		return false, nil, 0, "", nil, driver.ErrBadConn
+		return false, "", nil, 0, "", nil, driver.ErrBadConn
 	}
-	return true, print, 0, "", nil, nil
+	return true, "", print, 0, "", nil, nil
 }
 
 func (s *shelf) FinishReply(_ context.Context, _, _ string, began time.Time, status int, _ string, _ []byte) error {
@@ -72,6 +72,16 @@ func (s *shelf) DropReply(_ context.Context, _, _ string, began time.Time) error
 	s.settled <- struct{}{}
 	return nil
 }
+
+func (s *shelf) LeaveReply(ctx context.Context, app, key string, began time.Time) error {
+	return s.DropReply(ctx, app, key, began)
+}
+
+func (s *shelf) ClaimedReply(ctx context.Context, _, _ string, _ time.Time) context.Context {
+	return ctx
+}
+
+func (s *shelf) ExtendReply(context.Context, string, string, time.Time, time.Time) error { return nil }
 
 // A claim that could not be settled while the database was away is settled when it
 // is back: who does as 503 says and asks again is not told for a day that the

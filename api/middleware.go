@@ -195,10 +195,11 @@ func (s *server) authenticate(next http.Handler) http.Handler {
 }
 
 func (s *server) app(r *http.Request) (enrol.App, error) {
-	key, auth := r.Header.Get("X-API-Key"), r.Header.Get("Authorization")
-	if (key != "") == (auth != "") {
+	// One that came past a proxy beside another's would otherwise depend on who reads which.
+	if len(r.Header.Values("X-API-Key"))+len(r.Header.Values("Authorization")) != 1 {
 		return enrol.App{}, enrol.ErrUnknown
 	}
+	key, auth := r.Header.Get("X-API-Key"), r.Header.Get("Authorization")
 	if key != "" {
 		return s.Apps.ByKey(r.Context(), key, nil)
 	}

@@ -96,7 +96,7 @@ func (s *server) person(r *http.Request) (enrol.Person, error) {
 		}
 		token = bearer
 	}
-	if token == "" || r.Header.Get("X-API-Key") != "" {
+	if token == "" || r.Header.Get("X-API-Key") != "" || len(r.Header.Values("Authorization")) > 1 || len(r.CookiesNamed(s.cookieName("session"))) > 1 {
 		return enrol.Person{}, enrol.ErrUnknown
 	}
 	p, err := s.Accounts.Authenticate(r.Context(), secret.New(token), requestIDOf(r.Context()))

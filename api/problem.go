@@ -36,6 +36,7 @@ type Problem struct {
 	RetryAfter   int    `json:"retry_after,omitempty" doc:"Seconds to wait"`
 	Field        string `json:"field,omitempty" doc:"The field that is wrong"`
 	Row          int    `json:"row,omitempty" doc:"The row that is wrong, from 1"`
+	Object       string `json:"object,omitempty" doc:"request_done: what the request was done to"`
 	Medium       string `json:"medium,omitempty" doc:"The medium the officer holds"`
 
 	// At most a thousand.
@@ -134,6 +135,7 @@ func meanings() []meaning {
 		{errRateLimited, "rate_limited", 429, "Terlalu banyak permintaan; cuba sebentar lagi", "Too many requests; try again shortly"},
 		{errConflict, "idempotency_conflict", 409, "Idempotency-Key ini telah digunakan dengan kandungan lain", "This Idempotency-Key was used with another body"},
 		{errInProgress, "request_in_progress", 409, "Permintaan dengan Idempotency-Key ini sedang diproses", "A request with this Idempotency-Key is in progress"},
+		{errDone, "request_done", 409, "Permintaan ini telah dilaksanakan, sekurang-kurangnya sebahagiannya, sebelum gerbang terhenti; jawapannya hilang", "This request was carried out, at least in part, before the gateway was stopped; its answer is lost"},
 		{errNotReady, "not_ready", 503, "Gerbang belum bersedia", "The gateway is not ready"},
 		{signer.ErrUnknown, "not_found", 404, "Transaksi tidak dijumpai", "No such transaction"},
 		{signer.ErrUnknownOfficer, "not_found", 404, "Pegawai tidak dijumpai bagi sistem ini", "No such officer for this system"},
@@ -307,7 +309,12 @@ func (p *Problem) explain(err error, en bool) {
 		code   *enrol.CodeError
 		later  *enrol.ThrottledError
 		secret *enrol.PasswordError
+		done   *doneError
 	)
+	if errors.As(err, &done) {
+		p.Object = done.object
+		p.Detail = pick(en, "Look at what became of it before you ask again with another key.", "Lihat keadaannya sebelum meminta lagi dengan kunci lain.")
+	}
 	if errors.As(err, &code) {
 		p.AttemptsLeft = &code.Left
 	}
@@ -422,6 +429,9 @@ func writeProblem(w http.ResponseWriter, ctx context.Context, err error) {
 	_ = json.NewEncoder(w).Encode(p) // the client is gone if this fails
 }
 
+// unread is what huma says of a body that it could not read to its end.
+const unread = "cannot read request body"
+
 // problemsOnce: huma keeps its error constructor in a package variable.
 var problemsOnce sync.Once
 
@@ -432,6 +442,9 @@ func useProblems() {
 			ctx := context.Background()
 			if c != nil {
 				ctx = c.Context()
+			}
+			if msg == unread {
+				status = http.StatusBadRequest // it was cut off, or its chunks are none
 			}
 			return validationProblem(ctx, status, errs)
 		}

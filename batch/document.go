@@ -63,3 +63,9 @@ func (s *Service) Upload(ctx context.Context, docs Documents, app, name, request
 	ev.Detail = map[string]string{"sha256": fmt.Sprintf("%x", d.Digest)}
 	return d, p.Findings, docs.PutDocument(ctx, d, ev)
 }
+
+// Inspect says again what stands out in an uploaded document; password opens an encrypted one.
+func (s *Service) Inspect(ctx context.Context, d Document, password secret.Text) (Findings, error) {
+	p, _, err := s.inspect(ctx, d.Blob, password)
+	return p.Findings, err
+}

@@ -346,32 +346,41 @@ func (s *Service) storePDF(ctx context.Context, blob string, r io.Reader, passwo
 	if err != nil {
 		return p, err
 	}
-	f, err := s.Blobs.Open(ctx, blob)
+	p.digest = h.Sum(nil)
+	found, sealed, err := s.inspect(ctx, blob, password)
 	if err != nil {
 		return p, err
+	}
+	if p.pages, p.Findings = found.pages, found.Findings; sealed { // last: a document that is refused leaves no password behind
+		err = s.Passwords.SealPassword(ctx, blob, password)
+	}
+	return p, err
+}
+
+// inspect reads a stored PDF; sealed says that it took the password.
+func (s *Service) inspect(ctx context.Context, blob string, password secret.Text) (p storedPDF, sealed bool, err error) {
+	f, err := s.Blobs.Open(ctx, blob)
+	if err != nil {
+		return p, false, err
 	}
 	defer f.Close()
 	parsed, err := pdf.Open(f, f.Size())
-	sealed := errors.Is(err, pdf.ErrEncrypted) && password.Len() > 0
-	if sealed {
+	if sealed = errors.Is(err, pdf.ErrEncrypted) && password.Len() > 0; sealed {
 		parsed, err = pdf.OpenWith(f, f.Size(), pdf.OpenOptions{Password: password.Reveal()})
 	}
 	if err != nil {
-		return p, err
+		return p, sealed, err
 	}
-	p.digest, p.pages = h.Sum(nil), parsed.Pages()
+	p.pages = parsed.Pages()
 	if p.Warnings, err = s.examine(ctx, parsed); err != nil {
-		return p, err
+		return p, sealed, err
 	}
 	for _, field := range parsed.Signatures() {
 		if field.Signed {
 			p.Signatures = append(p.Signatures, field.Name)
 		}
 	}
-	if sealed { // last: a document that is refused leaves no password behind
-		err = s.Passwords.SealPassword(ctx, blob, password)
-	}
-	return p, err
+	return p, sealed, nil
 }
 
 // examine lists what a signatory should know of a document, as codes, and

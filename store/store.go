@@ -231,7 +231,7 @@ func appendEvent(ctx context.Context, q *sqlc.Queries, ev audit.Event) error {
 	if err != nil {
 		return fmt.Errorf("appending audit event: %w", err)
 	}
-	return nil
+	return noteReply(ctx, q, &ev)
 }
 
 // detailOf is the detail column of a record: its detail, behind its salt when it has one.

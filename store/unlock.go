@@ -93,7 +93,7 @@ func sealable() []sealed {
 		{"signing_pages", "state:note"},
 		{"code_sends", "ic:ic sent_to:address"},
 		{"notices", "ic:ic name:name email:address detail:note"},
-		{"idempotency", "headers:note body:bytes"},
+		{"idempotency", "headers:note body:bytes object:object"},
 		{"scheduled_revocations", "actor:actor"},
 		{"accounts", "ic:ic email:address name:name"},
 		{"appointments", "document:note end_document:note appointed_by:actor appointed_ic:ic ended_by:actor"},

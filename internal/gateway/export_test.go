@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"crypto/x509"
+	"net"
 	"path/filepath"
 	"time"
 
@@ -146,4 +147,23 @@ func Record(ctx context.Context, s *Server, cert *x509.Certificate) error {
 	}
 	row.Status, row.DER, row.Issuer = ca.Active, cert.Raw, ca.ExternalIssuer+":0123"
 	return s.db.StoreExternal(ctx, row, []*x509.Certificate{cert}, ev)
+}
+
+// ServeOn serves on l as Run does; with public what listen_public does.
+func ServeOn(s *Server, l net.Listener, public bool) (stop func() error) {
+	h := s.handler
+	if public {
+		h = publicOnly(h)
+	}
+	srv := s.server(h)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = srv.Serve(l) // ends with stop
+	}()
+	return func() error {
+		err := srv.Close()
+		<-done
+		return err
+	}
 }

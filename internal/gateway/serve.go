@@ -116,7 +116,7 @@ func (s *Server) prove(ctx context.Context) error {
 	if err := s.wire(); err != nil {
 		return errors.Join(err, s.blobs.Close())
 	}
-	if err := s.db.DropRunningReplies(ctx); err != nil {
+	if err := s.db.LeaveReplies(ctx); err != nil {
 		return errors.Join(fmt.Errorf("clearing interrupted requests: %w", err), s.blobs.Close())
 	}
 	if err := s.PingRedis(ctx); err != nil {
@@ -198,7 +198,7 @@ func (s *Server) wire() error {
 		Trust: func(ctx context.Context) (verify.Options, error) {
 			return trust(ctx, s.ca, s.others, s.tsas, s.now())
 		}, Fingerprint: macKey{s.hsm, hsm.IdempotencyKey}.MAC,
-		Limits: s.limits(), Ready: s.ready, Stopping: s.stopping, Version: Version, MaxPDF: c.Limits.PDFMegabytes << 20, TempDir: s.DataPath("tmp"), TrustedProxies: c.BehindProxy.Trusted, Log: s.log, Now: s.now})
+		Limits: s.limits(), Ready: s.ready, Stopping: s.stopping, Version: Version, MaxPDF: c.Limits.PDFMegabytes << 20, MaxUpload: c.Limits.UploadMegabytes << 20, TempDir: s.DataPath("tmp"), TrustedProxies: c.BehindProxy.Trusted, Log: s.log, Now: s.now})
 	web.Routes(router, web.Config{Records: &publicRecords{s.db, s.blobs, s.ca, s.others, s.tsas, s.now, recordURL}, Disown: &disowner{s.Signer, s.log}, Confirm: confirmer{s.Desk}, Signing: &hosted{s.Signer, s.Runner, s.db, s.db, s.log},
 		Peer: func(r *http.Request) string { return api.Peer(r, c.BehindProxy.Trusted) }, SecureCookies: secure, Sandbox: s.Sandbox, Title: c.CA.Organization, Log: s.log, Now: s.now,
 		OpenAPI: func() []byte {

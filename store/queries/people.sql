@@ -80,15 +80,21 @@ UPDATE credentials SET sealed = substr(sealed, 1, 0) WHERE id = @id;
 -- name: SetPIN :exec
 UPDATE officers SET pin_in_a_row = @in_a_row, pin_total = @total, pin_locked_until = @locked_until, pin_blocked = @blocked WHERE ic = @ic;
 
--- A claim without an answer is another's to take after an hour, in microseconds: no
--- request takes as long.
+-- A claim whose lease is over is that of a request that was cut off: the same request
+-- may take it, and learns what was done before.
 -- name: BeginReply :execrows
-INSERT INTO idempotency (app_id, key, fingerprint, created_at) VALUES (@app_id, @key, @fingerprint, @created_at)
-ON CONFLICT (app_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, created_at = excluded.created_at
-WHERE idempotency.status = 0 AND idempotency.created_at < excluded.created_at - 3600000000;
+INSERT INTO idempotency (app_id, key, fingerprint, created_at, lease_until) VALUES (@app_id, @key, @fingerprint, @created_at, @lease_until)
+ON CONFLICT (app_id, key) DO UPDATE SET created_at = excluded.created_at, lease_until = excluded.lease_until
+WHERE idempotency.status = 0 AND idempotency.lease_until < excluded.created_at AND idempotency.fingerprint = excluded.fingerprint;
 
 -- name: Reply :one
-SELECT fingerprint, status, headers, body FROM idempotency WHERE app_id = @app_id AND key = @key;
+SELECT fingerprint, status, headers, body, object FROM idempotency WHERE app_id = @app_id AND key = @key;
+
+-- name: ExtendReply :exec
+UPDATE idempotency SET lease_until = @lease_until WHERE app_id = @app_id AND key = @key AND created_at = @created_at;
+
+-- name: MarkReply :execrows
+UPDATE idempotency SET object = @object WHERE app_id = @app_id AND key = @key AND created_at = @created_at;
 
 -- name: FinishReply :exec
 UPDATE idempotency SET status = @status, headers = @headers, body = @body WHERE app_id = @app_id AND key = @key AND created_at = @created_at;
@@ -96,8 +102,11 @@ UPDATE idempotency SET status = @status, headers = @headers, body = @body WHERE 
 -- name: DropReply :exec
 DELETE FROM idempotency WHERE app_id = @app_id AND key = @key AND created_at = @created_at;
 
+-- name: LeaveReply :exec
+UPDATE idempotency SET lease_until = 0 WHERE app_id = @app_id AND key = @key AND created_at = @created_at;
+
 -- name: DropOldReplies :exec
 DELETE FROM idempotency WHERE created_at < @before;
 
--- name: DropRunningReplies :exec
-DELETE FROM idempotency WHERE status = 0;
+-- name: LeaveReplies :exec
+UPDATE idempotency SET lease_until = 0 WHERE status = 0;

@@ -413,6 +413,8 @@ type Idempotency struct {
 	Headers     personal.Note
 	Body        personal.Bytes
 	CreatedAt   int64
+	LeaseUntil  int64
+	Object      personal.Object
 }
 
 type Intent struct {

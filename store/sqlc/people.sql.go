@@ -80,9 +80,9 @@ func (q *Queries) AddTokenEvent(ctx context.Context, arg AddTokenEventParams) er
 }
 
 const beginReply = `-- name: BeginReply :execrows
-INSERT INTO idempotency (app_id, key, fingerprint, created_at) VALUES (?1, ?2, ?3, ?4)
-ON CONFLICT (app_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, created_at = excluded.created_at
-WHERE idempotency.status = 0 AND idempotency.created_at < excluded.created_at - 3600000000
+INSERT INTO idempotency (app_id, key, fingerprint, created_at, lease_until) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT (app_id, key) DO UPDATE SET created_at = excluded.created_at, lease_until = excluded.lease_until
+WHERE idempotency.status = 0 AND idempotency.lease_until < excluded.created_at AND idempotency.fingerprint = excluded.fingerprint
 `
 
 type BeginReplyParams struct {
@@ -90,16 +90,18 @@ type BeginReplyParams struct {
 	Key         string
 	Fingerprint []byte
 	CreatedAt   int64
+	LeaseUntil  int64
 }
 
-// A claim without an answer is another's to take after an hour, in microseconds: no
-// request takes as long.
+// A claim whose lease is over is that of a request that was cut off: the same request
+// may take it, and learns what was done before.
 func (q *Queries) BeginReply(ctx context.Context, arg BeginReplyParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, beginReply,
 		arg.AppID,
 		arg.Key,
 		arg.Fingerprint,
 		arg.CreatedAt,
+		arg.LeaseUntil,
 	)
 	if err != nil {
 		return 0, err
@@ -291,15 +293,6 @@ func (q *Queries) DropReply(ctx context.Context, arg DropReplyParams) error {
 	return err
 }
 
-const dropRunningReplies = `-- name: DropRunningReplies :exec
-DELETE FROM idempotency WHERE status = 0
-`
-
-func (q *Queries) DropRunningReplies(ctx context.Context) error {
-	_, err := q.db.ExecContext(ctx, dropRunningReplies)
-	return err
-}
-
 const eventsAfter = `-- name: EventsAfter :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
 FROM audit_events WHERE seq > ?1 ORDER BY seq LIMIT ?2
@@ -342,6 +335,27 @@ func (q *Queries) EventsAfter(ctx context.Context, arg EventsAfterParams) ([]Aud
 		return nil, err
 	}
 	return items, nil
+}
+
+const extendReply = `-- name: ExtendReply :exec
+UPDATE idempotency SET lease_until = ?1 WHERE app_id = ?2 AND key = ?3 AND created_at = ?4
+`
+
+type ExtendReplyParams struct {
+	LeaseUntil int64
+	AppID      string
+	Key        string
+	CreatedAt  int64
+}
+
+func (q *Queries) ExtendReply(ctx context.Context, arg ExtendReplyParams) error {
+	_, err := q.db.ExecContext(ctx, extendReply,
+		arg.LeaseUntil,
+		arg.AppID,
+		arg.Key,
+		arg.CreatedAt,
+	)
+	return err
 }
 
 const finishReply = `-- name: FinishReply :exec
@@ -451,6 +465,54 @@ func (q *Queries) LastEvent(ctx context.Context) (LastEventRow, error) {
 	var i LastEventRow
 	err := row.Scan(&i.Seq, &i.Hash)
 	return i, err
+}
+
+const leaveReplies = `-- name: LeaveReplies :exec
+UPDATE idempotency SET lease_until = 0 WHERE status = 0
+`
+
+func (q *Queries) LeaveReplies(ctx context.Context) error {
+	_, err := q.db.ExecContext(ctx, leaveReplies)
+	return err
+}
+
+const leaveReply = `-- name: LeaveReply :exec
+UPDATE idempotency SET lease_until = 0 WHERE app_id = ?1 AND key = ?2 AND created_at = ?3
+`
+
+type LeaveReplyParams struct {
+	AppID     string
+	Key       string
+	CreatedAt int64
+}
+
+func (q *Queries) LeaveReply(ctx context.Context, arg LeaveReplyParams) error {
+	_, err := q.db.ExecContext(ctx, leaveReply, arg.AppID, arg.Key, arg.CreatedAt)
+	return err
+}
+
+const markReply = `-- name: MarkReply :execrows
+UPDATE idempotency SET object = ?1 WHERE app_id = ?2 AND key = ?3 AND created_at = ?4
+`
+
+type MarkReplyParams struct {
+	Object    personal.Object
+	AppID     string
+	Key       string
+	CreatedAt int64
+}
+
+func (q *Queries) MarkReply(ctx context.Context, arg MarkReplyParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, markReply,
+		arg.Object,
+		arg.AppID,
+		arg.Key,
+		arg.CreatedAt,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const media = `-- name: Media :many
@@ -619,7 +681,7 @@ func (q *Queries) PutOfficer(ctx context.Context, arg PutOfficerParams) error {
 }
 
 const reply = `-- name: Reply :one
-SELECT fingerprint, status, headers, body FROM idempotency WHERE app_id = ?1 AND key = ?2
+SELECT fingerprint, status, headers, body, object FROM idempotency WHERE app_id = ?1 AND key = ?2
 `
 
 type ReplyParams struct {
@@ -632,6 +694,7 @@ type ReplyRow struct {
 	Status      int64
 	Headers     personal.Note
 	Body        personal.Bytes
+	Object      personal.Object
 }
 
 func (q *Queries) Reply(ctx context.Context, arg ReplyParams) (ReplyRow, error) {
@@ -642,6 +705,7 @@ func (q *Queries) Reply(ctx context.Context, arg ReplyParams) (ReplyRow, error) 
 		&i.Status,
 		&i.Headers,
 		&i.Body,
+		&i.Object,
 	)
 	return i, err
 }

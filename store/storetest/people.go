@@ -286,8 +286,8 @@ func replies(t *testing.T, h *House) {
 	ctx, db, now := context.Background(), h.DB, h.Clock.Now()
 	begin := func(app, key string, at time.Time) (fresh bool, status int, body string) {
 		t.Helper()
-		fresh, kept, status, headers, b, err := db.BeginReply(ctx, app, key, []byte("fp"), at)
-		if err != nil || !fresh && string(kept) != "fp" || status != 0 && headers != "h" {
+		fresh, _, kept, status, headers, b, err := db.BeginReply(ctx, app, key, []byte("fp"), at)
+		if err != nil || string(kept) != "fp" || status != 0 && headers != "h" {
 			t.Fatalf("fresh %v, fingerprint %q, headers %q, %v", fresh, kept, headers, err)
 		}
 		return fresh, status, string(b)
@@ -303,12 +303,8 @@ func replies(t *testing.T, h *House) {
 	}
 	must(t, db.FinishReply(ctx, "a", "k", now.Add(time.Second), 500, "", nil)) // another claim's
 	must(t, db.FinishReply(ctx, "a", "k", now, 201, "h", []byte("answer")))
-	must(t, db.DropRunningReplies(ctx)) // a crash forgets what ran, not what was answered
 	if fresh, status, body := begin("a", "k", now.Add(24*time.Hour)); fresh || status != 201 || body != "answer" {
 		t.Errorf("kept: fresh %v, %d %q", fresh, status, body)
-	}
-	if fresh, _, _ := begin("b", "k", now); !fresh {
-		t.Error("a running request outlived a crash")
 	}
 	must(t, db.DropReply(ctx, "b", "k", now.Add(-time.Second))) // another claim's
 	if fresh, _, _ := begin("b", "k", now); fresh {
@@ -318,17 +314,11 @@ func replies(t *testing.T, h *House) {
 	if fresh, _, _ := begin("b", "k", now); !fresh {
 		t.Error("a dropped claim is still there")
 	}
-	if fresh, _, _ := begin("b", "k", now.Add(time.Hour)); fresh {
-		t.Error("a request that runs was forgotten")
-	}
-	if fresh, _, _ := begin("b", "k", now.Add(time.Hour+time.Microsecond)); !fresh {
-		t.Error("what a node left behind is there after an hour")
-	}
 	if fresh, _, _ := begin("a", "k", now.Add(24*time.Hour+time.Microsecond)); !fresh {
 		t.Error("an answer was kept for more than 24 hours")
 	}
 	first, others := parallel(t, 50, func() error {
-		fresh, _, _, _, _, err := db.BeginReply(ctx, "a", "race", []byte("fp"), now)
+		fresh, _, _, _, _, _, err := db.BeginReply(ctx, "a", "race", []byte("fp"), now)
 		if err == nil && !fresh {
 			err = errTaken
 		}
@@ -336,6 +326,67 @@ func replies(t *testing.T, h *House) {
 	}, errTaken)
 	if first != 1 || others != 49 {
 		t.Errorf("50 parallel requests with one key: %d ran", first)
+	}
+}
+
+// A request that was cut off is found as such, with what it did, by the same request alone.
+func repliesCutOff(t *testing.T, h *House) {
+	ctx, db, now := context.Background(), h.DB, h.Clock.Now()
+	begin := func(print string, at time.Time) (fresh bool, object string) {
+		t.Helper()
+		fresh, object, _, _, _, _, err := db.BeginReply(ctx, "a", "k", []byte(print), at)
+		must(t, err)
+		return fresh, object
+	}
+	event := func(verdict, object string) audit.Event {
+		return audit.Event{At: now, Actor: "app:a", Action: "batch.create", Object: object, Verdict: verdict}
+	}
+	begin("fp", now)
+	claimed := db.ClaimedReply(ctx, "a", "k", now)
+	must(t, db.Audit(claimed, event(audit.Refused, "ba_refused")))
+	must(t, db.Audit(claimed, event(audit.Noted, "ba_noted")))
+	if fresh, _ := begin("fp", now.Add(30*time.Second)); fresh {
+		t.Error("a request that runs was taken for dead")
+	}
+	must(t, db.ExtendReply(ctx, "a", "k", now, now.Add(10*time.Second)))
+	if fresh, _ := begin("fp", now.Add(40*time.Second)); fresh {
+		t.Error("a request that said it runs was taken for dead")
+	}
+	late := now.Add(40*time.Second + time.Microsecond)
+	if fresh, _ := begin("other", late); fresh {
+		t.Error("another request took the claim of a dead one")
+	}
+	if fresh, object := begin("fp", late); !fresh || object != "" {
+		t.Errorf("what a dead gateway left: fresh %v, %q", fresh, object)
+	}
+	// The first one was not dead after all: from here on it changes nothing.
+	head := func() int64 {
+		t.Helper()
+		seq, _, err := db.AuditHead(ctx)
+		must(t, err)
+		return seq
+	}
+	was := head()
+	if err := db.CreateBatch(claimed, batch.Batch{ID: "ba_twice", App: h.App.ID, Name: "x", Kind: batch.Digest, Status: batch.Open, CreatedAt: now}, event(audit.Accepted, "ba_twice")); err == nil {
+		t.Error("two requests of one key made something")
+	}
+	if _, err := db.Batch(ctx, "ba_twice"); !errors.Is(err, batch.ErrUnknown) || head() != was {
+		t.Errorf("what was refused is there: %v, %d events", err, head()-was)
+	}
+	claimed = db.ClaimedReply(ctx, "a", "k", late)
+	must(t, db.CreateBatch(claimed, batch.Batch{ID: "ba_once", App: h.App.ID, Name: "x", Kind: batch.Digest, Status: batch.Open, CreatedAt: now}, event(audit.Accepted, "ba_once")))
+	must(t, db.LeaveReply(ctx, "a", "k", now)) // another claim's
+	if fresh, _ := begin("fp", late); fresh {
+		t.Error("another claim was left")
+	}
+	must(t, db.LeaveReply(ctx, "a", "k", late))
+	if fresh, object := begin("fp", late); !fresh || object != "ba_once" {
+		t.Errorf("what was done before it was left: fresh %v, %q", fresh, object)
+	}
+	must(t, db.DropReply(ctx, "a", "k", late))
+	must(t, db.Audit(claimed, event(audit.Accepted, "ba_once"))) // work that outlived its request
+	if fresh, object := begin("fp", late); !fresh || object != "" {
+		t.Errorf("a dropped claim: fresh %v, %q", fresh, object)
 	}
 }
 

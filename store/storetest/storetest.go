@@ -88,6 +88,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"Disposal", disposal},
 		{"Subject", subject},
 		{"Replies", replies},
+		{"RepliesCutOff", repliesCutOff},
 		{"Meta", meta},
 		{"AuditChain", auditChain},
 		{"NoAuditNoAction", noAuditNoAction},
