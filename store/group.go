@@ -91,15 +91,11 @@ func (d *DB) inTurn(t *sql.Tx, members []*member) error {
 		}
 		return nil
 	}
-	var db sqlc.DBTX = t
-	if !d.postgres { // whose driver does it by itself
-		db = &prepared{DBTX: t}
-	}
 	for _, m := range members {
 		if err := step("SAVEPOINT one"); err != nil {
 			return err
 		}
-		if m.err = m.run(db); m.err != nil {
+		if m.err = m.run(t); m.err != nil {
 			// It fails when the transaction has ended, and then nobody goes on in it.
 			if err := step("ROLLBACK TO SAVEPOINT one"); err != nil {
 				return errors.Join(err, m.err)

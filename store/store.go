@@ -79,14 +79,20 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	r := sql.OpenDB(personal.Connector{Connector: file(dsn("&_pragma=query_only(1)&_pragma=mmap_size(2147418112)")), Lock: fields})
 	r.SetMaxOpenConns(readers)
 	r.SetMaxIdleConns(readers) // opening one costs more than most of what is read
-	return &DB{write: w, read: r, q: sqlc.New(&prepared{DBTX: r}), fields: fields}, nil
+	return &DB{write: w, read: r, q: sqlc.New(r), fields: fields}, nil
 }
 
 // file is a connector of SQLite.
 type file string
 
-func (f file) Connect(context.Context) (driver.Conn, error) { return f.Driver().Open(string(f)) }
-func (file) Driver() driver.Driver                          { return &sqlite.Driver{} }
+func (f file) Connect(context.Context) (driver.Conn, error) {
+	c, err := f.Driver().Open(string(f))
+	if err != nil {
+		return nil, err
+	}
+	return compile(c)
+}
+func (file) Driver() driver.Driver { return &sqlite.Driver{} }
 
 func migrate(ctx context.Context, db *sql.DB) error {
 	sub, err := fs.Sub(migrations, "migrations")
