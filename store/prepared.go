@@ -2,10 +2,13 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
 // compiled is a connection to SQLite that compiles each of sqlc's queries, which are
@@ -46,6 +49,38 @@ func compile(c driver.Conn) (driver.Conn, error) {
 		return nil, errors.Join(fmt.Errorf("connecting: a %T lacks what is needed to keep statements", c), c.Close())
 	}
 	return &compiled{full, make(map[string]*keptStmt)}, nil
+}
+
+// Statements of SQLite's own, named as the queries are.
+const (
+	begin    = "-- name: begin\nBEGIN IMMEDIATE"
+	commit   = "-- name: commit\nCOMMIT"
+	rollback = "-- name: rollback\nROLLBACK"
+)
+
+// uncut runs what is begun to its end: on SQLite that is soon.
+type uncut struct{ sqlc.DBTX }
+
+func (u uncut) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return u.DBTX.ExecContext(context.WithoutCancel(ctx), query, args...)
+}
+
+func (u uncut) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return u.DBTX.QueryContext(context.WithoutCancel(ctx), query, args...)
+}
+
+func (u uncut) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return u.DBTX.QueryRowContext(context.WithoutCancel(ctx), query, args...)
+}
+
+// brief does so for single rows, unless nobody waits any more.
+type brief struct{ sqlc.DBTX }
+
+func (b brief) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if ctx.Err() == nil {
+		ctx = context.WithoutCancel(ctx)
+	}
+	return b.DBTX.QueryRowContext(ctx, query, args...)
 }
 
 // statement gives the compiled query, or nil for what is not sqlc's or is running.
