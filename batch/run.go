@@ -247,15 +247,15 @@ func (r *Runner) feed(ctx context.Context, a *signer.Authorization, work chan<- 
 			cancel(err)
 			return
 		}
-		if len(claimed) == 0 {
-			return
-		}
 		for _, d := range claimed {
 			select {
 			case work <- d:
 			case <-ctx.Done():
 				return
 			}
+		}
+		if len(claimed) < r.Chunk {
+			return // there were no more, and no more come
 		}
 	}
 }

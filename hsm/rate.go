@@ -40,7 +40,7 @@ func Measure(ctx context.Context, workers int, d time.Duration, f func(ctx conte
 	}
 	counts := make([]int, workers)
 	group, ctx := errgroup.WithContext(ctx)
-	cpu, start := processorTime(), time.Now()
+	cpu, start := ProcessorTime(), time.Now()
 	for i := range workers {
 		group.Go(func() error {
 			n := 0 // not in counts: neighbours would share a cache line
@@ -58,15 +58,15 @@ func Measure(ctx context.Context, workers int, d time.Duration, f func(ctx conte
 		})
 	}
 	err := group.Wait()
-	s := Slice{Took: time.Since(start), CPU: processorTime() - cpu}
+	s := Slice{Took: time.Since(start), CPU: ProcessorTime() - cpu}
 	for _, n := range counts {
 		s.Ops += n
 	}
 	return s, err
 }
 
-// processorTime is what this process has used since it began; 0 where it cannot be known.
-func processorTime() time.Duration {
+// ProcessorTime is what this process has used since it began; 0 where it cannot be known.
+func ProcessorTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return 0

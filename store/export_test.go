@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"time"
 
@@ -60,3 +61,6 @@ func Sealable() map[string]map[string]string {
 	}
 	return out
 }
+
+// Connector makes connections to the SQLite database at path.
+func Connector(path string) driver.Connector { return file(path) }

@@ -2,11 +2,12 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
@@ -25,6 +26,7 @@ type group struct {
 
 type member struct {
 	change func(t sqlc.DBTX) error
+	begun  atomic.Bool // or given up before
 	err    error
 	done   chan struct{}
 }
@@ -40,9 +42,12 @@ func (m *member) run(t sqlc.DBTX) (err error) {
 	return m.change(t)
 }
 
-// share is change for those that nobody cancels: a statement that is interrupted ends the
-// transaction, and with it the changes of others.
-func (d *DB) share(f func(t sqlc.DBTX) error) error {
+// share is change in a transaction with others'. A change that has begun is not cut off: a
+// statement that is interrupted ends the transaction, and with it the changes of others.
+func (d *DB) share(ctx context.Context, f func(t sqlc.DBTX) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	m := &member{change: f, done: make(chan struct{})}
 	d.group.mu.Lock()
 	d.group.waiting = append(d.group.waiting, m)
@@ -52,7 +57,14 @@ func (d *DB) share(f func(t sqlc.DBTX) error) error {
 	if lead {
 		go d.lead()
 	}
-	<-m.done
+	select {
+	case <-m.done:
+	case <-ctx.Done():
+		if !m.begun.Swap(true) {
+			return ctx.Err()
+		}
+		<-m.done
+	}
 	return m.err
 }
 
@@ -68,7 +80,7 @@ func (d *DB) lead() {
 		if n == 0 {
 			return
 		}
-		err := d.once(context.Background(), func(t *sql.Tx) error { return d.inTurn(t, now) })
+		err := d.once(context.Background(), func(t sqlc.DBTX) error { return inTurn(t, now) })
 		for _, m := range now {
 			if m.err == nil {
 				m.err = err // nothing was kept, or nobody knows
@@ -80,7 +92,8 @@ func (d *DB) lead() {
 
 // inTurn runs the members' changes one after the other, so that one that fails leaves no
 // trace and the others are kept. An error is that of all.
-func (d *DB) inTurn(t *sql.Tx, members []*member) error {
+func inTurn(t sqlc.DBTX, members []*member) error {
+	members = slices.DeleteFunc(slices.Clone(members), func(m *member) bool { return m.begun.Swap(true) })
 	if len(members) == 1 {
 		members[0].err = members[0].run(t)
 		return members[0].err
@@ -91,15 +104,11 @@ func (d *DB) inTurn(t *sql.Tx, members []*member) error {
 		}
 		return nil
 	}
-	var db sqlc.DBTX = t
-	if !d.postgres { // whose driver does it by itself
-		db = &prepared{DBTX: t}
-	}
 	for _, m := range members {
 		if err := step("SAVEPOINT one"); err != nil {
 			return err
 		}
-		if m.err = m.run(db); m.err != nil {
+		if m.err = m.run(t); m.err != nil {
 			// It fails when the transaction has ended, and then nobody goes on in it.
 			if err := step("ROLLBACK TO SAVEPOINT one"); err != nil {
 				return errors.Join(err, m.err)

@@ -79,14 +79,20 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	r := sql.OpenDB(personal.Connector{Connector: file(dsn("&_pragma=query_only(1)&_pragma=mmap_size(2147418112)")), Lock: fields})
 	r.SetMaxOpenConns(readers)
 	r.SetMaxIdleConns(readers) // opening one costs more than most of what is read
-	return &DB{write: w, read: r, q: sqlc.New(&prepared{DBTX: r}), fields: fields}, nil
+	return &DB{write: w, read: r, q: sqlc.New(brief{r}), fields: fields}, nil
 }
 
 // file is a connector of SQLite.
 type file string
 
-func (f file) Connect(context.Context) (driver.Conn, error) { return f.Driver().Open(string(f)) }
-func (file) Driver() driver.Driver                          { return &sqlite.Driver{} }
+func (f file) Connect(context.Context) (driver.Conn, error) {
+	c, err := f.Driver().Open(string(f))
+	if err != nil {
+		return nil, err
+	}
+	return compile(c)
+}
+func (file) Driver() driver.Driver { return &sqlite.Driver{} }
 
 func migrate(ctx context.Context, db *sql.DB) error {
 	sub, err := fs.Sub(migrations, "migrations")
@@ -145,16 +151,19 @@ func (d *DB) dated(ctx context.Context, f func(q *sqlc.Queries, now time.Time) e
 	})
 }
 
-// change runs f in a transaction of its own, or in one with others' where ctx can never be
-// cancelled.
+// change runs f in a transaction with others'; on PostgreSQL in one of its own where ctx can be
+// cancelled, for there a statement may take as long as the network is away.
 func (d *DB) change(ctx context.Context, f func(t sqlc.DBTX) error) error {
-	if ctx.Done() == nil {
-		return d.share(f)
+	if ctx.Done() == nil || !d.postgres {
+		return d.share(ctx, f)
 	}
-	return d.once(ctx, func(t *sql.Tx) error { return f(t) })
+	return d.once(ctx, f)
 }
 
-func (d *DB) once(ctx context.Context, f func(t *sql.Tx) error) error {
+func (d *DB) once(ctx context.Context, f func(t sqlc.DBTX) error) error {
+	if !d.postgres {
+		return d.immediate(ctx, f)
+	}
 	t, err := d.begin(ctx)
 	if err != nil {
 		return err
@@ -169,6 +178,38 @@ func (d *DB) once(ctx context.Context, f func(t *sql.Tx) error) error {
 	if err := t.Commit(); err != nil {
 		return fmt.Errorf("committing: %w", err)
 	}
+	return nil
+}
+
+// immediate is once on SQLite, without package sql's transactions: each of their statements starts a
+// goroutine that watches for the end of a context, which takes as long as many statements run.
+func (d *DB) immediate(ctx context.Context, f func(t sqlc.DBTX) error) (err error) {
+	c, err := d.write.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("beginning transaction: %w", err)
+	}
+	defer c.Close() //nolint:errcheck // it goes back to the pool
+	whole := context.WithoutCancel(ctx)
+	if _, err := c.ExecContext(whole, begin); err != nil {
+		return fmt.Errorf("beginning transaction: %w", err)
+	}
+	done := false
+	defer func() { // also when f panics
+		if done {
+			return
+		}
+		if _, rerr := c.ExecContext(whole, rollback); rerr != nil {
+			// It may have ended already. If it has not, the connection must go, and it with it.
+			_ = c.Raw(func(any) error { return driver.ErrBadConn })
+		}
+	}()
+	if err := f(uncut{c}); err != nil {
+		return err
+	}
+	if _, err := c.ExecContext(whole, commit); err != nil {
+		return fmt.Errorf("committing: %w", err)
+	}
+	done = true
 	return nil
 }
 

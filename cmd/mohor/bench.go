@@ -21,6 +21,7 @@ import (
 
 type benchCmd struct {
 	Sign  benchSignCmd  `cmd:"" help:"Raw C_Sign a second, hash signatures a second through the whole gateway, and their ratio."`
+	API   benchAPICmd   `cmd:"" name:"api" help:"Requests a second through a whole gateway by HTTP, their latencies, the processor time of a signature, and interactive signing beside a batch."`
 	PDF   benchPDFCmd   `cmd:"" name:"pdf" help:"Signing and verifying documents with keys in memory, against the least there is to do and against other programs."`
 	OTP   benchOTPCmd   `cmd:"" name:"otp" help:"One-time codes issued and redeemed a second, against bare commits; and whether the time of a refusal tells which digit is wrong."`
 	CA    benchCACmd    `cmd:"" name:"ca" help:"Certificates end to end, OCSP answers and time-stamps a second, against raw C_Sign of such a key."`

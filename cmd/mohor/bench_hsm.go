@@ -115,6 +115,10 @@ func printBench(w io.Writer, r gateway.BenchReport) error {
 			fmt.Fprintf(b, "  %s %.3f [%.3f %.3f], CPU %.3f of %s", row.RatioOf, row.Ratio.Median, row.Ratio.Q1, row.Ratio.Q3, row.CPURatio.Median, row.Reference)
 		}
 		fmt.Fprintln(b, verdict(row))
+		printLatencies(b, "    ", row.Latency)
+	}
+	if r.API != nil {
+		printAPI(b, r.API)
 	}
 	if k := r.Keys; k != nil {
 		fmt.Fprintf(b, "officers: %d (%d enrolled in %.0f s), %d audit records; compared with %d\n", k.Officers, k.Enrolled, k.Seconds, k.Records, k.Few)

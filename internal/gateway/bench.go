@@ -41,6 +41,7 @@ type BenchOptions struct {
 	Report func(what string, done, total int)
 
 	database, databasePasswordFile string // of a new installation; SQLite when empty
+	redis                          RedisConfig
 }
 
 // BenchReport is what was measured.
@@ -56,6 +57,7 @@ type BenchReport struct {
 	Timing *Timing      `json:"timing,omitempty"`
 	// LogIns is the timing of log-ins.
 	LogIns *LoginTiming `json:"log_ins,omitempty"`
+	API    *APIReport   `json:"api,omitempty"`
 }
 
 // BenchRow is one thing measured in alternating slices.
@@ -68,6 +70,8 @@ type BenchRow struct {
 
 	PerSecond Quartiles `json:"per_second"`
 	CPU       Quartiles `json:"cpu_ms_per_op"`
+	// Latency of the requests it took, over all rounds.
+	Latency []Latency `json:"latency,omitempty"`
 
 	// Reference is the row that Ratio compares with, slice by slice of the same round: rates, or
 	// the time of one where RatioOf is "time".
@@ -122,7 +126,19 @@ func (e *entrant) against(ref *entrant, of string, target float64) *entrant {
 }
 
 // contest runs all entrants in turn, round after round, and gives their rows.
-func (o *BenchOptions) contest(ctx context.Context, name string, entrants ...*entrant) ([]BenchRow, error) {
+func (o *BenchOptions) contest(ctx context.Context, name string, entrants ...*entrant) (rows []BenchRow, err error) {
+	seen, err := o.rounds(ctx, name, entrants)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entrants {
+		rows = append(rows, e.result(seen))
+	}
+	return rows, nil
+}
+
+// rounds gives the slices of each entrant, those of one round under one index.
+func (o *BenchOptions) rounds(ctx context.Context, name string, entrants []*entrant) (map[*entrant][]hsm.Slice, error) {
 	seen := make(map[*entrant][]hsm.Slice)
 	for round := range o.Slices + 1 {
 		for _, e := range entrants {
@@ -136,11 +152,7 @@ func (o *BenchOptions) contest(ctx context.Context, name string, entrants ...*en
 		}
 		o.Report(name, round, o.Slices)
 	}
-	var rows []BenchRow
-	for _, e := range entrants {
-		rows = append(rows, e.result(seen))
-	}
-	return rows, nil
+	return seen, nil
 }
 
 func (o *BenchOptions) run(ctx context.Context, e *entrant, warm bool) (hsm.Slice, error) {
@@ -206,18 +218,22 @@ type bench struct {
 
 // newBench makes or opens the installation in dir.
 func newBench(ctx context.Context, o *BenchOptions, dir string) (b *bench, err error) {
+	if err := o.initBench(ctx, dir); err != nil {
+		return nil, err
+	}
+	return openBench(ctx, o, dir)
+}
+
+func (o *BenchOptions) initBench(ctx context.Context, dir string) error {
 	var id [4]byte
 	_, _ = rand.Read(id[:]) // crypto/rand never fails (it ends the process)
 	c, err := LoadConfig(dir)
 	if err == nil && !strings.HasPrefix(c.Token.Label, hsm.BenchLabel) {
-		return nil, fmt.Errorf("%w: %s was not made by `mohor bench hsm`", ErrConfig, dir)
+		return fmt.Errorf("%w: %s was not made by `mohor bench hsm`", ErrConfig, dir)
 	}
-	err = Init(ctx, InitOptions{Dir: dir, Sandbox: true, TokenLabel: hsm.BenchLabel + hex.EncodeToString(id[:]), CAKey: string(hsm.ECDSAP256),
-		AdminName: "Pentadbir Ukuran", AdminEmail: "pentadbir@mohor.example", Database: o.database, DatabasePasswordFile: o.databasePasswordFile, Now: o.Now})
-	if err != nil {
-		return nil, err
-	}
-	return openBench(ctx, o, dir)
+	return Init(ctx, InitOptions{Dir: dir, Sandbox: true, TokenLabel: hsm.BenchLabel + hex.EncodeToString(id[:]), CAKey: string(hsm.ECDSAP256),
+		AdminName: "Pentadbir Ukuran", AdminEmail: "pentadbir@mohor.example", Database: o.database, DatabasePasswordFile: o.databasePasswordFile,
+		ResendAfter: "5s", PerHour: 10_000, PerDay: 100_000, Now: o.Now})
 }
 
 func openBench(ctx context.Context, o *BenchOptions, dir string) (b *bench, err error) {
@@ -301,8 +317,8 @@ func (o *BenchOptions) folder() (dir string, remove func() error, err error) {
 
 // within runs f with a bench of its own and begins the report.
 func (o *BenchOptions) within(ctx context.Context, f func(*bench, *BenchReport) error) (r BenchReport, err error) {
-	if o.Slices < 1 || o.Slice <= 0 || o.Slice > time.Minute || len(o.Sessions) == 0 || slices.Min(o.Sessions) < 1 || slices.Max(o.Sessions) > 256 {
-		return r, fmt.Errorf("%w: %d slices of %v with %v sessions", ErrConfig, o.Slices, o.Slice, o.Sessions)
+	if err := o.check(); err != nil {
+		return r, err
 	}
 	dir, remove, err := o.folder()
 	if err != nil {
@@ -316,6 +332,13 @@ func (o *BenchOptions) within(ctx context.Context, f func(*bench, *BenchReport) 
 	defer func() { err = errors.Join(err, b.Close()) }()
 	r = o.report()
 	return r, f(b, &r)
+}
+
+func (o *BenchOptions) check() error {
+	if o.Slices < 1 || o.Slice <= 0 || o.Slice > time.Minute || len(o.Sessions) == 0 || slices.Min(o.Sessions) < 1 || slices.Max(o.Sessions) > 256 {
+		return fmt.Errorf("%w: %d slices of %v with %v sessions", ErrConfig, o.Slices, o.Slice, o.Sessions)
+	}
+	return nil
 }
 
 func (o *BenchOptions) report() BenchReport {

@@ -41,7 +41,11 @@ func (s *Server) mailer() (*notify.Mailer, error) {
 	m := s.Config.Mail
 	n := notify.Config{Host: m.Host, Port: m.Port, TLS: m.TLS, Username: m.Username, From: m.From}
 	if s.Mailbox != nil {
-		at, err := net.ResolveTCPAddr("tcp", s.Mailbox.Addr())
+		to := s.Mailbox.Addr()
+		if s.sink != "" {
+			to = s.sink
+		}
+		at, err := net.ResolveTCPAddr("tcp", to)
 		if err != nil {
 			return nil, fmt.Errorf("finding the mailbox: %w", err)
 		}

@@ -42,6 +42,8 @@ type Installation struct {
 	redis *ephemeral.Redis
 	// tsas are roots of others' time-stamp units.
 	tsas []*x509.Certificate
+	// sink takes a sandbox's mails in the place of its mailbox: host:port of a loopback address.
+	sink string
 	now  func() time.Time
 	Apps *enrol.Apps
 	// Registrar enrols officers.

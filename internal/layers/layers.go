@@ -27,7 +27,7 @@ type Package struct {
 // top (L6) to bottom (L0): a package imports only from below.
 func table() map[string]string {
 	return map[string]string{
-		"cmd/mohor": "archive ca internal/gateway internal/myt internal/pdfbench internal/sandbox internal/secret enrol pdf/verify sdk/go",
+		"cmd/mohor": "archive ca internal/apiload internal/gateway internal/myt internal/pdfbench internal/sandbox internal/secret enrol pdf/verify sdk/go",
 
 		// L6: wires everything; it alone may import hsm.
 		"internal/gateway":     "* hsm",
@@ -93,6 +93,8 @@ func table() map[string]string {
 		"internal/timewatch":   "",
 		"internal/table":       "",
 		"internal/layers":      "",
+		// Asks a gateway by HTTP and takes its mails, in a process of its own.
+		"internal/apiload": "internal/sandbox",
 		// Software keys: it needs neither gateway nor module.
 		"internal/pdfbench": "pdf pdf/cms pdf/verify",
 		// Tests alone.
