@@ -170,7 +170,7 @@ func (s *Signer) measure(ctx context.Context, r *Request, docs []Document, c *Cr
 		}
 	}
 	if r.Options.Work != nil {
-		r.Options.Work.References = refs.sum.Sum(nil)
+		r.Options.Work.References = refs.text()
 	}
 	if r.Count, r.Root = t.Root(); r.Count == 0 {
 		return nil, ErrBatchEmpty

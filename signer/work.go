@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -33,9 +34,9 @@ type Work struct {
 	Role    string `json:"role"`
 	Step    int    `json:"step"`           // of Role in the process, from 1
 	Next    string `json:"next,omitempty"` // the role behind it
-	// References is a SHA-256 over the index and reference of each document, so that
+	// References is the SHA-256, base64, over the index and reference of each document, so that
 	// what the officer authorises is in the place that the code was asked for.
-	References []byte `json:"references"`
+	References string `json:"references"`
 }
 
 // Signatory is who signed a reference in a role, or is about to.
@@ -198,13 +199,15 @@ func (r references) add(d *Document) {
 	r.sum.Write([]byte(d.Reference))
 }
 
+func (r references) text() string { return base64.StdEncoding.EncodeToString(r.sum.Sum(nil)) }
+
 // same is ErrDocuments when a request's place is not the one that was fixed at creation.
 func (r references) same(q *Request) error {
 	w := q.Options.Work
 	switch {
 	case w == nil && q.Step == 0:
 		return nil
-	case w == nil || w.Process != q.Process || w.Role != q.Role || w.Step != q.Step || !bytes.Equal(w.References, r.sum.Sum(nil)):
+	case w == nil || w.Process != q.Process || w.Role != q.Role || w.Step != q.Step || w.References != r.text():
 		return ErrDocuments
 	}
 	return nil

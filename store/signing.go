@@ -272,6 +272,10 @@ func (d *DB) Pending(ctx context.Context, batch string) iter.Seq2[signer.Documen
 				return
 			}
 			for _, x := range rows {
+				if x.ReferenceKey != "" && string(x.ReferenceKey) != string(x.Reference) {
+					yield(signer.Document{}, errTwoReferences)
+					return
+				}
 				doc := signer.Document{Index: uint32(x.Idx), Name: string(x.Name), Hash: crypto.Hash(x.Hash), Digest: x.Digest, Blob: x.Blob, Size: x.Size,
 					DocumentID: x.DocumentID, Reference: string(x.Reference)}
 				if !yield(doc, nil) {
@@ -285,6 +289,9 @@ func (d *DB) Pending(ctx context.Context, batch string) iter.Seq2[signer.Documen
 		}
 	}
 }
+
+// errTwoReferences: a document's reference is not the one that it is found by.
+var errTwoReferences = fmt.Errorf("%w: a reference was edited", signer.ErrDocuments)
 
 // tampered is signer.ErrDocuments for a row that was written past the gateway.
 func tampered(err error) error {
