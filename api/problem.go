@@ -188,6 +188,7 @@ func meanings() []meaning {
 		{signer.ErrRole, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
 		{signer.ErrReference, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
 		{signer.ErrContent, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
+		{signer.ErrLastWord, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
 		{signer.ErrNotBulk, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
 		{batch.ErrTooLarge, "too_large", 413, "Muat naik terlalu besar", "The upload is too large"},
 		{errList, "list_invalid", 422, "Senarai tidak dapat dibaca", "The list cannot be read"},

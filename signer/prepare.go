@@ -142,7 +142,7 @@ func (e *DocumentError) Unwrap() error { return e.Err }
 func (s *Signer) measure(ctx context.Context, r *Request, docs []Document, c *Credential) ([]string, error) {
 	var t Tree
 	var titles []string
-	refs := newReferences()
+	refs, seen := newReferences(), map[string]bool{}
 	note := func(d *Document) {
 		t.Add(d.Leaf())
 		refs.add(d)
@@ -165,6 +165,12 @@ func (s *Signer) measure(ctx context.Context, r *Request, docs []Document, c *Cr
 		for d, err := range s.Records.Pending(ctx, r.Batch) {
 			if err != nil {
 				return nil, err
+			}
+			if w := r.Options.Work; w != nil {
+				if !reference(d.Reference) || seen[d.Reference] {
+					return nil, &DocumentError{d.Index, d.Name, ErrReference}
+				}
+				seen[d.Reference] = true
 			}
 			note(&d)
 		}
@@ -343,7 +349,7 @@ func reason(err error) string {
 	for _, known := range []error{
 		ErrUnknown, ErrNoCredential, ErrUnknownOfficer, ErrMedium, ErrTokenEnded, ErrCertificateExpired, ErrCertificateRevoked, ErrCertificateOnHold,
 		ErrChannel, ErrHeader, ErrPINLocked, ErrPINWrong, ErrDocuments, ErrTransactionExpired, ErrCancelled, ErrFinished, ErrBatchBusy,
-		ErrBatchEmpty, ErrProcess, ErrRole, ErrReference, ErrContent, ErrNotBulk, ErrSignatory, ErrTurn, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate,
+		ErrBatchEmpty, ErrProcess, ErrRole, ErrReference, ErrContent, ErrLastWord, ErrNotBulk, ErrSignatory, ErrTurn, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate,
 		errRestart, ErrActivation, ErrNoShare, otp.ErrUnknown, otp.ErrWrong, otp.ErrExpired, otp.ErrAttempts, otp.ErrUsed, otp.ErrNonce, otp.ErrResendTooSoon, otp.ErrTooManyCodes,
 		otp.ErrNotSent, otp.ErrMACUnavailable, pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrAnchor, pdf.ErrUnsupported,
 	} {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"maps"
 	"slices"
 	"time"
 
@@ -21,6 +22,7 @@ var (
 	ErrRole      = errors.New("the work process has no such role")
 	ErrReference = errors.New("each document of a work process needs a reference of its own")
 	ErrContent   = errors.New("the first role needs the document")
+	ErrLastWord  = errors.New("a certification that permits no change leaves nothing to the next role")
 	ErrNotBulk   = errors.New("the work process is not one for many documents at once")
 	// ErrSignatory and ErrTurn are judged when the request is created, before a try of
 	// its code is reserved, and with the intent. They leave code and PIN as they were.
@@ -102,7 +104,16 @@ func (s *Signer) work(a *Ask) (*Work, process.Process, error) {
 	if p.Bulk == process.BulkNo && len(a.Documents) > 1 {
 		return nil, p, ErrNotBulk
 	}
-	return &Work{Process: p.Code, Role: a.Role, Step: step, Next: p.After(step)}, p, nil
+	w := &Work{Process: p.Code, Role: a.Role, Step: step, Next: p.After(step)}
+	if w.Next == "" {
+		return w, p, nil
+	}
+	for _, o := range append(slices.Collect(maps.Values(a.Options.Each)), a.Options.PAdES) {
+		if o.Certify == 1 { // ISO 32000-2, Table 257: /P 1
+			return nil, p, ErrLastWord
+		}
+	}
+	return w, p, nil
 }
 
 // follow gives the documents of a later role what the role before it left, and the request the

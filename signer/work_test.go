@@ -93,6 +93,9 @@ func TestPrepareRefusesWhatIsNoPlace(t *testing.T) {
 			t.Errorf("%s: a code was sent", what)
 		}
 	}
+	final := o.ask(0, "AA-11", "Perakuan 1", "R")
+	final.Options.Certify = 1
+	o.refuses(t, "a first role that is the last word", signer.ErrLastWord, func() error { _, _, err := o.s.Prepare(ctx, final); return err })
 	bare := o.ask(0, "AA-11", "Perakuan 1", "R")
 	bare.Documents[0].Digest = nil
 	o.refuses(t, "the first role without a document", signer.ErrContent, func() error { _, _, err := o.s.Prepare(ctx, bare); return err })

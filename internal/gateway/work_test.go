@@ -2,6 +2,8 @@ package gateway_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"os"
@@ -10,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/gateway"
 	"github.com/mohor-sign/mohor/internal/gatewaytest"
 	"github.com/mohor-sign/mohor/internal/sandbox"
 	"github.com/mohor-sign/mohor/internal/secret"
@@ -193,8 +196,7 @@ func TestProcessesOfTheAppsSystems(t *testing.T) {
 	want(t, g.Do("GET", "/v1/inbox?system=IGFMAS&after=xx", "", nil), 400, "invalid_request")
 }
 
-// An administrator's list takes the place of the one that is built in, and one that cannot be
-// read keeps the gateway from starting, with row and column.
+// An administrator's list takes the place of the one that is built in.
 func TestOwnProcesses(t *testing.T) {
 	g := gatewaytest.New(t)
 	file := filepath.Join(g.Dir, "proses.csv")
@@ -213,5 +215,90 @@ func TestOwnProcesses(t *testing.T) {
 	want(t, tx, 400, "invalid_request")
 	if tx.Text("field") != "documents[0].reference" {
 		t.Errorf("which field: %s", tx.Raw)
+	}
+}
+
+// A bulk process: the references of a batch's items, one by one, in order and by different people.
+func TestBatchOfReferences(t *testing.T) {
+	g := gatewaytest.New(t)
+	mine := string(g.Dev.APIKey.Reveal())
+	one, two := &role{g, g.Dev.Officers[0], mine}, &role{g, g.Dev.Officers[1], mine}
+	batch := func(lines ...string) string {
+		t.Helper()
+		b := g.Do("POST", "/v1/batches", "", map[string]string{"name": "Pindahan", "kind": "digest"})
+		want(t, b, 201, "")
+		id := b.Text("batch_id")
+		var body bytes.Buffer
+		for _, line := range lines {
+			reference, content, _ := strings.Cut(line, "=")
+			sum := sha256.Sum256([]byte(content))
+			fmt.Fprintf(&body, `{"name":"Pindahan %s","reference":%q,"digest":{"alg":"SHA-256","value":%q}}`+"\n", reference, reference, base64.StdEncoding.EncodeToString(sum[:]))
+		}
+		want(t, g.Do("POST", "/v1/batches/"+id+"/items", "application/x-ndjson", body.Bytes()), 200, "")
+		want(t, g.Do("POST", "/v1/batches/"+id+"/seal", "", nil), 200, "")
+		return id
+	}
+	ask := func(r *role, role, batch string) (*gatewaytest.Reply, string) {
+		return r.ask(map[string]any{"process": "AA-18", "format": "CMS", "role": role, "batch_id": batch})
+	}
+	refused := func(what string, r *role, role, batch, field string, status int, code string) {
+		t.Helper()
+		got, _ := ask(r, role, batch)
+		if want(t, got, status, code); got.Text("field") != field {
+			t.Errorf("%s: field %q", what, got.Text("field"))
+		}
+	}
+	refused("one without a reference", one, "Perakuan 1", batch("A=a", "=b"), "documents[1].reference", 400, "invalid_request")
+	refused("one reference twice", one, "Perakuan 1", batch("A=a", "B=b", "A=a"), "documents[2].reference", 400, "invalid_request")
+	refused("the second role first", one, "Perakuan 2", batch("A=a"), "documents[0]", 409, "role_out_of_order")
+	first := batch("A=a", "B=b", "C=c")
+	tx, code := ask(one, "Perakuan 1", first)
+	want(t, tx, 201, "")
+	want(t, one.sign(tx, code), 202, "")
+	finish(t, g, first)
+	refused("one man show", one, "Perakuan 2", batch("C=c"), "documents[0]", 409, "duplicate_signatory")
+	refused("one that nobody signed", two, "Perakuan 2", batch("A=a", "D=d"), "documents[1]", 409, "role_out_of_order")
+	refused("another digest", two, "Perakuan 2", batch("A=a", "B=x"), "documents[1]", 403, "documents_mismatch")
+	second := batch("C=c", "A=a")
+	tx, code = ask(two, "Perakuan 2", second)
+	want(t, tx, 201, "")
+	want(t, two.sign(tx, code), 202, "")
+	finish(t, g, second)
+	var waits []string
+	for after := ""; ; {
+		r := g.Do("GET", "/v1/inbox?limit=2&system="+g.Dev.System+"&process=AA-18&after="+after, "", nil)
+		want(t, r, 200, "")
+		for _, x := range r.Body["waiting"].([]any) {
+			w := x.(map[string]any)
+			waits = append(waits, fmt.Sprint(w["reference"], " ", w["role"]))
+		}
+		if after = r.Text("next"); after == "" {
+			break
+		}
+	}
+	if got := strings.Join(waits, ", "); got != "B Perakuan 2, C Akuan Terima, A Akuan Terima" && got != "C Akuan Terima, A Akuan Terima, B Perakuan 2" {
+		t.Errorf("waiting: %s", got)
+	}
+}
+
+// A list that cannot be read keeps the gateway from starting, with row and column.
+func TestOwnProcessesAreChecked(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "proses.csv")
+	const head = "code,system,module,client,name_ms,name_en,roles,bulk,check\n"
+	for text, want := range map[string]string{
+		"":                                   file + ": row 1: there is no process",
+		"P-1,IGFMAS,,,Ujian,,A>A,no,\n":      file + `: row 2, column roles: "A" is there twice`,
+		"P-1,IGFMAS,,,Ujian,,A>B,mungkin,\n": file + ": row 2, column bulk: it must be yes, no or empty",
+	} {
+		check(t, os.WriteFile(file, []byte(head+text), 0o600))
+		if _, err := gateway.Processes(&gateway.Config{Processes: file}); err == nil || err.Error() != "configuration: processes: "+want {
+			t.Errorf("%v; want %s", err, want)
+		}
+	}
+	if _, err := gateway.Processes(&gateway.Config{Processes: file + "x"}); err == nil {
+		t.Error("a file that is not there")
+	}
+	if all, err := gateway.Processes(&gateway.Config{}); err != nil || len(all.Of("IGFMAS")) != 50 {
+		t.Errorf("the list that is built in: %v", err)
 	}
 }
