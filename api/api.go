@@ -66,6 +66,8 @@ type Config struct {
 	Limits Limits
 	// TrustedProxies are the only peers whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
+	// CertificateHeader is where these hand on a client's certificate; "": nowhere.
+	CertificateHeader string
 	Log            *slog.Logger
 	Now            func() time.Time
 }
@@ -90,7 +92,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.cross = s.crossOrigin()
 	useProblems()
 	r := chi.NewRouter()
-	r.Use(s.requestID, s.recoverPanic, s.logRequest, secureHeaders, cutStalled, s.authenticate, s.idempotent)
+	r.Use(s.requestID, s.recoverPanic, s.origin, s.logRequest, secureHeaders, cutStalled, s.authenticate, s.accounted, s.idempotent)
 	r.NotFound(s.notFound)
 	r.MethodNotAllowed(s.methodNotAllowed)
 	h := humachi.New(r, description(c.Version))

@@ -70,6 +70,8 @@ type AppProposal struct {
 	ID  string // another for each proposal
 	By  string `json:"-"` // Actor's Name
 	App App
+	// Unbinds says that MTLS is to end.
+	Unbinds bool
 }
 
 // Serves says whether the app may speak for system.

@@ -23,7 +23,7 @@ func (s *Apps) bindsTo(ctx context.Context, app string, certs []*x509.Certificat
 	}
 	hash, subject := sha256.Sum256(certs[0].Raw), ""
 	if s.issued(certs, now) {
-		subject = subjectOf(certs[0])
+		subject = SubjectOf(certs[0])
 	}
 	for _, c := range all {
 		if c.Kind != KindCertificate || !c.live(now) {
@@ -49,8 +49,8 @@ func (s *Apps) issued(certs []*x509.Certificate, now time.Time) bool {
 	return err == nil
 }
 
-// subjectOf is a certificate's subject as a string (RFC 4514); "" for one without.
-func subjectOf(c *x509.Certificate) string {
+// SubjectOf is a certificate's subject as a string (RFC 4514); "" for one without.
+func SubjectOf(c *x509.Certificate) string {
 	var name pkix.RDNSequence
 	if rest, err := asn1.Unmarshal(c.RawSubject, &name); err != nil || len(rest) > 0 {
 		return ""
