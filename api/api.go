@@ -52,6 +52,8 @@ type Config struct {
 	Ready func(ctx context.Context) map[string]error
 	// Stopping is closed when the gateway stops, so that event streams end.
 	Stopping <-chan struct{}
+	// SigningURL is the address of the page with a token.
+	SigningURL func(token string) string
 	// Version is the product's version.
 	Version string
 	// MaxPDF bounds a PDF in bytes; TempDir spools uploads to be verified.
@@ -64,8 +66,10 @@ type Config struct {
 	Limits Limits
 	// TrustedProxies are the only peers whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
-	Log            *slog.Logger
-	Now            func() time.Time
+	// CertificateHeader is where these hand on a client's certificate; "": nowhere.
+	CertificateHeader string
+	Log               *slog.Logger
+	Now               func() time.Time
 }
 
 // server is the API at work.
@@ -88,7 +92,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.cross = s.crossOrigin()
 	useProblems()
 	r := chi.NewRouter()
-	r.Use(s.requestID, s.recoverPanic, s.logRequest, secureHeaders, cutStalled, s.authenticate, s.idempotent)
+	r.Use(s.requestID, s.recoverPanic, s.origin, s.logRequest, secureHeaders, cutStalled, s.authenticate, s.accounted, s.idempotent)
 	r.NotFound(s.notFound)
 	r.MethodNotAllowed(s.methodNotAllowed)
 	h := humachi.New(r, description(c.Version))

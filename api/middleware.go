@@ -28,6 +28,7 @@ const (
 	keyApp
 	keyVisitor
 	keyPerson
+	keyCertificates
 )
 
 func requestIDOf(ctx context.Context) string {
@@ -105,16 +106,19 @@ func (s *server) logRequest(next http.Handler) http.Handler {
 	})
 }
 
-// peer is the client's address: the connection's, or the right-most address of
-// X-Forwarded-For that is not a trusted proxy, when the connection is one.
-func (s *server) peer(r *http.Request) string {
+func (s *server) peer(r *http.Request) string { return Peer(r, s.TrustedProxies) }
+
+// Peer is the client's address: the connection's, or the right-most address of
+// X-Forwarded-For that is not a trusted proxy, when the connection is one; "" when
+// there is none.
+func Peer(r *http.Request, proxies []netip.Prefix) string {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return ""
 	}
 	addr := at.Addr().Unmap()
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for k := len(hops) - 1; k >= 0 && s.trusted(addr); k-- {
+	for k := len(hops) - 1; k >= 0 && trusted(proxies, addr); k-- {
 		next, err := netip.ParseAddr(strings.TrimSpace(hops[k]))
 		if err != nil {
 			break
@@ -135,8 +139,8 @@ func network(peer string) string {
 	return peer
 }
 
-func (s *server) trusted(a netip.Addr) bool {
-	for _, p := range s.TrustedProxies {
+func trusted(proxies []netip.Prefix, a netip.Addr) bool {
+	for _, p := range proxies {
 		if p.Contains(a) {
 			return true
 		}
@@ -187,8 +191,24 @@ func (s *server) authenticate(next http.Handler) http.Handler {
 			writeProblem(w, r.Context(), &retry{errRateLimited, wait})
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), keyApp, &app)))
+		r = r.WithContext(context.WithValue(r.Context(), keyApp, &app))
+		if op := operationOf(r.URL.Path); !app.Granted(op) {
+			writeProblem(w, r.Context(), s.refused(r.Context(), "app.authorize", op, errForbidden))
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
+}
+
+// operationOf is the grant that a route of apps needs.
+func operationOf(path string) string {
+	switch strings.SplitN(path, "/", 4)[2] {
+	case "officers", "certificates":
+		return enrol.GrantLookup
+	case "verify":
+		return enrol.GrantVerify
+	}
+	return enrol.GrantSign
 }
 
 func (s *server) app(r *http.Request) (enrol.App, error) {
@@ -197,16 +217,16 @@ func (s *server) app(r *http.Request) (enrol.App, error) {
 		return enrol.App{}, enrol.ErrUnknown
 	}
 	if key != "" {
-		return s.Apps.ByKey(r.Context(), key)
+		return s.Apps.ByKey(r.Context(), key, certificatesOf(r.Context()))
 	}
 	if id, pass, ok := r.BasicAuth(); ok {
-		return s.Apps.BySecret(r.Context(), id, pass)
+		return s.Apps.ByBasic(r.Context(), id, pass, certificatesOf(r.Context()))
 	}
 	scheme, token, _ := strings.Cut(auth, " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return enrol.App{}, enrol.ErrUnknown
 	}
-	return s.Apps.ByToken(r.Context(), token)
+	return s.Apps.ByToken(r.Context(), token, certificatesOf(r.Context()))
 }
 
 // Limits counts the requests of an app over all nodes. With an error this node

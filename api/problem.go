@@ -106,6 +106,7 @@ func meanings() []meaning {
 		{errUnauthenticated, "unauthenticated", 401, "Aplikasi tidak dikenali atau token tamat tempoh", "The app is unknown or its token has expired"},
 		{errForbidden, "forbidden", 403, "Aplikasi tidak dibenarkan melakukan operasi ini", "The app is not granted this operation"},
 		{errHosted, "forbidden", 403, "PIN bagi aplikasi ini hanya boleh dimasukkan pada halaman gerbang", "The PIN for this app may be entered only on the gateway's own page"},
+		{signer.ErrHosted, "forbidden", 403, "PIN bagi transaksi ini hanya boleh dimasukkan pada halaman gerbang", "The PIN for this transaction may be entered only on the gateway's own page"},
 		{errNoSession, "unauthenticated", 401, "Log masuk dahulu; sesi tiada atau telah tamat", "Log in first; there is no session or it has ended"},
 		{errNotAppointed, "forbidden", 403, "Anda tiada pelantikan yang berkuat kuasa", "You hold no appointment that is in force"},
 		{errOtherSite, "forbidden", 403, "Permintaan ini datang dari halaman laman lain", "The request came from another site's page"},
@@ -147,7 +148,7 @@ func meanings() []meaning {
 		{signer.ErrCertificateRevoked, "certificate_revoked", 409, "Sijil pegawai telah dibatalkan", "The officer's certificate is revoked"},
 		{signer.ErrCertificateOnHold, "certificate_suspended", 409, "Sijil pegawai digantung", "The officer's certificate is suspended"},
 		{signer.ErrChannel, "channel_unavailable", 409, "Saluran kod itu tidak tersedia bagi pegawai ini", "That channel is not available for this officer"},
-		{signer.ErrHeader, "header_mismatch", 409, "Data Header menamakan No. Kad Pengenalan orang lain", "The data header names another person's IC"},
+		{signer.ErrHeader, "header_mismatch", 409, "Data Header menamakan No. Kad Pengenalan orang lain, atau tidak seperti templat sistem atau jumlah yang diberi", "The data header names another person's IC, or is not as the system's template or the total given says"},
 		{otp.ErrWrong, "otp_wrong", 403, "Kod OTP salah", "The code is wrong"},
 		{otp.ErrExpired, "otp_expired", 410, "Kod OTP telah luput; minta kod baharu", "The code has expired; ask for a new one"},
 		{otp.ErrAttempts, "otp_attempts_exhausted", 403, "Cubaan kod OTP telah habis; minta kod baharu", "No tries are left for this code; ask for a new one"},
@@ -380,6 +381,12 @@ func channelDetail(e *signer.ChannelError, en bool) string {
 		return s + pick(en, " Available: ", " Yang tersedia: ") + strings.Join(e.Offered, ", ") + "."
 	}
 	return s + pick(en, " Ask the agency administrator.", " Hubungi pentadbir agensi.")
+}
+
+// Explain is what people are told of err, in both languages, outside a request.
+func Explain(err error) (ms, en *Problem) {
+	ctx := context.Background()
+	return newProblem(ctx, err), newProblem(context.WithValue(ctx, keyLanguage, true), err)
 }
 
 func seconds(d time.Duration) int { return max(1, int(math.Ceil(d.Seconds()))) }

@@ -80,8 +80,8 @@ type createBody struct {
 	Documents      []documentRef `json:"documents,omitempty" maxItems:"1000"`
 	BatchID        string        `json:"batch_id,omitempty" maxLength:"64"`
 	Total          *totalBody    `json:"total,omitempty" doc:"What the documents amount to, in your words: the officer reads it in the mail as the system's, unless the documents are classified. The code is bound to it"`
-	RedirectURI    string        `json:"redirect_uri,omitempty" maxLength:"500" doc:"Not offered yet"`
-	State          string        `json:"state,omitempty" maxLength:"500"`
+	RedirectURI    string        `json:"redirect_uri,omitempty" maxLength:"500" doc:"Have the officer confirm on the gateway's own page (signing_url), which leads back here: one of the app's registered addresses, character by character"`
+	State          string        `json:"state,omitempty" maxLength:"500" doc:"Comes back unchanged with the officer's browser"`
 }
 
 type createInput struct{ Body createBody }
@@ -143,6 +143,7 @@ type transactionBody struct {
 	BatchRoot   string           `json:"batch_root,omitempty" doc:"Root of the sealed batch; differs from root when only the rest is authorised"`
 	Documents   []documentItem   `json:"documents,omitempty"`
 	OTP         *otpBody         `json:"otp,omitempty"`
+	SigningURL  string           `json:"signing_url,omitempty" doc:"Only in the answer to the creation: send the officer's browser there. It opens once, in the first browser"`
 	Image       string           `json:"security_image,omitempty" doc:"WAITING: name of the picture the officer chose; show it beside the fields for PIN and code"`
 	Signed      uint32           `json:"signed,omitempty"`
 	Refused     uint32           `json:"refused,omitempty"`
@@ -207,6 +208,9 @@ func (s *server) createTransaction(ctx context.Context, in *createInput) (*trans
 		return nil, s.fail(ctx, err)
 	}
 	b := waiting(r, ch)
+	if r.Page != nil {
+		b.SigningURL = s.SigningURL(string(r.Page.Link.Reveal()))
+	}
 	if !r.Implicit {
 		ba, err := s.Batches.Queue.Batch(ctx, r.Batch)
 		if err != nil {
@@ -230,16 +234,16 @@ func (s *server) ask(ctx context.Context, b *createBody) (*signer.Ask, error) {
 	if !app.Serves(b.System) || (b.Format == signer.RAW && !app.Granted(enrol.GrantRAW)) {
 		return nil, errForbidden
 	}
-	if b.RedirectURI != "" || b.State != "" {
-		return nil, fixed("redirect_uri", "The hosted signing page is not offered yet.", "Halaman tandatangan gerbang belum ditawarkan.")
+	page, err := pageOf(app, b)
+	if err != nil {
+		return nil, err
 	}
 	if hasControl(b.DataHeader, b.Process, b.Role) {
 		return nil, fixed("data_header", "Control characters are not allowed.", "Aksara kawalan tidak dibenarkan.")
 	}
 	a := &signer.Ask{App: app.ID, SystemName: app.Name, Officer: b.IC, System: b.System, DataHeader: b.DataHeader, Process: b.Process, Role: b.Role,
-		Class: b.Classification, Credential: b.CredentialID, Channel: b.Channel, Batch: b.BatchID, RequestID: requestIDOf(ctx),
+		Class: b.Classification, Credential: b.CredentialID, Channel: b.Channel, Batch: b.BatchID, Page: page, RequestID: requestIDOf(ctx),
 		Options: signer.Options{Format: b.Format, Algorithm: b.Algorithm}}
-	var err error
 	if a.Options.PAdES, err = s.padesOptions("pades", b.Format, b.PAdES); err != nil {
 		return nil, err
 	}
@@ -263,6 +267,19 @@ func (s *server) ask(ctx context.Context, b *createBody) (*signer.Ask, error) {
 		}
 	}
 	return a, nil
+}
+
+// pageOf is the page on which the officer confirms; nil: in the app.
+func pageOf(app *enrol.App, b *createBody) (*signer.Page, error) {
+	switch hosted := b.RedirectURI != "" || app.PINEntry != enrol.PINInApp; {
+	case b.RedirectURI != "" && !slices.Contains(app.RedirectURIs, b.RedirectURI): // RFC 9700, Section 2.1
+		return nil, fixed("redirect_uri", "It must be one of the addresses registered for this app, character by character.", "Ia mesti salah satu alamat yang didaftarkan bagi aplikasi ini, aksara demi aksara.")
+	case b.RedirectURI == "" && b.State != "":
+		return nil, fixed("state", "It goes back with redirect_uri, which is missing.", "Ia dihantar balik bersama redirect_uri, yang tiada.")
+	case hosted:
+		return &signer.Page{RedirectURI: b.RedirectURI, State: b.State}, nil
+	}
+	return nil, nil
 }
 
 // totalOf reads what the documents are said to amount to.

@@ -24,7 +24,9 @@ type Confirmation struct {
 	PIN, Code        secret.Text
 	Root             []byte   // compared when not empty
 	Digests          [][]byte // compared, in order, when not empty
-	RequestID        string
+	// Visit is the browser that sends it from the transaction's page; nil: the app does.
+	Visit     *Visit
+	RequestID string
 }
 
 // Authorization is permission to sign exactly the documents of one intent,
@@ -83,6 +85,12 @@ func (s *Signer) Authorize(ctx context.Context, f Confirmation) (*Authorization,
 		return nil, s.refuse(ctx, ev, err)
 	}
 	ev.Actor, ev.Detail = "officer:"+r.Officer, map[string]string{"app": f.App}
+	if f.Visit != nil {
+		ev.Detail["address"], ev.Detail["agent"] = f.Visit.Address, f.Visit.Agent
+	}
+	if (r.Page == nil) != (f.Visit == nil) || f.Visit != nil && !r.Page.holds(f.Visit) {
+		return nil, s.refuse(ctx, ev, ErrHosted)
+	}
 	// One confirmation of an officer at a time, so that right PINs in parallel do
 	// not count against each other; and a client that goes away does not leave a
 	// PIN counted and not judged.

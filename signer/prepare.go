@@ -28,6 +28,7 @@ type Ask struct {
 	Options             Options
 	Documents           []Document // of an implicit batch; or
 	Batch               string     // a sealed batch
+	Page                *Page      // RedirectURI and State of the page on which it is to be confirmed; nil: in the app
 	RequestID           string
 }
 
@@ -79,8 +80,8 @@ func (s *Signer) check(ctx context.Context, a *Ask) (r *Request, _ *Credential, 
 	if channels, err = s.channelsFor(&c, a.Channel); err != nil {
 		return nil, nil, nil, nil, err
 	}
-	if named, ok := headerIC(a.DataHeader); ok && named != a.Officer {
-		return nil, nil, nil, nil, ErrHeader
+	if err := s.header(ctx, a); err != nil {
+		return nil, nil, nil, nil, err
 	}
 	st, err := s.Records.PINState(ctx, a.Officer)
 	if err != nil {
@@ -109,6 +110,9 @@ func (s *Signer) check(ctx context.Context, a *Ask) (r *Request, _ *Credential, 
 	}
 	if r.Implicit {
 		r.Batch = ident.New("ba", 16)
+	}
+	if a.Page != nil {
+		r.Page = newPage(*a.Page)
 	}
 	if titles, err = s.measure(ctx, r, a.Documents, &c); err != nil {
 		return nil, nil, nil, nil, err
@@ -216,6 +220,11 @@ func (s *Signer) Resend(ctx context.Context, app, id, channel, requestID string)
 	if err != nil {
 		return nil, nil, s.refuse(ctx, ev, err)
 	}
+	return s.resend(ctx, ev, r, channel)
+}
+
+// resend is what follows once it is known who asks; ev tells a refusal.
+func (s *Signer) resend(ctx context.Context, ev audit.Event, r *Request, channel string) (*Request, *otp.Challenge, error) {
 	if err := s.live(r); err != nil {
 		return nil, nil, s.refuse(ctx, ev, err)
 	}
@@ -250,7 +259,7 @@ func (s *Signer) Resend(ctx context.Context, app, id, channel, requestID string)
 			break
 		}
 	}
-	ch, err := s.sendCode(ctx, r, &c, titles, channels, requestID)
+	ch, err := s.sendCode(ctx, r, &c, titles, channels, ev.RequestID)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -285,10 +294,14 @@ func (s *Signer) Cancel(ctx context.Context, app, id, requestID string) error {
 	if err != nil {
 		return s.refuse(ctx, ev, err)
 	}
+	return s.cancel(ctx, ev, r)
+}
+
+func (s *Signer) cancel(ctx context.Context, ev audit.Event, r *Request) error {
 	if err := s.live(r); err != nil {
 		return s.refuse(ctx, ev, err)
 	}
-	if err := s.Records.CancelRequest(ctx, id, Cancelled, ev); err != nil {
+	if err := s.Records.CancelRequest(ctx, r.ID, Cancelled, ev); err != nil {
 		return s.refuse(ctx, ev, err)
 	}
 	return nil
@@ -349,7 +362,7 @@ func reason(err error) string {
 	for _, known := range []error{
 		ErrUnknown, ErrNoCredential, ErrUnknownOfficer, ErrMedium, ErrTokenEnded, ErrCertificateExpired, ErrCertificateRevoked, ErrCertificateOnHold,
 		ErrChannel, ErrHeader, ErrPINLocked, ErrPINWrong, ErrDocuments, ErrTransactionExpired, ErrCancelled, ErrFinished, ErrBatchBusy,
-		ErrBatchEmpty, ErrProcess, ErrRole, ErrReference, ErrContent, ErrLastWord, ErrNotBulk, ErrSignatory, ErrTurn, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate,
+		ErrBatchEmpty, ErrProcess, ErrRole, ErrReference, ErrContent, ErrLastWord, ErrNotBulk, ErrSignatory, ErrTurn, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate, ErrHosted, ErrUnopened, ErrElsewhere,
 		errRestart, ErrActivation, ErrNoShare, otp.ErrUnknown, otp.ErrWrong, otp.ErrExpired, otp.ErrAttempts, otp.ErrUsed, otp.ErrNonce, otp.ErrResendTooSoon, otp.ErrTooManyCodes,
 		otp.ErrNotSent, otp.ErrMACUnavailable, pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrAnchor, pdf.ErrUnsupported,
 	} {
@@ -367,6 +380,31 @@ func (p *PINState) locked(now time.Time) error {
 		return &LockedError{}
 	case now.Before(p.LockedUntil):
 		return &LockedError{Until: p.LockedUntil}
+	}
+	return nil
+}
+
+// header refuses a data header that names another officer, or is not made as the system's are.
+func (s *Signer) header(ctx context.Context, a *Ask) error {
+	if a.DataHeader == "" {
+		return nil
+	}
+	var fits HeaderFits
+	if s.Headers != nil {
+		var err error
+		if fits, err = s.Headers(ctx, a.System); err != nil {
+			return fmt.Errorf("reading the system's header template: %w", err)
+		}
+	}
+	if fits == nil {
+		if named, ok := headerIC(a.DataHeader); ok && named != a.Officer {
+			return ErrHeader
+		}
+		return nil
+	}
+	amount, ok := fits(a.DataHeader, a.Officer)
+	if t := a.Options.Total; !ok || t != nil && amount != "" && amount != t.Amount {
+		return ErrHeader
 	}
 	return nil
 }

@@ -183,6 +183,7 @@ type Request struct {
 	CreatedAt   time.Time
 	ExpiresAt   time.Time
 	FinishedAt  time.Time
+	Page        *Page  // on which alone it is confirmed; nil: the app has PIN and code
 	Ended       string // NeedsAuthorisation, Cancelled: the message of the sentinel that says why; may be empty
 }
 
@@ -258,12 +259,18 @@ type Records interface {
 	Credential(ctx context.Context, ic, system, id string) (Credential, error)
 	// PINState reads the officer's counter.
 	PINState(ctx context.Context, ic string) (PINState, error)
-	// CreateRequest stores r as WAITING and, when r.Implicit, its batch and
+	// CreateRequest stores r as WAITING with its page and, when r.Implicit, its batch and
 	// docs. ErrBatchBusy when another live transaction holds the batch; errors as of
 	// Place.
 	CreateRequest(ctx context.Context, r *Request, docs []Document, ev audit.Event) error
 	// Request returns a transaction or ErrUnknown.
 	Request(ctx context.Context, id string) (Request, error)
+	// Paged returns the transaction whose page has the token with this SHA-256, or
+	// ErrUnknown.
+	Paged(ctx context.Context, token [32]byte) (Request, error)
+	// OpenPage gives the transaction's page to the session with this SHA-256. Of many
+	// callers exactly one gets nil, the others ErrElsewhere.
+	OpenPage(ctx context.Context, transaction string, session [32]byte, ev audit.Event) error
 	// Pending streams the batch's documents that are not signed or refused, in
 	// ascending index.
 	Pending(ctx context.Context, batch string) iter.Seq2[Document, error]
@@ -413,7 +420,11 @@ type Blob interface {
 	Size() int64
 }
 
-// Signer is the orchestrator; all fields but AlarmTo, Shares, Templates, Processes and TSARoots are required.
+// HeaderFits says whether a data header is made as a system's are and names no other officer
+// than ic, and which amount it names ("29911.35"); "" for none.
+type HeaderFits func(header, ic string) (amount string, ok bool)
+
+// Signer is the orchestrator; all fields but AlarmTo, Headers, Shares, Templates, Processes and TSARoots are required.
 type Signer struct {
 	Records Records
 	Keys    Keys
@@ -437,6 +448,9 @@ type Signer struct {
 	Timestamps pdf.Timestamper
 	Revocation pdf.Revocation
 	TSARoots   func() *x509.CertPool
+	// Headers says what the data headers of a system are made of; nil for one where any will do
+	// that does not end in another officer's number.
+	Headers func(ctx context.Context, system string) (HeaderFits, error)
 	// Templates are what visible signatures look like; nil has what is built in.
 	Templates *Templates
 	// Processes are the work processes that requests may name; nil: none.

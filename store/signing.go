@@ -232,6 +232,11 @@ func (d *DB) CreateRequest(ctx context.Context, r *signer.Request, docs []signer
 		if err != nil {
 			return err
 		}
+		if r.Page != nil {
+			if err := q.AddSigningPage(ctx, sqlc.AddSigningPageParams{TransactionID: r.ID, Token: r.Page.Token[:], RedirectUri: r.Page.RedirectURI, State: personal.Note(r.Page.State)}); err != nil {
+				return err
+			}
+		}
 		return place(ctx, q, r.ID)
 	})
 }
@@ -256,6 +261,11 @@ func (d *DB) Request(ctx context.Context, id string) (signer.Request, error) {
 	}
 	if err := json.Unmarshal([]byte(t.Options), &r.Options); err != nil {
 		return signer.Request{}, fmt.Errorf("reading options of %s: %w", id, err)
+	}
+	if t.Hosted != 0 {
+		if r.Page, err = d.page(ctx, id); err != nil {
+			return signer.Request{}, fmt.Errorf("reading the page of %s: %w", id, err)
+		}
 	}
 	return r, nil
 }

@@ -90,6 +90,7 @@ func sealable() []sealed {
 		{"transactions", "ic:ic data_header:note options:note"},
 		{"signatories", "reference:object ic:ic"},
 		{"challenges", "ic:ic sent_to:address"},
+		{"signing_pages", "state:note"},
 		{"code_sends", "ic:ic sent_to:address"},
 		{"notices", "ic:ic name:name email:address detail:note"},
 		{"idempotency", "headers:note body:bytes"},
@@ -113,6 +114,8 @@ func sealable() []sealed {
 		{"certificate_orders", "why:note actor:actor"},
 		{"account_resets", "asked_by:actor"},
 		{"setup_mails", "reply:note"},
+		{"apps", "proposed_by:actor"},
+		{"app_credentials", "created_by:actor"},
 		{"audit_events", "actor:actor object:object detail:detail prev:bytes hash:bytes"},
 	}
 }

@@ -34,7 +34,7 @@ func table() map[string]string {
 		"internal/gatewaytest": "internal/gateway internal/sandbox internal/secret",
 
 		// L5
-		"web":              "internal/myt",
+		"web":              "internal/myt internal/secret",
 		"internal/sandbox": "internal/myt internal/secret",
 
 		// L4

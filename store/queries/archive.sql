@@ -76,6 +76,9 @@ DELETE FROM code_sends WHERE transaction_id IN (SELECT t.id FROM transactions t 
 -- name: DropChallengesOfBatch :exec
 DELETE FROM challenges WHERE transaction_id IN (SELECT t.id FROM transactions t WHERE t.batch_id = @batch_id);
 
+-- name: DropSigningPagesOfBatch :exec
+DELETE FROM signing_pages WHERE transaction_id IN (SELECT t.id FROM transactions t WHERE t.batch_id = @batch_id);
+
 -- name: DropIntentsOfBatch :exec
 DELETE FROM intents WHERE batch_id = @batch_id;
 

@@ -7,8 +7,20 @@ VALUES (@id, @app_id, @system_name, @ic, @system, @data_header, @process, @role,
 -- name: Transaction :one
 SELECT t.id, t.app_id, t.system_name, t.ic, t.system, t.data_header, t.process, t.role, t.step, t.classification, t.credential_id, t.options, t.options_hash,
     t.batch_id, t.implicit, t.count, t.root, t.status, t.created_at, t.expires_at, t.finished_at, t.ended,
-    CAST(COALESCE(c.image, '') AS TEXT) AS image
+    CAST(COALESCE(c.image, '') AS TEXT) AS image, (SELECT COUNT(*) FROM signing_pages p WHERE p.transaction_id = t.id) AS hosted
 FROM transactions t LEFT JOIN credentials c ON c.id = t.credential_id WHERE t.id = @id;
+
+-- name: AddSigningPage :exec
+INSERT INTO signing_pages (transaction_id, token, redirect_uri, state) VALUES (@transaction_id, @token, @redirect_uri, @state);
+
+-- name: SigningPage :one
+SELECT token, redirect_uri, state, session, opened_at FROM signing_pages WHERE transaction_id = @transaction_id;
+
+-- name: SigningPageByToken :one
+SELECT transaction_id FROM signing_pages WHERE token = @token;
+
+-- name: OpenSigningPage :execrows
+UPDATE signing_pages SET session = @session, opened_at = @now WHERE transaction_id = @transaction_id AND session IS NULL;
 
 -- name: LiveTransactions :one
 SELECT COUNT(*) FROM transactions WHERE batch_id = @batch_id AND status IN ('WAITING', 'SIGNING');

@@ -389,6 +389,15 @@ func (q *Queries) DropRefusedRowsOfBatch(ctx context.Context, batchID string) er
 	return err
 }
 
+const dropSigningPagesOfBatch = `-- name: DropSigningPagesOfBatch :exec
+DELETE FROM signing_pages WHERE transaction_id IN (SELECT t.id FROM transactions t WHERE t.batch_id = ?1)
+`
+
+func (q *Queries) DropSigningPagesOfBatch(ctx context.Context, batchID string) error {
+	_, err := q.db.ExecContext(ctx, dropSigningPagesOfBatch, batchID)
+	return err
+}
+
 const dropTransactionsOfBatch = `-- name: DropTransactionsOfBatch :execrows
 DELETE FROM transactions WHERE batch_id = ?1
 `

@@ -173,6 +173,27 @@ func (q *Queries) AddIntent(ctx context.Context, arg AddIntentParams) error {
 	return err
 }
 
+const addSigningPage = `-- name: AddSigningPage :exec
+INSERT INTO signing_pages (transaction_id, token, redirect_uri, state) VALUES (?1, ?2, ?3, ?4)
+`
+
+type AddSigningPageParams struct {
+	TransactionID string
+	Token         []byte
+	RedirectUri   string
+	State         personal.Note
+}
+
+func (q *Queries) AddSigningPage(ctx context.Context, arg AddSigningPageParams) error {
+	_, err := q.db.ExecContext(ctx, addSigningPage,
+		arg.TransactionID,
+		arg.Token,
+		arg.RedirectUri,
+		arg.State,
+	)
+	return err
+}
+
 const addTransaction = `-- name: AddTransaction :exec
 INSERT INTO transactions (id, app_id, system_name, ic, system, data_header, process, role, step, next_role, classification, credential_id, options, options_hash,
     batch_id, implicit, count, root, status, created_at, expires_at)
@@ -559,6 +580,24 @@ func (q *Queries) OpenIntents(ctx context.Context) ([]Intent, error) {
 	return items, nil
 }
 
+const openSigningPage = `-- name: OpenSigningPage :execrows
+UPDATE signing_pages SET session = ?1, opened_at = ?2 WHERE transaction_id = ?3 AND session IS NULL
+`
+
+type OpenSigningPageParams struct {
+	Session       []byte
+	Now           int64
+	TransactionID string
+}
+
+func (q *Queries) OpenSigningPage(ctx context.Context, arg OpenSigningPageParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, openSigningPage, arg.Session, arg.Now, arg.TransactionID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const putChallenge = `-- name: PutChallenge :exec
 INSERT INTO challenges (transaction_id, ic, nonce, channel, sent_to, issued_at, expires_at, resend_after, tries_left, sends, link)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
@@ -715,6 +754,42 @@ func (q *Queries) SignedDocument(ctx context.Context, documentID string) (Signed
 	return i, err
 }
 
+const signingPage = `-- name: SigningPage :one
+SELECT token, redirect_uri, state, session, opened_at FROM signing_pages WHERE transaction_id = ?1
+`
+
+type SigningPageRow struct {
+	Token       []byte
+	RedirectUri string
+	State       personal.Note
+	Session     []byte
+	OpenedAt    int64
+}
+
+func (q *Queries) SigningPage(ctx context.Context, transactionID string) (SigningPageRow, error) {
+	row := q.db.QueryRowContext(ctx, signingPage, transactionID)
+	var i SigningPageRow
+	err := row.Scan(
+		&i.Token,
+		&i.RedirectUri,
+		&i.State,
+		&i.Session,
+		&i.OpenedAt,
+	)
+	return i, err
+}
+
+const signingPageByToken = `-- name: SigningPageByToken :one
+SELECT transaction_id FROM signing_pages WHERE token = ?1
+`
+
+func (q *Queries) SigningPageByToken(ctx context.Context, token []byte) (string, error) {
+	row := q.db.QueryRowContext(ctx, signingPageByToken, token)
+	var transaction_id string
+	err := row.Scan(&transaction_id)
+	return transaction_id, err
+}
+
 const spendLink = `-- name: SpendLink :exec
 UPDATE challenges SET link = NULL WHERE link = ?1
 `
@@ -767,7 +842,7 @@ func (q *Queries) StoreDelivery(ctx context.Context, arg StoreDeliveryParams) (i
 const transaction = `-- name: Transaction :one
 SELECT t.id, t.app_id, t.system_name, t.ic, t.system, t.data_header, t.process, t.role, t.step, t.classification, t.credential_id, t.options, t.options_hash,
     t.batch_id, t.implicit, t.count, t.root, t.status, t.created_at, t.expires_at, t.finished_at, t.ended,
-    CAST(COALESCE(c.image, '') AS TEXT) AS image
+    CAST(COALESCE(c.image, '') AS TEXT) AS image, (SELECT COUNT(*) FROM signing_pages p WHERE p.transaction_id = t.id) AS hosted
 FROM transactions t LEFT JOIN credentials c ON c.id = t.credential_id WHERE t.id = ?1
 `
 
@@ -795,6 +870,7 @@ type TransactionRow struct {
 	FinishedAt     int64
 	Ended          string
 	Image          string
+	Hosted         int64
 }
 
 func (q *Queries) Transaction(ctx context.Context, id string) (TransactionRow, error) {
@@ -824,6 +900,7 @@ func (q *Queries) Transaction(ctx context.Context, id string) (TransactionRow, e
 		&i.FinishedAt,
 		&i.Ended,
 		&i.Image,
+		&i.Hosted,
 	)
 	return i, err
 }
