@@ -67,8 +67,10 @@ type Config struct {
 	Limits Limits
 	// TrustedProxies are the only peers whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
-	Log            *slog.Logger
-	Now            func() time.Time
+	// CertificateHeader is where these hand on a client's certificate; "": nowhere.
+	CertificateHeader string
+	Log               *slog.Logger
+	Now               func() time.Time
 }
 
 // server is the API at work.
@@ -91,7 +93,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.cross = s.crossOrigin()
 	useProblems()
 	r := chi.NewRouter()
-	r.Use(s.requestID, s.recoverPanic, s.logRequest, secureHeaders, cutStalled, s.authenticate, s.idempotent)
+	r.Use(s.requestID, s.recoverPanic, s.origin, s.logRequest, secureHeaders, cutStalled, s.authenticate, s.accounted, s.idempotent)
 	r.NotFound(s.notFound)
 	r.MethodNotAllowed(s.methodNotAllowed)
 	h := humachi.New(r, description(c.Version))

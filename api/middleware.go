@@ -28,6 +28,7 @@ const (
 	keyApp
 	keyVisitor
 	keyPerson
+	keyCertificates
 )
 
 func requestIDOf(ctx context.Context) string {
@@ -190,8 +191,24 @@ func (s *server) authenticate(next http.Handler) http.Handler {
 			writeProblem(w, r.Context(), &retry{errRateLimited, wait})
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), keyApp, &app)))
+		r = r.WithContext(context.WithValue(r.Context(), keyApp, &app))
+		if op := operationOf(r.URL.Path); !app.Granted(op) {
+			writeProblem(w, r.Context(), s.refused(r.Context(), "app.authorize", op, errForbidden))
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
+}
+
+// operationOf is the grant that a route of apps needs.
+func operationOf(path string) string {
+	switch strings.SplitN(path, "/", 4)[2] {
+	case "officers", "certificates":
+		return enrol.GrantLookup
+	case "verify":
+		return enrol.GrantVerify
+	}
+	return enrol.GrantSign
 }
 
 func (s *server) app(r *http.Request) (enrol.App, error) {
@@ -201,16 +218,16 @@ func (s *server) app(r *http.Request) (enrol.App, error) {
 	}
 	key, auth := r.Header.Get("X-API-Key"), r.Header.Get("Authorization")
 	if key != "" {
-		return s.Apps.ByKey(r.Context(), key, nil)
+		return s.Apps.ByKey(r.Context(), key, certificatesOf(r.Context()))
 	}
 	if id, pass, ok := r.BasicAuth(); ok {
-		return s.Apps.ByBasic(r.Context(), id, pass, nil)
+		return s.Apps.ByBasic(r.Context(), id, pass, certificatesOf(r.Context()))
 	}
 	scheme, token, _ := strings.Cut(auth, " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return enrol.App{}, enrol.ErrUnknown
 	}
-	return s.Apps.ByToken(r.Context(), token, nil)
+	return s.Apps.ByToken(r.Context(), token, certificatesOf(r.Context()))
 }
 
 // Limits counts the requests of an app over all nodes. With an error this node

@@ -80,8 +80,8 @@ func (s *Signer) check(ctx context.Context, a *Ask) (r *Request, _ *Credential, 
 	if channels, err = s.channelsFor(&c, a.Channel); err != nil {
 		return nil, nil, nil, nil, err
 	}
-	if named, ok := headerIC(a.DataHeader); ok && named != a.Officer {
-		return nil, nil, nil, nil, ErrHeader
+	if err := s.header(ctx, a); err != nil {
+		return nil, nil, nil, nil, err
 	}
 	st, err := s.Records.PINState(ctx, a.Officer)
 	if err != nil {
@@ -146,7 +146,7 @@ func (e *DocumentError) Unwrap() error { return e.Err }
 func (s *Signer) measure(ctx context.Context, r *Request, docs []Document, c *Credential) ([]string, error) {
 	var t Tree
 	var titles []string
-	refs := newReferences()
+	refs, seen := newReferences(), map[string]bool{}
 	note := func(d *Document) error {
 		if r.Options.Format == PADES && d.Blob == "" {
 			if err := r.Options.prepared(d.Index); err != nil {
@@ -178,13 +178,19 @@ func (s *Signer) measure(ctx context.Context, r *Request, docs []Document, c *Cr
 			if err != nil {
 				return nil, err
 			}
+			if w := r.Options.Work; w != nil {
+				if !reference(d.Reference) || seen[d.Reference] {
+					return nil, &DocumentError{d.Index, d.Name, ErrReference}
+				}
+				seen[d.Reference] = true
+			}
 			if err := note(&d); err != nil {
 				return nil, err
 			}
 		}
 	}
 	if r.Options.Work != nil {
-		r.Options.Work.References = refs.sum.Sum(nil)
+		r.Options.Work.References = refs.text()
 	}
 	if r.Count, r.Root = t.Root(); r.Count == 0 {
 		return nil, ErrBatchEmpty
@@ -366,7 +372,7 @@ func reason(err error) string {
 	for _, known := range []error{
 		ErrUnknown, ErrNoCredential, ErrUnknownOfficer, ErrMedium, ErrTokenEnded, ErrCertificateExpired, ErrCertificateRevoked, ErrCertificateOnHold,
 		ErrChannel, ErrHeader, ErrPINLocked, ErrPINWrong, ErrDocuments, ErrTransactionExpired, ErrCancelled, ErrFinished, ErrBatchBusy,
-		ErrBatchEmpty, ErrProcess, ErrRole, ErrReference, ErrContent, ErrNotBulk, ErrSignatory, ErrTurn, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate, ErrPrepared, ErrHosted, ErrUnopened, ErrElsewhere,
+		ErrBatchEmpty, ErrProcess, ErrRole, ErrReference, ErrContent, ErrLastWord, ErrNotBulk, ErrSignatory, ErrTurn, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate, ErrPrepared, ErrHosted, ErrUnopened, ErrElsewhere,
 		errRestart, ErrActivation, ErrNoShare, otp.ErrUnknown, otp.ErrWrong, otp.ErrExpired, otp.ErrAttempts, otp.ErrUsed, otp.ErrNonce, otp.ErrResendTooSoon, otp.ErrTooManyCodes,
 		otp.ErrNotSent, otp.ErrMACUnavailable, pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrAnchor, pdf.ErrUnsupported,
 	} {
@@ -384,6 +390,31 @@ func (p *PINState) locked(now time.Time) error {
 		return &LockedError{}
 	case now.Before(p.LockedUntil):
 		return &LockedError{Until: p.LockedUntil}
+	}
+	return nil
+}
+
+// header refuses a data header that names another officer, or is not made as the system's are.
+func (s *Signer) header(ctx context.Context, a *Ask) error {
+	if a.DataHeader == "" {
+		return nil
+	}
+	var fits HeaderFits
+	if s.Headers != nil {
+		var err error
+		if fits, err = s.Headers(ctx, a.System); err != nil {
+			return fmt.Errorf("reading the system's header template: %w", err)
+		}
+	}
+	if fits == nil {
+		if named, ok := headerIC(a.DataHeader); ok && named != a.Officer {
+			return ErrHeader
+		}
+		return nil
+	}
+	amount, ok := fits(a.DataHeader, a.Officer)
+	if t := a.Options.Total; !ok || t != nil && amount != "" && amount != t.Amount {
+		return ErrHeader
 	}
 	return nil
 }

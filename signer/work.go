@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,6 +22,7 @@ var (
 	ErrRole      = errors.New("the work process has no such role")
 	ErrReference = errors.New("each document of a work process needs a reference of its own")
 	ErrContent   = errors.New("the first role needs the document")
+	ErrLastWord  = errors.New("a certification that permits no change leaves nothing to the next role")
 	ErrNotBulk   = errors.New("the work process is not one for many documents at once")
 	// ErrSignatory and ErrTurn are judged when the request is created, before a try of
 	// its code is reserved, and with the intent. They leave code and PIN as they were.
@@ -33,9 +36,9 @@ type Work struct {
 	Role    string `json:"role"`
 	Step    int    `json:"step"`           // of Role in the process, from 1
 	Next    string `json:"next,omitempty"` // the role behind it
-	// References is a SHA-256 over the index and reference of each document, so that
+	// References is the SHA-256, base64, over the index and reference of each document, so that
 	// what the officer authorises is in the place that the code was asked for.
-	References []byte `json:"references"`
+	References string `json:"references"`
 }
 
 // Signatory is who signed a reference in a role, or is about to.
@@ -101,7 +104,16 @@ func (s *Signer) work(a *Ask) (*Work, process.Process, error) {
 	if p.Bulk == process.BulkNo && len(a.Documents) > 1 {
 		return nil, p, ErrNotBulk
 	}
-	return &Work{Process: p.Code, Role: a.Role, Step: step, Next: p.After(step)}, p, nil
+	w := &Work{Process: p.Code, Role: a.Role, Step: step, Next: p.After(step)}
+	if w.Next == "" {
+		return w, p, nil
+	}
+	for _, o := range append(slices.Collect(maps.Values(a.Options.Each)), a.Options.PAdES) {
+		if o.Certify == 1 { // ISO 32000-2, Table 257: /P 1
+			return nil, p, ErrLastWord
+		}
+	}
+	return w, p, nil
 }
 
 // follow gives the documents of a later role what the role before it left, and the request the
@@ -198,13 +210,15 @@ func (r references) add(d *Document) {
 	r.sum.Write([]byte(d.Reference))
 }
 
+func (r references) text() string { return base64.StdEncoding.EncodeToString(r.sum.Sum(nil)) }
+
 // same is ErrDocuments when a request's place is not the one that was fixed at creation.
 func (r references) same(q *Request) error {
 	w := q.Options.Work
 	switch {
 	case w == nil && q.Step == 0:
 		return nil
-	case w == nil || w.Process != q.Process || w.Role != q.Role || w.Step != q.Step || !bytes.Equal(w.References, r.sum.Sum(nil)):
+	case w == nil || w.Process != q.Process || w.Role != q.Role || w.Step != q.Step || w.References != r.text():
 		return ErrDocuments
 	}
 	return nil

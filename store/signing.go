@@ -230,10 +230,12 @@ func (d *DB) CreateRequest(ctx context.Context, r *signer.Request, docs []signer
 		if err != nil {
 			return err
 		}
-		if err := place(ctx, q, r.ID); err != nil || r.Page == nil {
-			return err
+		if r.Page != nil {
+			if err := q.AddSigningPage(ctx, sqlc.AddSigningPageParams{TransactionID: r.ID, Token: r.Page.Token[:], RedirectUri: r.Page.RedirectURI, State: personal.Note(r.Page.State)}); err != nil {
+				return err
+			}
 		}
-		return q.AddSigningPage(ctx, sqlc.AddSigningPageParams{TransactionID: r.ID, Token: r.Page.Token[:], RedirectUri: r.Page.RedirectURI, State: personal.Note(r.Page.State)})
+		return place(ctx, q, r.ID)
 	})
 }
 
@@ -278,6 +280,10 @@ func (d *DB) Pending(ctx context.Context, batch string) iter.Seq2[signer.Documen
 				return
 			}
 			for _, x := range rows {
+				if x.ReferenceKey != "" && string(x.ReferenceKey) != string(x.Reference) {
+					yield(signer.Document{}, errTwoReferences)
+					return
+				}
 				doc := signer.Document{Index: uint32(x.Idx), Name: string(x.Name), Hash: crypto.Hash(x.Hash), Digest: x.Digest, Blob: x.Blob, Size: x.Size,
 					DocumentID: x.DocumentID, Reference: string(x.Reference)}
 				if !yield(doc, nil) {
@@ -291,6 +297,9 @@ func (d *DB) Pending(ctx context.Context, batch string) iter.Seq2[signer.Documen
 		}
 	}
 }
+
+// errTwoReferences: a document's reference is not the one that it is found by.
+var errTwoReferences = fmt.Errorf("%w: a reference was edited", signer.ErrDocuments)
 
 // tampered is signer.ErrDocuments for a row that was written past the gateway.
 func tampered(err error) error {

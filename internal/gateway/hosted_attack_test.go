@@ -373,9 +373,9 @@ func TestSigningPageShowsText(t *testing.T) {
 	shown := 0
 	for k, x := range payloads {
 		ask := raw(x, x+"2")
-		ask["data_header"], ask["process"], ask["role"], ask["redirect_uri"], ask["state"] = x, x, x, callback, x
+		ask["data_header"], ask["role"], ask["redirect_uri"], ask["state"] = x, x, callback, x
 		if len(x) > 64 {
-			ask["process"], ask["role"] = x[:60], x[:60]
+			ask["role"] = x[:60]
 		}
 		ask["ic"], ask["system"] = g.Dev.Officers[0].IC, g.Dev.System
 		if _, err := opened(t, g).Exec("UPDATE systems SET title = ?", x); err != nil {

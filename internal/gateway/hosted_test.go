@@ -179,8 +179,8 @@ func TestHostedSigning(t *testing.T) {
 	want(t, up, 201, "")
 	const state = "s=1&ü/ <b>\u200b"
 	header := "110FGOM07022411247A29911.35" + g.Dev.Officers[0].IC
-	tx, code := asked(t, g, key, map[string]any{"format": "PADES", "documents": []any{map[string]any{"document_id": up.Text("document_id")}}, "data_header": header,
-		"process": "AP-01", "role": "Perakuan 1", "classification": "terhad", "total": map[string]string{"amount": "29911.35", "currency": "MYR"}, "redirect_uri": callback, "state": state})
+	tx, code := asked(t, g, key, map[string]any{"format": "PADES", "documents": []any{map[string]any{"document_id": up.Text("document_id"), "reference": "110FGOM07022411247"}}, "data_header": header,
+		"process": "AP-22", "role": "Perakuan 1", "classification": "terhad", "total": map[string]string{"amount": "29911.35", "currency": "MYR"}, "redirect_uri": callback, "state": state})
 	address := tx.Text("signing_url")
 	if !regexp.MustCompile(`^`+regexp.QuoteMeta(g.URL)+`/sign/[A-Za-z0-9_-]{22}$`).MatchString(address) || strings.Contains(string(tx.Raw), "redirect_uri") {
 		t.Fatalf("signing_url %q", address)
@@ -198,7 +198,7 @@ func TestHostedSigning(t *testing.T) {
 	}
 	page := s.enter(address)
 	digest := up.Body["digest"].(map[string]any)["value"].(string)
-	got(t, page, 200, "KEMENTERIAN KEWANGAN", "iGFMAS", header, "AP-01", "Perakuan 1", "terhad", "RM 29,911.35", "baucar-1.pdf", digest, tx.Text("fingerprint"), "@jpk.mohor.example", "MYT",
+	got(t, page, 200, "KEMENTERIAN KEWANGAN", "iGFMAS", header, "AP-22 Arahan Bayaran Tanpa Pesanan Pembelian Kerajaan", "Perakuan 1", "terhad", "RM 29,911.35", "baucar-1.pdf", digest, tx.Text("fingerprint"), "@jpk.mohor.example", "MYT",
 		"MENGGUNAKAN TOKEN DAN NOMBOR PIN", "DOKUMEN KEWANGAN iGFMAS", `autocomplete="one-time-code"`, `inputmode="numeric"`)
 	for _, no := range []string{"SITI", "siti@", code, "igfmas.example", "<b>"} {
 		if strings.Contains(string(page.Raw), no) {

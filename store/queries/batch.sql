@@ -53,11 +53,11 @@ FROM items WHERE batch_id = @batch_id AND state = @state AND idx > @after ORDER 
 SELECT batch_id, idx, name, record_id, record, state, signed_blob, signed_at FROM items WHERE record_id = @record_id;
 
 -- name: PendingAfter :many
-SELECT idx, name, hash, digest, blob, size, document_id, reference, attempt
+SELECT idx, name, hash, digest, blob, size, document_id, reference, reference_key, attempt
 FROM items WHERE batch_id = @batch_id AND state IN ('pending', 'claimed') AND idx > @after ORDER BY idx LIMIT @lim;
 
 -- name: AuthorisedAfter :many
-SELECT idx, name, hash, digest, blob, size, document_id, reference, state
+SELECT idx, name, hash, digest, blob, size, document_id, reference, reference_key, state
 FROM items WHERE batch_id = @batch_id AND (state IN ('pending', 'claimed') OR intent_id = @intent_id) AND idx > @after ORDER BY idx LIMIT @lim;
 
 -- name: ClaimItems :many

@@ -129,9 +129,10 @@ VALUES (@id, @app_id, @name, @size, @pages, @digest, @blob, @created_at);
 -- name: Document :one
 SELECT id, app_id, name, size, pages, digest, blob, created_at FROM documents WHERE id = @id;
 
+-- The newest; of a document that moves between roles the last one's, whatever a clock said.
 -- name: SignedDocument :one
-SELECT i.signed_blob, i.signed_size FROM items i
-WHERE i.document_id = @document_id AND i.state = 'signed' ORDER BY i.signed_at DESC LIMIT 1;
+SELECT i.signed_blob, i.signed_size FROM items i LEFT JOIN signatories s ON s.batch_id = i.batch_id AND s.idx = i.idx
+WHERE i.document_id = @document_id AND i.state = 'signed' ORDER BY COALESCE(s.step, 0) DESC, i.signed_at DESC LIMIT 1;
 
 -- name: AcceptedEvents :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail FROM audit_events

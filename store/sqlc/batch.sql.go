@@ -112,7 +112,7 @@ func (q *Queries) AddRefusedRow(ctx context.Context, arg AddRefusedRowParams) er
 }
 
 const authorisedAfter = `-- name: AuthorisedAfter :many
-SELECT idx, name, hash, digest, blob, size, document_id, reference, state
+SELECT idx, name, hash, digest, blob, size, document_id, reference, reference_key, state
 FROM items WHERE batch_id = ?1 AND (state IN ('pending', 'claimed') OR intent_id = ?2) AND idx > ?3 ORDER BY idx LIMIT ?4
 `
 
@@ -124,15 +124,16 @@ type AuthorisedAfterParams struct {
 }
 
 type AuthorisedAfterRow struct {
-	Idx        int64
-	Name       personal.Name
-	Hash       int64
-	Digest     []byte
-	Blob       string
-	Size       int64
-	DocumentID string
-	Reference  personal.Note
-	State      string
+	Idx          int64
+	Name         personal.Name
+	Hash         int64
+	Digest       []byte
+	Blob         string
+	Size         int64
+	DocumentID   string
+	Reference    personal.Note
+	ReferenceKey personal.Object
+	State        string
 }
 
 func (q *Queries) AuthorisedAfter(ctx context.Context, arg AuthorisedAfterParams) ([]AuthorisedAfterRow, error) {
@@ -158,6 +159,7 @@ func (q *Queries) AuthorisedAfter(ctx context.Context, arg AuthorisedAfterParams
 			&i.Size,
 			&i.DocumentID,
 			&i.Reference,
+			&i.ReferenceKey,
 			&i.State,
 		); err != nil {
 			return nil, err
@@ -520,7 +522,7 @@ func (q *Queries) Numbers(ctx context.Context, batchID string) ([]*personal.Numb
 }
 
 const pendingAfter = `-- name: PendingAfter :many
-SELECT idx, name, hash, digest, blob, size, document_id, reference, attempt
+SELECT idx, name, hash, digest, blob, size, document_id, reference, reference_key, attempt
 FROM items WHERE batch_id = ?1 AND state IN ('pending', 'claimed') AND idx > ?2 ORDER BY idx LIMIT ?3
 `
 
@@ -531,15 +533,16 @@ type PendingAfterParams struct {
 }
 
 type PendingAfterRow struct {
-	Idx        int64
-	Name       personal.Name
-	Hash       int64
-	Digest     []byte
-	Blob       string
-	Size       int64
-	DocumentID string
-	Reference  personal.Note
-	Attempt    int64
+	Idx          int64
+	Name         personal.Name
+	Hash         int64
+	Digest       []byte
+	Blob         string
+	Size         int64
+	DocumentID   string
+	Reference    personal.Note
+	ReferenceKey personal.Object
+	Attempt      int64
 }
 
 func (q *Queries) PendingAfter(ctx context.Context, arg PendingAfterParams) ([]PendingAfterRow, error) {
@@ -560,6 +563,7 @@ func (q *Queries) PendingAfter(ctx context.Context, arg PendingAfterParams) ([]P
 			&i.Size,
 			&i.DocumentID,
 			&i.Reference,
+			&i.ReferenceKey,
 			&i.Attempt,
 		); err != nil {
 			return nil, err

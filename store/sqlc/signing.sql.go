@@ -737,8 +737,8 @@ func (q *Queries) SendsOf(ctx context.Context, transactionID string) ([]SendsOfR
 }
 
 const signedDocument = `-- name: SignedDocument :one
-SELECT i.signed_blob, i.signed_size FROM items i
-WHERE i.document_id = ?1 AND i.state = 'signed' ORDER BY i.signed_at DESC LIMIT 1
+SELECT i.signed_blob, i.signed_size FROM items i LEFT JOIN signatories s ON s.batch_id = i.batch_id AND s.idx = i.idx
+WHERE i.document_id = ?1 AND i.state = 'signed' ORDER BY COALESCE(s.step, 0) DESC, i.signed_at DESC LIMIT 1
 `
 
 type SignedDocumentRow struct {
@@ -746,6 +746,7 @@ type SignedDocumentRow struct {
 	SignedSize int64
 }
 
+// The newest; of a document that moves between roles the last one's, whatever a clock said.
 func (q *Queries) SignedDocument(ctx context.Context, documentID string) (SignedDocumentRow, error) {
 	row := q.db.QueryRowContext(ctx, signedDocument, documentID)
 	var i SignedDocumentRow

@@ -1,7 +1,8 @@
 -- +goose Up
 -- Who signed a reference of a work process in which role, or is about to: a row is written with
 -- the intent, goes when the intent ends without that signature, and stays once signed_at is set.
--- The two keys are the rule: one person to a role, and nobody in two.
+-- The two keys are the rule: one person to a role, and nobody in two. They begin with what tells
+-- most, or PostgreSQL takes the beginning of a key for the whole where it has no statistics.
 CREATE TABLE signatories (
     system         TEXT    NOT NULL,
     process        TEXT    NOT NULL,
@@ -21,8 +22,8 @@ CREATE TABLE signatories (
     blob           TEXT    NOT NULL DEFAULT '', -- the signed file
     size           BIGINT  NOT NULL DEFAULT 0,
     signed_at      BIGINT  NOT NULL DEFAULT 0,
-    PRIMARY KEY (system, process, reference, step),
-    UNIQUE (system, process, reference, ic)
+    PRIMARY KEY (reference, step, system, process),
+    UNIQUE (reference, ic, system, process)
 );
 CREATE INDEX signatories_item ON signatories (batch_id, idx);
 -- A document is of one reference.
