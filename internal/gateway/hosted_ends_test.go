@@ -110,6 +110,23 @@ func TestHostedSigningEnds(t *testing.T) {
 		t.Errorf("a way back: %v", wayBack(t, end))
 	}
 
+	// The app was stopped meanwhile.
+	tx, code = asked(t, g, key, raw("satu"))
+	s = newSurfer(t, g)
+	address = tx.Text("signing_url")
+	page = s.enter(address)
+	for _, state := range []string{"SUSPENDED", "ACTIVE"} {
+		if _, err := opened(t, g).Exec("UPDATE apps SET state = ? WHERE id = 'laman'", state); err != nil {
+			t.Fatal(err)
+		}
+		if state == "SUSPENDED" {
+			got(t, s.confirm(page, address, pin(g), code), 403, "telah dihentikan")
+			got(t, s.send("POST", address+"/code", formFor(page, address, "/code")), 403, "telah dihentikan")
+		} else if r := s.confirm(page, address, pin(g), code); r.Status != http.StatusSeeOther { // it cost no try
+			t.Errorf("control: %d %.300s", r.Status, r.Raw)
+		}
+	}
+
 	// The PIN is locked in the end: nothing can be filled in, and the time is Malaysian.
 	ask := raw("satu")
 	tx, code = asked(t, g, key, ask)
