@@ -68,8 +68,8 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	// CertificateHeader is where these hand on a client's certificate; "": nowhere.
 	CertificateHeader string
-	Log            *slog.Logger
-	Now            func() time.Time
+	Log               *slog.Logger
+	Now               func() time.Time
 }
 
 // server is the API at work.
@@ -106,6 +106,8 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.reports(h)
 	s.retention(h)
 	s.appointments(h)
+	s.appDesk(h)
+	s.systemDesk(h)
 	s.help(h)
 	s.addresses(h)
 	s.leaving(h)
@@ -149,7 +151,7 @@ func description(version string) huma.Config {
 		{Name: "Batches", Description: "Many documents under one transaction"},
 		{Name: "Verification", Description: "Is a signature valid?"},
 		{Name: "PKI", Description: "Certificates, revocation, time-stamps"},
-		{Name: "Apps", Description: "Tokens for applications"},
+		{Name: "Apps", Description: "Tokens for applications, and how administrators register them"},
 		{Name: "Health", Description: "For load balancers and monitoring"},
 	}
 	return c

@@ -17,6 +17,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 	"golang.org/x/time/rate"
 
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/enrol"
 )
 
@@ -190,7 +191,8 @@ func (s *server) authenticate(next http.Handler) http.Handler {
 		}
 		r = r.WithContext(context.WithValue(r.Context(), keyApp, &app))
 		if op := operationOf(r.URL.Path); !app.Granted(op) {
-			writeProblem(w, r.Context(), s.refused(r.Context(), "app.authorize", op, errForbidden))
+			err := errors.Join(errForbidden, s.audit(r.Context(), "app.authorize", op, audit.Refused, "forbidden"))
+			writeProblem(w, r.Context(), s.logged(r.Context(), err))
 			return
 		}
 		next.ServeHTTP(w, r)
