@@ -108,6 +108,8 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.retention(h)
 	s.webhooks(h)
 	s.appointments(h)
+	s.appDesk(h)
+	s.systemDesk(h)
 	s.help(h)
 	s.addresses(h)
 	s.leaving(h)
@@ -153,7 +155,7 @@ func description(version string) huma.Config {
 		{Name: "Batches", Description: "Many documents under one transaction"},
 		{Name: "Verification", Description: "Is a signature valid?"},
 		{Name: "PKI", Description: "Certificates, revocation, time-stamps"},
-		{Name: "Apps", Description: "Tokens for applications"},
+		{Name: "Apps", Description: "Tokens for applications, and how administrators register them"},
 		{Name: "Health", Description: "For load balancers and monitoring"},
 	}
 	return c
