@@ -28,7 +28,7 @@ type Replies interface {
 const maxIdempotent = 16 << 20
 
 // replayed are the headers kept with an answer.
-var replayed = []string{"Content-Type", "Location"}
+var replayed = []string{"Content-Type", "Content-Language", "Location"}
 
 // idempotent repeats the kept answer of the same request: same key and same
 // body → same answer; another body → 409. 429 and 5xx are not kept.

@@ -40,6 +40,8 @@ type Problem struct {
 
 	// At most a thousand.
 	Errors []Fault `json:"errors,omitempty" doc:"All that is wrong, when it is more than one thing"`
+
+	language string // of title and detail
 }
 
 // Error implements error; GetStatus and ContentType make it huma's answer.
@@ -53,7 +55,7 @@ func (p *Problem) ContentType(string) string { return "application/problem+json"
 
 // GetHeaders implements huma.HeadersError.
 func (p *Problem) GetHeaders() http.Header {
-	h := http.Header{}
+	h := http.Header{"Content-Language": {p.language}}
 	if p.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.RetryAfter))
 	}
@@ -218,22 +220,31 @@ func codes() []errorCode {
 	return append(out, errorCode{"internal_error", 500, "Ralat dalaman", "Internal error"})
 }
 
+// What is said of an error that is not in the map.
+const (
+	internalMS = "Sila maklumkan pentadbir dengan nombor permintaan ini."
+	internalEN = "Please tell the administrator this request id."
+)
+
+// retryAfter is how many seconds to wait when nothing says better.
+const retryAfter = 5
+
 // newProblem builds the answer for err.
 func newProblem(ctx context.Context, err error) *Problem {
 	p := &Problem{Code: "internal_error", Status: 500, Title: "Ralat dalaman", Instance: requestIDOf(ctx),
-		Detail: "Sila maklumkan pentadbir dengan nombor permintaan ini."}
+		Detail: internalMS}
 	err = sayable(err)
 	en := english(ctx)
 	if en {
-		p.Title, p.Detail = "Internal error", "Please tell the administrator this request id."
+		p.Title, p.Detail = "Internal error", internalEN
 	}
 	if m, ok := meaningOf(err); ok {
 		p.Code, p.Status, p.Title, p.Detail = m.code, m.status, pick(en, m.en, m.ms), ""
 	}
 	p.explain(err, en)
-	p.Type = "urn:mohor:problem:" + p.Code
-	if p.Status == http.StatusServiceUnavailable && p.RetryAfter == 0 {
-		p.RetryAfter = 5
+	p.Type, p.language = "urn:mohor:problem:"+p.Code, pick(en, "en", "ms")
+	if (p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests) && p.RetryAfter == 0 {
+		p.RetryAfter = retryAfter
 	}
 	return p
 }
@@ -417,7 +428,13 @@ func useProblems() {
 			if c != nil {
 				ctx = c.Context()
 			}
-			return validationProblem(ctx, status, errs)
+			p := validationProblem(ctx, status, errs)
+			if c != nil { // huma sends the status and the body alone
+				for k, v := range p.GetHeaders() {
+					c.SetHeader(k, v[0])
+				}
+			}
+			return p
 		}
 		huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
 			return validationProblem(context.Background(), status, errs)
@@ -442,7 +459,8 @@ func validationProblem(ctx context.Context, status int, errs []error) *Problem {
 		}
 		var d *huma.ErrorDetail
 		if errors.As(err, &d) && d.Location != "" && d.Location != "body" {
-			bad = rule(strings.TrimPrefix(d.Location, "body."), d.Message)
+			_, name, _ := strings.Cut(d.Location, ".") // after body, path, query or header
+			bad = rule(name, d.Message)
 			break
 		}
 	}
