@@ -146,6 +146,7 @@ func description(version string) huma.Config {
 		{Name: "Verification", Description: "Is a signature valid?"},
 		{Name: "PKI", Description: "Certificates, revocation, time-stamps"},
 		{Name: "Apps", Description: "Tokens for applications"},
+		{Name: "Retention", Description: "What is kept, held, exported and destroyed"},
 		{Name: "Health", Description: "For load balancers and monitoring"},
 	}
 	return c

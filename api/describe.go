@@ -95,6 +95,11 @@ func (d *describer) operation(path string, o *huma.Operation) {
 	id := o.OperationID
 	if o.RequestBody != nil {
 		d.bodyExample(o.RequestBody.Content, requestExamples()[id], true)
+		for kind, m := range o.RequestBody.Content {
+			if text := uploadExamples()[id+" "+kind]; text != "" && m.Example == nil {
+				m.Example = text
+			}
+		}
 	}
 	for status, r := range o.Responses {
 		if r.Ref != "" {

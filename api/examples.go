@@ -37,6 +37,11 @@ func exampleWaiting() object {
 		"otp": object{"channel": "email", "sent_to": "a•••@anm.gov.my", "expires_at": "2026-04-30T04:14:54Z", "resend_after": "2026-04-30T04:10:54Z", "attempts_left": 3}}
 }
 
+func without(o object, member string) object {
+	delete(o, member)
+	return o
+}
+
 func exampleSigned() object {
 	return object{"transaction_id": exampleTx, "status": "SIGNED", "expires_at": "2026-04-30T04:39:54Z", "count": 1, "root": exampleRoot, "fingerprint": "V8QM-B9KG", "signed": 1,
 		"signatures":            []any{object{"name": "Arahan Bayaran 1", "reference": "2026/AB/000123", "format": "RAW", "algorithm": "RSA-PKCS1", "signature": exampleSignature}},
@@ -67,6 +72,18 @@ func requestExamples() map[string]any {
 	}
 }
 
+// uploadExamples are bodies that are text, by operation and media type.
+func uploadExamples() map[string]string {
+	return map[string]string{
+		"addItems text/csv": "no_kp,nama,no_sijil,kod_program,nama_program,tahap,kod_pusat,nama_pusat,kelompok,tahun,bahasa\n" +
+			"800101149999,AISYAH BINTI OMAR,S102200001,TP-021-3:2013,PENYELENGGARAAN,SKM 3,L01234,PUSAT LATIHAN,2026/01,072026,ms\n",
+		"addItems application/x-ndjson": `{"name":"Arahan Bayaran 1","reference":"2026/AB/000123","digest":{"alg":"SHA-256","value":"` + exampleDigest + `"}}` + "\n" +
+			`{"name":"Arahan Bayaran 2","digest":{"alg":"SHA-256","value":"` + exampleDigest + `"}}` + "\n",
+		"addList text/csv":                        "no_kp,nama,emel,agensi,sistem\n790308109903,NORAINI BINTI OTHMAN,noraini@janm.gov.my,JANM,IGFMAS\n",
+		"token application/x-www-form-urlencoded": "grant_type=client_credentials&client_id=igfmas&client_secret=mcs_…",
+	}
+}
+
 // answerExamples are answers of success.
 func answerExamples() map[string]any {
 	return map[string]any{
@@ -75,7 +92,7 @@ func answerExamples() map[string]any {
 				"certificate": object{"serial_number": exampleSerial, "subject": "CN=AISYAH BINTI OMAR, serialNumber=" + exampleIC + ", O=JANM, C=MY", "not_before": "2026-01-02T00:00:00Z",
 					"not_after": "2028-01-02T00:00:00Z", "status": "ACTIVE", "der": exampleDER, "chain": []any{exampleDER}}}}},
 		"createTransaction": exampleWaiting(),
-		"resend":            exampleWaiting(),
+		"resend":            without(exampleWaiting(), "documents"),
 		"transaction":       exampleSigned(),
 		"sign":              exampleSigned(),
 		"sign.202": object{"transaction_id": exampleTx, "status": "SIGNING", "expires_at": "2026-04-30T04:39:54Z", "count": 2, "root": exampleRoot, "fingerprint": "V8QM-B9KG",
@@ -89,6 +106,9 @@ func answerExamples() map[string]any {
 			object{"row": 3, "column": "no_kp", "name": "ALI BIN ABU", "code": "row_ic_invalid", "detail": "the IC must be 12 digits that begin with a valid date"}}},
 		"batchItems": object{"next": 0, "items": []any{object{"index": 0, "name": "Arahan Bayaran 1", "reference": "2026/AB/000123", "state": "pending",
 			"digest": object{"alg": "SHA-256", "value": exampleDigest}}}},
+		"verify": object{"verdict": "VALID", "indication": "TOTAL-PASSED", "timestamps": []any{}, "signatures": []any{object{"field": "Signature1", "verdict": "VALID", "indication": "TOTAL-PASSED",
+			"reasons": []any{}, "signer": "CN=AISYAH BINTI OMAR, serialNumber=" + exampleIC + ", O=JANM, C=MY", "certificate": exampleDER, "signed_at": exampleTime, "time_source": "timestamp", "level": "B-LTA",
+			"covers_whole_document": true, "changes_after": []any{}, "timestamps": []any{}, "revocation": object{"source": "CRL", "status": "good", "at": exampleTime}}}},
 		"token":   object{"access_token": "mat_…", "token_type": "Bearer", "expires_in": 3600},
 		"healthz": object{"status": "ok"},
 		"readyz":  object{"status": "ok", "parts": object{"hsm": "ok", "database": "ok"}},

@@ -228,7 +228,9 @@ func parseDigestLine(line []byte) (signer.Document, error) {
 		return signer.Document{}, errors.New("one JSON object a line")
 	}
 	h, ok := DigestHash(l.Digest.Alg)
-	v, err := base64.StdEncoding.Strict().DecodeString(l.Digest.Value)
+	// Base64url and no padding are taken, too, as everywhere in the API.
+	text := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(l.Digest.Value, "="))
+	v, err := base64.RawStdEncoding.Strict().DecodeString(text)
 	if l.Reference != "" {
 		if _, err := CleanName(l.Reference); err != nil {
 			return signer.Document{}, errors.New("reference must have 1 to 200 printable characters")

@@ -158,10 +158,8 @@ func living(t *testing.T, g *gatewaytest.Gateway) *strings.Replacer {
 	want(t, tx, 201, "")
 	b := g.Do("POST", "/v1/batches", "", map[string]string{"name": "Kelompok", "kind": "digest"})
 	want(t, b, 201, "")
-	d := g.Do("POST", "/v1/documents?name=satu.pdf", "application/pdf", pdftest.Pages(1))
-	want(t, d, 201, "")
 	return strings.NewReplacer("tx_6q2v7cpnlkz5dwyt4ahb3mse2e", tx.Text("transaction_id"), "ba_c3wz6n2kq7hy4tx5vdlm2baope", b.Text("batch_id"),
-		"do_m5b2h7q3xvwz4kc6tyn2ad3lre", d.Text("document_id"), "800101149999", g.Dev.Officers[0].IC, "274877906944001", certificate(t, g, g.Dev.Officers[0].Credentials[0].CredentialID).SerialNumber.String())
+		"do_m5b2h7q3xvwz4kc6tyn2ad3lre", upload(t, g, voucher(t)), "800101149999", g.Dev.Officers[0].IC, "274877906944001", certificate(t, g, g.Dev.Officers[0].Credentials[0].CredentialID).SerialNumber.String())
 }
 
 // loggedIn is the sandbox's first officer in a browser.
