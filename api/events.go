@@ -26,7 +26,8 @@ const eventsEvery = 500 * time.Millisecond
 func (s *server) events(h huma.API) {
 	o := op("Batches", "batchEvents", http.MethodGet, "/v1/batches/{id}/events", "Progress as server-sent events", http.StatusNotFound)
 	o.Description = "Events are `progress` (a batch, as under its own address, twice a second while anything can happen), `refused` (a document that could not be signed: index, name, code, detail) and, once, `done` (the batch): the stream ends with it. Who is cut off connects again; what was refused is told again."
-	o.Responses = map[string]*huma.Response{"200": {Description: "The stream (WHATWG HTML, Section 9.2)", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: "string"},
+	o.Responses = map[string]*huma.Response{"200": {Description: "The stream (WHATWG HTML, Section 9.2)", Content: map[string]*huma.MediaType{"text/event-stream": {
+		Schema:  &huma.Schema{Type: huma.TypeObject, Description: "One event: its name, and JSON in text", Required: []string{"event", "data"}, Properties: map[string]*huma.Schema{"event": {Type: "string", Enum: []any{"progress", "refused", "done"}}, "data": {Type: "string"}}},
 		Example: "event: refused\ndata: {\"index\":7,\"name\":\"baucar-7.pdf\",\"code\":\"pdf_invalid\"}\n\n"}}}}
 	huma.Register(h, o, s.batchEvents)
 }

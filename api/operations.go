@@ -22,7 +22,7 @@ const (
 	codesChange  = codesDecider + " change_pending email_same enrolment_changed email_invalid email_typo personal_mail field_missing reason_missing"
 	codesRequest = codesDecider + " request_pending enrolment_changed appointed certificate_coming reason_missing"
 	codesSecond  = " rate_limited otp_wrong otp_expired otp_attempts_exhausted otp_already_used"
-	codesHold    = " hold_invalid not_found reason_missing"
+	codesHold    = " ic_invalid hold_invalid not_found reason_missing"
 	codesDispose = " nothing_to_dispose disposal_state same_person own_case not_found session_not_fresh"
 )
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/gatewaytest"
+	"github.com/mohor-sign/mohor/internal/table"
 )
 
 // walk plays the examples of the OpenAPI document against a gateway.
@@ -177,5 +178,53 @@ func TestItemsByPages(t *testing.T) {
 		if want(t, r, 404, "not_found"); r.Header.Get("Content-Language") != "ms" {
 			t.Errorf("%s%s: %v", other.ID, tail, r.Header)
 		}
+	}
+}
+
+// Candidates come as a sheet, too; rows are numbered as there.
+func TestCandidatesAsXLSX(t *testing.T) {
+	g := gatewaytest.New(t)
+	var sheet bytes.Buffer
+	x, err := table.NewXLSXWriter(&sheet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k, row := range []string{header, line(1, "ALI BIN ABU"), strings.Replace(line(2, "ABU BIN ALI"), "800101", "801301", 1)} {
+		var cells []any
+		for _, c := range strings.Split(strings.TrimSpace(row), ",") {
+			cells = append(cells, c)
+		}
+		if err := x.Row(cells...); err != nil {
+			t.Fatal(k, err)
+		}
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b := g.Do("POST", "/v1/batches", "", map[string]string{"name": "Helaian", "kind": "ecert"})
+	r := g.Do("POST", "/v1/batches/"+b.Text("batch_id")+"/items", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", sheet.Bytes())
+	want(t, r, 200, "")
+	refused, _ := r.Body["refused"].([]any)
+	if r.Body["accepted"] != 1.0 || len(refused) != 1 || refused[0].(map[string]any)["row"] != 3.0 || refused[0].(map[string]any)["code"] != "row_ic_invalid" {
+		t.Errorf("%s", r.Raw)
+	}
+}
+
+// Near the end of a certificate the look-up says so, and the officer still signs.
+func TestLookUpSaysRenew(t *testing.T) {
+	g := gatewaytest.New(t)
+	path := "/v1/officers/" + g.Dev.Officers[0].IC + "/medium"
+	if r := g.Do("GET", path, "", nil, "Accept-Language", "en"); r.Text("status") != "ISSUED" || r.Header.Get("Content-Language") != "en" {
+		t.Errorf("%v %s", r.Header, r.Raw)
+	}
+	ends := certificate(t, g, g.Dev.Officers[0].Credentials[0].CredentialID).NotAfter
+	g.Clock.Advance(ends.Add(-20 * 24 * time.Hour).Sub(g.Clock.Now()))
+	r := g.Do("GET", path, "", nil)
+	if r.Text("status") != "RENEW" || r.Body["can_sign"] != true || !strings.Contains(r.Text("next_step"), "perbaharui") {
+		t.Errorf("%s", r.Raw)
+	}
+	g.Clock.Advance(30 * 24 * time.Hour)
+	if r := g.Do("GET", path, "", nil); r.Text("status") != "EXPIRED" || r.Body["can_sign"] != false {
+		t.Errorf("%s", r.Raw)
 	}
 }
