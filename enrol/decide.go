@@ -148,6 +148,7 @@ func rules() map[Action]rule {
 	m[ReadKept] = rule{roles: []Role{JDN, Auditor}, machine: true}
 	m[Propose] = rule{roles: []Role{JDN}, another: true}
 	m[Dispose] = rule{roles: []Role{JDN}, another: true}
+	appRules(m)
 	m[CancelDisposal] = rule{roles: []Role{JDN}, another: true}
 	m[ExportSubject] = rule{roles: []Role{JDN}, officer: true, machine: true}
 	return m

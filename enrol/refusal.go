@@ -42,6 +42,14 @@ func sentences(code string) (ms, en string) {
 		return "e-mel baru sahaja dihantar: tunggu beberapa minit", "a mail was sent just now: wait some minutes"
 	case "change_pending":
 		return "pertukaran alamat sedang berjalan: sahkan atau batalkan dahulu", "a change of address is under way: confirm or cancel it first"
+	case "app_changed":
+		return "aplikasi ini baru sahaja diubah: muat semula dan cuba lagi", "the app has just been changed: look again"
+	case "app_ended":
+		return "aplikasi ini telah ditamatkan", "the app has ended"
+	case "app_exists":
+		return "id aplikasi ini sudah digunakan", "the app's id is taken"
+	case "app_state":
+		return "aplikasi ini tidak berada pada keadaan itu", "the app is not in a state for that"
 	case "last_jdn":
 		return "pentadbir JDN terakhir tidak boleh ditamatkan: lantik pengganti yang telah log masuk dahulu", "the last JDN administrator cannot be ended: appoint a successor, who has set up the account, first"
 	case "session_not_fresh":

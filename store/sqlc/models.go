@@ -63,15 +63,44 @@ type Agency struct {
 }
 
 type App struct {
-	ID         string
-	Name       string
-	Systems    string
-	Grants     string
-	PinEntry   string
-	Rate       float64
-	SecretHash []byte
-	KeyHash    []byte
-	CreatedAt  int64
+	ID           string
+	Name         string
+	Systems      string
+	Grants       string
+	PinEntry     string
+	Rate         float64
+	SecretHash   []byte
+	KeyHash      []byte
+	CreatedAt    int64
+	RedirectUris string
+	Webhook      string
+	State        string
+	Mtls         int64
+	Proposal     string
+	ProposedBy   personal.Actor
+	Revision     int64
+}
+
+type AppAssertion struct {
+	AppID     string
+	ID        []byte
+	ExpiresAt int64
+}
+
+type AppCredential struct {
+	ID            string
+	AppID         string
+	Kind          string
+	Hash          []byte
+	Public        string
+	Awaits        int64
+	CreatedBy     personal.Actor
+	CreatedAt     int64
+	ExpiresAt     int64
+	RevokedAt     int64
+	Replaces      string
+	ReplacesUntil int64
+	LastUsed      int64
 }
 
 type Application struct {
@@ -553,17 +582,23 @@ type StatusChange struct {
 }
 
 type System struct {
-	Code      string
-	Title     string
-	Agency    string
-	TokenEnds int64
-	CreatedAt int64
+	Code           string
+	Title          string
+	Agency         string
+	TokenEnds      int64
+	CreatedAt      int64
+	Logo           []byte
+	LogoType       string
+	Notice         string
+	HeaderTemplate string
 }
 
 type Token struct {
-	Hash      []byte
-	AppID     string
-	ExpiresAt int64
+	Hash         []byte
+	AppID        string
+	ExpiresAt    int64
+	CredentialID string
+	Bound        []byte
 }
 
 type Transaction struct {
