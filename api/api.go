@@ -52,6 +52,8 @@ type Config struct {
 	Ready func(ctx context.Context) map[string]error
 	// Stopping is closed when the gateway stops, so that event streams end.
 	Stopping <-chan struct{}
+	// SigningURL is the address of the page with a token.
+	SigningURL func(token string) string
 	// Version is the product's version.
 	Version string
 	// MaxPDF bounds a PDF in bytes; TempDir spools uploads to be verified.
@@ -112,6 +114,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.officers(h)
 	s.documents(h)
 	s.transactions(h)
+	s.work(h)
 	s.batches(h)
 	s.verification(h)
 	s.pki(h)
@@ -146,6 +149,7 @@ func description(version string) huma.Config {
 		{Name: "Officers", Description: "Which medium an officer holds and whether the officer can sign"},
 		{Name: "Documents", Description: "PDFs to be signed, and signed"},
 		{Name: "Transactions", Description: "One PIN and one code authorise one transaction"},
+		{Name: "Work", Description: "Work processes: who signs in which role, and what waits for a role"},
 		{Name: "Batches", Description: "Many documents under one transaction"},
 		{Name: "Verification", Description: "Is a signature valid?"},
 		{Name: "PKI", Description: "Certificates, revocation, time-stamps"},

@@ -107,6 +107,7 @@ func meanings() []meaning {
 		{errUnauthenticated, "unauthenticated", 401, "Aplikasi tidak dikenali atau token tamat tempoh", "The app is unknown or its token has expired"},
 		{errForbidden, "forbidden", 403, "Aplikasi tidak dibenarkan melakukan operasi ini", "The app is not granted this operation"},
 		{errHosted, "forbidden", 403, "PIN bagi aplikasi ini hanya boleh dimasukkan pada halaman gerbang", "The PIN for this app may be entered only on the gateway's own page"},
+		{signer.ErrHosted, "forbidden", 403, "PIN bagi transaksi ini hanya boleh dimasukkan pada halaman gerbang", "The PIN for this transaction may be entered only on the gateway's own page"},
 		{errNoSession, "unauthenticated", 401, "Log masuk dahulu; sesi tiada atau telah tamat", "Log in first; there is no session or it has ended"},
 		{errNotAppointed, "forbidden", 403, "Anda tiada pelantikan yang berkuat kuasa", "You hold no appointment that is in force"},
 		{errOtherSite, "forbidden", 403, "Permintaan ini datang dari halaman laman lain", "The request came from another site's page"},
@@ -160,6 +161,8 @@ func meanings() []meaning {
 		{otp.ErrCodesUnavailable, "store_unavailable", 503, "Storan tidak dapat dihubungi; cuba lagi", "The store cannot be reached; try again"},
 		{otp.ErrMACUnavailable, "hsm_unavailable", 503, "HSM tidak dapat dihubungi; cuba lagi", "The HSM cannot be reached; try again"},
 		{signer.ErrDocuments, "documents_mismatch", 403, "Dokumen tidak sama dengan yang dipaparkan kepada pegawai", "The documents are not those shown to the officer"},
+		{signer.ErrSignatory, "duplicate_signatory", 409, "Pegawai ini memegang peranan lain bagi rujukan yang sama", "The officer holds another role of the same reference"},
+		{signer.ErrTurn, "role_out_of_order", 409, "Belum atau bukan lagi giliran peranan ini bagi rujukan itu", "It is not, or no longer, this role's turn for that reference"},
 		{signer.ErrTemplate, "template_changed", 409, "Templat tandatangan telah diubah selepas transaksi ini dibuat; buat transaksi baharu", "The template of the signature was changed after this transaction was made; make a new one"},
 		{signer.ErrPINWrong, "pin_wrong", 403, "PIN salah", "The PIN is wrong"},
 		{signer.ErrPINLocked, "pin_locked", 423, "PIN dikunci", "The PIN is locked"},
@@ -182,6 +185,12 @@ func meanings() []meaning {
 		{batch.ErrKind, "invalid_request", 400, "Kelompok ini jenis lain", "The batch is of another kind"},
 		{batch.ErrName, "invalid_request", 400, "Nama mesti 1 hingga 120 aksara", "The name must have 1 to 120 printable characters"},
 		{signer.ErrAlgorithm, "invalid_request", 400, "Algoritma tidak sepadan dengan kunci pegawai", "The algorithm does not fit the officer's key"},
+		{signer.ErrProcess, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
+		{signer.ErrRole, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
+		{signer.ErrReference, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
+		{signer.ErrContent, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
+		{signer.ErrLastWord, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
+		{signer.ErrNotBulk, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
 		{batch.ErrTooLarge, "too_large", 413, "Muat naik terlalu besar", "The upload is too large"},
 		{errList, "list_invalid", 422, "Senarai tidak dapat dibaca", "The list cannot be read"},
 		{ecert.ErrCSV, "csv_invalid", 422, "Fail CSV tidak sah", "The CSV file is invalid"},
@@ -347,10 +356,11 @@ func (p *Problem) explain(err error, en bool) {
 		if broken.Offset >= 0 {
 			p.Detail += fmt.Sprintf(" (offset %d)", broken.Offset)
 		}
-		if errors.As(err, &doc) {
-			p.Field = fmt.Sprintf("documents[%d]", doc.Index)
-		}
 	}
+	if errors.As(err, &doc) {
+		p.Field = fmt.Sprintf("documents[%d]", doc.Index)
+	}
+	p.explainWork(err, en)
 	p.explainEnrolment(err, en)
 	var of *ofField
 	if errors.As(err, &of) {
@@ -380,6 +390,12 @@ func channelDetail(e *signer.ChannelError, en bool) string {
 		return s + pick(en, " Available: ", " Yang tersedia: ") + strings.Join(e.Offered, ", ") + "."
 	}
 	return s + pick(en, " Ask the agency administrator.", " Hubungi pentadbir agensi.")
+}
+
+// Explain is what people are told of err, in both languages, outside a request.
+func Explain(err error) (ms, en *Problem) {
+	ctx := context.Background()
+	return newProblem(ctx, err), newProblem(context.WithValue(ctx, keyLanguage, true), err)
 }
 
 func seconds(d time.Duration) int { return max(1, int(math.Ceil(d.Seconds()))) }

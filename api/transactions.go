@@ -56,7 +56,7 @@ type documentRef struct {
 	Digest     *digestBody `json:"digest,omitempty" doc:"Never hashed again"`
 	Data       string      `json:"data,omitempty" maxLength:"1398104" doc:"Base64; hashed by the gateway with SHA-256; at most 1 MiB"`
 	DocumentID string      `json:"document_id,omitempty" maxLength:"64"`
-	Reference  string      `json:"reference,omitempty" maxLength:"200"`
+	Reference  string      `json:"reference,omitempty" maxLength:"200" doc:"Your name of the document. For a later role of a work process it is enough: what is signed is what the role before left"`
 	PAdES      *padesBody  `json:"pades,omitempty" doc:"In the place of the transaction's"`
 }
 
@@ -69,8 +69,8 @@ type createBody struct {
 	IC             string        `json:"ic" doc:"The officer who is to sign"`
 	System         string        `json:"system" maxLength:"32"`
 	DataHeader     string        `json:"data_header,omitempty" maxLength:"200"`
-	Process        string        `json:"process,omitempty" maxLength:"64"`
-	Role           string        `json:"role,omitempty" maxLength:"64"`
+	Process        string        `json:"process,omitempty" maxLength:"64" doc:"Code of a work process of the system: then role and the reference of each document are needed, roles sign in order, and nobody signs a reference in two"`
+	Role           string        `json:"role,omitempty" maxLength:"64" doc:"One of the process"`
 	Classification string        `json:"classification,omitempty" enum:"terbuka,terhad,sulit,rahsia,rahsia besar"`
 	CredentialID   string        `json:"credential_id,omitempty" maxLength:"64" doc:"Default: the officer's first active one for the system"`
 	Channel        string        `json:"channel,omitempty" enum:"auto,push,email" doc:"How the code travels. auto, as when absent: the first that the agency's policy allows and that reaches the officer, with fallback to the next. Push is not offered yet"`
@@ -80,8 +80,8 @@ type createBody struct {
 	Documents      []documentRef `json:"documents,omitempty" maxItems:"1000"`
 	BatchID        string        `json:"batch_id,omitempty" maxLength:"64"`
 	Total          *totalBody    `json:"total,omitempty" doc:"What the documents amount to, in your words: the officer reads it in the mail as the system's, unless the documents are classified. The code is bound to it"`
-	RedirectURI    string        `json:"redirect_uri,omitempty" maxLength:"500" doc:"Not offered yet"`
-	State          string        `json:"state,omitempty" maxLength:"500"`
+	RedirectURI    string        `json:"redirect_uri,omitempty" maxLength:"500" doc:"Have the officer confirm on the gateway's own page (signing_url), which leads back here: one of the app's registered addresses, character by character"`
+	State          string        `json:"state,omitempty" maxLength:"500" doc:"Comes back unchanged with the officer's browser"`
 }
 
 type createInput struct{ Body createBody }
@@ -95,9 +95,10 @@ type otpBody struct {
 }
 
 type documentItem struct {
-	ID     string     `json:"id,omitempty"`
-	Name   string     `json:"name"`
-	Digest digestBody `json:"digest"`
+	ID        string     `json:"id,omitempty"`
+	Name      string     `json:"name"`
+	Digest    digestBody `json:"digest"`
+	Reference string     `json:"reference,omitempty"`
 }
 
 type signatureBody struct {
@@ -133,10 +134,16 @@ type transactionBody struct {
 	Root        string           `json:"root" doc:"Base64, 32 bytes"`
 	Fingerprint string           `json:"fingerprint" example:"7K3M-Q0ZV"`
 	Total       *totalBody       `json:"total,omitempty" doc:"As given at creation"`
+	System      string           `json:"system"`
+	DataHeader  string           `json:"data_header,omitempty"`
+	Process     string           `json:"process,omitempty"`
+	Role        string           `json:"role,omitempty"`
+	Class       string           `json:"classification,omitempty" doc:"In a work process at least that of the roles before"`
 	BatchID     string           `json:"batch_id,omitempty"`
 	BatchRoot   string           `json:"batch_root,omitempty" doc:"Root of the sealed batch; differs from root when only the rest is authorised"`
 	Documents   []documentItem   `json:"documents,omitempty"`
 	OTP         *otpBody         `json:"otp,omitempty"`
+	SigningURL  string           `json:"signing_url,omitempty" doc:"Only in the answer to the creation: send the officer's browser there. It opens once, in the first browser"`
 	Image       string           `json:"security_image,omitempty" doc:"WAITING: name of the picture the officer chose; show it beside the fields for PIN and code"`
 	Signed      uint32           `json:"signed,omitempty"`
 	Refused     uint32           `json:"refused,omitempty"`
@@ -203,6 +210,9 @@ func (s *server) createTransaction(ctx context.Context, in *createInput) (*trans
 		return nil, s.fail(ctx, err)
 	}
 	b := waiting(r, ch)
+	if r.Page != nil {
+		b.SigningURL = s.SigningURL(string(r.Page.Link.Reveal()))
+	}
 	if !r.Implicit {
 		ba, err := s.Batches.Queue.Batch(ctx, r.Batch)
 		if err != nil {
@@ -226,16 +236,16 @@ func (s *server) ask(ctx context.Context, b *createBody) (*signer.Ask, error) {
 	if !app.Serves(b.System) || (b.Format == signer.RAW && !app.Granted(enrol.GrantRAW)) {
 		return nil, errForbidden
 	}
-	if b.RedirectURI != "" || b.State != "" {
-		return nil, fixed("redirect_uri", "The hosted signing page is not offered yet.", "Halaman tandatangan gerbang belum ditawarkan.")
+	page, err := pageOf(app, b)
+	if err != nil {
+		return nil, err
 	}
 	if hasControl(b.DataHeader, b.Process, b.Role) {
 		return nil, fixed("data_header", "Control characters are not allowed.", "Aksara kawalan tidak dibenarkan.")
 	}
 	a := &signer.Ask{App: app.ID, SystemName: app.Name, Officer: b.IC, System: b.System, DataHeader: b.DataHeader, Process: b.Process, Role: b.Role,
-		Class: b.Classification, Credential: b.CredentialID, Channel: b.Channel, Batch: b.BatchID, RequestID: requestIDOf(ctx),
+		Class: b.Classification, Credential: b.CredentialID, Channel: b.Channel, Batch: b.BatchID, Page: page, RequestID: requestIDOf(ctx),
 		Options: signer.Options{Format: b.Format, Algorithm: b.Algorithm}}
-	var err error
 	if a.Options.PAdES, err = s.padesOptions("pades", b.Format, b.PAdES); err != nil {
 		return nil, err
 	}
@@ -249,7 +259,7 @@ func (s *server) ask(ctx context.Context, b *createBody) (*signer.Ask, error) {
 		return a, s.checkBatch(ctx, b)
 	}
 	for k := range b.Documents {
-		d, err := s.documentOf(ctx, &b.Documents[k], k, b.Format)
+		d, err := s.documentOf(ctx, &b.Documents[k], k, b.Format, b.Process)
 		if err != nil {
 			return nil, err
 		}
@@ -259,6 +269,19 @@ func (s *server) ask(ctx context.Context, b *createBody) (*signer.Ask, error) {
 		}
 	}
 	return a, nil
+}
+
+// pageOf is the page on which the officer confirms; nil: in the app.
+func pageOf(app *enrol.App, b *createBody) (*signer.Page, error) {
+	switch hosted := b.RedirectURI != "" || app.PINEntry != enrol.PINInApp; {
+	case b.RedirectURI != "" && !slices.Contains(app.RedirectURIs, b.RedirectURI): // RFC 9700, Section 2.1
+		return nil, fixed("redirect_uri", "It must be one of the addresses registered for this app, character by character.", "Ia mesti salah satu alamat yang didaftarkan bagi aplikasi ini, aksara demi aksara.")
+	case b.RedirectURI == "" && b.State != "":
+		return nil, fixed("state", "It goes back with redirect_uri, which is missing.", "Ia dihantar balik bersama redirect_uri, yang tiada.")
+	case hosted:
+		return &signer.Page{RedirectURI: b.RedirectURI, State: b.State}, nil
+	}
+	return nil, nil
 }
 
 // totalOf reads what the documents are said to amount to.
@@ -379,21 +402,25 @@ func (s *server) checkBatch(ctx context.Context, b *createBody) error {
 	return nil
 }
 
-func (s *server) documentOf(ctx context.Context, ref *documentRef, k int, format string) (signer.Document, error) {
+// documentOf reads what is to be signed. In a work process it may be left to the reference.
+func (s *server) documentOf(ctx context.Context, ref *documentRef, k int, format, process string) (signer.Document, error) {
 	field := fmt.Sprintf("documents[%d]", k)
 	d := signer.Document{Index: uint32(k), Name: ref.Name, DocumentID: ref.DocumentID, Reference: ref.Reference}
-	given := 0
+	given, worked := 0, process != ""
 	for _, has := range []bool{ref.Digest != nil, ref.Data != "", ref.DocumentID != ""} {
 		if has {
 			given++
 		}
 	}
-	if given != 1 || (ref.DocumentID != "") != (format == signer.PADES) {
+	if left := worked && given == 0; !left && (given != 1 || (ref.DocumentID != "") != (format == signer.PADES)) {
 		return d, fixed(field, "PADES takes document_id; RAW and CMS take exactly one of digest and data.", "PADES memerlukan document_id; RAW dan CMS memerlukan tepat satu daripada digest dan data.")
 	}
 	switch {
 	case ref.DocumentID != "":
 		up, err := s.document(ctx, ref.DocumentID)
+		if worked && errors.Is(err, batch.ErrUnknown) {
+			break // the signer knows whether it is the reference's
+		}
 		if err != nil {
 			return d, err
 		}
@@ -408,7 +435,7 @@ func (s *server) documentOf(ctx context.Context, ref *documentRef, k int, format
 			return d, fixed(field+".digest", "It must be base64 of as many bytes as its algorithm makes.", "Ia mesti base64 sepanjang hasil algoritmanya.")
 		}
 		d.Hash, d.Digest = h, v
-	default:
+	case ref.Data != "":
 		v, err := decodeBase64(ref.Data)
 		if err != nil {
 			return d, fixed(field+".data", "It must be base64.", "Ia mesti base64.")
@@ -416,6 +443,9 @@ func (s *server) documentOf(ctx context.Context, ref *documentRef, k int, format
 		h := crypto.SHA256.New()
 		h.Write(v)
 		d.Hash, d.Digest, d.Size = crypto.SHA256, h.Sum(nil), int64(len(v))
+	}
+	if d.Digest == nil && d.Name == "" {
+		return d, nil // both are those of the role before
 	}
 	name, err := batch.CleanName(d.Name)
 	if err != nil {
@@ -426,13 +456,13 @@ func (s *server) documentOf(ctx context.Context, ref *documentRef, k int, format
 }
 
 func documentOut(d *signer.Document) documentItem {
-	return documentItem{d.DocumentID, d.Name, digestBody{hashName(d.Hash), base64.StdEncoding.EncodeToString(d.Digest)}}
+	return documentItem{d.DocumentID, d.Name, digestBody{hashName(d.Hash), base64.StdEncoding.EncodeToString(d.Digest)}, d.Reference}
 }
 
 // waiting is the answer of a request that waits for its PIN and code.
 func waiting(r *signer.Request, ch *otp.Challenge) transactionBody {
 	b := transactionBody{ID: r.ID, Status: string(r.Status), ExpiresAt: r.ExpiresAt, Count: r.Count, Root: base64.StdEncoding.EncodeToString(r.Root[:]),
-		Fingerprint: signer.Fingerprint(r.Root)}
+		Fingerprint: signer.Fingerprint(r.Root), System: r.System, DataHeader: r.DataHeader, Process: r.Process, Role: r.Role, Class: r.Class}
 	b.Code = codeOf(r.Ended)
 	if t := r.Options.Total; t != nil {
 		b.Total = &totalBody{t.Amount, t.Currency}

@@ -24,7 +24,9 @@ type Confirmation struct {
 	PIN, Code        secret.Text
 	Root             []byte   // compared when not empty
 	Digests          [][]byte // compared, in order, when not empty
-	RequestID        string
+	// Visit is the browser that sends it from the transaction's page; nil: the app does.
+	Visit     *Visit
+	RequestID string
 }
 
 // Authorization is permission to sign exactly the documents of one intent,
@@ -83,6 +85,12 @@ func (s *Signer) Authorize(ctx context.Context, f Confirmation) (*Authorization,
 		return nil, s.refuse(ctx, ev, err)
 	}
 	ev.Actor, ev.Detail = "officer:"+r.Officer, map[string]string{"app": f.App}
+	if f.Visit != nil {
+		ev.Detail["address"], ev.Detail["agent"] = f.Visit.Address, f.Visit.Agent
+	}
+	if (r.Page == nil) != (f.Visit == nil) || f.Visit != nil && !r.Page.holds(f.Visit) {
+		return nil, s.refuse(ctx, ev, ErrHosted)
+	}
 	// One confirmation of an officer at a time, so that right PINs in parallel do
 	// not count against each other; and a client that goes away does not leave a
 	// PIN counted and not judged.
@@ -103,6 +111,9 @@ func (s *Signer) Authorize(ctx context.Context, f Confirmation) (*Authorization,
 	ev.Verdict = audit.Accepted
 	ev.Detail["intent"], ev.Detail["credential"] = a.Intent.ID, r.Credential
 	ev.Detail["channel"] = a.channel // the code's MAC holds it too
+	if w := r.Options.Work; w != nil {
+		ev.Detail["process"], ev.Detail["role"] = w.Process, w.Role
+	}
 	ev.Detail["count"], ev.Detail["fingerprint"] = strconv.FormatUint(uint64(r.Count), 10), Fingerprint(r.Root)
 	s.activate(ctx, a, ev.Detail)
 	// The intent and the end of the code are one commit: after it we can always
@@ -112,8 +123,9 @@ func (s *Signer) Authorize(ctx context.Context, f Confirmation) (*Authorization,
 		if len(a.Intent.Activation) > 0 {
 			s.dropShare(ctx, &a.Intent)
 		}
-		if errors.Is(err, otp.ErrUsed) || errors.Is(err, otp.ErrNonce) || errors.Is(err, ErrFinished) {
-			// The PIN was right, only another submit, a resend or an end was first.
+		if errors.Is(err, otp.ErrUsed) || errors.Is(err, otp.ErrNonce) || errors.Is(err, ErrFinished) || misplaced(err) {
+			// The PIN was right, only another submit, a resend, an end or another
+			// signatory was first. Nothing was committed.
 			return nil, errors.Join(err, s.Records.UncountPIN(ctx, r.Officer, s.PIN))
 		}
 		// Perhaps the intent was committed and the answer lost: then nobody holds
@@ -152,6 +164,11 @@ func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Autho
 	}
 	if err != nil {
 		return nil, err
+	}
+	if r.Step > 0 { // the intent asks again
+		if err := s.Records.Place(ctx, r.ID); err != nil {
+			return nil, err
+		}
 	}
 	now := s.Now()
 	st, err := s.Records.PINState(ctx, r.Officer)
@@ -217,6 +234,7 @@ func (s *Signer) documents(ctx context.Context, r *Request, f *Confirmation) (ma
 	}
 	leaves := make(map[uint32][32]byte, r.Count)
 	var t Tree
+	refs := newReferences()
 	for d, err := range s.Records.Pending(ctx, r.Batch) {
 		if err != nil {
 			return nil, err
@@ -227,12 +245,16 @@ func (s *Signer) documents(ctx context.Context, r *Request, f *Confirmation) (ma
 		leaf := d.Leaf()
 		leaves[d.Index] = leaf
 		t.Add(leaf)
+		refs.add(&d)
 	}
 	if n, root := t.Root(); n != r.Count || root != r.Root {
 		return nil, ErrDocuments
 	}
 	if _, hash, err := r.Options.Canonical(); err != nil || hash != r.OptionsHash {
 		return nil, ErrDocuments
+	}
+	if err := refs.same(r); err != nil {
+		return nil, err
 	}
 	return leaves, s.Templates.same(&r.Options)
 }

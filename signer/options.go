@@ -45,6 +45,8 @@ type Options struct {
 	Each map[uint32]PAdES `json:"each,omitempty"`
 	// Total is the app's word on what the documents amount to; nil: it gave none.
 	Total *otp.Total `json:"total,omitempty"`
+	// Work is the request's place in a work process; nil: it names none.
+	Work *Work `json:"work,omitempty"`
 }
 
 // PAdES is what a document's signature shall be like.

@@ -89,7 +89,7 @@ func TestCanonicalIsStable(t *testing.T) {
 func TestCanonicalHoldsEveryField(t *testing.T) {
 	full := func() signer.Options {
 		p := func() signer.PAdES { return signer.PAdES{Visible: &signer.Visible{}} }
-		return signer.Options{PAdES: p(), Each: map[uint32]signer.PAdES{3: p()}, Total: &otp.Total{}}
+		return signer.Options{PAdES: p(), Each: map[uint32]signer.PAdES{3: p()}, Total: &otp.Total{}, Work: &signer.Work{}}
 	}
 	base := full()
 	_, was, err := base.Canonical()

@@ -14,6 +14,7 @@ import (
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/pdf/cms"
+	"github.com/mohor-sign/mohor/process"
 )
 
 // Ask is what an app asks an officer to sign.
@@ -27,6 +28,7 @@ type Ask struct {
 	Options             Options
 	Documents           []Document // of an implicit batch; or
 	Batch               string     // a sealed batch
+	Page                *Page      // RedirectURI and State of the page on which it is to be confirmed; nil: in the app
 	RequestID           string
 }
 
@@ -64,6 +66,10 @@ func (s *Signer) Prepare(ctx context.Context, a Ask) (*Request, *otp.Challenge, 
 // what, signable?
 func (s *Signer) check(ctx context.Context, a *Ask) (r *Request, _ *Credential, titles, channels []string, err error) {
 	now := s.Now().UTC().Truncate(time.Second)
+	w, p, err := s.work(a)
+	if err != nil {
+		return nil, nil, nil, nil, err
+	}
 	c, err := s.Records.Credential(ctx, a.Officer, a.System, a.Credential)
 	if err != nil {
 		return nil, nil, nil, nil, err
@@ -84,6 +90,12 @@ func (s *Signer) check(ctx context.Context, a *Ask) (r *Request, _ *Credential, 
 	if err := st.locked(now); err != nil {
 		return nil, nil, nil, nil, err
 	}
+	if w != nil {
+		if err := s.follow(ctx, a, w); err != nil {
+			return nil, nil, nil, nil, err
+		}
+		a.Options.Work = w
+	}
 	a.Options.Time, a.Options.Certificate = now.Format(time.RFC3339), c.Certificate.SerialNumber.String()
 	if err := a.Options.fit(&c); err != nil {
 		return nil, nil, nil, nil, err
@@ -91,20 +103,27 @@ func (s *Signer) check(ctx context.Context, a *Ask) (r *Request, _ *Credential, 
 	if err := s.Templates.pin(&a.Options); err != nil {
 		return nil, nil, nil, nil, err
 	}
-	_, hash, err := a.Options.Canonical()
-	if err != nil {
-		return nil, nil, nil, nil, err
-	}
 	r = &Request{
 		ID: ident.New("tx", 16), App: a.App, SystemName: a.SystemName, Officer: a.Officer, System: a.System, DataHeader: a.DataHeader,
-		Process: a.Process, Role: a.Role, Class: a.Class, Credential: c.ID, Image: c.Image, Options: a.Options, OptionsHash: hash,
+		Process: a.Process, Role: a.Role, Class: a.Class, Credential: c.ID, Image: c.Image, Options: a.Options,
 		Batch: a.Batch, Implicit: a.Batch == "", Status: Waiting, CreatedAt: now, ExpiresAt: now.Add(s.Lifetime),
 	}
 	if r.Implicit {
 		r.Batch = ident.New("ba", 16)
 	}
-	titles, err = s.measure(ctx, r, a.Documents, &c)
-	if err != nil {
+	if a.Page != nil {
+		r.Page = newPage(*a.Page)
+	}
+	if titles, err = s.measure(ctx, r, a.Documents, &c); err != nil {
+		return nil, nil, nil, nil, err
+	}
+	if w != nil {
+		if r.Step = w.Step; r.Count > 1 && p.Bulk == process.BulkNo {
+			return nil, nil, nil, nil, ErrNotBulk
+		}
+	}
+	// From here on the options are whole: what measure saw is in them.
+	if _, r.OptionsHash, err = r.Options.Canonical(); err != nil {
 		return nil, nil, nil, nil, err
 	}
 	return r, &c, titles, channels, nil
@@ -127,8 +146,10 @@ func (e *DocumentError) Unwrap() error { return e.Err }
 func (s *Signer) measure(ctx context.Context, r *Request, docs []Document, c *Credential) ([]string, error) {
 	var t Tree
 	var titles []string
+	refs, seen := newReferences(), map[string]bool{}
 	note := func(d *Document) {
 		t.Add(d.Leaf())
+		refs.add(d)
 		if len(titles) < maxTitles {
 			titles = append(titles, d.Name)
 		}
@@ -149,8 +170,17 @@ func (s *Signer) measure(ctx context.Context, r *Request, docs []Document, c *Cr
 			if err != nil {
 				return nil, err
 			}
+			if w := r.Options.Work; w != nil {
+				if !reference(d.Reference) || seen[d.Reference] {
+					return nil, &DocumentError{d.Index, d.Name, ErrReference}
+				}
+				seen[d.Reference] = true
+			}
 			note(&d)
 		}
+	}
+	if r.Options.Work != nil {
+		r.Options.Work.References = refs.text()
 	}
 	if r.Count, r.Root = t.Root(); r.Count == 0 {
 		return nil, ErrBatchEmpty
@@ -190,6 +220,11 @@ func (s *Signer) Resend(ctx context.Context, app, id, channel, requestID string)
 	if err != nil {
 		return nil, nil, s.refuse(ctx, ev, err)
 	}
+	return s.resend(ctx, ev, r, channel)
+}
+
+// resend is what follows once it is known who asks; ev tells a refusal.
+func (s *Signer) resend(ctx context.Context, ev audit.Event, r *Request, channel string) (*Request, *otp.Challenge, error) {
 	if err := s.live(r); err != nil {
 		return nil, nil, s.refuse(ctx, ev, err)
 	}
@@ -224,7 +259,7 @@ func (s *Signer) Resend(ctx context.Context, app, id, channel, requestID string)
 			break
 		}
 	}
-	ch, err := s.sendCode(ctx, r, &c, titles, channels, requestID)
+	ch, err := s.sendCode(ctx, r, &c, titles, channels, ev.RequestID)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -259,10 +294,14 @@ func (s *Signer) Cancel(ctx context.Context, app, id, requestID string) error {
 	if err != nil {
 		return s.refuse(ctx, ev, err)
 	}
+	return s.cancel(ctx, ev, r)
+}
+
+func (s *Signer) cancel(ctx context.Context, ev audit.Event, r *Request) error {
 	if err := s.live(r); err != nil {
 		return s.refuse(ctx, ev, err)
 	}
-	if err := s.Records.CancelRequest(ctx, id, Cancelled, ev); err != nil {
+	if err := s.Records.CancelRequest(ctx, r.ID, Cancelled, ev); err != nil {
 		return s.refuse(ctx, ev, err)
 	}
 	return nil
@@ -323,7 +362,7 @@ func reason(err error) string {
 	for _, known := range []error{
 		ErrUnknown, ErrNoCredential, ErrUnknownOfficer, ErrMedium, ErrTokenEnded, ErrCertificateExpired, ErrCertificateRevoked, ErrCertificateOnHold,
 		ErrChannel, ErrHeader, ErrPINLocked, ErrPINWrong, ErrDocuments, ErrTransactionExpired, ErrCancelled, ErrFinished, ErrBatchBusy,
-		ErrBatchEmpty, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate,
+		ErrBatchEmpty, ErrProcess, ErrRole, ErrReference, ErrContent, ErrLastWord, ErrNotBulk, ErrSignatory, ErrTurn, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate, ErrHosted, ErrUnopened, ErrElsewhere,
 		errRestart, ErrActivation, ErrNoShare, otp.ErrUnknown, otp.ErrWrong, otp.ErrExpired, otp.ErrAttempts, otp.ErrUsed, otp.ErrNonce, otp.ErrResendTooSoon, otp.ErrTooManyCodes,
 		otp.ErrNotSent, otp.ErrMACUnavailable, pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrAnchor, pdf.ErrUnsupported,
 	} {

@@ -199,6 +199,7 @@ func (s *Signer) found(ctx context.Context, in Intent) (*Authorization, error) {
 	}
 	a := &Authorization{Request: &r, Credential: &c, Intent: in, leaves: make(map[uint32][32]byte, in.Count), spent: make(map[uint32]bool, in.Count)}
 	var t Tree
+	refs := newReferences()
 	for d, err := range s.Records.Authorised(ctx, in) {
 		if err != nil {
 			return nil, err
@@ -206,6 +207,7 @@ func (s *Signer) found(ctx context.Context, in Intent) (*Authorization, error) {
 		leaf := d.Leaf()
 		a.leaves[d.Index] = leaf
 		t.Add(leaf)
+		refs.add(&d.Document)
 		if d.Done {
 			a.spent[d.Index] = true
 			a.stored++
@@ -213,6 +215,9 @@ func (s *Signer) found(ctx context.Context, in Intent) (*Authorization, error) {
 	}
 	if n, root := t.Root(); n != in.Count || root != in.Root {
 		return nil, ErrDocuments
+	}
+	if err := refs.same(&r); err != nil {
+		return nil, err
 	}
 	// Outcomes in the rows that the audit does not know were stored by somebody
 	// else.

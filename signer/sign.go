@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
 
 	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/pdf/cms"
 )
@@ -23,6 +25,9 @@ func (s *Signer) Sign(ctx context.Context, a *Authorization, d Claimed) (Outcome
 		return Outcome{}, err
 	}
 	out := Outcome{Index: d.Index, Attempt: d.Attempt}
+	if a.Request.Options.Work != nil {
+		out.Result = d.Digest
+	}
 	var err error
 	switch a.Request.Options.Format {
 	case RAW:
@@ -128,7 +133,12 @@ func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out
 	}
 	out.Timestamp = at
 	out.Blob = fmt.Sprintf("signed/%s/%d", a.Request.Batch, d.Index)
+	work, sum := a.Request.Options.Work, sha256.New()
 	out.Size, err = s.Blobs.Create(ctx, out.Blob, func(w io.Writer) error {
+		sum.Reset()
+		if work != nil {
+			w = io.MultiWriter(w, sum)
+		}
 		if _, err := p.Complete(w, der); err != nil {
 			return err
 		}
@@ -137,6 +147,16 @@ func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out
 	})
 	if err != nil {
 		return fmt.Errorf("storing signed document: %w", err)
+	}
+	if work != nil {
+		out.Result = sum.Sum(nil)
+	}
+	if work != nil && len(password) > 0 { // for the role that is next
+		again := secret.New(string(password))
+		defer again.Wipe()
+		if err := s.SealPassword(ctx, out.Blob, again); err != nil {
+			return err
+		}
 	}
 	a.forget(d.Index)
 	return nil
@@ -186,7 +206,7 @@ func statusEnds(err error) bool {
 func (s *Signer) discard(ctx context.Context, out []Outcome, ev audit.Event, why error) error {
 	for _, o := range out {
 		if o.Blob != "" {
-			why = errors.Join(why, s.Blobs.Remove(context.WithoutCancel(ctx), o.Blob))
+			why = errors.Join(why, s.Blobs.Remove(context.WithoutCancel(ctx), o.Blob), s.Blobs.Remove(context.WithoutCancel(ctx), passwordBlob(o.Blob)))
 		}
 	}
 	return s.refuse(ctx, ev, why)

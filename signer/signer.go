@@ -24,6 +24,7 @@ import (
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/pdf"
+	"github.com/mohor-sign/mohor/process"
 )
 
 // What callers decide on. The API maps each to a stable code.
@@ -168,6 +169,7 @@ type Request struct {
 	DataHeader  string
 	Process     string
 	Role        string
+	Step        int    // of Role in the process, from 1; 0: no process was named
 	Class       string // classification; "" or "terbuka" lets titles and total travel
 	Credential  string
 	Image       string // of the credential
@@ -181,6 +183,7 @@ type Request struct {
 	CreatedAt   time.Time
 	ExpiresAt   time.Time
 	FinishedAt  time.Time
+	Page        *Page  // on which alone it is confirmed; nil: the app has PIN and code
 	Ended       string // NeedsAuthorisation, Cancelled: the message of the sentinel that says why; may be empty
 }
 
@@ -217,6 +220,7 @@ type Outcome struct {
 	Signature []byte // RAW: the signature value; CMS: the DER; PADES: empty
 	Blob      string // PADES: the signed file
 	Size      int64
+	Result    []byte    // in a work process: the digest that the next role signs
 	Timestamp time.Time // levels above B-B: when the time-stamping authority saw the signature
 	Refused   error     // the document could not be signed; the others go on
 }
@@ -255,11 +259,18 @@ type Records interface {
 	Credential(ctx context.Context, ic, system, id string) (Credential, error)
 	// PINState reads the officer's counter.
 	PINState(ctx context.Context, ic string) (PINState, error)
-	// CreateRequest stores r as WAITING and, when r.Implicit, its batch and
-	// docs. ErrBatchBusy when another live transaction holds the batch.
+	// CreateRequest stores r as WAITING with its page and, when r.Implicit, its batch and
+	// docs. ErrBatchBusy when another live transaction holds the batch; errors as of
+	// Place.
 	CreateRequest(ctx context.Context, r *Request, docs []Document, ev audit.Event) error
 	// Request returns a transaction or ErrUnknown.
 	Request(ctx context.Context, id string) (Request, error)
+	// Paged returns the transaction whose page has the token with this SHA-256, or
+	// ErrUnknown.
+	Paged(ctx context.Context, token [32]byte) (Request, error)
+	// OpenPage gives the transaction's page to the session with this SHA-256. Of many
+	// callers exactly one gets nil, the others ErrElsewhere.
+	OpenPage(ctx context.Context, transaction string, session [32]byte, ev audit.Event) error
 	// Pending streams the batch's documents that are not signed or refused, in
 	// ascending index.
 	Pending(ctx context.Context, batch string) iter.Seq2[Document, error]
@@ -298,7 +309,9 @@ type Records interface {
 	// the challenge with this nonce is marked redeemed (otp.ErrUsed when it was
 	// already, otp.ErrNonce when another code took its place), the PIN counter is
 	// cleared, the request and its batch become SIGNING, the intent is inserted. Of
-	// many callers exactly one gets nil.
+	// many callers exactly one gets nil. In a work process the officer becomes the
+	// signatory of each document's reference in the request's role, until the intent ends
+	// without that signature; errors as of Place.
 	RecordIntent(ctx context.Context, in Intent, nonce [otp.NonceSize]byte, officer string, ev audit.Event) error
 	// Claim hands out up to n pending documents of the intent's batch, each to
 	// one caller until lease.
@@ -327,6 +340,22 @@ type Records interface {
 	// OpenIntents lists intents neither finished nor abandoned: at start, those
 	// a crash left behind.
 	OpenIntents(ctx context.Context) ([]Intent, error)
+	// Place says what is against the documents of a request being signed in its role now, as
+	// CreateRequest and RecordIntent do, which change nothing then: a *DocumentError with
+	// ErrSignatory, ErrTurn, ErrReference or ErrDocuments; the last, too, when a document is
+	// one of another reference.
+	Place(ctx context.Context, transaction string) error
+	// Signatories lists who signed a reference of a work process, and who is about to, in the
+	// order of their roles.
+	Signatories(ctx context.Context, system, process, reference string) ([]Signatory, error)
+	// ClassesBefore lists the classifications under which references of the pending documents of
+	// a batch were signed.
+	ClassesBefore(ctx context.Context, system, process, batch string) ([]string, error)
+	// WaitingReferences lists what waits for a role, longest first, without Signed.
+	WaitingReferences(ctx context.Context, q Inbox) ([]WaitingReference, error)
+	// OnTheMove gives the system of the reference that a document is of, whether that waits for a
+	// role, and whether app asked for one of its signatures; ErrUnknown when nothing of it is signed.
+	OnTheMove(ctx context.Context, document, app string) (system string, waits, part bool, err error)
 	// Audit appends a lone event: a refusal, an alarm.
 	Audit(ctx context.Context, ev audit.Event) error
 }
@@ -395,7 +424,7 @@ type Blob interface {
 // than ic, and which amount it names ("29911.35"); "" for none.
 type HeaderFits func(header, ic string) (amount string, ok bool)
 
-// Signer is the orchestrator; all fields but AlarmTo, Headers, Shares, Templates and TSARoots are required.
+// Signer is the orchestrator; all fields but AlarmTo, Headers, Shares, Templates, Processes and TSARoots are required.
 type Signer struct {
 	Records Records
 	Keys    Keys
@@ -424,6 +453,8 @@ type Signer struct {
 	Headers func(ctx context.Context, system string) (HeaderFits, error)
 	// Templates are what visible signatures look like; nil has what is built in.
 	Templates *Templates
+	// Processes are the work processes that requests may name; nil: none.
+	Processes *process.List
 	// Lifetime is how long a transaction waits for its PIN and code;
 	// SigningTime how long an intent may sign: Base plus PerDocument each.
 	Lifetime          time.Duration

@@ -86,6 +86,9 @@ func (a Archives) Items(ctx context.Context, batch string, after int64, limit in
 	rows, err := a.d.q.ItemsAfter(ctx, sqlc.ItemsAfterParams{BatchID: batch, After: after, Lim: int64(limit)})
 	out := make([]archive.Item, len(rows))
 	for k, r := range rows {
+		if strings.HasPrefix(r.Blob, "signed/") && r.SignedBlob != "" {
+			r.Blob = "" // what another role signed: the signed file begins with it
+		}
 		out[k] = archive.Item{Index: r.Idx, Name: string(r.Name), Hash: r.Hash, Digest: r.Digest, Blob: r.Blob, Size: r.Size, Document: r.DocumentID, Reference: string(r.Reference),
 			RecordID: r.RecordID.String, Number: plain(r.Number), Record: plain(r.Record), State: r.State, Code: r.Code, Detail: string(r.Detail), Signature: r.Signature.V,
 			SignedBlob: r.SignedBlob, SignedSize: r.SignedSize, SignedAt: instant(r.SignedAt), Timestamp: instant(r.Timestamp), Intent: r.IntentID}
@@ -288,7 +291,7 @@ func commitCase(ctx context.Context, q *sqlc.Queries, id string, c *archive.Case
 		return err
 	}
 	batch := c.Batch.ID
-	for _, drop := range []func(context.Context, string) error{q.DropCodeSendsOfBatch, q.DropChallengesOfBatch, q.DropIntentsOfBatch, q.DropRefusedRowsOfBatch} {
+	for _, drop := range []func(context.Context, string) error{q.DropCodeSendsOfBatch, q.DropChallengesOfBatch, q.DropSigningPagesOfBatch, q.DropIntentsOfBatch, q.DropRefusedRowsOfBatch, q.DropSignatoriesOfBatch} {
 		if err := drop(ctx, batch); err != nil {
 			return err
 		}

@@ -28,6 +28,10 @@ func (d *DB) Authorised(ctx context.Context, in signer.Intent) iter.Seq2[signer.
 				return
 			}
 			for _, x := range rows {
+				if x.ReferenceKey != "" && string(x.ReferenceKey) != string(x.Reference) {
+					yield(signer.Authorised{}, errTwoReferences)
+					return
+				}
 				doc := signer.Authorised{Done: x.State == "signed" || x.State == "refused", Document: signer.Document{Index: uint32(x.Idx), Name: string(x.Name),
 					Hash: crypto.Hash(x.Hash), Digest: x.Digest, Blob: x.Blob, Size: x.Size, DocumentID: x.DocumentID, Reference: string(x.Reference)}}
 				if !yield(doc, nil) {

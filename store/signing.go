@@ -221,16 +221,29 @@ func (d *DB) CreateRequest(ctx context.Context, r *signer.Request, docs []signer
 				return errors.Join(err, signer.ErrBatchBusy)
 			}
 		}
-		return q.AddTransaction(ctx, sqlc.AddTransactionParams{ID: r.ID, AppID: r.App, SystemName: r.SystemName, Ic: personal.IC(r.Officer), System: r.System,
-			DataHeader: personal.Note(r.DataHeader), Process: r.Process, Role: r.Role, Classification: r.Class, CredentialID: r.Credential, Options: personal.Note(string(options)),
+		next := ""
+		if r.Options.Work != nil {
+			next = r.Options.Work.Next
+		}
+		err := q.AddTransaction(ctx, sqlc.AddTransactionParams{ID: r.ID, AppID: r.App, SystemName: r.SystemName, Ic: personal.IC(r.Officer), System: r.System,
+			DataHeader: personal.Note(r.DataHeader), Process: r.Process, Role: r.Role, Step: int64(r.Step), NextRole: next, Classification: r.Class, CredentialID: r.Credential, Options: personal.Note(string(options)),
 			OptionsHash: r.OptionsHash[:], BatchID: r.Batch, Implicit: flag(r.Implicit), Count: int64(r.Count), Root: r.Root[:],
 			CreatedAt: micros(r.CreatedAt), ExpiresAt: micros(r.ExpiresAt)})
+		if err != nil {
+			return err
+		}
+		if r.Page != nil {
+			if err := q.AddSigningPage(ctx, sqlc.AddSigningPageParams{TransactionID: r.ID, Token: r.Page.Token[:], RedirectUri: r.Page.RedirectURI, State: personal.Note(r.Page.State)}); err != nil {
+				return err
+			}
+		}
+		return place(ctx, q, r.ID)
 	})
 }
 
 func itemParams(batch string, x *signer.Document) sqlc.AddItemParams {
 	return sqlc.AddItemParams{BatchID: batch, Idx: int64(x.Index), Name: personal.Name(x.Name), Hash: int64(x.Hash), Digest: x.Digest, Blob: x.Blob, Size: x.Size,
-		DocumentID: x.DocumentID, Reference: personal.Note(x.Reference)}
+		DocumentID: x.DocumentID, Reference: personal.Note(x.Reference), ReferenceKey: personal.Object(x.Reference)}
 }
 
 // Request implements signer.Records.
@@ -240,7 +253,7 @@ func (d *DB) Request(ctx context.Context, id string) (signer.Request, error) {
 		return signer.Request{}, absent(err, signer.ErrUnknown)
 	}
 	r := signer.Request{ID: t.ID, App: t.AppID, SystemName: t.SystemName, Officer: string(t.Ic), System: t.System, DataHeader: string(t.DataHeader), Process: t.Process,
-		Role: t.Role, Class: t.Classification, Credential: t.CredentialID, Batch: t.BatchID, Implicit: t.Implicit != 0, Count: uint32(t.Count),
+		Role: t.Role, Step: int(t.Step), Class: t.Classification, Credential: t.CredentialID, Batch: t.BatchID, Implicit: t.Implicit != 0, Count: uint32(t.Count),
 		Status: signer.Status(t.Status), CreatedAt: instant(t.CreatedAt), ExpiresAt: instant(t.ExpiresAt), FinishedAt: instant(t.FinishedAt), Ended: t.Ended, Image: t.Image}
 	// A row of the wrong shape was not written here; zeros fail every comparison.
 	if len(t.Root) == 32 && len(t.OptionsHash) == 32 {
@@ -248,6 +261,11 @@ func (d *DB) Request(ctx context.Context, id string) (signer.Request, error) {
 	}
 	if err := json.Unmarshal([]byte(t.Options), &r.Options); err != nil {
 		return signer.Request{}, fmt.Errorf("reading options of %s: %w", id, err)
+	}
+	if t.Hosted != 0 {
+		if r.Page, err = d.page(ctx, id); err != nil {
+			return signer.Request{}, fmt.Errorf("reading the page of %s: %w", id, err)
+		}
 	}
 	return r, nil
 }
@@ -264,6 +282,10 @@ func (d *DB) Pending(ctx context.Context, batch string) iter.Seq2[signer.Documen
 				return
 			}
 			for _, x := range rows {
+				if x.ReferenceKey != "" && string(x.ReferenceKey) != string(x.Reference) {
+					yield(signer.Document{}, errTwoReferences)
+					return
+				}
 				doc := signer.Document{Index: uint32(x.Idx), Name: string(x.Name), Hash: crypto.Hash(x.Hash), Digest: x.Digest, Blob: x.Blob, Size: x.Size,
 					DocumentID: x.DocumentID, Reference: string(x.Reference)}
 				if !yield(doc, nil) {
@@ -277,6 +299,9 @@ func (d *DB) Pending(ctx context.Context, batch string) iter.Seq2[signer.Documen
 		}
 	}
 }
+
+// errTwoReferences: a document's reference is not the one that it is found by.
+var errTwoReferences = fmt.Errorf("%w: a reference was edited", signer.ErrDocuments)
 
 // tampered is signer.ErrDocuments for a row that was written past the gateway.
 func tampered(err error) error {
@@ -364,6 +389,9 @@ func (d *DB) RecordIntent(ctx context.Context, in signer.Intent, nonce [otp.Nonc
 		if err := q.RedeemSends(ctx, in.Transaction); err != nil {
 			return err
 		}
+		if err := addSignatories(ctx, q, &in); err != nil {
+			return err
+		}
 		if err := q.SetPIN(ctx, sqlc.SetPINParams{Ic: personal.IC(officer)}); err != nil {
 			return err
 		}
@@ -447,6 +475,9 @@ func storeOutcome(ctx context.Context, q *sqlc.Queries, in *sqlc.Intent, o *sign
 	var n int64
 	if o.Refused != nil {
 		code, detail := refusal(o.Refused)
+		if err := q.ReleaseSignatory(ctx, sqlc.ReleaseSignatoryParams{BatchID: in.BatchID, Idx: int64(o.Index), IntentID: in.ID}); err != nil {
+			return err
+		}
 		n, err = q.RefuseItem(ctx, sqlc.RefuseItemParams{Code: code, Detail: personal.Note(detail), SignedAt: micros(now), BatchID: in.BatchID, Idx: int64(o.Index),
 			Attempt: o.Attempt, IntentID: in.ID})
 	} else {
@@ -456,7 +487,10 @@ func storeOutcome(ctx context.Context, q *sqlc.Queries, in *sqlc.Intent, o *sign
 	if err == nil && n != 1 {
 		err = signer.ErrFence
 	}
-	return err
+	if err != nil || o.Refused != nil || o.Result == nil {
+		return err
+	}
+	return storeSignatory(ctx, q, in, o, now)
 }
 
 // finish closes an intent all of whose documents have an outcome.
@@ -479,6 +513,9 @@ func finish(ctx context.Context, q *sqlc.Queries, in *sqlc.Intent, now time.Time
 	if _, err := q.CloseIntent(ctx, sqlc.CloseIntentParams{State: "finished", Now: micros(now), ID: in.ID}); err != nil {
 		return err
 	}
+	if err := q.PassOn(ctx, sqlc.PassOnParams{BatchID: in.BatchID, IntentID: in.ID}); err != nil {
+		return err
+	}
 	if err := q.FinishTransaction(ctx, sqlc.FinishTransactionParams{Status: string(request), Now: micros(now), ID: in.TransactionID}); err != nil {
 		return err
 	}
@@ -497,6 +534,9 @@ func (d *DB) Abandon(ctx context.Context, id string, ev audit.Event) error {
 			return err // finished or abandoned before: nothing to do
 		}
 		if err := q.ReleaseClaims(ctx, sqlc.ReleaseClaimsParams{BatchID: in.BatchID, IntentID: id}); err != nil {
+			return err
+		}
+		if err := release(ctx, q, &in); err != nil {
 			return err
 		}
 		if err := q.AbandonTransaction(ctx, sqlc.AbandonTransactionParams{Ended: ev.Detail["reason"], Now: micros(ev.At), ID: in.TransactionID}); err != nil {

@@ -1,7 +1,8 @@
-// Package web serves the public pages: the landing page, the verification
-// page of an eCertificate, the page "this was not me", and the API reference. They are plain HTML in Malay
-// with English beside it, made on the server from embedded templates; no
-// script, no cookie, nothing fetched from elsewhere.
+// Package web serves the pages: the landing page, the verification page of an
+// eCertificate, the page "this was not me", the page on which officers sign, and
+// the API reference. They are plain HTML in Malay with English beside it, made
+// on the server from embedded templates; no script, nothing fetched from
+// elsewhere, and no cookie but the signing page's.
 //
 // What a page says about a certificate is never better than what the record
 // proves: the word SAH needs both the record's status and a signature that
@@ -70,6 +71,12 @@ type Config struct {
 	Disown Disowner
 	// Confirm judges the links of mails to officers being enrolled; nil: no such page.
 	Confirm Confirmer
+	// Signing is what is confirmed here; nil: there is no such page.
+	Signing Signing
+	// Peer is the address of whoever asks; nil: nobody wants to know.
+	Peer func(*http.Request) string
+	// SecureCookies: browsers reach the pages by https.
+	SecureCookies bool
 	// OpenAPI returns the OpenAPI 3.1 document in JSON. It is asked when the
 	// reference is first read, and may not change afterwards.
 	OpenAPI func() []byte
@@ -93,7 +100,8 @@ var styleURL = func() string {
 	return "/assets/mohor-" + base64.RawURLEncoding.EncodeToString(sum[:9]) + ".css"
 }()
 
-var pages = template.Must(template.New("").Funcs(template.FuncMap{"myt": myt.Format}).ParseFS(templates, "templates/*.tmpl"))
+var pages = template.Must(template.New("").Funcs(template.FuncMap{"myt": myt.Format, "stamp": myt.Stamp, "inc": func(n int) int { return n + 1 },
+	"say": func(tone, wordMS, wordEN, ms, en string) notice { return notice{tone, wordMS, wordEN, ms, en} }}).ParseFS(templates, "templates/*.tmpl"))
 
 // site holds the configuration and the reference once it is made.
 type site struct {
@@ -102,7 +110,8 @@ type site struct {
 }
 
 // Routes adds GET and HEAD of /, /docs, /s/{id} and the style sheet to r, and
-// with [Config.Disown] GET, HEAD and POST of /r/{token}.
+// with [Config.Disown] GET, HEAD and POST of /r/{token}, with [Config.Confirm] of /e/{token},
+// with [Config.Signing] those below /sign/{token}.
 func Routes(r chi.Router, c Config) {
 	if c.Title == "" {
 		c.Title = "Mohor"
@@ -131,6 +140,9 @@ func Routes(r chi.Router, c Config) {
 	if s.Confirm != nil {
 		s.confirmRoutes(r)
 	}
+	if s.Signing != nil {
+		s.signingRoutes(r)
+	}
 }
 
 // protect sets what every answer carries. Nothing may run or be framed.
@@ -138,6 +150,7 @@ func protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'")
+		h.Set("X-Frame-Options", "DENY") // for browsers that know no frame-ancestors
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")

@@ -238,7 +238,7 @@ func (d *demo) voucher(c *demoCmd, pin secret.Text) (row, error) {
 		return row{}, err
 	}
 	t, err := d.sign(pin, map[string]any{"format": "PADES", "process": "AP-22", "role": "Perakuan 1",
-		"pades": map[string]any{"level": "B-LTA", "reason": "Perakuan 1", "visible": place}, "documents": []map[string]string{{"document_id": doc}}})
+		"pades": map[string]any{"level": "B-LTA", "reason": "Perakuan 1", "visible": place}, "documents": []map[string]string{{"document_id": doc, "reference": doc}}})
 	if err != nil {
 		return row{}, err
 	}

@@ -154,6 +154,7 @@ func (d *doctor) installation(context.Context) {
 	d.blobs()
 	d.gatewayTLS()
 	d.templates()
+	d.processes()
 	for _, path := range []string{d.Dir, c.Blobs} {
 		d.space(path)
 	}
@@ -279,6 +280,18 @@ func (d *doctor) templates() {
 		return
 	}
 	d.ok("templates of visible signatures can be drawn: %s", strings.Join(slices.Sorted(maps.Keys(d.config.Templates)), ", "))
+}
+
+// processes looks at the work processes of ICT systems, when they are the agency's own.
+func (d *doctor) processes() {
+	if d.config.Processes == "" {
+		return
+	}
+	if _, err := d.config.processes(); err != nil {
+		d.fault(cause(err), "the gateway refuses to start", "correct the file")
+		return
+	}
+	d.ok("work processes can be read: %s", d.config.Processes)
 }
 
 // ends judges a validity.

@@ -34,6 +34,9 @@ func Judge(r *BenchRow) { r.judge() }
 // Templates reads the templates of a configuration.
 var Templates = (*Config).templates
 
+// Processes reads the work processes of a configuration.
+var Processes = (*Config).processes
+
 // RenderConfig is the file that init writes, ChannelsOf the policy of a system.
 var (
 	RenderConfig = renderConfig

@@ -153,6 +153,10 @@ func (s *Server) wire() error {
 	if err != nil {
 		return err
 	}
+	processes, err := s.Config.processes()
+	if err != nil {
+		return err
+	}
 	mailer, err := s.mailer()
 	if err != nil {
 		return err
@@ -173,7 +177,7 @@ func (s *Server) wire() error {
 		Policy: otp.Policy{TTL: c.Code.TTL, Tries: c.Code.Tries, ResendAfter: c.Code.ResendAfter, MaxSends: c.Code.MaxSends, PerHour: c.Code.PerHour, PerDay: c.Code.PerDay}}
 	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm, s.db.CurrentKEK}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.blobs, Codes: codes, Shares: s.shares(), Now: s.now,
 		PIN: c.PIN.limits(), CheckPIN: c.PIN.checkPIN, Headers: headers(s.db), Channels: c.Channels.of, AlarmTo: c.Mail.AlarmTo,
-		Timestamps: stamper, TSARoots: s.trustedTSAs, Revocation: revocation{s.ca}, Templates: templates, TempDir: s.DataPath("tmp"), Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond}
+		Timestamps: stamper, TSARoots: s.trustedTSAs, Revocation: revocation{s.ca}, Templates: templates, Processes: processes, TempDir: s.DataPath("tmp"), Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond}
 	s.Desk.PINs = pinProver{s.Signer}
 	width := c.Batch.Width
 	if width == 0 {
@@ -186,13 +190,15 @@ func (s *Server) wire() error {
 		MaxUpload: c.Limits.UploadMegabytes << 20, MaxPDF: c.Limits.PDFMegabytes << 20, Refuse: c.Limits.refuse()}
 	s.logins = &mailLater{courier: s.courier, log: s.log}
 	s.Accounts = s.accounts(newLoginCodes(codes, s.db.LoginCodes(), s.logins))
+	secure := strings.HasPrefix(c.BaseURL, "https://")
 	router, doc := api.New(api.Config{Signer: s.Signer, Runner: s.Runner, Batches: batches, Documents: s.db, CA: s.ca, Apps: s.Apps, Accounts: s.Accounts, Desk: s.Desk, Kept: s.Kept(), Subject: s.db, Codes: s.db.CodeSends, People: s.db, Replies: s.db,
-		SecureCookies: strings.HasPrefix(c.BaseURL, "https://"),
+		SecureCookies: secure, SigningURL: func(token string) string { return c.BaseURL + "/sign/" + token },
 		Trust: func(ctx context.Context) (verify.Options, error) {
 			return trust(ctx, s.ca, s.others, s.tsas, s.now())
 		}, Fingerprint: macKey{s.hsm, hsm.IdempotencyKey}.MAC,
 		Limits: s.limits(), Ready: s.ready, Stopping: s.stopping, Version: Version, MaxPDF: c.Limits.PDFMegabytes << 20, TempDir: s.DataPath("tmp"), TrustedProxies: c.BehindProxy.Trusted, CertificateHeader: c.BehindProxy.CertificateHeader, Log: s.log, Now: s.now})
-	web.Routes(router, web.Config{Records: &publicRecords{s.db, s.blobs, s.ca, s.others, s.tsas, s.now, recordURL}, Disown: &disowner{s.Signer, s.log}, Confirm: confirmer{s.Desk}, Sandbox: s.Sandbox, Title: c.CA.Organization, Log: s.log, Now: s.now,
+	web.Routes(router, web.Config{Records: &publicRecords{s.db, s.blobs, s.ca, s.others, s.tsas, s.now, recordURL}, Disown: &disowner{s.Signer, s.log}, Confirm: confirmer{s.Desk}, Signing: &hosted{s.Signer, s.Runner, s.db, s.db, s.log},
+		Peer: func(r *http.Request) string { return api.Peer(r, c.BehindProxy.Trusted) }, SecureCookies: secure, Sandbox: s.Sandbox, Title: c.CA.Organization, Log: s.log, Now: s.now,
 		OpenAPI: func() []byte {
 			b, err := doc.MarshalJSON()
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/mohor-sign/mohor/pdf"
+	"github.com/mohor-sign/mohor/process"
 	"github.com/mohor-sign/mohor/signer"
 )
 
@@ -30,6 +31,23 @@ func (c *Config) templates() (*signer.Templates, error) {
 		}
 	}
 	return out, nil
+}
+
+// processes reads the work processes of ICT systems. Errors wrap ErrConfig and name row and column.
+func (c *Config) processes() (*process.List, error) {
+	if c.Processes == "" {
+		return process.Builtin()
+	}
+	f, err := os.Open(c.Processes)
+	if err != nil {
+		return nil, fmt.Errorf("%w: processes: %w", ErrConfig, err)
+	}
+	defer f.Close()
+	l, err := process.Read(f)
+	if err != nil {
+		return nil, fmt.Errorf("%w: processes: %s: %w", ErrConfig, c.Processes, err)
+	}
+	return l, nil
 }
 
 func readImage(path string) (*pdf.Image, error) {

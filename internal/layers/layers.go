@@ -34,11 +34,11 @@ func table() map[string]string {
 		"internal/gatewaytest": "api internal/gateway internal/sandbox internal/secret",
 
 		// L5
-		"web":              "internal/myt",
+		"web":              "internal/myt internal/secret",
 		"internal/sandbox": "internal/myt internal/secret",
 
 		// L4
-		"api":        "audit signer batch ca enrol otp pdf pdf/cms pdf/verify ecert internal/mykad internal/secret internal/table",
+		"api":        "audit process signer batch ca enrol otp pdf pdf/cms pdf/verify ecert internal/mykad internal/secret internal/table",
 		"store":      "archive audit signer batch ca enrol notify otp pdf store/personal store/sqlc internal/ident internal/secret",
 		"store/sqlc": "store/personal",
 		// Encrypted columns: keys, types, and connections that seal and open.
@@ -53,10 +53,13 @@ func table() map[string]string {
 		// L3, L2
 		"archive": "audit signer internal/ident",
 		"batch":   "audit signer ecert pdf internal/ident internal/keylock internal/secret",
-		"signer":  "audit otp pdf pdf/cms internal/ident internal/keylock internal/mykad internal/myt internal/secret",
+		"signer":  "audit otp pdf pdf/cms process internal/ident internal/keylock internal/mykad internal/myt internal/secret",
 		"notify":  "audit enrol otp internal/myt internal/secret",
 
 		// L1
+		// The work processes of ICT systems: data alone.
+		"process": "",
+
 		"otp":   "audit internal/secret",
 		"ca":    "audit pdf/cms pdf/revocation internal/dialguard internal/ident internal/keylock",
 		"enrol": "audit ca internal/ident internal/mykad internal/myt internal/secret internal/table",

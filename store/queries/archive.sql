@@ -1,5 +1,5 @@
 -- A batch is old when it began, when each of its transactions was made and ended, and when
--- it ended, before a time; one of its transactions that waits still has ended at its expiry.
+-- it ended, before a time, and each role that signed a reference of it; one of its transactions that waits still has ended at its expiry.
 -- Nothing that is being signed is old. eCertificates stay: whoever scans the code on one
 -- is answered from their rows.
 -- name: OldBatches :many
@@ -8,6 +8,8 @@ WHERE b.created_at < @before AND b.finished_at < @before AND b.started_at < @bef
     AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.batch_id = b.id
         AND (t.created_at >= @before OR t.finished_at >= @before OR t.status = 'SIGNING' OR t.status = 'WAITING' AND t.expires_at >= @before))
     AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.batch_id = b.id AND i.state = 'open')
+    AND NOT EXISTS (SELECT 1 FROM signatories s JOIN signatories n ON n.system = s.system AND n.process = s.process AND n.reference = s.reference
+        WHERE s.batch_id = b.id AND (n.signed_at = 0 OR n.signed_at >= @before))
 ORDER BY b.id LIMIT @lim;
 
 -- name: BatchIsOld :one
@@ -15,7 +17,9 @@ SELECT COUNT(*) FROM batches b
 WHERE b.id = @id AND b.created_at < @before AND b.finished_at < @before AND b.started_at < @before AND b.status <> 'SIGNING' AND b.kind <> 'ecert'
     AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.batch_id = b.id
         AND (t.created_at >= @before OR t.finished_at >= @before OR t.status = 'SIGNING' OR t.status = 'WAITING' AND t.expires_at >= @before))
-    AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.batch_id = b.id AND i.state = 'open');
+    AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.batch_id = b.id AND i.state = 'open')
+    AND NOT EXISTS (SELECT 1 FROM signatories s JOIN signatories n ON n.system = s.system AND n.process = s.process AND n.reference = s.reference
+        WHERE s.batch_id = b.id AND (n.signed_at = 0 OR n.signed_at >= @before));
 
 -- name: TransactionsOfBatch :many
 SELECT id, app_id, system_name, ic, system, data_header, process, role, classification, credential_id, options, options_hash,
@@ -71,6 +75,9 @@ DELETE FROM code_sends WHERE transaction_id IN (SELECT t.id FROM transactions t 
 
 -- name: DropChallengesOfBatch :exec
 DELETE FROM challenges WHERE transaction_id IN (SELECT t.id FROM transactions t WHERE t.batch_id = @batch_id);
+
+-- name: DropSigningPagesOfBatch :exec
+DELETE FROM signing_pages WHERE transaction_id IN (SELECT t.id FROM transactions t WHERE t.batch_id = @batch_id);
 
 -- name: DropIntentsOfBatch :exec
 DELETE FROM intents WHERE batch_id = @batch_id;

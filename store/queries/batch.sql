@@ -17,8 +17,8 @@ UPDATE batches SET next_index = next_index + @added, refused_rows = refused_rows
 WHERE id = @id AND status = 'OPEN' AND next_index = @expected;
 
 -- name: AddItem :exec
-INSERT INTO items (batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state)
-VALUES (@batch_id, @idx, @name, @hash, @digest, @blob, @size, @document_id, @reference, @record_id, @number, @record, 'pending');
+INSERT INTO items (batch_id, idx, name, hash, digest, blob, size, document_id, reference, reference_key, record_id, number, record, state)
+VALUES (@batch_id, @idx, @name, @hash, @digest, @blob, @size, @document_id, @reference, @reference_key, @record_id, @number, @record, 'pending');
 
 -- name: AddRefusedRow :exec
 INSERT INTO refused_rows (batch_id, row, col, name, code, detail) VALUES (@batch_id, @row, @col, @name, @code, @detail);
@@ -41,23 +41,23 @@ UPDATE batches SET status = @status, finished_at = @now WHERE id = @id AND statu
 
 -- name: ItemsAfter :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key
 FROM items WHERE batch_id = @batch_id AND idx > @after ORDER BY idx LIMIT @lim;
 
 -- name: ItemsInState :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key
 FROM items WHERE batch_id = @batch_id AND state = @state AND idx > @after ORDER BY idx LIMIT @lim;
 
 -- name: ItemByRecord :one
 SELECT batch_id, idx, name, record_id, record, state, signed_blob, signed_at FROM items WHERE record_id = @record_id;
 
 -- name: PendingAfter :many
-SELECT idx, name, hash, digest, blob, size, document_id, reference, attempt
+SELECT idx, name, hash, digest, blob, size, document_id, reference, reference_key, attempt
 FROM items WHERE batch_id = @batch_id AND state IN ('pending', 'claimed') AND idx > @after ORDER BY idx LIMIT @lim;
 
 -- name: AuthorisedAfter :many
-SELECT idx, name, hash, digest, blob, size, document_id, reference, state
+SELECT idx, name, hash, digest, blob, size, document_id, reference, reference_key, state
 FROM items WHERE batch_id = @batch_id AND (state IN ('pending', 'claimed') OR intent_id = @intent_id) AND idx > @after ORDER BY idx LIMIT @lim;
 
 -- name: ClaimItems :many

@@ -1,14 +1,26 @@
 -- name: AddTransaction :exec
-INSERT INTO transactions (id, app_id, system_name, ic, system, data_header, process, role, classification, credential_id, options, options_hash,
+INSERT INTO transactions (id, app_id, system_name, ic, system, data_header, process, role, step, next_role, classification, credential_id, options, options_hash,
     batch_id, implicit, count, root, status, created_at, expires_at)
-VALUES (@id, @app_id, @system_name, @ic, @system, @data_header, @process, @role, @classification, @credential_id, @options, @options_hash,
+VALUES (@id, @app_id, @system_name, @ic, @system, @data_header, @process, @role, @step, @next_role, @classification, @credential_id, @options, @options_hash,
     @batch_id, @implicit, @count, @root, 'WAITING', @created_at, @expires_at);
 
 -- name: Transaction :one
-SELECT t.id, t.app_id, t.system_name, t.ic, t.system, t.data_header, t.process, t.role, t.classification, t.credential_id, t.options, t.options_hash,
+SELECT t.id, t.app_id, t.system_name, t.ic, t.system, t.data_header, t.process, t.role, t.step, t.classification, t.credential_id, t.options, t.options_hash,
     t.batch_id, t.implicit, t.count, t.root, t.status, t.created_at, t.expires_at, t.finished_at, t.ended,
-    CAST(COALESCE(c.image, '') AS TEXT) AS image
+    CAST(COALESCE(c.image, '') AS TEXT) AS image, (SELECT COUNT(*) FROM signing_pages p WHERE p.transaction_id = t.id) AS hosted
 FROM transactions t LEFT JOIN credentials c ON c.id = t.credential_id WHERE t.id = @id;
+
+-- name: AddSigningPage :exec
+INSERT INTO signing_pages (transaction_id, token, redirect_uri, state) VALUES (@transaction_id, @token, @redirect_uri, @state);
+
+-- name: SigningPage :one
+SELECT token, redirect_uri, state, session, opened_at FROM signing_pages WHERE transaction_id = @transaction_id;
+
+-- name: SigningPageByToken :one
+SELECT transaction_id FROM signing_pages WHERE token = @token;
+
+-- name: OpenSigningPage :execrows
+UPDATE signing_pages SET session = @session, opened_at = @now WHERE transaction_id = @transaction_id AND session IS NULL;
 
 -- name: LiveTransactions :one
 SELECT COUNT(*) FROM transactions WHERE batch_id = @batch_id AND status IN ('WAITING', 'SIGNING');
@@ -117,9 +129,10 @@ VALUES (@id, @app_id, @name, @size, @pages, @digest, @blob, @created_at);
 -- name: Document :one
 SELECT id, app_id, name, size, pages, digest, blob, created_at FROM documents WHERE id = @id;
 
+-- The newest; of a document that moves between roles the last one's, whatever a clock said.
 -- name: SignedDocument :one
-SELECT i.signed_blob, i.signed_size FROM items i
-WHERE i.document_id = @document_id AND i.state = 'signed' ORDER BY i.signed_at DESC LIMIT 1;
+SELECT i.signed_blob, i.signed_size FROM items i LEFT JOIN signatories s ON s.batch_id = i.batch_id AND s.idx = i.idx
+WHERE i.document_id = @document_id AND i.state = 'signed' ORDER BY COALESCE(s.step, 0) DESC, i.signed_at DESC LIMIT 1;
 
 -- name: AcceptedEvents :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail FROM audit_events

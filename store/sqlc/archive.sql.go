@@ -173,6 +173,8 @@ WHERE b.id = ?1 AND b.created_at < ?2 AND b.finished_at < ?2 AND b.started_at < 
     AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.batch_id = b.id
         AND (t.created_at >= ?2 OR t.finished_at >= ?2 OR t.status = 'SIGNING' OR t.status = 'WAITING' AND t.expires_at >= ?2))
     AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.batch_id = b.id AND i.state = 'open')
+    AND NOT EXISTS (SELECT 1 FROM signatories s JOIN signatories n ON n.system = s.system AND n.process = s.process AND n.reference = s.reference
+        WHERE s.batch_id = b.id AND (n.signed_at = 0 OR n.signed_at >= ?2))
 `
 
 type BatchIsOldParams struct {
@@ -387,6 +389,15 @@ func (q *Queries) DropRefusedRowsOfBatch(ctx context.Context, batchID string) er
 	return err
 }
 
+const dropSigningPagesOfBatch = `-- name: DropSigningPagesOfBatch :exec
+DELETE FROM signing_pages WHERE transaction_id IN (SELECT t.id FROM transactions t WHERE t.batch_id = ?1)
+`
+
+func (q *Queries) DropSigningPagesOfBatch(ctx context.Context, batchID string) error {
+	_, err := q.db.ExecContext(ctx, dropSigningPagesOfBatch, batchID)
+	return err
+}
+
 const dropTransactionsOfBatch = `-- name: DropTransactionsOfBatch :execrows
 DELETE FROM transactions WHERE batch_id = ?1
 `
@@ -528,6 +539,8 @@ WHERE b.created_at < ?1 AND b.finished_at < ?1 AND b.started_at < ?1 AND b.statu
     AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.batch_id = b.id
         AND (t.created_at >= ?1 OR t.finished_at >= ?1 OR t.status = 'SIGNING' OR t.status = 'WAITING' AND t.expires_at >= ?1))
     AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.batch_id = b.id AND i.state = 'open')
+    AND NOT EXISTS (SELECT 1 FROM signatories s JOIN signatories n ON n.system = s.system AND n.process = s.process AND n.reference = s.reference
+        WHERE s.batch_id = b.id AND (n.signed_at = 0 OR n.signed_at >= ?1))
 ORDER BY b.id LIMIT ?3
 `
 
@@ -538,7 +551,7 @@ type OldBatchesParams struct {
 }
 
 // A batch is old when it began, when each of its transactions was made and ended, and when
-// it ended, before a time; one of its transactions that waits still has ended at its expiry.
+// it ended, before a time, and each role that signed a reference of it; one of its transactions that waits still has ended at its expiry.
 // Nothing that is being signed is old. eCertificates stay: whoever scans the code on one
 // is answered from their rows.
 func (q *Queries) OldBatches(ctx context.Context, arg OldBatchesParams) ([]string, error) {
@@ -633,15 +646,39 @@ SELECT id, app_id, system_name, ic, system, data_header, process, role, classifi
 FROM transactions WHERE batch_id = ?1 ORDER BY created_at, id
 `
 
-func (q *Queries) TransactionsOfBatch(ctx context.Context, batchID string) ([]Transaction, error) {
+type TransactionsOfBatchRow struct {
+	ID             string
+	AppID          string
+	SystemName     string
+	Ic             personal.IC
+	System         string
+	DataHeader     personal.Note
+	Process        string
+	Role           string
+	Classification string
+	CredentialID   string
+	Options        personal.Note
+	OptionsHash    []byte
+	BatchID        string
+	Implicit       int64
+	Count          int64
+	Root           []byte
+	Status         string
+	CreatedAt      int64
+	ExpiresAt      int64
+	FinishedAt     int64
+	Ended          string
+}
+
+func (q *Queries) TransactionsOfBatch(ctx context.Context, batchID string) ([]TransactionsOfBatchRow, error) {
 	rows, err := q.db.QueryContext(ctx, transactionsOfBatch, batchID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []Transaction
+	var items []TransactionsOfBatchRow
 	for rows.Next() {
-		var i Transaction
+		var i TransactionsOfBatchRow
 		if err := rows.Scan(
 			&i.ID,
 			&i.AppID,

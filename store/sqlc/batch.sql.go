@@ -47,23 +47,24 @@ func (q *Queries) AddBatch(ctx context.Context, arg AddBatchParams) error {
 }
 
 const addItem = `-- name: AddItem :exec
-INSERT INTO items (batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 'pending')
+INSERT INTO items (batch_id, idx, name, hash, digest, blob, size, document_id, reference, reference_key, record_id, number, record, state)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 'pending')
 `
 
 type AddItemParams struct {
-	BatchID    string
-	Idx        int64
-	Name       personal.Name
-	Hash       int64
-	Digest     []byte
-	Blob       string
-	Size       int64
-	DocumentID string
-	Reference  personal.Note
-	RecordID   sql.NullString
-	Number     *personal.Number
-	Record     *personal.Note
+	BatchID      string
+	Idx          int64
+	Name         personal.Name
+	Hash         int64
+	Digest       []byte
+	Blob         string
+	Size         int64
+	DocumentID   string
+	Reference    personal.Note
+	ReferenceKey personal.Object
+	RecordID     sql.NullString
+	Number       *personal.Number
+	Record       *personal.Note
 }
 
 func (q *Queries) AddItem(ctx context.Context, arg AddItemParams) error {
@@ -77,6 +78,7 @@ func (q *Queries) AddItem(ctx context.Context, arg AddItemParams) error {
 		arg.Size,
 		arg.DocumentID,
 		arg.Reference,
+		arg.ReferenceKey,
 		arg.RecordID,
 		arg.Number,
 		arg.Record,
@@ -110,7 +112,7 @@ func (q *Queries) AddRefusedRow(ctx context.Context, arg AddRefusedRowParams) er
 }
 
 const authorisedAfter = `-- name: AuthorisedAfter :many
-SELECT idx, name, hash, digest, blob, size, document_id, reference, state
+SELECT idx, name, hash, digest, blob, size, document_id, reference, reference_key, state
 FROM items WHERE batch_id = ?1 AND (state IN ('pending', 'claimed') OR intent_id = ?2) AND idx > ?3 ORDER BY idx LIMIT ?4
 `
 
@@ -122,15 +124,16 @@ type AuthorisedAfterParams struct {
 }
 
 type AuthorisedAfterRow struct {
-	Idx        int64
-	Name       personal.Name
-	Hash       int64
-	Digest     []byte
-	Blob       string
-	Size       int64
-	DocumentID string
-	Reference  personal.Note
-	State      string
+	Idx          int64
+	Name         personal.Name
+	Hash         int64
+	Digest       []byte
+	Blob         string
+	Size         int64
+	DocumentID   string
+	Reference    personal.Note
+	ReferenceKey personal.Object
+	State        string
 }
 
 func (q *Queries) AuthorisedAfter(ctx context.Context, arg AuthorisedAfterParams) ([]AuthorisedAfterRow, error) {
@@ -156,6 +159,7 @@ func (q *Queries) AuthorisedAfter(ctx context.Context, arg AuthorisedAfterParams
 			&i.Size,
 			&i.DocumentID,
 			&i.Reference,
+			&i.ReferenceKey,
 			&i.State,
 		); err != nil {
 			return nil, err
@@ -366,7 +370,7 @@ func (q *Queries) ItemByRecord(ctx context.Context, recordID sql.NullString) (It
 
 const itemsAfter = `-- name: ItemsAfter :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key
 FROM items WHERE batch_id = ?1 AND idx > ?2 ORDER BY idx LIMIT ?3
 `
 
@@ -409,6 +413,7 @@ func (q *Queries) ItemsAfter(ctx context.Context, arg ItemsAfterParams) ([]Item,
 			&i.SignedAt,
 			&i.IntentID,
 			&i.Timestamp,
+			&i.ReferenceKey,
 		); err != nil {
 			return nil, err
 		}
@@ -425,7 +430,7 @@ func (q *Queries) ItemsAfter(ctx context.Context, arg ItemsAfterParams) ([]Item,
 
 const itemsInState = `-- name: ItemsInState :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key
 FROM items WHERE batch_id = ?1 AND state = ?2 AND idx > ?3 ORDER BY idx LIMIT ?4
 `
 
@@ -474,6 +479,7 @@ func (q *Queries) ItemsInState(ctx context.Context, arg ItemsInStateParams) ([]I
 			&i.SignedAt,
 			&i.IntentID,
 			&i.Timestamp,
+			&i.ReferenceKey,
 		); err != nil {
 			return nil, err
 		}
@@ -516,7 +522,7 @@ func (q *Queries) Numbers(ctx context.Context, batchID string) ([]*personal.Numb
 }
 
 const pendingAfter = `-- name: PendingAfter :many
-SELECT idx, name, hash, digest, blob, size, document_id, reference, attempt
+SELECT idx, name, hash, digest, blob, size, document_id, reference, reference_key, attempt
 FROM items WHERE batch_id = ?1 AND state IN ('pending', 'claimed') AND idx > ?2 ORDER BY idx LIMIT ?3
 `
 
@@ -527,15 +533,16 @@ type PendingAfterParams struct {
 }
 
 type PendingAfterRow struct {
-	Idx        int64
-	Name       personal.Name
-	Hash       int64
-	Digest     []byte
-	Blob       string
-	Size       int64
-	DocumentID string
-	Reference  personal.Note
-	Attempt    int64
+	Idx          int64
+	Name         personal.Name
+	Hash         int64
+	Digest       []byte
+	Blob         string
+	Size         int64
+	DocumentID   string
+	Reference    personal.Note
+	ReferenceKey personal.Object
+	Attempt      int64
 }
 
 func (q *Queries) PendingAfter(ctx context.Context, arg PendingAfterParams) ([]PendingAfterRow, error) {
@@ -556,6 +563,7 @@ func (q *Queries) PendingAfter(ctx context.Context, arg PendingAfterParams) ([]P
 			&i.Size,
 			&i.DocumentID,
 			&i.Reference,
+			&i.ReferenceKey,
 			&i.Attempt,
 		); err != nil {
 			return nil, err

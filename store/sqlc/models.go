@@ -416,29 +416,30 @@ type Intent struct {
 }
 
 type Item struct {
-	BatchID    string
-	Idx        int64
-	Name       personal.Name
-	Hash       int64
-	Digest     []byte
-	Blob       string
-	Size       int64
-	DocumentID string
-	Reference  personal.Note
-	RecordID   sql.NullString
-	Number     *personal.Number
-	Record     *personal.Note
-	State      string
-	Attempt    int64
-	LeaseUntil int64
-	Code       string
-	Detail     personal.Note
-	Signature  personal.Bytes
-	SignedBlob string
-	SignedSize int64
-	SignedAt   int64
-	IntentID   string
-	Timestamp  int64
+	BatchID      string
+	Idx          int64
+	Name         personal.Name
+	Hash         int64
+	Digest       []byte
+	Blob         string
+	Size         int64
+	DocumentID   string
+	Reference    personal.Note
+	RecordID     sql.NullString
+	Number       *personal.Number
+	Record       *personal.Note
+	State        string
+	Attempt      int64
+	LeaseUntil   int64
+	Code         string
+	Detail       personal.Note
+	Signature    personal.Bytes
+	SignedBlob   string
+	SignedSize   int64
+	SignedAt     int64
+	IntentID     string
+	Timestamp    int64
+	ReferenceKey personal.Object
 }
 
 type Kek struct {
@@ -576,6 +577,36 @@ type SetupMail struct {
 	Reply     personal.Note
 }
 
+type Signatory struct {
+	System        string
+	Process       string
+	Reference     personal.Object
+	Step          int64
+	Role          string
+	Ic            personal.IC
+	NextRole      string
+	TransactionID string
+	IntentID      string
+	BatchID       string
+	Idx           int64
+	DocumentID    string
+	Hash          int64
+	Digest        []byte
+	Result        []byte
+	Blob          string
+	Size          int64
+	SignedAt      int64
+}
+
+type SigningPage struct {
+	TransactionID string
+	Token         []byte
+	RedirectUri   string
+	State         personal.Note
+	Session       []byte
+	OpenedAt      int64
+}
+
 type StatusChange struct {
 	Issuer string
 	N      int64
@@ -623,4 +654,6 @@ type Transaction struct {
 	ExpiresAt      int64
 	FinishedAt     int64
 	Ended          string
+	Step           int64
+	NextRole       string
 }

@@ -173,11 +173,32 @@ func (q *Queries) AddIntent(ctx context.Context, arg AddIntentParams) error {
 	return err
 }
 
+const addSigningPage = `-- name: AddSigningPage :exec
+INSERT INTO signing_pages (transaction_id, token, redirect_uri, state) VALUES (?1, ?2, ?3, ?4)
+`
+
+type AddSigningPageParams struct {
+	TransactionID string
+	Token         []byte
+	RedirectUri   string
+	State         personal.Note
+}
+
+func (q *Queries) AddSigningPage(ctx context.Context, arg AddSigningPageParams) error {
+	_, err := q.db.ExecContext(ctx, addSigningPage,
+		arg.TransactionID,
+		arg.Token,
+		arg.RedirectUri,
+		arg.State,
+	)
+	return err
+}
+
 const addTransaction = `-- name: AddTransaction :exec
-INSERT INTO transactions (id, app_id, system_name, ic, system, data_header, process, role, classification, credential_id, options, options_hash,
+INSERT INTO transactions (id, app_id, system_name, ic, system, data_header, process, role, step, next_role, classification, credential_id, options, options_hash,
     batch_id, implicit, count, root, status, created_at, expires_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
-    ?13, ?14, ?15, ?16, 'WAITING', ?17, ?18)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
+    ?15, ?16, ?17, ?18, 'WAITING', ?19, ?20)
 `
 
 type AddTransactionParams struct {
@@ -189,6 +210,8 @@ type AddTransactionParams struct {
 	DataHeader     personal.Note
 	Process        string
 	Role           string
+	Step           int64
+	NextRole       string
 	Classification string
 	CredentialID   string
 	Options        personal.Note
@@ -211,6 +234,8 @@ func (q *Queries) AddTransaction(ctx context.Context, arg AddTransactionParams) 
 		arg.DataHeader,
 		arg.Process,
 		arg.Role,
+		arg.Step,
+		arg.NextRole,
 		arg.Classification,
 		arg.CredentialID,
 		arg.Options,
@@ -555,6 +580,24 @@ func (q *Queries) OpenIntents(ctx context.Context) ([]Intent, error) {
 	return items, nil
 }
 
+const openSigningPage = `-- name: OpenSigningPage :execrows
+UPDATE signing_pages SET session = ?1, opened_at = ?2 WHERE transaction_id = ?3 AND session IS NULL
+`
+
+type OpenSigningPageParams struct {
+	Session       []byte
+	Now           int64
+	TransactionID string
+}
+
+func (q *Queries) OpenSigningPage(ctx context.Context, arg OpenSigningPageParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, openSigningPage, arg.Session, arg.Now, arg.TransactionID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const putChallenge = `-- name: PutChallenge :exec
 INSERT INTO challenges (transaction_id, ic, nonce, channel, sent_to, issued_at, expires_at, resend_after, tries_left, sends, link)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
@@ -694,8 +737,8 @@ func (q *Queries) SendsOf(ctx context.Context, transactionID string) ([]SendsOfR
 }
 
 const signedDocument = `-- name: SignedDocument :one
-SELECT i.signed_blob, i.signed_size FROM items i
-WHERE i.document_id = ?1 AND i.state = 'signed' ORDER BY i.signed_at DESC LIMIT 1
+SELECT i.signed_blob, i.signed_size FROM items i LEFT JOIN signatories s ON s.batch_id = i.batch_id AND s.idx = i.idx
+WHERE i.document_id = ?1 AND i.state = 'signed' ORDER BY COALESCE(s.step, 0) DESC, i.signed_at DESC LIMIT 1
 `
 
 type SignedDocumentRow struct {
@@ -703,11 +746,48 @@ type SignedDocumentRow struct {
 	SignedSize int64
 }
 
+// The newest; of a document that moves between roles the last one's, whatever a clock said.
 func (q *Queries) SignedDocument(ctx context.Context, documentID string) (SignedDocumentRow, error) {
 	row := q.db.QueryRowContext(ctx, signedDocument, documentID)
 	var i SignedDocumentRow
 	err := row.Scan(&i.SignedBlob, &i.SignedSize)
 	return i, err
+}
+
+const signingPage = `-- name: SigningPage :one
+SELECT token, redirect_uri, state, session, opened_at FROM signing_pages WHERE transaction_id = ?1
+`
+
+type SigningPageRow struct {
+	Token       []byte
+	RedirectUri string
+	State       personal.Note
+	Session     []byte
+	OpenedAt    int64
+}
+
+func (q *Queries) SigningPage(ctx context.Context, transactionID string) (SigningPageRow, error) {
+	row := q.db.QueryRowContext(ctx, signingPage, transactionID)
+	var i SigningPageRow
+	err := row.Scan(
+		&i.Token,
+		&i.RedirectUri,
+		&i.State,
+		&i.Session,
+		&i.OpenedAt,
+	)
+	return i, err
+}
+
+const signingPageByToken = `-- name: SigningPageByToken :one
+SELECT transaction_id FROM signing_pages WHERE token = ?1
+`
+
+func (q *Queries) SigningPageByToken(ctx context.Context, token []byte) (string, error) {
+	row := q.db.QueryRowContext(ctx, signingPageByToken, token)
+	var transaction_id string
+	err := row.Scan(&transaction_id)
+	return transaction_id, err
 }
 
 const spendLink = `-- name: SpendLink :exec
@@ -760,9 +840,9 @@ func (q *Queries) StoreDelivery(ctx context.Context, arg StoreDeliveryParams) (i
 }
 
 const transaction = `-- name: Transaction :one
-SELECT t.id, t.app_id, t.system_name, t.ic, t.system, t.data_header, t.process, t.role, t.classification, t.credential_id, t.options, t.options_hash,
+SELECT t.id, t.app_id, t.system_name, t.ic, t.system, t.data_header, t.process, t.role, t.step, t.classification, t.credential_id, t.options, t.options_hash,
     t.batch_id, t.implicit, t.count, t.root, t.status, t.created_at, t.expires_at, t.finished_at, t.ended,
-    CAST(COALESCE(c.image, '') AS TEXT) AS image
+    CAST(COALESCE(c.image, '') AS TEXT) AS image, (SELECT COUNT(*) FROM signing_pages p WHERE p.transaction_id = t.id) AS hosted
 FROM transactions t LEFT JOIN credentials c ON c.id = t.credential_id WHERE t.id = ?1
 `
 
@@ -775,6 +855,7 @@ type TransactionRow struct {
 	DataHeader     personal.Note
 	Process        string
 	Role           string
+	Step           int64
 	Classification string
 	CredentialID   string
 	Options        personal.Note
@@ -789,6 +870,7 @@ type TransactionRow struct {
 	FinishedAt     int64
 	Ended          string
 	Image          string
+	Hosted         int64
 }
 
 func (q *Queries) Transaction(ctx context.Context, id string) (TransactionRow, error) {
@@ -803,6 +885,7 @@ func (q *Queries) Transaction(ctx context.Context, id string) (TransactionRow, e
 		&i.DataHeader,
 		&i.Process,
 		&i.Role,
+		&i.Step,
 		&i.Classification,
 		&i.CredentialID,
 		&i.Options,
@@ -817,6 +900,7 @@ func (q *Queries) Transaction(ctx context.Context, id string) (TransactionRow, e
 		&i.FinishedAt,
 		&i.Ended,
 		&i.Image,
+		&i.Hosted,
 	)
 	return i, err
 }

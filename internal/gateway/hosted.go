@@ -1,0 +1,356 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"encoding/base64"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mohor-sign/mohor/api"
+	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/otp"
+	"github.com/mohor-sign/mohor/pdf/verify"
+	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/web"
+)
+
+// hosted is web.Signing on signer and runner, which judge; it finds out what is shown.
+type hosted struct {
+	signer *signer.Signer
+	runner *batch.Runner
+	queue  batch.Queue
+	looks  looks
+	log    *slog.Logger
+}
+
+// looks is who asks and for which system, as registered now.
+type looks interface {
+	AppByID(ctx context.Context, id string) (enrol.App, error)
+	// System gives ErrUnknown for a code that nobody described.
+	System(ctx context.Context, code string) (enrol.System, error)
+}
+
+// listed is how many documents a page lists.
+const listed = 50
+
+func visit(v *web.Visit) signer.Visit {
+	agent := strings.ToValidUTF8(v.Agent[:min(len(v.Agent), 200)], "")
+	return signer.Visit{Token: v.Token, Session: v.Session, Address: v.Address, Agent: agent, RequestID: v.RequestID}
+}
+
+func (h *hosted) request(ctx context.Context, v *web.Visit) (*signer.Request, error) {
+	at := visit(v)
+	r, err := h.signer.Page(ctx, &at)
+	return r, unpaged(err)
+}
+
+func unpaged(err error) error {
+	for from, to := range map[error]error{signer.ErrUnknown: web.ErrUnknown, signer.ErrUnopened: web.ErrUnopened, signer.ErrElsewhere: web.ErrElsewhere} {
+		if errors.Is(err, from) {
+			return to
+		}
+	}
+	return err
+}
+
+// Page implements web.Signing.
+func (h *hosted) Page(ctx context.Context, v web.Visit, after int) (web.SigningPage, error) {
+	r, err := h.request(ctx, &v)
+	if err != nil {
+		return web.SigningPage{}, err
+	}
+	p := web.SigningPage{Transaction: r.ID, Status: string(r.Status), Owner: r.System, System: r.SystemName, Notice: web.Notice{System: r.System},
+		DataHeader: r.DataHeader, Classification: r.Class, Process: r.Process, Role: r.Role, Count: int(r.Count), Next: -1,
+		Fingerprint: signer.Fingerprint(r.Root), Root: base64.StdEncoding.EncodeToString(r.Root[:]), ExpiresAt: r.ExpiresAt}
+	if x, ok := h.signer.Processes.Find(r.System, r.Process); ok && r.Step > 0 {
+		p.Process += " " + x.Name
+	}
+	if r.Options.Total != nil {
+		p.Total = r.Options.Total.String()
+	}
+	for _, fill := range []func(context.Context, *signer.Request, *web.SigningPage) error{h.look, h.waiting, h.ended} {
+		if err := fill(ctx, r, &p); err != nil {
+			return p, err
+		}
+	}
+	return p, h.list(ctx, r, after, &p)
+}
+
+// look fills in how the system looks, and the way back.
+func (h *hosted) look(ctx context.Context, r *signer.Request, p *web.SigningPage) error {
+	switch s, err := h.looks.System(ctx, r.System); {
+	case errors.Is(err, enrol.ErrUnknown):
+	case err != nil:
+		return err
+	default:
+		p.Owner, p.Logo, p.Notice.Token = s.Title, len(s.Logo) > 0, s.Notice == "token"
+	}
+	if r.Page.RedirectURI == "" {
+		return nil
+	}
+	app, err := h.looks.AppByID(ctx, r.App)
+	// What was taken off the list since leads nowhere any more.
+	if err == nil && slices.Contains(app.RedirectURIs, r.Page.RedirectURI) {
+		p.Back = back(r)
+	}
+	return err
+}
+
+// back is the redirect URI with what the app is told (RFC 6749, Section 4.1.2): a query that it
+// has stays as it is.
+func back(r *signer.Request) string {
+	q := url.Values{"transaction_id": {r.ID}, "status": {string(r.Status)}}
+	if r.Page.State != "" {
+		q.Set("state", r.Page.State)
+	}
+	sep := "?"
+	switch base := r.Page.RedirectURI; {
+	case strings.HasSuffix(base, "?") || strings.HasSuffix(base, "&"):
+		sep = ""
+	case strings.Contains(base, "?"):
+		sep = "&"
+	}
+	return r.Page.RedirectURI + sep + q.Encode()
+}
+
+// waiting fills in what PIN and code need.
+func (h *hosted) waiting(ctx context.Context, r *signer.Request, p *web.SigningPage) error {
+	if r.Status != signer.Waiting {
+		return nil
+	}
+	ch, err := h.signer.Codes.Records.Challenge(ctx, r.ID)
+	if err != nil {
+		return err
+	}
+	p.Nonce, p.Tries, p.SentTo = base64.StdEncoding.EncodeToString(ch.Nonce[:]), ch.TriesLeft, ch.SentTo
+	p.CodeUntil, p.ResendAfter = ch.ExpiresAt, ch.ResendAfter
+	st, err := h.signer.Records.PINState(ctx, r.Officer)
+	if err != nil {
+		return err
+	}
+	if st.Blocked {
+		p.Locked = true
+	} else if h.signer.Now().Before(st.LockedUntil) {
+		p.Locked, p.LockedUntil = true, st.LockedUntil
+	}
+	return nil
+}
+
+// ended fills in what became of it.
+func (h *hosted) ended(ctx context.Context, r *signer.Request, p *web.SigningPage) error {
+	switch r.Status {
+	case signer.Signing, signer.Signed, signer.SignedWithRefusals:
+	default:
+		return nil
+	}
+	b, err := h.queue.Batch(ctx, r.Batch)
+	if err != nil {
+		return err
+	}
+	// Of a batch whose rest was authorised, earlier transactions had the others.
+	done := max(0, int(r.Count)-int(b.Pending))
+	p.Refused = min(done, int(b.Refused))
+	p.Signed = done - p.Refused
+	if r.Status == signer.Signing {
+		return nil
+	}
+	c, err := h.signer.Records.Credential(ctx, r.Officer, r.System, r.Credential)
+	if err != nil {
+		return err
+	}
+	x := c.Certificate
+	p.Information = &web.SignatureInformation{IC: r.Officer, Subject: verify.Subject(x), Serial: x.SerialNumber.String(), NotBefore: x.NotBefore, NotAfter: x.NotAfter, SignedAt: r.FinishedAt}
+	return nil
+}
+
+// list fills in the documents that are authorised; afterwards only one that is alone.
+func (h *hosted) list(ctx context.Context, r *signer.Request, after int, p *web.SigningPage) error {
+	state := batch.Pending
+	if r.Status != signer.Waiting {
+		if state, after = "", -1; r.Count != 1 || !r.Implicit {
+			return nil
+		}
+	}
+	items, err := h.queue.Items(ctx, r.Batch, state, int64(after), listed+1)
+	if err != nil {
+		return err
+	}
+	if len(items) > listed {
+		items = items[:listed]
+		p.Next = int(items[listed-1].Index)
+	}
+	for k := range items {
+		d := &items[k]
+		p.Documents = append(p.Documents, web.SigningDocument{Index: int(d.Index), Name: d.Name, Alg: algorithm(d.Hash), Digest: base64.StdEncoding.EncodeToString(d.Digest), View: viewable(r, d)})
+	}
+	return nil
+}
+
+// algorithm is the name of a digest on the page, "SHA-256".
+func algorithm(h crypto.Hash) string { return h.String() }
+
+func viewable(r *signer.Request, d *batch.Item) bool {
+	return r.Options.Format == signer.PADES && d.Blob != "" && d.Hash == crypto.SHA256
+}
+
+// Open implements web.Signing.
+func (h *hosted) Open(ctx context.Context, v web.Visit, seed secret.Text) (secret.Text, error) {
+	session, err := h.signer.OpenPage(ctx, visit(&v), seed)
+	return session, unpaged(err)
+}
+
+// Confirm implements web.Signing.
+func (h *hosted) Confirm(ctx context.Context, v web.Visit, c web.Confirmation) error {
+	r, err := h.request(ctx, &v)
+	if err != nil {
+		return err
+	}
+	at := visit(&v)
+	f := signer.Confirmation{App: r.App, Transaction: r.ID, PIN: c.PIN, Code: c.Code, Visit: &at, RequestID: v.RequestID}
+	nonce, err := base64.StdEncoding.DecodeString(c.Nonce)
+	if err != nil || len(nonce) != otp.NonceSize {
+		return h.refusal(&v, otp.ErrNonce)
+	}
+	f.Nonce = [otp.NonceSize]byte(nonce)
+	// What the officer was shown is what is signed: without it nothing is.
+	if f.Root, err = base64.StdEncoding.DecodeString(c.Root); err != nil || len(f.Root) != len(r.Root) {
+		return h.refusal(&v, signer.ErrDocuments)
+	}
+	ch, err := h.signer.Codes.Records.Challenge(ctx, r.ID)
+	if err != nil {
+		return err
+	}
+	if r.Status == signer.Waiting && ch.Nonce == f.Nonce && ch.TriesLeft != c.Tries {
+		return &web.Refusal{Status: http.StatusConflict, Left: -1, MS: "Borang itu sudah dihantar sebelum ini dan tidak dicuba lagi. Masukkan PIN dan kod sekali lagi.",
+			EN: "That form was sent before and was not tried again. Enter PIN and code once more."}
+	}
+	a, err := h.signer.Authorize(ctx, f)
+	if err != nil {
+		return h.refusal(&v, err)
+	}
+	if !a.Request.Implicit {
+		h.runner.Start(a)
+		return nil
+	}
+	if err := h.runner.Run(ctx, a); err != nil {
+		return h.refusal(&v, err)
+	}
+	return nil
+}
+
+// Resend implements web.Signing.
+func (h *hosted) Resend(ctx context.Context, v web.Visit) error {
+	_, _, err := h.signer.ResendFrom(ctx, visit(&v))
+	return h.refusal(&v, err)
+}
+
+// Cancel implements web.Signing.
+func (h *hosted) Cancel(ctx context.Context, v web.Visit) error {
+	return h.refusal(&v, h.signer.CancelFrom(ctx, visit(&v)))
+}
+
+// refusal puts an error into words. What only says how the transaction ended is none: the page
+// shows that.
+func (h *hosted) refusal(v *web.Visit, err error) error {
+	for _, over := range []error{otp.ErrUsed, signer.ErrTransactionExpired, signer.ErrCancelled, signer.ErrFinished} {
+		if errors.Is(err, over) {
+			return nil
+		}
+	}
+	if mapped := unpaged(err); err == nil || mapped != err { //nolint:errorlint // unpaged returns what it was given
+		return mapped
+	}
+	ms, en := api.Explain(err)
+	no := &web.Refusal{Status: ms.Status, MS: sentence(ms), EN: sentence(en), Left: -1, RetryAfter: ms.RetryAfter}
+	if ms.AttemptsLeft != nil {
+		no.Left = *ms.AttemptsLeft
+	}
+	switch {
+	case errors.Is(err, otp.ErrNonce):
+		no.MS, no.EN = "Kod telah diganti. Masukkan PIN dan kod yang paling baharu.", "The code was replaced. Enter PIN and the newest code."
+	case errors.Is(err, signer.ErrPINLocked):
+		no.MS, no.EN = ms.Title+".", en.Title+"." // until when, the page says in Malaysian time
+	case errors.Is(err, signer.ErrPINWrong):
+		no.Field = "pin"
+	case errors.Is(err, otp.ErrResendTooSoon), errors.Is(err, otp.ErrTooManyCodes):
+		until := time.Duration(ms.RetryAfter) * time.Second
+		no.MS, no.EN = no.MS+" Cuba lagi selepas "+until.String()+".", no.EN+" Try again after "+until.String()+"."
+	case strings.HasPrefix(ms.Code, "otp_"):
+		no.Field = "otp"
+	}
+	if ms.Status >= http.StatusInternalServerError {
+		h.log.Error("request failed", "request_id", v.RequestID, "error", err)
+		no.MS, no.EN = no.MS+" No. permintaan: "+v.RequestID+".", no.EN+" Request id: "+v.RequestID+"."
+	}
+	return no
+}
+
+func sentence(p *api.Problem) string {
+	s := p.Title + "."
+	if p.Detail != "" {
+		s += " " + p.Detail
+	}
+	return s
+}
+
+// Logo implements web.Signing.
+func (h *hosted) Logo(ctx context.Context, v web.Visit) (string, []byte, error) {
+	r, err := h.request(ctx, &v)
+	if err != nil {
+		return "", nil, err
+	}
+	s, err := h.looks.System(ctx, r.System)
+	if errors.Is(err, enrol.ErrUnknown) || err == nil && len(s.Logo) == 0 {
+		err = web.ErrUnknown
+	}
+	return s.LogoType, s.Logo, err
+}
+
+// Document implements web.Signing.
+func (h *hosted) Document(ctx context.Context, v web.Visit, index int) (io.ReadCloser, int64, error) {
+	r, err := h.request(ctx, &v)
+	if err != nil {
+		return nil, 0, err
+	}
+	items, err := h.queue.Items(ctx, r.Batch, "", int64(index)-1, 1)
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(items) != 1 || int(items[0].Index) != index || !viewable(r, &items[0]) {
+		return nil, 0, web.ErrUnknown
+	}
+	blob, err := h.signer.Blobs.Open(ctx, items[0].Blob)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = web.ErrUnknown
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	// It is shown only if it is what would be signed.
+	sum := crypto.SHA256.New()
+	if _, err = io.Copy(sum, io.NewSectionReader(blob, 0, blob.Size())); err == nil && !bytes.Equal(sum.Sum(nil), items[0].Digest) {
+		err = h.refusal(&v, signer.ErrDocuments)
+	}
+	if err == nil {
+		at := visit(&v)
+		err = h.signer.Viewed(ctx, &at, r, items[0].Index)
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, blob.Close())
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.NewSectionReader(blob, 0, blob.Size()), blob}, blob.Size(), nil
+}

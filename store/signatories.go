@@ -1,0 +1,121 @@
+package store
+
+import (
+	"context"
+	"crypto"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store/personal"
+	"github.com/mohor-sign/mohor/store/sqlc"
+)
+
+// Place implements signer.Records.
+func (d *DB) Place(ctx context.Context, transaction string) error {
+	return d.snapshot(ctx, func(q *sqlc.Queries) error { return place(ctx, q, transaction) })
+}
+
+// place judges the documents of a request. The first of each kind is looked for, and persons
+// come before turns.
+func place(ctx context.Context, q *sqlc.Queries, transaction string) error {
+	another, err := q.OfAnother(ctx, transaction)
+	if err != nil {
+		return fmt.Errorf("reading other references: %w", err)
+	}
+	against, err := q.OutOfPlace(ctx, transaction)
+	if err != nil {
+		return fmt.Errorf("reading signatories: %w", err)
+	}
+	for _, v := range []struct {
+		index int64
+		err   error
+	}{{against.Bare, signer.ErrReference}, {another, signer.ErrDocuments}, {against.Who, signer.ErrSignatory}, {against.Turn, signer.ErrTurn}, {against.What, signer.ErrDocuments}} {
+		if v.index >= 0 {
+			return &signer.DocumentError{Index: uint32(v.index), Err: v.err}
+		}
+	}
+	return nil
+}
+
+// addSignatories makes the officer of an intent's request the signatory of each reference. The
+// write lock is held: what place says is true until the commit. The keys of the table say it again.
+func addSignatories(ctx context.Context, q *sqlc.Queries, in *signer.Intent) error {
+	if err := place(ctx, q, in.Transaction); err != nil {
+		return err
+	}
+	t, err := q.Transaction(ctx, in.Transaction)
+	if err != nil || t.Step == 0 {
+		return absent(err, signer.ErrUnknown)
+	}
+	n, err := q.AddSignatories(ctx, sqlc.AddSignatoriesParams{IntentID: in.ID, TransactionID: in.Transaction})
+	if err != nil {
+		return fmt.Errorf("adding signatories: %w", err)
+	}
+	if n != int64(in.Count) {
+		return &signer.DocumentError{Err: signer.ErrTurn} // two documents of one reference
+	}
+	return nil
+}
+
+// storeSignatory makes a signatory final, with what the next role is to sign.
+func storeSignatory(ctx context.Context, q *sqlc.Queries, in *sqlc.Intent, o *signer.Outcome, now time.Time) error {
+	n, err := q.StoreSignatory(ctx, sqlc.StoreSignatoryParams{Result: o.Result, Blob: o.Blob, Size: o.Size, SignedAt: micros(now), BatchID: in.BatchID, Idx: int64(o.Index), IntentID: in.ID})
+	if err == nil && n != 1 {
+		err = signer.ErrFence
+	}
+	return err
+}
+
+// release takes back what an intent did not come to sign.
+func release(ctx context.Context, q *sqlc.Queries, in *sqlc.Intent) error {
+	if err := q.ReleaseSignatories(ctx, sqlc.ReleaseSignatoriesParams{BatchID: in.BatchID, IntentID: in.ID}); err != nil {
+		return err
+	}
+	return q.PassOn(ctx, sqlc.PassOnParams{BatchID: in.BatchID, IntentID: in.ID})
+}
+
+// Signatories implements signer.Records.
+func (d *DB) Signatories(ctx context.Context, system, process, reference string) ([]signer.Signatory, error) {
+	rows, err := d.q.Signatories(ctx, sqlc.SignatoriesParams{System: system, Process: process, Reference: personal.Object(reference)})
+	if err != nil {
+		return nil, fmt.Errorf("reading signatories: %w", tampered(err))
+	}
+	out := make([]signer.Signatory, len(rows))
+	for k, x := range rows {
+		out[k] = signer.Signatory{Step: int(x.Step), Role: x.Role, Officer: string(x.Ic), OfficerName: string(x.Name), SignedAt: instant(x.SignedAt), App: x.AppID, Class: x.Classification,
+			Document: signer.Document{Name: string(x.Document), Hash: crypto.Hash(x.Hash), Digest: x.Result, Blob: x.Blob, Size: x.Size, DocumentID: x.DocumentID, Reference: reference}}
+	}
+	return out, nil
+}
+
+// ClassesBefore implements signer.Records.
+func (d *DB) ClassesBefore(ctx context.Context, system, process, batch string) ([]string, error) {
+	return d.q.ClassesBefore(ctx, sqlc.ClassesBeforeParams{System: system, Process: process, BatchID: batch})
+}
+
+// WaitingReferences implements signer.Records.
+func (d *DB) WaitingReferences(ctx context.Context, in signer.Inbox) ([]signer.WaitingReference, error) {
+	rows, err := d.q.WaitingReferences(ctx, sqlc.WaitingReferencesParams{System: in.System, Process: in.Process, Role: in.Role,
+		AfterAt: micros(in.After.At), AfterBatch: in.After.Batch, AfterIdx: int64(in.After.Index), Lim: int64(in.Limit)})
+	if err != nil {
+		return nil, tampered(err)
+	}
+	out := make([]signer.WaitingReference, len(rows))
+	for k, x := range rows {
+		out[k] = signer.WaitingReference{Process: x.Process, Reference: string(x.Reference), Role: x.NextRole, Since: instant(x.SignedAt),
+			Cursor: signer.Cursor{At: instant(x.SignedAt), Batch: x.BatchID, Index: uint32(x.Idx)}}
+	}
+	return out, nil
+}
+
+// OnTheMove implements signer.Records.
+func (d *DB) OnTheMove(ctx context.Context, document, app string) (system string, waits, part bool, err error) {
+	x, err := d.q.DocumentOnTheMove(ctx, sqlc.DocumentOnTheMoveParams{AppID: app, DocumentID: document})
+	if errors.Is(err, sql.ErrNoRows) {
+		err = signer.ErrUnknown
+	}
+	return x.System, x.Waits != 0, x.Part != 0, err
+}
