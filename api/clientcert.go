@@ -38,7 +38,7 @@ func certificatesOf(ctx context.Context) []*x509.Certificate {
 // such a connection is the proxy's own.
 func (s *server) clientCertificate(r *http.Request) []*x509.Certificate {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err == nil && trusted(s.TrustedProxies, at.Addr().Unmap()) {
+	if err == nil && s.trusted(at.Addr().Unmap()) {
 		said := r.Header.Values(s.CertificateHeader)
 		if s.CertificateHeader == "" || len(said) != 1 {
 			return nil

@@ -108,19 +108,16 @@ func (s *server) logRequest(next http.Handler) http.Handler {
 	})
 }
 
-func (s *server) peer(r *http.Request) string { return Peer(r, s.TrustedProxies) }
-
-// Peer is the client's address: the connection's, or the right-most address of
-// X-Forwarded-For that is not a trusted proxy, when the connection is one; "" when
-// there is none.
-func Peer(r *http.Request, proxies []netip.Prefix) string {
+// peer is the client's address: the connection's, or the right-most address of
+// X-Forwarded-For that is not a trusted proxy, when the connection is one.
+func (s *server) peer(r *http.Request) string {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return ""
 	}
 	addr := at.Addr().Unmap()
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for k := len(hops) - 1; k >= 0 && trusted(proxies, addr); k-- {
+	for k := len(hops) - 1; k >= 0 && s.trusted(addr); k-- {
 		next, err := netip.ParseAddr(strings.TrimSpace(hops[k]))
 		if err != nil {
 			break
@@ -141,8 +138,8 @@ func network(peer string) string {
 	return peer
 }
 
-func trusted(proxies []netip.Prefix, a netip.Addr) bool {
-	for _, p := range proxies {
+func (s *server) trusted(a netip.Addr) bool {
+	for _, p := range s.TrustedProxies {
 		if p.Contains(a) {
 			return true
 		}

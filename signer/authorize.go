@@ -86,7 +86,7 @@ func (s *Signer) Authorize(ctx context.Context, f Confirmation) (*Authorization,
 	}
 	ev.Actor, ev.Detail = "officer:"+r.Officer, map[string]string{"app": f.App}
 	if f.Visit != nil {
-		ev.Detail["address"], ev.Detail["agent"] = f.Visit.Address, f.Visit.Agent
+		ev.Detail["agent"] = f.Visit.Agent
 	}
 	if (r.Page == nil) != (f.Visit == nil) || f.Visit != nil && !r.Page.holds(f.Visit) {
 		return nil, s.refuse(ctx, ev, ErrHosted)

@@ -43,10 +43,10 @@ type Page struct {
 
 // Visit is a browser at a page's address.
 type Visit struct {
-	Token   secret.Text // in the address
-	Session secret.Text // in its cookie; may be empty
-	// For the audit.
-	Address, Agent, RequestID string
+	Token     secret.Text // in the address
+	Session   secret.Text // in its cookie; may be empty
+	Agent     string      // what the browser calls itself, for the audit
+	RequestID string
 }
 
 // newPage gives a page its address.
@@ -150,5 +150,5 @@ func (s *Signer) Viewed(ctx context.Context, v *Visit, r *Request, index uint32)
 // officer is only PIN and code prove.
 func (v *Visit) event(action string, at time.Time) audit.Event {
 	return audit.Event{At: at, Actor: "officer:page", Action: action, Verdict: audit.Accepted, RequestID: v.RequestID,
-		Detail: map[string]string{"address": v.Address, "agent": v.Agent}}
+		Detail: map[string]string{"agent": v.Agent}}
 }

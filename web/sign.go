@@ -31,7 +31,7 @@ type Visit struct {
 	Token   secret.Text // in the address
 	Session secret.Text // in its cookie; may be empty
 
-	Address, Agent, RequestID string
+	Agent, RequestID string
 }
 
 // SigningPage is what the browser that opened the page is shown of its transaction. It was all
@@ -159,9 +159,6 @@ func (s *site) visited(h func(http.ResponseWriter, *http.Request, Visit)) http.H
 			return
 		}
 		v := Visit{Token: secret.New(token), Agent: r.UserAgent(), RequestID: w.Header().Get("X-Request-Id")}
-		if s.Peer != nil {
-			v.Address = s.Peer(r)
-		}
 		if c, err := r.Cookie(s.signingCookie(token)); err == nil {
 			v.Session = secret.New(c.Value)
 		}

@@ -143,3 +143,135 @@ func (b *browser) open() *httptest.ResponseRecorder {
 	return b.send("POST", "/sign/"+pageToken, fields(gate.Body.String()))
 }
 
+
+// Over https the cookie is one that nobody else can set, and each page has its own.
+func TestSigningCookie(t *testing.T) {
+	b := newBrowser(t, &counter{page: signingPage()})
+	w := b.open()
+	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/sign/"+pageToken || len(w.Result().Cookies()) != 1 {
+		t.Fatalf("%d %v", w.Code, w.Header())
+	}
+	c := w.Result().Cookies()[0]
+	if !regexp.MustCompile(`^__Host-mohor-sign-[A-Za-z0-9_-]{12}$`).MatchString(c.Name) || strings.Contains(c.Name, pageToken[:8]) || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode ||
+		c.Path != "/" || c.Domain != "" || c.MaxAge != 0 || !c.Expires.IsZero() {
+		t.Errorf("%+v", c)
+	}
+	if got := b.send("GET", "/sign/"+pageToken, nil); got.Code != 200 || !strings.Contains(got.Body.String(), "LUsq9prqLRm6heerwwCFRQisYDQzAgKukkb8egTE15w=") {
+		t.Errorf("%d", got.Code)
+	}
+}
+
+// What a form must hold is asked for before anything is tried, and PIN and code never come back.
+func TestSigningForms(t *testing.T) {
+	d := &counter{page: signingPage()}
+	b := newBrowser(t, d)
+	b.open()
+	form := fields(b.send("GET", "/sign/"+pageToken, nil).Body.String())
+	const pin, code = "P1n-yang-panjang", "123456"
+	for what, c := range map[string]struct {
+		pin, otp, field string
+		status          int
+	}{
+		"all right":        {pin, code, "", 303},
+		"a code in groups": {pin, " 123 456 ", "", 303},
+		"no PIN":           {"", code, "pin", 400},
+		"a PIN too long":   {strings.Repeat("x", 257), code, "pin", 400},
+		"no code":          {pin, "", "otp", 400},
+		"five digits":      {pin, "12345", "otp", 400},
+		"seven digits":     {pin, "1234567", "otp", 400},
+		"letters":          {pin, "12345a", "otp", 400},
+		"other digits":     {pin, "１２３４５６", "otp", 400},
+	} {
+		d.did, d.pin = nil, ""
+		form.Set("pin", c.pin)
+		form.Set("otp", c.otp)
+		w := b.send("POST", "/sign/"+pageToken+"/confirm", form)
+		page := w.Body.String()
+		if w.Code != c.status || (len(d.did) == 1) != (c.status == 303) || c.status == 303 && d.pin != pin+" "+code {
+			t.Errorf("%s: %d, %v", what, w.Code, d.did)
+		}
+		if c.field != "" && (!strings.Contains(page, `id="`+c.field+`-ralat"`) || !strings.Contains(page, `href="#`+c.field+`"`) || !strings.Contains(page, "<title>Ralat")) {
+			t.Errorf("%s: %s", what, page)
+		}
+		for _, s := range []string{c.pin, c.otp} {
+			if len(s) > 4 && strings.Contains(page, s) {
+				t.Errorf("%s: what was given came back", what)
+			}
+		}
+	}
+	if d.given.Nonce != "bm9uY2U=" || d.given.Root != "cm9vdA==" || d.given.Tries != 3 {
+		t.Errorf("%+v", d.given)
+	}
+	for _, deed := range []string{"code", "cancel"} {
+		d.did = nil
+		if w := b.send("POST", "/sign/"+pageToken+"/"+deed, url.Values{"form": form["form"]}); w.Code != 303 || len(d.did) != 1 || d.did[0] != deed {
+			t.Errorf("%s: %d %v", deed, w.Code, d.did)
+		}
+	}
+	d.no = errors.New("a database that is away: P1n-yang-panjang")
+	w := b.send("POST", "/sign/"+pageToken+"/cancel", url.Values{"form": form["form"]})
+	if w.Code != 503 || w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "database") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	d.no = &web.Refusal{Status: 429, MS: "Terlalu awal.", EN: "Too soon.", Left: -1, RetryAfter: 7}
+	w = b.send("POST", "/sign/"+pageToken+"/code", url.Values{"form": form["form"]})
+	if w.Code != 429 || w.Header().Get("Retry-After") != "7" || !strings.Contains(w.Body.String(), "Too soon.") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// Every state has words of its own, and none but the first has fields.
+func TestSigningStates(t *testing.T) {
+	seen := map[string]string{}
+	for _, status := range []string{"WAITING", "locked", "blocked", "SIGNING", "SIGNED", "SIGNED_WITH_REFUSALS", "FAILED", "EXPIRED", "CANCELLED", "NEEDS_AUTHORISATION"} {
+		d := &counter{page: signingPage()}
+		d.page.Status, d.page.Back = status, "https://igfmas.example/kembali?modul=AP&state=x"
+		switch status {
+		case "locked":
+			d.page.Status, d.page.Locked, d.page.LockedUntil = "WAITING", true, noon.Add(time.Minute)
+		case "blocked":
+			d.page.Status, d.page.Locked = "WAITING", true
+		}
+		b := newBrowser(t, d)
+		b.open()
+		page := b.send("GET", "/sign/"+pageToken, nil).Body.String()
+		if has := strings.Contains(page, `name="pin"`); has != (status == "WAITING") {
+			t.Errorf("%s: asks for a PIN: %v", status, has)
+		}
+		if has := strings.Contains(page, `href="https://igfmas.example/kembali?modul=AP&amp;state=x"`); has != (status != "WAITING" && status != "SIGNING") {
+			t.Errorf("%s: leads back: %v", status, has)
+		}
+		if has := strings.Contains(page, `http-equiv="refresh"`); has != (status == "SIGNING") {
+			t.Errorf("%s: reloads: %v", status, has)
+		}
+		word := regexp.MustCompile(`<p class="word">([^<]*)`).FindString(page)
+		if other, twice := seen[word]; twice {
+			t.Errorf("%s says what %s does: %q", status, other, word)
+		}
+		seen[word] = status
+	}
+}
+
+// The four points stand word for word; which word the certificate has is the system's.
+func TestLegalNotice(t *testing.T) {
+	for want, n := range map[string]web.Notice{
+		"DOKUMEN KEWANGAN iGFMAS MENGGUNAKAN TOKEN DAN NOMBOR PIN.": {Token: true, System: "IGFMAS"}, "DOKUMEN KEWANGAN iGFMAS MENGGUNAKAN SIJIL DIGITAL DAN NOMBOR PIN.": {System: "IGFMAS"},
+		"DOKUMEN MYSPIKE MENGGUNAKAN SIJIL DIGITAL DAN NOMBOR PIN.": {System: "MYSPIKE"},
+	} {
+		d := &counter{page: signingPage()}
+		d.page.Notice = n
+		b := newBrowser(t, d)
+		b.open()
+		page := b.send("GET", "/sign/"+pageToken, nil).Body.String()
+		for _, point := range []string{
+			"DILARANG MEMBERI PINJAM, BERKONGSI ATAU ONE MAN SHOW KETIKA MEMPERAKUKAN " + want,
+			"SATU KESALAHAN DI BAWAH AKTA TANDATANGAN DIGITAL 1997 (AKTA 562) SEKSYEN 43 DAN 83.",
+			"DENGAN MENEKAN BUTANG TANDATANGAN, ANDA BERHASRAT UNTUK MENANDATANGANI MESEJ, REKOD ATAU DOKUMEN INI SECARA DIGITAL.",
+			"PENAMBAHAN TANDATANGAN DIGITAL SEDEMIKIAN HENDAKLAH DIANGGAP SEBAGAI TANDATANGAN YANG MENGIKAT SECARA SAH.",
+		} {
+			if !strings.Contains(page, point) {
+				t.Errorf("%+v lacks %q", n, point)
+			}
+		}
+	}
+}

@@ -73,8 +73,6 @@ type Config struct {
 	Confirm Confirmer
 	// Signing is what is confirmed here; nil: there is no such page.
 	Signing Signing
-	// Peer is the address of whoever asks; nil: nobody wants to know.
-	Peer func(*http.Request) string
 	// SecureCookies: browsers reach the pages by https.
 	SecureCookies bool
 	// OpenAPI returns the OpenAPI 3.1 document in JSON. It is asked when the

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mohor-sign/mohor/api"
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/secret"
@@ -46,7 +47,7 @@ const listed = 50
 
 func visit(v *web.Visit) signer.Visit {
 	agent := strings.ToValidUTF8(v.Agent[:min(len(v.Agent), 200)], "")
-	return signer.Visit{Token: v.Token, Session: v.Session, Address: v.Address, Agent: agent, RequestID: v.RequestID}
+	return signer.Visit{Token: v.Token, Session: v.Session, Agent: agent, RequestID: v.RequestID}
 }
 
 func (h *hosted) request(ctx context.Context, v *web.Visit) (*signer.Request, error) {
@@ -216,6 +217,9 @@ func (h *hosted) Confirm(ctx context.Context, v web.Visit, c web.Confirmation) e
 	if err != nil {
 		return err
 	}
+	if err := h.served(ctx, &v, r, "signer.authorize"); err != nil {
+		return err
+	}
 	at := visit(&v)
 	f := signer.Confirmation{App: r.App, Transaction: r.ID, PIN: c.PIN, Code: c.Code, Visit: &at, RequestID: v.RequestID}
 	nonce, err := base64.StdEncoding.DecodeString(c.Nonce)
@@ -251,8 +255,33 @@ func (h *hosted) Confirm(ctx context.Context, v web.Visit, c web.Confirmation) e
 
 // Resend implements web.Signing.
 func (h *hosted) Resend(ctx context.Context, v web.Visit) error {
-	_, _, err := h.signer.ResendFrom(ctx, visit(&v))
+	r, err := h.request(ctx, &v)
+	if err == nil {
+		err = h.served(ctx, &v, r, "otp.resend")
+	}
+	if err != nil {
+		return err
+	}
+	_, _, err = h.signer.ResendFrom(ctx, visit(&v))
 	return h.refusal(&v, err)
+}
+
+// errAppStopped is the reason in the audit.
+var errAppStopped = errors.New("the app is not active")
+
+// served refuses what an app asked for that was stopped since: it could not do it itself either.
+func (h *hosted) served(ctx context.Context, v *web.Visit, r *signer.Request, action string) error {
+	app, err := h.looks.AppByID(ctx, r.App)
+	if err != nil || app.State == enrol.AppActive {
+		return err
+	}
+	err = h.signer.Records.Audit(ctx, audit.Event{At: h.signer.Now(), Actor: "officer:page", Action: action, Object: r.ID, Verdict: audit.Refused, RequestID: v.RequestID,
+		Detail: map[string]string{"app": r.App, "reason": errAppStopped.Error(), "agent": visit(v).Agent}})
+	if err != nil {
+		return err
+	}
+	return &web.Refusal{Status: http.StatusForbidden, Left: -1, MS: "Sistem yang meminta tandatangan ini telah dihentikan. Hubungi pentadbir GPKI agensi anda.",
+		EN: "The system that asked for this signature was stopped. Call your agency’s GPKI administrator."}
 }
 
 // Cancel implements web.Signing.

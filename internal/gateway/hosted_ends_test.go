@@ -1,11 +1,14 @@
 package gateway_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"html"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -110,6 +113,23 @@ func TestHostedSigningEnds(t *testing.T) {
 		t.Errorf("a way back: %v", wayBack(t, end))
 	}
 
+	// The app was stopped meanwhile.
+	tx, code = asked(t, g, key, raw("satu"))
+	s = newSurfer(t, g)
+	address = tx.Text("signing_url")
+	page = s.enter(address)
+	for _, state := range []string{"SUSPENDED", "ACTIVE"} {
+		if _, err := opened(t, g).Exec("UPDATE apps SET state = ? WHERE id = 'laman'", state); err != nil {
+			t.Fatal(err)
+		}
+		if state == "SUSPENDED" {
+			got(t, s.confirm(page, address, pin(g), code), 403, "telah dihentikan")
+			got(t, s.send("POST", address+"/code", formFor(page, address, "/code")), 403, "telah dihentikan")
+		} else if r := s.confirm(page, address, pin(g), code); r.Status != http.StatusSeeOther { // it cost no try
+			t.Errorf("control: %d %.300s", r.Status, r.Raw)
+		}
+	}
+
 	// The PIN is locked in the end: nothing can be filled in, and the time is Malaysian.
 	ask := raw("satu")
 	tx, code = asked(t, g, key, ask)
@@ -183,5 +203,74 @@ func TestHostedSigningOfABatch(t *testing.T) {
 			t.Fatal("it does not end")
 		}
 		g.Clock.Advance(time.Second)
+	}
+}
+
+// PIN, code, and what opens a page are in no log, audit, file or answer.
+func TestSigningPageLeavesNoTrace(t *testing.T) {
+	g := gatewaytest.New(t)
+	key := hostedApp(t, g)
+	const canary = "K4n4ri-laman-99"
+	ask := raw("satu")
+	ask["redirect_uri"], ask["state"] = callback, "keadaan-K4n4ri"
+	ask["ic"], ask["system"] = g.Dev.Officers[0].IC, g.Dev.System
+	mark := g.Server.Mailbox.Mark()
+	tx := g.Do("POST", "/v1/transactions", "", ask, "X-API-Key", key, "Idempotency-Key", "sekali")
+	want(t, tx, 201, "")
+	code := g.Code(g.Dev.Officers[0].Email, mark)
+	address := tx.Text("signing_url")
+	s := newSurfer(t, g)
+	page := s.enter(address)
+	base, _ := url.Parse(g.URL)
+	session := s.c.Jar.Cookies(base)[0].Value
+	replies := []*gatewaytest.Reply{page, s.confirm(page, address, canary, other(code)), newSurfer(t, g).confirm(page, address, canary, code),
+		s.send("POST", address+"/confirm", url.Values{"pin": {canary}, "otp": {code}}), s.send("POST", address+"/elsewhere", url.Values{"pin": {canary}}), s.send("PUT", address, url.Values{"pin": {canary}}),
+		s.confirm(page, address, strings.Repeat(canary, 40), code), s.confirm(page, address, canary, canary)}
+	page = s.send("GET", address, nil)
+	replies = append(replies, s.confirm(page, address, canary, code))
+	page = s.send("GET", address, nil)
+	replies = append(replies, s.confirm(page, address, pin(g), code), s.send("GET", address, nil))
+	got(t, replies[len(replies)-1], 200, "TELAH DITANDATANGANI")
+	for k, r := range replies {
+		for header, values := range r.Header {
+			if v := strings.Join(values, " "); strings.Contains(v, canary) || strings.Contains(v, session) {
+				t.Errorf("answer %d tells it in %s", k, header)
+			}
+		}
+		if strings.Contains(string(r.Raw), canary) || strings.Contains(string(r.Raw), session) || strings.Contains(string(r.Raw), `value="`+code) {
+			t.Errorf("answer %d tells it", k)
+		}
+	}
+	db := opened(t, g)
+	var details string
+	if err := db.QueryRow("SELECT group_concat(detail || object) FROM audit_events").Scan(&details); err != nil {
+		t.Fatal(err)
+	}
+	g.Stop()
+	log := g.Log.String()
+	secrets := map[string]string{"PIN": canary, "token": strings.TrimPrefix(address, g.URL+"/sign/"), "session": session, "state": "keadaan-K4n4ri", "control": tx.Text("transaction_id")}
+	found := map[string]int{}
+	err := filepath.WalkDir(g.Dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for name, secret := range secrets {
+			if bytes.Contains(b, []byte(secret)) {
+				found[name]++
+			}
+		}
+		return err
+	})
+	if err != nil || found["control"] == 0 {
+		t.Fatalf("found %v, %v", found, err)
+	}
+	for name, secret := range secrets {
+		if name != "control" && (found[name] != 0 || strings.Contains(log, secret) || strings.Contains(details, secret)) {
+			t.Errorf("the %s is in %d files, in the log %v, in the audit %v", name, found[name], strings.Contains(log, secret), strings.Contains(details, secret))
+		}
+	}
+	if hasWord([]byte(log), code) {
+		t.Error("the code is in the log")
 	}
 }

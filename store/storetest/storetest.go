@@ -55,6 +55,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"AcceptedEvents", accepted},
 		{"CancelRequest", cancelRequest},
 		{"LinksAreUsedOnce", links},
+		{"PagesAreOpenedOnce", pages},
 		{"DisownOrSign", disownOrSign},
 		{"BatchIntake", batchIntake},
 		{"BatchCancel", batchCancel},
