@@ -4,7 +4,8 @@
 # make campaign   each fault of an HSM, 50 times, into batches of 1,000 (an hour); then
 #             1,000 codes submitted 50 times at once to two gateways, and each fault
 #             of Redis and PostgreSQL, 50 times; and 10,000 requests with a key
-#             through connections that break, and while the gateway is killed
+#             through connections that break, and while the gateway is killed; 100 examples
+#             of each operation of the API
 # ONCE=1      ends `make demo` after its table
 
 SHELL := /bin/bash
@@ -16,7 +17,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools opencry
 # The module that holds the tools' exact versions.
 TOOL := $(GO) run -C tools
 
-.PHONY: demo test campaign build run bench fmt lint generate check-generated deps pyhanko verapdf stepca toxiproxy chrony fuzz
+.PHONY: demo test campaign build run bench fmt lint generate check-generated deps pyhanko schemathesis verapdf stepca toxiproxy chrony fuzz
 
 demo: PACKAGES := $(DEMO_PACKAGES)
 demo: deps build
@@ -25,7 +26,7 @@ demo: deps build
 # Hostile, odd and tampered documents are read by one goroutine and cost much: the corpus,
 # and the tests marked !race in the other packages, run without the race detector.
 test: PACKAGES := $(TEST_PACKAGES)
-test: deps pyhanko verapdf stepca toxiproxy chrony
+test: deps pyhanko schemathesis verapdf stepca toxiproxy chrony
 	$(GO) vet ./...
 	MOHOR_VERAPDF=$(CURDIR)/bin/verapdf $(GO) test -race -shuffle=on -timeout 40m $$($(GO) list ./... | grep -v /pdf/internal/corpus)
 	MOHOR_VERAPDF=$(CURDIR)/bin/verapdf $(GO) test -shuffle=on -timeout 40m ./pdf ./pdf/syntax ./pdf/verify ./pdf/internal/corpus
@@ -53,11 +54,12 @@ bin/chrony/usr/sbin/chronyd:
 	@mkdir -p bin/chrony && cd bin/chrony && { apt-get download -qq chrony 2>/dev/null || { sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; $$sudo apt-get update -qq && apt-get download -qq chrony; }; } && dpkg -x chrony_*.deb . && rm chrony_*.deb
 
 campaign: PACKAGES := $(TEST_PACKAGES)
-campaign: deps toxiproxy
+campaign: deps toxiproxy schemathesis
 	$(GO) test -v -run '^TestCampaign$$' -timeout 4h ./internal/campaign -campaign $(or $(TIMES),50) -campaign.items 1000
 	$(GO) test -v -run '^TestOneWinner$$' -timeout 2h ./internal/campaign -campaign.rounds 1000
 	$(GO) test -v -run '^TestStoreFaults$$' -timeout 2h ./internal/campaign -campaign.stores $(or $(TIMES),50)
 	$(GO) test -v -run '^TestKeys' -timeout 1h ./internal/campaign -campaign.keys 10000 -campaign.kills 50
+	$(GO) test -v -run '^TestOpenAPIHolds$$' -timeout 4h ./internal/gateway -schemathesis.examples 100
 
 build:
 	$(GO) build -trimpath -o bin/mohor ./cmd/mohor
@@ -113,6 +115,13 @@ pyhanko: bin/pyhanko/installed
 bin/pyhanko/installed: tools/pyhanko-requirements.txt
 	python3 -m venv bin/pyhanko
 	bin/pyhanko/bin/pip install --quiet --disable-pip-version-check --no-deps -r $<
+	touch $@
+
+# What asks of a running gateway what its OpenAPI document says, likewise.
+schemathesis: bin/schemathesis/installed
+bin/schemathesis/installed: tools/schemathesis-requirements.txt
+	python3 -m venv bin/schemathesis
+	bin/schemathesis/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	touch $@
 
 # Each target for FUZZTIME; without a bound on minimizing, most of it goes there.

@@ -123,7 +123,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.responders(r, h)
 	s.oauth(h)
 	s.health(h)
-	h.OpenAPI().Extensions = map[string]any{"x-error-codes": codes()}
+	describe(h.OpenAPI())
 	return r, h.OpenAPI()
 }
 
@@ -133,7 +133,7 @@ func description(version string) huma.Config {
 	c.CreateHooks = nil // no $schema members in answers
 	c.DocsPath, c.SchemasPath = "", ""
 	c.OpenAPIPath = "/openapi"
-	c.Info.Description = "GPKI Roaming + OTP signing gateway. Errors are RFC 9457 problems with a stable `code`; `Accept-Language: ms` (default) or `en` chooses their words. `x-error-codes` lists them; what is refused about people has finer codes of the same status, each with its sentence (docs/enrolment.md)."
+	c.Info.Description = "GPKI Roaming + OTP signing gateway. Errors are RFC 9457 problems with a stable `code`; `Accept-Language: ms` (default) or `en` chooses their words. `x-error-codes` lists them, of each operation those that it answers with; `x-finer-codes` are those about people (docs/enrolment.md), each with a sentence of its own in `detail`. Any operation answers 405 `method_not_allowed`, with `Allow`, to a method that its path does not have, and any path that there is not 404 `not_found`."
 	c.Info.License = nil
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"oauth2": {Type: "oauth2", Flows: &huma.OAuthFlows{ClientCredentials: &huma.OAuthFlow{TokenURL: "/oauth2/token", Scopes: map[string]string{}}}},
@@ -156,6 +156,7 @@ func description(version string) huma.Config {
 		{Name: "Verification", Description: "Is a signature valid?"},
 		{Name: "PKI", Description: "Certificates, revocation, time-stamps"},
 		{Name: "Apps", Description: "Tokens for applications, and how administrators register them"},
+		{Name: "Retention", Description: "What is kept, held, exported and destroyed"},
 		{Name: "Health", Description: "For load balancers and monitoring"},
 	}
 	return c
@@ -168,7 +169,7 @@ func secured() []map[string][]string {
 
 // op describes one operation; codes are the HTTP statuses it can fail with.
 func op(tag, id, method, path, summary string, codes ...int) huma.Operation {
-	o := huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{tag}, Errors: codes}
+	o := huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{tag}, Errors: codes, Metadata: map[string]any{declared: codes}}
 	if len(path) > 3 && path[:4] == "/v1/" {
 		switch kindOf(path) {
 		case "app":

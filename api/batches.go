@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/sse"
 
 	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/signer"
@@ -67,7 +66,7 @@ type sealInput struct {
 type itemsInput struct {
 	ID    string `path:"id" maxLength:"64"`
 	State string `query:"state" enum:"pending,claimed,signed,refused"`
-	After int64  `query:"after" default:"-1" doc:"Index of the last item seen"`
+	After int64  `query:"after" default:"-1" minimum:"-1" maximum:"4294967295" doc:"Index of the last item seen: next of the page before"`
 	Limit int    `query:"limit" default:"100" minimum:"1" maximum:"1000"`
 }
 
@@ -87,29 +86,23 @@ type itemBody struct {
 type itemsOutput struct {
 	Body struct {
 		Items []itemBody `json:"items"`
+		Next  *uint32    `json:"next,omitempty" doc:"For after, when there may be more"`
 	}
 }
-
-// Events of a batch's stream.
-type (
-	progressEvent batchBody
-	doneEvent     batchBody
-)
 
 func (s *server) batches(h huma.API) {
 	create := op("Batches", "createBatch", http.MethodPost, "/v1/batches", "Open a batch")
 	create.DefaultStatus = http.StatusCreated
 	huma.Register(h, create, s.createBatch)
-	huma.Register(h, streamed(op("Batches", "addItems", http.MethodPost, "/v1/batches/{id}/items", "Add candidates (CSV), PDFs (ZIP) or digests (NDJSON)",
-		http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity), "text/csv", "application/zip", "application/x-ndjson"), s.addItems)
+	huma.Register(h, streamed(op("Batches", "addItems", http.MethodPost, "/v1/batches/{id}/items", "Add candidates (CSV or XLSX), PDFs (ZIP) or digests (NDJSON)",
+		http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity), "text/csv", sheetType, "application/zip", "application/x-ndjson"), s.addItems)
 	huma.Register(h, op("Batches", "sealBatch", http.MethodPost, "/v1/batches/{id}/seal", "Fix count and root", http.StatusNotFound, http.StatusConflict), s.sealBatch)
 	huma.Register(h, op("Batches", "batch", http.MethodGet, "/v1/batches/{id}", "Status and counts", http.StatusNotFound), s.batch)
 	huma.Register(h, op("Batches", "batchItems", http.MethodGet, "/v1/batches/{id}/items", "Items with their outcome", http.StatusNotFound), s.batchItems)
 	huma.Register(h, binary(op("Batches", "batchArchive", http.MethodGet, "/v1/batches/{id}/archive", "ZIP of the signed PDFs and manifest.json", http.StatusNotFound, http.StatusConflict),
 		"application/zip", "The archive"), s.batchArchive)
 	huma.Register(h, op("Batches", "cancelBatch", http.MethodDelete, "/v1/batches/{id}", "Cancel before signing", http.StatusNotFound, http.StatusConflict), s.cancelBatch)
-	sse.Register(h, op("Batches", "batchEvents", http.MethodGet, "/v1/batches/{id}/events", "Progress as server-sent events", http.StatusNotFound),
-		map[string]any{"progress": progressEvent{}, "done": doneEvent{}}, s.batchEvents)
+	s.events(h)
 }
 
 func batchView(b batch.Batch, now time.Time) batchBody {
@@ -140,10 +133,10 @@ func (s *server) createBatch(ctx context.Context, in *batchCreateInput) (*batchO
 
 func (s *server) addItems(ctx context.Context, in *itemsUploadInput) (*intakeOutput, error) {
 	add := map[string]func(context.Context, string, string, string, io.Reader) (batch.Intake, error){
-		"text/csv": s.Batches.AddCandidates, "application/zip": s.Batches.AddPDFs, "application/x-ndjson": s.Batches.AddDigests,
+		"text/csv": s.Batches.AddCandidates, sheetType: s.Batches.AddCandidates, "application/zip": s.Batches.AddPDFs, "application/x-ndjson": s.Batches.AddDigests,
 	}[mediaType(in.ContentType)]
 	if add == nil {
-		return nil, s.fail(ctx, fixed("Content-Type", "It must be text/csv, application/zip or application/x-ndjson.", "Ia mesti text/csv, application/zip atau application/x-ndjson."))
+		return nil, s.fail(ctx, fixed("Content-Type", "It must be text/csv, XLSX, application/zip or application/x-ndjson.", "Ia mesti text/csv, XLSX, application/zip atau application/x-ndjson."))
 	}
 	got, err := add(ctx, appOf(ctx).ID, in.ID, requestIDOf(ctx), in.body)
 	if err != nil {
@@ -198,6 +191,9 @@ func (s *server) batchItems(ctx context.Context, in *itemsInput) (*itemsOutput, 
 		}
 		out.Body.Items[k] = b
 	}
+	if n := len(items); n == in.Limit {
+		out.Body.Next = &items[n-1].Index
+	}
 	return out, nil
 }
 
@@ -225,34 +221,4 @@ func (s *server) cancelBatch(ctx context.Context, in *batchInput) (*struct{}, er
 		return nil, s.fail(ctx, err)
 	}
 	return nil, nil
-}
-
-// eventsEvery is how often a stream looks at the counts.
-const eventsEvery = 500 * time.Millisecond
-
-func (s *server) batchEvents(ctx context.Context, in *batchInput, send sse.Sender) {
-	tick := time.NewTicker(eventsEvery)
-	defer tick.Stop()
-	for {
-		b, err := s.Batches.Batch(ctx, appOf(ctx).ID, in.ID)
-		if err != nil {
-			_ = send.Data(doneEvent{}) // an unknown batch has nothing to tell; the stream ends
-			return
-		}
-		v := batchView(b, s.Now())
-		if b.Status != batch.Signing && b.Status != batch.Sealed && b.Status != batch.Open {
-			_ = send.Data(doneEvent(v)) // the stream ends either way
-			return
-		}
-		if send.Data(progressEvent(v)) != nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.Stopping:
-			return
-		case <-tick.C:
-		}
-	}
 }

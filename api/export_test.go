@@ -26,3 +26,24 @@ func Idempotent(c Config, app enrol.App, next http.Handler) http.Handler {
 
 // Network is what requests without an app are counted by.
 var Network = network
+
+// Meaning is what an error is told as.
+type Meaning struct {
+	Code   string
+	Status int
+	MS, EN string
+}
+
+// Meanings are those of all errors.
+func Meanings() (out []Meaning) {
+	for _, m := range meanings() {
+		out = append(out, Meaning{m.code, m.status, m.ms, m.en})
+	}
+	return out
+}
+
+// Rule is what is said of a field for what huma says.
+func Rule(said string) (ms, en string) {
+	r := rule("field", said)
+	return r.ms, r.en
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -16,8 +17,9 @@ import (
 var ErrDegraded = errors.New("degraded")
 
 type healthOutput struct {
-	Status int
-	Body   struct {
+	Status     int
+	RetryAfter string `header:"Retry-After"`
+	Body       struct {
 		Status string            `json:"status" enum:"ok,unavailable"`
 		Parts  map[string]string `json:"parts,omitempty" doc:"ok, degraded or unavailable, for each part; what is degraded needs somebody's attention and keeps nobody from signing"`
 	}
@@ -29,7 +31,9 @@ func (s *server) health(h huma.API) {
 		o.Body.Status = "ok"
 		return o, nil
 	})
-	huma.Register(h, op("Health", "readyz", http.MethodGet, "/readyz", "The HSM signs (a canary key), the database answers", http.StatusServiceUnavailable), s.readyz)
+	ready := op("Health", "readyz", http.MethodGet, "/readyz", "The HSM signs (a canary key), the database answers")
+	huma.Register(h, ready, s.readyz)
+	alsoWith(h.OpenAPI().Paths["/readyz"].Get, http.StatusServiceUnavailable, "Not now: parts says what is missing")
 }
 
 func (s *server) readyz(ctx context.Context, _ *struct{}) (*healthOutput, error) {
@@ -42,10 +46,15 @@ func (s *server) readyz(ctx context.Context, _ *struct{}) (*healthOutput, error)
 			o.Body.Parts[part] = "degraded"
 		case err != nil:
 			s.Log.Error("part not ready", "part", part, "error", err)
-			o.Body.Parts[part], o.Body.Status, o.Status = "unavailable", "unavailable", http.StatusServiceUnavailable
+			o.Body.Parts[part], o.Body.Status, o.Status, o.RetryAfter = "unavailable", "unavailable", http.StatusServiceUnavailable, strconv.Itoa(retryAfter)
 		}
 	}
 	return o, nil
+}
+
+// alsoWith says that an operation gives its answer of success with another status, too.
+func alsoWith(o *huma.Operation, status int, what string) {
+	o.Responses[strconv.Itoa(status)] = &huma.Response{Description: what, Headers: map[string]*huma.Header{}, Content: map[string]*huma.MediaType{typeJSON: {Schema: o.Responses["200"].Content[typeJSON].Schema}}}
 }
 
 // readCloser gives a reader the Close that http asks for.

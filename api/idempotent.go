@@ -47,7 +47,7 @@ const (
 )
 
 // replayed are the headers kept with an answer.
-var replayed = []string{"Content-Type", "Location"}
+var replayed = []string{"Content-Type", "Content-Language", "Location"}
 
 // idempotent repeats the kept answer of the same request: same key and same
 // body → same answer; another body → 409. 429 and 5xx are not kept.
@@ -114,7 +114,7 @@ const secondFactorPath = "/v1/me/second-factor"
 // holdsSecret says where the answer holds a seed or the secret of an app, which must be kept
 // nowhere.
 func holdsSecret(path string) bool {
-	return path == secondFactorPath || strings.HasPrefix(path, "/v1/admin/apps/") && strings.HasSuffix(strings.TrimRight(path, "/"), "/credentials")
+	return path == secondFactorPath || strings.HasPrefix(path, "/v1/admin/apps/") && (strings.HasSuffix(strings.TrimRight(path, "/"), "/credentials") || strings.HasSuffix(strings.TrimRight(path, "/"), "/webhook"))
 }
 
 // scopeOf is whose the key is; "" when it is nobody's who is known.
@@ -200,7 +200,7 @@ func (s *server) once(w http.ResponseWriter, r *http.Request, next http.Handler,
 		switch {
 		case rec.status != http.StatusTooManyRequests && rec.status < 500 && rec.wrote:
 			keep = func(ctx context.Context) error {
-				return s.Replies.FinishReply(ctx, app, key, k.began, rec.status, headersOf(w), rec.body.Bytes())
+				return s.Replies.FinishReply(ctx, app, key, k.began, rec.status, keptHeaders(w), rec.body.Bytes())
 			}
 		case viewOf(r.URL.Path, "") != "":
 			keep = func(ctx context.Context) error { return s.Replies.LeaveReply(ctx, app, key, k.began) }
@@ -230,8 +230,8 @@ func (k *reply) write(w http.ResponseWriter) {
 	_, _ = w.Write(k.body) // the client is gone if this fails
 }
 
-// headersOf are the headers that are kept.
-func headersOf(w http.ResponseWriter) string {
+// keptHeaders are the headers that are kept.
+func keptHeaders(w http.ResponseWriter) string {
 	h := map[string]string{}
 	for _, k := range replayed {
 		if v := w.Header().Get(k); v != "" {

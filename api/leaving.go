@@ -187,6 +187,7 @@ func (s *server) leaving(h huma.API) {
 	reset := op("Sessions", "resetPassword", post, "/v1/password/{id}/reset", "Another password, with the code and the PIN (200), or when the agency has confirmed (202)", http.StatusConflict, http.StatusGone, http.StatusLocked)
 	reset.MaxBodyBytes = maxPersonal
 	huma.Register(h, reset, s.resetPassword)
+	alsoWith(h.OpenAPI().Paths[reset.Path].Post, accepted, "It waits for the agency's word")
 
 	const tag = "Administrators"
 	ask := administer(tag, "askDeletion", post, "/v1/admin/officers/{ic}/deletion", "Have the account of an officer deleted who has left; another administrator confirms (JDN, SA, AP)")

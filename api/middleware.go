@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
@@ -290,6 +291,21 @@ func (s *server) notFound(w http.ResponseWriter, r *http.Request) {
 	writeProblem(w, r.Context(), errNotFound)
 }
 
+// methodNotAllowed says what the path takes instead (RFC 9110, Section 15.5.6).
 func (s *server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	least := math.MaxInt
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete} {
+		// Of a path that fits several routes the one with fewest variables is meant.
+		pattern := chi.RouteContext(r.Context()).Routes.Find(chi.NewRouteContext(), m, r.URL.Path)
+		switch n := strings.Count(pattern, "{"); {
+		case pattern == "" || n > least:
+		case n < least:
+			least, allowed = n, []string{m}
+		default:
+			allowed = append(allowed, m)
+		}
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
 	writeProblem(w, r.Context(), errMethod)
 }

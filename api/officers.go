@@ -52,7 +52,10 @@ type officerBody struct {
 	Media    []mediumBody `json:"media"`
 }
 
-type officerOutput struct{ Body officerBody }
+type officerOutput struct {
+	Language string `header:"Content-Language"`
+	Body     officerBody
+}
 
 func (s *server) officers(h huma.API) {
 	huma.Register(h, op("Officers", "medium", http.MethodGet, "/v1/officers/{ic}/medium", "Which medium an officer holds", http.StatusNotFound), s.medium)
@@ -101,14 +104,14 @@ func (s *server) mediaOf(ctx context.Context, in *mediumInput) (*officerOutput, 
 			return nil, err
 		}
 		b.Media = append(b.Media, mb)
-		if status == "ISSUED" {
+		if status == "ISSUED" || status == "RENEW" {
 			issued, b.CanSign = true, b.CanSign || len(mb.Channels) > 0
 		}
 		if e := open[m.System]; e != nil && status == "NO_CERTIFICATE" {
 			status = statusOf(e.State)
 			b.NextStep, _ = nextStep(e, english(ctx))
 		}
-		if b.Status == "NO_CERTIFICATE" || status == "ISSUED" {
+		if b.Status == "NO_CERTIFICATE" || status == "ISSUED" || status == "RENEW" && b.Status != "ISSUED" {
 			b.Status = status
 		}
 	}
@@ -124,7 +127,10 @@ func (s *server) mediaOf(ctx context.Context, in *mediumInput) (*officerOutput, 
 	if b.CanSign {
 		b.NextStep = pick(english(ctx), "Ask for a code and sign.", "Minta kod dan tandatangan.")
 	}
-	return &officerOutput{b}, nil
+	if b.CanSign && b.Status == "RENEW" {
+		b.NextStep = pick(english(ctx), "Sign, and renew the certificate soon: it is about to expire.", "Tandatangan, dan perbaharui sijil segera: ia hampir tamat tempoh.")
+	}
+	return &officerOutput{pick(english(ctx), "en", "ms"), b}, nil
 }
 
 // tokensEnded are the systems that take no more tokens.
@@ -167,6 +173,8 @@ func (s *server) mediumBody(ctx context.Context, m *enrol.Medium, email string) 
 		status = m.KeyStatus
 	case s.Now().After(cert.NotAfter):
 		status, shown = "EXPIRED", "EXPIRED"
+	case s.Desk.Policy.Renewable(cert.NotAfter, s.Now()):
+		status = "RENEW"
 	}
 	b.Key = &keyBody{m.Algorithm}
 	b.Certificate = &certificateBody{SerialNumber: m.Serial, Subject: verify.Subject(cert), NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(), Status: shown,

@@ -135,6 +135,8 @@ type tokenInput struct {
 type tokenOutput struct {
 	Status       int
 	CacheControl string `header:"Cache-Control"`
+	RetryAfter   string `header:"Retry-After"`
+	Challenge    string `header:"WWW-Authenticate"`
 	Body         tokenBody
 }
 
@@ -148,9 +150,13 @@ type tokenBody struct {
 }
 
 func (s *server) oauth(h huma.API) {
-	o := streamed(op("Apps", "token", http.MethodPost, "/oauth2/token", "OAuth 2.0 client credentials (RFC 6749, Section 4.4)", http.StatusBadRequest, http.StatusUnauthorized),
+	o := streamed(op("Apps", "token", http.MethodPost, "/oauth2/token", "OAuth 2.0 client credentials (RFC 6749, Section 4.4)"),
 		"application/x-www-form-urlencoded")
 	huma.Register(h, o, s.token)
+	in := h.OpenAPI().Paths[o.Path].Post
+	for status, codes := range map[int]string{http.StatusBadRequest: "invalid_request, unsupported_grant_type", http.StatusUnauthorized: "invalid_client", http.StatusServiceUnavailable: "temporarily_unavailable"} {
+		alsoWith(in, status, "error (RFC 6749, Section 5.2): "+codes)
+	}
 	// The schema comes after: huma would otherwise want to read the form itself.
 	o.RequestBody.Content["application/x-www-form-urlencoded"].Schema = &huma.Schema{Type: "object", Required: []string{"grant_type"}, Properties: map[string]*huma.Schema{
 		"grant_type": {Type: "string", Enum: []any{"client_credentials"}}, "client_id": {Type: "string"}, "client_secret": {Type: "string", Format: "password"},
@@ -201,7 +207,14 @@ func (s *server) client(ctx context.Context, r *http.Request) (id string, app en
 }
 
 func tokenError(status int, code, text string) *tokenOutput {
-	return &tokenOutput{status, "no-store", tokenBody{Error: code, ErrorDescription: text}}
+	o := &tokenOutput{Status: status, CacheControl: "no-store", Body: tokenBody{Error: code, ErrorDescription: text}}
+	switch status {
+	case http.StatusUnauthorized:
+		o.Challenge = `Basic realm="mohor"`
+	case http.StatusServiceUnavailable:
+		o.RetryAfter = strconv.Itoa(retryAfter)
+	}
+	return o
 }
 
 func (s *server) token(ctx context.Context, in *tokenInput) (*tokenOutput, error) {
@@ -230,5 +243,5 @@ func (s *server) token(ctx context.Context, in *tokenInput) (*tokenOutput, error
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	return &tokenOutput{http.StatusOK, "no-store", tokenBody{AccessToken: token, TokenType: "Bearer", ExpiresIn: int(life / time.Second)}}, nil
+	return &tokenOutput{Status: http.StatusOK, CacheControl: "no-store", Body: tokenBody{AccessToken: token, TokenType: "Bearer", ExpiresIn: int(life / time.Second)}}, nil
 }

@@ -41,6 +41,8 @@ type Problem struct {
 
 	// At most a thousand.
 	Errors []Fault `json:"errors,omitempty" doc:"All that is wrong, when it is more than one thing"`
+
+	language string // of title and detail
 }
 
 // Error implements error; GetStatus and ContentType make it huma's answer.
@@ -54,7 +56,7 @@ func (p *Problem) ContentType(string) string { return "application/problem+json"
 
 // GetHeaders implements huma.HeadersError.
 func (p *Problem) GetHeaders() http.Header {
-	h := http.Header{}
+	h := http.Header{"Content-Language": {p.language}}
 	if p.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.RetryAfter))
 	}
@@ -72,7 +74,6 @@ var (
 	errRateLimited     = errors.New("rate limited")
 	errConflict        = errors.New("idempotency key was used with another body")
 	errInProgress      = errors.New("request in progress")
-	errNotReady        = errors.New("not ready")
 	errNoSession       = errors.New("not logged in")
 	errNotAppointed    = errors.New("no appointment in force")
 	errOtherSite       = errors.New("request came from another site's page")
@@ -136,7 +137,6 @@ func meanings() []meaning {
 		{errConflict, "idempotency_conflict", 409, "Idempotency-Key ini telah digunakan dengan kandungan lain", "This Idempotency-Key was used with another body"},
 		{errInProgress, "request_in_progress", 409, "Permintaan dengan Idempotency-Key ini sedang diproses", "A request with this Idempotency-Key is in progress"},
 		{errDone, "request_done", 409, "Permintaan ini telah dilaksanakan, sekurang-kurangnya sebahagiannya, sebelum gerbang terhenti; jawapannya hilang", "This request was carried out, at least in part, before the gateway was stopped; its answer is lost"},
-		{errNotReady, "not_ready", 503, "Gerbang belum bersedia", "The gateway is not ready"},
 		{signer.ErrUnknown, "not_found", 404, "Transaksi tidak dijumpai", "No such transaction"},
 		{signer.ErrUnknownOfficer, "not_found", 404, "Pegawai tidak dijumpai bagi sistem ini", "No such officer for this system"},
 		{enrol.ErrUnknown, "not_found", 404, "Tidak dijumpai", "Not found"},
@@ -230,22 +230,31 @@ func codes() []errorCode {
 	return append(out, errorCode{"internal_error", 500, "Ralat dalaman", "Internal error"})
 }
 
+// What is said of an error that is not in the map.
+const (
+	internalMS = "Sila maklumkan pentadbir dengan nombor permintaan ini."
+	internalEN = "Please tell the administrator this request id."
+)
+
+// retryAfter is how many seconds to wait when nothing says better.
+const retryAfter = 5
+
 // newProblem builds the answer for err.
 func newProblem(ctx context.Context, err error) *Problem {
 	p := &Problem{Code: "internal_error", Status: 500, Title: "Ralat dalaman", Instance: requestIDOf(ctx),
-		Detail: "Sila maklumkan pentadbir dengan nombor permintaan ini."}
+		Detail: internalMS}
 	err = sayable(err)
 	en := english(ctx)
 	if en {
-		p.Title, p.Detail = "Internal error", "Please tell the administrator this request id."
+		p.Title, p.Detail = "Internal error", internalEN
 	}
 	if m, ok := meaningOf(err); ok {
 		p.Code, p.Status, p.Title, p.Detail = m.code, m.status, pick(en, m.en, m.ms), ""
 	}
 	p.explain(err, en)
-	p.Type = "urn:mohor:problem:" + p.Code
-	if p.Status == http.StatusServiceUnavailable && p.RetryAfter == 0 {
-		p.RetryAfter = 5
+	p.Type, p.language = "urn:mohor:problem:"+p.Code, pick(en, "en", "ms")
+	if (p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests) && p.RetryAfter == 0 {
+		p.RetryAfter = retryAfter
 	}
 	return p
 }
@@ -447,7 +456,13 @@ func useProblems() {
 			if msg == unread {
 				status = http.StatusBadRequest // it was cut off, or its chunks are none
 			}
-			return validationProblem(ctx, status, errs)
+			p := validationProblem(ctx, status, errs)
+			if c != nil { // huma sends the status and the body alone
+				for k, v := range p.GetHeaders() {
+					c.SetHeader(k, v[0])
+				}
+			}
+			return p
 		}
 		huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
 			return validationProblem(context.Background(), status, errs)
@@ -472,7 +487,8 @@ func validationProblem(ctx context.Context, status int, errs []error) *Problem {
 		}
 		var d *huma.ErrorDetail
 		if errors.As(err, &d) && d.Location != "" && d.Location != "body" {
-			bad = rule(strings.TrimPrefix(d.Location, "body."), d.Message)
+			_, name, _ := strings.Cut(d.Location, ".") // after body, path, query or header
+			bad = rule(name, d.Message)
 			break
 		}
 	}
@@ -482,21 +498,40 @@ func validationProblem(ctx context.Context, status int, errs []error) *Problem {
 // rule says in people's words what huma says of a field.
 func rule(field, said string) *invalid {
 	for _, r := range [][3]string{
+		{"expected string to be RFC 3339 date-time", "it must be a time such as 2026-04-30T04:09:54Z (RFC 3339)%s", "ia mesti masa seperti 2026-04-30T04:09:54Z (RFC 3339)%s"},
+		{"expected string to match pattern ", "it must match %s", "ia mesti sepadan dengan %s"},
+		{"expected string to be base64 encoded", "it must be base64%s", "ia mesti base64%s"},
 		{"expected string", "it must be text, in quotation marks%s", "ia mesti teks dalam tanda petik%s"},
 		{"expected object", "it must be an object%s", "ia mesti objek%s"},
+		{"expected array length <= ", "at most %s entries are allowed", "paling banyak %s entri dibenarkan"},
+		{"expected array length >= ", "at least %s entries are needed", "sekurang-kurangnya %s entri diperlukan"},
+		{"expected array items to be unique", "no entry may be there twice%s", "tiada entri boleh berulang%s"},
+		{"expected array", "it must be a list%s", "ia mesti senarai%s"},
+		{"expected boolean", "it must be true or false%s", "ia mesti true atau false%s"},
+		{"expected integer", "it must be a whole number%s", "ia mesti nombor bulat%s"},
 		{"expected length <= ", "at most %s characters are allowed", "paling banyak %s aksara dibenarkan"},
 		{"expected length >= ", "at least %s characters are needed", "sekurang-kurangnya %s aksara diperlukan"},
 		{"expected number <= ", "it must be at most %s", "ia mesti paling banyak %s"},
 		{"expected number >= ", "it must be at least %s", "ia mesti sekurang-kurangnya %s"},
-		{"expected array length <= ", "at most %s entries are allowed", "paling banyak %s entri dibenarkan"},
+		{"expected number < ", "it must be less than %s", "ia mesti kurang daripada %s"},
+		{"expected number > ", "it must be more than %s", "ia mesti lebih daripada %s"},
+		{"expected number", "it must be a number%s", "ia mesti nombor%s"},
 		{"expected value to be one of ", "it must be one of %s", "ia mesti salah satu daripada %s"},
 		{"expected required property ", "missing: %s", "tiada: %s"},
 		{"unexpected property", "there is no such field%s", "tiada medan sedemikian%s"},
+		{"required ", "it must be given%s", "ia mesti diberi%s"},
+		{"invalid integer", "it must be a whole number%s", "ia mesti nombor bulat%s"},
+		{"invalid float", "it must be a number%s", "ia mesti nombor%s"},
+		{"invalid boolean", "it must be true or false%s", "ia mesti true atau false%s"},
+		{"invalid date/time", "it must be a time such as 2026-04-30T04:09:54Z (RFC 3339)%s", "ia mesti masa seperti 2026-04-30T04:09:54Z (RFC 3339)%s"},
 	} {
 		if rest, is := strings.CutPrefix(said, r[0]); is {
+			if !strings.HasSuffix(r[0], " ") || r[0] == "required " {
+				rest = "" // huma's own words
+			}
 			rest = strings.TrimSuffix(rest, " to be present")
 			return &invalid{field: field, en: fmt.Sprintf(r[1], rest), ms: fmt.Sprintf(r[2], rest)}
 		}
 	}
-	return &invalid{field: field, en: said, ms: said}
+	return &invalid{field: field, en: "it is not as the API describes it", ms: "ia tidak seperti huraian API"}
 }

@@ -78,7 +78,7 @@ func (s *server) retention(h huma.API) {
 	propose.DefaultStatus = http.StatusCreated
 	huma.Register(h, propose, s.proposeDisposal)
 	huma.Register(h, admin("disposal", http.MethodGet, "/disposals/{id}", "What would go, or the report of what went (JDN, AUDITOR)", absent), s.disposal)
-	huma.Register(h, binary(admin("disposalCSV", http.MethodGet, "/disposals/{id}/csv", "The same as CSV", absent), reportTypes["csv"], "The report"), s.disposalCSV)
+	huma.Register(h, binary(admin("disposalCSV", http.MethodGet, "/disposals/{id}/csv", "The same as CSV", absent), "text/csv", "The report"), s.disposalCSV)
 	huma.Register(h, admin("confirmDisposal", http.MethodPost, "/disposals/{id}/confirm", "Destroy it: by another JDN than proposed it, within ten minutes of a log-in and seven days of the proposal", absent, state), s.confirmDisposal)
 	cancel := admin("cancelDisposal", http.MethodPost, "/disposals/{id}/cancel", "Cancel a proposal (JDN)", absent, state)
 	cancel.DefaultStatus = http.StatusNoContent

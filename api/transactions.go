@@ -190,8 +190,10 @@ func (s *server) transactions(h huma.API) {
 	huma.Register(h, op("Transactions", "transaction", http.MethodGet, "/v1/transactions/{id}", "Status; while WAITING all that a screen needs to go on, the live nonce too; the signatures once signed", http.StatusNotFound), s.transaction)
 	huma.Register(h, op("Transactions", "resend", http.MethodPost, "/v1/transactions/{id}/otp", "Send a new code and nonce",
 		http.StatusNotFound, http.StatusConflict, http.StatusGone), s.resend)
-	huma.Register(h, op("Transactions", "sign", http.MethodPost, "/v1/transactions/{id}/sign", "Confirm with PIN and code",
-		http.StatusNotFound, http.StatusConflict, http.StatusGone, http.StatusLocked), s.sign)
+	sign := op("Transactions", "sign", http.MethodPost, "/v1/transactions/{id}/sign", "Confirm with PIN and code", http.StatusNotFound, http.StatusConflict, http.StatusGone, http.StatusLocked)
+	sign.Description = "For apps with `pin_entry` `app`. In this order: transaction live, nonce and documents; PIN lock and certificate; one of three tries; the code; the PIN."
+	huma.Register(h, sign, s.sign)
+	alsoWith(h.OpenAPI().Paths[sign.Path].Post, http.StatusAccepted, "A batch: signing has begun")
 	huma.Register(h, op("Transactions", "cancelTransaction", http.MethodDelete, "/v1/transactions/{id}", "Cancel; a batch in signing stops and needs a new authorisation", http.StatusNotFound, http.StatusConflict, http.StatusGone), s.cancelTransaction)
 }
 

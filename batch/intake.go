@@ -98,11 +98,11 @@ func (s *Service) spool(r io.Reader) (*os.File, int64, error) {
 	return f, n, nil
 }
 
-// AddCandidates takes in a CSV of eCertificate candidates and renders a
+// AddCandidates takes in a list (CSV or XLSX) of eCertificate candidates and renders a
 // certificate for each good row. A file that cannot be read as CSV is refused
 // whole (*ecert.CSVError).
 func (s *Service) AddCandidates(ctx context.Context, app, id, requestID string, r io.Reader) (Intake, error) {
-	return s.add(ctx, app, id, Ecert, requestID, r, func(b Batch, f *os.File, _ int64) ([]Item, []Refusal, error) {
+	return s.add(ctx, app, id, Ecert, requestID, r, func(b Batch, f *os.File, size int64) ([]Item, []Refusal, error) {
 		seen, err := s.Queue.Numbers(ctx, id)
 		if err != nil {
 			return nil, nil, err
@@ -110,7 +110,7 @@ func (s *Service) AddCandidates(ctx context.Context, app, id, requestID string, 
 		// The whole file is judged before the first page is drawn.
 		var good []ecert.Candidate
 		var refused []Refusal
-		err = readCandidates(f, func(c ecert.Candidate) {
+		err = readCandidates(f, size, func(c ecert.Candidate) {
 			if seen[c.Number] {
 				refused = append(refused, Refusal{Row: c.Row, Column: "number", Name: c.Name, Code: "row_number_duplicate", Detail: "certificate number already in the batch"})
 				return
@@ -132,8 +132,8 @@ func (s *Service) AddCandidates(ctx context.Context, app, id, requestID string, 
 	})
 }
 
-func readCandidates(r io.Reader, good func(ecert.Candidate), bad func(ecert.Refusal)) error {
-	rd, err := ecert.NewReader(r)
+func readCandidates(r io.ReaderAt, size int64, good func(ecert.Candidate), bad func(ecert.Refusal)) error {
+	rd, err := ecert.OpenReader(r, size)
 	if err != nil {
 		return err
 	}
@@ -228,7 +228,9 @@ func parseDigestLine(line []byte) (signer.Document, error) {
 		return signer.Document{}, errors.New("one JSON object a line")
 	}
 	h, ok := DigestHash(l.Digest.Alg)
-	v, err := base64.StdEncoding.Strict().DecodeString(l.Digest.Value)
+	// Base64url and no padding are taken, too, as everywhere in the API.
+	text := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(l.Digest.Value, "="))
+	v, err := base64.RawStdEncoding.Strict().DecodeString(text)
 	if l.Reference != "" {
 		if _, err := CleanName(l.Reference); err != nil {
 			return signer.Document{}, errors.New("reference must have 1 to 200 printable characters")

@@ -79,7 +79,7 @@ var columnNames = [fieldCount][]string{
 // Reader reads a candidate list row by row. Its memory does not grow with the
 // file but for the certificate numbers seen, some 40 bytes each.
 type Reader struct {
-	scan   *table.CSV
+	scan   table.Rows
 	header []string        // as spelled
 	order  [fieldCount]int // index of each field in a row
 	row    int
@@ -90,13 +90,26 @@ type Reader struct {
 
 // NewReader reads the header. Its error is a *CSVError, or what r returned.
 func NewReader(r io.Reader) (*Reader, error) {
-	face, err := font.Serif()
-	if err != nil {
-		return nil, fmt.Errorf("loading typeface: %w", err)
-	}
 	scan, err := table.NewCSV(r)
 	if err != nil {
 		return nil, err
+	}
+	return newReader(scan)
+}
+
+// OpenReader is NewReader for CSV, or XLSX: then the first sheet is read.
+func OpenReader(r io.ReaderAt, size int64) (*Reader, error) {
+	rows, err := table.Open(r, size)
+	if err != nil {
+		return nil, err
+	}
+	return newReader(rows)
+}
+
+func newReader(scan table.Rows) (*Reader, error) {
+	face, err := font.Serif()
+	if err != nil {
+		return nil, fmt.Errorf("loading typeface: %w", err)
 	}
 	rd := &Reader{scan: scan, row: 1, seen: map[[maxNumber]byte]uint32{}, face: face}
 	fields, line, err := scan.Next(maxColumns)
@@ -173,10 +186,17 @@ func (r *Reader) Next() (Candidate, *Refusal, error) {
 		if !slices.ContainsFunc(fields, func(f []byte) bool { return len(bytes.TrimSpace(f)) > 0 }) {
 			continue
 		}
+		_, sheet := r.scan.(*table.XLSX)
+		for sheet && len(fields) < len(r.header) {
+			fields = append(fields, nil) // empty cells at a row's end are not in the file
+		}
 		if len(fields) < len(r.header) {
 			r.err = table.Refuse(line, 0, fmt.Sprintf("%d fields in the row, the header has %d", len(fields), len(r.header)),
 				fmt.Sprintf("%d medan dalam baris, pengepala mempunyai %d", len(fields), len(r.header)))
 			return Candidate{}, nil, r.err
+		}
+		if sheet {
+			r.row = line // empty rows are not in the file
 		}
 		c, refusal := r.judge(fields)
 		return c, refusal, nil

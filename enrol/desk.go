@@ -72,6 +72,12 @@ type Policy struct {
 	OfficialOnly bool          // no personal addresses, whatever an agency allows
 }
 
+// Renewable says whether a certificate that ends then is in the time of its renewal, when it
+// needs no approval.
+func (p Policy) Renewable(notAfter, now time.Time) bool {
+	return !notAfter.After(now.Add(p.filled().RenewWithin))
+}
+
 func (p Policy) filled() Policy {
 	for field, value := range map[*time.Duration]time.Duration{&p.LinkFor: 24 * time.Hour, &p.CodeFor: 14 * 24 * time.Hour, &p.ResendAfter: 5 * time.Minute, &p.OpenFor: 90 * 24 * time.Hour,
 		&p.RenewWithin: 30 * 24 * time.Hour} {

@@ -146,7 +146,7 @@ func (g *Gateway) Start() {
 		g.t.Fatal(err)
 	}
 	g.Server, g.Dev = s, dev
-	g.handler = &httptest.Server{Listener: l, Config: &http.Server{Handler: s.Handler()}}
+	g.handler = &httptest.Server{Listener: l, Config: &http.Server{Handler: Contract(s.Handler(), func(what string) { g.t.Error(what) })}}
 	g.handler.Start()
 	g.URL = dev.BaseURL
 }

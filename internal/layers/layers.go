@@ -31,7 +31,7 @@ func table() map[string]string {
 
 		// L6: wires everything; it alone may import hsm.
 		"internal/gateway":     "* hsm",
-		"internal/gatewaytest": "internal/gateway internal/sandbox internal/secret",
+		"internal/gatewaytest": "api internal/gateway internal/sandbox internal/secret",
 
 		// What callers' programs import: as little as can be.
 		"sdk/go":       "internal/secret",

@@ -1,0 +1,123 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mohor-sign/mohor/batch"
+)
+
+// refusedEvent is a document that could not be signed.
+type refusedEvent struct {
+	Index  uint32 `json:"index"`
+	Name   string `json:"name"`
+	Code   string `json:"code"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// eventsEvery is how often a stream looks at the counts.
+const eventsEvery = 500 * time.Millisecond
+
+func (s *server) events(h huma.API) {
+	o := op("Batches", "batchEvents", http.MethodGet, "/v1/batches/{id}/events", "Progress as server-sent events", http.StatusNotFound)
+	o.Description = "Events are `progress` (a batch, as under its own address, twice a second while anything can happen), `refused` (a document that could not be signed: index, name, code, detail) and, once, `done` (the batch): the stream ends with it. Who is cut off connects again; what was refused is told again."
+	o.Responses = map[string]*huma.Response{"200": {Description: "The stream (WHATWG HTML, Section 9.2)", Content: map[string]*huma.MediaType{"text/event-stream": {
+		Schema:  &huma.Schema{Type: huma.TypeObject, Description: "One event: its name, and JSON in text", Required: []string{"event", "data"}, Properties: map[string]*huma.Schema{"event": {Type: "string", Enum: []any{"progress", "refused", "done"}}, "data": {Type: "string"}}},
+		Example: "event: refused\ndata: {\"index\":7,\"name\":\"baucar-7.pdf\",\"code\":\"pdf_invalid\"}\n\n"}}}}
+	huma.Register(h, o, s.batchEvents)
+}
+
+func (s *server) batchEvents(ctx context.Context, in *batchInput) (*huma.StreamResponse, error) {
+	b, err := s.Batches.Batch(ctx, appOf(ctx).ID, in.ID)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		hc.SetHeader("Content-Type", "text/event-stream")
+		w, ok := hc.BodyWriter().(http.ResponseWriter)
+		if !ok {
+			return
+		}
+		if err := s.follow(ctx, b, eventSender{w, http.NewResponseController(w)}); err != nil {
+			// The status line is gone; a cut stream is the honest answer, and the client connects again.
+			s.Log.Warn("following batch", "request_id", requestIDOf(ctx), "error", err)
+		}
+	}}, nil
+}
+
+type eventSender struct {
+	http.ResponseWriter
+	c *http.ResponseController
+}
+
+func (w eventSender) send(event string, data any) error {
+	p, err := json.Marshal(data)
+	if err == nil {
+		_, err = fmt.Fprintf(w, "event: %s\ndata: %s\n\n", event, p)
+	}
+	if err == nil {
+		err = w.c.Flush()
+	}
+	return err
+}
+
+// follow sends events until the batch is at its end, or nobody listens any more.
+func (s *server) follow(ctx context.Context, b batch.Batch, to eventSender) error {
+	tick := time.NewTicker(eventsEvery)
+	defer tick.Stop()
+	told := map[uint32]bool{}
+	for {
+		if err := s.tellRefused(ctx, &b, told, to); err != nil {
+			return err
+		}
+		event := "done"
+		if b.Status == batch.Signing || b.Status == batch.Sealed || b.Status == batch.Open {
+			event = "progress"
+		}
+		if err := to.send(event, batchView(b, s.Now())); err != nil || event == "done" {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.Stopping:
+			return nil
+		case <-tick.C:
+		}
+		var err error
+		if b, err = s.Batches.Batch(ctx, b.App, b.ID); err != nil {
+			return err
+		}
+	}
+}
+
+// tellRefused sends what was refused and not told yet. Documents are not finished in their
+// order.
+func (s *server) tellRefused(ctx context.Context, b *batch.Batch, told map[uint32]bool, to eventSender) error {
+	const page = 500
+	for after := int64(-1); int(b.Refused) > len(told); {
+		items, err := s.Batches.Queue.Items(ctx, b.ID, batch.ItemRefused, after, page)
+		if err != nil {
+			return err
+		}
+		for k := range items {
+			it := &items[k]
+			if after = int64(it.Index); told[it.Index] {
+				continue
+			}
+			told[it.Index] = true
+			if err := to.send("refused", refusedEvent{it.Index, it.Name, it.Code, it.Detail}); err != nil {
+				return err
+			}
+		}
+		if len(items) < page {
+			return nil
+		}
+	}
+	return nil
+}
