@@ -15,40 +15,42 @@ import (
 
 // Place implements signer.Records.
 func (d *DB) Place(ctx context.Context, transaction string) error {
-	return d.snapshot(ctx, func(q *sqlc.Queries) error { return place(ctx, q, transaction) })
+	return d.snapshot(ctx, func(q *sqlc.Queries) error {
+		_, err := place(ctx, q, transaction)
+		return err
+	})
 }
 
-// place judges the documents of a request. The first of each kind is looked for, and persons
-// come before turns.
-func place(ctx context.Context, q *sqlc.Queries, transaction string) error {
+// place judges the documents of a request, and says whether it is one of a work process. The first
+// of each kind is looked for, and persons come before turns.
+func place(ctx context.Context, q *sqlc.Queries, transaction string) (worked bool, err error) {
 	another, err := q.OfAnother(ctx, transaction)
 	if err != nil {
-		return fmt.Errorf("reading other references: %w", err)
+		return false, fmt.Errorf("reading other references: %w", absent(err, signer.ErrUnknown))
 	}
-	against, err := q.OutOfPlace(ctx, transaction)
-	if err != nil {
-		return fmt.Errorf("reading signatories: %w", err)
+	against := sqlc.OutOfPlaceRow{Who: -1, Turn: -1, What: -1, Bare: -1}
+	if another.Step > 0 {
+		if against, err = q.OutOfPlace(ctx, transaction); err != nil {
+			return true, fmt.Errorf("reading signatories: %w", err)
+		}
 	}
 	for _, v := range []struct {
 		index int64
 		err   error
-	}{{against.Bare, signer.ErrReference}, {another, signer.ErrDocuments}, {against.Who, signer.ErrSignatory}, {against.Turn, signer.ErrTurn}, {against.What, signer.ErrDocuments}} {
+	}{{against.Bare, signer.ErrReference}, {another.Idx, signer.ErrDocuments}, {against.Who, signer.ErrSignatory}, {against.Turn, signer.ErrTurn}, {against.What, signer.ErrDocuments}} {
 		if v.index >= 0 {
-			return &signer.DocumentError{Index: uint32(v.index), Err: v.err}
+			return true, &signer.DocumentError{Index: uint32(v.index), Err: v.err}
 		}
 	}
-	return nil
+	return another.Step > 0, nil
 }
 
 // addSignatories makes the officer of an intent's request the signatory of each reference. The
 // write lock is held: what place says is true until the commit. The keys of the table say it again.
 func addSignatories(ctx context.Context, q *sqlc.Queries, in *signer.Intent) error {
-	if err := place(ctx, q, in.Transaction); err != nil {
+	worked, err := place(ctx, q, in.Transaction)
+	if err != nil || !worked {
 		return err
-	}
-	t, err := q.Transaction(ctx, in.Transaction)
-	if err != nil || t.Step == 0 {
-		return absent(err, signer.ErrUnknown)
 	}
 	n, err := q.AddSignatories(ctx, sqlc.AddSignatoriesParams{IntentID: in.ID, TransactionID: in.Transaction})
 	if err != nil {

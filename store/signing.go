@@ -235,7 +235,8 @@ func (d *DB) CreateRequest(ctx context.Context, r *signer.Request, docs []signer
 				return err
 			}
 		}
-		return place(ctx, q, r.ID)
+		_, err = place(ctx, q, r.ID)
+		return err
 	})
 }
 

@@ -10,12 +10,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/mohor-sign/mohor/archive"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/gateway"
 	"github.com/mohor-sign/mohor/internal/gatewaytest"
 	"github.com/mohor-sign/mohor/internal/sandbox"
 	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/pdf/verify"
 )
 
 // third is a third officer of the sandbox.
@@ -300,5 +303,49 @@ func TestOwnProcessesAreChecked(t *testing.T) {
 	}
 	if all, err := gateway.Processes(&gateway.Config{}); err != nil || len(all.Of("IGFMAS")) != 50 {
 		t.Errorf("the list that is built in: %v", err)
+	}
+}
+
+// What was signed for a reference goes into an archive when its last role is old, and verifies
+// there: the file that a later role signed is the beginning of what it made of it.
+func TestRolesAreArchivedTogether(t *testing.T) {
+	g := gatewaytest.New(t)
+	mine := string(g.Dev.APIKey.Reveal())
+	one, two := &role{g, g.Dev.Officers[0], mine}, &role{g, g.Dev.Officers[1], mine}
+	id := upload(t, g, voucher(t))
+	documents := []any{map[string]string{"document_id": id, "reference": "R"}}
+	for k, r := range []*role{one, two} {
+		tx, code := r.ask(map[string]any{"process": "AA-01", "role": fmt.Sprint("Perakuan ", k+1), "documents": documents})
+		want(t, tx, 201, "")
+		want(t, r.sign(tx, code), 200, "")
+		g.Clock.Advance(20 * 24 * time.Hour)
+		gateway.PublisherStep(t.Context(), g.Server) // a revocation list that is younger
+	}
+	archives := func() (out []archive.Info) {
+		t.Helper()
+		check(t, g.Server.RunArchive(t.Context(), "cli:test", func(x archive.Info) error { out = append(out, x); return nil }))
+		return out
+	}
+	now := g.Clock.Now()
+	g.Clock.Advance(now.AddDate(10, 0, 0).Sub(now) - 30*24*time.Hour) // only the first is older
+	if in := archives(); len(in) != 0 {
+		t.Fatalf("archived too early: %+v", in)
+	}
+	g.Clock.Advance(20 * 24 * time.Hour)
+	in := archives()
+	if len(in) != 1 || in[0].Signatures != 2 || count(t, g, "SELECT COUNT(*) FROM signatories") != 0 {
+		t.Fatalf("archived %+v", in)
+	}
+	a, end, err := g.Server.OpenArchive(t.Context(), enrol.Actor{Name: "cli:test"}, archive.Path(g.Server.Config.Retention.Archives, in[0].ID))
+	check(t, err)
+	n := 0
+	check(t, g.Server.VerifyArchive(t.Context(), a, func(s gateway.ArchivedSignature) error {
+		if n++; s.Verdict != verify.Valid || s.Format != "PADES" {
+			t.Errorf("%+v", s)
+		}
+		return nil
+	}))
+	if check(t, end()); n != 2 {
+		t.Errorf("%d signatures", n)
 	}
 }

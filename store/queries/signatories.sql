@@ -20,12 +20,12 @@ FROM transactions t JOIN items i ON i.batch_id = t.batch_id AND i.state IN ('pen
     LEFT JOIN signatories p ON p.system = t.system AND p.process = t.process AND p.reference = i.reference_key AND p.step = t.step - 1
 WHERE t.id = @id AND t.step > 0;
 
--- The first of a request's documents that is one of another reference; -1 when none is.
+-- A request's step, and the first of its documents that is one of another reference; -1 when none is.
 -- name: OfAnother :one
-SELECT CAST(COALESCE(MIN(i.idx), -1) AS BIGINT) AS idx
-FROM transactions t JOIN items i ON i.batch_id = t.batch_id AND i.document_id <> ''
-    JOIN signatories d ON d.document_id = i.document_id AND d.document_id <> ''
-WHERE t.id = @id AND (t.step = 0 OR d.system <> t.system OR d.process <> t.process OR d.reference <> i.reference_key);
+SELECT t.step, CAST(COALESCE((SELECT MIN(i.idx) FROM items i JOIN signatories d ON d.document_id = i.document_id AND d.document_id <> ''
+    WHERE i.batch_id = t.batch_id AND i.document_id <> ''
+        AND (t.step = 0 OR d.system <> t.system OR d.process <> t.process OR d.reference <> i.reference_key)), -1) AS BIGINT) AS idx
+FROM transactions t WHERE t.id = @id;
 
 -- name: StoreSignatory :execrows
 UPDATE signatories SET result = @result, blob = @blob, size = @size, signed_at = @signed_at

@@ -106,18 +106,23 @@ func (q *Queries) DropSignatoriesOfBatch(ctx context.Context, batchID string) er
 }
 
 const ofAnother = `-- name: OfAnother :one
-SELECT CAST(COALESCE(MIN(i.idx), -1) AS BIGINT) AS idx
-FROM transactions t JOIN items i ON i.batch_id = t.batch_id AND i.document_id <> ''
-    JOIN signatories d ON d.document_id = i.document_id AND d.document_id <> ''
-WHERE t.id = ?1 AND (t.step = 0 OR d.system <> t.system OR d.process <> t.process OR d.reference <> i.reference_key)
+SELECT t.step, CAST(COALESCE((SELECT MIN(i.idx) FROM items i JOIN signatories d ON d.document_id = i.document_id AND d.document_id <> ''
+    WHERE i.batch_id = t.batch_id AND i.document_id <> ''
+        AND (t.step = 0 OR d.system <> t.system OR d.process <> t.process OR d.reference <> i.reference_key)), -1) AS BIGINT) AS idx
+FROM transactions t WHERE t.id = ?1
 `
 
-// The first of a request's documents that is one of another reference; -1 when none is.
-func (q *Queries) OfAnother(ctx context.Context, id string) (int64, error) {
+type OfAnotherRow struct {
+	Step int64
+	Idx  int64
+}
+
+// A request's step, and the first of its documents that is one of another reference; -1 when none is.
+func (q *Queries) OfAnother(ctx context.Context, id string) (OfAnotherRow, error) {
 	row := q.db.QueryRowContext(ctx, ofAnother, id)
-	var idx int64
-	err := row.Scan(&idx)
-	return idx, err
+	var i OfAnotherRow
+	err := row.Scan(&i.Step, &i.Idx)
+	return i, err
 }
 
 const outOfPlace = `-- name: OutOfPlace :one
