@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"crypto/sha256"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -12,25 +13,48 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/store"
+	"github.com/mohor-sign/mohor/store/storetest"
+	"github.com/mohor-sign/mohor/store/storetest/pgtest"
 )
 
 // Migration 29 on data: secrets of before open what they did, and the tokens are asked for anew.
 func TestAppsOfBeforeKeepTheirCredentials(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "mohor.db")
-	old := raw(t, path)
-	p, err := goose.NewProvider(goose.DialectSQLite3, old, os.DirFS("migrations"))
-	must(t, err)
-	_, err = p.UpTo(t.Context(), 1)
-	must(t, err)
-	hash := func(s string) []byte { h := sha256.Sum256([]byte(s)); return h[:] }
-	const row = "INSERT INTO apps (id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at) VALUES (?, 'n', '[\"S\"]', ?, 'app', 50, ?, ?, 7)"
-	exec(t, old, row, "plain", "null", hash("plain secret"), hash("plain key"))
-	exec(t, old, row, "none", "[]", hash("none secret"), hash("none key"))
-	exec(t, old, row, "raw", `["RAW"]`, hash("raw secret"), hash("raw key"))
-	exec(t, old, "INSERT INTO tokens (hash, app_id, expires_at) VALUES (?, 'raw', ?)", hash("token"), time.Now().Add(time.Hour).UnixMicro())
-	must(t, old.Close())
+	t.Run("SQLite", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "mohor.db")
+		old := raw(t, path)
+		before(t, old, goose.DialectSQLite3, "migrations", 1)
+		movedApps(t, open(t, path), old)
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		address, err := pgtest.Shared(t).Database(t.Context())
+		must(t, err)
+		old, err := sql.Open("pgx", address)
+		must(t, err)
+		t.Cleanup(func() { _ = old.Close() })
+		before(t, old, goose.DialectPostgres, "migrations/postgres", 5)
+		movedApps(t, storetest.OpenPostgres(t, address), old)
+	})
+}
 
-	db := open(t, path)
+func hashOf(s string) []byte { h := sha256.Sum256([]byte(s)); return h[:] }
+
+// before makes a database of the first version of a dialect, with apps.
+func before(t *testing.T, old *sql.DB, dialect goose.Dialect, dir string, version int64) {
+	t.Helper()
+	p, err := goose.NewProvider(dialect, old, os.DirFS(dir))
+	must(t, err)
+	_, err = p.UpTo(t.Context(), version)
+	must(t, err)
+	const row = `INSERT INTO apps (id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at) VALUES ($1, 'n', '["S"]', $2, 'app', 50, $3, $4, 7)`
+	for id, grants := range map[string]string{"plain": "null", "none": "[]", "raw": `["RAW"]`} {
+		exec(t, old, row, id, grants, hashOf(id+" secret"), hashOf(id+" key"))
+	}
+	exec(t, old, "INSERT INTO tokens (hash, app_id, expires_at) VALUES ($1, 'raw', $2)", hashOf("token"), time.Now().Add(time.Hour).UnixMicro())
+}
+
+func movedApps(t *testing.T, db *store.DB, old *sql.DB) {
+	t.Helper()
 	apps := &enrol.Apps{Records: db, Now: time.Now, TokenFor: time.Hour}
 	for id, grants := range map[string][]string{"plain": {"sign", "lookup", "verify"}, "none": {"sign", "lookup", "verify"}, "raw": {"sign", "lookup", "verify", "RAW"}} {
 		a, err := apps.BySecret(t.Context(), id, id+" secret", nil)
@@ -62,7 +86,7 @@ func TestAppsOfBeforeKeepTheirCredentials(t *testing.T) {
 		}
 	}
 	var left int
-	must(t, raw(t, path).QueryRow("SELECT count(*) FROM apps WHERE length(secret_hash) > 0 OR length(key_hash) = 32").Scan(&left))
+	must(t, old.QueryRow("SELECT count(*) FROM apps WHERE length(secret_hash) > 0 OR length(key_hash) = 32").Scan(&left))
 	if left != 0 {
 		t.Errorf("%d apps keep a hash in the old columns", left)
 	}
