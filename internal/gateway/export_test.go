@@ -147,3 +147,10 @@ func Record(ctx context.Context, s *Server, cert *x509.Certificate) error {
 	row.Status, row.DER, row.Issuer = ca.Active, cert.Raw, ca.ExternalIssuer+":0123"
 	return s.db.StoreExternal(ctx, row, []*x509.Certificate{cert}, ev)
 }
+
+// DoctorOfWebhooks is what the doctor says of a gateway's events, at a time.
+func DoctorOfWebhooks(ctx context.Context, s *Server, now time.Time) (out []Finding) {
+	d := &doctor{DoctorOptions: DoctorOptions{Now: func() time.Time { return now }, Report: func(f Finding) { out = append(out, f) }}, db: s.db}
+	d.webhooks(ctx)
+	return out
+}

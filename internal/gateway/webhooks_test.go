@@ -256,3 +256,33 @@ func logged(t *testing.T, g *gatewaytest.Gateway, ic string, x enrol.Appointment
 	}
 	return administrator(t, g, ic, string(code.Reveal()))
 }
+
+// The doctor says when apps are not told.
+func TestDoctorSeesEventsThatWait(t *testing.T) {
+	g := gatewaytest.New(t)
+	jdn := reader(t, g, enrol.Appointment{Role: enrol.JDN, From: time.Now().Add(-time.Minute)})
+	app := "/v1/admin/apps/" + g.Dev.ClientID
+	want(t, jdn.do(http.MethodPost, app+"/webhook", map[string]string{"url": "http://127.0.0.1:1025/"}), 200, "")
+	want(t, jdn.do(http.MethodPost, app+"/webhook/test", nil), 202, "")
+	says := func(later time.Duration) (out []string) {
+		for _, f := range gateway.DoctorOfWebhooks(t.Context(), g.Server, g.Clock.Now().Add(later)) {
+			out = append(out, f.Level+" "+f.What)
+		}
+		return out
+	}
+	if got := says(0); len(got) != 1 || got[0] != gateway.DoctorOK+" 1 events wait to be delivered" {
+		t.Errorf("%q", got)
+	}
+	if got := says(9 * time.Hour); len(got) != 1 || !strings.HasPrefix(got[0], gateway.DoctorWarning+" 1 events wait, the oldest since 20") {
+		t.Errorf("%q", got)
+	}
+	for range 6 {
+		if err := gateway.DeliverEvents(t.Context(), g.Server); err != nil {
+			t.Fatal(err)
+		}
+		g.Clock.Advance(8 * time.Hour)
+	}
+	if got := says(0); len(got) != 2 || got[1] != gateway.DoctorWarning+" 1 events could not be delivered" {
+		t.Errorf("%q", got)
+	}
+}
