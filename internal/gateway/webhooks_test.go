@@ -114,7 +114,7 @@ func TestWebhooksByHTTP(t *testing.T) {
 	}
 	expired := a.last(t, g)
 	ended(t, expired, "transaction.expired", tx.Text("transaction_id"), "EXPIRED")
-	looked(t, g, a, jdn, app, expired.ID)
+	looked(t, g, a, app, expired.ID)
 }
 
 func ended(t *testing.T, e mohor.WebhookEvent, kind, transaction, status string) {
@@ -129,10 +129,10 @@ func ended(t *testing.T, e mohor.WebhookEvent, kind, transaction, status string)
 }
 
 // looked: failures, what is shown of them, once more by hand, another secret, the end.
-func looked(t *testing.T, g *gatewaytest.Gateway, a *hooked, jdn *browser, app, event string) {
+func looked(t *testing.T, g *gatewaytest.Gateway, a *hooked, app, event string) {
 	t.Helper()
 	a.status = http.StatusInternalServerError
-	jdn = logged(t, g, "740404105557", enrol.Appointment{Role: enrol.JDN, From: time.Now().Add(-time.Minute)})
+	jdn := logged(t, g, "740404105557", enrol.Appointment{Role: enrol.JDN, From: time.Now().Add(-time.Minute)})
 	ping := jdn.do(http.MethodPost, app+"/webhook/test", nil)
 	want(t, ping, 202, "")
 	for range 6 {
