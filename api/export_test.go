@@ -2,8 +2,12 @@ package api
 
 import (
 	"context"
+	"crypto/x509"
 	"net/http"
 
+	"github.com/go-chi/chi/v5"
+
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/enrol"
 )
 
@@ -26,3 +30,22 @@ func Idempotent(c Config, app enrol.App, next http.Handler) http.Handler {
 
 // Network is what requests without an app are counted by.
 var Network = network
+
+// Origin hands over what a request's origin is found to be: the client's certificates, and what
+// is left of the header that they came in.
+func Origin(c Config, f func(certs []*x509.Certificate, header string)) http.Handler {
+	s := &server{Config: c}
+	return s.origin(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		f(certificatesOf(r.Context()), r.Header.Get("Client-Cert"))
+	}))
+}
+
+// Accounted is next as app asks for it.
+func Accounted(c Config, app enrol.App, o *audit.Origin, next http.Handler) http.Handler {
+	s := &server{Config: c}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := context.WithValue(audit.WithOrigin(r.Context(), o), keyApp, &app)
+		ctx = context.WithValue(ctx, chi.RouteCtxKey, chi.NewRouteContext())
+		s.accounted(next).ServeHTTP(w, r.WithContext(ctx))
+	})
+}

@@ -178,7 +178,7 @@ func (s *Apps) Register(ctx context.Context, actor string, a App) (App, secret.T
 	clientSecret, apiKey := ident.New("mcs", 32), ident.New("mak", 32)
 	a.State = AppActive
 	made := func(kind, text string) AppCredential {
-		return AppCredential{ID: ident.New("ac", 16), App: a.ID, Kind: kind, Hash: sha256.Sum256([]byte(text)), By: actor, CreatedAt: a.CreatedAt}
+		return AppCredential{ID: ident.New("ak", 16), App: a.ID, Kind: kind, Hash: sha256.Sum256([]byte(text)), By: actor, CreatedAt: a.CreatedAt}
 	}
 	ev := audit.Event{At: s.Now(), Actor: actor, Action: "enrol.app", Object: "app:" + a.ID, Verdict: audit.Accepted, Detail: map[string]string{"pin_entry": a.PINEntry}}
 	err = s.Records.PutApp(ctx, a, []AppCredential{made(KindSecret, clientSecret), made(KindBasic, clientSecret), made(KindKey, apiKey)}, ev)

@@ -44,7 +44,7 @@ func (s *Apps) AddCredential(ctx context.Context, by Actor, app string, n NewCre
 		return c, text, err
 	}
 	now := s.Now().UTC()
-	c = AppCredential{ID: ident.New("ac", 16), App: app, Kind: n.Kind, By: by.Name, CreatedAt: now, ExpiresAt: n.ExpiresAt, Replaces: n.Replaces, ReplacesUntil: n.Until}
+	c = AppCredential{ID: ident.New("ak", 16), App: app, Kind: n.Kind, By: by.Name, CreatedAt: now, ExpiresAt: n.ExpiresAt, Replaces: n.Replaces, ReplacesUntil: n.Until}
 	if c.Replaces != "" && c.ReplacesUntil.IsZero() {
 		c.ReplacesUntil = now.Add(Overlap)
 	}

@@ -39,6 +39,8 @@ type cli struct {
 	Demo       demoCmd         `cmd:"" help:"Make a sandbox, sign a batch, a voucher and a hash, and have other tools check them."`
 	Admin      adminCmd        `cmd:"" help:"Administrators: who they are, and how they log in."`
 	Officer    officerCmd      `cmd:"" help:"Officers."`
+	App        appCmd          `cmd:"" help:"Applications that ask for signatures, and their credentials."`
+	System     systemCmd       `cmd:"" help:"ICT systems: what the signing page shows of them."`
 	Report     reportCmd       `cmd:"" help:"Users, expiring certificates, pending applications, signatures, the rollout; as table, CSV, XLSX or JSON."`
 	Enrol      enrolCmd        `cmd:"" help:"Officers on their way to a certificate."`
 	Batch      batchCmd        `cmd:"" help:"Batches."`

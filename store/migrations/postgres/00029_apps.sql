@@ -35,11 +35,11 @@ CREATE INDEX app_credentials_app ON app_credentials (app_id);
 
 -- Apps registered until now had one secret, good at the token endpoint and as Basic, and one key.
 INSERT INTO app_credentials (id, app_id, kind, hash, public, awaits, created_by, created_at, expires_at, revoked_at, last_used)
-SELECT 'ac_' || replace(gen_random_uuid()::text, '-', ''), id, 'client_secret', secret_hash, '', 0, '', created_at, 0, 0, 0 FROM apps
+SELECT 'ak_' || replace(gen_random_uuid()::text, '-', ''), id, 'client_secret', secret_hash, '', 0, '', created_at, 0, 0, 0 FROM apps
 UNION ALL
-SELECT 'ac_' || replace(gen_random_uuid()::text, '-', ''), id, 'basic', secret_hash, '', 0, '', created_at, 0, 0, 0 FROM apps
+SELECT 'ak_' || replace(gen_random_uuid()::text, '-', ''), id, 'basic', secret_hash, '', 0, '', created_at, 0, 0, 0 FROM apps
 UNION ALL
-SELECT 'ac_' || replace(gen_random_uuid()::text, '-', ''), id, 'api_key', key_hash, '', 0, '', created_at, 0, 0, 0 FROM apps;
+SELECT 'ak_' || replace(gen_random_uuid()::text, '-', ''), id, 'api_key', key_hash, '', 0, '', created_at, 0, 0, 0 FROM apps;
 -- The old columns hold nothing any more; one set of queries serves both engines, and SQLite cannot drop them.
 UPDATE apps SET secret_hash = '', key_hash = convert_to(id, 'UTF8');
 -- They could do everything but RAW, which was a grant already.
