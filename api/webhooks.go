@@ -15,7 +15,7 @@ type webhookOf struct {
 }
 
 type setWebhookInput struct {
-	webhookOf
+	App  string `path:"id" maxLength:"32" pattern:"^[A-Za-z0-9_-]+$"`
 	Body struct {
 		URL     string `json:"url,omitempty" maxLength:"2000" doc:"https://host/path; without it, where events go already" example:"https://igfmas.example.gov.my/mohor"`
 		Overlap *int   `json:"overlap_hours,omitempty" minimum:"0" maximum:"168" default:"24" doc:"How long the secret before stays good; 0 when somebody else may know it"`
@@ -38,7 +38,7 @@ type testWebhookOutput struct {
 }
 
 type deliveriesInput struct {
-	webhookOf
+	App   string `path:"id" maxLength:"32" pattern:"^[A-Za-z0-9_-]+$"`
 	State string `query:"state" enum:"PENDING,DELIVERED,DEAD,DROPPED" doc:"Of one state"`
 	After string `query:"after" maxLength:"64" pattern:"^[A-Za-z0-9_-]*$" doc:"Behind this event: the last one of the page before"`
 	Limit int    `query:"limit" minimum:"1" maximum:"500" default:"100"`
@@ -51,7 +51,7 @@ type deliveriesOutput struct {
 }
 
 type redeliverInput struct {
-	webhookOf
+	App   string `path:"id" maxLength:"32" pattern:"^[A-Za-z0-9_-]+$"`
 	Event string `path:"event" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$"`
 }
 

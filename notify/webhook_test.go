@@ -44,10 +44,9 @@ type events struct {
 
 type held struct {
 	notify.Event
-	state  string
-	due    time.Time
-	tries  []notify.Try
-	paused []time.Duration
+	state string
+	due   time.Time
+	tries []notify.Try
 }
 
 func (o *events) add(e notify.Event) *held {

@@ -91,6 +91,7 @@ func Diagnose(ctx context.Context, o DoctorOptions) (healthy bool) {
 		{"other CA", d.otherCA},
 		{"addresses", d.addresses},
 		{"mail", d.mail},
+		{"webhooks", d.webhooks},
 		{"clock", d.clock},
 		{"time-stamps", d.stampers},
 		{"machine", d.machine},

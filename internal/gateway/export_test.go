@@ -170,3 +170,10 @@ func ServeOn(s *Server, l net.Listener, public bool) (stop func() error) {
 		return err
 	}
 }
+
+// DoctorOfWebhooks is what the doctor says of a gateway's events, at a time.
+func DoctorOfWebhooks(ctx context.Context, s *Server, now time.Time) (out []Finding) {
+	d := &doctor{DoctorOptions: DoctorOptions{Now: func() time.Time { return now }, Report: func(f Finding) { out = append(out, f) }}, db: s.db}
+	d.webhooks(ctx)
+	return out
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/hsm"
@@ -37,6 +38,30 @@ func (i *Installation) checkReceiver(url string) error {
 // deliverer delivers events.
 func (s *Server) deliverer() *notify.Webhooks {
 	return &notify.Webhooks{Outbox: s.db, HTTP: dialguard.New(*s.receivers()), Check: s.checkReceiver, MAC: s.webhookMAC(), Agent: "Mohor/" + Version, Now: s.now, Log: s.log}
+}
+
+// eventAge is how old an event that waits may be: its last try is made after seven hours.
+const eventAge = 8 * time.Hour
+
+// webhooks: what apps are told leaves.
+func (d *doctor) webhooks(ctx context.Context) {
+	if d.db == nil {
+		d.skipped("webhooks", d.undone())
+		return
+	}
+	pending, dead, oldest, err := d.db.Backlog(ctx)
+	switch {
+	case err != nil:
+		d.fault("events of webhooks cannot be read: "+err.Error(), "apps are not told how transactions end", "put the database back from the last backup")
+		return
+	case pending > 0 && d.Now().Sub(oldest) > eventAge:
+		d.warning(fmt.Sprintf("%d events wait, the oldest since %s", pending, day(oldest)), "apps are not told how transactions end", "start the gateway; of an app that is suspended they wait until it is not")
+	default:
+		d.ok("%d events wait to be delivered", pending)
+	}
+	if dead > 0 {
+		d.warning(fmt.Sprintf("%d events could not be delivered", dead), "their apps do not know how transactions ended, unless they ask", "mohor webhook deliveries APP --state DEAD, then redeliver")
+	}
 }
 
 // expireOverdue ends what nobody confirmed in time.
