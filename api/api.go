@@ -36,6 +36,7 @@ type Config struct {
 	Accounts  *enrol.Accounts
 	Desk      *enrol.Desk
 	Kept      *enrol.Kept
+	Webhooks  *enrol.Webhooks
 	// Subject knows everything about a person.
 	Subject enrol.SubjectRecords
 	People  enrol.Records
@@ -101,6 +102,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.bulks(h)
 	s.reports(h)
 	s.retention(h)
+	s.webhooks(h)
 	s.appointments(h)
 	s.help(h)
 	s.addresses(h)

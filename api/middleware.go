@@ -197,16 +197,16 @@ func (s *server) app(r *http.Request) (enrol.App, error) {
 		return enrol.App{}, enrol.ErrUnknown
 	}
 	if key != "" {
-		return s.Apps.ByKey(r.Context(), key)
+		return s.Apps.ByKey(r.Context(), key, nil)
 	}
 	if id, pass, ok := r.BasicAuth(); ok {
-		return s.Apps.BySecret(r.Context(), id, pass)
+		return s.Apps.ByBasic(r.Context(), id, pass, nil)
 	}
 	scheme, token, _ := strings.Cut(auth, " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return enrol.App{}, enrol.ErrUnknown
 	}
-	return s.Apps.ByToken(r.Context(), token)
+	return s.Apps.ByToken(r.Context(), token, nil)
 }
 
 // Limits counts the requests of an app over all nodes. With an error this node

@@ -171,7 +171,7 @@ func (s *server) token(ctx context.Context, in *tokenInput) (*tokenOutput, error
 	if !basic {
 		id, pass = r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
 	}
-	app, err := s.Apps.BySecret(ctx, id, pass)
+	app, err := s.Apps.BySecret(ctx, id, pass, nil)
 	switch {
 	case isUnknown(err):
 		if err := s.audit(ctx, "app.token", "app:"+id, audit.Refused, "invalid_client"); err != nil {

@@ -148,6 +148,9 @@ func rules() map[Action]rule {
 	m[ReadKept] = rule{roles: []Role{JDN, Auditor}, machine: true}
 	m[Propose] = rule{roles: []Role{JDN}, another: true}
 	m[Dispose] = rule{roles: []Role{JDN}, another: true}
+	appRules(m)
+	m[SetWebhook], m[DropWebhook] = m[ChangeApp], m[ChangeApp]
+	m[TestWebhook], m[Redeliver], m[SeeWebhook] = m[SuspendApp], m[SuspendApp], m[ReadApps]
 	m[CancelDisposal] = rule{roles: []Role{JDN}, another: true}
 	m[ExportSubject] = rule{roles: []Role{JDN}, officer: true, machine: true}
 	return m

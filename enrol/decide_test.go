@@ -127,8 +127,20 @@ func TestDecideMatrix(t *testing.T) {
 	allowed[enrol.AskDeletion], allowed[enrol.ConfirmDeletion], allowed[enrol.VouchPassword] = near[:4], near[:4], near[:4]
 	allowed[enrol.SeeRequests] = append([]string{"JDN, herself", "JDN without IC", "AP, herself"}, near[:4]...)
 	allowed[enrol.CancelRequest] = allowed[enrol.SeeRequests]
+	allowed[enrol.ReadApps] = slices.Concat(everyJDN, sap, []string{"operator", "AUDITOR"})
+	allowed[enrol.SuspendApp] = slices.Concat(everyJDN, sap, []string{"operator"})
+	allowed[enrol.RevokeAppCredential] = allowed[enrol.SuspendApp]
+	// Not by "JDN without IC", who has not logged in just now.
+	allowed[enrol.ResumeApp] = []string{"JDN", "JDN, validated it", "JDN, herself", "operator"}
+	allowed[enrol.EndApp] = allowed[enrol.ResumeApp]
+	allowed[enrol.ChangeApp] = append([]string{"SAP", "SAP, herself"}, allowed[enrol.ResumeApp]...)
+	allowed[enrol.AddAppCredential] = allowed[enrol.ChangeApp]
+	allowed[enrol.ConfirmApp] = []string{"JDN", "JDN, validated it"}
+	allowed[enrol.ConfirmAppCredential] = allowed[enrol.ConfirmApp]
+	allowed[enrol.SetWebhook], allowed[enrol.DropWebhook] = allowed[enrol.ChangeApp], allowed[enrol.ChangeApp]
+	allowed[enrol.TestWebhook], allowed[enrol.Redeliver], allowed[enrol.SeeWebhook] = allowed[enrol.SuspendApp], allowed[enrol.SuspendApp], allowed[enrol.ReadApps]
 	// What nobody does about herself.
-	byOthers := map[enrol.Action]bool{enrol.LiftHold: true, enrol.Propose: true, enrol.Dispose: true, enrol.CancelDisposal: true, enrol.ConfirmReset: true, enrol.ResetAccount: true, enrol.EndOfAccount: true}
+	byOthers := map[enrol.Action]bool{enrol.LiftHold: true, enrol.Propose: true, enrol.Dispose: true, enrol.CancelDisposal: true, enrol.ConfirmReset: true, enrol.ConfirmApp: true, enrol.ConfirmAppCredential: true, enrol.ResetAccount: true, enrol.EndOfAccount: true}
 	for _, r := range []enrol.Role{enrol.JDN, enrol.SAP, enrol.SA, enrol.AP, enrol.Auditor} {
 		byOthers[enrol.Appointing(r)], byOthers[enrol.Seconding(r)], byOthers[enrol.Ending(r)] = r != enrol.AP, true, true
 	}
@@ -141,6 +153,8 @@ func TestDecideMatrix(t *testing.T) {
 		switch {
 		case act == enrol.Approve && name == "JDN, validated it":
 			return "same_person"
+		case name == "JDN without IC" && slices.Contains([]enrol.Action{enrol.ChangeApp, enrol.AddAppCredential, enrol.ResumeApp, enrol.EndApp, enrol.SetWebhook, enrol.DropWebhook}, act):
+			return "session_not_fresh"
 		case own[name] && (slices.Contains(append([]enrol.Action{enrol.Return, enrol.Reject, enrol.Correct, enrol.ReadCopy}, decided...), act) ||
 			(act == enrol.UnlockPIN || act == enrol.OpenDoor || act == enrol.VouchAddress || act == enrol.AskDeletion || act == enrol.ConfirmDeletion || act == enrol.VouchPassword) && name != "SAP, herself" || (act == enrol.Approve || byOthers[act]) && name == "JDN, herself" || (act == enrol.Validate || act == enrol.Vouch) && name != "JDN, herself"):
 			return "own_case"

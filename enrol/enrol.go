@@ -111,7 +111,7 @@ type Issuer interface {
 	Unschedule(ctx context.Context, actor, serial string) error
 }
 
-// Records is the register of people and apps. Each call is durable, with its
+// Records is the register of people. Each call is durable, with its
 // event, when it returns nil.
 type Records interface {
 	// PutOfficer inserts or updates the officer and the medium for system.
@@ -122,14 +122,6 @@ type Records interface {
 	// c.Version, with an audit event of that, too. ca.ErrRevoked or ca.ErrUnknown
 	// when its certificate is not active (any more).
 	PutCredential(ctx context.Context, c Credential, ev audit.Event) error
-	// PutApp inserts an app; ErrExists when its id is taken.
-	PutApp(ctx context.Context, a App, ev audit.Event) error
-	// AppByID and AppByKey find an app, or ErrUnknown.
-	AppByID(ctx context.Context, id string) (App, error)
-	AppByKey(ctx context.Context, hash [32]byte) (App, error)
-	// PutToken and AppByToken keep bearer tokens by hash until they expire.
-	PutToken(ctx context.Context, hash [32]byte, app string, now, expires time.Time) error
-	AppByToken(ctx context.Context, hash [32]byte, now time.Time) (App, error)
 }
 
 // Registrar enrols officers. All fields are required.

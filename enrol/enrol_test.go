@@ -135,9 +135,15 @@ func (d deaf) PutCredential(ctx context.Context, c enrol.Credential, ev audit.Ev
 	return errDead
 }
 
-func (d deaf) PutApp(ctx context.Context, a enrol.App, ev audit.Event) error {
+// deafApps is that for apps.
+type deafApps struct {
+	enrol.AppRecords
+	after bool
+}
+
+func (d deafApps) PutApp(ctx context.Context, a enrol.App, c []enrol.AppCredential, ev audit.Event) error {
 	if d.after {
-		_ = d.Records.PutApp(ctx, a, ev)
+		_ = d.AppRecords.PutApp(ctx, a, c, ev)
 	}
 	return errDead
 }
@@ -151,7 +157,7 @@ func TestRegisterFaultsBothWays(t *testing.T) {
 			t.Errorf("done %v: %+v, %v", after, c, err)
 		}
 		a := *h.Apps
-		a.Records = deaf{h.DB, after}
+		a.Records = deafApps{h.DB, after}
 		if app, s, k, err := a.Register(ctx, "t", enrol.App{ID: "x", Name: "X", Systems: []string{"S"}, PINEntry: enrol.PINHosted}); !errors.Is(err, errDead) || app.ID != "" || s.Len()+k.Len() != 0 {
 			t.Errorf("done %v: %+v, %v", after, app, err)
 		}
@@ -182,7 +188,7 @@ func TestApps(t *testing.T) {
 		t.Errorf("app %+v", app)
 	}
 	s, k := string(clientSecret.Reveal()), string(apiKey.Reveal())
-	if !strings.HasPrefix(s, "mcs_") || !strings.HasPrefix(k, "mak_") || len(s) != 56 || len(k) != 56 || app.SecretHash != sha256.Sum256([]byte(s)) || app.KeyHash != sha256.Sum256([]byte(k)) {
+	if !strings.HasPrefix(s, "mcs_") || !strings.HasPrefix(k, "mak_") || len(s) != 56 || len(k) != 56 {
 		t.Errorf("secrets of %d and %d characters", len(s), len(k))
 	}
 	if _, _, _, err := h.Apps.Register(ctx, "t", good); !errors.Is(err, enrol.ErrExists) {
@@ -205,52 +211,64 @@ func TestApps(t *testing.T) {
 		good       bool
 	}{
 		"right": {"eperolehan", s, true}, "another's": {"eperolehan", string(otherSecret.Reveal()), false}, "the API key": {"eperolehan", k, false}, "no secret": {"eperolehan", "", false},
-		"its hash": {"eperolehan", string(app.SecretHash[:]), false}, "cut": {"eperolehan", s[:len(s)-1], false}, "in capitals": {"eperolehan", strings.ToUpper(s), false},
+		"its hash": {"eperolehan", hashOf(s), false}, "cut": {"eperolehan", s[:len(s)-1], false}, "in capitals": {"eperolehan", strings.ToUpper(s), false},
 		"another id": {"other", s, false}, "no such id": {"nobody", s, false}, "no id": {"", "", false},
 	} {
-		got, err := h.Apps.BySecret(ctx, c.id, c.secret)
+		got, err := h.Apps.BySecret(ctx, c.id, c.secret, nil)
 		if c.good && (err != nil || got.ID != c.id) || !c.good && (!errors.Is(err, enrol.ErrUnknown) || got.ID != "") {
 			t.Errorf("%s: %+v, %v", what, got, err)
 		}
 	}
-	if got, err := h.Apps.ByKey(ctx, k); err != nil || got.ID != "eperolehan" {
+	if got, err := h.Apps.ByKey(ctx, k, nil); err != nil || got.ID != "eperolehan" {
 		t.Errorf("by key: %+v, %v", got, err)
 	}
-	for _, bad := range []string{"", s, k + " ", k[:len(k)-1], string(app.KeyHash[:])} {
-		if got, err := h.Apps.ByKey(ctx, bad); !errors.Is(err, enrol.ErrUnknown) || got.ID != "" {
+	for _, bad := range []string{"", s, k + " ", k[:len(k)-1], hashOf(k)} {
+		if got, err := h.Apps.ByKey(ctx, bad, nil); !errors.Is(err, enrol.ErrUnknown) || got.ID != "" {
 			t.Errorf("by a wrong key: %+v, %v", got, err)
 		}
 	}
 }
 
+func hashOf(s string) string {
+	h := sha256.Sum256([]byte(s))
+	return string(h[:])
+}
+
 func TestTokens(t *testing.T) {
 	h := house(t)
-	token, life, err := h.Apps.Token(ctx, h.App)
+	app, clientSecret, _, err := h.Apps.Register(ctx, "t", enrol.App{ID: "tokens", Name: "T", Systems: []string{"A"}, PINEntry: enrol.PINHosted})
+	must(t, err)
+	if _, _, err := h.Apps.Token(ctx, app); err == nil {
+		t.Error("a token for an app that did not prove itself")
+	}
+	app, err = h.Apps.BySecret(ctx, app.ID, string(clientSecret.Reveal()), nil)
+	must(t, err)
+	token, life, err := h.Apps.Token(ctx, app)
 	must(t, err)
 	if !strings.HasPrefix(token, "mat_") || len(token) != 56 || life != time.Hour {
 		t.Errorf("token of %d characters for %v", len(token), life)
 	}
-	second, _, err := h.Apps.Token(ctx, h.App)
+	second, _, err := h.Apps.Token(ctx, app)
 	if err != nil || second == token {
 		t.Errorf("a second token: %v", err)
 	}
 	for _, good := range []string{token, second} {
-		if got, err := h.Apps.ByToken(ctx, good); err != nil || got.ID != h.App.ID {
+		if got, err := h.Apps.ByToken(ctx, good, nil); err != nil || got.ID != app.ID {
 			t.Errorf("%+v, %v", got, err)
 		}
 	}
 	hash := sha256.Sum256([]byte(token))
 	for _, bad := range []string{"", token + "x", token[:55], string(hash[:])} {
-		if _, err := h.Apps.ByToken(ctx, bad); !errors.Is(err, enrol.ErrUnknown) {
+		if _, err := h.Apps.ByToken(ctx, bad, nil); !errors.Is(err, enrol.ErrUnknown) {
 			t.Errorf("a wrong token: %v", err)
 		}
 	}
 	h.Clock.Advance(time.Hour - time.Microsecond)
-	if _, err := h.Apps.ByToken(ctx, token); err != nil {
+	if _, err := h.Apps.ByToken(ctx, token, nil); err != nil {
 		t.Errorf("in its last microsecond: %v", err)
 	}
 	h.Clock.Advance(time.Microsecond)
-	if _, err := h.Apps.ByToken(ctx, token); !errors.Is(err, enrol.ErrUnknown) {
+	if _, err := h.Apps.ByToken(ctx, token, nil); !errors.Is(err, enrol.ErrUnknown) {
 		t.Errorf("expired: %v", err)
 	}
 	if _, _, err := h.Apps.Token(ctx, enrol.App{ID: "nobody"}); err == nil {

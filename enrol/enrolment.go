@@ -109,7 +109,23 @@ type System struct {
 	Agency string // that owns it
 	// TokenEnds is when the system takes no more certificates on tokens; zero: it does.
 	TokenEnds time.Time
+	// What the signing page shows, beside Title. PutSystem leaves all of it as it is.
+	Logo     []byte // PNG or JPEG, at most MaxLogo bytes; nil for none, and in a list
+	LogoType string // "image/png" or "image/jpeg"
+	Notice   string // NoticeCertificate or NoticeToken; "" as the first
+	// HeaderTemplate is what a data header is made of, see [ParseHeader]; "" checks only
+	// that no other IC ends the header.
+	HeaderTemplate string
 }
+
+// Which word the legal notice of the signing page uses.
+const (
+	NoticeCertificate = "sijil" // SIJIL DIGITAL
+	NoticeToken       = "token" // TOKEN
+)
+
+// MaxLogo bounds a system's logo in bytes.
+const MaxLogo = 64 << 10
 
 // EndedTokens says whether the system takes no more tokens at a time.
 func (s *System) EndedTokens(now time.Time) bool {
@@ -285,6 +301,12 @@ type Enrolments interface {
 	EndTokens(ctx context.Context, system string, at time.Time, ev audit.Event) error
 	Agencies(ctx context.Context) ([]Agency, error)
 	Systems(ctx context.Context) ([]System, error)
+	// System gives ErrUnknown for one that is not registered.
+	System(ctx context.Context, code string) (System, error)
+	// ShowSystem sets Title, Notice and HeaderTemplate, SetLogo the picture (nil: none);
+	// ErrUnknown.
+	ShowSystem(ctx context.Context, s System, ev audit.Event) error
+	SetLogo(ctx context.Context, code string, logo []byte, kind string, ev audit.Event) error
 	// Standing gives ErrUnknown for an officer who is not registered.
 	Standing(ctx context.Context, ic, system string, now time.Time) (Standing, error)
 	// AddEntries adds all or nothing. An officer or medium that is there stays as it

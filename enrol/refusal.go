@@ -42,6 +42,14 @@ func sentences(code string) (ms, en string) {
 		return "e-mel baru sahaja dihantar: tunggu beberapa minit", "a mail was sent just now: wait some minutes"
 	case "change_pending":
 		return "pertukaran alamat sedang berjalan: sahkan atau batalkan dahulu", "a change of address is under way: confirm or cancel it first"
+	case "app_changed":
+		return "aplikasi ini baru sahaja diubah: muat semula dan cuba lagi", "the app has just been changed: look again"
+	case "app_ended":
+		return "aplikasi ini telah ditamatkan", "the app has ended"
+	case "app_exists":
+		return "id aplikasi ini sudah digunakan", "the app's id is taken"
+	case "app_state":
+		return "aplikasi ini tidak berada pada keadaan itu", "the app is not in a state for that"
 	case "last_jdn":
 		return "pentadbir JDN terakhir tidak boleh ditamatkan: lantik pengganti yang telah log masuk dahulu", "the last JDN administrator cannot be ended: appoint a successor, who has set up the account, first"
 	case "session_not_fresh":
@@ -74,6 +82,8 @@ func sentences(code string) (ms, en string) {
 		return "terlalu banyak permintaan PIN baharu hari ini: cuba esok", "a new PIN was asked for too often today: try tomorrow"
 	case "disposal_state":
 		return "cadangan pelupusan ini sudah diputuskan atau tamat tempoh", "this proposal was decided on already, or has lapsed"
+	case "webhook_registered":
+		return "alamat webhook didaftarkan bersama aplikasi dan disahkan oleh orang kedua: di sini rahsia baharu dijana untuk alamat itu sahaja", "a webhook's address is registered with the app and confirmed by a second person: here another secret is made for that address alone"
 	case "not_found":
 		return "tidak ditemui", "not found"
 	case "appointed":

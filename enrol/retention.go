@@ -32,13 +32,14 @@ type Keep struct {
 	Changes   time.Duration // changes of an address that have ended
 	Refused   time.Duration // applications that were rejected, withdrawn or have expired
 	Documents time.Duration // uploads that no transaction names
+	Events    time.Duration // what apps were told, or were to be
 	// ActiveYears is how long what was signed stays in the database, before it is archived;
 	// ArchiveYears how long after that nothing of it, and of its people, is disposed of.
 	ActiveYears, ArchiveYears int
 }
 
 // Expunged counts what was removed at the end of its time.
-type Expunged struct{ Codes, Logins, Changes, Applications, Officers, Documents int64 }
+type Expunged struct{ Codes, Logins, Changes, Applications, Officers, Documents, Events int64 }
 
 // Hold is a legal hold: while it lasts, nothing about a person or a document is disposed of.
 type Hold struct {

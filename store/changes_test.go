@@ -84,7 +84,7 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 		},
 		"PutPhone":      func(ctx context.Context) error { return db.PutPhone(ctx, storetest.IC, "019", begun, ev) },
 		"CloseSession":  func(ctx context.Context) error { return db.CloseSession(ctx, person.ID, "se_1", ev) },
-		"PutApp":        func(ctx context.Context) error { return db.PutApp(ctx, enrol.App{ID: "new"}, ev) },
+		"PutApp":        func(ctx context.Context) error { return db.PutApp(ctx, enrol.App{ID: "new"}, nil, ev) },
 		"ReserveSerial": func(ctx context.Context) error { return db.ReserveSerial(ctx, ca.Certificate{Serial: "1"}, ev) },
 		"Revoke":        func(ctx context.Context) error { return db.Revoke(ctx, h.Credential.Serial, now, 1, ev) },
 		"Suspend":       func(ctx context.Context) error { return db.Suspend(ctx, h.Credential.Serial, now, 6, ev) },

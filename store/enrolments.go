@@ -58,9 +58,39 @@ func (d *DB) Systems(ctx context.Context) ([]enrol.System, error) {
 	rows, err := d.q.Systems(ctx)
 	out := make([]enrol.System, len(rows))
 	for k, r := range rows {
-		out[k] = enrol.System{Code: r.Code, Title: r.Title, Agency: r.Agency, TokenEnds: instant(r.TokenEnds)}
+		out[k] = enrol.System{Code: r.Code, Title: r.Title, Agency: r.Agency, TokenEnds: instant(r.TokenEnds), Notice: r.Notice, HeaderTemplate: r.HeaderTemplate}
 	}
 	return out, err
+}
+
+// System implements enrol.Enrolments.
+func (d *DB) System(ctx context.Context, code string) (enrol.System, error) {
+	r, err := d.q.System(ctx, code)
+	if err != nil {
+		return enrol.System{}, absent(err, enrol.ErrUnknown)
+	}
+	s := enrol.System{Code: r.Code, Title: r.Title, Agency: r.Agency, TokenEnds: instant(r.TokenEnds), LogoType: r.LogoType, Notice: r.Notice, HeaderTemplate: r.HeaderTemplate}
+	if len(r.Logo) > 0 {
+		s.Logo = r.Logo
+	}
+	return s, nil
+}
+
+// ShowSystem implements enrol.Enrolments.
+func (d *DB) ShowSystem(ctx context.Context, s enrol.System, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		return one(q.ShowSystem(ctx, sqlc.ShowSystemParams{Title: s.Title, Notice: s.Notice, HeaderTemplate: s.HeaderTemplate, Code: s.Code}))
+	})
+}
+
+// SetLogo implements enrol.Enrolments.
+func (d *DB) SetLogo(ctx context.Context, code string, logo []byte, kind string, ev audit.Event) error {
+	if logo == nil {
+		logo = []byte{}
+	}
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		return one(q.SetLogo(ctx, sqlc.SetLogoParams{Logo: logo, LogoType: kind, Code: code}))
+	})
 }
 
 // Standing implements enrol.Enrolments.

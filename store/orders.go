@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -102,7 +103,7 @@ func closeKey(ctx context.Context, q *sqlc.Queries, ic, credential string, ev au
 	for _, id := range ended {
 		e := audit.Event{At: ev.At, Actor: ev.Actor, Action: "sign.cancel", Object: id, Verdict: audit.Accepted, RequestID: ev.RequestID,
 			Detail: map[string]string{"because": ev.Action, "credential": credential, "status": string(signer.Cancelled)}}
-		if err := appendEvent(ctx, q, e); err != nil {
+		if err := errors.Join(appendEvent(ctx, q, e), tellEnd(ctx, q, id, ev.At)); err != nil {
 			return err
 		}
 	}

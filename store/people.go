@@ -3,9 +3,6 @@ package store
 import (
 	"context"
 	"crypto/x509"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -89,70 +86,6 @@ func (d *DB) putCredential(ctx context.Context, q *sqlc.Queries, c enrol.Credent
 		return err
 	}
 	return addNotice(ctx, q, c.IC, notice, ev.At, map[string]string{"system": c.System, "serial": c.Serial, "until": cert.NotAfter.UTC().Format(time.RFC3339)})
-}
-
-// PutApp implements enrol.Records.
-func (d *DB) PutApp(ctx context.Context, a enrol.App, ev audit.Event) error {
-	systems, err := json.Marshal(a.Systems)
-	if err != nil {
-		return err
-	}
-	grants, err := json.Marshal(a.Grants)
-	if err != nil {
-		return err
-	}
-	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		n, err := q.PutApp(ctx, sqlc.PutAppParams{ID: a.ID, Name: a.Name, Systems: string(systems), Grants: string(grants), PinEntry: a.PINEntry,
-			Rate: a.Rate, SecretHash: a.SecretHash[:], KeyHash: a.KeyHash[:], CreatedAt: micros(a.CreatedAt)})
-		if err == nil && n == 0 {
-			err = enrol.ErrExists
-		}
-		return err
-	})
-}
-
-func app(row sqlc.App, err error) (enrol.App, error) {
-	if err != nil {
-		return enrol.App{}, absent(err, enrol.ErrUnknown)
-	}
-	a := enrol.App{ID: row.ID, Name: row.Name, PINEntry: row.PinEntry, Rate: row.Rate, CreatedAt: instant(row.CreatedAt)}
-	if len(row.SecretHash) != 32 || len(row.KeyHash) != 32 {
-		return enrol.App{}, fmt.Errorf("reading app %q: hashes must have 32 bytes", row.ID)
-	}
-	a.SecretHash, a.KeyHash = [32]byte(row.SecretHash), [32]byte(row.KeyHash)
-	if err := errors.Join(json.Unmarshal([]byte(row.Systems), &a.Systems), json.Unmarshal([]byte(row.Grants), &a.Grants)); err != nil {
-		return enrol.App{}, fmt.Errorf("reading app %q: %w", row.ID, err)
-	}
-	return a, nil
-}
-
-// AppByID implements enrol.Records.
-func (d *DB) AppByID(ctx context.Context, id string) (enrol.App, error) {
-	return app(d.q.AppByID(ctx, id))
-}
-
-// AppByKey implements enrol.Records.
-func (d *DB) AppByKey(ctx context.Context, hash [32]byte) (enrol.App, error) {
-	return app(d.q.AppByKey(ctx, hash[:]))
-}
-
-// PutToken implements enrol.Records; it also forgets expired ones.
-func (d *DB) PutToken(ctx context.Context, hash [32]byte, app string, now, expires time.Time) error {
-	return d.tx(ctx, func(q *sqlc.Queries) error {
-		if err := q.DropTokens(ctx, micros(now)); err != nil {
-			return err
-		}
-		return q.PutToken(ctx, sqlc.PutTokenParams{Hash: hash[:], AppID: app, ExpiresAt: micros(expires)})
-	})
-}
-
-// AppByToken implements enrol.Records.
-func (d *DB) AppByToken(ctx context.Context, hash [32]byte, now time.Time) (enrol.App, error) {
-	id, err := d.q.TokenApp(ctx, sqlc.TokenAppParams{Hash: hash[:], Now: micros(now)})
-	if err != nil {
-		return enrol.App{}, absent(err, enrol.ErrUnknown)
-	}
-	return d.AppByID(ctx, id)
 }
 
 func certificate(c sqlc.Certificate, err error) (ca.Certificate, error) {

@@ -130,6 +130,9 @@ func (d *DB) tellHolder(ctx context.Context, q *sqlc.Queries, serial, kind strin
 	if err != nil {
 		return err
 	}
+	if err := tellStatus(ctx, q, h.ID, h.System, serial, kind, at); err != nil {
+		return err
+	}
 	detail := map[string]string{"system": h.System, "serial": serial, "reason": strconv.Itoa(reason)}
 	if !until.IsZero() {
 		detail["until"] = until.UTC().Format(time.RFC3339)

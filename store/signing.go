@@ -208,14 +208,12 @@ func (d *DB) CreateRequest(ctx context.Context, r *signer.Request, docs []signer
 			}
 		} else {
 			// A request that nobody confirmed in time must not hold the batch.
-			expired, err := q.ExpireTransactions(ctx, sqlc.ExpireTransactionsParams{Now: micros(r.CreatedAt), BatchID: r.Batch})
+			overdue, err := q.ExpireTransactions(ctx, sqlc.ExpireTransactionsParams{Now: micros(r.CreatedAt), BatchID: r.Batch})
 			if err != nil {
 				return err
 			}
-			for _, id := range expired {
-				if err := appendEvent(ctx, q, audit.Event{At: ev.At, Actor: "gateway", Action: "transaction.expire", Object: id, Verdict: audit.Noted}); err != nil {
-					return err
-				}
+			if err := expired(ctx, q, overdue, ev.At); err != nil {
+				return err
 			}
 			if n, err := q.LiveTransactions(ctx, r.Batch); err != nil || n > 0 {
 				return errors.Join(err, signer.ErrBatchBusy)
@@ -293,7 +291,10 @@ func (d *DB) CancelRequest(ctx context.Context, id string, status signer.Status,
 		if err == nil && n == 0 {
 			err = signer.ErrFinished
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return tellEnd(ctx, q, id, ev.At)
 	})
 }
 
@@ -320,6 +321,9 @@ func (d *DB) Disown(ctx context.Context, token [32]byte, was signer.Status, tell
 		if was == signer.Waiting {
 			// The write lock is held: the status is still the one just read.
 			if _, err := q.EndWaiting(ctx, sqlc.EndWaitingParams{Status: string(signer.Cancelled), Now: micros(ev.At), ID: t.ID}); err != nil {
+				return err
+			}
+			if err := tellEnd(ctx, q, t.ID, ev.At); err != nil {
 				return err
 			}
 		}
@@ -482,7 +486,10 @@ func finish(ctx context.Context, q *sqlc.Queries, in *sqlc.Intent, now time.Time
 	if err := q.FinishTransaction(ctx, sqlc.FinishTransactionParams{Status: string(request), Now: micros(now), ID: in.TransactionID}); err != nil {
 		return err
 	}
-	return q.FinishBatch(ctx, sqlc.FinishBatchParams{Status: batch, Now: micros(now), ID: in.BatchID})
+	if err := q.FinishBatch(ctx, sqlc.FinishBatchParams{Status: batch, Now: micros(now), ID: in.BatchID}); err != nil {
+		return err
+	}
+	return tellEnd(ctx, q, in.TransactionID, now)
 }
 
 // Abandon implements signer.Records.
@@ -503,6 +510,9 @@ func (d *DB) Abandon(ctx context.Context, id string, ev audit.Event) error {
 			return err
 		}
 		if _, err := q.SetBatchStatus(ctx, sqlc.SetBatchStatusParams{Status: "NEEDS_AUTHORISATION", ID: in.BatchID, Was: "SIGNING"}); err != nil {
+			return err
+		}
+		if err := tellEnd(ctx, q, in.TransactionID, ev.At); err != nil {
 			return err
 		}
 		return appendEvent(ctx, q, ev)

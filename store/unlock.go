@@ -112,6 +112,8 @@ func sealable() []sealed {
 		{"certificate_orders", "why:note actor:actor"},
 		{"account_resets", "asked_by:actor"},
 		{"setup_mails", "reply:note"},
+		{"apps", "proposed_by:actor"},
+		{"app_credentials", "created_by:actor"},
 		{"audit_events", "actor:actor object:object detail:detail prev:bytes hash:bytes"},
 	}
 }

@@ -259,6 +259,7 @@ func clear() map[string]string {
 		"code_sends.reply": "digits of a mail server", "logins.reply": "digits of a mail server", "notices.reply": "digits of a mail server",
 		"items.code": "of a refusal", "refused_rows.code": "of a refusal", "systems.title": "a system's", "transactions.system_name": "a system's",
 		"enrolments.replaces": "a credential's id", "login_failures.at": "a time", "passkeys.data": "a public key", "refused_rows.col": "a column's",
+		"events.object": "a transaction's or credential's id", "events.data": "ids, counts and states, which apps are told",
 		"crls.der": "published", "file_removals.name": "of a file, an id", "certificate_orders.reason": "a number", "keks.label": "a key's", "external_revocations.reason": "a number", "scheduled_revocations.reason": "a number", "certificates.reason": "a number",
 	}
 }

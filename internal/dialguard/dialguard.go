@@ -43,6 +43,8 @@ type Config struct {
 	Timeout time.Duration
 	// TLS is for https; nil: the system's CAs, no certificate of ours.
 	TLS *tls.Config
+	// Resolver looks names up; nil: the machine's.
+	Resolver *net.Resolver
 }
 
 // maxHeader bounds the header of an answer in bytes.
@@ -54,8 +56,8 @@ func New(c Config) *http.Client {
 	if c.Timeout == 0 {
 		c.Timeout = 5 * time.Second
 	}
-	free := &net.Dialer{Timeout: c.Timeout}
-	guarded := &net.Dialer{Timeout: c.Timeout, Control: func(_, address string, _ syscall.RawConn) error {
+	free := &net.Dialer{Timeout: c.Timeout, Resolver: c.Resolver}
+	guarded := &net.Dialer{Timeout: c.Timeout, Resolver: c.Resolver, Control: func(_, address string, _ syscall.RawConn) error {
 		at, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return fmt.Errorf("%w: %q", ErrAddress, address)

@@ -49,6 +49,19 @@ func Deliver(ctx context.Context, s *Server) error {
 	}
 }
 
+// DeliverEvents makes a try for every event that is due, ExpireOverdue ends what was not
+// confirmed in time.
+func DeliverEvents(ctx context.Context, s *Server) error {
+	for {
+		if ok, err := s.events.Once(ctx); !ok || err != nil {
+			return err
+		}
+	}
+}
+
+// ExpireOverdue: see DeliverEvents.
+var ExpireOverdue = (*Server).expireOverdue
+
 // OpenDKIM reads the key of mail.dkim.
 func OpenDKIM(c DKIMConfig) error {
 	_, err := c.open()

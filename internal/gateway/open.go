@@ -133,6 +133,7 @@ func (i *Installation) open(ctx context.Context, how serving) error {
 	}
 	i.Accounts = i.accounts(nil)
 	i.Apps = &enrol.Apps{Records: i.db, Now: i.now, TokenFor: time.Hour}
+	i.Apps.Receiver = i.checkReceiver
 	i.Registrar = &enrol.Registrar{Records: i.db, Keys: officerKeys{i.hsm, i.db.CurrentKEK}, CA: i.ca, PIN: i.Config.PIN.policy(), Now: i.now}
 	i.Desk = &enrol.Desk{Registrar: i.Registrar, Records: i.db, MAC: macKey{i.hsm, hsm.IntentKey}, Policy: i.Config.deskPolicy(),
 		PINs: pinProver{&signer.Signer{Records: i.db, Keys: i.Registrar.Keys.(officerKeys), PIN: i.Config.PIN.limits(), Now: i.now}}}

@@ -34,10 +34,11 @@ type RetentionConfig struct {
 	ChangesDays   int    `yaml:"address_changes_days"`
 	RefusedDays   int    `yaml:"refused_days"`
 	DocumentsDays int    `yaml:"unused_documents_days"`
+	EventsDays    int    `yaml:"webhooks_days"`
 }
 
 func defaultRetention() RetentionConfig {
-	return RetentionConfig{Archives: "archives", ActiveYears: 10, ArchiveYears: 10, CodesDays: 90, LoginsDays: 7, ChangesDays: 365, RefusedDays: 365, DocumentsDays: 90}
+	return RetentionConfig{Archives: "archives", ActiveYears: 10, ArchiveYears: 10, CodesDays: 90, LoginsDays: 7, ChangesDays: 365, RefusedDays: 365, DocumentsDays: 90, EventsDays: 30}
 }
 
 // check returns the field that cannot be right and what it must be.
@@ -55,7 +56,7 @@ func (c *RetentionConfig) check() (field, want string) {
 	for _, f := range []struct {
 		name string
 		days int
-	}{{"codes_days", c.CodesDays}, {"logins_days", c.LoginsDays}, {"address_changes_days", c.ChangesDays}, {"refused_days", c.RefusedDays}, {"unused_documents_days", c.DocumentsDays}} {
+	}{{"codes_days", c.CodesDays}, {"logins_days", c.LoginsDays}, {"address_changes_days", c.ChangesDays}, {"refused_days", c.RefusedDays}, {"unused_documents_days", c.DocumentsDays}, {"webhooks_days", c.EventsDays}} {
 		if f.days < 2 || f.days > 3650 {
 			return "retention." + f.name, "2 to 3650"
 		}
@@ -65,7 +66,7 @@ func (c *RetentionConfig) check() (field, want string) {
 
 func (c *RetentionConfig) keep() enrol.Keep {
 	days := func(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
-	return enrol.Keep{Codes: days(c.CodesDays), Logins: days(c.LoginsDays), Changes: days(c.ChangesDays), Refused: days(c.RefusedDays), Documents: days(c.DocumentsDays),
+	return enrol.Keep{Codes: days(c.CodesDays), Logins: days(c.LoginsDays), Changes: days(c.ChangesDays), Refused: days(c.RefusedDays), Documents: days(c.DocumentsDays), Events: days(c.EventsDays),
 		ActiveYears: c.ActiveYears, ArchiveYears: c.ArchiveYears}
 }
 
@@ -99,7 +100,7 @@ func (s *Server) expunge(ctx context.Context) error {
 			return fmt.Errorf("removing what is past its time: %w", err)
 		}
 		if n != (enrol.Expunged{}) {
-			s.log.Info("removed what is past its time", "codes", n.Codes, "logins", n.Logins, "address_changes", n.Changes, "applications", n.Applications, "officers", n.Officers, "documents", n.Documents)
+			s.log.Info("removed what is past its time", "codes", n.Codes, "logins", n.Logins, "address_changes", n.Changes, "applications", n.Applications, "officers", n.Officers, "documents", n.Documents, "events", n.Events)
 		}
 		if !more {
 			return s.removeFiles(ctx, s.blobs)

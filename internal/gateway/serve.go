@@ -46,6 +46,7 @@ type Server struct {
 	courier *notify.Courier
 	logins  *mailLater
 	postman *notify.Postman
+	events  *notify.Webhooks
 	blobs   *store.Blobs
 	time    *timewatch.Watch
 	heads   *headWriter
@@ -167,6 +168,7 @@ func (s *Server) wire() error {
 	}
 	s.courier = notify.NewCourier(mailer, notify.CourierConfig{Now: s.now, Log: s.log})
 	s.postman = &notify.Postman{Outbox: s.db, Mail: mailer, Now: s.now, Log: s.log}
+	s.events = s.deliverer()
 	s.Desk.Mail = mailer
 	c := &s.Config
 	codes := &otp.Issuer{Records: s.db, Codes: s.codes(), MAC: macKey{s.hsm, hsm.CodeKey}, Senders: map[string]otp.Sender{signer.Email: s.courier},
@@ -186,7 +188,7 @@ func (s *Server) wire() error {
 		MaxUpload: c.Limits.UploadMegabytes << 20, MaxPDF: c.Limits.PDFMegabytes << 20, Refuse: c.Limits.refuse()}
 	s.logins = &mailLater{courier: s.courier, log: s.log}
 	s.Accounts = s.accounts(newLoginCodes(codes, s.db.LoginCodes(), s.logins))
-	router, doc := api.New(api.Config{Signer: s.Signer, Runner: s.Runner, Batches: batches, Documents: s.db, CA: s.ca, Apps: s.Apps, Accounts: s.Accounts, Desk: s.Desk, Kept: s.Kept(), Subject: s.db, Codes: s.db.CodeSends, People: s.db, Replies: s.db,
+	router, doc := api.New(api.Config{Signer: s.Signer, Runner: s.Runner, Batches: batches, Documents: s.db, CA: s.ca, Apps: s.Apps, Accounts: s.Accounts, Desk: s.Desk, Kept: s.Kept(), Webhooks: s.Webhooks(), Subject: s.db, Codes: s.db.CodeSends, People: s.db, Replies: s.db,
 		SecureCookies: strings.HasPrefix(c.BaseURL, "https://"),
 		Trust: func(ctx context.Context) (verify.Options, error) {
 			return trust(ctx, s.ca, s.others, s.tsas, s.now())
@@ -290,6 +292,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	wg.Go(func() { s.time.Run(ctx) })
 	wg.Go(func() { s.publisher.run(ctx) })
 	wg.Go(func() { s.postman.Run(ctx) })
+	wg.Go(func() { s.events.Run(ctx) })
 	wg.Go(func() { s.Desk.Run(ctx, s.log) })
 	main := s.server(s.handler)
 	if s.Config.TLS.Cert != "" {
@@ -355,6 +358,9 @@ func (s *Server) sweep(ctx context.Context) {
 			s.log.Error("sweeping intents", "error", err)
 		} else if n > 0 {
 			s.log.Warn("authorisations ran out without an end", "count", n)
+		}
+		if err := s.expireOverdue(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("sweeping transactions", "error", err)
 		}
 		if err := s.Accounts.Sweep(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("sweeping log-ins and sessions", "error", err)

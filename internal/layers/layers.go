@@ -58,7 +58,7 @@ func table() map[string]string {
 		"archive": "audit signer internal/ident",
 		"batch":   "audit signer ecert pdf internal/ident internal/keylock internal/secret",
 		"signer":  "audit otp pdf pdf/cms internal/ident internal/keylock internal/mykad internal/myt internal/secret",
-		"notify":  "audit enrol otp internal/myt internal/secret",
+		"notify":  "audit enrol otp internal/dialguard internal/myt internal/secret",
 
 		// L1
 		"otp":   "audit internal/secret",

@@ -55,7 +55,7 @@ UPDATE credentials SET status = @status WHERE serial = @serial AND status = @was
 UPDATE credentials SET status = 'REVOKED', sealed = substr(sealed, 1, 0), remind_at = 0 WHERE serial = @serial AND status <> 'SUPERSEDED' RETURNING id, version, ic, system;
 
 -- name: HolderOf :one
-SELECT ic, system FROM credentials WHERE serial = @serial;
+SELECT id, ic, system FROM credentials WHERE serial = @serial;
 
 -- name: RevokedBy :many
 SELECT serial, issuer, subject, credential_id, status, der, not_before, not_after, revoked_at, reason, created_at, key_hash, intent

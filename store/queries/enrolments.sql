@@ -12,11 +12,18 @@ ON CONFLICT (code) DO UPDATE SET title = excluded.title, agency = excluded.agenc
 -- name: EndTokens :execrows
 UPDATE systems SET token_ends = @token_ends WHERE code = @code;
 
--- name: System :one
-SELECT code, title, agency, token_ends, created_at FROM systems WHERE code = @code;
+-- name: ShowSystem :execrows
+UPDATE systems SET title = @title, notice = @notice, header_template = @header_template WHERE code = @code;
 
+-- name: SetLogo :execrows
+UPDATE systems SET logo = @logo, logo_type = @logo_type WHERE code = @code;
+
+-- name: System :one
+SELECT code, title, agency, token_ends, created_at, logo, logo_type, notice, header_template FROM systems WHERE code = @code;
+
+-- Without the logos, which are up to 64 KiB each.
 -- name: Systems :many
-SELECT code, title, agency, token_ends, created_at FROM systems ORDER BY code;
+SELECT code, title, agency, token_ends, notice, header_template FROM systems ORDER BY code;
 
 -- name: NewOfficer :execrows
 INSERT INTO officers (ic, name, email, created_at) VALUES (@ic, @name, @email, @created_at) ON CONFLICT (ic) DO NOTHING;

@@ -80,25 +80,6 @@ UPDATE credentials SET sealed = substr(sealed, 1, 0) WHERE id = @id;
 -- name: SetPIN :exec
 UPDATE officers SET pin_in_a_row = @in_a_row, pin_total = @total, pin_locked_until = @locked_until, pin_blocked = @blocked WHERE ic = @ic;
 
--- name: PutApp :execrows
-INSERT INTO apps (id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at)
-VALUES (@id, @name, @systems, @grants, @pin_entry, @rate, @secret_hash, @key_hash, @created_at) ON CONFLICT (id) DO NOTHING;
-
--- name: AppByID :one
-SELECT id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at FROM apps WHERE id = @id;
-
--- name: AppByKey :one
-SELECT id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at FROM apps WHERE key_hash = @key_hash;
-
--- name: PutToken :exec
-INSERT INTO tokens (hash, app_id, expires_at) VALUES (@hash, @app_id, @expires_at);
-
--- name: TokenApp :one
-SELECT app_id FROM tokens WHERE hash = @hash AND expires_at > @now;
-
--- name: DropTokens :exec
-DELETE FROM tokens WHERE expires_at <= @now;
-
 -- A claim without an answer is another's to take after an hour, in microseconds: no
 -- request takes as long.
 -- name: BeginReply :execrows

@@ -281,10 +281,11 @@ func (q *Queries) DropScheduledRevocation(ctx context.Context, serial string) (i
 }
 
 const holderOf = `-- name: HolderOf :one
-SELECT ic, system FROM credentials WHERE serial = ?1
+SELECT id, ic, system FROM credentials WHERE serial = ?1
 `
 
 type HolderOfRow struct {
+	ID     string
 	Ic     personal.IC
 	System string
 }
@@ -292,7 +293,7 @@ type HolderOfRow struct {
 func (q *Queries) HolderOf(ctx context.Context, serial string) (HolderOfRow, error) {
 	row := q.db.QueryRowContext(ctx, holderOf, serial)
 	var i HolderOfRow
-	err := row.Scan(&i.Ic, &i.System)
+	err := row.Scan(&i.ID, &i.Ic, &i.System)
 	return i, err
 }
 

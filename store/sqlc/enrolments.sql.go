@@ -944,6 +944,24 @@ func (q *Queries) SetEmail(ctx context.Context, arg SetEmailParams) error {
 	return err
 }
 
+const setLogo = `-- name: SetLogo :execrows
+UPDATE systems SET logo = ?1, logo_type = ?2 WHERE code = ?3
+`
+
+type SetLogoParams struct {
+	Logo     []byte
+	LogoType string
+	Code     string
+}
+
+func (q *Queries) SetLogo(ctx context.Context, arg SetLogoParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, setLogo, arg.Logo, arg.LogoType, arg.Code)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const setReminder = `-- name: SetReminder :execrows
 UPDATE credentials SET remind_at = ?1 WHERE id = ?2 AND remind_at = ?3
 `
@@ -983,6 +1001,30 @@ func (q *Queries) SettleEnrolment(ctx context.Context, arg SettleEnrolmentParams
 		arg.Attempts,
 	)
 	return err
+}
+
+const showSystem = `-- name: ShowSystem :execrows
+UPDATE systems SET title = ?1, notice = ?2, header_template = ?3 WHERE code = ?4
+`
+
+type ShowSystemParams struct {
+	Title          string
+	Notice         string
+	HeaderTemplate string
+	Code           string
+}
+
+func (q *Queries) ShowSystem(ctx context.Context, arg ShowSystemParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, showSystem,
+		arg.Title,
+		arg.Notice,
+		arg.HeaderTemplate,
+		arg.Code,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const spendEnrolmentCode = `-- name: SpendEnrolmentCode :exec
@@ -1093,7 +1135,7 @@ func (q *Queries) Supersede(ctx context.Context, id string) ([]SupersedeRow, err
 }
 
 const system = `-- name: System :one
-SELECT code, title, agency, token_ends, created_at FROM systems WHERE code = ?1
+SELECT code, title, agency, token_ends, created_at, logo, logo_type, notice, header_template FROM systems WHERE code = ?1
 `
 
 func (q *Queries) System(ctx context.Context, code string) (System, error) {
@@ -1105,29 +1147,44 @@ func (q *Queries) System(ctx context.Context, code string) (System, error) {
 		&i.Agency,
 		&i.TokenEnds,
 		&i.CreatedAt,
+		&i.Logo,
+		&i.LogoType,
+		&i.Notice,
+		&i.HeaderTemplate,
 	)
 	return i, err
 }
 
 const systems = `-- name: Systems :many
-SELECT code, title, agency, token_ends, created_at FROM systems ORDER BY code
+SELECT code, title, agency, token_ends, notice, header_template FROM systems ORDER BY code
 `
 
-func (q *Queries) Systems(ctx context.Context) ([]System, error) {
+type SystemsRow struct {
+	Code           string
+	Title          string
+	Agency         string
+	TokenEnds      int64
+	Notice         string
+	HeaderTemplate string
+}
+
+// Without the logos, which are up to 64 KiB each.
+func (q *Queries) Systems(ctx context.Context) ([]SystemsRow, error) {
 	rows, err := q.db.QueryContext(ctx, systems)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []System
+	var items []SystemsRow
 	for rows.Next() {
-		var i System
+		var i SystemsRow
 		if err := rows.Scan(
 			&i.Code,
 			&i.Title,
 			&i.Agency,
 			&i.TokenEnds,
-			&i.CreatedAt,
+			&i.Notice,
+			&i.HeaderTemplate,
 		); err != nil {
 			return nil, err
 		}

@@ -63,15 +63,44 @@ type Agency struct {
 }
 
 type App struct {
-	ID         string
-	Name       string
-	Systems    string
-	Grants     string
-	PinEntry   string
-	Rate       float64
-	SecretHash []byte
-	KeyHash    []byte
-	CreatedAt  int64
+	ID           string
+	Name         string
+	Systems      string
+	Grants       string
+	PinEntry     string
+	Rate         float64
+	SecretHash   []byte
+	KeyHash      []byte
+	CreatedAt    int64
+	RedirectUris string
+	Webhook      string
+	State        string
+	Mtls         int64
+	Proposal     string
+	ProposedBy   personal.Actor
+	Revision     int64
+}
+
+type AppAssertion struct {
+	AppID     string
+	ID        []byte
+	ExpiresAt int64
+}
+
+type AppCredential struct {
+	ID            string
+	AppID         string
+	Kind          string
+	Hash          []byte
+	Public        string
+	Awaits        int64
+	CreatedBy     personal.Actor
+	CreatedAt     int64
+	ExpiresAt     int64
+	RevokedAt     int64
+	Replaces      string
+	ReplacesUntil int64
+	LastUsed      int64
 }
 
 type Application struct {
@@ -319,6 +348,22 @@ type Enrolment struct {
 	Follows     string
 }
 
+type Event struct {
+	ID        string
+	AppID     string
+	Type      string
+	Object    string
+	Data      string
+	CreatedAt int64
+	State     string
+	DueAt     int64
+	Claims    int64
+	Tries     int64
+	Status    int64
+	Why       string
+	TriedAt   int64
+}
+
 type ExternalChain struct {
 	Issuer    string
 	Chain     []byte
@@ -553,17 +598,23 @@ type StatusChange struct {
 }
 
 type System struct {
-	Code      string
-	Title     string
-	Agency    string
-	TokenEnds int64
-	CreatedAt int64
+	Code           string
+	Title          string
+	Agency         string
+	TokenEnds      int64
+	CreatedAt      int64
+	Logo           []byte
+	LogoType       string
+	Notice         string
+	HeaderTemplate string
 }
 
 type Token struct {
-	Hash      []byte
-	AppID     string
-	ExpiresAt int64
+	Hash         []byte
+	AppID        string
+	ExpiresAt    int64
+	CredentialID string
+	Bound        []byte
 }
 
 type Transaction struct {
@@ -588,4 +639,12 @@ type Transaction struct {
 	ExpiresAt      int64
 	FinishedAt     int64
 	Ended          string
+}
+
+type Webhook struct {
+	AppID         string
+	Generation    []byte
+	SetAt         int64
+	OldGeneration []byte
+	OldUntil      int64
 }

@@ -79,48 +79,6 @@ func (q *Queries) AddTokenEvent(ctx context.Context, arg AddTokenEventParams) er
 	return err
 }
 
-const appByID = `-- name: AppByID :one
-SELECT id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at FROM apps WHERE id = ?1
-`
-
-func (q *Queries) AppByID(ctx context.Context, id string) (App, error) {
-	row := q.db.QueryRowContext(ctx, appByID, id)
-	var i App
-	err := row.Scan(
-		&i.ID,
-		&i.Name,
-		&i.Systems,
-		&i.Grants,
-		&i.PinEntry,
-		&i.Rate,
-		&i.SecretHash,
-		&i.KeyHash,
-		&i.CreatedAt,
-	)
-	return i, err
-}
-
-const appByKey = `-- name: AppByKey :one
-SELECT id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at FROM apps WHERE key_hash = ?1
-`
-
-func (q *Queries) AppByKey(ctx context.Context, keyHash []byte) (App, error) {
-	row := q.db.QueryRowContext(ctx, appByKey, keyHash)
-	var i App
-	err := row.Scan(
-		&i.ID,
-		&i.Name,
-		&i.Systems,
-		&i.Grants,
-		&i.PinEntry,
-		&i.Rate,
-		&i.SecretHash,
-		&i.KeyHash,
-		&i.CreatedAt,
-	)
-	return i, err
-}
-
 const beginReply = `-- name: BeginReply :execrows
 INSERT INTO idempotency (app_id, key, fingerprint, created_at) VALUES (?1, ?2, ?3, ?4)
 ON CONFLICT (app_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, created_at = excluded.created_at
@@ -339,15 +297,6 @@ DELETE FROM idempotency WHERE status = 0
 
 func (q *Queries) DropRunningReplies(ctx context.Context) error {
 	_, err := q.db.ExecContext(ctx, dropRunningReplies)
-	return err
-}
-
-const dropTokens = `-- name: DropTokens :exec
-DELETE FROM tokens WHERE expires_at <= ?1
-`
-
-func (q *Queries) DropTokens(ctx context.Context, now int64) error {
-	_, err := q.db.ExecContext(ctx, dropTokens, now)
 	return err
 }
 
@@ -583,41 +532,6 @@ func (q *Queries) Officer(ctx context.Context, ic personal.IC) (Officer, error) 
 	return i, err
 }
 
-const putApp = `-- name: PutApp :execrows
-INSERT INTO apps (id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING
-`
-
-type PutAppParams struct {
-	ID         string
-	Name       string
-	Systems    string
-	Grants     string
-	PinEntry   string
-	Rate       float64
-	SecretHash []byte
-	KeyHash    []byte
-	CreatedAt  int64
-}
-
-func (q *Queries) PutApp(ctx context.Context, arg PutAppParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, putApp,
-		arg.ID,
-		arg.Name,
-		arg.Systems,
-		arg.Grants,
-		arg.PinEntry,
-		arg.Rate,
-		arg.SecretHash,
-		arg.KeyHash,
-		arg.CreatedAt,
-	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
-
 const putCredential = `-- name: PutCredential :exec
 INSERT INTO credentials (id, ic, system, algorithm, version, sealed, serial, image, status, created_at, remind_at)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'ACTIVE', ?9, ?10)
@@ -704,21 +618,6 @@ func (q *Queries) PutOfficer(ctx context.Context, arg PutOfficerParams) error {
 	return err
 }
 
-const putToken = `-- name: PutToken :exec
-INSERT INTO tokens (hash, app_id, expires_at) VALUES (?1, ?2, ?3)
-`
-
-type PutTokenParams struct {
-	Hash      []byte
-	AppID     string
-	ExpiresAt int64
-}
-
-func (q *Queries) PutToken(ctx context.Context, arg PutTokenParams) error {
-	_, err := q.db.ExecContext(ctx, putToken, arg.Hash, arg.AppID, arg.ExpiresAt)
-	return err
-}
-
 const reply = `-- name: Reply :one
 SELECT fingerprint, status, headers, body FROM idempotency WHERE app_id = ?1 AND key = ?2
 `
@@ -791,20 +690,4 @@ func (q *Queries) SetPIN(ctx context.Context, arg SetPINParams) error {
 		arg.Ic,
 	)
 	return err
-}
-
-const tokenApp = `-- name: TokenApp :one
-SELECT app_id FROM tokens WHERE hash = ?1 AND expires_at > ?2
-`
-
-type TokenAppParams struct {
-	Hash []byte
-	Now  int64
-}
-
-func (q *Queries) TokenApp(ctx context.Context, arg TokenAppParams) (string, error) {
-	row := q.db.QueryRowContext(ctx, tokenApp, arg.Hash, arg.Now)
-	var app_id string
-	err := row.Scan(&app_id)
-	return app_id, err
 }

@@ -21,7 +21,7 @@ import (
 const day = 24 * time.Hour
 
 func keep() enrol.Keep {
-	return enrol.Keep{Codes: 90 * day, Logins: 7 * day, Changes: 365 * day, Refused: 365 * day, Documents: 90 * day, ActiveYears: tenYears, ArchiveYears: 5}
+	return enrol.Keep{Codes: 90 * day, Logins: 7 * day, Changes: 365 * day, Refused: 365 * day, Documents: 90 * day, Events: 30 * day, ActiveYears: tenYears, ArchiveYears: 5}
 }
 
 func jdn(ic string) enrol.Actor {
