@@ -65,8 +65,10 @@ type Config struct {
 	Limits Limits
 	// TrustedProxies are the only peers whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
-	Log            *slog.Logger
-	Now            func() time.Time
+	// CertificateHeader is where these hand on a client's certificate; "": nowhere.
+	CertificateHeader string
+	Log               *slog.Logger
+	Now               func() time.Time
 }
 
 // server is the API at work.
@@ -89,7 +91,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.cross = s.crossOrigin()
 	useProblems()
 	r := chi.NewRouter()
-	r.Use(s.requestID, s.recoverPanic, s.logRequest, secureHeaders, cutStalled, s.authenticate, s.idempotent)
+	r.Use(s.requestID, s.recoverPanic, s.origin, s.logRequest, secureHeaders, cutStalled, s.authenticate, s.accounted, s.idempotent)
 	r.NotFound(s.notFound)
 	r.MethodNotAllowed(s.methodNotAllowed)
 	h := humachi.New(r, description(c.Version))
@@ -104,6 +106,8 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.retention(h)
 	s.webhooks(h)
 	s.appointments(h)
+	s.appDesk(h)
+	s.systemDesk(h)
 	s.help(h)
 	s.addresses(h)
 	s.leaving(h)
@@ -147,7 +151,7 @@ func description(version string) huma.Config {
 		{Name: "Batches", Description: "Many documents under one transaction"},
 		{Name: "Verification", Description: "Is a signature valid?"},
 		{Name: "PKI", Description: "Certificates, revocation, time-stamps"},
-		{Name: "Apps", Description: "Tokens for applications"},
+		{Name: "Apps", Description: "Tokens for applications, and how administrators register them"},
 		{Name: "Health", Description: "For load balancers and monitoring"},
 	}
 	return c

@@ -40,7 +40,7 @@ func (s *server) idempotent(next http.Handler) http.Handler {
 			return
 		}
 		ctx := r.Context()
-		if scopeOf(ctx) == "" || r.URL.Path == secondFactorPath {
+		if scopeOf(ctx) == "" || holdsSecret(r.URL.Path) {
 			writeProblem(w, ctx, fixed("Idempotency-Key", "It is not offered here: the answers hold secrets.", "Ia tidak ditawarkan di sini: jawapannya rahsia."))
 			return
 		}
@@ -64,8 +64,13 @@ func (s *server) idempotent(next http.Handler) http.Handler {
 	})
 }
 
-// secondFactorPath is where the answer holds a seed, which must be kept nowhere.
 const secondFactorPath = "/v1/me/second-factor"
+
+// holdsSecret says where the answer holds a seed or the secret of an app, which must be kept
+// nowhere.
+func holdsSecret(path string) bool {
+	return path == secondFactorPath || strings.HasPrefix(path, "/v1/admin/apps/") && strings.HasSuffix(strings.TrimRight(path, "/"), "/credentials")
+}
 
 // scopeOf is whose the key is; "" when it is nobody's who is known.
 func scopeOf(ctx context.Context) string {

@@ -17,6 +17,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 	"golang.org/x/time/rate"
 
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/enrol"
 )
 
@@ -28,6 +29,7 @@ const (
 	keyApp
 	keyVisitor
 	keyPerson
+	keyCertificates
 )
 
 func requestIDOf(ctx context.Context) string {
@@ -187,8 +189,25 @@ func (s *server) authenticate(next http.Handler) http.Handler {
 			writeProblem(w, r.Context(), &retry{errRateLimited, wait})
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), keyApp, &app)))
+		r = r.WithContext(context.WithValue(r.Context(), keyApp, &app))
+		if op := operationOf(r.URL.Path); !app.Granted(op) {
+			err := errors.Join(errForbidden, s.audit(r.Context(), "app.authorize", op, audit.Refused, "forbidden"))
+			writeProblem(w, r.Context(), s.logged(r.Context(), err))
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
+}
+
+// operationOf is the grant that a route of apps needs.
+func operationOf(path string) string {
+	switch strings.SplitN(path, "/", 4)[2] {
+	case "officers", "certificates":
+		return enrol.GrantLookup
+	case "verify":
+		return enrol.GrantVerify
+	}
+	return enrol.GrantSign
 }
 
 func (s *server) app(r *http.Request) (enrol.App, error) {
@@ -197,16 +216,16 @@ func (s *server) app(r *http.Request) (enrol.App, error) {
 		return enrol.App{}, enrol.ErrUnknown
 	}
 	if key != "" {
-		return s.Apps.ByKey(r.Context(), key, nil)
+		return s.Apps.ByKey(r.Context(), key, certificatesOf(r.Context()))
 	}
 	if id, pass, ok := r.BasicAuth(); ok {
-		return s.Apps.ByBasic(r.Context(), id, pass, nil)
+		return s.Apps.ByBasic(r.Context(), id, pass, certificatesOf(r.Context()))
 	}
 	scheme, token, _ := strings.Cut(auth, " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return enrol.App{}, enrol.ErrUnknown
 	}
-	return s.Apps.ByToken(r.Context(), token, nil)
+	return s.Apps.ByToken(r.Context(), token, certificatesOf(r.Context()))
 }
 
 // Limits counts the requests of an app over all nodes. With an error this node

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/pdf/verify"
 )
 
@@ -152,7 +153,51 @@ func (s *server) oauth(h huma.API) {
 	huma.Register(h, o, s.token)
 	// The schema comes after: huma would otherwise want to read the form itself.
 	o.RequestBody.Content["application/x-www-form-urlencoded"].Schema = &huma.Schema{Type: "object", Required: []string{"grant_type"}, Properties: map[string]*huma.Schema{
-		"grant_type": {Type: "string", Enum: []any{"client_credentials"}}, "client_id": {Type: "string"}, "client_secret": {Type: "string", Format: "password"}}}
+		"grant_type": {Type: "string", Enum: []any{"client_credentials"}}, "client_id": {Type: "string"}, "client_secret": {Type: "string", Format: "password"},
+		"client_assertion_type": {Type: "string", Enum: []any{assertionType}}, "client_assertion": {Type: "string", Description: "A JWT that a key of the app's has signed (RFC 7523)"}}}
+}
+
+const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+// client authenticates whoever asks for a token, in one way and not in two (RFC 6749, Section
+// 2.3): a secret in the header or the form, or an assertion.
+func (s *server) client(ctx context.Context, r *http.Request) (id string, app enrol.App, err error) {
+	form, certs := r.PostForm, certificatesOf(ctx)
+	name, pass, basic := r.BasicAuth()
+	id = form.Get("client_id")
+	if basic {
+		// RFC 6749, Section 2.3.1: both are encoded as in a form. An id has nothing to encode,
+		// and neither has a secret of ours.
+		if id != "" && id != name {
+			return name, app, enrol.ErrUnknown
+		}
+		id = name
+	}
+	for _, values := range form {
+		if len(values) > 1 {
+			return id, app, enrol.ErrUnknown
+		}
+	}
+	ways := 0
+	for _, used := range []bool{basic || r.Header.Get("Authorization") != "", form.Has("client_secret"), form.Has("client_assertion")} {
+		if used {
+			ways++
+		}
+	}
+	switch {
+	case ways != 1:
+		return id, app, enrol.ErrUnknown
+	case form.Has("client_assertion"):
+		if form.Get("client_assertion_type") != assertionType {
+			return id, app, enrol.ErrUnknown
+		}
+		app, err = s.Apps.ByAssertion(ctx, id, form.Get("client_assertion"), certs)
+	case basic:
+		app, err = s.Apps.BySecret(ctx, id, pass, certs)
+	default:
+		app, err = s.Apps.BySecret(ctx, id, form.Get("client_secret"), certs)
+	}
+	return id, app, err
 }
 
 func tokenError(status int, code, text string) *tokenOutput {
@@ -160,24 +205,20 @@ func tokenError(status int, code, text string) *tokenOutput {
 }
 
 func (s *server) token(ctx context.Context, in *tokenInput) (*tokenOutput, error) {
-	r := &http.Request{Method: http.MethodPost, Header: http.Header{"Content-Type": {in.ContentType}, "Authorization": {in.Authorization}}, Body: http.MaxBytesReader(nil, readCloser{in.body}, 8<<10)}
+	r := &http.Request{Method: http.MethodPost, Header: http.Header{"Content-Type": {in.ContentType}, "Authorization": {in.Authorization}}, Body: http.MaxBytesReader(nil, readCloser{in.body}, 16<<10)}
 	if err := r.ParseForm(); err != nil || mediaType(in.ContentType) != "application/x-www-form-urlencoded" {
 		return tokenError(http.StatusBadRequest, "invalid_request", "the body must be a form"), nil
 	}
 	if r.PostForm.Get("grant_type") != "client_credentials" {
 		return tokenError(http.StatusBadRequest, "unsupported_grant_type", "grant_type must be client_credentials"), nil
 	}
-	id, pass, basic := r.BasicAuth()
-	if !basic {
-		id, pass = r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
-	}
-	app, err := s.Apps.BySecret(ctx, id, pass, nil)
+	id, app, err := s.client(ctx, r)
 	switch {
 	case isUnknown(err):
 		if err := s.audit(ctx, "app.token", "app:"+id, audit.Refused, "invalid_client"); err != nil {
 			return nil, s.fail(ctx, err)
 		}
-		return tokenError(http.StatusUnauthorized, "invalid_client", "client_id or client_secret is wrong"), nil
+		return tokenError(http.StatusUnauthorized, "invalid_client", "the client is unknown, or what it proves itself with is wrong"), nil
 	case err != nil:
 		_ = s.logged(ctx, err)
 		return tokenError(http.StatusServiceUnavailable, "temporarily_unavailable", "try again"), nil

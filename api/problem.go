@@ -147,7 +147,7 @@ func meanings() []meaning {
 		{signer.ErrCertificateRevoked, "certificate_revoked", 409, "Sijil pegawai telah dibatalkan", "The officer's certificate is revoked"},
 		{signer.ErrCertificateOnHold, "certificate_suspended", 409, "Sijil pegawai digantung", "The officer's certificate is suspended"},
 		{signer.ErrChannel, "channel_unavailable", 409, "Saluran kod itu tidak tersedia bagi pegawai ini", "That channel is not available for this officer"},
-		{signer.ErrHeader, "header_mismatch", 409, "Data Header menamakan No. Kad Pengenalan orang lain", "The data header names another person's IC"},
+		{signer.ErrHeader, "header_mismatch", 409, "Data Header menamakan No. Kad Pengenalan orang lain, atau tidak seperti templat sistem atau jumlah yang diberi", "The data header names another person's IC, or is not as the system's template or the total given says"},
 		{otp.ErrWrong, "otp_wrong", 403, "Kod OTP salah", "The code is wrong"},
 		{otp.ErrExpired, "otp_expired", 410, "Kod OTP telah luput; minta kod baharu", "The code has expired; ask for a new one"},
 		{otp.ErrAttempts, "otp_attempts_exhausted", 403, "Cubaan kod OTP telah habis; minta kod baharu", "No tries are left for this code; ask for a new one"},

@@ -41,6 +41,7 @@ func appRules(m map[Action]rule) {
 	m[ConfirmAppCredential] = m[ConfirmApp]
 	m[ResumeApp] = rule{roles: []Role{JDN}, machine: true, fresh: true}
 	m[EndApp] = m[ResumeApp]
+	m[ChangeSystem] = rule{roles: both, machine: true}
 }
 
 // Limits of an app.

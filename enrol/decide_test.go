@@ -130,6 +130,7 @@ func TestDecideMatrix(t *testing.T) {
 	allowed[enrol.ReadApps] = slices.Concat(everyJDN, sap, []string{"operator", "AUDITOR"})
 	allowed[enrol.SuspendApp] = slices.Concat(everyJDN, sap, []string{"operator"})
 	allowed[enrol.RevokeAppCredential] = allowed[enrol.SuspendApp]
+	allowed[enrol.ChangeSystem] = allowed[enrol.SuspendApp]
 	// Not by "JDN without IC", who has not logged in just now.
 	allowed[enrol.ResumeApp] = []string{"JDN", "JDN, validated it", "JDN, herself", "operator"}
 	allowed[enrol.EndApp] = allowed[enrol.ResumeApp]

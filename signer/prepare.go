@@ -74,8 +74,8 @@ func (s *Signer) check(ctx context.Context, a *Ask) (r *Request, _ *Credential, 
 	if channels, err = s.channelsFor(&c, a.Channel); err != nil {
 		return nil, nil, nil, nil, err
 	}
-	if named, ok := headerIC(a.DataHeader); ok && named != a.Officer {
-		return nil, nil, nil, nil, ErrHeader
+	if err := s.header(ctx, a); err != nil {
+		return nil, nil, nil, nil, err
 	}
 	st, err := s.Records.PINState(ctx, a.Officer)
 	if err != nil {
@@ -351,6 +351,31 @@ func (p *PINState) locked(now time.Time) error {
 		return &LockedError{}
 	case now.Before(p.LockedUntil):
 		return &LockedError{Until: p.LockedUntil}
+	}
+	return nil
+}
+
+// header refuses a data header that names another officer, or is not made as the system's are.
+func (s *Signer) header(ctx context.Context, a *Ask) error {
+	if a.DataHeader == "" {
+		return nil
+	}
+	var fits HeaderFits
+	if s.Headers != nil {
+		var err error
+		if fits, err = s.Headers(ctx, a.System); err != nil {
+			return fmt.Errorf("reading the system's header template: %w", err)
+		}
+	}
+	if fits == nil {
+		if named, ok := headerIC(a.DataHeader); ok && named != a.Officer {
+			return ErrHeader
+		}
+		return nil
+	}
+	amount, ok := fits(a.DataHeader, a.Officer)
+	if t := a.Options.Total; !ok || t != nil && amount != "" && amount != t.Amount {
+		return ErrHeader
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package signer_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/sha256"
 	"errors"
@@ -78,6 +79,36 @@ func TestPrepareStoresTellsAndSends(t *testing.T) {
 	}
 }
 
+var errHeaders = errors.New("the table of systems is gone")
+
+// templates has every system's headers made so.
+func (h *house) templates(t *testing.T, template string) {
+	t.Helper()
+	x, err := enrol.ParseHeader(template)
+	must(t, err)
+	h.s.Headers = func(context.Context, string) (signer.HeaderFits, error) { return x.Fits, nil }
+}
+
+// What fits is accepted, with the total that the header says, or with neither.
+func TestPrepareTakesHeadersThatFit(t *testing.T) {
+	const header = "110FGOM07022411247A0029911.35" + storetest.IC
+	for what, edit := range map[string]func(a *signer.Ask){
+		"with its total": func(a *signer.Ask) {
+			a.DataHeader, a.Options.Total = header, &otp.Total{Amount: "29911.35", Currency: "MYR"}
+		},
+		"without a total":  func(a *signer.Ask) { a.DataHeader = header },
+		"without a header": func(a *signer.Ask) { a.Options.Total = &otp.Total{Amount: "1.00", Currency: "MYR"} },
+	} {
+		h := newHouse(t)
+		h.templates(t, "110FGOM{digits:11}A{amount}{ic}")
+		a := h.Ask(1)
+		edit(&a)
+		if r, _, err := h.s.Prepare(ctx, a); err != nil || r.DataHeader != a.DataHeader || h.Mail.Sent() != 1 {
+			t.Errorf("%s: %+v, %v", what, r, err)
+		}
+	}
+}
+
 func TestPrepareRefuses(t *testing.T) {
 	good := storetest.PDF("x")
 	for name, c := range map[string]struct {
@@ -92,9 +123,25 @@ func TestPrepareRefuses(t *testing.T) {
 		"no such credential": {signer.ErrNoCredential, func(_ *testing.T, _ *house, a *signer.Ask) { a.Credential = "cr_x" }},
 		"a channel":          {signer.ErrChannel, func(_ *testing.T, _ *house, a *signer.Ask) { a.Channel = "sms" }},
 		"another's header":   {signer.ErrHeader, func(_ *testing.T, _ *house, a *signer.Ask) { a.DataHeader = "BAUCAR 880101145678" }},
-		"an algorithm":       {signer.ErrAlgorithm, func(_ *testing.T, _ *house, a *signer.Ask) { a.Options.Algorithm = signer.RSAPSS }},
-		"nothing":            {signer.ErrBatchEmpty, func(_ *testing.T, _ *house, a *signer.Ask) { a.Documents = nil }},
-		"an empty batch":     {signer.ErrBatchEmpty, func(_ *testing.T, _ *house, a *signer.Ask) { a.Documents, a.Batch = nil, "ba_none" }},
+		"a header that does not fit": {signer.ErrHeader, func(t *testing.T, h *house, a *signer.Ask) {
+			h.templates(t, "110FGOM{digits:11}A{amount}{ic}")
+			a.DataHeader = "BAUCAR " + storetest.IC
+		}},
+		"another's within a header": {signer.ErrHeader, func(t *testing.T, h *house, a *signer.Ask) {
+			h.templates(t, "{ic}/{digits:4}")
+			a.DataHeader = "880101145678/2026"
+		}},
+		"another amount in the header": {signer.ErrHeader, func(t *testing.T, h *house, a *signer.Ask) {
+			h.templates(t, "110FGOM{digits:11}A{amount}{ic}")
+			a.DataHeader, a.Options.Total = "110FGOM07022411247A29911.35"+storetest.IC, &otp.Total{Amount: "29911.36", Currency: "MYR"}
+		}},
+		"a template that cannot be read": {errHeaders, func(_ *testing.T, h *house, a *signer.Ask) {
+			h.s.Headers = func(context.Context, string) (signer.HeaderFits, error) { return nil, errHeaders }
+			a.DataHeader = "x"
+		}},
+		"an algorithm":   {signer.ErrAlgorithm, func(_ *testing.T, _ *house, a *signer.Ask) { a.Options.Algorithm = signer.RSAPSS }},
+		"nothing":        {signer.ErrBatchEmpty, func(_ *testing.T, _ *house, a *signer.Ask) { a.Documents = nil }},
+		"an empty batch": {signer.ErrBatchEmpty, func(_ *testing.T, _ *house, a *signer.Ask) { a.Documents, a.Batch = nil, "ba_none" }},
 		"one of a revoked CA": {signer.ErrCertificateRevoked, func(t *testing.T, h *house, _ *signer.Ask) {
 			must(t, h.CA.Revoke(ctx, "t", h.CA.Certificate(ca.Issuing).SerialNumber.String(), 2))
 		}},

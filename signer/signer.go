@@ -393,7 +393,11 @@ type Blob interface {
 	Size() int64
 }
 
-// Signer is the orchestrator; all fields but AlarmTo, Shares, Templates and TSARoots are required.
+// HeaderFits says whether a data header is made as a system's are and names no other officer
+// than ic, and which amount it names ("29911.35"); "" for none.
+type HeaderFits func(header, ic string) (amount string, ok bool)
+
+// Signer is the orchestrator; all fields but AlarmTo, Headers, Shares, Templates and TSARoots are required.
 type Signer struct {
 	Records Records
 	Keys    Keys
@@ -417,6 +421,9 @@ type Signer struct {
 	Timestamps pdf.Timestamper
 	Revocation pdf.Revocation
 	TSARoots   func() *x509.CertPool
+	// Headers says what the data headers of a system are made of; nil for one where any will do
+	// that does not end in another officer's number.
+	Headers func(ctx context.Context, system string) (HeaderFits, error)
 	// Templates are what visible signatures look like; nil has what is built in.
 	Templates *Templates
 	// Lifetime is how long a transaction waits for its PIN and code;

@@ -214,6 +214,9 @@ func appendEvent(ctx context.Context, q *sqlc.Queries, ev audit.Event) error {
 	}
 	salt := make([]byte, audit.SaltSize)
 	_, _ = rand.Read(salt) // crypto/rand never fails (it ends the process)
+	if ev = ev.From(ctx); aboutToken(ev.Action) {
+		delete(ev.Detail, "address") // stands in clear
+	}
 	r := audit.Next(seq, hash, salt, ev)
 	detail, err := detailOf(&r)
 	if err != nil {

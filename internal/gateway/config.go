@@ -69,15 +69,20 @@ type Config struct {
 	Templates map[string]TemplateConfig `yaml:"templates"`
 }
 
-// TLSConfig names the gateway's own certificate and key, PEM.
+// TLSConfig names the gateway's own certificate and key, PEM, and whose certificates
+// applications are bound to.
 type TLSConfig struct {
-	Cert string `yaml:"cert"`
-	Key  string `yaml:"key"`
+	Cert     string `yaml:"cert"`
+	Key      string `yaml:"key"`
+	ClientCA string `yaml:"client_ca"`
+	Request  bool   `yaml:"request_client_certificate"`
 }
 
-// ProxyConfig lists the proxies whose forwarded addresses are believed.
+// ProxyConfig lists the proxies whose forwarded addresses, and certificates of clients, are
+// believed.
 type ProxyConfig struct {
-	Trusted []netip.Prefix `yaml:"trusted"`
+	Trusted           []netip.Prefix `yaml:"trusted"`
+	CertificateHeader string         `yaml:"certificate_header"`
 }
 
 // TokenConfig says where the keys are.
@@ -328,7 +333,7 @@ func decodeConfig(raw []byte, strict bool) (Config, error) {
 
 // resolve makes paths absolute.
 func (c *Config) resolve(dir string) {
-	paths := append(c.Timestamps.files(), []*string{&c.TLS.Cert, &c.TLS.Key, &c.Token.PINFile, &c.Token.Services.PINFile, &c.Token.SoftHSMConf, &c.DatabasePasswordFile, &c.Blobs, &c.Retention.Archives, &c.Mail.PasswordFile, &c.Mail.DKIM.KeyFile, &c.Audit.Heads, &c.Redis.PasswordFile, &c.Redis.SentinelPasswordFile, &c.Redis.CAFile, &c.CA.External.RootsFile, &c.CA.External.KeyFile}...)
+	paths := append(c.Timestamps.files(), []*string{&c.TLS.Cert, &c.TLS.Key, &c.TLS.ClientCA, &c.Token.PINFile, &c.Token.Services.PINFile, &c.Token.SoftHSMConf, &c.DatabasePasswordFile, &c.Blobs, &c.Retention.Archives, &c.Mail.PasswordFile, &c.Mail.DKIM.KeyFile, &c.Audit.Heads, &c.Redis.PasswordFile, &c.Redis.SentinelPasswordFile, &c.Redis.CAFile, &c.CA.External.RootsFile, &c.CA.External.KeyFile}...)
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
@@ -392,6 +397,10 @@ func (c *Config) check() error {
 	switch {
 	case !strings.HasPrefix(c.PublicURL, "http://"):
 		return bad("public_url", "an http address: whoever checks a certificate must reach it without a certificate")
+	case c.BehindProxy.CertificateHeader != "" && (len(c.BehindProxy.Trusted) == 0 || !headerName(c.BehindProxy.CertificateHeader)):
+		return bad("behind_proxy.certificate_header", "the name of a header, with behind_proxy.trusted")
+	case c.TLS.Cert == "" && c.TLS.Request:
+		return bad("tls.request_client_certificate", "set with tls.cert; behind a proxy it is certificate_header")
 	case (c.TLS.Cert == "") != (c.TLS.Key == ""):
 		return bad("tls.cert and tls.key", "set together")
 	case c.TLS.Cert == "" && len(c.BehindProxy.Trusted) == 0 && !loopback(c.Listen):

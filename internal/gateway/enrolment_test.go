@@ -67,6 +67,11 @@ func appointed(t *testing.T, g *gatewaytest.Gateway, ic string, role enrol.Role,
 // post sends a body that is not JSON.
 func (b *browser) post(path, contentType string, body []byte) *gatewaytest.Reply {
 	b.t.Helper()
+	return b.send(http.MethodPost, path, contentType, body)
+}
+
+func (b *browser) send(method, path, contentType string, body []byte) *gatewaytest.Reply {
+	b.t.Helper()
 	h := []string{"X-API-Key", "", "Accept-Language", b.header["Accept-Language"]}
 	for _, c := range b.cookies {
 		h = append(h, "Cookie", c.Name+"="+c.Value)
@@ -74,7 +79,7 @@ func (b *browser) post(path, contentType string, body []byte) *gatewaytest.Reply
 	if c := b.cookies["mohor-session"]; c != nil {
 		h = append(h, "Cookie", c.Name+"="+c.Value)
 	}
-	return b.g.Do(http.MethodPost, path, contentType, body, h...)
+	return b.g.Do(method, path, contentType, body, h...)
 }
 
 // ministry is a gateway with a registry and those who decide.

@@ -132,7 +132,9 @@ func (i *Installation) open(ctx context.Context, how serving) error {
 		return err
 	}
 	i.Accounts = i.accounts(nil)
-	i.Apps = &enrol.Apps{Records: i.db, Now: i.now, TokenFor: time.Hour}
+	if i.Apps, err = i.Config.apps(i.db, i.now, i.Sandbox); err != nil {
+		return err
+	}
 	i.Apps.Receiver = i.checkReceiver
 	i.Registrar = &enrol.Registrar{Records: i.db, Keys: officerKeys{i.hsm, i.db.CurrentKEK}, CA: i.ca, PIN: i.Config.PIN.policy(), Now: i.now}
 	i.Desk = &enrol.Desk{Registrar: i.Registrar, Records: i.db, MAC: macKey{i.hsm, hsm.IntentKey}, Policy: i.Config.deskPolicy(),

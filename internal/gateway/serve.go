@@ -174,7 +174,7 @@ func (s *Server) wire() error {
 	codes := &otp.Issuer{Records: s.db, Codes: s.codes(), MAC: macKey{s.hsm, hsm.CodeKey}, Senders: map[string]otp.Sender{signer.Email: s.courier},
 		Policy: otp.Policy{TTL: c.Code.TTL, Tries: c.Code.Tries, ResendAfter: c.Code.ResendAfter, MaxSends: c.Code.MaxSends, PerHour: c.Code.PerHour, PerDay: c.Code.PerDay}}
 	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm, s.db.CurrentKEK}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.blobs, Codes: codes, Shares: s.shares(), Now: s.now,
-		PIN: c.PIN.limits(), CheckPIN: c.PIN.checkPIN, Channels: c.Channels.of, AlarmTo: c.Mail.AlarmTo,
+		PIN: c.PIN.limits(), CheckPIN: c.PIN.checkPIN, Headers: headers(s.db), Channels: c.Channels.of, AlarmTo: c.Mail.AlarmTo,
 		Timestamps: stamper, TSARoots: s.trustedTSAs, Revocation: revocation{s.ca}, Templates: templates, TempDir: s.DataPath("tmp"), Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond}
 	s.Desk.PINs = pinProver{s.Signer}
 	width := c.Batch.Width
@@ -193,7 +193,7 @@ func (s *Server) wire() error {
 		Trust: func(ctx context.Context) (verify.Options, error) {
 			return trust(ctx, s.ca, s.others, s.tsas, s.now())
 		}, Fingerprint: macKey{s.hsm, hsm.IdempotencyKey}.MAC,
-		Limits: s.limits(), Ready: s.ready, Stopping: s.stopping, Version: Version, MaxPDF: c.Limits.PDFMegabytes << 20, TempDir: s.DataPath("tmp"), TrustedProxies: c.BehindProxy.Trusted, Log: s.log, Now: s.now})
+		Limits: s.limits(), Ready: s.ready, Stopping: s.stopping, Version: Version, MaxPDF: c.Limits.PDFMegabytes << 20, TempDir: s.DataPath("tmp"), TrustedProxies: c.BehindProxy.Trusted, CertificateHeader: c.BehindProxy.CertificateHeader, Log: s.log, Now: s.now})
 	web.Routes(router, web.Config{Records: &publicRecords{s.db, s.blobs, s.ca, s.others, s.tsas, s.now, recordURL}, Disown: &disowner{s.Signer, s.log}, Confirm: confirmer{s.Desk}, Sandbox: s.Sandbox, Title: c.CA.Organization, Log: s.log, Now: s.now,
 		OpenAPI: func() []byte {
 			b, err := doc.MarshalJSON()
@@ -300,7 +300,12 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		if err != nil {
 			return fmt.Errorf("reading tls.cert and tls.key: %w", err)
 		}
-		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}})
+		shape := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+		if s.Config.TLS.Request || s.Config.TLS.ClientCA != "" {
+			// Who may come with which one is decided by app.
+			shape.ClientAuth, shape.ClientCAs = tls.RequestClientCert, s.Apps.ClientCAs
+		}
+		l = tls.NewListener(l, shape)
 	}
 	servers := []*http.Server{main}
 	failed := make(chan error, 3)

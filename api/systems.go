@@ -1,0 +1,103 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mohor-sign/mohor/enrol"
+)
+
+type shownSystemBody struct {
+	Code           string     `json:"system"`
+	Title          string     `json:"title"`
+	Agency         string     `json:"agency" doc:"That owns it"`
+	TokenEnds      *time.Time `json:"token_ends,omitempty" doc:"When the system takes no more tokens"`
+	Notice         string     `json:"notice" enum:"sijil,token" doc:"Which word the legal notice of the signing page uses"`
+	HeaderTemplate string     `json:"header_template,omitempty" doc:"What a data header is made of: fixed text, {digits:N}, {letters:N}, {amount}, {ic}" example:"110FGOM{digits:11}A{amount}{ic}"`
+	LogoType       string     `json:"logo_type,omitempty" enum:"image/png,image/jpeg"`
+	Logo           []byte     `json:"logo,omitempty" doc:"Base64"`
+}
+
+// SystemPath names a system in a path.
+type SystemPath struct {
+	Code string `path:"code" maxLength:"32"`
+}
+
+type showSystemInput struct {
+	SystemPath
+	Body struct {
+		Title          *string `json:"title,omitempty" maxLength:"120"`
+		Notice         *string `json:"notice,omitempty" enum:"sijil,token"`
+		HeaderTemplate *string `json:"header_template,omitempty" maxLength:"200" doc:"Empty: any header that does not end in another officer's number"`
+	}
+}
+
+type logoInput struct {
+	SystemPath
+	upload
+}
+
+type shownSystemOutput struct{ Body shownSystemBody }
+
+func (s *server) systemDesk(h huma.API) {
+	const tag, at = "Administration", "/v1/admin/systems/{code}"
+	huma.Register(h, administer(tag, "system", http.MethodGet, at, "An ICT system with what its signing page shows"), s.system)
+	huma.Register(h, administer(tag, "showSystem", http.MethodPatch, at, "Change title, notice and header template of a system (JDN, its SAP)"), s.showSystem)
+	logo := streamed(administer(tag, "setLogo", http.MethodPut, at+"/logo", "Set the logo of a system, at most 64 KiB (JDN, its SAP)"), "image/png", "image/jpeg")
+	logo.DefaultStatus = http.StatusNoContent
+	huma.Register(h, logo, s.setLogo)
+	none := administer(tag, "dropLogo", http.MethodDelete, at+"/logo", "Take the logo of a system away (JDN, its SAP)")
+	none.DefaultStatus = http.StatusNoContent
+	huma.Register(h, none, s.dropLogo)
+}
+
+func shownSystem(x *enrol.System) *shownSystemOutput {
+	return &shownSystemOutput{shownSystemBody{x.Code, x.Title, x.Agency, when(x.TokenEnds), x.Notice, x.HeaderTemplate, x.LogoType, x.Logo}}
+}
+
+func (s *server) system(ctx context.Context, in *SystemPath) (*shownSystemOutput, error) {
+	x, err := s.Desk.Records.System(ctx, in.Code)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return shownSystem(&x), nil
+}
+
+func (s *server) showSystem(ctx context.Context, in *showSystemInput) (*shownSystemOutput, error) {
+	x, err := s.Desk.ShowSystem(ctx, personOf(ctx).Actor, in.Code, func(x *enrol.System) {
+		put(&x.Title, in.Body.Title)
+		put(&x.Notice, in.Body.Notice)
+		put(&x.HeaderTemplate, in.Body.HeaderTemplate)
+	})
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return shownSystem(&x), nil
+}
+
+func (s *server) setLogo(ctx context.Context, in *logoInput) (*struct{}, error) {
+	// One byte more tells that there is too much.
+	logo, err := io.ReadAll(io.LimitReader(in.body, enrol.MaxLogo+1))
+	if err != nil {
+		return nil, s.fail(ctx, fmt.Errorf("reading logo: %w", err))
+	}
+	if len(logo) == 0 {
+		return nil, s.fail(ctx, fixed("body", "It must be a PNG or JPEG.", "Ia mesti PNG atau JPEG."))
+	}
+	if err := s.Desk.SetLogo(ctx, personOf(ctx).Actor, in.Code, logo); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return nil, nil
+}
+
+func (s *server) dropLogo(ctx context.Context, in *SystemPath) (*struct{}, error) {
+	if err := s.Desk.SetLogo(ctx, personOf(ctx).Actor, in.Code, nil); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return nil, nil
+}
