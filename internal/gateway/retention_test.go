@@ -103,8 +103,11 @@ func TestDisposalByHTTP(t *testing.T) {
 // stays in the database, and holds up nothing else.
 func TestArchiveVerifiesByLaterLists(t *testing.T) {
 	g := gatewaytest.New(t)
-	tx, code := g.Ask(map[string]any{"format": "RAW", "documents": []map[string]any{{"name": "baucar", "digest": map[string]string{"alg": "SHA-256", "value": strings.Repeat("A", 43) + "="}}}})
-	want(t, g.Confirm(tx, code, nil), 200, "")
+	for _, format := range []string{"RAW", "CMS", "PADES"} { // the last one of a PDF that is elsewhere
+		tx, code := g.Ask(map[string]any{"format": format, "credential_id": g.Dev.Officers[0].Credentials[0].CredentialID,
+			"documents": []map[string]any{{"name": "baucar", "digest": map[string]string{"alg": "SHA-256", "value": strings.Repeat("A", 43) + "="}}}})
+		want(t, g.Confirm(tx, code, nil), 200, "")
+	}
 	g.Clock.Advance(time.Hour)
 	cert := certificate(t, g, g.Dev.Officers[0].Credentials[0].CredentialID)
 	if err := g.Server.Revoke(t.Context(), "test", cert.SerialNumber.String(), 1); err != nil {
@@ -125,10 +128,10 @@ func TestArchiveVerifiesByLaterLists(t *testing.T) {
 	execSQL(t, g, "CREATE TABLE kept AS SELECT * FROM crls", "DELETE FROM crls")
 	out, err := run()
 	var left *archive.LeftError
-	if len(out) != 0 || !errors.As(err, &left) || len(left.Batches) != 1 || !strings.Contains(err.Error(), "revocation_unknown") {
+	if len(out) != 0 || !errors.As(err, &left) || len(left.Batches) != 3 || !strings.Contains(err.Error(), "revocation_unknown") {
 		t.Fatalf("without lists: %+v, %v", out, err)
 	}
-	if n := count(t, g, "SELECT COUNT(*) FROM batches"); n != 1 {
+	if n := count(t, g, "SELECT COUNT(*) FROM batches"); n != 3 {
 		t.Errorf("%d batches stay", n)
 	}
 	execSQL(t, g, "INSERT INTO crls SELECT * FROM kept")
@@ -146,7 +149,7 @@ func TestArchiveVerifiesByLaterLists(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		return nil
-	}); err != nil || n != 1 {
+	}); err != nil || n != 3 {
 		t.Errorf("%d signatures, %v", n, err)
 	}
 }

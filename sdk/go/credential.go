@@ -39,9 +39,9 @@ func APIKey(key Secret) Credential {
 	return headerCredential(func(req *http.Request) { req.Header.Set("X-API-Key", string(key.Reveal())) })
 }
 
-// Basic sends id and client secret with each request (RFC 7617).
-func Basic(id string, secret Secret) Credential {
-	return headerCredential(func(req *http.Request) { req.SetBasicAuth(id, string(secret.Reveal())) })
+// Basic sends id and password with each request (RFC 7617).
+func Basic(id string, password Secret) Credential {
+	return headerCredential(func(req *http.Request) { req.SetBasicAuth(id, string(password.Reveal())) })
 }
 
 // ClientCredentials exchanges id and client secret for a bearer token (RFC 6749, Section
@@ -54,7 +54,9 @@ func ClientCredentials(id string, secret Secret) Credential {
 
 // PrivateKeyJWT is ClientCredentials for an application that proves itself with a key
 // (RFC 7523, Section 2.2) of which the gateway has the public half under keyID, which
-// may be empty when it is the only one: RSA of 2048 bits and more (PS256), P-256 (ES256) or P-384 (ES384).
+// may be empty when it is the only one: RSA of 2048 bits and more (PS256), P-256 (ES256)
+// or P-384 (ES384). Its assertions are made out to the address that New was given, which
+// must be the one the gateway knows as its own (base_url).
 func PrivateKeyJWT(id, keyID string, key crypto.Signer) Credential {
 	return newTokens(func(audience string) (url.Values, error) {
 		jwt, err := assertion(id, keyID, audience, key, time.Now())

@@ -17,10 +17,10 @@ import (
 // What the examples speak of, and how they learn what the officer typed. In a program of
 // its own the code comes from the officer's mail to the officer's eyes alone.
 var (
-	address = os.Getenv("MOHOR_URL") // "https://mohor.example"
-	appID   = os.Getenv("MOHOR_APP")
-	secret  = mohor.NewSecret(os.Getenv("MOHOR_SECRET"))
-	ic      = "800101149901"
+	address   = os.Getenv("MOHOR_URL") // "https://mohor.example"
+	appID     = os.Getenv("MOHOR_APP")
+	appSecret = mohor.NewSecret(os.Getenv("MOHOR_SECRET"))
+	ic        = "800101149901"
 
 	askOfficer = func(t *mohor.Transaction) (pin, code mohor.Secret) { return }
 )
@@ -29,7 +29,7 @@ var (
 func Example() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	c, err := mohor.New(address, mohor.ClientCredentials(appID, secret))
+	c, err := mohor.New(address, mohor.ClientCredentials(appID, appSecret))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func Example() {
 // A wrong code costs one of three tries; a new one has a new nonce.
 func ExampleProblem() {
 	ctx := context.Background()
-	c, err := mohor.New(address, mohor.ClientCredentials(appID, secret))
+	c, err := mohor.New(address, mohor.ClientCredentials(appID, appSecret))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func ExampleProblem() {
 // A PDF that lies with the gateway, signed visibly with a time-stamp.
 func ExampleClient_SignedPDF() {
 	ctx := context.Background()
-	c, err := mohor.New(address, mohor.ClientCredentials(appID, secret))
+	c, err := mohor.New(address, mohor.ClientCredentials(appID, appSecret))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func ExampleClient_SignedPDF() {
 // Many hashes under one PIN and code.
 func ExampleClient_Progress() {
 	ctx := context.Background()
-	c, err := mohor.New(address, mohor.ClientCredentials(appID, secret))
+	c, err := mohor.New(address, mohor.ClientCredentials(appID, appSecret))
 	if err != nil {
 		log.Fatal(err)
 	}

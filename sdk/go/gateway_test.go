@@ -40,7 +40,7 @@ func officer(t *testing.T, g *gatewaytest.Gateway) {
 		mark = g.Server.Mailbox.Mark()
 		return g.PIN(), code
 	}
-	address, appID, secret, ic = g.URL, g.Dev.ClientID, g.Dev.ClientSecret, g.Dev.Officers[0].IC
+	address, appID, appSecret, ic = g.URL, g.Dev.ClientID, g.Dev.ClientSecret, g.Dev.Officers[0].IC
 }
 
 // The examples do what they say they print, against a whole gateway.

@@ -13,6 +13,7 @@
 // lost, or that came too early, is made again where that cannot do anything twice: those
 // that read, and those that carry an Idempotency-Key, which each call that creates or
 // signs makes for itself (see [WithIdempotencyKey]). Uploads are streams and go once.
+// Whoever receives the gateway's webhooks checks them with [VerifyWebhook].
 // No redirect is followed: credentials, PIN and code go to the gateway named and to
 // nobody it points at.
 package mohor

@@ -1,2 +1,0 @@
-// Package mohor is the client of the gateway for applications in Go.
-package mohor
