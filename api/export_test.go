@@ -26,3 +26,6 @@ func Idempotent(c Config, app enrol.App, next http.Handler) http.Handler {
 
 // Network is what requests without an app are counted by.
 var Network = network
+
+// Attachment is a Content-Disposition.
+var Attachment = attachment

@@ -77,7 +77,9 @@ func (s *shelf) LeaveReply(ctx context.Context, app, key string, began time.Time
 	return s.DropReply(ctx, app, key, began)
 }
 
-func (s *shelf) ClaimedReply(ctx context.Context, _, _ string, _ time.Time) context.Context { return ctx }
+func (s *shelf) ClaimedReply(ctx context.Context, _, _ string, _ time.Time) context.Context {
+	return ctx
+}
 
 func (s *shelf) ExtendReply(context.Context, string, string, time.Time, time.Time) error { return nil }
 
