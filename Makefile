@@ -11,7 +11,7 @@ SHELL := /bin/bash
 export GOFLAGS ?= -buildvcs=false
 GO ?= go
 DEMO_PACKAGES := gcc libc6-dev softhsm2 poppler-utils qpdf libnss3-tools openssl
-TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools opencryptoki redis-server postgresql libgnutls30 libseccomp2 python3-venv postfix python3-dkim python3-nacl python3-openpyxl \
+TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools opencryptoki redis-server postgresql libgnutls30 libseccomp2 python3-venv postfix python3-dkim python3-nacl python3-openpyxl unzip \
   $(if $(shell command -v java),,default-jdk-headless) $(if $(shell command -v mvn),,maven)
 # The module that holds the tools' exact versions.
 TOOL := $(GO) run -C tools
