@@ -58,6 +58,8 @@ campaign: deps toxiproxy
 	$(GO) test -v -run '^TestOneWinner$$' -timeout 2h ./internal/campaign -campaign.rounds 1000
 	$(GO) test -v -run '^TestStoreFaults$$' -timeout 2h ./internal/campaign -campaign.stores $(or $(TIMES),50)
 	$(GO) test -v -run '^TestKeys' -timeout 1h ./internal/campaign -campaign.keys 10000 -campaign.kills 50
+	$(GO) test -v -run '^TestLargePDF$$' -timeout 1h ./internal/campaign -campaign.megabytes 1024
+	MOHOR_TEST_GIGABYTES=1 $(GO) test -v -run ZIP64 -timeout 1h ./batch
 
 build:
 	$(GO) build -trimpath -o bin/mohor ./cmd/mohor
