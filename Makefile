@@ -12,7 +12,7 @@ SHELL := /bin/bash
 export GOFLAGS ?= -buildvcs=false
 GO ?= go
 DEMO_PACKAGES := gcc libc6-dev softhsm2 poppler-utils qpdf libnss3-tools openssl
-TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools opencryptoki redis-server postgresql libgnutls30 libseccomp2 python3-venv postfix python3-dkim python3-nacl python3-openpyxl curl jq \
+TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools opencryptoki redis-server postgresql libgnutls30 libseccomp2 python3-venv postfix python3-dkim python3-nacl python3-openpyxl curl jq unzip \
   $(if $(shell command -v java),,default-jdk-headless) $(if $(shell command -v mvn),,maven)
 # The module that holds the tools' exact versions.
 TOOL := $(GO) run -C tools
@@ -60,6 +60,8 @@ campaign: deps toxiproxy schemathesis
 	$(GO) test -v -run '^TestStoreFaults$$' -timeout 2h ./internal/campaign -campaign.stores $(or $(TIMES),50)
 	$(GO) test -v -run '^TestKeys' -timeout 1h ./internal/campaign -campaign.keys 10000 -campaign.kills 50
 	$(GO) test -v -run '^TestOpenAPIHolds$$' -timeout 4h ./internal/gateway -schemathesis.examples 100
+	$(GO) test -v -run '^TestLargePDF$$' -timeout 1h ./internal/campaign -campaign.megabytes 1024
+	MOHOR_TEST_GIGABYTES=1 $(GO) test -v -run ZIP64 -timeout 1h ./batch
 
 build:
 	$(GO) build -trimpath -o bin/mohor ./cmd/mohor

@@ -97,7 +97,7 @@ func codeNoCode() string {
 	return m.code
 }
 
-// kept is an answer in memory.
+// inner is an answer in memory.
 type inner struct {
 	recorder
 	header http.Header

@@ -2,8 +2,10 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"time"
 )
 
@@ -49,10 +51,18 @@ func (b *steadyBody) until(t time.Time) { _ = b.c.SetReadDeadline(t) }
 func (b *steadyBody) Read(p []byte) (int, error) {
 	b.until(time.Now().Add(b.stall))
 	n, err := b.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, io.EOF):
 		b.until(time.Time{})
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = fmt.Errorf("%w: %w", errStalled(), err)
 	}
 	return n, err
+}
+
+// errStalled is the answer to an upload that stops.
+func errStalled() error {
+	return fixed("body", "Nothing more of the request came for half a minute.", "Tiada lagi isi permintaan diterima selama setengah minit.")
 }
 
 type steadyWriter struct {

@@ -2,14 +2,21 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
-	"strconv"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
 	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/internal/secret"
@@ -90,8 +97,16 @@ func (s *server) documents(h huma.API) {
 	up.DefaultStatus = http.StatusCreated
 	huma.Register(h, up, s.uploadDocument)
 	huma.Register(h, op("Documents", "document", http.MethodGet, "/v1/documents/{id}", "What was said at the upload; X-PDF-Password for an encrypted one, as then", http.StatusNotFound, http.StatusUnprocessableEntity), s.describe)
-	huma.Register(h, binary(op("Documents", "documentContent", http.MethodGet, "/v1/documents/{id}/content", "Download a document, signed or original", http.StatusNotFound, http.StatusConflict),
-		"application/pdf", "The PDF"), s.content)
+	get := binary(op("Documents", "documentContent", http.MethodGet, "/v1/documents/{id}/content", "Download a document, signed or original; in parts with Range", http.StatusNotFound, http.StatusConflict),
+		"application/pdf", "The PDF")
+	pdf := get.Responses["200"].Content
+	get.Responses["206"] = &huma.Response{Description: "The part that Range asks for (RFC 9110, Section 14)", Content: pdf}
+	get.Responses["304"] = &huma.Response{Description: "It is what If-None-Match names"}
+	get.Responses["416"] = &huma.Response{Description: "There is no such part", Content: map[string]*huma.MediaType{"text/plain": {Schema: &huma.Schema{Type: "string"}}}}
+	huma.Register(h, get, s.content)
+	head := op("Documents", "documentHead", http.MethodHead, "/v1/documents/{id}/content", "Size and ETag of a document", http.StatusNotFound, http.StatusConflict)
+	head.Responses = map[string]*huma.Response{"200": {Description: "As GET, without the PDF"}, "206": {Description: "As GET, without the part"}, "304": get.Responses["304"], "416": {Description: "There is no such part"}}
+	huma.Register(h, head, s.content)
 }
 
 func (s *server) uploadDocument(ctx context.Context, in *uploadInput) (*documentOutput, error) {
@@ -151,27 +166,49 @@ func (s *server) content(ctx context.Context, in *contentInput) (*huma.StreamRes
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	blob := d.Blob
+	blob, tag, name := d.Blob, hex.EncodeToString(d.Digest), d.Name
 	if in.Version != "original" {
-		if blob, _, err = s.Documents.SignedDocument(ctx, d.ID); err != nil {
+		var size int64
+		if blob, size, err = s.Documents.SignedDocument(ctx, d.ID); err != nil {
 			return nil, s.fail(ctx, err)
 		}
+		// The next signature has a place of its own; the same one made anew is the same.
+		sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", blob, size))
+		tag, name = hex.EncodeToString(sum[:16]), signedName(name)
 	}
-	return s.sendBlob(ctx, blob, "application/pdf")
-}
-
-// sendBlob streams a stored file.
-func (s *server) sendBlob(ctx context.Context, id, contentType string) (*huma.StreamResponse, error) {
-	b, err := s.Batches.Blobs.Open(ctx, id)
+	b, err := s.Batches.Blobs.Open(ctx, blob)
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		defer b.Close()
-		hc.SetHeader("Content-Type", contentType)
-		hc.SetHeader("Content-Length", strconv.FormatInt(b.Size(), 10))
-		if _, err := io.Copy(hc.BodyWriter(), io.NewSectionReader(b, 0, b.Size())); err != nil {
-			s.Log.Warn("sending document", "request_id", requestIDOf(ctx), "error", err)
-		}
+		hc.SetHeader("Content-Type", "application/pdf")
+		hc.SetHeader("Content-Disposition", attachment(name))
+		hc.SetHeader("ETag", `"`+tag+`"`)
+		r, w := humachi.Unwrap(hc)
+		http.ServeContent(w, r, "", time.Time{}, io.NewSectionReader(b, 0, b.Size()))
 	}}, nil
+}
+
+func signedName(name string) string { return strings.TrimSuffix(name, ".pdf") + " (signed).pdf" }
+
+// attachment names a file to be saved (RFC 6266, RFC 8187): without what file systems and shells
+// take for more than a letter, and in ASCII for those who know no more.
+func attachment(name string) string {
+	name = strings.TrimLeft(strings.Map(func(r rune) rune {
+		if strings.ContainsRune("/\\:*?\"<>|%$`;'", r) || !unicode.IsGraphic(r) {
+			return '_'
+		}
+		return r
+	}, strings.ToValidUTF8(name, "_")), ". ")
+	if !strings.HasSuffix(strings.ToLower(name), ".pdf") {
+		name += ".pdf"
+	}
+	ascii := strings.Map(func(r rune) rune {
+		if r > unicode.MaxASCII {
+			return '_'
+		}
+		return r
+	}, name)
+	return `attachment; filename="` + ascii + `"; filename*=UTF-8''` + strings.ReplaceAll(url.QueryEscape(name), "+", "%20")
 }

@@ -70,3 +70,6 @@ func Accounted(c Config, app enrol.App, o *audit.Origin, next http.Handler) http
 		s.accounted(next).ServeHTTP(w, r.WithContext(ctx))
 	})
 }
+
+// Attachment is a Content-Disposition.
+var Attachment = attachment

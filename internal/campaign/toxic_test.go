@@ -2,6 +2,7 @@ package campaign_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -111,8 +112,9 @@ func toxic(k int) map[string]any {
 
 // through is a client of which each request takes another proxy and a connection of its own.
 func (x *toxics) through() *http.Client {
-	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, Dial: func(network, _ string) (net.Conn, error) {
-		return net.Dial(network, x.addresses[rand.IntN(len(x.addresses))])
+	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, x.addresses[rand.IntN(len(x.addresses))])
 	}}}
 }
 

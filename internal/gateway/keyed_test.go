@@ -64,10 +64,8 @@ func TestKeyedRequestsOutliveACrash(t *testing.T) {
 	}
 	ask := map[string]any{"ic": g.Dev.Officers[0].IC, "system": g.Dev.System, "format": "RAW", "documents": []any{digestRef("x")}}
 
-	mark := g.Server.Mailbox.Mark()
 	tx := post("/v1/transactions", "", ask, "tx")
 	want(t, tx, 201, "")
-	code := g.Code(g.Dev.Officers[0].Email, mark)
 	cutOff(t, g, "tx")
 	again := post("/v1/transactions", "", ask, "tx")
 	same("transaction", tx, again)
@@ -82,10 +80,10 @@ func TestKeyedRequestsOutliveACrash(t *testing.T) {
 
 	// The first code did not survive: codes live in the memory of the gateway that was killed.
 	g.Clock.Advance(2 * time.Minute)
-	mark = g.Server.Mailbox.Mark()
+	mark := g.Server.Mailbox.Mark()
 	sent := post("/v1/transactions/"+tx.Text("transaction_id")+"/otp", "", map[string]any{}, "otp")
 	want(t, sent, 200, "")
-	code = g.Code(g.Dev.Officers[0].Email, mark)
+	code := g.Code(g.Dev.Officers[0].Email, mark)
 	body := map[string]any{"nonce": sent.Text("nonce"), "pin": string(g.PIN().Reveal()), "otp": code}
 	signed := post("/v1/transactions/"+tx.Text("transaction_id")+"/sign", "", body, "sign")
 	want(t, signed, 200, "")
