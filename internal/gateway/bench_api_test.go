@@ -80,7 +80,7 @@ func TestBenchAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := gateway.BenchOptions{Slices: 1, Slice: 20 * time.Millisecond, Sessions: []int{2}, Now: time.Now, Report: func(string, int, int) {}}
-	a := gateway.APIBench{Rounds: 1, Documents: 60, Rate: 20, Database: address, Redis: redis.Address}
+	a := gateway.APIBench{Rounds: 1, Documents: 60, Rate: 4, Database: address, Redis: redis.Address}
 	r, err := gateway.BenchAPI(t.Context(), o, a)
 	if err != nil {
 		t.Fatal(err)
