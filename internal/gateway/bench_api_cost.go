@@ -33,7 +33,8 @@ type APICost struct {
 	KDF Quartiles `json:"kdf_ms"`
 	HSM Quartiles `json:"hsm_ms"`
 	// Beyond is what is left: HTTP, JSON, checks, database, audit, mail, the way to the token's process,
-	// and the verification of each signature. Target bounds its median.
+	// and the verification of each signature. Target bounds its upper quartile: the difference of two large
+	// figures, of a machine that others use, has to be doubted.
 	Beyond Quartiles `json:"beyond_ms"`
 	Target float64   `json:"target_ms"`
 	Met    bool      `json:"met"`
@@ -67,7 +68,7 @@ func (p *parts) costOf(e *asking, seen map[*entrant][]hsm.Slice) APICost {
 		total, kdf, module, beyond = append(total, t), append(kdf, k), append(module, m), append(beyond, t-k-m)
 	}
 	c.Total, c.Gateway, c.KDF, c.HSM, c.Beyond = quartiles(total), quartiles(gateway), quartiles(kdf), quartiles(module), quartiles(beyond)
-	c.Met = c.Beyond.Median <= c.Target
+	c.Met = c.Beyond.Q3 <= c.Target
 	return c
 }
 
