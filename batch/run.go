@@ -260,10 +260,16 @@ func (r *Runner) feed(ctx context.Context, a *signer.Authorization, work chan<- 
 	}
 }
 
-// gather takes what is ready, up to a chunk, without waiting: under load chunks
-// grow by themselves, a single signature is stored at once.
+// gatherFor is how long what is signed waits for more to be stored with it.
+const gatherFor = 100 * time.Millisecond
+
+// gather takes what comes, up to a chunk or until nothing comes any more: a commit costs much the
+// same whatever is in it, and others wait for theirs meanwhile. A single signature is the last one and
+// stored at once.
 func (r *Runner) gather(first signer.Outcome, results <-chan signer.Outcome) []signer.Outcome {
 	chunk := []signer.Outcome{first}
+	enough := time.NewTimer(gatherFor)
+	defer enough.Stop()
 	for len(chunk) < r.Chunk {
 		select {
 		case out, ok := <-results:
@@ -271,7 +277,7 @@ func (r *Runner) gather(first signer.Outcome, results <-chan signer.Outcome) []s
 				return chunk
 			}
 			chunk = append(chunk, out)
-		default:
+		case <-enough.C:
 			return chunk
 		}
 	}

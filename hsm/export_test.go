@@ -37,3 +37,23 @@ func HoldBulk(t interface{ Fatal(...any) }, m *Module) (release func()) {
 
 // DERSignature is how r and s are encoded.
 func DERSignature(r, s []byte) []byte { return derSignature(r, s) }
+
+// Waits is what bulk work gives way to, with a pool of which nothing is taken.
+type Waits struct {
+	waits
+	pool pool
+}
+
+// NewWaits has eight places for bulk work.
+func NewWaits() *Waits { return &Waits{pool: pool{bulk: make(chan struct{}, 8)}} }
+
+// Begin, End and GiveWay are those of a module.
+func (w *Waits) Begin()                      { w.begin() }
+func (w *Waits) End()                        { w.end() }
+func (w *Waits) GiveWay(ctx context.Context) { w.giveWay(ctx, &w.pool) }
+
+// What tests look at.
+var BulkPlaces = bulkPlaces
+
+// GiveWayFor is the longest wait for one signature.
+const GiveWayFor = giveWayFor

@@ -124,6 +124,9 @@ func (k *localKey) sign(ctx context.Context, job signing) (sig []byte, at spot, 
 		return nil, at, ErrClosed
 	}
 	at = spot{k.link, k.handle}
+	if k.work.bulk {
+		k.module.waits.giveWay(ctx, at.link.pool)
+	}
 	err = at.link.pool.doAs(ctx, k.work, func(s *session) (err error) {
 		sig, err = s.sign(at.handle, job)
 		return err

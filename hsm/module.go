@@ -14,6 +14,7 @@ import (
 type Module struct {
 	cfg    Config
 	kdf    chan struct{} // places for key derivations
+	waits  waits
 	canary atomic.Pointer[canaryKey]
 	watch  *watchdog
 

@@ -182,6 +182,8 @@ func (m *Module) stretch(ctx context.Context, s SealedKey, pin secret.Text) ([]b
 		return nil, err
 	}
 	defer func() { <-m.kdf }()
+	m.waits.begin()
+	defer m.waits.end()
 	return argon2.IDKey(pin.Reveal(), s.Salt, s.KDF.Time, s.KDF.MemoryKiB, s.KDF.Threads, 32), nil
 }
 

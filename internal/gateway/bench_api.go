@@ -121,7 +121,7 @@ func BenchAPI(ctx context.Context, o BenchOptions, a APIBench) (r BenchReport, e
 
 // api measures one installation, made in dir.
 func (o *BenchOptions) api(ctx context.Context, dir string, a *APIBench, load *apiload.Client, stores string, r *BenchReport) (err error) {
-	g, err := o.openAPI(ctx, dir, load, stores)
+	g, err := o.openAPI(ctx, dir, load, stores, max(o.Sessions[0], a.officers()))
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ type apiBench struct {
 	served chan error
 }
 
-func (o *BenchOptions) openAPI(ctx context.Context, dir string, load *apiload.Client, stores string) (_ *apiBench, err error) {
+func (o *BenchOptions) openAPI(ctx context.Context, dir string, load *apiload.Client, stores string, officers int) (_ *apiBench, err error) {
 	if err := o.initBench(ctx, dir); err != nil {
 		return nil, err
 	}
@@ -184,11 +184,11 @@ func (o *BenchOptions) openAPI(ctx context.Context, dir string, load *apiload.Cl
 		return nil, err
 	}
 	g.sink = load.Sink
-	return g, g.serve(ctx, how.log)
+	return g, g.serve(ctx, how.log, officers)
 }
 
 // serve begins to serve, for an app and officers.
-func (g *apiBench) serve(ctx context.Context, log *slog.Logger) error {
+func (g *apiBench) serve(ctx context.Context, log *slog.Logger, officers int) error {
 	box, err := sandbox.StartMailbox(g.now, log) // a sandbox has one; mails go elsewhere
 	if err != nil {
 		return err
@@ -200,7 +200,7 @@ func (g *apiBench) serve(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
-	if err := g.furnish(ctx, "http://"+l.Addr().String()); err != nil {
+	if err := g.furnish(ctx, "http://"+l.Addr().String(), officers); err != nil {
 		return errors.Join(err, l.Close())
 	}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -209,16 +209,15 @@ func (g *apiBench) serve(ctx context.Context, log *slog.Logger) error {
 	return nil
 }
 
-// furnish registers an app and, for each who asks at once and for a batch, an officer with a key of
-// each kind.
-func (g *apiBench) furnish(ctx context.Context, base string) error {
+// furnish registers an app, officers, each with a key of each kind, and one more for a batch.
+func (g *apiBench) furnish(ctx context.Context, base string, officers int) error {
 	dev := sandbox.DevFile{BaseURL: base, System: benchSystem, ClientID: benchApp}
 	var err error
 	_, dev.ClientSecret, dev.APIKey, err = g.Apps.Register(ctx, "bench", enrol.App{ID: benchApp, Name: "Ukuran", Systems: []string{benchSystem}, Grants: []string{enrol.GrantRAW}, PINEntry: enrol.PINInApp, Rate: 1e6})
 	if err != nil {
 		return err
 	}
-	for k := range max(g.Sessions[0], steadyOfficers) + 1 {
+	for k := range officers + 1 {
 		d, err := g.officer(ctx, k)
 		if err != nil {
 			return fmt.Errorf("enrolling officer %d: %w", k, err)

@@ -26,12 +26,15 @@ type APICost struct {
 	Algorithm string    `json:"algorithm"`
 	Documents int       `json:"documents"`
 	Total     Quartiles `json:"total_ms"`
+	// Gateway is the part of Total in the process that serves; the rest is the token's.
+	Gateway Quartiles `json:"gateway_ms"`
 	// KDF is Argon2id of one PIN, HSM the module's part: three HMACs, opening and destroying the key,
 	// and a C_Sign for each document; all measured apart, in the same round.
 	KDF Quartiles `json:"kdf_ms"`
 	HSM Quartiles `json:"hsm_ms"`
 	// Beyond is what is left: HTTP, JSON, checks, database, audit, mail, the way to the token's process,
-	// and the verification of each signature. Target bounds its median.
+	// and the verification of each signature. Target bounds its upper quartile: the difference of two large
+	// figures, of a machine that others use, has to be doubted.
 	Beyond Quartiles `json:"beyond_ms"`
 	Target float64   `json:"target_ms"`
 	Met    bool      `json:"met"`
@@ -55,16 +58,17 @@ type parts struct {
 // costOf splits the processor time of e's transactions, round by round; the first warmed up.
 func (p *parts) costOf(e *asking, seen map[*entrant][]hsm.Slice) APICost {
 	c := APICost{What: e.row.What, Algorithm: e.row.Algorithm, Documents: e.documents, Target: beyondTarget}
-	var total, kdf, module, beyond []float64
+	var total, gateway, kdf, module, beyond []float64
 	for round, s := range seen[e.entrant] {
+		gateway = append(gateway, e.gateway[round+1].Seconds()*1000/float64(s.Ops))
 		one := func(x *entrant) float64 { return seen[x][round].CPUPerOp().Seconds() * 1000 }
 		raw, n := one(p.raw), float64(e.documents)
 		opening := max(0, one(p.used)-raw-one(p.verified))
 		t, k, m := s.CPUPerOp().Seconds()*1000, one(p.kdf)/n, raw+(opening+macsEach*one(p.mac))/n
 		total, kdf, module, beyond = append(total, t), append(kdf, k), append(module, m), append(beyond, t-k-m)
 	}
-	c.Total, c.KDF, c.HSM, c.Beyond = quartiles(total), quartiles(kdf), quartiles(module), quartiles(beyond)
-	c.Met = c.Beyond.Median <= c.Target
+	c.Total, c.Gateway, c.KDF, c.HSM, c.Beyond = quartiles(total), quartiles(gateway), quartiles(kdf), quartiles(module), quartiles(beyond)
+	c.Met = c.Beyond.Q3 <= c.Target
 	return c
 }
 
@@ -72,14 +76,15 @@ func (p *parts) costOf(e *asking, seen map[*entrant][]hsm.Slice) APICost {
 type asking struct {
 	*entrant
 	documents int
-	took      []map[string][]float64 // by round
+	took      []map[string][]float64 // by round, the first of which warmed up
+	gateway   []time.Duration        // processor time of this process, likewise
 }
 
 func (g *apiBench) asks(what string, t apiload.Task) *asking {
 	t.DevFile, t.AtOnce, t.Seconds = g.dev, g.Sessions[0], g.Slice.Seconds()
 	a := &asking{documents: t.Documents}
 	a.entrant = &entrant{row: BenchRow{What: what + ", " + g.stores, Algorithm: t.Key, Sessions: g.Sessions[0]}, slice: func(context.Context) (hsm.Slice, error) {
-		before, err := g.processor()
+		here, there, err := g.processor()
 		if err != nil {
 			return hsm.Slice{}, err
 		}
@@ -87,15 +92,15 @@ func (g *apiBench) asks(what string, t apiload.Task) *asking {
 		if err != nil {
 			return hsm.Slice{}, err
 		}
-		after, err := g.processor()
-		a.took = append(a.took, s.Latency)
-		return hsm.Slice{Ops: s.Ops * max(1, t.Documents), Took: time.Duration(s.Seconds * float64(time.Second)), CPU: after - before}, err
+		hereAfter, thereAfter, err := g.processor()
+		here, there = hereAfter-here, thereAfter-there
+		a.took, a.gateway = append(a.took, s.Latency), append(a.gateway, here)
+		return hsm.Slice{Ops: s.Ops * max(1, t.Documents), Took: time.Duration(s.Seconds * float64(time.Second)), CPU: here + there}, err
 	}}
 	return a
 }
 
-// latencies are those of all rounds but the first, which warmed up, in the order in which requests are
-// made.
+// latencies are those of all rounds but the first, in the order in which requests are made.
 func (a *asking) latencies() (out []Latency) {
 	for _, request := range []string{apiload.MediumRequest, apiload.TransactionRequest, apiload.SignatureRequest} {
 		var all []float64
@@ -171,13 +176,11 @@ func (g *apiBench) measure(ctx context.Context, r *BenchReport) (err error) {
 }
 
 // processor is what this process and that of the token have used.
-func (g *apiBench) processor() (time.Duration, error) {
-	used := hsm.ProcessorTime()
-	if len(g.tokens) == 0 {
-		return used, nil
+func (g *apiBench) processor() (here, there time.Duration, err error) {
+	if n := len(g.tokens); n > 0 {
+		there, err = processorOf(g.tokens[n-1].Process.Pid)
 	}
-	child, err := processorOf(g.tokens[len(g.tokens)-1].Process.Pid)
-	return used + child, err
+	return hsm.ProcessorTime(), there, err
 }
 
 // tick is the unit of /proc/PID/stat: USER_HZ, 100 on all architectures of Linux that Go has.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/mohor-sign/mohor/hsm"
 	"github.com/mohor-sign/mohor/internal/apiload"
@@ -32,11 +33,18 @@ type Steady struct {
 const (
 	// steadyTarget is how much longer the slowest requests may take beside a batch.
 	steadyTarget = 4
-	// steadyOfficers are asked in turn: as many transactions are under way at once.
-	steadyOfficers = 24
 	// anyRequest names all kinds of requests together.
 	anyRequest = "any"
 )
+
+// officers is how many are asked in turn at a steady rate: as many transactions are under way at once
+// when each takes two seconds.
+func (a *APIBench) officers() int {
+	if a.Rounds == 0 {
+		return 0
+	}
+	return int(math.Ceil(a.Rate))
+}
 
 // taken is the latencies of slices.
 type taken []map[string][]float64
@@ -63,7 +71,7 @@ func (t taken) latencies() (out []Latency) {
 // steady has a batch prepared, signed beside interactive signing, and then as much of that alone.
 func (g *apiBench) steady(ctx context.Context, a *APIBench) (Steady, error) {
 	s := Steady{Stores: g.stores, Rate: a.Rate, Algorithm: string(hsm.RSA2048), Rounds: a.Rounds, Documents: a.Documents}
-	task := apiload.Task{DevFile: g.dev, Key: s.Algorithm, Documents: 1, AtOnce: steadyOfficers, Rate: a.Rate}
+	task := apiload.Task{DevFile: g.dev, Key: s.Algorithm, Documents: 1, AtOnce: a.officers(), Rate: a.Rate}
 	var with, without taken
 	var rates []float64
 	for round := range a.Rounds {

@@ -10,6 +10,7 @@ import (
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/hsm"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/internal/timewatch"
 )
@@ -177,3 +178,21 @@ func DoctorOfWebhooks(ctx context.Context, s *Server, now time.Time) (out []Find
 	d.webhooks(ctx)
 	return out
 }
+
+// CostOf splits the processor time of slices of transactions with that many documents, given those
+// of the parts: key derivation, HMAC, C_Sign, verification, and a key opened, used and destroyed.
+func CostOf(documents int, all, kdf, mac, raw, verified, used []hsm.Slice, here []time.Duration) APICost {
+	var e [6]entrant
+	p := parts{kdf: &e[1], mac: &e[2], raw: &e[3], verified: &e[4], used: &e[5]}
+	a := &asking{entrant: &e[0], documents: documents, gateway: append([]time.Duration{0}, here...)}
+	return p.costOf(a, map[*entrant][]hsm.Slice{&e[0]: all, &e[1]: kdf, &e[2]: mac, &e[3]: raw, &e[4]: verified, &e[5]: used})
+}
+
+// JudgeSteady compares latencies of rounds with and without a batch.
+func JudgeSteady(with, without []map[string][]float64) (s Steady) {
+	s.judge(with, without)
+	return s
+}
+
+// ParseStat reads /proc/PID/stat.
+var ParseStat = parseStat
