@@ -297,6 +297,9 @@ func (d *describer) example(s *huma.Schema, name string, request bool, depth int
 	if len(s.Examples) > 0 {
 		return s.Examples[0]
 	}
+	if s.Type == "" && name == "credential" {
+		return object{"id": "3q2-7wABAgMEBQYH", "type": "public-key"} // PublicKeyCredential.toJSON()
+	}
 	if v, ok := vocabulary()[name]; ok && fits(v, s) {
 		return v
 	}
@@ -323,8 +326,11 @@ func (d *describer) example(s *huma.Schema, name string, request bool, depth int
 	case huma.TypeBoolean:
 		return false
 	case huma.TypeString:
-		if s.Format == "date-time" {
-			return "2026-04-30T04:09:54Z"
+		switch s.Format {
+		case "date-time":
+			return exampleTime
+		case "date":
+			return exampleTime[:len("2006-01-02")]
 		}
 	}
 	return fmt.Sprintf("<%s>", name) // a test finds these
@@ -334,7 +340,7 @@ func (d *describer) example(s *huma.Schema, name string, request bool, depth int
 func fits(v any, s *huma.Schema) bool {
 	switch v := v.(type) {
 	case string:
-		return s.Type == huma.TypeString && s.Format != "date-time" && (len(s.Enum) == 0 || slices.Contains(s.Enum, any(v)))
+		return s.Type == huma.TypeString && s.Format == "" && (len(s.Enum) == 0 || slices.Contains(s.Enum, any(v)))
 	case []any:
 		return s.Type == huma.TypeArray && s.Items.Type == huma.TypeString
 	case float64, int:

@@ -32,7 +32,7 @@ func exampleSignedBy() object {
 }
 
 func exampleWaiting() object {
-	return object{"transaction_id": exampleTx, "nonce": exampleNonce, "status": "WAITING", "expires_at": "2026-04-30T04:39:54Z", "count": 1,
+	return object{"transaction_id": exampleTx, "system": "IGFMAS", "nonce": exampleNonce, "status": "WAITING", "expires_at": "2026-04-30T04:39:54Z", "count": 1,
 		"root": exampleRoot, "fingerprint": "V8QM-B9KG", "documents": []any{object{"name": "Arahan Bayaran 1", "digest": object{"alg": "SHA-256", "value": exampleDigest}}},
 		"otp": object{"channel": "email", "sent_to": "a•••@anm.gov.my", "expires_at": "2026-04-30T04:14:54Z", "resend_after": "2026-04-30T04:10:54Z", "attempts_left": 3}}
 }
@@ -43,7 +43,7 @@ func without(o object, member string) object {
 }
 
 func exampleSigned() object {
-	return object{"transaction_id": exampleTx, "status": "SIGNED", "expires_at": "2026-04-30T04:39:54Z", "count": 1, "root": exampleRoot, "fingerprint": "V8QM-B9KG", "signed": 1,
+	return object{"transaction_id": exampleTx, "system": "IGFMAS", "status": "SIGNED", "expires_at": "2026-04-30T04:39:54Z", "count": 1, "root": exampleRoot, "fingerprint": "V8QM-B9KG", "signed": 1,
 		"signatures":            []any{object{"name": "Arahan Bayaran 1", "reference": "2026/AB/000123", "format": "RAW", "algorithm": "RSA-PKCS1", "signature": exampleSignature}},
 		"signature_information": exampleSignedBy()}
 }
@@ -95,7 +95,7 @@ func answerExamples() map[string]any {
 		"resend":            without(exampleWaiting(), "documents"),
 		"transaction":       exampleSigned(),
 		"sign":              exampleSigned(),
-		"sign.202": object{"transaction_id": exampleTx, "status": "SIGNING", "expires_at": "2026-04-30T04:39:54Z", "count": 2, "root": exampleRoot, "fingerprint": "V8QM-B9KG",
+		"sign.202": object{"transaction_id": exampleTx, "system": "IGFMAS", "status": "SIGNING", "expires_at": "2026-04-30T04:39:54Z", "count": 2, "root": exampleRoot, "fingerprint": "V8QM-B9KG",
 			"batch_id": exampleBatch},
 		"uploadDocument": object{"document_id": exampleDocument, "name": "baucar.pdf", "size": 48213, "pages": 2, "digest": object{"alg": "SHA-256", "value": exampleDigest},
 			"signatures": []any{}, "warnings": []any{}},

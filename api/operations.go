@@ -31,9 +31,9 @@ const (
 func operationCodes() map[string]string {
 	return map[string]string{
 		// Apps.
-		"createTransaction": "not_found header_mismatch batch_not_sealed batch_busy batch_empty transaction_finished template_changed documents_mismatch anchor_not_found" + codesOfficer + codesResend + codesPDF,
+		"createTransaction": "not_found role_out_of_order duplicate_signatory header_mismatch batch_not_sealed batch_busy batch_empty transaction_finished template_changed documents_mismatch anchor_not_found" + codesOfficer + codesResend + codesPDF,
 		"resend":            "not_found" + codesOfficer + codesResend + codesEnded + " otp_already_used",
-		"sign": "not_found nonce_mismatch documents_mismatch template_changed batch_busy batch_empty no_active_certificate certificate_expired certificate_revoked certificate_suspended token_ended medium_not_roaming_otp timestamp_unavailable anchor_not_found pin_wrong pin_locked" +
+		"sign": "not_found role_out_of_order duplicate_signatory nonce_mismatch documents_mismatch template_changed batch_busy batch_empty no_active_certificate certificate_expired certificate_revoked certificate_suspended token_ended medium_not_roaming_otp timestamp_unavailable anchor_not_found pin_wrong pin_locked" +
 			codesCode + codesEnded + codesPDF,
 		"cancelTransaction": "not_found" + codesEnded,
 		"uploadDocument":    codesPDF,

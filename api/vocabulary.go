@@ -3,13 +3,15 @@ package api
 // vocabulary says by the name of a member what an example has there.
 func vocabulary() map[string]any {
 	return map[string]any{
+		"sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "jwks": object{"keys": []any{}}, "app_id": "igfmas", "proposal_id": "pr_x6vn7hkz3q2wdy5btcml4ajsre", "redirect_uri": "https://igfmas.example.my/selesai", "redirect_uris": []any{"https://igfmas.example.my/selesai"},
+		"webhook": "https://igfmas.example.my/mohor", "logo": "iVBORw0KGgoAAAANSUhE", "grants": []any{"RAW"}, "classification": "terbuka", "credential": "ck_x6vn7hkz3q2wdy5btcml4ajsre",
 		"account_id": "ac_h6t2vq7nkz3wdy5bxcml4ajpre", "action": "enrol.approve", "address": "Aras 1, Kompleks Kementerian Kewangan", "after": "", "agency": "JANM", "agent": "Mozilla/5.0",
 		"algorithm": "RSA-PKCS1", "anchor": "PERAKUAN 1", "appointment_id": "ap_2xq6vn7hkz3wdy5btcml4ajsre", "approved_by": "NORAINI BINTI OTHMAN", "archive_id": "ar_6vn7hkz3xq2wdy5btcml4ajsre",
 		"ask": "pentadbir agensi", "asked_by": "NORAINI BINTI OTHMAN", "authority": "CN=Mohor TSA, O=Mohor, C=MY", "batch_id": exampleBatch, "batch_root": exampleRoot,
 		"by": "NORAINI BINTI OTHMAN", "by_name": "NORAINI BINTI OTHMAN", "certificate": exampleDER, "certificates_sha256": []any{"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},
 		"chain": []any{exampleDER}, "change_id": "ad_q3xw6vn7hkz2dy5btcml4ajsre", "changes_after": []any{}, "channel": "email", "channels": []any{"email"}, "code": "482913",
 		"column": "no_kp", "confirmation_id": "lg_k7bn3q5wy2hz6vdctmxl4ajpoe", "contact": "aisyah@anm.gov.my", "content_url": "/v1/documents/" + exampleDocument + "/content",
-		"credential": object{"id": "3q2-7wABAgMEBQYH", "type": "public-key"}, "credential_id": "cr_w5t3yq7kzn2hd6vbc4xml2ajoe", "credentials": []any{"cr_w5t3yq7kzn2hd6vbc4xml2ajoe"},
+		"credential_id": "cr_w5t3yq7kzn2hd6vbc4xml2ajoe", "credentials": []any{"cr_w5t3yq7kzn2hd6vbc4xml2ajoe"},
 		"data": "aGVsbG8K", "data_header": "JANM 800101149999", "decided_by": "NORAINI BINTI OTHMAN", "declaration": "2026-1", "der": exampleDER, "detail": "Jika No. Kad Pengenalan dan kata laluan betul, kod telah dihantar.",
 		"digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "disposal_id": "di_n7hkz3xq6v2wdy5btcml4ajsre", "document": "JANM.100-1/1 (12)", "document_id": exampleDocument,
 		"email": "aisyah@anm.gov.my", "en": "I declare that what is entered is true.", "end_document": "JANM.100-1/1 (13)", "enrolment_id": "en_v3dq6m2hbk7yz5ntwxac4pljse", "enrolment_ids": []any{"en_v3dq6m2hbk7yz5ntwxac4pljse"},
