@@ -247,7 +247,7 @@ func (d *describer) codesOf(kind string, o *huma.Operation) []string {
 		add("forbidden")
 	}
 	if repeatable(kind, o.Path, o.Method) {
-		add("idempotency_conflict request_in_progress")
+		add("idempotency_conflict request_in_progress request_done")
 	}
 	if o.RequestBody != nil && kind != "anybody" {
 		add("too_large")

@@ -20,6 +20,7 @@ const (
 	exampleSerial   = "274877906944001"
 	exampleTx       = "tx_6q2v7cpnlkz5dwyt4ahb3mse2e"
 	exampleDocument = "do_m5b2h7q3xvwz4kc6tyn2ad3lre"
+	exampleEvent    = "ev_t4wz6n2kq7hy3cx5vdlm2baoje"
 	exampleBatch    = "ba_c3wz6n2kq7hy4tx5vdlm2baope"
 )
 

@@ -181,7 +181,11 @@ func TestDecideMatrix(t *testing.T) {
 				continue
 			}
 			var no *enrol.Refusal
-			if !errors.As(err, &no) || !errors.Is(err, enrol.ErrForbidden) || no.Code != code(act, name) {
+			kind := enrol.ErrForbidden
+			if code(act, name) == "session_not_fresh" {
+				kind = enrol.ErrStale
+			}
+			if !errors.As(err, &no) || !errors.Is(err, kind) || no.Code != code(act, name) {
 				t.Errorf("%s: %v, want %s", what, err, code(act, name))
 				continue
 			}
