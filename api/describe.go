@@ -143,14 +143,14 @@ func (d *describer) headers(kind, path string, o *huma.Operation) {
 
 // repeatable says whether an Idempotency-Key is taken.
 func repeatable(kind, path, method string) bool {
-	return method == http.MethodPost && path != secondFactorPath && (kind == "app" || kind == "person" || kind == "administrator")
+	return method == http.MethodPost && !holdsSecret(path) && (kind == "app" || kind == "person" || kind == "administrator")
 }
 
 // problems lists what an operation can be refused with, by status and code.
 func (d *describer) problems(kind string, o *huma.Operation) {
 	all := d.codesOf(kind, o)
 	for status, r := range o.Responses {
-		if status >= "400" && (r.Content == nil || r.Content[typeJSON] == nil) {
+		if status >= "400" && r.Content[typeProblem] != nil && r.Content[typeJSON] == nil {
 			delete(o.Responses, status)
 		}
 	}

@@ -135,7 +135,8 @@ func checkAnswers(t *testing.T, doc *huma.OpenAPI, o operation, codes []string, 
 				}
 			}
 		}
-		if told += here; here == 0 && (m != nil || r.Content["application/json"] == nil) {
+		// A part that is not there is refused by net/http, in plain text.
+		if told += here; here == 0 && (m != nil || r.Content["application/json"] == nil && status != "416") {
 			t.Errorf("%s has no code", status)
 		}
 	}

@@ -34,7 +34,7 @@ func exampleSignedBy() object {
 
 func exampleWaiting() object {
 	return object{"transaction_id": exampleTx, "system": "IGFMAS", "nonce": exampleNonce, "status": "WAITING", "expires_at": "2026-04-30T04:39:54Z", "count": 1,
-		"root": exampleRoot, "fingerprint": "V8QM-B9KG", "documents": []any{object{"name": "Arahan Bayaran 1", "digest": object{"alg": "SHA-256", "value": exampleDigest}}},
+		"root": exampleRoot, "fingerprint": "V8QM-B9KG", "documents": []any{object{"name": "Arahan Bayaran 1", "reference": "2026/AB/000123", "digest": object{"alg": "SHA-256", "value": exampleDigest}}},
 		"otp": object{"channel": "email", "sent_to": "a•••@anm.gov.my", "expires_at": "2026-04-30T04:14:54Z", "resend_after": "2026-04-30T04:10:54Z", "attempts_left": 3}}
 }
 

@@ -295,7 +295,7 @@ func (s *server) notFound(w http.ResponseWriter, r *http.Request) {
 func (s *server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 	var allowed []string
 	least := math.MaxInt
-	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete} {
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		// Of a path that fits several routes the one with fewest variables is meant.
 		pattern := chi.RouteContext(r.Context()).Routes.Find(chi.NewRouteContext(), m, r.URL.Path)
 		switch n := strings.Count(pattern, "{"); {

@@ -22,6 +22,7 @@ const (
 	codesChange  = codesDecider + " change_pending email_same enrolment_changed email_invalid email_typo personal_mail field_missing reason_missing"
 	codesRequest = codesDecider + " request_pending enrolment_changed appointed certificate_coming reason_missing"
 	codesSecond  = " rate_limited otp_wrong otp_expired otp_attempts_exhausted otp_already_used"
+	codesApp     = codesDecider + " not_registered app_changed app_state app_ended"
 	codesHold    = " ic_invalid hold_invalid not_found reason_missing"
 	codesDispose = " nothing_to_dispose disposal_state same_person own_case not_found session_not_fresh"
 )
@@ -32,10 +33,10 @@ func operationCodes() map[string]string {
 	return map[string]string{
 		// Apps.
 		"createTransaction": "not_found role_out_of_order duplicate_signatory header_mismatch batch_not_sealed batch_busy batch_empty transaction_finished template_changed documents_mismatch anchor_not_found" + codesOfficer + codesResend + codesPDF,
-		"resend":            "not_found" + codesOfficer + codesResend + codesEnded + " otp_already_used",
+		"resend":            "not_found template_changed" + codesOfficer + codesResend + codesEnded + " otp_already_used",
 		"sign": "not_found role_out_of_order duplicate_signatory nonce_mismatch documents_mismatch template_changed batch_busy batch_empty no_active_certificate certificate_expired certificate_revoked certificate_suspended token_ended medium_not_roaming_otp timestamp_unavailable anchor_not_found pin_wrong pin_locked" +
 			codesCode + codesEnded + codesPDF,
-		"cancelTransaction": "not_found" + codesEnded,
+		"cancelTransaction": "not_found otp_already_used" + codesEnded,
 		"uploadDocument":    codesPDF,
 		"documentContent":   "not_found not_signed",
 		"addItems":          "not_found batch_sealed csv_invalid" + codesPDF,
@@ -78,6 +79,11 @@ func operationCodes() map[string]string {
 		"changeAddress": codesChange, "addresses": "not_registered", "cancelAddress": codesChange, "vouchAddress": "own_case same_person" + codesChange,
 		"askDeletion": codesRequest, "officerRequests": "not_registered", "cancelOfficerRequest": codesRequest, "confirmOfficerRequest": codesRequest + codesNewPIN,
 		"exportOfficer": "session_not_fresh reason_missing not_registered", "placeHold": codesHold, "liftHold": codesHold,
+		// Administrators: apps and systems.
+		"registerApp": "app_invalid app_exists" + codesApp, "app": "not_registered", "changeApp": "app_invalid session_not_fresh" + codesApp, "confirmApp": codesApp, "suspendApp": codesApp, "resumeApp": "session_not_fresh" + codesApp, "endApp": "session_not_fresh" + codesApp,
+		"addAppCredential": "credential_invalid session_not_fresh" + codesApp, "confirmAppCredential": codesApp, "revokeAppCredential": codesApp,
+		"webhook": "not_registered", "setWebhook": "webhook_invalid webhook_registered session_not_fresh" + codesApp, "dropWebhook": "session_not_fresh webhook_registered" + codesApp, "testWebhook": codesApp, "deliveries": "not_registered", "redeliver": codesApp,
+		"system": "not_registered", "showSystem": "registry_invalid not_registered", "setLogo": "registry_invalid not_registered", "dropLogo": "not_registered",
 		"proposeDisposal": codesDispose, "confirmDisposal": codesDispose, "cancelDisposal": codesDispose, "disposal": "not_found", "disposalCSV": "not_found",
 	}
 }
@@ -87,9 +93,9 @@ func operationCodes() map[string]string {
 func finerCodes() map[string]int {
 	out := map[string]int{}
 	for status, list := range map[int]string{
-		403: "own_case same_person not_appointed",
+		403: "own_case same_person not_appointed webhook_registered",
 		404: "not_registered not_scheduled",
-		409: "enrolment_changed already_applied record_changed account_exists account_ended person_conflict already_appointed setup_done " +
+		409: "app_exists app_changed app_state app_ended enrolment_changed already_applied record_changed account_exists account_ended person_conflict already_appointed setup_done " +
 			"enrolment_open enrolment_kind change_pending request_pending certificate_missing certificate_missing_pin certificate_leaving rekey_too_often " +
 			"no_certificate already_suspended not_suspended being_issued application_open count_differs appointed certificate_coming disposal_state " +
 			"request_refused key_weak key_duplicate credential_taken certificate_refused issued_revoked replaced_gone",
@@ -98,7 +104,7 @@ func finerCodes() map[string]int {
 			"mykad_missing mykad_format mykad_unreadable mykad_too_small mykad_too_large " +
 			"ic_invalid field_missing field_too_long email_invalid email_typo personal_mail agency_unknown system_unknown medium_invalid duplicate registered conflict " +
 			"document_missing email_same registry_invalid list_has_refused_rows revocation_reason date_invalid agency_same id_twice bulk_size " +
-			"hold_invalid nothing_to_dispose report_invalid report_scope phone_other",
+			"app_invalid credential_invalid webhook_invalid hold_invalid nothing_to_dispose report_invalid report_scope phone_other",
 		429: "resend_too_soon",
 	} {
 		for _, code := range strings.Fields(list) {

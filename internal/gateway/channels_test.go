@@ -232,7 +232,11 @@ func TestRoutesWithoutAnApp(t *testing.T) {
 		// Everything else needs an app, or a session, before it looks at anything.
 		within++
 		path := strings.NewReplacer("{ic}", g.Dev.Officers[0].IC, "{id}", "x", "{serial}", "1").Replace(route)
-		want(t, g.Do(method, path, "", nil, "X-API-Key", ""), 401, "unauthenticated")
+		r := g.Do(method, path, "", nil, "X-API-Key", "")
+		if method == http.MethodHead && r.Status == 401 { // it has no body
+			return nil
+		}
+		want(t, r, 401, "unauthenticated")
 		return nil
 	})
 	if err != nil {

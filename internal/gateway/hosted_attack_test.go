@@ -169,10 +169,12 @@ func TestSigningPageIsForOneBrowser(t *testing.T) {
 
 	// Two at once: one has it.
 	var wg sync.WaitGroup
-	surfers, opened := make([]*surfer, 8), make([]*gatewaytest.Reply, 8)
+	surfers, gates, opened := make([]*surfer, 8), make([]*gatewaytest.Reply, 8), make([]*gatewaytest.Reply, 8)
 	for k := range surfers {
 		surfers[k] = newSurfer(t, g)
-		gate := surfers[k].send("GET", address, nil)
+		gates[k] = surfers[k].send("GET", address, nil)
+	}
+	for k, gate := range gates {
 		wg.Go(func() { opened[k] = surfers[k].send("POST", address, formOf(gate, "")) })
 	}
 	wg.Wait()

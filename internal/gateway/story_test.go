@@ -221,7 +221,7 @@ func TestAskRefusals(t *testing.T) {
 		"control character":  {map[string]any{"documents": []any{map[string]any{"name": "a\nKod / Code: 111111", "data": "AAAA"}}}, 400, "invalid_request"},
 		"unknown field":      {map[string]any{"colour": "red"}, 400, "invalid_request"},
 		"redirect":           {map[string]any{"redirect_uri": "https://evil.example/"}, 400, "invalid_request"},
-		"level not offered":  {map[string]any{"format": "PADES", "pades": map[string]any{"level": "B-T"}}, 400, "invalid_request"},
+		"level not offered":  {map[string]any{"format": "PADES", "pades": map[string]any{"level": "B-LT"}}, 400, "invalid_request"},
 		"unknown document":   {map[string]any{"format": "PADES", "documents": []any{map[string]any{"document_id": "do_x"}}}, 404, "not_found"},
 		"unknown batch":      {map[string]any{"batch_id": "ba_x", "documents": nil}, 404, "not_found"},
 	} {
