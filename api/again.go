@@ -56,6 +56,11 @@ func (s *server) answerAgain(w http.ResponseWriter, r *http.Request, next http.H
 	if got.status == http.StatusNotFound {
 		return false
 	}
+	if x, err := s.Signer.Request(r.Context(), appOf(r.Context()).ID, object); r.URL.Path == "/v1/transactions" && err == nil && x.Page != nil && x.Page.OpenedAt.IsZero() && x.Status == signer.Waiting {
+		// The address of its page is known to nobody: it ends, and the officer is asked again.
+		within(r, next, http.MethodDelete, view)
+		return false
+	}
 	if got.status == http.StatusOK {
 		var now struct {
 			Status signer.Status `json:"status"`

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,16 +27,14 @@ type Replies interface {
 	// runs), headers and body.
 	BeginReply(ctx context.Context, app, key string, fingerprint []byte, now time.Time) (fresh bool, object string, kept []byte, status int, headers string, body []byte, err error)
 	// ClaimedReply is ctx for the work of a claim: the object of each accepted event that is
-	// recorded with it is noted in the claim by the same commit, and nothing is when another
-	// request has taken the claim.
+	// recorded with it is noted in the claim by the same commit. What is not refused fails when
+	// another request has taken the claim. Without a key it is of no claim any more.
 	ClaimedReply(ctx context.Context, app, key string, began time.Time) context.Context
 	// ExtendReply says that the request is still being answered.
 	ExtendReply(ctx context.Context, app, key string, began, now time.Time) error
 	// FinishReply keeps the answer.
 	FinishReply(ctx context.Context, app, key string, began time.Time, status int, headers string, body []byte) error
-	// DropReply forgets a claim whose answer must not be repeated, LeaveReply leaves it to the
-	// next such request, with what was noted.
-	DropReply(ctx context.Context, app, key string, began time.Time) error
+	// LeaveReply leaves a claim, with what was noted, to the next such request.
 	LeaveReply(ctx context.Context, app, key string, began time.Time) error
 }
 
@@ -73,7 +72,7 @@ func (s *server) idempotent(next http.Handler) http.Handler {
 			return
 		}
 		defer body.Close()
-		print, err := s.Fingerprint(ctx, append([]byte(r.Method+" "+r.URL.RequestURI()+"\n"), sum...))
+		print, err := s.Fingerprint(ctx, append([]byte(strings.Join([]string{r.Method, r.URL.RequestURI(), r.Header.Get("Content-Type"), r.Header.Get("X-PDF-Password"), ""}, "\n")), sum...))
 		if err != nil {
 			writeProblem(w, ctx, s.logged(ctx, err))
 			return
@@ -111,10 +110,13 @@ func (s *server) takeIn(r *http.Request) (body io.ReadCloser, sum []byte, err er
 
 const secondFactorPath = "/v1/me/second-factor"
 
-// holdsSecret says where the answer holds a seed or the secret of an app, which must be kept
-// nowhere.
+// holdsSecret says where the answer holds a seed, the secret of an app or all that is kept about
+// a person, which must be kept nowhere else.
 func holdsSecret(path string) bool {
-	return path == secondFactorPath || strings.HasPrefix(path, "/v1/admin/apps/") && (strings.HasSuffix(strings.TrimRight(path, "/"), "/credentials") || strings.HasSuffix(strings.TrimRight(path, "/"), "/webhook"))
+	ends := func(with ...string) bool {
+		return slices.ContainsFunc(with, func(s string) bool { return strings.HasSuffix(strings.TrimRight(path, "/"), s) })
+	}
+	return path == secondFactorPath || strings.HasPrefix(path, "/v1/admin/apps/") && ends("/credentials", "/webhook") || strings.HasPrefix(path, "/v1/admin/officers/") && ends("/export")
 }
 
 // scopeOf is whose the key is; "" when it is nobody's who is known.
@@ -170,11 +172,11 @@ func (s *server) claim(ctx context.Context, app, key string, print []byte) (k re
 func (s *server) once(w http.ResponseWriter, r *http.Request, next http.Handler, key string, print []byte) {
 	ctx, app := r.Context(), scopeOf(r.Context())
 	k, err := s.claim(ctx, app, key, print)
-	drop := func(ctx context.Context) error { return s.Replies.DropReply(ctx, app, key, k.began) }
+	leave := func(ctx context.Context) error { return s.Replies.LeaveReply(ctx, app, key, k.began) }
 	switch {
 	case err != nil:
 		if storeAway(err) {
-			go s.settle(ctx, drop) // perhaps it was claimed and the answer lost
+			go s.settle(ctx, leave) // perhaps it was claimed and the answer lost
 		}
 		writeProblem(w, ctx, s.logged(ctx, err))
 		return
@@ -196,14 +198,11 @@ func (s *server) once(w http.ResponseWriter, r *http.Request, next http.Handler,
 	defer func() {
 		// Also when the handler panicked: a claim must not stay for ever.
 		stop()
-		keep := drop
-		switch {
-		case rec.status != http.StatusTooManyRequests && rec.status < 500 && rec.wrote:
+		keep := leave // what it did, if anything, is in the claim
+		if rec.status != http.StatusTooManyRequests && rec.status < 500 && rec.wrote {
 			keep = func(ctx context.Context) error {
 				return s.Replies.FinishReply(ctx, app, key, k.began, rec.status, keptHeaders(w), rec.body.Bytes())
 			}
-		case viewOf(r.URL.Path, "") != "":
-			keep = func(ctx context.Context) error { return s.Replies.LeaveReply(ctx, app, key, k.began) }
 		}
 		if err := keep(ctx); err != nil {
 			s.Log.Error("keeping reply", "request_id", requestIDOf(ctx), "error", err)

@@ -60,7 +60,7 @@ func (s *shelf) FinishReply(_ context.Context, _, _ string, began time.Time, sta
 	return nil
 }
 
-func (s *shelf) DropReply(_ context.Context, _, _ string, began time.Time) error {
+func (s *shelf) LeaveReply(_ context.Context, _, _ string, began time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.gone(); err != nil {
@@ -71,10 +71,6 @@ func (s *shelf) DropReply(_ context.Context, _, _ string, began time.Time) error
 	}
 	s.settled <- struct{}{}
 	return nil
-}
-
-func (s *shelf) LeaveReply(ctx context.Context, app, key string, began time.Time) error {
-	return s.DropReply(ctx, app, key, began)
 }
 
 func (s *shelf) ClaimedReply(ctx context.Context, _, _ string, _ time.Time) context.Context {

@@ -254,8 +254,10 @@ func (s *server) ask(ctx context.Context, b *createBody) (*signer.Ask, error) {
 	if err != nil {
 		return nil, err
 	}
-	if hasControl(b.DataHeader, b.Process, b.Role) {
-		return nil, fixed("data_header", "Control characters are not allowed.", "Aksara kawalan tidak dibenarkan.")
+	for field, text := range map[string]string{"data_header": b.DataHeader, "process": b.Process, "role": b.Role} {
+		if hasControl(text) {
+			return nil, fixed(field, "Control characters are not allowed.", "Aksara kawalan tidak dibenarkan.")
+		}
 	}
 	a := &signer.Ask{App: app.ID, SystemName: app.Name, Officer: b.IC, System: b.System, DataHeader: b.DataHeader, Process: b.Process, Role: b.Role,
 		Class: b.Classification, Credential: b.CredentialID, Channel: b.Channel, Batch: b.BatchID, Page: page, RequestID: requestIDOf(ctx),
@@ -412,6 +414,9 @@ func (s *server) checkBatch(ctx context.Context, b *createBody) error {
 		return signer.ErrFinished
 	case ba.Kind != batch.Digest && b.Format != signer.PADES:
 		return fixed("format", "The batch's kind needs another format.", "Jenis kelompok ini memerlukan format lain.")
+	case b.Process != "" && ba.Kind != batch.Digest:
+		// The next role would have no document to go on with.
+		return fixed("process", "A batch in a work process is one of digests; PDFs are documents of the transaction.", "Kelompok dalam proses kerja ialah kelompok digest; PDF ialah dokumen transaksi.")
 	}
 	return nil
 }
@@ -486,7 +491,9 @@ func waiting(r *signer.Request, ch *otp.Challenge) transactionBody {
 	}
 	if ch != nil && r.Status == signer.Waiting {
 		b.Nonce = base64.StdEncoding.EncodeToString(ch.Nonce[:])
-		b.Image = r.Image
+		if r.Page == nil { // where the officer gives PIN and code in the app
+			b.Image = r.Image
+		}
 		b.OTP = &otpBody{ch.Channel, ch.SentTo, ch.ExpiresAt, ch.ResendAfter, ch.TriesLeft}
 	}
 	return b
@@ -602,8 +609,9 @@ func (s *server) sign(ctx context.Context, in *signInput) (*transactionOutput, e
 		b.Status = string(signer.Signing)
 		return &transactionOutput{http.StatusAccepted, b}, nil
 	}
-	// From here on the code is spent: a client that goes away must not stop it.
-	ctx = context.WithoutCancel(ctx)
+	// From here on the code is spent: neither a client that goes away must stop it, nor who takes
+	// its claim, and reads in the intent what became of it.
+	ctx = s.Replies.ClaimedReply(context.WithoutCancel(ctx), "", "", time.Time{})
 	if err := s.Runner.Run(ctx, a); err != nil {
 		return nil, s.fail(ctx, err)
 	}

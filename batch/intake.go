@@ -22,6 +22,7 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ecert"
+	"github.com/mohor-sign/mohor/internal/ident"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/signer"
@@ -29,9 +30,8 @@ import (
 
 // add is the common shape of an upload: spool, check everything, then write
 // blobs, then one transaction. Until that commits nothing was taken in; blobs
-// of a failed upload are overwritten by the next one, whose indexes are the
-// same.
-func (s *Service) add(ctx context.Context, app, id, kind, requestID string, r io.Reader, take func(b Batch, f *os.File, size int64) ([]Item, []Refusal, error)) (Intake, error) {
+// of a failed upload lie in a folder that nothing names.
+func (s *Service) add(ctx context.Context, app, id, kind, requestID string, r io.Reader, take func(b Batch, folder string, f *os.File, size int64) ([]Item, []Refusal, error)) (Intake, error) {
 	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: "batch.intake", Object: id, Verdict: audit.Accepted, RequestID: requestID}
 	_, unlock, err := s.hold(ctx, app, id)
 	if err != nil {
@@ -45,7 +45,7 @@ func (s *Service) add(ctx context.Context, app, id, kind, requestID string, r io
 	return got, nil
 }
 
-func (s *Service) intake(ctx context.Context, id, kind string, ev audit.Event, r io.Reader, take func(b Batch, f *os.File, size int64) ([]Item, []Refusal, error)) (Intake, error) {
+func (s *Service) intake(ctx context.Context, id, kind string, ev audit.Event, r io.Reader, take func(b Batch, folder string, f *os.File, size int64) ([]Item, []Refusal, error)) (Intake, error) {
 	b, err := s.Queue.Batch(ctx, id)
 	switch {
 	case err != nil:
@@ -60,17 +60,15 @@ func (s *Service) intake(ctx context.Context, id, kind string, ev audit.Event, r
 		return Intake{}, err
 	}
 	defer f.Close()
-	items, refused, err := take(b, f, size)
-	if err == nil {
-		ev.Detail = map[string]string{"accepted": strconv.Itoa(len(items)), "refused": strconv.Itoa(len(refused))}
-		err = s.Queue.AddItems(ctx, id, items, refused, ev)
-	}
-	if err != nil && b.Next == 0 {
-		// Nothing is in the batch: what this upload wrote is nobody's. (Otherwise
-		// the next upload, whose indexes are the same, replaces it.)
-		err = errors.Join(err, s.Blobs.Remove(context.WithoutCancel(ctx), "original/"+id))
-	}
+	// A folder of its own: another upload, at another gateway too, writes and removes nothing of this one.
+	folder := "original/" + id + "/" + ident.New("up", 10)
+	items, refused, err := take(b, folder, f, size)
 	if err != nil {
+		return Intake{}, errors.Join(err, s.Blobs.Remove(context.WithoutCancel(ctx), folder))
+	}
+	ev.Detail = map[string]string{"accepted": strconv.Itoa(len(items)), "refused": strconv.Itoa(len(refused))}
+	if err := s.Queue.AddItems(ctx, id, items, refused, ev); err != nil {
+		// Perhaps it was committed and the answer lost: the files go with the batch.
 		return Intake{}, err
 	}
 	return Intake{Accepted: len(items), Refused: refused}, nil
@@ -102,7 +100,7 @@ func (s *Service) spool(r io.Reader) (*os.File, int64, error) {
 // certificate for each good row. A file that cannot be read as CSV is refused
 // whole (*ecert.CSVError).
 func (s *Service) AddCandidates(ctx context.Context, app, id, requestID string, r io.Reader) (Intake, error) {
-	return s.add(ctx, app, id, Ecert, requestID, r, func(b Batch, f *os.File, size int64) ([]Item, []Refusal, error) {
+	return s.add(ctx, app, id, Ecert, requestID, r, func(b Batch, folder string, f *os.File, size int64) ([]Item, []Refusal, error) {
 		seen, err := s.Queue.Numbers(ctx, id)
 		if err != nil {
 			return nil, nil, err
@@ -124,7 +122,7 @@ func (s *Service) AddCandidates(ctx context.Context, app, id, requestID string, 
 		}
 		items := make([]Item, len(good))
 		for k := range good {
-			if items[k], err = s.render(ctx, b, b.Next+uint32(k), good[k]); err != nil {
+			if items[k], err = s.render(ctx, folder, b.Next+uint32(k), good[k]); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -153,7 +151,7 @@ func readCandidates(r io.ReaderAt, size int64, good func(ecert.Candidate), bad f
 }
 
 // render draws one certificate and stores it.
-func (s *Service) render(ctx context.Context, b Batch, index uint32, c ecert.Candidate) (Item, error) {
+func (s *Service) render(ctx context.Context, folder string, index uint32, c ecert.Candidate) (Item, error) {
 	var public [16]byte
 	_, _ = rand.Read(public[:]) // crypto/rand never fails (it ends the process)
 	rec := &Record{ID: base64.RawURLEncoding.EncodeToString(public[:]), Candidate: c}
@@ -163,7 +161,7 @@ func (s *Service) render(ctx context.Context, b Batch, index uint32, c ecert.Can
 	}
 	sum := sha256.Sum256(page)
 	it := Item{Document: signer.Document{Index: index, Name: c.Number + " " + c.Name, Hash: crypto.SHA256, Digest: sum[:],
-		Blob: fmt.Sprintf("original/%s/%d", b.ID, index), Size: int64(len(page)), Reference: c.Number}, Record: rec, State: Pending}
+		Blob: fmt.Sprintf("%s/%d", folder, index), Size: int64(len(page)), Reference: c.Number}, Record: rec, State: Pending}
 	_, err = s.Blobs.Create(ctx, it.Blob, func(w io.Writer) error {
 		_, err := w.Write(page)
 		return err
@@ -180,7 +178,7 @@ const (
 // AddDigests takes in one {"name","digest":{"alg","value"},"reference"?} a
 // line; a line that is not that refuses the upload whole (ErrInput).
 func (s *Service) AddDigests(ctx context.Context, app, id, requestID string, r io.Reader) (Intake, error) {
-	return s.add(ctx, app, id, Digest, requestID, r, func(b Batch, f *os.File, _ int64) ([]Item, []Refusal, error) {
+	return s.add(ctx, app, id, Digest, requestID, r, func(b Batch, _ string, f *os.File, _ int64) ([]Item, []Refusal, error) {
 		var items []Item
 		sc := bufio.NewScanner(f)
 		sc.Buffer(make([]byte, 4096), maxLine)
@@ -260,7 +258,7 @@ func CleanName(name string) (string, error) {
 // AddPDFs takes in a ZIP of PDFs; files that cannot be signed come back as
 // refused, a file that is not a ZIP refuses the upload whole (ErrInput).
 func (s *Service) AddPDFs(ctx context.Context, app, id, requestID string, r io.Reader) (Intake, error) {
-	return s.add(ctx, app, id, PDF, requestID, r, func(b Batch, f *os.File, size int64) ([]Item, []Refusal, error) {
+	return s.add(ctx, app, id, PDF, requestID, r, func(b Batch, folder string, f *os.File, size int64) ([]Item, []Refusal, error) {
 		zr, err := zip.NewReader(f, size)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%w: %w", ErrInput, err)
@@ -277,7 +275,7 @@ func (s *Service) AddPDFs(ctx context.Context, app, id, requestID string, r io.R
 			if strings.HasSuffix(zf.Name, "/") {
 				continue
 			}
-			it, err := s.unpack(ctx, b, b.Next+uint32(len(items)), zf)
+			it, err := s.unpack(ctx, folder, b.Next+uint32(len(items)), zf)
 			var bad *pdf.Error
 			switch {
 			case errors.As(err, &bad):
@@ -315,7 +313,7 @@ func (s *Service) checkZIP(zr *zip.Reader) error {
 }
 
 // unpack stores one file of a ZIP and checks that it can be signed.
-func (s *Service) unpack(ctx context.Context, b Batch, index uint32, zf *zip.File) (Item, error) {
+func (s *Service) unpack(ctx context.Context, folder string, index uint32, zf *zip.File) (Item, error) {
 	name, err := CleanName(zf.Name)
 	if err != nil {
 		return Item{}, fmt.Errorf("%w: file %d: %w", ErrInput, index+1, err)
@@ -325,7 +323,7 @@ func (s *Service) unpack(ctx context.Context, b Batch, index uint32, zf *zip.Fil
 		return Item{}, fmt.Errorf("%w: %q: %w", ErrInput, name, err)
 	}
 	defer rc.Close()
-	it := Item{Document: signer.Document{Index: index, Name: name, Hash: crypto.SHA256, Blob: fmt.Sprintf("original/%s/%d", b.ID, index), Reference: name}, State: Pending}
+	it := Item{Document: signer.Document{Index: index, Name: name, Hash: crypto.SHA256, Blob: fmt.Sprintf("%s/%d", folder, index), Reference: name}, State: Pending}
 	p, err := s.storePDF(ctx, it.Blob, rc, secret.Text{})
 	it.Size, it.Digest = p.size, p.digest
 	return it, err

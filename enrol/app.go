@@ -128,8 +128,9 @@ type AppRecords interface {
 	Hand(ctx context.Context, ic string) ([]string, error)
 	// PutApp inserts an app with its first credentials; ErrExists when its id is taken.
 	PutApp(ctx context.Context, a App, credentials []AppCredential, ev audit.Event) error
-	// SetApp stores a as it is now; ErrState when it is not the revision that was read.
-	SetApp(ctx context.Context, a App, ev audit.Event) error
+	// SetApp stores a as it is now, and with awaits makes all its credentials await a second
+	// person; ErrState when it is not the revision that was read.
+	SetApp(ctx context.Context, a App, awaits bool, ev audit.Event) error
 	// AppByID, AppBySecret and AppByToken find an app, in whatever state, or ErrUnknown.
 	AppByID(ctx context.Context, id string) (App, error)
 	AppBySecret(ctx context.Context, kind string, hash [32]byte) (App, AppCredential, error)

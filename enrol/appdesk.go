@@ -178,7 +178,7 @@ func (s *Apps) Change(ctx context.Context, by Actor, id string, edit func(*App))
 		a.take(p)
 	}
 	noted(&ev, &n, a.Proposal)
-	return s.set(ctx, a, ev)
+	return s.set(ctx, a, false, ev)
 }
 
 // awaits says whether somebody else has to confirm, and notes it.
@@ -201,8 +201,8 @@ func noted(ev *audit.Event, a *App, p *AppProposal) {
 }
 
 // set stores an app; one that somebody else was faster with is refused.
-func (s *Apps) set(ctx context.Context, a App, ev audit.Event) (App, error) {
-	err := s.Records.SetApp(ctx, a, ev)
+func (s *Apps) set(ctx context.Context, a App, awaits bool, ev audit.Event) (App, error) {
+	err := s.Records.SetApp(ctx, a, awaits, ev)
 	if errors.Is(err, ErrState) {
 		return App{}, refuse(ctx, s.Records, ev, refusal("app_changed", ErrState))
 	}
@@ -283,10 +283,12 @@ func (s *Apps) Confirm(ctx context.Context, by Actor, id, proposal string) (App,
 	if err := s.judgeApp(ctx, ev, &p.App); err != nil {
 		return App{}, err
 	}
+	// Credentials that one person made for an app without power are not those of one with it.
+	awaits := a.State != AppProposed && !a.powerful() && p.App.powerful()
 	a.take(p)
 	noted(&ev, &a, p)
 	ev.Detail["proposed_by"] = p.By
-	return s.set(ctx, a, ev)
+	return s.set(ctx, a, awaits, ev)
 }
 
 // Suspend refuses all credentials and tokens of an app from now on, for a why of 5 to 200
@@ -317,7 +319,7 @@ func (s *Apps) turn(ctx context.Context, by Actor, act Action, id, why, to strin
 		return App{}, refuse(ctx, s.Records, ev, refusal("app_state", ErrState))
 	}
 	ev.Detail["why"], a.State = why, to
-	return s.set(ctx, a, ev)
+	return s.set(ctx, a, false, ev)
 }
 
 // List gives at most limit (0: 100, at most 1000) of the apps that by may see, behind the id

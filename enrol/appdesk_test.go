@@ -242,6 +242,40 @@ func TestCredentialsOfThePowerfulAwait(t *testing.T) {
 	}
 }
 
+// Nobody lowers an app, makes it a key alone, and has it raised again by somebody who sees no key.
+func TestCredentialsOfTheRaisedAwait(t *testing.T) {
+	o := newOffice(t)
+	apps, id := o.House.Apps, o.House.App.ID
+	var was enrol.App
+	_, err := apps.Change(ctx, o.jdn, id, func(a *enrol.App) {
+		was = *a
+		a.Grants, a.PINEntry = []string{enrol.GrantSign}, enrol.PINHosted
+	})
+	must(t, err)
+	c, text, err := apps.AddCredential(ctx, o.jdn, id, enrol.NewCredential{Kind: enrol.KindKey})
+	if err != nil || c.Awaits {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	byKey := func() error {
+		_, err := apps.ByKey(ctx, string(text.Reveal()), nil)
+		return err
+	}
+	must(t, byKey())
+	a, err := apps.Change(ctx, o.jdn, id, func(a *enrol.App) { a.Grants, a.PINEntry = was.Grants, was.PINEntry })
+	if err != nil || a.Proposal == nil {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	must(t, byKey())
+	_, err = apps.Confirm(ctx, o.jd2, id, a.Proposal.ID)
+	must(t, err)
+	if err := byKey(); !errors.Is(err, enrol.ErrUnknown) {
+		t.Errorf("a key that nobody else has seen: %v", err)
+	}
+	refusedAs(t, apps.ConfirmCredential(ctx, o.jdn, id, c.ID), "same_person")
+	must(t, apps.ConfirmCredential(ctx, o.jd2, id, c.ID))
+	must(t, byKey())
+}
+
 func jwkOf(t testing.TB, k *ecdsa.PrivateKey, more map[string]any) map[string]any {
 	t.Helper()
 	point, err := k.PublicKey.Bytes()

@@ -83,7 +83,7 @@ func render(m otp.Message, base string) (*rendered, error) {
 		System:      unlink(clean(m.System, systemChars)),
 		Count:       m.Count,
 		Classified:  m.Classified,
-		Unseen:      m.Format != "PADES",
+		Unseen:      m.Unseen,
 		Fingerprint: m.Fingerprint,
 		Expires:     myt.Format(m.Expires),
 		Code:        string(m.Code.Reveal()),

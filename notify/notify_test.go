@@ -29,7 +29,7 @@ var sentAt = time.Date(2026, 4, 30, 4, 9, 54, 0, time.UTC)
 
 func message() otp.Message {
 	return otp.Message{
-		To: officer, Name: "Siti binti Ahmad", System: "iGFMAS", Format: "PADES", Count: 7,
+		To: officer, Name: "Siti binti Ahmad", System: "iGFMAS", Count: 7,
 		Titles:      []string{"Baucar bayaran 0411247A.pdf", "Arahan bayaran – Mei"},
 		Fingerprint: "7QK2-M9XD", Code: secret.New("482913"), Expires: sentAt.Add(5 * time.Minute),
 		Link: secret.New(linkToken),
@@ -105,19 +105,17 @@ func TestSendCodeTellsWhatIsSigned(t *testing.T) {
 	}
 }
 
-func TestSendCodeOfRawSaysContentUnseen(t *testing.T) {
-	for _, format := range []string{"RAW", "CMS"} {
-		for _, classified := range []bool{false, true} {
-			m := message()
-			m.Format, m.Classified = format, classified
-			got := deliver(t, m)
-			for _, body := range []string{got.Text, got.HTML} {
-				if !strings.Contains(body, "tidak melihat kandungan") || !strings.Contains(body, "The gateway has not seen the content") {
-					t.Errorf("%s: the reader is not told:\n%s", format, body)
-				}
-				if strings.Contains(body, "the titles above") == classified {
-					t.Errorf("%s: titles are spoken of, or not:\n%s", format, body)
-				}
+func TestSendCodeSaysContentUnseen(t *testing.T) {
+	for _, classified := range []bool{false, true} {
+		m := message()
+		m.Unseen, m.Classified = true, classified
+		got := deliver(t, m)
+		for _, body := range []string{got.Text, got.HTML} {
+			if !strings.Contains(body, "tidak melihat kandungan") || !strings.Contains(body, "The gateway has not seen the content") {
+				t.Errorf("the reader is not told:\n%s", body)
+			}
+			if strings.Contains(body, "the titles above") == classified {
+				t.Errorf("titles are spoken of, or not:\n%s", body)
 			}
 		}
 	}
@@ -157,17 +155,17 @@ func TestSendCodeTellsTheTotal(t *testing.T) {
 }
 
 func TestSendCodeOfClassifiedHidesTitles(t *testing.T) {
-	for _, format := range []string{"PADES", "RAW"} {
+	for _, unseen := range []bool{false, true} {
 		m := message()
-		m.Classified, m.Format = true, format
+		m.Classified, m.Unseen = true, unseen
 		got := deliver(t, m)
 		for _, body := range []string{got.Subject, got.Text, got.HTML} {
 			if strings.Contains(body, "Baucar") || strings.Contains(body, "Arahan") || strings.Contains(body, "lagi / and") {
-				t.Errorf("%s: a title travelled:\n%s", format, body)
+				t.Errorf("unseen %v: a title travelled:\n%s", unseen, body)
 			}
 		}
 		if !strings.Contains(got.Text, "Dokumen / Documents: 7\n") || got.Code == "" {
-			t.Errorf("%s: count or code missing:\n%s", format, got.Text)
+			t.Errorf("unseen %v: count or code missing:\n%s", unseen, got.Text)
 		}
 	}
 }

@@ -197,7 +197,7 @@ type Message struct {
 	Name        string // officer
 	Purpose     string // of the binding; without Sign nothing below up to Code is set
 	System      string // registered system name
-	Format      string // "RAW": the gateway has not seen the content
+	Unseen      bool   // the gateway has digests alone, and has not looked into the documents
 	Count       int
 	Titles      []string // the first few document names
 	Fingerprint string   // XXXX-XXXX, the signing page shows the same

@@ -189,6 +189,9 @@ func TestPreparedPDFs(t *testing.T) {
 	a := h.Ask(2)
 	a.Options = signer.Options{Format: signer.PADES, PAdES: signer.PAdES{Level: "B-B"}, Each: map[uint32]signer.PAdES{1: {Level: "B-T"}}}
 	r, f := h.prepare(t, a)
+	if !h.Mail.Message().Unseen {
+		t.Error("the officer is not told that nobody here has seen the document")
+	}
 	auth, err := h.s.Authorize(ctx, f)
 	must(t, err)
 	must(t, h.run(auth))

@@ -43,6 +43,8 @@ type Options struct {
 	PAdES
 	// Each holds, by index, what documents have in the place of PAdES.
 	Each map[uint32]PAdES `json:"each,omitempty"`
+	// Unseen is set by Prepare: PADES of which a PDF is not here, but prepared elsewhere.
+	Unseen bool `json:"unseen,omitempty"`
 	// Total is the app's word on what the documents amount to; nil: it gave none.
 	Total *otp.Total `json:"total,omitempty"`
 	// Work is the request's place in a work process; nil: it names none.

@@ -149,9 +149,14 @@ func (s *Signer) measure(ctx context.Context, r *Request, docs []Document, c *Cr
 	refs, seen := newReferences(), map[string]bool{}
 	note := func(d *Document) error {
 		if r.Options.Format == PADES && d.Blob == "" {
-			if err := r.Options.prepared(d.Index); err != nil {
+			err := r.Options.prepared(d.Index)
+			if r.Options.Work != nil {
+				err = ErrPrepared // the next role could not go on with it
+			}
+			if err != nil {
 				return &DocumentError{d.Index, d.Name, err}
 			}
+			r.Options.Unseen = true
 		}
 		t.Add(d.Leaf())
 		refs.add(d)

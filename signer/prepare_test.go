@@ -59,7 +59,7 @@ func TestPrepareStoresTellsAndSends(t *testing.T) {
 		t.Errorf("challenge %+v", c)
 	}
 	m := h.Mail.Message()
-	if m.To != h.Officer.Email || m.Name != h.Officer.Name || m.System != "iGFMAS" || m.Count != 5 || m.Format != signer.RAW || !slices.Equal(m.Titles, []string{"baucar-0", "baucar-1", "baucar-2"}) ||
+	if m.To != h.Officer.Email || m.Name != h.Officer.Name || m.System != "iGFMAS" || m.Count != 5 || !m.Unseen || !slices.Equal(m.Titles, []string{"baucar-0", "baucar-1", "baucar-2"}) ||
 		m.Fingerprint != signer.Fingerprint(r.Root) || !m.Classified {
 		t.Errorf("message %+v", m)
 	}

@@ -65,7 +65,7 @@ func (d *DB) PutApp(ctx context.Context, a enrol.App, credentials []enrol.AppCre
 }
 
 // SetApp implements enrol.AppRecords.
-func (d *DB) SetApp(ctx context.Context, a enrol.App, ev audit.Event) error {
+func (d *DB) SetApp(ctx context.Context, a enrol.App, awaits bool, ev audit.Event) error {
 	systems, grants, uris, proposal, err := lists(&a)
 	if err != nil {
 		return err
@@ -73,10 +73,15 @@ func (d *DB) SetApp(ctx context.Context, a enrol.App, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
 		n, err := q.SetApp(ctx, sqlc.SetAppParams{Name: a.Name, Systems: systems, Grants: grants, PinEntry: a.PINEntry, Rate: a.Rate, RedirectUris: uris, Webhook: a.Webhook,
 			State: a.State, Mtls: flag(a.MTLS), Proposal: proposal, ProposedBy: proposer(&a), ID: a.ID, Revision: a.Revision})
-		if err == nil && n == 0 {
-			err = enrol.ErrState
+		switch {
+		case err != nil:
+			return err
+		case n == 0:
+			return enrol.ErrState
+		case awaits:
+			return q.DoubtAppCredentials(ctx, a.ID)
 		}
-		return err
+		return nil
 	})
 }
 

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -111,7 +110,7 @@ func inTurn(t sqlc.DBTX, members []*member) error {
 		if m.err = m.run(t); m.err != nil {
 			// It fails when the transaction has ended, and then nobody goes on in it.
 			if err := step("ROLLBACK TO SAVEPOINT one"); err != nil {
-				return errors.Join(err, m.err)
+				return err // each in the group is told; m alone knows its own
 			}
 		}
 		if err := step("RELEASE SAVEPOINT one"); err != nil {

@@ -40,10 +40,16 @@ var errTaken = errors.New("changing for a request that was begun again elsewhere
 // of the change: either both are durable or none is.
 func noteReply(ctx context.Context, q *sqlc.Queries, ev *audit.Event) error {
 	c, ok := ctx.Value(claimKey{}).(claim)
-	if !ok || ev.Verdict != audit.Accepted {
+	if !ok || c.key == "" || ev.Verdict == audit.Refused {
 		return nil
 	}
-	n, err := q.MarkReply(ctx, sqlc.MarkReplyParams{Object: personal.Object(cmp.Or(ev.Object, ev.Action)), AppID: c.app, Key: c.key, CreatedAt: c.began})
+	var n int64
+	var err error
+	if ev.Verdict == audit.Accepted {
+		n, err = q.MarkReply(ctx, sqlc.MarkReplyParams{Object: personal.Object(cmp.Or(ev.Object, ev.Action)), AppID: c.app, Key: c.key, CreatedAt: c.began})
+	} else {
+		n, err = q.HoldsReply(ctx, sqlc.HoldsReplyParams{AppID: c.app, Key: c.key, CreatedAt: c.began})
+	}
 	if err != nil || n > 0 {
 		return err
 	}
@@ -86,13 +92,6 @@ func (d *DB) ExtendReply(ctx context.Context, app, key string, began, now time.T
 func (d *DB) FinishReply(ctx context.Context, app, key string, began time.Time, status int, headers string, body []byte) error {
 	return d.tx(ctx, func(q *sqlc.Queries) error {
 		return q.FinishReply(ctx, sqlc.FinishReplyParams{AppID: app, Key: key, Status: int64(status), Headers: personal.Note(headers), Body: personal.Bytes{V: body}, CreatedAt: micros(began)})
-	})
-}
-
-// DropReply implements api.Replies.
-func (d *DB) DropReply(ctx context.Context, app, key string, began time.Time) error {
-	return d.tx(ctx, func(q *sqlc.Queries) error {
-		return q.DropReply(ctx, sqlc.DropReplyParams{AppID: app, Key: key, CreatedAt: micros(began)})
 	})
 }
 

@@ -46,6 +46,7 @@ type SigningPage struct {
 	DataHeader, Classification,
 	Process, Role string
 	Total       string // "MYR 29911.35", in the system's words
+	Unseen      bool   // the gateway has digests alone, and has not looked into the documents
 	Count       int
 	Fingerprint string // as in the mail, XXXX-XXXX
 	Root        string // base64

@@ -72,7 +72,7 @@ func (h *hosted) Page(ctx context.Context, v web.Visit, after int) (web.SigningP
 		return web.SigningPage{}, err
 	}
 	p := web.SigningPage{Transaction: r.ID, Status: string(r.Status), Owner: r.System, System: r.SystemName, Notice: web.Notice{System: r.System},
-		DataHeader: r.DataHeader, Classification: r.Class, Process: r.Process, Role: r.Role, Count: int(r.Count), Next: -1,
+		DataHeader: r.DataHeader, Classification: r.Class, Process: r.Process, Role: r.Role, Count: int(r.Count), Next: -1, Unseen: r.Options.Format != signer.PADES || r.Options.Unseen,
 		Fingerprint: signer.Fingerprint(r.Root), Root: base64.StdEncoding.EncodeToString(r.Root[:]), ExpiresAt: r.ExpiresAt}
 	if x, ok := h.signer.Processes.Find(r.System, r.Process); ok && r.Step > 0 {
 		p.Process += " " + x.Name

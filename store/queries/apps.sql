@@ -34,6 +34,9 @@ UPDATE apps SET mtls = 1, revision = revision + 1 WHERE id = @id;
 -- name: ConfirmAppCredential :execrows
 UPDATE app_credentials SET awaits = 0 WHERE id = @id AND app_id = @app_id AND awaits = 1 AND revoked_at = 0;
 
+-- name: DoubtAppCredentials :exec
+UPDATE app_credentials SET awaits = 1 WHERE app_id = @app_id AND revoked_at = 0;
+
 -- name: ExpireAppCredential :execrows
 UPDATE app_credentials SET expires_at = @expires_at WHERE id = @id AND app_id = @app_id AND revoked_at = 0 AND (expires_at = 0 OR expires_at > @expires_at);
 

@@ -96,11 +96,11 @@ UPDATE idempotency SET lease_until = @lease_until WHERE app_id = @app_id AND key
 -- name: MarkReply :execrows
 UPDATE idempotency SET object = @object WHERE app_id = @app_id AND key = @key AND created_at = @created_at;
 
+-- name: HoldsReply :one
+SELECT COUNT(*) FROM idempotency WHERE app_id = @app_id AND key = @key AND created_at = @created_at;
+
 -- name: FinishReply :exec
 UPDATE idempotency SET status = @status, headers = @headers, body = @body WHERE app_id = @app_id AND key = @key AND created_at = @created_at;
-
--- name: DropReply :exec
-DELETE FROM idempotency WHERE app_id = @app_id AND key = @key AND created_at = @created_at;
 
 -- name: LeaveReply :exec
 UPDATE idempotency SET lease_until = 0 WHERE app_id = @app_id AND key = @key AND created_at = @created_at;

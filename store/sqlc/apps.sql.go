@@ -310,6 +310,15 @@ func (q *Queries) ConfirmAppCredential(ctx context.Context, arg ConfirmAppCreden
 	return result.RowsAffected()
 }
 
+const doubtAppCredentials = `-- name: DoubtAppCredentials :exec
+UPDATE app_credentials SET awaits = 1 WHERE app_id = ?1 AND revoked_at = 0
+`
+
+func (q *Queries) DoubtAppCredentials(ctx context.Context, appID string) error {
+	_, err := q.db.ExecContext(ctx, doubtAppCredentials, appID)
+	return err
+}
+
 const dropAssertions = `-- name: DropAssertions :exec
 DELETE FROM app_assertions WHERE expires_at <= ?1
 `

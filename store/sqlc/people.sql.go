@@ -278,21 +278,6 @@ func (q *Queries) DropOldReplies(ctx context.Context, before int64) error {
 	return err
 }
 
-const dropReply = `-- name: DropReply :exec
-DELETE FROM idempotency WHERE app_id = ?1 AND key = ?2 AND created_at = ?3
-`
-
-type DropReplyParams struct {
-	AppID     string
-	Key       string
-	CreatedAt int64
-}
-
-func (q *Queries) DropReply(ctx context.Context, arg DropReplyParams) error {
-	_, err := q.db.ExecContext(ctx, dropReply, arg.AppID, arg.Key, arg.CreatedAt)
-	return err
-}
-
 const eventsAfter = `-- name: EventsAfter :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
 FROM audit_events WHERE seq > ?1 ORDER BY seq LIMIT ?2
@@ -410,6 +395,23 @@ func (q *Queries) HasSealedEvent(ctx context.Context) (int64, error) {
 	var n int64
 	err := row.Scan(&n)
 	return n, err
+}
+
+const holdsReply = `-- name: HoldsReply :one
+SELECT COUNT(*) FROM idempotency WHERE app_id = ?1 AND key = ?2 AND created_at = ?3
+`
+
+type HoldsReplyParams struct {
+	AppID     string
+	Key       string
+	CreatedAt int64
+}
+
+func (q *Queries) HoldsReply(ctx context.Context, arg HoldsReplyParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, holdsReply, arg.AppID, arg.Key, arg.CreatedAt)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const keyEvents = `-- name: KeyEvents :many

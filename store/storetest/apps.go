@@ -29,12 +29,12 @@ func apps(t *testing.T, h *House) {
 	}
 	old := a
 	a.Name, a.State, a.Proposal, a.MTLS, a.RedirectURIs, a.Webhook, a.Rate, a.Systems = "Renamed", enrol.AppActive, nil, false, []string{}, "", 9, []string{"C"}
-	must(t, db.SetApp(ctx, a, h.ev("app", a.ID)))
+	must(t, db.SetApp(ctx, a, false, h.ev("app", a.ID)))
 	a.Revision = 1
 	if got, err := db.AppByID(ctx, a.ID); err != nil || !reflect.DeepEqual(got, a) {
 		t.Errorf("after a change %+v, %v; want %+v", got, err, a)
 	}
-	wants(t, "a change of what is no more", db.SetApp(ctx, old, h.ev("app", a.ID)), enrol.ErrState)
+	wants(t, "a change of what is no more", db.SetApp(ctx, old, false, h.ev("app", a.ID)), enrol.ErrState)
 
 	list, err := db.ListApps(ctx, "", 1)
 	if err != nil || len(list) != 1 || list[0].ID != "a-second" {

@@ -306,13 +306,13 @@ func replies(t *testing.T, h *House) {
 	if fresh, status, body := begin("a", "k", now.Add(24*time.Hour)); fresh || status != 201 || body != "answer" {
 		t.Errorf("kept: fresh %v, %d %q", fresh, status, body)
 	}
-	must(t, db.DropReply(ctx, "b", "k", now.Add(-time.Second))) // another claim's
+	must(t, db.LeaveReply(ctx, "b", "k", now.Add(-time.Second))) // another claim's
 	if fresh, _, _ := begin("b", "k", now); fresh {
-		t.Error("another claim was dropped")
+		t.Error("another claim was left")
 	}
-	must(t, db.DropReply(ctx, "b", "k", now))
-	if fresh, _, _ := begin("b", "k", now); !fresh {
-		t.Error("a dropped claim is still there")
+	must(t, db.LeaveReply(ctx, "b", "k", now))
+	if fresh, _, _ := begin("b", "k", now.Add(time.Microsecond)); !fresh {
+		t.Error("a claim that was left is not to be had")
 	}
 	if fresh, _, _ := begin("a", "k", now.Add(24*time.Hour+time.Microsecond)); !fresh {
 		t.Error("an answer was kept for more than 24 hours")
@@ -383,11 +383,17 @@ func repliesCutOff(t *testing.T, h *House) {
 	if fresh, object := begin("fp", late); !fresh || object != "ba_once" {
 		t.Errorf("what was done before it was left: fresh %v, %q", fresh, object)
 	}
-	must(t, db.DropReply(ctx, "a", "k", late))
-	must(t, db.Audit(claimed, event(audit.Accepted, "ba_once"))) // work that outlived its request
-	if fresh, object := begin("fp", late); !fresh || object != "" {
-		t.Errorf("a dropped claim: fresh %v, %q", fresh, object)
+	// Whoever was taken for dead changes nothing more, not even to undo; a refusal is told.
+	must(t, db.LeaveReply(ctx, "a", "k", late))
+	taken, _ := begin("fp", late.Add(time.Second))
+	was = head()
+	for _, verdict := range []string{audit.Accepted, audit.Noted} {
+		if err := db.Audit(claimed, event(verdict, "ba_once")); err == nil || head() != was || !taken {
+			t.Errorf("%s by whom the claim was taken from: %v, taken %v", verdict, err, taken)
+		}
 	}
+	must(t, db.Audit(claimed, event(audit.Refused, "ba_once")))
+	must(t, db.Audit(db.ClaimedReply(claimed, "", "", time.Time{}), event(audit.Accepted, "ba_once")))
 }
 
 var errTaken = errors.New("taken")

@@ -275,13 +275,13 @@ func webhookOutbox(t *testing.T, h *House) {
 	a, err := h.DB.AppByID(ctx, h.App.ID)
 	must(t, err)
 	a.State = enrol.AppSuspended
-	must(t, h.DB.SetApp(ctx, a, h.ev("app.suspend", "app:"+a.ID)))
+	must(t, h.DB.SetApp(ctx, a, false, h.ev("app.suspend", "app:"+a.ID)))
 	must(t, add(h.App.ID, "ev_suspended"))
 	receivers()
 	a, err = h.DB.AppByID(ctx, h.App.ID)
 	must(t, err)
 	a.State = enrol.AppActive
-	must(t, h.DB.SetApp(ctx, a, h.ev("app.resume", "app:"+a.ID)))
+	must(t, h.DB.SetApp(ctx, a, false, h.ev("app.resume", "app:"+a.ID)))
 	receivers(h.App.ID)
 	// Removed: what waits is dropped, and no more comes.
 	must(t, h.DB.DropWebhook(ctx, h.App.ID, h.ev("app.webhook.drop", "app:"+h.App.ID)))
