@@ -348,27 +348,32 @@ func TestParallelUploads(t *testing.T) {
 func TestFirstUploadsAtTwoGateways(t *testing.T) {
 	h := newHouse(t)
 	other := &batch.Service{Queue: h.svc.Queue, Blobs: h.svc.Blobs, Renderer: h.svc.Renderer, RecordURL: h.svc.RecordURL, TempDir: h.svc.TempDir, MaxPDF: h.svc.MaxPDF, MaxUpload: h.svc.MaxUpload, Now: h.svc.Now}
-	for round := range 5 {
-		id := h.create(t, batch.Ecert)
-		errs := make(chan error, 2)
-		for k, svc := range []*batch.Service{h.svc, other} {
-			go func() {
-				_, err := svc.AddCandidates(ctx, h.App.ID, id, "r", strings.NewReader(header+row("SITI", "900101145678", fmt.Sprintf("S%d%d", round, k))))
-				errs <- err
-			}()
-		}
-		first, second := <-errs, <-errs
-		if first != nil && second != nil {
-			t.Fatalf("%v, %v", first, second)
-		}
-		for _, it := range h.items(t, id) {
-			b, err := h.svc.Blobs.Open(ctx, it.Blob)
-			if err != nil {
-				t.Fatalf("a file that was taken in: %v", err)
-			}
-			must(t, b.Close())
-		}
+	id := h.create(t, batch.Ecert)
+	r, w := io.Pipe()
+	late := make(chan error, 1)
+	go func() {
+		_, err := other.AddCandidates(ctx, h.App.ID, id, "r", r)
+		late <- err
+	}()
+	// It has seen an empty batch when it reads.
+	_, err := io.WriteString(w, header)
+	must(t, err)
+	_, err = h.svc.AddCandidates(ctx, h.App.ID, id, "r", strings.NewReader(header+row("SITI", "900101145678", "S1000001")))
+	must(t, err)
+	_, err = io.WriteString(w, row("SITI", "900101145678", "S1000002"))
+	must(t, errors.Join(err, w.Close()))
+	if err := <-late; err == nil {
+		t.Error("both have the first index")
 	}
+	items := h.items(t, id)
+	if len(items) != 1 {
+		t.Fatalf("%d items", len(items))
+	}
+	b, err := h.svc.Blobs.Open(ctx, items[0].Blob)
+	if err != nil {
+		t.Fatalf("a file that was taken in: %v", err)
+	}
+	must(t, b.Close())
 }
 
 const header = "nama,no_kp,no_sijil,kod_program,nama_program,tahap,kod_pusat,pusat,batch,tahun,bahasa\n"
