@@ -347,6 +347,9 @@ func TestParallelUploads(t *testing.T) {
 // away from the other.
 func TestFirstUploadsAtTwoGateways(t *testing.T) {
 	h := newHouse(t)
+	var err error
+	h.svc.Renderer, err = ecert.NewRenderer(ecert.Options{Sandbox: true})
+	must(t, err)
 	other := &batch.Service{Queue: h.svc.Queue, Blobs: h.svc.Blobs, Renderer: h.svc.Renderer, RecordURL: h.svc.RecordURL, TempDir: h.svc.TempDir, MaxPDF: h.svc.MaxPDF, MaxUpload: h.svc.MaxUpload, Now: h.svc.Now}
 	id := h.create(t, batch.Ecert)
 	r, w := io.Pipe()
@@ -356,7 +359,7 @@ func TestFirstUploadsAtTwoGateways(t *testing.T) {
 		late <- err
 	}()
 	// It has seen an empty batch when it reads.
-	_, err := io.WriteString(w, header)
+	_, err = io.WriteString(w, header)
 	must(t, err)
 	_, err = h.svc.AddCandidates(ctx, h.App.ID, id, "r", strings.NewReader(header+row("SITI", "900101145678", "S1000001")))
 	must(t, err)
