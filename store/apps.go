@@ -129,8 +129,11 @@ func (d *DB) ListApps(ctx context.Context, after string, limit int) ([]enrol.App
 // AppBySecret implements enrol.AppRecords.
 func (d *DB) AppBySecret(ctx context.Context, kind string, hash [32]byte) (enrol.App, enrol.AppCredential, error) {
 	rows, err := d.q.AppByCredential(ctx, sqlc.AppByCredentialParams{Hash: hash[:], Kind: kind})
-	if err != nil || len(rows) != 1 {
-		return enrol.App{}, enrol.AppCredential{}, errors.Join(err, enrol.ErrUnknown)
+	if err != nil {
+		return enrol.App{}, enrol.AppCredential{}, err // a database that is away knows nobody, and says nothing of it
+	}
+	if len(rows) != 1 {
+		return enrol.App{}, enrol.AppCredential{}, enrol.ErrUnknown
 	}
 	a, err := app(rows[0].App, nil)
 	return a, appCredential(rows[0].AppCredential), err

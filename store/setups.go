@@ -100,8 +100,11 @@ func (d *DB) AskSetup(ctx context.Context, id string, at, notAfter time.Time, ev
 func (d *DB) AskReset(ctx context.Context, id string, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
 		a, err := q.Account(ctx, id)
-		if err != nil || a.Kind != enrol.AdministratorAccount || a.State == enrol.AccountEnded {
-			return absent(errors.Join(err, sql.ErrNoRows), enrol.ErrUnknown)
+		switch {
+		case err != nil:
+			return absent(err, enrol.ErrUnknown)
+		case a.Kind != enrol.AdministratorAccount || a.State == enrol.AccountEnded:
+			return enrol.ErrUnknown
 		}
 		return q.AskReset(ctx, sqlc.AskResetParams{AccountID: id, AskedBy: personal.Actor(ev.Actor), At: micros(ev.At)})
 	})

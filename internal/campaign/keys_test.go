@@ -212,6 +212,8 @@ func TestKeysWhileTheGatewayIsKilled(t *testing.T) {
 			}
 		})
 	}
+	// Each worker's first key is one of an upload.
+	eventually(t, "the first requests are answered", func() bool { return batches.Load() > 0 && documents.Load() > 0 })
 	for range *kills {
 		pause := time.NewTimer(time.Duration(100+rand.IntN(400)) * time.Millisecond)
 		<-pause.C
