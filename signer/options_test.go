@@ -129,6 +129,8 @@ func TestCanonicalHoldsEveryField(t *testing.T) {
 			v.SetZero()
 		case reflect.String:
 			v.SetString("x")
+		case reflect.Bool:
+			v.SetBool(!v.Bool())
 		case reflect.Int:
 			v.SetInt(1)
 		case reflect.Float64:
