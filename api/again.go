@@ -56,10 +56,18 @@ func (s *server) answerAgain(w http.ResponseWriter, r *http.Request, next http.H
 	if got.status == http.StatusNotFound {
 		return false
 	}
-	if x, err := s.Signer.Request(r.Context(), appOf(r.Context()).ID, object); r.URL.Path == "/v1/transactions" && err == nil && x.Page != nil && x.Page.OpenedAt.IsZero() && x.Status == signer.Waiting {
-		// The address of its page is known to nobody: it ends, and the officer is asked again.
-		within(r, next, http.MethodDelete, view)
-		return false
+	if r.URL.Path == "/v1/transactions" && got.status == http.StatusOK {
+		switch lost, err := s.lostPage(r.Context(), object); {
+		case err != nil:
+			writeProblem(w, r.Context(), s.logged(r.Context(), err))
+			return true
+		case lost:
+			if gone := within(r, next, http.MethodDelete, view); gone.status != http.StatusNoContent {
+				gone.write(w)
+				return true
+			}
+			return false
+		}
 	}
 	if got.status == http.StatusOK {
 		var now struct {
@@ -73,6 +81,13 @@ func (s *server) answerAgain(w http.ResponseWriter, r *http.Request, next http.H
 	}
 	got.write(w)
 	return true
+}
+
+// lostPage says whether a transaction waits on a page whose address nobody was told, for only its
+// SHA-256 is kept: it is to end, and the officer to be asked again.
+func (s *server) lostPage(ctx context.Context, id string) (bool, error) {
+	r, err := s.Signer.Request(ctx, appOf(ctx).ID, id)
+	return err == nil && r.Status == signer.Waiting && r.Page != nil && r.Page.OpenedAt.IsZero(), err
 }
 
 // statusAgain is the HTTP status of a POST whose object has come to a state; false when that

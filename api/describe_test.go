@@ -135,8 +135,8 @@ func checkAnswers(t *testing.T, doc *huma.OpenAPI, o operation, codes []string, 
 				}
 			}
 		}
-		// A part that is not there is refused by net/http, in plain text.
-		if told += here; here == 0 && (m != nil || r.Content["application/json"] == nil && status != "416") {
+		// An answer in the form of another protocol has none.
+		if told += here; here == 0 && (m != nil || len(r.Content) == 0) {
 			t.Errorf("%s has no code", status)
 		}
 	}

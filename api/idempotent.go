@@ -108,6 +108,7 @@ func (s *server) takeIn(r *http.Request) (body io.ReadCloser, sum []byte, err er
 	return f, h.Sum(nil), nil
 }
 
+// secondFactorPath is where an officer who was appointed is given a seed.
 const secondFactorPath = "/v1/me/second-factor"
 
 // holdsSecret says where the answer holds a seed, the secret of an app or all that is kept about

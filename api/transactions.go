@@ -254,9 +254,9 @@ func (s *server) ask(ctx context.Context, b *createBody) (*signer.Ask, error) {
 	if err != nil {
 		return nil, err
 	}
-	for field, text := range map[string]string{"data_header": b.DataHeader, "process": b.Process, "role": b.Role} {
-		if hasControl(text) {
-			return nil, fixed(field, "Control characters are not allowed.", "Aksara kawalan tidak dibenarkan.")
+	for _, x := range [][2]string{{"data_header", b.DataHeader}, {"process", b.Process}, {"role", b.Role}} {
+		if hasControl(x[1]) {
+			return nil, fixed(x[0], "Control characters are not allowed.", "Aksara kawalan tidak dibenarkan.")
 		}
 	}
 	a := &signer.Ask{App: app.ID, SystemName: app.Name, Officer: b.IC, System: b.System, DataHeader: b.DataHeader, Process: b.Process, Role: b.Role,

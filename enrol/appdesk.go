@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/internal/ident"
@@ -80,9 +81,13 @@ func (a *App) take(p *AppProposal) {
 	a.Proposal = nil
 }
 
-// may is decide for an app: whoever acts for a system must do so for each that the app serves,
-// in each of its shapes; to read, one is enough.
 func (s *Apps) may(ctx context.Context, by Actor, act Action, id string, shapes ...*App) (audit.Event, error) {
+	return decideApp(ctx, s.Records, s.Now(), by, act, id, shapes...)
+}
+
+// decideApp is decide for an app: whoever acts for a system must do so for each that the app
+// serves, in each of its shapes; to read the registration, one is enough.
+func decideApp(ctx context.Context, r recorder, now time.Time, by Actor, act Action, id string, shapes ...*App) (audit.Event, error) {
 	o := object{name: "app:" + id}
 	all := map[string]bool{}
 	for _, a := range shapes {
@@ -92,12 +97,12 @@ func (s *Apps) may(ctx context.Context, by Actor, act Action, id string, shapes 
 	}
 	for _, sys := range slices.Sorted(maps.Keys(all)) {
 		o.system = sys
-		_, no := judge(s.Now(), &by, rules()[act], &o)
+		_, no := judge(now, &by, rules()[act], &o)
 		if no != nil && act != ReadApps || no == nil && act == ReadApps {
 			break
 		}
 	}
-	return decide(ctx, s.Records, s.Now(), by, act, o)
+	return decide(ctx, r, now, by, act, o)
 }
 
 // find reads an app and decides; who may do that with none is not told which there are.

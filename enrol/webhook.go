@@ -209,22 +209,15 @@ func (w *Webhooks) found(ctx context.Context, ev audit.Event, err error) error {
 	return err
 }
 
-// decide: whoever is to do something about an app must be allowed to for each system of it.
+// decide reads an app and decides; who may do that with none is not told which there are.
 func (w *Webhooks) decide(ctx context.Context, a Actor, act Action, app string) (App, audit.Event, error) {
 	x, err := w.Records.AppByID(ctx, app)
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return App{}, audit.Event{}, fmt.Errorf("reading app: %w", err)
 	}
-	var ev audit.Event
-	systems := x.Systems
-	if len(systems) == 0 {
-		systems = []string{""} // nobody's but the central administrators'
-	}
-	for _, system := range systems {
-		var no *Refusal
-		if ev, no = ground(w.Now(), a, act, object{name: "app:" + app, system: system}); no != nil {
-			return App{}, ev, refuse(ctx, w.Records, ev, no)
-		}
+	ev, no := decideApp(ctx, w.Records, w.Now(), a, act, app, &x)
+	if no != nil {
+		return App{}, ev, no
 	}
 	return x, ev, w.found(ctx, ev, err)
 }

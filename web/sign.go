@@ -137,8 +137,9 @@ func (s *site) signingRoutes(r chi.Router) {
 		s.show(w, http.StatusForbidden, "signNotice", notSigned())
 	}))
 	r = r.With(private, cross.Handler)
-	for path, h := range map[string]func(http.ResponseWriter, *http.Request, Visit){
-		"/sign/{token}": s.signing, "/sign/{token}/logo": s.signingLogo, "/sign/{token}/documents/{index}": s.signingDocument} {
+	// No HEAD: what was shown is noted, and its digest is taken first.
+	r.Get("/sign/{token}/documents/{index}", s.visited(s.signingDocument))
+	for path, h := range map[string]func(http.ResponseWriter, *http.Request, Visit){"/sign/{token}": s.signing, "/sign/{token}/logo": s.signingLogo} {
 		r.Get(path, s.visited(h))
 		r.Head(path, s.visited(h))
 	}
@@ -384,9 +385,7 @@ func (s *site) signingDocument(w http.ResponseWriter, r *http.Request, v Visit) 
 	h.Set("Content-Disposition", `inline; filename="dokumen-`+strconv.Itoa(index+1)+`.pdf"`)
 	h.Set("Content-Length", strconv.FormatInt(size, 10))
 	h.Set("Content-Security-Policy", inert)
-	if r.Method != http.MethodHead {
-		_, _ = io.Copy(w, doc) // an error means that the reader has gone
-	}
+	_, _ = io.Copy(w, doc) // an error means that the reader has gone
 }
 
 func noSigning() notice {

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mohor-sign/mohor/internal/gatewaytest"
 )
 
 // toxics are proxies between clients and a gateway, each of which breaks connections in its way,
@@ -33,10 +35,7 @@ func newToxics(t *testing.T, upstream string, n int) *toxics {
 		bin = filepath.Join("..", "..", "bin", "toxiproxy")
 	}
 	if _, err := os.Stat(bin); err != nil {
-		if os.Getenv("MOHOR_TEST_REQUIRE") == "all" {
-			t.Fatalf("toxiproxy is missing (make toxiproxy): %v", err)
-		}
-		t.Skipf("toxiproxy is missing (make toxiproxy): %v", err)
+		gatewaytest.Require(t, "toxiproxy (make toxiproxy)")
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)

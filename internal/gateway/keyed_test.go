@@ -213,3 +213,42 @@ func TestKeysAreTheApps(t *testing.T) {
 	big[len(big)-2] = '8'
 	want(t, g.Do("POST", "/v1/documents", "application/pdf", big, "Idempotency-Key", "up"), 409, "idempotency_conflict")
 }
+
+// Nobody was told the address of a page whose gateway was killed before it answered: that
+// transaction ends, and the officer is asked again, once.
+func TestLostPageIsMadeAnew(t *testing.T) {
+	g := gatewaytest.New(t)
+	app := hostedApp(t, g)
+	ask := map[string]any{"ic": g.Dev.Officers[0].IC, "system": g.Dev.System, "format": "RAW", "documents": []any{digestRef("x")}}
+	post := func() *gatewaytest.Reply {
+		return g.Do("POST", "/v1/transactions", "", ask, "X-API-Key", app, "Idempotency-Key", "laman")
+	}
+	lost := post()
+	want(t, lost, 201, "")
+	cutOff(t, g, "laman")
+	g.Clock.Advance(2 * time.Minute)
+	mark := g.Server.Mailbox.Mark()
+	again := post()
+	want(t, again, 201, "")
+	if again.Text("transaction_id") == lost.Text("transaction_id") || again.Text("signing_url") == "" || again.Text("signing_url") == lost.Text("signing_url") {
+		t.Fatalf("%s, then %s", lost.Raw, again.Raw)
+	}
+	g.Code(g.Dev.Officers[0].Email, mark)
+	old := g.Do("GET", "/v1/transactions/"+lost.Text("transaction_id"), "", nil, "X-API-Key", app)
+	if old.Text("status") != "CANCELLED" {
+		t.Errorf("the lost one is %s", old.Raw)
+	}
+	if kept := post(); !bytes.Equal(kept.Raw, again.Raw) {
+		t.Errorf("%s, then %s", again.Raw, kept.Raw)
+	}
+
+	// One that was opened is known to its browser, and goes on.
+	newSurfer(t, g).enter(again.Text("signing_url"))
+	cutOff(t, g, "laman")
+	if open := post(); open.Status != 201 || open.Text("transaction_id") != again.Text("transaction_id") {
+		t.Errorf("opened: %s, then %d %s", again.Raw, open.Status, open.Raw)
+	}
+	if n := accepted(t, g, "transaction.create"); n != 2 {
+		t.Errorf("%d transactions", n)
+	}
+}
