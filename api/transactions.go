@@ -522,12 +522,15 @@ func (s *server) view(ctx context.Context, r *signer.Request, c *signer.Credenti
 		ch = &c
 	}
 	b := waiting(r, ch)
-	ba, err := s.Batches.Queue.Batch(ctx, r.Batch)
-	if err != nil {
-		return b, err
-	}
-	if b.Signed, b.Refused = ba.Signed, ba.Refused; !r.Implicit {
-		b.BatchRoot = base64.StdEncoding.EncodeToString(ba.Root[:])
+	finished := r.Status == signer.Signed || r.Status == signer.SignedWithRefusals || r.Status == signer.Failed
+	if !r.Implicit || !finished { // else its documents are listed, and counted there
+		ba, err := s.Batches.Queue.Batch(ctx, r.Batch)
+		if err != nil {
+			return b, err
+		}
+		if b.Signed, b.Refused = ba.Signed, ba.Refused; !r.Implicit {
+			b.BatchRoot = base64.StdEncoding.EncodeToString(ba.Root[:])
+		}
 	}
 	if r.Status == signer.Waiting && r.Implicit {
 		// What a screen that was refreshed shows again.
@@ -538,7 +541,7 @@ func (s *server) view(ctx context.Context, r *signer.Request, c *signer.Credenti
 			b.Documents = append(b.Documents, documentOut(&d))
 		}
 	}
-	if r.Status != signer.Signed && r.Status != signer.SignedWithRefusals && r.Status != signer.Failed {
+	if !finished {
 		return b, nil
 	}
 	if c == nil {
@@ -560,6 +563,12 @@ func (s *server) view(ctx context.Context, r *signer.Request, c *signer.Credenti
 	}
 	for k := range items {
 		b.Signatures = append(b.Signatures, signatureOf(r, &items[k]))
+		switch items[k].State {
+		case batch.ItemSigned:
+			b.Signed++
+		case batch.ItemRefused:
+			b.Refused++
+		}
 	}
 	if len(items) == 1 && !items[0].Timestamp.IsZero() {
 		b.Information.Timestamp = &items[0].Timestamp

@@ -154,7 +154,8 @@ type Records interface {
 	// nonce, and with Refused and Bounced appends ev in the same transaction. Sent,
 	// Refused and Bounced are final: what is told later changes nothing, but that
 	// Sent becomes Bounced, which nothing else does. wanted is false when nobody
-	// can use that code any more: replaced, redeemed, or its transaction ended.
+	// can use that code any more: replaced, redeemed, or its transaction ended; with
+	// Sent nobody asks.
 	StoreDelivery(ctx context.Context, transaction string, nonce [NonceSize]byte, d Delivery, ev audit.Event) (wanted bool, err error)
 }
 

@@ -174,15 +174,11 @@ func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Autho
 		}
 	}
 	now := s.Now()
-	st, err := s.Records.PINState(ctx, r.Officer)
-	if err != nil {
-		return nil, err
-	}
-	if err := st.locked(now); err != nil {
-		return nil, err
-	}
 	c, err := s.Records.Credential(ctx, r.Officer, r.System, r.Credential)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.PIN.locked(now); err != nil {
 		return nil, err
 	}
 	if err := c.usable(now); err != nil {
@@ -199,7 +195,8 @@ func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Autho
 		return nil, err
 	}
 	// The code was right; only now is the PIN looked at, and counted first.
-	if st, err = s.Records.CountPIN(ctx, r.Officer, s.PIN, now); err != nil {
+	st, err := s.Records.CountPIN(ctx, r.Officer, s.PIN, now)
+	if err != nil {
 		return nil, err
 	}
 	made := now.UTC().Truncate(time.Second)

@@ -365,7 +365,7 @@ func TestEveryDatabaseFaultBothWays(t *testing.T) {
 		}
 	}
 	t.Logf("%d faults", cases)
-	for _, method := range []string{"Credential", "PINState", "CreateRequest", "Request", "Pending", "CountPIN", "RecordIntent", "Claim", "Complete", "Audit", "Challenge", "ReserveTry"} {
+	for _, method := range []string{"Credential", "CreateRequest", "Request", "Pending", "CountPIN", "RecordIntent", "Claim", "Complete", "Audit", "Challenge", "ReserveTry"} {
 		if control.calls[method] == 0 {
 			t.Errorf("%s is not called in a cycle", method)
 		}

@@ -140,17 +140,14 @@ func (s *Signer) ProvePIN(ctx context.Context, p PINProof) error {
 
 func (s *Signer) prove(ctx context.Context, c *Credential, pin secret.Text) error {
 	now := s.Now()
-	st, err := s.Records.PINState(ctx, c.Officer)
-	if err != nil {
-		return err
-	}
-	if err := st.locked(now); err != nil {
+	if err := c.PIN.locked(now); err != nil {
 		return err
 	}
 	if err := c.usable(now); err != nil {
 		return err
 	}
-	if st, err = s.Records.CountPIN(ctx, c.Officer, s.PIN, now); err != nil {
+	st, err := s.Records.CountPIN(ctx, c.Officer, s.PIN, now)
+	if err != nil {
 		return err
 	}
 	key, err := s.Keys.Open(ctx, *c, pin, KeyUse{Until: now.Add(judgeFor)})
@@ -166,11 +163,7 @@ func (s *Signer) prove(ctx context.Context, c *Credential, pin secret.Text) erro
 // reseal judges both PINs and returns the key sealed under the new one.
 func (s *Signer) reseal(ctx context.Context, c *Credential, p *PINChange) ([]byte, error) {
 	now := s.Now()
-	st, err := s.Records.PINState(ctx, c.Officer)
-	if err != nil {
-		return nil, err
-	}
-	if err := st.locked(now); err != nil {
+	if err := c.PIN.locked(now); err != nil {
 		return nil, err
 	}
 	if err := c.usable(now); err != nil {
@@ -182,7 +175,8 @@ func (s *Signer) reseal(ctx context.Context, c *Credential, p *PINChange) ([]byt
 	if subtle.ConstantTimeCompare(p.Old.Reveal(), p.New.Reveal()) == 1 {
 		return nil, ErrPINSame
 	}
-	if st, err = s.Records.CountPIN(ctx, c.Officer, s.PIN, now); err != nil {
+	st, err := s.Records.CountPIN(ctx, c.Officer, s.PIN, now)
+	if err != nil {
 		return nil, err
 	}
 	version, sealed, err := s.Keys.ChangePIN(ctx, *c, p.Old, p.New)

@@ -118,11 +118,7 @@ func (s *Signer) check(ctx context.Context, a *Ask) (r *Request, _ *Credential, 
 	if err := s.header(ctx, a); err != nil {
 		return nil, nil, nil, nil, err
 	}
-	st, err := s.Records.PINState(ctx, a.Officer)
-	if err != nil {
-		return nil, nil, nil, nil, err
-	}
-	if err := st.locked(now); err != nil {
+	if err := c.PIN.locked(now); err != nil {
 		return nil, nil, nil, nil, err
 	}
 	if w != nil {
@@ -282,14 +278,10 @@ func (s *Signer) resend(ctx context.Context, ev audit.Event, r *Request, channel
 	if err := s.Templates.same(&r.Options); err != nil {
 		return nil, nil, s.refuse(ctx, ev, err)
 	}
-	st, err := s.Records.PINState(ctx, r.Officer)
-	if err == nil {
-		err = st.locked(s.Now())
-	}
-	if err != nil {
-		return nil, nil, s.refuse(ctx, ev, err)
-	}
 	c, err := s.Records.Credential(ctx, r.Officer, r.System, r.Credential)
+	if err == nil {
+		err = c.PIN.locked(s.Now())
+	}
 	if err == nil {
 		err = c.usable(s.Now())
 	}

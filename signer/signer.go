@@ -129,6 +129,7 @@ type Credential struct {
 	Chain       []*x509.Certificate // issuing CA first, root last
 	Status      string              // "ACTIVE", "SUSPENDED", "REVOKED"
 	History     []KeyVersion        // what the audit chain tells of the key, oldest first
+	PIN         PINState            // the officer's counter
 }
 
 // usable is the certificate-status part of the order of judgement. It stands

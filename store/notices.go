@@ -27,6 +27,10 @@ func (d *DB) StoreDelivery(ctx context.Context, transaction string, nonce [otp.N
 		if err != nil {
 			return fmt.Errorf("storing delivery: %w", err)
 		}
+		if v.State == otp.Sent { // nothing more is to be done for it
+			wanted = true
+			return nil
+		}
 		live, err := q.CodeWanted(ctx, sqlc.CodeWantedParams{TransactionID: transaction, Nonce: nonce[:]})
 		if err != nil {
 			return fmt.Errorf("reading challenge: %w", err)

@@ -114,27 +114,30 @@ func (p *parsed) certificate(der []byte) (*x509.Certificate, error) {
 }
 
 func credential(ctx context.Context, q *sqlc.Queries, ic, system, id string) (c signer.Credential, issuer string, err error) {
-	medium, err := q.Medium(ctx, sqlc.MediumParams{Ic: personal.IC(ic), System: system})
-	if err != nil {
-		return signer.Credential{}, "", absent(err, signer.ErrUnknownOfficer)
-	}
-	if medium != enrol.RoamingOTP {
-		return signer.Credential{}, "", &signer.MediumError{Medium: medium}
-	}
 	if id == "" {
-		if id, err = q.FirstCredential(ctx, sqlc.FirstCredentialParams{Ic: personal.IC(ic), System: system}); err != nil {
-			return signer.Credential{}, "", absent(err, signer.ErrNoCredential)
+		if id, err = q.FirstCredential(ctx, sqlc.FirstCredentialParams{Ic: personal.IC(ic), System: system}); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return signer.Credential{}, "", err
 		}
 	}
 	row, err := q.CredentialByID(ctx, id)
-	if err != nil {
-		return signer.Credential{}, "", absent(err, signer.ErrNoCredential)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return signer.Credential{}, "", err
 	}
-	if string(row.Ic) != ic || row.System != system {
+	if err != nil || string(row.Ic) != ic || row.System != system {
+		switch medium, err := q.Medium(ctx, sqlc.MediumParams{Ic: personal.IC(ic), System: system}); {
+		case err != nil:
+			return signer.Credential{}, "", absent(err, signer.ErrUnknownOfficer)
+		case medium != enrol.RoamingOTP:
+			return signer.Credential{}, "", &signer.MediumError{Medium: medium}
+		}
 		return signer.Credential{}, "", signer.ErrNoCredential
 	}
+	if row.Medium != enrol.RoamingOTP {
+		return signer.Credential{}, "", &signer.MediumError{Medium: row.Medium}
+	}
 	c = signer.Credential{ID: row.ID, Officer: string(row.Ic), OfficerName: string(row.Name), Email: string(row.Email), System: row.System, Algorithm: row.Algorithm,
-		Version: uint32(row.Version), Sealed: row.Sealed, Image: row.Image, Status: row.Status}
+		Version: uint32(row.Version), Sealed: row.Sealed, Image: row.Image, Status: row.Status,
+		PIN: signer.PINState{InARow: int(row.PinInARow), Total: int(row.PinTotal), LockedUntil: instant(row.PinLockedUntil), Blocked: row.PinBlocked != 0}}
 	if c.Certificate, err = x509.ParseCertificate(row.Der.V); err != nil {
 		return signer.Credential{}, "", fmt.Errorf("parsing certificate %s: %w", row.Serial, err)
 	}

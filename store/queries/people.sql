@@ -55,8 +55,9 @@ INSERT INTO credentials (id, ic, system, algorithm, version, sealed, serial, ima
 VALUES (@id, @ic, @system, @algorithm, @version, @sealed, @serial, @image, 'ACTIVE', @created_at, @remind_at);
 
 -- name: CredentialByID :one
-SELECT c.id, c.ic, c.system, c.algorithm, c.version, c.sealed, c.serial, c.image, c.status, o.name, o.email, x.der, x.issuer
-FROM credentials c JOIN officers o ON o.ic = c.ic JOIN certificates x ON x.serial = c.serial
+SELECT c.id, c.ic, c.system, c.algorithm, c.version, c.sealed, c.serial, c.image, c.status, o.name, o.email, x.der, x.issuer, m.medium,
+    o.pin_in_a_row, o.pin_total, o.pin_locked_until, o.pin_blocked
+FROM credentials c JOIN officers o ON o.ic = c.ic JOIN certificates x ON x.serial = c.serial JOIN media m ON m.ic = c.ic AND m.system = c.system
 WHERE c.id = @id;
 
 -- name: FirstCredential :one

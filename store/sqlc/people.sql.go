@@ -129,25 +129,31 @@ func (q *Queries) ClearEvent(ctx context.Context, arg ClearEventParams) (int64, 
 }
 
 const credentialByID = `-- name: CredentialByID :one
-SELECT c.id, c.ic, c.system, c.algorithm, c.version, c.sealed, c.serial, c.image, c.status, o.name, o.email, x.der, x.issuer
-FROM credentials c JOIN officers o ON o.ic = c.ic JOIN certificates x ON x.serial = c.serial
+SELECT c.id, c.ic, c.system, c.algorithm, c.version, c.sealed, c.serial, c.image, c.status, o.name, o.email, x.der, x.issuer, m.medium,
+    o.pin_in_a_row, o.pin_total, o.pin_locked_until, o.pin_blocked
+FROM credentials c JOIN officers o ON o.ic = c.ic JOIN certificates x ON x.serial = c.serial JOIN media m ON m.ic = c.ic AND m.system = c.system
 WHERE c.id = ?1
 `
 
 type CredentialByIDRow struct {
-	ID        string
-	Ic        personal.IC
-	System    string
-	Algorithm string
-	Version   int64
-	Sealed    []byte
-	Serial    string
-	Image     string
-	Status    string
-	Name      personal.Name
-	Email     personal.Address
-	Der       personal.Bytes
-	Issuer    string
+	ID             string
+	Ic             personal.IC
+	System         string
+	Algorithm      string
+	Version        int64
+	Sealed         []byte
+	Serial         string
+	Image          string
+	Status         string
+	Name           personal.Name
+	Email          personal.Address
+	Der            personal.Bytes
+	Issuer         string
+	Medium         string
+	PinInARow      int64
+	PinTotal       int64
+	PinLockedUntil int64
+	PinBlocked     int64
 }
 
 func (q *Queries) CredentialByID(ctx context.Context, id string) (CredentialByIDRow, error) {
@@ -167,6 +173,11 @@ func (q *Queries) CredentialByID(ctx context.Context, id string) (CredentialByID
 		&i.Email,
 		&i.Der,
 		&i.Issuer,
+		&i.Medium,
+		&i.PinInARow,
+		&i.PinTotal,
+		&i.PinLockedUntil,
+		&i.PinBlocked,
 	)
 	return i, err
 }
