@@ -69,7 +69,7 @@ DELETE FROM events WHERE id IN (SELECT e.id FROM events e WHERE e.created_at < @
 
 -- name: EventBacklog :one
 SELECT COUNT(CASE WHEN e.state = 'PENDING' THEN 1 END) AS pending, COUNT(CASE WHEN e.state = 'DEAD' THEN 1 END) AS dead,
-    CAST(COALESCE(MIN(CASE WHEN e.state = 'PENDING' THEN e.created_at END), 0) AS INTEGER) AS oldest FROM events e;
+    CAST(COALESCE(MIN(CASE WHEN e.state = 'PENDING' THEN e.created_at END), 0) AS BIGINT) AS oldest FROM events e;
 
 -- name: OverdueTransactions :many
 UPDATE transactions SET status = 'EXPIRED', finished_at = @now

@@ -231,7 +231,7 @@ func (q *Queries) EndingToTell(ctx context.Context, id string) (EndingToTellRow,
 
 const eventBacklog = `-- name: EventBacklog :one
 SELECT COUNT(CASE WHEN e.state = 'PENDING' THEN 1 END) AS pending, COUNT(CASE WHEN e.state = 'DEAD' THEN 1 END) AS dead,
-    CAST(COALESCE(MIN(CASE WHEN e.state = 'PENDING' THEN e.created_at END), 0) AS INTEGER) AS oldest FROM events e
+    CAST(COALESCE(MIN(CASE WHEN e.state = 'PENDING' THEN e.created_at END), 0) AS BIGINT) AS oldest FROM events e
 `
 
 type EventBacklogRow struct {
