@@ -132,7 +132,7 @@ func (s *server) follow(r *http.Request, b batch.Batch, to eventSender) error {
 		case <-tick.C:
 		}
 		app, err := s.app(r)
-		if errors.Is(err, enrol.ErrUnknown) || err == nil && !app.Granted(operationOf(r.URL.Path)) {
+		if errors.Is(err, enrol.ErrUnknown) || err == nil && !app.Granted(enrol.GrantSign) {
 			return nil
 		}
 		if err != nil {
