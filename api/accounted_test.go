@@ -48,9 +48,13 @@ func TestNoAuditNoAnswer(t *testing.T) {
 		"a refusal": {false, func(_ *book, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, 404, 1},
 		"our fault": {false, func(_ *book, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, 503, 0},
 		"one of its own": {false, func(b *book, w http.ResponseWriter, r *http.Request) {
-			_ = b.Audit(r.Context(), audit.Event{})
+			_ = b.Audit(r.Context(), audit.Event{RequestID: "r"})
 			w.WriteHeader(200)
 		}, 200, 1},
+		"one of the gateway's": {false, func(b *book, w http.ResponseWriter, r *http.Request) {
+			_ = b.Audit(r.Context(), audit.Event{Actor: "gateway", Action: "transaction.expire"})
+			w.WriteHeader(200)
+		}, 200, 2},
 		"a read, full": {true, func(_ *book, w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, secretWords) }, 503, 0},
 		"a file, full": {true, func(_ *book, w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.Copy(w, strings.NewReader(secretWords))

@@ -76,12 +76,13 @@ type Config struct {
 // server is the API at work.
 type server struct {
 	Config
-	limits *limiter
-	peers  *limiter // requests without an app, by address
-	failed failures
-	cross  *http.CrossOriginProtection
-	units  chan struct{} // holds one for each request being answered by a unit
-	checks chan struct{} // holds one for each signature being verified
+	limits  *limiter
+	peers   *limiter // requests without an app, by address
+	failed  failures
+	streams streams
+	cross   *http.CrossOriginProtection
+	units   chan struct{} // holds one for each request being answered by a unit
+	checks  chan struct{} // holds one for each signature being verified
 
 	settling atomic.Int32 // claims of keys, see settle
 }

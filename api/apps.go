@@ -170,7 +170,8 @@ func registrationOut(a *enrol.App) Registration {
 func appOut(a *enrol.App) AppBody {
 	b := AppBody{ID: a.ID, Registration: registrationOut(a), State: a.State, CreatedAt: a.CreatedAt.UTC()}
 	if p := a.Proposal; p != nil {
-		b.Proposal = &proposalBody{p.ID, p.By, registrationOut(&p.App)}
+		n := a.Proposed()
+		b.Proposal = &proposalBody{p.ID, p.By, registrationOut(&n)}
 	}
 	return b
 }

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"net/http"
 	"strconv"
 	"sync"
 	"time"
@@ -43,8 +42,9 @@ type failures struct {
 // failuresEvery is how often failed authentications make an event.
 const failuresEvery = 10 * time.Second
 
-// unauthenticated notes a failed authentication; each event says how many.
-func (s *server) unauthenticated(r *http.Request) error {
+// unauthenticated notes a failed authentication of an app, by a request or at the token
+// endpoint; each event says how many.
+func (s *server) unauthenticated(ctx context.Context) error {
 	s.failed.mu.Lock()
 	defer s.failed.mu.Unlock()
 	s.failed.unsaid++
@@ -52,9 +52,11 @@ func (s *server) unauthenticated(r *http.Request) error {
 	if now.Sub(s.failed.said) < failuresEvery {
 		return nil
 	}
-	ev := audit.Event{At: now, Actor: "address:" + s.peer(r), Action: "app.authenticate", Verdict: audit.Refused, RequestID: requestIDOf(r.Context()),
-		Detail: map[string]string{"failures": strconv.Itoa(s.failed.unsaid)}}
-	if err := s.Signer.Records.Audit(context.WithoutCancel(r.Context()), ev); err != nil {
+	ev := audit.Event{At: now, Actor: "address:", Action: "app.authenticate", Verdict: audit.Refused, RequestID: requestIDOf(ctx), Detail: map[string]string{"failures": strconv.Itoa(s.failed.unsaid)}}
+	if o := audit.OriginOf(ctx); o != nil {
+		ev.Actor += o.Address
+	}
+	if err := s.Signer.Records.Audit(context.WithoutCancel(ctx), ev); err != nil {
 		return err
 	}
 	s.failed.unsaid, s.failed.said = 0, now

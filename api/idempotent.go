@@ -39,7 +39,8 @@ type Replies interface {
 }
 
 // maxIdempotent bounds a JSON body that is fingerprinted, in bytes; uploads have their own
-// bound. What is longer than inMemory waits in a file.
+// bound. Of these what is longer than inMemory waits in a file; JSON, which may hold PIN and
+// code, touches none.
 const (
 	maxIdempotent = 16 << 20
 	inMemory      = 256 << 10
@@ -84,19 +85,21 @@ func (s *server) idempotent(next http.Handler) http.Handler {
 
 // takeIn takes in a body to its end, and gives its SHA-256.
 func (s *server) takeIn(r *http.Request) (body io.ReadCloser, sum []byte, err error) {
-	limit := s.MaxUpload
-	if t := mediaType(r.Header.Get("Content-Type")); t == "" || t == "application/json" {
-		limit = maxIdempotent
+	limit, memory, upload := s.MaxUpload, int64(inMemory), spooled(r.Header.Get("Content-Type"))
+	if !upload {
+		limit, memory = maxIdempotent, maxIdempotent+1
 	}
 	h := sha256.New()
 	in := io.TeeReader(io.LimitReader(r.Body, limit+1), h)
 	var head bytes.Buffer
-	n, err := io.CopyN(&head, in, inMemory)
-	if errors.Is(err, io.EOF) && n <= limit {
+	n, err := io.CopyN(&head, in, memory)
+	switch {
+	case errors.Is(err, io.EOF) && n <= limit:
 		return io.NopCloser(&head), h.Sum(nil), nil
-	}
-	if err != nil {
+	case err != nil:
 		return nil, nil, fmt.Errorf("%w: %w", batch.ErrInput, err)
+	case !upload:
+		return nil, nil, batch.ErrTooLarge
 	}
 	f, _, err := s.spool(io.MultiReader(&head, in), limit)
 	if err != nil {
@@ -106,6 +109,12 @@ func (s *server) takeIn(r *http.Request) (body io.ReadCloser, sum []byte, err er
 		return nil, nil, errors.Join(fmt.Errorf("spooling request: %w", err), f.Close())
 	}
 	return f, h.Sum(nil), nil
+}
+
+// spooled says whether a body of a Content-Type is a file that somebody uploads. Anything else
+// is read as JSON, or refused as it is.
+func spooled(contentType string) bool {
+	return slices.Contains([]string{"application/pdf", "application/zip", "application/x-ndjson", "text/csv", sheetType}, mediaType(contentType))
 }
 
 // secondFactorPath is where an officer who was appointed is given a seed.

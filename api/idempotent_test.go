@@ -3,9 +3,11 @@ package api_test
 import (
 	"context"
 	"database/sql/driver"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -119,5 +121,38 @@ func TestClaimsAreSettledWhenTheDatabaseIsBack(t *testing.T) {
 				t.Errorf("then: %d after %d runs, want %d after %d", got, runs, c.again, c.runs)
 			}
 		})
+	}
+}
+
+// A request of any size that may hold PIN and code is kept off the disk, which an upload is not.
+func TestKeyedJSONTouchesNoDisk(t *testing.T) {
+	padded := `{"pin":"123456"` + strings.Repeat(" ", 300<<10) + "}"
+	for what, c := range map[string]struct {
+		kind, body string
+		status     int
+	}{
+		"JSON":                  {"application/json", padded, 200},
+		"JSON, unsaid":          {"", padded, 200},
+		"JSON by another name":  {"application/vnd.mohor+json; charset=utf-8", padded, 200},
+		"JSON by a wrong name":  {"text/plain", padded, 200}, // and refused by what reads it
+		"JSON beyond its bound": {"application/json", strings.Repeat(" ", 16<<20+1), 413},
+		"JSON to its bound":     {"application/json", strings.Repeat(" ", 16<<20), 200},
+		"control: an upload":    {"application/pdf", padded, 503}, // there is nowhere to put it
+	} {
+		read := 0
+		h := api.Idempotent(api.Config{Replies: &shelf{settled: make(chan struct{}, 9)}, Now: time.Now, Log: slog.New(slog.DiscardHandler), MaxUpload: 1 << 30,
+			TempDir: filepath.Join(t.TempDir(), "none"), Fingerprint: func(_ context.Context, p []byte) ([]byte, error) { return p, nil }},
+			enrol.App{ID: "igfmas"}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				p, _ := io.ReadAll(r.Body)
+				read = len(p)
+			}))
+		r := httptest.NewRequest("POST", "/v1/transactions/tx_1/sign", strings.NewReader(c.body))
+		r.Header.Set("Idempotency-Key", "k")
+		r.Header.Set("Content-Type", c.kind)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != c.status || c.status == 200 && read != len(c.body) {
+			t.Errorf("%s: %d, %d bytes read", what, w.Code, read)
+		}
 	}
 }

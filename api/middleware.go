@@ -181,7 +181,7 @@ func (s *server) authenticate(next http.Handler) http.Handler {
 		if err != nil {
 			if errors.Is(err, enrol.ErrUnknown) {
 				w.Header().Set("WWW-Authenticate", `Bearer realm="mohor"`)
-				err = errors.Join(errUnauthenticated, s.unauthenticated(r))
+				err = errors.Join(errUnauthenticated, s.unauthenticated(r.Context()))
 			}
 			writeProblem(w, r.Context(), s.logged(r.Context(), err))
 			return
@@ -190,7 +190,7 @@ func (s *server) authenticate(next http.Handler) http.Handler {
 			writeProblem(w, r.Context(), &retry{errRateLimited, wait})
 			return
 		}
-		r = r.WithContext(context.WithValue(r.Context(), keyApp, &app))
+		r = r.WithContext(authenticated(r.Context(), &app))
 		if op := operationOf(r.URL.Path); !app.Granted(op) {
 			err := errors.Join(errForbidden, s.audit(r.Context(), "app.authorize", op, audit.Refused, "forbidden"))
 			writeProblem(w, r.Context(), s.logged(r.Context(), err))
@@ -198,6 +198,14 @@ func (s *server) authenticate(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// authenticated is ctx for what is done for an app that has proved itself.
+func authenticated(ctx context.Context, app *enrol.App) context.Context {
+	if o := audit.OriginOf(ctx); o != nil {
+		o.Credential = app.Credential()
+	}
+	return context.WithValue(ctx, keyApp, app)
 }
 
 // operationOf is the grant that a route of apps needs.

@@ -128,8 +128,16 @@ func (s *server) certificateOf(ctx context.Context, serial string) (ca.Certifica
 
 type tokenInput struct {
 	upload
-	Authorization string `header:"Authorization"`
+	Authorization string `header:"Authorization"` // for the description: header has it
 	ContentType   string `header:"Content-Type"`
+	header        http.Header
+}
+
+// Resolve implements huma.Resolver: a header that is there twice is seen to be.
+func (in *tokenInput) Resolve(ctx huma.Context) []error {
+	in.header = http.Header{}
+	ctx.EachHeader(in.header.Add)
+	return in.upload.Resolve(ctx)
 }
 
 type tokenOutput struct {
@@ -167,43 +175,42 @@ const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 // client authenticates whoever asks for a token, in one way and not in two (RFC 6749, Section
 // 2.3): a secret in the header or the form, or an assertion.
-func (s *server) client(ctx context.Context, r *http.Request) (id string, app enrol.App, err error) {
+func (s *server) client(ctx context.Context, r *http.Request) (app enrol.App, err error) {
 	form, certs := r.PostForm, certificatesOf(ctx)
 	name, pass, basic := r.BasicAuth()
-	id = form.Get("client_id")
+	id := form.Get("client_id")
 	if basic {
 		// RFC 6749, Section 2.3.1: both are encoded as in a form. An id has nothing to encode,
 		// and neither has a secret of ours.
 		if id != "" && id != name {
-			return name, app, enrol.ErrUnknown
+			return app, enrol.ErrUnknown
 		}
 		id = name
 	}
 	for _, values := range form {
 		if len(values) > 1 {
-			return id, app, enrol.ErrUnknown
+			return app, enrol.ErrUnknown
 		}
 	}
-	ways := 0
-	for _, used := range []bool{basic || r.Header.Get("Authorization") != "", form.Has("client_secret"), form.Has("client_assertion")} {
+	// Of two headers a proxy may have read the other one.
+	ways := len(r.Header.Values("Authorization"))
+	for _, used := range []bool{form.Has("client_secret"), form.Has("client_assertion")} {
 		if used {
 			ways++
 		}
 	}
 	switch {
 	case ways != 1:
-		return id, app, enrol.ErrUnknown
+		return app, enrol.ErrUnknown
 	case form.Has("client_assertion"):
 		if form.Get("client_assertion_type") != assertionType {
-			return id, app, enrol.ErrUnknown
+			return app, enrol.ErrUnknown
 		}
-		app, err = s.Apps.ByAssertion(ctx, id, form.Get("client_assertion"), certs)
+		return s.Apps.ByAssertion(ctx, id, form.Get("client_assertion"), certs)
 	case basic:
-		app, err = s.Apps.BySecret(ctx, id, pass, certs)
-	default:
-		app, err = s.Apps.BySecret(ctx, id, form.Get("client_secret"), certs)
+		return s.Apps.BySecret(ctx, id, pass, certs)
 	}
-	return id, app, err
+	return s.Apps.BySecret(ctx, id, form.Get("client_secret"), certs)
 }
 
 func tokenError(status int, code, text string) *tokenOutput {
@@ -218,23 +225,27 @@ func tokenError(status int, code, text string) *tokenOutput {
 }
 
 func (s *server) token(ctx context.Context, in *tokenInput) (*tokenOutput, error) {
-	r := &http.Request{Method: http.MethodPost, Header: http.Header{"Content-Type": {in.ContentType}, "Authorization": {in.Authorization}}, Body: http.MaxBytesReader(nil, readCloser{in.body}, 16<<10)}
+	r := &http.Request{Method: http.MethodPost, Header: in.header, Body: http.MaxBytesReader(nil, readCloser{in.body}, 16<<10)}
 	if err := r.ParseForm(); err != nil || mediaType(in.ContentType) != "application/x-www-form-urlencoded" {
 		return tokenError(http.StatusBadRequest, "invalid_request", "the body must be a form"), nil
 	}
 	if r.PostForm.Get("grant_type") != "client_credentials" {
 		return tokenError(http.StatusBadRequest, "unsupported_grant_type", "grant_type must be client_credentials"), nil
 	}
-	id, app, err := s.client(ctx, r)
+	app, err := s.client(ctx, r)
 	switch {
 	case isUnknown(err):
-		if err := s.audit(ctx, "app.token", "app:"+id, audit.Refused, "invalid_client"); err != nil {
+		if err := s.unauthenticated(ctx); err != nil {
 			return nil, s.fail(ctx, err)
 		}
 		return tokenError(http.StatusUnauthorized, "invalid_client", "the client is unknown, or what it proves itself with is wrong"), nil
 	case err != nil:
 		_ = s.logged(ctx, err)
 		return tokenError(http.StatusServiceUnavailable, "temporarily_unavailable", "try again"), nil
+	}
+	ctx = authenticated(ctx, &app)
+	if wait, ok := s.allow(ctx, &app); !ok {
+		return nil, s.fail(ctx, &retry{errRateLimited, wait})
 	}
 	token, life, err := s.Apps.Token(ctx, app)
 	if err == nil {

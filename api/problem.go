@@ -72,6 +72,7 @@ var (
 	errNotFound        = errors.New("not found")
 	errMethod          = errors.New("method not allowed")
 	errRateLimited     = errors.New("rate limited")
+	errStreams         = errors.New("too many event streams")
 	errConflict        = errors.New("idempotency key was used with another body")
 	errInProgress      = errors.New("request in progress")
 	errNoSession       = errors.New("not logged in")
@@ -133,6 +134,7 @@ func meanings() []meaning {
 		{enrol.ErrInvalid, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
 		{errNotFound, "not_found", 404, "Tidak dijumpai", "Not found"},
 		{errMethod, "method_not_allowed", 405, "Kaedah tidak dibenarkan bagi laluan ini", "This path does not take that method"},
+		{errStreams, "rate_limited", 429, "Aplikasi ini sudah mempunyai 50 strim peristiwa; tutup satu dahulu", "The app has 50 event streams already; close one first"},
 		{errRateLimited, "rate_limited", 429, "Terlalu banyak permintaan; cuba sebentar lagi", "Too many requests; try again shortly"},
 		{errConflict, "idempotency_conflict", 409, "Idempotency-Key ini telah digunakan dengan kandungan lain", "This Idempotency-Key was used with another body"},
 		{errInProgress, "request_in_progress", 409, "Permintaan dengan Idempotency-Key ini sedang diproses", "A request with this Idempotency-Key is in progress"},

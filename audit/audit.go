@@ -45,8 +45,24 @@ type Event struct {
 	Verdict string
 	// RequestID joins the event with the log lines of the same request.
 	RequestID string
-	// Detail holds small facts, at most a few hundred bytes in all.
+	// Detail holds small facts, at most a few hundred bytes in all; see Tell for longer ones.
 	Detail map[string]string
+}
+
+// maxText bounds each text of a record, in characters.
+const maxText = 200
+
+// Tell puts into Detail, which is not nil, a text that a record would cut, whole: what is behind
+// the first 200 characters stands under name.2, name.3 and so on.
+func (e *Event) Tell(name, text string) {
+	key := name
+	for n, r := 2, []rune(text); ; n, key = n+1, fmt.Sprintf("%s.%d", name, n) {
+		part := r[:min(len(r), maxText)]
+		e.Detail[key] = string(part)
+		if r = r[len(part):]; len(r) == 0 {
+			return
+		}
+	}
 }
 
 // SaltSize is the length of a record's salt in bytes.
@@ -122,10 +138,9 @@ func Next(seq int64, hash [32]byte, salt []byte, e Event) Record {
 
 // tidy makes outside text fit for a record.
 func tidy(s string) string {
-	const limit = 200
 	n := 0
 	for k := range s {
-		if n++; n > limit {
+		if n++; n > maxText {
 			s = s[:k]
 			break
 		}

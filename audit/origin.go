@@ -7,10 +7,13 @@ import (
 )
 
 // Origin is where a request came from. Whoever stores events adds it to each that is written
-// in the request's context, and so knows afterwards whether there was one.
+// in the request's context, and so knows afterwards whether there was one of the request.
 type Origin struct {
-	Address  string // of the client, as the gateway sees it
-	recorded atomic.Bool
+	Address string // of the client, as the gateway sees it
+	// Credential is the id of what an app proved itself with, set before anything is done for
+	// it; "" for all others.
+	Credential string
+	recorded   atomic.Bool
 }
 
 type originKey struct{}
@@ -26,22 +29,26 @@ func OriginOf(ctx context.Context) *Origin {
 	return o
 }
 
-// From is ev with the address of the request of ctx as detail "address"; ev itself where there
-// is no request.
+// From is ev with where the request of ctx came from, as details "address" and "app_credential";
+// ev itself where there is no request.
 func (ev Event) From(ctx context.Context) Event {
 	o := OriginOf(ctx)
 	if o == nil {
 		return ev
 	}
-	o.recorded.Store(true)
-	if o.Address != "" {
-		if ev.Detail = maps.Clone(ev.Detail); ev.Detail == nil {
-			ev.Detail = map[string]string{}
+	if ev.RequestID != "" { // others tell of what the request came upon, not of who asked
+		o.recorded.Store(true)
+	}
+	if ev.Detail = maps.Clone(ev.Detail); ev.Detail == nil {
+		ev.Detail = map[string]string{}
+	}
+	for name, v := range map[string]string{"address": o.Address, "app_credential": o.Credential} {
+		if v != "" {
+			ev.Detail[name] = v
 		}
-		ev.Detail["address"] = o.Address
 	}
 	return ev
 }
 
-// Recorded says whether an event of the request was written, or tried to be.
+// Recorded says whether an event that carries the request's id was written, or tried to be.
 func (o *Origin) Recorded() bool { return o.recorded.Load() }

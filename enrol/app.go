@@ -72,6 +72,9 @@ type AppProposal struct {
 	App App
 	// Unbinds says that MTLS is to end.
 	Unbinds bool
+	// Webhook is where events went when it was made: the address changes only where App has
+	// another one.
+	Webhook string
 }
 
 // Serves says whether the app may speak for system.
@@ -79,6 +82,9 @@ func (a *App) Serves(system string) bool { return slices.Contains(a.Systems, sys
 
 // Granted says whether the app holds a grant.
 func (a *App) Granted(g string) bool { return slices.Contains(a.Grants, g) }
+
+// Credential is the id of what the app proved itself with; "" for one that did not.
+func (a *App) Credential() string { return a.via }
 
 // Kinds of credentials.
 const (
@@ -129,7 +135,8 @@ type AppRecords interface {
 	// PutApp inserts an app with its first credentials; ErrExists when its id is taken.
 	PutApp(ctx context.Context, a App, credentials []AppCredential, ev audit.Event) error
 	// SetApp stores a as it is now, and with awaits makes all its credentials await a second
-	// person; ErrState when it is not the revision that was read.
+	// person; ErrState when it is not the revision that was read. With one that has ended what
+	// it was still to be told is dropped.
 	SetApp(ctx context.Context, a App, awaits bool, ev audit.Event) error
 	// AppByID, AppBySecret and AppByToken find an app, in whatever state, or ErrUnknown.
 	AppByID(ctx context.Context, id string) (App, error)

@@ -73,12 +73,30 @@ func (a *App) grows(was *App) bool {
 // take makes an app what was proposed.
 func (a *App) take(p *AppProposal) {
 	n := &p.App
-	a.Name, a.Systems, a.Grants, a.PINEntry, a.Rate, a.RedirectURIs, a.Webhook = n.Name, n.Systems, n.Grants, n.PINEntry, n.Rate, n.RedirectURIs, n.Webhook
+	a.Name, a.Systems, a.Grants, a.PINEntry, a.Rate, a.RedirectURIs = n.Name, n.Systems, n.Grants, n.PINEntry, n.Rate, n.RedirectURIs
+	if n.Webhook != p.Webhook {
+		a.Webhook = n.Webhook
+	}
 	a.MTLS = n.MTLS || a.MTLS && !p.Unbinds // a certificate may have come meanwhile
 	if a.State == AppProposed {
 		a.State = AppActive
 	}
 	a.Proposal = nil
+}
+
+// stale says whether p has another address for events, and they were sent to a third one since:
+// the address before may have been given up because somebody else reads there.
+func (a *App) stale(p *AppProposal) bool {
+	return p.App.Webhook != p.Webhook && a.Webhook != p.Webhook && a.Webhook != p.App.Webhook
+}
+
+// Proposed is what a is to become; a itself where nothing awaits a second person.
+func (a *App) Proposed() App {
+	n := *a
+	if a.Proposal != nil {
+		n.take(a.Proposal)
+	}
+	return n
 }
 
 func (s *Apps) may(ctx context.Context, by Actor, act Action, id string, shapes ...*App) (audit.Event, error) {
@@ -134,7 +152,7 @@ func (s *Apps) Add(ctx context.Context, by Actor, a App) (App, error) {
 		return App{}, err
 	}
 	if s.awaits(&by, ev, a.grows(&App{})) {
-		a.Proposal = &AppProposal{ID: ident.New("pr", 16), By: by.Name, App: a}
+		a.Proposal = &AppProposal{ID: ident.New("pr", 16), By: by.Name, App: a, Webhook: a.Webhook}
 		a.State = AppProposed
 	}
 	noted(&ev, &a, a.Proposal)
@@ -176,12 +194,13 @@ func (s *Apps) Change(ctx context.Context, by Actor, id string, edit func(*App))
 	if err := s.judgeApp(ctx, ev, &n); err != nil {
 		return App{}, err
 	}
-	p := &AppProposal{ID: ident.New("pr", 16), By: by.Name, App: n, Unbinds: a.MTLS && !n.MTLS}
+	p := &AppProposal{ID: ident.New("pr", 16), By: by.Name, App: n, Unbinds: a.MTLS && !n.MTLS, Webhook: a.Webhook}
 	if s.awaits(&by, ev, n.grows(&was)) {
 		a.Proposal = p
 	} else {
 		a.take(p)
 	}
+	n = a.Proposed()
 	noted(&ev, &n, a.Proposal)
 	return s.set(ctx, a, false, ev)
 }
@@ -197,9 +216,12 @@ func (s *Apps) awaits(by *Actor, ev audit.Event, power bool) bool {
 
 // noted puts into the audit what an app is, or is to be.
 func noted(ev *audit.Event, a *App, p *AppProposal) {
-	ev.Detail["name"], ev.Detail["systems"], ev.Detail["grants"], ev.Detail["pin_entry"] = a.Name, strings.Join(a.Systems, " "), strings.Join(a.Grants, " "), a.PINEntry
-	ev.Detail["redirect_uris"], ev.Detail["webhook"], ev.Detail["mtls"] = strings.Join(a.RedirectURIs, " "), a.Webhook, fmt.Sprint(a.MTLS)
-	ev.Detail["rate"] = fmt.Sprint(a.Rate)
+	ev.Detail["name"], ev.Detail["grants"], ev.Detail["pin_entry"] = a.Name, strings.Join(a.Grants, " "), a.PINEntry
+	ev.Detail["mtls"], ev.Detail["rate"] = fmt.Sprint(a.MTLS), fmt.Sprint(a.Rate)
+	// Each of them whole: what is hidden behind a long one is there to be hidden.
+	ev.Tell("systems", strings.Join(a.Systems, " "))
+	ev.Tell("redirect_uris", strings.Join(a.RedirectURIs, " "))
+	noteWebhook(ev, a.Webhook)
 	if p != nil {
 		ev.Detail["proposal"] = p.ID
 	}
@@ -277,23 +299,22 @@ func (s *Apps) Confirm(ctx context.Context, by Actor, id, proposal string) (App,
 	if err != nil {
 		return App{}, err
 	}
-	if a.Proposal == nil || a.Proposal.ID != proposal || a.State == AppEnded {
+	if a.Proposal == nil || a.Proposal.ID != proposal || a.State == AppEnded || a.stale(a.Proposal) {
 		return App{}, refuse(ctx, s.Records, ev, refusal("app_changed", ErrState))
 	}
-	p := a.Proposal
+	p, n := a.Proposal, a.Proposed()
 	if err := oneHand(ctx, s.Records, ev, &by, p.By); err != nil {
 		return App{}, err
 	}
 	// What was fit to be proposed may not be any more.
-	if err := s.judgeApp(ctx, ev, &p.App); err != nil {
+	if err := s.judgeApp(ctx, ev, &n); err != nil {
 		return App{}, err
 	}
 	// Credentials that one person made for an app without power are not those of one with it.
-	awaits := a.State != AppProposed && !a.powerful() && p.App.powerful()
-	a.take(p)
-	noted(&ev, &a, p)
+	awaits := a.State != AppProposed && !a.powerful() && n.powerful()
+	noted(&ev, &n, p)
 	ev.Detail["proposed_by"] = p.By
-	return s.set(ctx, a, awaits, ev)
+	return s.set(ctx, n, awaits, ev)
 }
 
 // Suspend refuses all credentials and tokens of an app from now on, for a why of 5 to 200

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/store/storetest"
@@ -274,6 +275,98 @@ func TestCredentialsOfTheRaisedAwait(t *testing.T) {
 	refusedAs(t, apps.ConfirmCredential(ctx, o.jdn, id, c.ID), "same_person")
 	must(t, apps.ConfirmCredential(ctx, o.jd2, id, c.ID))
 	must(t, byKey())
+}
+
+// What an app may be sent back to, and what it may speak for, stands in the audit whole: one long
+// address hides no other, nor its own end.
+func TestAuditOfAnAppHidesNothing(t *testing.T) {
+	o := newOffice(t)
+	a := plainApp("lejar")
+	long := "https://igfmas.anm.gov.my." + strings.Repeat("a", 60) + "." + strings.Repeat("b", 60) + "." + strings.Repeat("c", 60) + ".evil.example/" + strings.Repeat("d", 200)
+	for k := range 18 {
+		a.RedirectURIs = append(a.RedirectURIs, fmt.Sprintf("https://igfmas.anm.gov.my/%d/%s", k, strings.Repeat("x", 300)))
+	}
+	a.RedirectURIs = append(a.RedirectURIs, long, "https://evil.example/")
+	for k := range 12 {
+		code := fmt.Sprintf("SISTEM-YANG-PANJANG-%d", k)
+		must(t, o.PutSystem(ctx, o.jdn, enrol.System{Code: code, Title: code, Agency: "JANM"}))
+		a.Systems = append(a.Systems, code)
+	}
+	a.Webhook = "https://hooks.agency.example/secret-of-the-receiver"
+	_, err := o.House.Apps.Add(ctx, o.jdn, a)
+	must(t, err)
+	chain := storetest.Chain(t, o.House.DB)
+	d := chain[len(chain)-1].Detail
+	whole := func(name string) string {
+		text := d[name]
+		for n := 2; d[fmt.Sprintf("%s.%d", name, n)] != ""; n++ {
+			text += d[fmt.Sprintf("%s.%d", name, n)]
+		}
+		return text
+	}
+	if got := whole("redirect_uris"); got != strings.Join(a.RedirectURIs, " ") {
+		t.Errorf("redirect URIs: %d bytes of %d", len(got), len(strings.Join(a.RedirectURIs, " ")))
+	}
+	if got := whole("systems"); got != strings.Join(a.Systems, " ") {
+		t.Errorf("systems: %q", got)
+	}
+	sum := sha256.Sum256([]byte(a.Webhook))
+	if d["webhook_host"] != "hooks.agency.example" || d["webhook_sha256"] != fmt.Sprintf("%x", sum) || strings.Contains(fmt.Sprint(d), "secret-of") {
+		t.Errorf("webhook: %v", d)
+	}
+}
+
+// A proposal of before an address was given up does not bring it back.
+func TestProposalsBringNoWebhookBack(t *testing.T) {
+	const first, second, third = "https://a.example/hook", "https://b.example/hook", "https://c.example/hook"
+	for what, c := range map[string]struct {
+		edit func(*enrol.App)
+		set  []string // meanwhile
+		want string   // "refused" for app_changed
+	}{
+		"renamed, moved meanwhile":         {func(a *enrol.App) { a.Name = "Lain" }, []string{second}, second},
+		"renamed, dropped meanwhile":       {func(a *enrol.App) { a.Name = "Lain" }, []string{""}, ""},
+		"moved, and nothing else":          {func(a *enrol.App) { a.Webhook = second }, nil, second},
+		"moved, and there already":         {func(a *enrol.App) { a.Webhook = second }, []string{second}, second},
+		"moved, and given up since":        {func(a *enrol.App) { a.Webhook = second }, []string{second, third}, "refused"},
+		"moved, and dropped since":         {func(a *enrol.App) { a.Webhook = second }, []string{second, ""}, "refused"},
+		"dropped, and moved since":         {func(a *enrol.App) { a.Webhook = "" }, []string{second}, "refused"},
+		"control: nothing in the meantime": {func(a *enrol.App) { a.Name = "Lain" }, nil, first},
+	} {
+		o := newOffice(t)
+		apps, db := o.House.Apps, o.House.DB
+		a := plainApp("lejar")
+		a.Webhook = first
+		_, err := apps.Add(ctx, o.jdn, a)
+		must(t, err)
+		ev := audit.Event{At: o.House.Clock.Now(), Actor: o.jdn.Name, Action: "app.webhook", Object: "app:lejar", Verdict: audit.Accepted}
+		must(t, db.SetWebhook(ctx, "lejar", first, []byte{1}, time.Time{}, ev))
+		p, err := apps.Change(ctx, o.sap, "lejar", c.edit)
+		if err != nil || p.Proposal == nil || p.Webhook != first {
+			t.Fatalf("%s: %+v, %v", what, p, err)
+		}
+		for _, to := range c.set {
+			if to == "" {
+				err = db.DropWebhook(ctx, "lejar", ev)
+			} else {
+				err = db.SetWebhook(ctx, "lejar", to, []byte{2}, time.Time{}, ev)
+			}
+			must(t, err)
+		}
+		before, err := db.AppByID(ctx, "lejar")
+		must(t, err)
+		shown := before.Proposed()
+		got, err := apps.Confirm(ctx, o.jd2, "lejar", p.Proposal.ID)
+		if c.want == "refused" {
+			if refusedAs(t, err, "app_changed"); before.Webhook != c.set[len(c.set)-1] {
+				t.Errorf("%s: %q", what, before.Webhook)
+			}
+			continue
+		}
+		if err != nil || got.Webhook != c.want || shown.Webhook != c.want || got.Name != shown.Name {
+			t.Errorf("%s: %q, shown %q, %v", what, got.Webhook, shown.Webhook, err)
+		}
+	}
 }
 
 func jwkOf(t testing.TB, k *ecdsa.PrivateKey, more map[string]any) map[string]any {

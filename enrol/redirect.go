@@ -27,8 +27,13 @@ func CheckRedirect(uri string, sandbox bool) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"transaction_id", "state", "iss", "error"} {
-		if u.Query().Has(name) {
+	// With ";" some read one parameter where others read two, and we none.
+	given, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return fmt.Errorf("%w: an address has a query of name=value, joined by &", ErrInvalid)
+	}
+	for _, name := range []string{"transaction_id", "state", "status", "iss", "error"} {
+		if given.Has(name) {
 			return fmt.Errorf("%w: the gateway adds %s to it", ErrInvalid, name)
 		}
 	}

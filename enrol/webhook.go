@@ -3,7 +3,9 @@ package enrol
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base32"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -126,8 +128,7 @@ func (w *Webhooks) Set(ctx context.Context, a Actor, app, address string, overla
 	if address != x.Webhook && ev.Detail["by"] == string(SAP) {
 		return "", secret.Text{}, refuse(ctx, w.Records, ev, refusal("webhook_registered", ErrForbidden))
 	}
-	u, err := url.Parse(address)
-	if err != nil || w.Check(address) != nil {
+	if w.Check(address) != nil {
 		return "", secret.Text{}, refuse(ctx, w.Records, ev, entered("webhook_invalid", "url", "alamat webhook mesti https://hos/laluan yang boleh dicapai dari luar, tanpa pengguna, port 443 atau 1024 ke atas",
 			"the webhook's address must be https://host/path that can be reached from outside, without a user, with port 443 or one from 1024"))
 	}
@@ -144,12 +145,22 @@ func (w *Webhooks) Set(ctx context.Context, a Actor, app, address string, overla
 	if overlap > 0 {
 		until = ev.At.Add(overlap)
 	}
-	// Behind the host there may be a receiver's own secret.
-	ev.Detail["host"], ev.Detail["overlap"] = u.Host, overlap.String()
+	ev.Detail["overlap"] = overlap.String()
+	noteWebhook(&ev, address)
 	if err := w.Records.SetWebhook(ctx, app, address, generation, until, ev); err != nil {
 		return "", secret.Text{}, fmt.Errorf("storing webhook: %w", err)
 	}
 	return address, s, nil
+}
+
+// noteWebhook puts into the audit where events go: the host, and the rest as a hash alone, for
+// there may be a receiver's own secret in it.
+func noteWebhook(ev *audit.Event, address string) {
+	if u, err := url.Parse(address); err == nil && address != "" {
+		sum := sha256.Sum256([]byte(address))
+		ev.Detail["webhook_sha256"] = hex.EncodeToString(sum[:])
+		ev.Tell("webhook_host", u.Host)
+	}
 }
 
 // Drop ends an app's events; both secrets are good no more.
@@ -218,6 +229,9 @@ func (w *Webhooks) decide(ctx context.Context, a Actor, act Action, app string) 
 	ev, no := decideApp(ctx, w.Records, w.Now(), a, act, app, &x)
 	if no != nil {
 		return App{}, ev, no
+	}
+	if err == nil && x.State == AppEnded && act != SeeWebhook && act != DropWebhook {
+		return App{}, ev, refuse(ctx, w.Records, ev, refusal("app_ended", ErrState)) // nothing would be delivered
 	}
 	return x, ev, w.found(ctx, ev, err)
 }

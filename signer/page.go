@@ -112,7 +112,7 @@ func (s *Signer) OpenPage(ctx context.Context, v Visit, seed secret.Text) (sessi
 		}
 	}
 	if err != nil {
-		return secret.Text{}, s.refuse(ctx, ev, err)
+		return secret.Text{}, s.refuseVisit(ctx, &v, ev, err)
 	}
 	return session, nil
 }
@@ -133,10 +133,21 @@ func (s *Signer) CancelFrom(ctx context.Context, v Visit) error {
 	ev := v.event("transaction.cancel", s.Now())
 	r, err := s.Page(ctx, &v)
 	if err != nil {
-		return s.refuse(ctx, ev, err)
+		return s.refuseVisit(ctx, &v, ev, err)
 	}
 	ev.Object = r.ID
 	return s.cancel(ctx, ev, r)
+}
+
+// refuseVisit is refuse at a page that there is, or was: at any other address strangers, who are
+// not counted, would fill the audit.
+func (s *Signer) refuseVisit(ctx context.Context, v *Visit, ev audit.Event, err error) error {
+	found, ferr := s.Records.Paged(ctx, sha256.Sum256(v.Token.Reveal()))
+	if errors.Is(ferr, ErrUnknown) {
+		return err
+	}
+	ev.Object = found.ID // "" where the database is away, and then nothing is recorded
+	return s.refuse(ctx, ev, err)
 }
 
 // Viewed notes that the page's browser is shown the document at index of r, before it is.

@@ -78,6 +78,8 @@ func (d *DB) SetApp(ctx context.Context, a enrol.App, awaits bool, ev audit.Even
 			return err
 		case n == 0:
 			return enrol.ErrState
+		case a.State == enrol.AppEnded:
+			return q.DropEvents(ctx, a.ID)
 		case awaits:
 			return q.DoubtAppCredentials(ctx, a.ID)
 		}

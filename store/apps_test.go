@@ -91,3 +91,47 @@ func movedApps(t *testing.T, db *store.DB, old *sql.DB) {
 		t.Errorf("%d apps keep a hash in the old columns", left)
 	}
 }
+
+// Migration 36 on data: what waits for an app that has ended is dropped, and nothing else.
+func TestEventsOfEndedAppsAreDropped(t *testing.T) {
+	fill := func(t *testing.T, old *sql.DB, dialect goose.Dialect, dir string, more ...goose.ProviderOption) {
+		t.Helper()
+		p, err := goose.NewProvider(dialect, old, os.DirFS(dir), more...)
+		must(t, err)
+		_, err = p.UpTo(t.Context(), 35)
+		must(t, err)
+		for _, state := range []string{"ACTIVE", "SUSPENDED", "ENDED"} {
+			exec(t, old, `INSERT INTO apps (id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at, state) VALUES ($1, 'n', '["S"]', '[]', 'app', 50, $2, $3, 7, $4)`,
+				state, hashOf(state+" secret"), hashOf(state+" key"), state)
+			for _, e := range []string{"PENDING", "DELIVERED", "DEAD"} {
+				exec(t, old, "INSERT INTO events (id, app_id, type, object, data, created_at, state, due_at) VALUES ($1, $2, 't', 'o', '{}', 7, $3, 7)", state+e, state, e)
+			}
+		}
+	}
+	look := func(t *testing.T, db *store.DB) {
+		t.Helper()
+		for app, want := range map[string]string{"ACTIVE": enrol.EventPending, "SUSPENDED": enrol.EventPending, "ENDED": enrol.EventDropped} {
+			for was, want := range map[string]string{enrol.EventPending: want, enrol.EventDelivered: enrol.EventDelivered, enrol.EventDead: enrol.EventDead} {
+				list, err := db.Deliveries(t.Context(), app, want, "", 9)
+				if err != nil || !slices.ContainsFunc(list, func(d enrol.Delivery) bool { return d.ID == app+was }) {
+					t.Errorf("%s%s is not %s: %+v, %v", app, was, want, list, err)
+				}
+			}
+		}
+	}
+	t.Run("SQLite", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "mohor.db")
+		old := raw(t, path)
+		fill(t, old, goose.DialectSQLite3, "migrations", goose.WithGoMigrations(store.KeyVersions()))
+		look(t, open(t, path))
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		address, err := pgtest.Shared(t).Database(t.Context())
+		must(t, err)
+		old, err := sql.Open("pgx", address)
+		must(t, err)
+		t.Cleanup(func() { _ = old.Close() })
+		fill(t, old, goose.DialectPostgres, "migrations/postgres")
+		look(t, storetest.OpenPostgres(t, address))
+	})
+}

@@ -258,6 +258,7 @@ func appendEvent(ctx context.Context, q *sqlc.Queries, ev audit.Event) error {
 	_, _ = rand.Read(salt) // crypto/rand never fails (it ends the process)
 	if ev = ev.From(ctx); aboutToken(ev.Action) {
 		delete(ev.Detail, "address") // stands in clear
+		delete(ev.Detail, "app_credential")
 	}
 	r := audit.Next(seq, hash, salt, ev)
 	detail, err := detailOf(&r)

@@ -338,6 +338,7 @@ func TestRefusalsAreAudited(t *testing.T) {
 			return g.Do("POST", "/v1/batches/"+b.Text("batch_id")+"/items", "application/x-ndjson", []byte("{}x\n"))
 		},
 	} {
+		g.Clock.Advance(10 * time.Second) // of those who are nobody one event in ten seconds tells
 		before := count(t, g, "SELECT COUNT(*) FROM audit_events WHERE verdict = 'refused'")
 		if r := do(); r.Status < 400 {
 			t.Errorf("%s: not refused: %s", name, r.Raw)

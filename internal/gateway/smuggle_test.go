@@ -103,6 +103,10 @@ func TestSmuggledHeaders(t *testing.T) {
 	own, other := "X-API-Key: "+w.own, "X-API-Key: "+w.other
 	bearer := "Authorization: Bearer " + w.own
 	basic := "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(w.Dev.ClientID+":"+string(w.Dev.ClientSecret.Reveal())))
+	token := func(lines ...string) string {
+		const form = "grant_type=client_credentials"
+		return "POST /oauth2/token HTTP/1.1\r\nHost: mohor\r\n" + strings.Join(lines, "\r\n") + fmt.Sprintf("\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", len(form), form)
+	}
 	for what, c := range map[string]struct {
 		text string
 		want []int
@@ -150,6 +154,11 @@ func TestSmuggledHeaders(t *testing.T) {
 		"another path by header":            {get("/healthz", "X-Original-URL: "+w.batch, "X-Rewrite-URL: "+w.batch, own), []int{200}},
 		"own key, another's path by header": {get(w.batch, other, "X-Original-URL: /healthz", "X-Rewrite-URL: /healthz"), []int{404}},
 		"two keys of idempotency":           {"POST /v1/batches HTTP/1.1\r\nHost: mohor\r\n" + own + "\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\nContent-Type: application/json\r\nContent-Length: 32\r\n\r\n{\"name\":\"Dua\",\"kind\":\"digest\"}  ", []int{400}},
+		"control: a token":                  {token(basic), []int{200}},
+		"a token, two Authorizations":       {token(basic, basic), []int{401}},
+		"a token, ours last":                {token("Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte("lain:x")), basic), []int{401}},
+		"a token, ours first":               {token(basic, "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte("lain:x"))), []int{401}},
+		"a token, one empty":                {token("Authorization:", basic), []int{401}},
 		"500 headers":                       {get(w.batch, append(slices.Repeat([]string{"X-Other: a"}, 500), own)...), []int{200}},
 		"10,000 headers":                    {get(w.batch, append(slices.Repeat([]string{"X-Other: a"}, 10000), own)...), []int{431}},
 		"a long header":                     {get(w.batch, own, "X-Other: "+strings.Repeat("a", 80<<10)), []int{431}},

@@ -22,7 +22,7 @@ UPDATE events SET state = 'DROPPED' WHERE app_id = @app_id AND state = 'PENDING'
 -- name: EndingToTell :one
 SELECT t.app_id, t.system, t.batch_id, t.implicit, t.count, t.status, t.created_at, t.finished_at
 FROM transactions t JOIN webhooks w ON w.app_id = t.app_id JOIN apps a ON a.id = t.app_id
-WHERE t.id = @id AND a.webhook <> '';
+WHERE t.id = @id AND a.webhook <> '' AND a.state <> 'ENDED';
 
 -- What became of a transaction's own documents.
 -- name: OutcomesOf :one
@@ -30,7 +30,7 @@ SELECT COUNT(CASE WHEN i.state = 'signed' THEN 1 END) AS signed, COUNT(CASE WHEN
 FROM items i JOIN intents n ON n.id = i.intent_id WHERE i.batch_id = @batch_id AND n.transaction_id = @transaction_id;
 
 -- name: AppsToTell :many
-SELECT a.id, a.systems FROM apps a JOIN webhooks w ON w.app_id = a.id WHERE a.webhook <> '' ORDER BY a.id;
+SELECT a.id, a.systems FROM apps a JOIN webhooks w ON w.app_id = a.id WHERE a.webhook <> '' AND a.state <> 'ENDED' ORDER BY a.id;
 
 -- name: AddEventToTell :exec
 INSERT INTO events (id, app_id, type, object, data, created_at, due_at) VALUES (@id, @app_id, @type, @object, @data, @created_at, @due_at);
@@ -69,7 +69,7 @@ DELETE FROM events WHERE id IN (SELECT e.id FROM events e WHERE e.created_at < @
 
 -- name: EventBacklog :one
 SELECT COUNT(CASE WHEN e.state = 'PENDING' THEN 1 END) AS pending, COUNT(CASE WHEN e.state = 'DEAD' THEN 1 END) AS dead,
-    CAST(COALESCE(MIN(CASE WHEN e.state = 'PENDING' THEN e.created_at END), 0) AS INTEGER) AS oldest FROM events e;
+    CAST(COALESCE(MIN(CASE WHEN e.state = 'PENDING' THEN e.created_at END), 0) AS BIGINT) AS oldest FROM events e;
 
 -- name: OverdueTransactions :many
 UPDATE transactions SET status = 'EXPIRED', finished_at = @now

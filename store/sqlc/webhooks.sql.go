@@ -37,7 +37,7 @@ func (q *Queries) AddEventToTell(ctx context.Context, arg AddEventToTellParams) 
 }
 
 const appsToTell = `-- name: AppsToTell :many
-SELECT a.id, a.systems FROM apps a JOIN webhooks w ON w.app_id = a.id WHERE a.webhook <> '' ORDER BY a.id
+SELECT a.id, a.systems FROM apps a JOIN webhooks w ON w.app_id = a.id WHERE a.webhook <> '' AND a.state <> 'ENDED' ORDER BY a.id
 `
 
 type AppsToTellRow struct {
@@ -198,7 +198,7 @@ func (q *Queries) DropWebhook(ctx context.Context, appID string) (int64, error) 
 const endingToTell = `-- name: EndingToTell :one
 SELECT t.app_id, t.system, t.batch_id, t.implicit, t.count, t.status, t.created_at, t.finished_at
 FROM transactions t JOIN webhooks w ON w.app_id = t.app_id JOIN apps a ON a.id = t.app_id
-WHERE t.id = ?1 AND a.webhook <> ''
+WHERE t.id = ?1 AND a.webhook <> '' AND a.state <> 'ENDED'
 `
 
 type EndingToTellRow struct {
@@ -231,7 +231,7 @@ func (q *Queries) EndingToTell(ctx context.Context, id string) (EndingToTellRow,
 
 const eventBacklog = `-- name: EventBacklog :one
 SELECT COUNT(CASE WHEN e.state = 'PENDING' THEN 1 END) AS pending, COUNT(CASE WHEN e.state = 'DEAD' THEN 1 END) AS dead,
-    CAST(COALESCE(MIN(CASE WHEN e.state = 'PENDING' THEN e.created_at END), 0) AS INTEGER) AS oldest FROM events e
+    CAST(COALESCE(MIN(CASE WHEN e.state = 'PENDING' THEN e.created_at END), 0) AS BIGINT) AS oldest FROM events e
 `
 
 type EventBacklogRow struct {

@@ -40,6 +40,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"OutboxLeases", outbox},
 		{"WebhookEvents", webhookEvents},
 		{"WebhookOutbox", webhookOutbox},
+		{"WebhookOfEnded", webhookOfEnded},
 		{"CredentialSaysWhatIsMissing", credential},
 		{"OneLiveTransactionABatch", oneLive},
 		{"RecordIntentHasOneWinner", recordIntent},

@@ -192,6 +192,39 @@ func (h *House) expiries(t *testing.T, is func(what, transaction, kind string, w
 	}
 }
 
+// webhookOfEnded: an app that has ended is told nothing any more, and nothing waits for it.
+func webhookOfEnded(t *testing.T, h *House) {
+	ctx := context.Background()
+	h.webhook(t, h.App.ID, 1, time.Time{})
+	pending := func(want int64) {
+		t.Helper()
+		if n, _, _, err := h.DB.Backlog(ctx); err != nil || n != want {
+			t.Errorf("%d events wait, want %d, %v", n, want, err)
+		}
+	}
+	end := func(id string) {
+		h.request(t, id, 1)
+		must(t, h.DB.CancelRequest(ctx, id, signer.Cancelled, h.ev("sign.cancel", id)))
+	}
+	end("tx_1")
+	pending(1)
+	a, err := h.DB.AppByID(ctx, h.App.ID)
+	must(t, err)
+	a.State = enrol.AppSuspended
+	must(t, h.DB.SetApp(ctx, a, false, h.ev("app.suspend", a.ID)))
+	end("tx_2")
+	pending(2) // it may be resumed
+	a.State, a.Revision = enrol.AppEnded, a.Revision+1
+	must(t, h.DB.SetApp(ctx, a, false, h.ev("app.end", a.ID)))
+	pending(0)
+	end("tx_3")
+	must(t, h.DB.Suspend(ctx, h.Credential.Serial, h.Clock.Now(), 6, h.ev("suspend", h.Credential.Serial)))
+	pending(0)
+	if all, err := h.DB.Deliveries(ctx, a.ID, enrol.EventDropped, "", 9); err != nil || len(all) != 2 {
+		t.Errorf("%+v, %v", all, err)
+	}
+}
+
 func webhookOutbox(t *testing.T, h *House) {
 	ctx := context.Background()
 	other, _, _, err := h.Apps.Register(ctx, "test", enrol.App{ID: "other", Name: "Other", Systems: []string{"OTHER"}, PINEntry: enrol.PINHosted})
