@@ -91,7 +91,7 @@ func (s *Signer) check(ctx context.Context, a *Ask) (r *Request, _ *Credential, 
 		return nil, nil, nil, nil, err
 	}
 	if w != nil {
-		if err := s.follow(ctx, a, w); err != nil {
+		if err := s.follow(ctx, a, w, &p); err != nil {
 			return nil, nil, nil, nil, err
 		}
 		a.Options.Work = w
@@ -146,8 +146,14 @@ func (e *DocumentError) Unwrap() error { return e.Err }
 func (s *Signer) measure(ctx context.Context, r *Request, docs []Document, c *Credential) ([]string, error) {
 	var t Tree
 	var titles []string
-	refs, seen := newReferences(), map[string]bool{}
+	refs, seen, contents := newReferences(), map[string]bool{}, map[string]bool{}
 	note := func(d *Document) error {
+		if w := r.Options.Work; w != nil && w.Step == 1 {
+			if contents[string(d.Digest)] { // one document has one reference
+				return &DocumentError{d.Index, d.Name, ErrReference}
+			}
+			contents[string(d.Digest)] = true
+		}
 		if r.Options.Format == PADES && d.Blob == "" {
 			err := r.Options.prepared(d.Index)
 			if r.Options.Work != nil {
@@ -377,7 +383,7 @@ func reason(err error) string {
 	for _, known := range []error{
 		ErrUnknown, ErrNoCredential, ErrUnknownOfficer, ErrMedium, ErrTokenEnded, ErrCertificateExpired, ErrCertificateRevoked, ErrCertificateOnHold,
 		ErrChannel, ErrHeader, ErrPINLocked, ErrPINWrong, ErrDocuments, ErrTransactionExpired, ErrCancelled, ErrFinished, ErrBatchBusy,
-		ErrBatchEmpty, ErrProcess, ErrRole, ErrReference, ErrContent, ErrLastWord, ErrNotBulk, ErrSignatory, ErrTurn, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate, ErrPrepared, ErrHosted, ErrUnopened, ErrElsewhere,
+		ErrBatchEmpty, ErrProcess, ErrRole, ErrReference, ErrContent, ErrLastWord, ErrNotBulk, ErrSignatory, ErrTurn, ErrOtherProcess, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate, ErrPrepared, ErrHosted, ErrUnopened, ErrElsewhere,
 		errRestart, ErrActivation, ErrNoShare, otp.ErrUnknown, otp.ErrWrong, otp.ErrExpired, otp.ErrAttempts, otp.ErrUsed, otp.ErrNonce, otp.ErrResendTooSoon, otp.ErrTooManyCodes,
 		otp.ErrNotSent, otp.ErrMACUnavailable, pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrAnchor, pdf.ErrUnsupported,
 	} {

@@ -148,7 +148,7 @@ func TestRolesOfOneReference(t *testing.T) {
 	_, f = o.prepare(t, o.ask(2, "AA-11", "Akuan Terima", "R"))
 	o.sign(t, f)
 	o.refuses(t, "a role behind the last", signer.ErrTurn, func() error { _, _, err := o.s.Prepare(ctx, o.ask(2, "AA-11", "Akuan Terima", "R")); return err })
-	c, err := o.DB.Signatories(ctx, storetest.System, "AA-11", "R")
+	c, err := o.DB.Signatories(ctx, storetest.System, []string{"R"})
 	if err != nil || len(c) != 3 {
 		t.Fatalf("signed %+v, %v", c, err)
 	}
