@@ -71,7 +71,7 @@ func TestAppsAreRegistered(t *testing.T) {
 	for what, edit := range map[string]func(*enrol.App){
 		"raw": func(a *enrol.App) { a.Grants = []string{enrol.GrantSign, enrol.GrantRAW} }, "csc": func(a *enrol.App) { a.Grants = []string{enrol.GrantExplicit} },
 		"pades": func(a *enrol.App) { a.Grants = []string{enrol.GrantSign, enrol.GrantPrepared} },
-		"pin": func(a *enrol.App) { a.PINEntry = enrol.PINInApp },
+		"pin":   func(a *enrol.App) { a.PINEntry = enrol.PINInApp },
 	} {
 		n := plainApp(what)
 		edit(&n)

@@ -53,7 +53,7 @@ func (s *Signer) Prepare(ctx context.Context, a Ask) (*Request, *otp.Challenge, 
 	ch, err := s.sendCode(ctx, r, c, titles, channels, a.RequestID)
 	if err != nil {
 		// The app never learns the id: end the request so that nothing half-done stays.
-		ev.Action, ev.Verdict, ev.Detail = "transaction.cancel", audit.Noted, map[string]string{"reason": "code not sent"}
+		ev.Action, ev.Verdict, ev.Detail = "transaction.cancel", audit.Noted, map[string]string{"reason": otp.ErrNotSent.Error()}
 		if cerr := s.Records.CancelRequest(context.WithoutCancel(ctx), r.ID, Cancelled, ev); cerr != nil {
 			err = errors.Join(err, cerr)
 		}

@@ -277,7 +277,8 @@ type Records interface {
 	// ascending index.
 	Pending(ctx context.Context, batch string) iter.Seq2[Document, error]
 	// CancelRequest ends a WAITING transaction as status (Cancelled, Expired or
-	// Failed) and kills its code; ErrFinished when it is not waiting.
+	// Failed), with ev's detail "reason", and kills its code; ErrFinished when it is not
+	// waiting.
 	CancelRequest(ctx context.Context, id string, status Status, ev audit.Event) error
 	// AuditLock is Audit for the refusal of a PIN that locked or blocked the
 	// officer, as st says; with it goes a notice to the officer.
