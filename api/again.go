@@ -1,9 +1,12 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -45,9 +48,14 @@ func (s *server) answerAgain(w http.ResponseWriter, r *http.Request, next http.H
 		return true
 	}
 	got := within(r, next, http.MethodGet, view)
-	if r.URL.Path == "/v1/transactions" && got.code() == codeNoCode() {
+	if r.URL.Path == "/v1/transactions" && got.code() == codeFor(otp.ErrUnknown) {
 		// It was cut off before the officer was sent a code.
-		if sent := within(r, next, http.MethodPost, view+"/otp"); sent.status != http.StatusOK {
+		channel, err := askedChannel(r)
+		if err != nil {
+			writeProblem(w, r.Context(), s.logged(r.Context(), err))
+			return true
+		}
+		if sent := within(r, next, http.MethodPost, view+"/otp", channel...); sent.status != http.StatusOK {
 			sent.write(w)
 			return true
 		}
@@ -72,10 +80,11 @@ func (s *server) answerAgain(w http.ResponseWriter, r *http.Request, next http.H
 	if got.status == http.StatusOK {
 		var now struct {
 			Status signer.Status `json:"status"`
+			Code   string        `json:"code"`
 		}
 		_ = json.Unmarshal(got.body.Bytes(), &now) // a view without one has ""
 		var again bool
-		if got.status, again = statusAgain(r.URL.Path, now.Status); !again {
+		if got.status, again = statusAgain(r.URL.Path, now.Status, now.Code); !again {
 			return false
 		}
 	}
@@ -90,9 +99,24 @@ func (s *server) lostPage(ctx context.Context, id string) (bool, error) {
 	return err == nil && r.Status == signer.Waiting && r.Page != nil && r.Page.OpenedAt.IsZero(), err
 }
 
-// statusAgain is the HTTP status of a POST whose object has come to a state; false when that
-// is not one to which the POST leads.
-func statusAgain(path string, now signer.Status) (int, bool) {
+// askedChannel reads from the body of a request for a transaction the body of one for its code, and
+// leaves it as it was.
+func askedChannel(r *http.Request) ([]byte, error) {
+	whole, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, fmt.Errorf("reading request: %w", err)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(whole))
+	var asked struct {
+		Channel string `json:"channel,omitempty"`
+	}
+	_ = json.Unmarshal(whole, &asked) // it was judged before the transaction was made
+	return json.Marshal(asked)
+}
+
+// statusAgain is the HTTP status of a POST whose object has come to a state, for a reason with a code;
+// false when that is not one to which the POST leads.
+func statusAgain(path string, now signer.Status, why string) (int, bool) {
 	switch {
 	case strings.HasSuffix(path, "/sign"):
 		switch now {
@@ -103,17 +127,19 @@ func statusAgain(path string, now signer.Status) (int, bool) {
 		}
 		return 0, false
 	case path == "/v1/transactions":
-		// One whose code could not be sent was cancelled: the officer is to be asked again.
-		return http.StatusCreated, now != signer.Cancelled
+		// One whose code could not be sent was cancelled: the officer is to be asked again. Nobody is
+		// about one that somebody has ended.
+		return http.StatusCreated, now != signer.Cancelled || why != codeFor(otp.ErrNotSent)
 	case path == "/v1/batches", path == "/v1/documents":
 		return http.StatusCreated, true
 	}
 	return http.StatusOK, true
 }
 
-// codeNoCode is the code of a transaction for which none was ever issued.
-func codeNoCode() string {
-	m, _ := meaningOf(otp.ErrUnknown)
+// codeFor is the stable code of a sentinel. That of otp.ErrUnknown tells a transaction for which no
+// code was ever issued.
+func codeFor(err error) string {
+	m, _ := meaningOf(err)
 	return m.code
 }
 
@@ -127,7 +153,7 @@ type inner struct {
 func (i *inner) Header() http.Header { return i.header }
 
 // within has the router answer another request in the place of r, with its credentials and claim.
-func within(r *http.Request, next http.Handler, method, path string) *inner {
+func within(r *http.Request, next http.Handler, method, path string, body ...byte) *inner {
 	routes := chi.NewRouteContext()
 	if c := chi.RouteContext(r.Context()); c != nil {
 		routes.Routes = c.Routes
@@ -135,6 +161,10 @@ func within(r *http.Request, next http.Handler, method, path string) *inner {
 	q := r.Clone(context.WithValue(r.Context(), chi.RouteCtxKey, routes))
 	q.Method, q.URL, q.RequestURI, q.Body, q.ContentLength = method, &url.URL{Path: path}, path, http.NoBody, 0
 	q.Header.Del("Content-Type")
+	if len(body) > 0 {
+		q.Header.Set("Content-Type", "application/json")
+		q.Body, q.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	}
 	i := &inner{header: http.Header{}}
 	i.status, i.ResponseWriter = http.StatusOK, &nowhere{i.header}
 	next.ServeHTTP(i, q)

@@ -17,7 +17,7 @@ import (
 type Registration struct {
 	Name         string   `json:"name" maxLength:"120" doc:"Shown to officers" example:"iGFMAS pengeluaran"`
 	Systems      []string `json:"systems" maxItems:"20" nullable:"false" doc:"It may speak for these alone"`
-	Grants       []string `json:"grants,omitempty" maxItems:"8" nullable:"false" doc:"sign, lookup, verify (all three when none of them is named), RAW, csc_explicit"`
+	Grants       []string `json:"grants,omitempty" maxItems:"8" nullable:"false" doc:"sign, lookup, verify (all three when none of them is named), RAW, pades_digest, csc_explicit"`
 	PINEntry     string   `json:"pin_entry,omitempty" enum:"hosted,app" default:"hosted"`
 	Rate         float64  `json:"rate,omitempty" default:"50" doc:"Requests a second"`
 	RedirectURIs []string `json:"redirect_uris,omitempty" maxItems:"20" nullable:"false" doc:"https, compared byte by byte"`
@@ -145,7 +145,7 @@ func (s *server) appDesk(h huma.API) {
 	const tag, at = "Apps", "/v1/admin/apps"
 	quiet := func(o huma.Operation) huma.Operation { o.DefaultStatus = http.StatusNoContent; return o }
 	huma.Register(h, administer(tag, "apps", http.MethodGet, at, "Registered apps: JDN and AUDITOR see all, a SAP those of the own system"), s.listApps)
-	add := administer(tag, "registerApp", http.MethodPost, at, "Register an app; one with RAW, csc_explicit or pin_entry app, and one that a SAP asks for, awaits a second person")
+	add := administer(tag, "registerApp", http.MethodPost, at, "Register an app; one with RAW, pades_digest, csc_explicit or pin_entry app, and one that a SAP asks for, awaits a second person")
 	add.DefaultStatus = http.StatusCreated
 	huma.Register(h, add, s.registerApp)
 	huma.Register(h, administer(tag, "app", http.MethodGet, at+"/{id}", "An app with its credentials"), s.showApp)

@@ -17,21 +17,22 @@ import (
 )
 
 // Replies keeps the answers of requests that carried an Idempotency-Key, for
-// 24 hours. Each call is durable when it returns. began is the now of the claim that
-// a call is about; one that is not there any more stays so.
+// 24 hours. Each call is durable when it returns. began is the time that the claim which a
+// call is about was made with, and names it; one that is not there any more stays so. How long
+// a claim holds is told by the database's clock.
 type Replies interface {
 	// BeginReply claims (app, key) for this request, for half a minute: fresh means that
 	// nobody answers it. Then object is "" or what an earlier run of the same request was
 	// noted to have done, which was cut off before its answer was kept. If it is not fresh,
 	// what was kept comes back: the first request's fingerprint, and its status (0 while it
 	// runs), headers and body.
-	BeginReply(ctx context.Context, app, key string, fingerprint []byte, now time.Time) (fresh bool, object string, kept []byte, status int, headers string, body []byte, err error)
+	BeginReply(ctx context.Context, app, key string, fingerprint []byte, began time.Time) (fresh bool, object string, kept []byte, status int, headers string, body []byte, err error)
 	// ClaimedReply is ctx for the work of a claim: the object of each accepted event that is
 	// recorded with it is noted in the claim by the same commit. What is not refused fails when
 	// another request has taken the claim. Without a key it is of no claim any more.
 	ClaimedReply(ctx context.Context, app, key string, began time.Time) context.Context
 	// ExtendReply says that the request is still being answered.
-	ExtendReply(ctx context.Context, app, key string, began, now time.Time) error
+	ExtendReply(ctx context.Context, app, key string, began time.Time) error
 	// FinishReply keeps the answer.
 	FinishReply(ctx context.Context, app, key string, began time.Time, status int, headers string, body []byte) error
 	// LeaveReply leaves a claim, with what was noted, to the next such request.
@@ -203,7 +204,7 @@ func (s *server) once(w http.ResponseWriter, r *http.Request, next http.Handler,
 	// From here on the request is answered to its end, whether or not the client is still there:
 	// what it made would otherwise be made again.
 	ctx = context.WithoutCancel(ctx)
-	stop := s.extend(ctx, func(ctx context.Context) error { return s.Replies.ExtendReply(ctx, app, key, k.began, s.Now()) })
+	stop := s.extend(ctx, func(ctx context.Context) error { return s.Replies.ExtendReply(ctx, app, key, k.began) })
 	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 	defer func() {
 		// Also when the handler panicked: a claim must not stay for ever.

@@ -79,7 +79,7 @@ func (s *shelf) ClaimedReply(ctx context.Context, _, _ string, _ time.Time) cont
 	return ctx
 }
 
-func (s *shelf) ExtendReply(context.Context, string, string, time.Time, time.Time) error { return nil }
+func (s *shelf) ExtendReply(context.Context, string, string, time.Time) error { return nil }
 
 // A claim that could not be settled while the database was away is settled when it
 // is back: who does as 503 says and asks again is not told for a day that the

@@ -167,6 +167,7 @@ func meanings() []meaning {
 		{signer.ErrDocuments, "documents_mismatch", 403, "Dokumen tidak sama dengan yang dipaparkan kepada pegawai", "The documents are not those shown to the officer"},
 		{signer.ErrSignatory, "duplicate_signatory", 409, "Pegawai ini memegang peranan lain bagi rujukan yang sama", "The officer holds another role of the same reference"},
 		{signer.ErrTurn, "role_out_of_order", 409, "Belum atau bukan lagi giliran peranan ini bagi rujukan itu", "It is not, or no longer, this role's turn for that reference"},
+		{signer.ErrOtherProcess, "role_out_of_order", 409, "Rujukan ini telah bermula dalam proses kerja lain", "The reference was begun in another work process"},
 		{signer.ErrTemplate, "template_changed", 409, "Templat tandatangan telah diubah selepas transaksi ini dibuat; buat transaksi baharu", "The template of the signature was changed after this transaction was made; make a new one"},
 		{signer.ErrPINWrong, "pin_wrong", 403, "PIN salah", "The PIN is wrong"},
 		{signer.ErrPINLocked, "pin_locked", 423, "PIN dikunci", "The PIN is locked"},

@@ -53,7 +53,7 @@ type padesBody struct {
 
 type documentRef struct {
 	Name       string      `json:"name,omitempty" maxLength:"200"`
-	Digest     *digestBody `json:"digest,omitempty" doc:"Never hashed again. PADES: of the ByteRange of a PDF that was prepared and stays with you"`
+	Digest     *digestBody `json:"digest,omitempty" doc:"Never hashed again. PADES: of the ByteRange of a PDF that was prepared and stays with you; a grant of its own, pades_digest"`
 	Data       string      `json:"data,omitempty" maxLength:"1398104" doc:"Base64; hashed by the gateway with SHA-256; at most 1 MiB"`
 	DocumentID string      `json:"document_id,omitempty" maxLength:"64"`
 	Reference  string      `json:"reference,omitempty" maxLength:"200" doc:"Your name of the document. For a later role of a work process it is enough: what is signed is what the role before left"`
@@ -275,6 +275,9 @@ func (s *server) ask(ctx context.Context, b *createBody) (*signer.Ask, error) {
 		return a, s.checkBatch(ctx, b)
 	}
 	for k := range b.Documents {
+		if b.Documents[k].Digest != nil && b.Process == "" && !mayPrepare(app, b.Format) {
+			return nil, errForbidden
+		}
 		d, err := s.documentOf(ctx, &b.Documents[k], k, b.Format, b.Process)
 		if err != nil {
 			return nil, err
@@ -285,6 +288,12 @@ func (s *server) ask(ctx context.Context, b *createBody) (*signer.Ask, error) {
 		}
 	}
 	return a, nil
+}
+
+// mayPrepare says whether an app may have a digest signed in a format. That of a prepared PDF wants a
+// grant: no work process recognises what stands behind it.
+func mayPrepare(app *enrol.App, format string) bool {
+	return format != signer.PADES || app.Granted(enrol.GrantPrepared)
 }
 
 // pageOf is the page on which the officer confirms; nil: in the app.
@@ -412,6 +421,8 @@ func (s *server) checkBatch(ctx context.Context, b *createBody) error {
 		return signer.ErrBatchBusy
 	case ba.Status != batch.Sealed && ba.Status != batch.NeedsAuthorisation:
 		return signer.ErrFinished
+	case ba.Kind == batch.Digest && !mayPrepare(appOf(ctx), b.Format):
+		return errForbidden
 	case ba.Kind != batch.Digest && b.Format != signer.PADES:
 		return fixed("format", "The batch's kind needs another format.", "Jenis kelompok ini memerlukan format lain.")
 	case b.Process != "" && ba.Kind != batch.Digest:

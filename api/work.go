@@ -180,7 +180,7 @@ func (p *Problem) explainWork(err error, en bool) {
 	}{
 		{signer.ErrProcess, "process", "Sistem ini tiada proses kerja sedemikian; lihat /v1/processes.", "The system has no such work process; see /v1/processes."},
 		{signer.ErrRole, "role", "Proses kerja ini tiada peranan sedemikian; lihat /v1/processes.", "The work process has no such role; see /v1/processes."},
-		{signer.ErrReference, ".reference", "Setiap dokumen bagi proses kerja memerlukan rujukannya sendiri: 1 hingga 200 aksara ASCII, tanpa ruang di hujung.", "Each document of a work process needs a reference of its own: 1 to 200 ASCII characters, without spaces at the ends."},
+		{signer.ErrReference, ".reference", "Setiap dokumen bagi proses kerja memerlukan rujukannya sendiri, satu sahaja: 1 hingga 200 aksara ASCII, tanpa ruang di hujung.", "Each document of a work process needs a reference of its own, and one alone: 1 to 200 ASCII characters, without spaces at the ends."},
 		{signer.ErrContent, "", "Peranan pertama memerlukan dokumen: document_id, digest atau data.", "The first role needs the document: document_id, digest or data."},
 		{signer.ErrLastWord, "pades.certify", "Pengesahan tanpa sebarang perubahan (1) tidak meninggalkan tempat bagi peranan seterusnya.", "A certification without any change (1) leaves no place for the next role."},
 		{signer.ErrNotBulk, "documents", "Proses kerja ini bukan proses pukal: satu rujukan bagi satu transaksi.", "This work process is not one for bulk: one reference a transaction."},

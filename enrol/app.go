@@ -14,13 +14,15 @@ import (
 	"github.com/mohor-sign/mohor/internal/secret"
 )
 
-// Operations that are granted to an app. RAW and csc_explicit come on top of signing: a bare
-// digest can stand for anything, and an explicit code names no documents.
+// Operations that are granted to an app. RAW, pades_digest and csc_explicit come on top of signing: a
+// bare digest can stand for anything, that of a prepared PDF for one that is known here and cannot be
+// recognised, and an explicit code names no documents.
 const (
 	GrantSign     = "sign"   // documents, transactions, batches
 	GrantLookup   = "lookup" // officers and certificates
 	GrantVerify   = "verify"
 	GrantRAW      = "RAW"
+	GrantPrepared = "pades_digest" // PADES of a PDF that stays with the app
 	GrantExplicit = "csc_explicit"
 )
 

@@ -52,9 +52,12 @@ const (
 	maxRate       = 10_000
 )
 
+// power is what is granted on top of operations.
+func power() []string { return []string{GrantRAW, GrantPrepared, GrantExplicit} }
+
 // powerful says whether an app can have signed what nobody has seen, or sees PINs.
 func (a *App) powerful() bool {
-	return a.Granted(GrantRAW) || a.Granted(GrantExplicit) || a.PINEntry == PINInApp
+	return slices.ContainsFunc(power(), a.Granted) || a.PINEntry == PINInApp
 }
 
 // grows says whether a has power, or systems or places to use it from, that was did not have.
@@ -62,7 +65,7 @@ func (a *App) grows(was *App) bool {
 	if !a.powerful() {
 		return false
 	}
-	for _, g := range []string{GrantRAW, GrantExplicit} {
+	for _, g := range power() {
 		if a.Granted(g) && !was.Granted(g) {
 			return true
 		}
@@ -258,7 +261,7 @@ func (s *Apps) fault(a *App, systems []System) *Refusal {
 		return slices.ContainsFunc(systems, func(s System) bool { return s.Code == code })
 	}
 	granted := func(g string) bool {
-		return slices.Contains(append(operations(), GrantRAW, GrantExplicit), g)
+		return slices.Contains(append(operations(), power()...), g)
 	}
 	switch {
 	case !validID(a.ID):
@@ -268,7 +271,7 @@ func (s *Apps) fault(a *App, systems []System) *Refusal {
 	case len(a.Systems) == 0 || len(a.Systems) > maxAppSystems || !each(a.Systems, known):
 		return no("systems", "beri sistem yang berdaftar, setiap satu sekali", "give registered systems, each once")
 	case len(a.Grants) == 0 || !each(a.Grants, granted):
-		return no("grants", "operasi: sign, lookup, verify, RAW, csc_explicit", "operations are sign, lookup, verify, RAW and csc_explicit, each once")
+		return no("grants", "operasi: sign, lookup, verify, RAW, pades_digest, csc_explicit", "operations are sign, lookup, verify, RAW, pades_digest and csc_explicit, each once")
 	case a.PINEntry != PINHosted && a.PINEntry != PINInApp:
 		return no("pin_entry", "pin_entry ialah hosted atau app", "pin_entry is hosted or app")
 	case math.IsNaN(a.Rate) || a.Rate < 0.1 || a.Rate > maxRate:

@@ -71,7 +71,8 @@ func TestAppsAreRegistered(t *testing.T) {
 	// Each of what is powerful wants two, and nothing of it holds before.
 	for what, edit := range map[string]func(*enrol.App){
 		"raw": func(a *enrol.App) { a.Grants = []string{enrol.GrantSign, enrol.GrantRAW} }, "csc": func(a *enrol.App) { a.Grants = []string{enrol.GrantExplicit} },
-		"pin": func(a *enrol.App) { a.PINEntry = enrol.PINInApp },
+		"pades": func(a *enrol.App) { a.Grants = []string{enrol.GrantSign, enrol.GrantPrepared} },
+		"pin":   func(a *enrol.App) { a.PINEntry = enrol.PINInApp },
 	} {
 		n := plainApp(what)
 		edit(&n)
@@ -96,7 +97,7 @@ func TestAppsAreRegistered(t *testing.T) {
 			t.Errorf("%s for another system: %+v, %v", what, p, err)
 		}
 		p, err = apps.Change(ctx, o.jdn, what, func(a *enrol.App) { a.Grants, a.PINEntry = []string{enrol.GrantLookup}, enrol.PINHosted })
-		if err != nil || p.Proposal != nil || p.Granted(enrol.GrantRAW) || p.PINEntry != enrol.PINHosted {
+		if err != nil || p.Proposal != nil || p.Granted(enrol.GrantRAW) || p.Granted(enrol.GrantPrepared) || p.PINEntry != enrol.PINHosted {
 			t.Errorf("%s without it: %+v, %v", what, p, err)
 		}
 	}
@@ -119,7 +120,7 @@ func TestAppsAreRegistered(t *testing.T) {
 	if err != nil || len(list) != 2 || list[0].ID != "cadangan" {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if list, err = apps.List(ctx, o.sap, "cadangan", 0); err != nil || len(list) != 6 { // and the house's own
+	if list, err = apps.List(ctx, o.sap, "cadangan", 0); err != nil || len(list) != 7 { // and the house's own
 		t.Errorf("%d, %v", len(list), err)
 	}
 	_, err = apps.List(ctx, o.ap, "", 0)

@@ -64,7 +64,7 @@ func (s *Signer) Prepare(ctx context.Context, a Ask) (*Request, *otp.Challenge, 
 		return nil, nil, err
 	}
 	// The app never learns the id: end the request so that nothing half-done stays.
-	ev.Action, ev.Verdict, ev.Detail = "transaction.cancel", audit.Noted, map[string]string{"reason": "code not sent"}
+	ev.Action, ev.Verdict, ev.Detail = "transaction.cancel", audit.Noted, map[string]string{"reason": otp.ErrNotSent.Error()}
 	if cerr := s.Records.CancelRequest(context.WithoutCancel(ctx), r.ID, Cancelled, ev); cerr != nil && (first.made || !errors.Is(cerr, ErrFinished)) {
 		err = errors.Join(err, cerr)
 	}
@@ -122,7 +122,7 @@ func (s *Signer) check(ctx context.Context, a *Ask) (r *Request, _ *Credential, 
 		return nil, nil, nil, nil, err
 	}
 	if w != nil {
-		if err := s.follow(ctx, a, w); err != nil {
+		if err := s.follow(ctx, a, w, &p); err != nil {
 			return nil, nil, nil, nil, err
 		}
 		a.Options.Work = w
@@ -177,8 +177,14 @@ func (e *DocumentError) Unwrap() error { return e.Err }
 func (s *Signer) measure(ctx context.Context, r *Request, docs []Document, c *Credential) ([]string, error) {
 	var t Tree
 	var titles []string
-	refs, seen := newReferences(), map[string]bool{}
+	refs, seen, contents := newReferences(), map[string]bool{}, map[string]bool{}
 	note := func(d *Document) error {
+		if w := r.Options.Work; w != nil && w.Step == 1 {
+			if contents[string(d.Digest)] { // one document has one reference
+				return &DocumentError{d.Index, d.Name, ErrReference}
+			}
+			contents[string(d.Digest)] = true
+		}
 		if r.Options.Format == PADES && d.Blob == "" {
 			err := r.Options.prepared(d.Index)
 			if r.Options.Work != nil {
@@ -404,7 +410,7 @@ func reason(err error) string {
 	for _, known := range []error{
 		ErrUnknown, ErrNoCredential, ErrUnknownOfficer, ErrMedium, ErrTokenEnded, ErrCertificateExpired, ErrCertificateRevoked, ErrCertificateOnHold,
 		ErrChannel, ErrHeader, ErrPINLocked, ErrPINWrong, ErrDocuments, ErrTransactionExpired, ErrCancelled, ErrFinished, ErrBatchBusy,
-		ErrBatchEmpty, ErrProcess, ErrRole, ErrReference, ErrContent, ErrLastWord, ErrNotBulk, ErrSignatory, ErrTurn, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate, ErrPrepared, ErrHosted, ErrUnopened, ErrElsewhere,
+		ErrBatchEmpty, ErrProcess, ErrRole, ErrReference, ErrContent, ErrLastWord, ErrNotBulk, ErrSignatory, ErrTurn, ErrOtherProcess, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate, ErrPrepared, ErrHosted, ErrUnopened, ErrElsewhere,
 		errRestart, ErrActivation, ErrNoShare, otp.ErrUnknown, otp.ErrWrong, otp.ErrExpired, otp.ErrAttempts, otp.ErrUsed, otp.ErrNonce, otp.ErrResendTooSoon, otp.ErrTooManyCodes,
 		otp.ErrNotSent, otp.ErrMACUnavailable, pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrAnchor, pdf.ErrUnsupported,
 	} {

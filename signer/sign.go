@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"time"
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/internal/secret"
@@ -57,18 +56,15 @@ func (s *Signer) Sign(ctx context.Context, a *Authorization, d Claimed) (Outcome
 }
 
 // builder makes SignedData as the format wants it: CAdES says the time itself (ETSI
-// EN 319 122-1, Section 6.3), of a PDF the signature dictionary does.
+// EN 319 122-1, Section 6.3), of a PDF the signature dictionary does. The time is that of the
+// intent, the nearest to the signing (RFC 5652, Section 11.3) that a re-run signs, too.
 func (a *Authorization) builder(h crypto.Hash) (*cms.Builder, error) {
 	chain, o := a.Credential.Chain, &a.Request.Options
 	b, err := cms.New(a.Credential.Certificate, chain[:len(chain)-1], h, o.cmsAlgorithm())
 	if err != nil || o.Format != CMS {
 		return b, err
 	}
-	at, err := time.Parse(time.RFC3339, o.Time)
-	if err != nil {
-		return nil, fmt.Errorf("reading claimed time: %w", err)
-	}
-	return b.WithSigningTime(at)
+	return b.WithSigningTime(a.Intent.CreatedAt)
 }
 
 // cms makes one SignedData over a content digest with one use of the key, and
@@ -98,10 +94,20 @@ func (a *Authorization) cms(ctx context.Context, b *cms.Builder, digest []byte, 
 	return der, nil
 }
 
+// SignedBlobs names the files that attempts at a document of a batch may have left, the newest
+// last. Each claim has a name of its own, so that who lost it replaces nobody's file. The first is
+// that of releases that had one for all.
+func SignedBlobs(batch string, index uint32, attempt int64) []string {
+	names := []string{fmt.Sprintf("signed/%s/%d", batch, index)}
+	for k := range attempt {
+		names = append(names, fmt.Sprintf("%s-%d", names[0], k+1))
+	}
+	return names
+}
+
 // signPDF copies the stored document, checks that the copy is what was
-// authorised, and from then on works on the copy alone. The result is stored
-// under a name that only depends on the document, so that doing it again
-// replaces it.
+// authorised, and from then on works on the copy alone. What claims before this
+// one left no row names, nor can any: it goes.
 func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out *Outcome) error {
 	c, err := s.copyBlob(ctx, d.Blob)
 	if err != nil {
@@ -144,7 +150,14 @@ func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out
 		return err
 	}
 	out.Timestamp = at
-	out.Blob = fmt.Sprintf("signed/%s/%d", a.Request.Batch, d.Index)
+	names := SignedBlobs(a.Request.Batch, d.Index, out.Attempt)
+	last := len(names) - 1
+	if last > 1 {
+		if err := s.remove(ctx, names[:last]...); err != nil {
+			return fmt.Errorf("removing what was not stored: %w", err)
+		}
+	}
+	out.Blob = names[last]
 	work, sum := a.Request.Options.Work, sha256.New()
 	out.Size, err = s.Blobs.Create(ctx, out.Blob, func(w io.Writer) error {
 		sum.Reset()
@@ -205,6 +218,9 @@ func (s *Signer) Complete(ctx context.Context, a *Authorization, out []Outcome) 
 	if statusEnds(err) {
 		return false, s.discard(ctx, out, ev, err)
 	}
+	if errors.Is(err, ErrFence) {
+		return false, errors.Join(err, s.remove(ctx, blobsOf(out)...))
+	}
 	if err == nil && a.complete(len(out), done) {
 		// Somebody else wrote "signed" into rows of this batch.
 		ev.Action = "signer.alarm"
@@ -224,21 +240,38 @@ func statusEnds(err error) bool {
 // discard leaves nothing of signatures that were made and not released, and has the
 // audit say so.
 func (s *Signer) discard(ctx context.Context, out []Outcome, ev audit.Event, why error) error {
+	return s.refuse(ctx, ev, errors.Join(why, s.remove(ctx, blobsOf(out)...)))
+}
+
+// blobsOf are the files of outcomes.
+func blobsOf(out []Outcome) (names []string) {
 	for _, o := range out {
 		if o.Blob != "" {
-			why = errors.Join(why, s.Blobs.Remove(context.WithoutCancel(ctx), o.Blob), s.Blobs.Remove(context.WithoutCancel(ctx), passwordBlob(o.Blob)))
+			names = append(names, o.Blob)
 		}
 	}
-	return s.refuse(ctx, ev, why)
+	return names
+}
+
+// remove removes signed files that no row names, with what belongs to them.
+func (s *Signer) remove(ctx context.Context, names ...string) (err error) {
+	for _, n := range names {
+		err = errors.Join(err, s.Blobs.Remove(context.WithoutCancel(ctx), n), s.Blobs.Remove(context.WithoutCancel(ctx), passwordBlob(n)))
+	}
+	return err
 }
 
 // Discard is for outcomes in hand when Complete refused others of the same
 // authorisation for why: ErrCertificateRevoked and ErrCertificateOnHold end all of
-// it, also if the certificate is released before the next Complete would ask. After
-// other errors nothing is discarded: the documents are signed again, in their place.
-// It returns why, joined with what went wrong meanwhile.
+// it, also if the certificate is released before the next Complete would ask, and
+// with ErrFence somebody else goes on with it. After other errors nothing is
+// discarded: the documents are signed again, under another claim. It returns why,
+// joined with what went wrong meanwhile.
 func (s *Signer) Discard(ctx context.Context, a *Authorization, out []Outcome, why error) error {
-	if len(out) == 0 || !statusEnds(why) {
+	switch {
+	case errors.Is(why, ErrFence):
+		return errors.Join(why, s.remove(ctx, blobsOf(out)...))
+	case len(out) == 0 || !statusEnds(why):
 		return why
 	}
 	return s.discard(ctx, out, audit.Event{At: s.Now(), Actor: "officer:" + a.Request.Officer, Action: "signer.discard", Object: a.Request.ID,

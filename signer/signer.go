@@ -286,7 +286,8 @@ type Records interface {
 	// ascending index.
 	Pending(ctx context.Context, batch string) iter.Seq2[Document, error]
 	// CancelRequest ends a WAITING transaction as status (Cancelled, Expired or
-	// Failed) and kills its code; ErrFinished when it is not waiting.
+	// Failed), with ev's detail "reason", and kills its code; ErrFinished when it is not
+	// waiting.
 	CancelRequest(ctx context.Context, id string, status Status, ev audit.Event) error
 	// AuditLock is Audit for the refusal of a PIN that locked or blocked the
 	// officer, as st says; with it goes a notice to the officer.
@@ -354,12 +355,13 @@ type Records interface {
 	OpenIntents(ctx context.Context) ([]Intent, error)
 	// Place says what is against the documents of a request being signed in its role now, as
 	// CreateRequest and RecordIntent do, which change nothing then: a *DocumentError with
-	// ErrSignatory, ErrTurn, ErrReference or ErrDocuments; the last, too, when a document is
-	// one of another reference.
+	// ErrSignatory, ErrTurn, ErrReference, ErrOtherProcess or ErrDocuments; the last, too, when a
+	// document, or what has the digest of one before or after a signature, is of another reference
+	// of the system. With ErrSignatory the officer has a role there.
 	Place(ctx context.Context, transaction string) error
-	// Signatories lists who signed a reference of a work process, and who is about to, in the
-	// order of their roles.
-	Signatories(ctx context.Context, system, process, reference string) ([]Signatory, error)
+	// Signatories lists who signed references of a system, whatever their process, and who is
+	// about to; of each in the order of the roles.
+	Signatories(ctx context.Context, system string, references []string) ([]Signatory, error)
 	// ClassesBefore lists the classifications under which references of the pending documents of
 	// a batch were signed.
 	ClassesBefore(ctx context.Context, system, process, batch string) ([]string, error)

@@ -28,6 +28,8 @@ var (
 	// its code is reserved, and with the intent. They leave code and PIN as they were.
 	ErrSignatory = errors.New("the officer has another role of this reference")
 	ErrTurn      = errors.New("it is not this role's turn")
+	// ErrOtherProcess is judged with them: the reference was begun in another process.
+	ErrOtherProcess = errors.New("the reference is one of another work process")
 )
 
 // Work is a request's place in a work process.
@@ -43,6 +45,7 @@ type Work struct {
 
 // Signatory is who signed a reference in a role, or is about to.
 type Signatory struct {
+	Process     string
 	Step        int
 	Role        string
 	Officer     string // IC
@@ -116,9 +119,23 @@ func (s *Signer) work(a *Ask) (*Work, process.Process, error) {
 	return w, p, nil
 }
 
+// place is where signatures of roles stand, within a system.
+type place struct{ process, reference string }
+
+// chains reads who signed references of a system, by their place, in the order of the roles.
+func (s *Signer) chains(ctx context.Context, system string, references []string) (map[place][]Signatory, error) {
+	all, err := s.Records.Signatories(ctx, system, references)
+	out := make(map[place][]Signatory, len(references))
+	for _, x := range all {
+		at := place{x.Process, x.Reference}
+		out[at] = append(out[at], x)
+	}
+	return out, err
+}
+
 // follow gives the documents of a later role what the role before it left, and the request the
 // classification of those before: what was classified stays so.
-func (s *Signer) follow(ctx context.Context, a *Ask, w *Work) error {
+func (s *Signer) follow(ctx context.Context, a *Ask, w *Work, p *process.Process) error {
 	seen := make(map[string]bool, len(a.Documents))
 	for k := range a.Documents {
 		d := &a.Documents[k]
@@ -126,11 +143,15 @@ func (s *Signer) follow(ctx context.Context, a *Ask, w *Work) error {
 			return &DocumentError{d.Index, d.Name, ErrReference}
 		}
 		seen[d.Reference] = true
-		chain, err := s.Records.Signatories(ctx, a.System, w.Process, d.Reference)
-		if err != nil {
-			return err
-		}
-		if err := d.follow(chain, w.Step, a.Officer, a.Options.Format); err != nil {
+	}
+	chains, err := s.chains(ctx, a.System, slices.Collect(maps.Keys(seen)))
+	if err != nil {
+		return err
+	}
+	for k := range a.Documents {
+		d := &a.Documents[k]
+		chain := chains[place{w.Process, d.Reference}]
+		if err := d.follow(chain, p.Roles[:w.Step], a.Officer, a.Options.Format); err != nil {
 			return &DocumentError{d.Index, d.Name, err}
 		}
 		for _, before := range chain {
@@ -147,8 +168,9 @@ func (s *Signer) follow(ctx context.Context, a *Ask, w *Work) error {
 	return err
 }
 
-// follow makes d what the role before step left, if there is one.
-func (d *Document) follow(chain []Signatory, step int, officer, format string) error {
+// follow makes d what the role before the last of roles left, if there is one.
+func (d *Document) follow(chain []Signatory, roles []string, officer, format string) error {
+	step := len(roles)
 	if slices.ContainsFunc(chain, func(s Signatory) bool { return s.Officer == officer && s.Step != step }) {
 		return ErrSignatory
 	}
@@ -163,7 +185,8 @@ func (d *Document) follow(chain []Signatory, step int, officer, format string) e
 		}
 		return nil
 	}
-	if len(chain) != step-1 || chain[step-2].SignedAt.IsZero() {
+	// The names count, too: a process may have been edited since.
+	if !slices.EqualFunc(chain, roles[:step-1], func(s Signatory, role string) bool { return s.Role == role && !s.SignedAt.IsZero() }) {
 		return ErrTurn
 	}
 	left := &chain[step-2].Document
@@ -227,7 +250,7 @@ func (r references) same(q *Request) error {
 // misplaced says whether the request may not be signed in its role now.
 func misplaced(err error) bool {
 	var d *DocumentError
-	return errors.As(err, &d) && (errors.Is(err, ErrSignatory) || errors.Is(err, ErrTurn) || errors.Is(err, ErrReference) || errors.Is(err, ErrDocuments))
+	return errors.As(err, &d) && (errors.Is(err, ErrSignatory) || errors.Is(err, ErrTurn) || errors.Is(err, ErrReference) || errors.Is(err, ErrOtherProcess) || errors.Is(err, ErrDocuments))
 }
 
 // Inbox lists what waits for a role in a system, and who signed it before.
@@ -236,10 +259,16 @@ func (s *Signer) Inbox(ctx context.Context, q Inbox) ([]WaitingReference, error)
 	if err != nil {
 		return nil, fmt.Errorf("reading what waits: %w", err)
 	}
+	references := make([]string, len(list))
 	for k := range list {
-		if list[k].Signed, err = s.Records.Signatories(ctx, q.System, list[k].Process, list[k].Reference); err != nil {
-			return nil, fmt.Errorf("reading who signed: %w", err)
-		}
+		references[k] = list[k].Reference
+	}
+	chains, err := s.chains(ctx, q.System, references)
+	if err != nil {
+		return nil, fmt.Errorf("reading who signed: %w", err)
+	}
+	for k := range list {
+		list[k].Signed = chains[place{list[k].Process, list[k].Reference}]
 	}
 	return list, nil
 }

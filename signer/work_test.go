@@ -2,9 +2,11 @@ package signer_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/mohor-sign/mohor/enrol"
@@ -148,7 +150,7 @@ func TestRolesOfOneReference(t *testing.T) {
 	_, f = o.prepare(t, o.ask(2, "AA-11", "Akuan Terima", "R"))
 	o.sign(t, f)
 	o.refuses(t, "a role behind the last", signer.ErrTurn, func() error { _, _, err := o.s.Prepare(ctx, o.ask(2, "AA-11", "Akuan Terima", "R")); return err })
-	c, err := o.DB.Signatories(ctx, storetest.System, "AA-11", "R")
+	c, err := o.DB.Signatories(ctx, storetest.System, []string{"R"})
 	if err != nil || len(c) != 3 {
 		t.Fatalf("signed %+v, %v", c, err)
 	}
@@ -199,4 +201,77 @@ func TestPlaceChangedBeforeAuthorize(t *testing.T) {
 		o.edit(t, statement)
 		o.refuses(t, statement, signer.ErrDocuments, func() error { _, err := o.s.Authorize(ctx, f); return err })
 	}
+}
+
+// asking counts the questions about signatories.
+type asking struct {
+	storetest.Records
+	n int
+}
+
+func (a *asking) Signatories(ctx context.Context, system string, references []string) ([]signer.Signatory, error) {
+	a.n++
+	return a.Records.Signatories(ctx, system, references)
+}
+
+// However many references there are, who signed them is one question.
+func TestManyReferencesAreOneQuestion(t *testing.T) {
+	o := newOffice(t)
+	asked := &asking{Records: o.DB}
+	o.s.Records = asked
+	refs := []string{"A", "B", "C", "D", "E"}
+	_, f := o.prepare(t, o.ask(0, "AA-13", "Perakuan 1", refs...))
+	o.sign(t, f)
+	second := o.ask(1, "AA-13", "Perakuan 2", refs...)
+	if _, _, err := o.s.Prepare(ctx, second); err != nil || asked.n != 2 {
+		t.Errorf("two roles of %d references took %d questions, %v", len(refs), asked.n, err)
+	}
+	list, err := o.s.Inbox(ctx, signer.Inbox{System: storetest.System, Limit: 10})
+	if err != nil || asked.n != 3 || len(list) != len(refs) {
+		t.Errorf("an inbox of %d took %d questions, %v", len(list), asked.n-2, err)
+	}
+	for _, w := range list {
+		if len(w.Signed) != 1 || w.Signed[0].Reference != w.Reference || w.Signed[0].Officer != o.people[0] {
+			t.Errorf("%s was signed by %+v", w.Reference, w.Signed)
+		}
+	}
+}
+
+// One document has one reference, in one transaction, too: the next roles could not go on otherwise.
+func TestOneDocumentUnderTwoReferences(t *testing.T) {
+	o := newOffice(t)
+	twice := o.ask(0, "AA-13", "Perakuan 1", "A", "B")
+	twice.Documents[1].Digest = twice.Documents[0].Digest
+	o.refuses(t, "one document under two references", signer.ErrReference, func() error { _, _, err := o.s.Prepare(ctx, twice); return err })
+	_, f := o.prepare(t, o.ask(0, "AA-13", "Perakuan 1", "A", "B"))
+	o.sign(t, f)
+	o.refuses(t, "a reference of another process", signer.ErrOtherProcess, func() error {
+		other := o.ask(1, "AA-11", "Perakuan 1", "A")
+		other.Documents[0].Digest = bytes.Repeat([]byte{7}, 32)
+		_, _, err := o.s.Prepare(ctx, other)
+		return err
+	})
+}
+
+// A list of processes that was edited lets nobody take a role that has another place now.
+func TestRolesOfAnEditedProcess(t *testing.T) {
+	o := newOffice(t)
+	list := func(roles string) {
+		t.Helper()
+		var err error
+		o.s.Processes, err = process.Read(strings.NewReader("code,system,module,client,name_ms,name_en,roles,bulk,check\nP-1,IGFMAS,,,Ujian,Test," + roles + ",no,\n"))
+		must(t, err)
+	}
+	list("Perakuan 1>Perakuan 2")
+	_, f := o.prepare(t, o.ask(0, "P-1", "Perakuan 1", "R"))
+	o.sign(t, f)
+	list("Penyemak>Perakuan 1>Perakuan 2")
+	for _, role := range []string{"Penyemak", "Perakuan 1", "Perakuan 2"} {
+		o.refuses(t, role+" of a process edited meanwhile", signer.ErrTurn, func() error { _, _, err := o.s.Prepare(ctx, o.ask(1, "P-1", role, "R")); return err })
+	}
+	list("Perakuan 1>Perakuan 2>Akuan Terima")
+	_, f = o.prepare(t, o.ask(1, "P-1", "Perakuan 2", "R"))
+	o.sign(t, f)
+	_, f = o.prepare(t, o.ask(2, "P-1", "Akuan Terima", "R"))
+	o.sign(t, f)
 }

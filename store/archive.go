@@ -13,6 +13,7 @@ import (
 	"github.com/mohor-sign/mohor/archive"
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
@@ -308,6 +309,9 @@ func commitCase(ctx context.Context, q *sqlc.Queries, id string, c *archive.Case
 			}
 		}
 		files := []string{b.SignedBlob}
+		if b.Blob != "" { // with what a crash left of other attempts
+			files = append(files, signer.SignedBlobs(batch, uint32(b.Idx), b.Attempt)...)
+		}
 		if b.DocumentID == "" {
 			files = append(files, b.Blob)
 		} else if gone, err := q.DropDocument(ctx, sqlc.DropDocumentParams{ID: b.DocumentID, Before: micros(before)}); err != nil {

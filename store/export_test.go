@@ -46,6 +46,19 @@ func Change(ctx context.Context, d *DB, f func() error) error {
 	return d.change(ctx, func(sqlc.DBTX) error { return f() })
 }
 
+// InTurn runs changes that share a transaction, and gives what each is told.
+func InTurn(t sqlc.DBTX, changes ...func() error) (told []error) {
+	var members []*member
+	for _, f := range changes {
+		members = append(members, &member{change: func(sqlc.DBTX) error { return f() }, done: make(chan struct{})})
+	}
+	tell(members, inTurn(t, members))
+	for _, m := range members {
+		told = append(told, m.err)
+	}
+	return told
+}
+
 // KeyVersions is migration 2.
 var KeyVersions = keyVersions
 

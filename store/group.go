@@ -79,13 +79,17 @@ func (d *DB) lead() {
 		if n == 0 {
 			return
 		}
-		err := d.once(context.Background(), func(t sqlc.DBTX) error { return inTurn(t, now) })
-		for _, m := range now {
-			if m.err == nil {
-				m.err = err // nothing was kept, or nobody knows
-			}
-			close(m.done)
+		tell(now, d.once(context.Background(), func(t sqlc.DBTX) error { return inTurn(t, now) }))
+	}
+}
+
+// tell gives each who has no error of its own the one that ended what they share.
+func tell(members []*member, err error) {
+	for _, m := range members {
+		if m.err == nil {
+			m.err = err // nothing was kept, or nobody knows
 		}
+		close(m.done)
 	}
 }
 

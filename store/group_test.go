@@ -2,6 +2,8 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/store"
+	"github.com/mohor-sign/mohor/store/sqlc"
 	"github.com/mohor-sign/mohor/store/storetest"
 	"github.com/mohor-sign/mohor/store/storetest/pgtest"
 )
@@ -114,5 +117,33 @@ func TestPanicInAChange(t *testing.T) {
 	}()
 	if err := db.PutMeta(t.Context(), "after", "1"); err != nil {
 		t.Error(err)
+	}
+}
+
+// cut is a transaction whose connection is gone when a change is to be taken back.
+type cut struct{ sqlc.DBTX }
+
+var errCut = errors.New("connection reset")
+
+func (cut) ExecContext(_ context.Context, query string, _ ...any) (sql.Result, error) {
+	if strings.HasPrefix(query, "ROLLBACK TO") {
+		return nil, errCut
+	}
+	return driver.ResultNoRows, nil
+}
+
+// When a change cannot be taken back, the others are told that nothing was kept, and not why that one
+// failed.
+func TestNobodyIsToldAStrangersVerdict(t *testing.T) {
+	own := errors.New("already registered")
+	kept := func() error { return nil }
+	told := store.InTurn(cut{}, kept, func() error { return own }, kept)
+	if !errors.Is(told[1], own) {
+		t.Errorf("the one that failed is told %v", told[1])
+	}
+	for _, k := range []int{0, 2} {
+		if !errors.Is(told[k], errCut) || errors.Is(told[k], own) {
+			t.Errorf("member %d is told %v", k, told[k])
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -114,17 +115,28 @@ func (d *DB) begin(ctx context.Context) (*sql.Tx, error) {
 	return t, nil
 }
 
-// numbered gives PostgreSQL $1 for ?1. The queries hold no other question mark.
+// numbered gives PostgreSQL $1 for ?1, and for a bare ?, as SQLite does, the number behind the
+// largest before it. The queries hold no other question mark.
 type numbered struct{ db sqlc.DBTX }
 
-// dollars maps the generated queries, which are constant, to their twins.
+// dollars maps the generated queries, of which there are few, to their twins.
 var dollars sync.Map
 
 func dollar(query string) string {
 	if s, ok := dollars.Load(query); ok {
 		return s.(string)
 	}
-	s := strings.ReplaceAll(query, "?", "$")
+	parts, last := strings.Split(query, "?"), 0
+	for k := 1; k < len(parts); k++ {
+		digits := len(parts[k]) - len(strings.TrimLeft(parts[k], "0123456789"))
+		if n, err := strconv.Atoi(parts[k][:digits]); err == nil {
+			last = max(last, n)
+		} else {
+			last++
+			parts[k] = strconv.Itoa(last) + parts[k]
+		}
+	}
+	s := strings.Join(parts, "$")
 	dollars.Store(query, s)
 	return s
 }

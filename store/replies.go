@@ -64,12 +64,15 @@ func noteReply(ctx context.Context, q *sqlc.Queries, ev *audit.Event) error {
 }
 
 // BeginReply implements api.Replies.
-func (d *DB) BeginReply(ctx context.Context, app, key string, fingerprint []byte, now time.Time) (fresh bool, object string, kept []byte, status int, headers string, body []byte, err error) {
-	err = d.tx(ctx, func(q *sqlc.Queries) error {
+func (d *DB) BeginReply(ctx context.Context, app, key string, fingerprint []byte, began time.Time) (fresh bool, object string, kept []byte, status int, headers string, body []byte, err error) {
+	err = d.dated(ctx, func(q *sqlc.Queries, now time.Time) error {
 		if err := q.DropOldReplies(ctx, micros(now.Add(-repliesFor))); err != nil {
 			return err
 		}
-		n, err := q.BeginReply(ctx, sqlc.BeginReplyParams{AppID: app, Key: key, Fingerprint: fingerprint, CreatedAt: micros(now), LeaseUntil: micros(now.Add(replyLease))})
+		n, err := q.BeginReply(ctx, sqlc.BeginReplyParams{AppID: app, Key: key, Fingerprint: fingerprint, CreatedAt: micros(began), LeaseUntil: micros(now.Add(replyLease))})
+		if err == nil && n == 0 {
+			n, err = q.TakeReply(ctx, sqlc.TakeReplyParams{CreatedAt: micros(began), LeaseUntil: micros(now.Add(replyLease)), AppID: app, Key: key, Now: micros(now), Fingerprint: fingerprint})
+		}
 		if err != nil {
 			return err
 		}
@@ -82,8 +85,8 @@ func (d *DB) BeginReply(ctx context.Context, app, key string, fingerprint []byte
 }
 
 // ExtendReply implements api.Replies.
-func (d *DB) ExtendReply(ctx context.Context, app, key string, began, now time.Time) error {
-	return d.tx(ctx, func(q *sqlc.Queries) error {
+func (d *DB) ExtendReply(ctx context.Context, app, key string, began time.Time) error {
+	return d.dated(ctx, func(q *sqlc.Queries, now time.Time) error {
 		return q.ExtendReply(ctx, sqlc.ExtendReplyParams{LeaseUntil: micros(now.Add(replyLease)), AppID: app, Key: key, CreatedAt: micros(began)})
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mohor-sign/mohor/signer"
@@ -37,7 +38,8 @@ func place(ctx context.Context, q *sqlc.Queries, transaction string) (worked boo
 	for _, v := range []struct {
 		index int64
 		err   error
-	}{{against.Bare, signer.ErrReference}, {another.Idx, signer.ErrDocuments}, {against.Who, signer.ErrSignatory}, {against.Turn, signer.ErrTurn}, {against.What, signer.ErrDocuments}} {
+	}{{against.Bare, signer.ErrReference}, {against.Who, signer.ErrSignatory}, {another.Who, signer.ErrSignatory}, {another.Document, signer.ErrDocuments},
+		{another.Process, signer.ErrOtherProcess}, {against.Turn, signer.ErrTurn}, {against.What, signer.ErrDocuments}} {
 		if v.index >= 0 {
 			return true, &signer.DocumentError{Index: uint32(v.index), Err: v.err}
 		}
@@ -79,16 +81,30 @@ func release(ctx context.Context, q *sqlc.Queries, in *sqlc.Intent) error {
 	return q.PassOn(ctx, sqlc.PassOnParams{BatchID: in.BatchID, IntentID: in.ID})
 }
 
+// referencesAtOnce is how many references one query asks for. It has that many or one, so that there
+// are two statements to compile.
+const referencesAtOnce = 100
+
 // Signatories implements signer.Records.
-func (d *DB) Signatories(ctx context.Context, system, process, reference string) ([]signer.Signatory, error) {
-	rows, err := d.q.Signatories(ctx, sqlc.SignatoriesParams{System: system, Process: process, Reference: personal.Object(reference)})
-	if err != nil {
-		return nil, fmt.Errorf("reading signatories: %w", tampered(err))
-	}
-	out := make([]signer.Signatory, len(rows))
-	for k, x := range rows {
-		out[k] = signer.Signatory{Step: int(x.Step), Role: x.Role, Officer: string(x.Ic), OfficerName: string(x.Name), SignedAt: instant(x.SignedAt), App: x.AppID, Class: x.Classification,
-			Document: signer.Document{Name: string(x.Document), Hash: crypto.Hash(x.Hash), Digest: x.Result, Blob: x.Blob, Size: x.Size, DocumentID: x.DocumentID, Reference: reference}}
+func (d *DB) Signatories(ctx context.Context, system string, references []string) ([]signer.Signatory, error) {
+	var out []signer.Signatory
+	for some := range slices.Chunk(references, referencesAtOnce) {
+		refs := make([]personal.Object, len(some), referencesAtOnce)
+		for k, r := range some {
+			refs[k] = personal.Object(r)
+		}
+		for len(refs) > 1 && len(refs) < referencesAtOnce {
+			refs = append(refs, refs[0])
+		}
+		rows, err := d.q.Signatories(ctx, sqlc.SignatoriesParams{System: system, Refs: refs})
+		if err != nil {
+			return nil, fmt.Errorf("reading signatories: %w", tampered(err))
+		}
+		for _, x := range rows {
+			out = append(out, signer.Signatory{Process: x.Process, Step: int(x.Step), Role: x.Role, Officer: string(x.Ic), OfficerName: string(x.Name), SignedAt: instant(x.SignedAt),
+				App: x.AppID, Class: x.Classification, Document: signer.Document{Name: string(x.Document), Hash: crypto.Hash(x.Hash), Digest: x.Result, Blob: x.Blob, Size: x.Size,
+					DocumentID: x.DocumentID, Reference: string(x.Reference)}})
+		}
 	}
 	return out, nil
 }

@@ -349,7 +349,7 @@ func tampered(err error) error {
 // CancelRequest implements signer.Records.
 func (d *DB) CancelRequest(ctx context.Context, id string, status signer.Status, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		n, err := q.EndWaiting(ctx, sqlc.EndWaitingParams{Status: string(status), Now: micros(ev.At), ID: id})
+		n, err := q.EndWaiting(ctx, sqlc.EndWaitingParams{Status: string(status), Ended: ev.Detail["reason"], Now: micros(ev.At), ID: id})
 		if err == nil && n == 0 {
 			err = signer.ErrFinished
 		}

@@ -119,7 +119,7 @@ type appAddCmd struct {
 	made
 	Name        string   `help:"Name that officers are shown." required:""`
 	System      []string `help:"Registered ICT system that it may speak for; may be repeated." required:""`
-	Grant       []string `help:"sign, lookup, verify (default: these three), RAW, csc_explicit; may be repeated."`
+	Grant       []string `help:"sign, lookup, verify (default: these three), RAW, pades_digest, csc_explicit; may be repeated."`
 	PINEntry    string   `name:"pin-entry" help:"Where officers enter the PIN: hosted or app." enum:"hosted,app" default:"hosted"`
 	Rate        float64  `help:"Requests a second." default:"50"`
 	RedirectURI []string `name:"redirect-uri" help:"https address that the signing page returns to; may be repeated."`

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/internal/gatewaytest"
+	"github.com/mohor-sign/mohor/otp"
 )
 
 // cutOff leaves in the database what a gateway leaves there that is killed between what a request
@@ -153,10 +154,48 @@ func TestAKeyWhoseRequestFailedAsksAgain(t *testing.T) {
 	ask := map[string]any{"ic": g.Dev.Officers[0].IC, "system": g.Dev.System, "format": "RAW", "documents": []any{digestRef("x")}}
 	first := g.Do("POST", "/v1/transactions", "", ask, "Idempotency-Key", "k")
 	want(t, first, 201, "")
-	cutOff(t, g, "k", "UPDATE transactions SET status = 'CANCELLED' WHERE id = '"+first.Text("transaction_id")+"'")
+	cutOff(t, g, "k", "UPDATE transactions SET status = 'CANCELLED', ended = '"+otp.ErrNotSent.Error()+"' WHERE id = '"+first.Text("transaction_id")+"'")
 	again := g.Do("POST", "/v1/transactions", "", ask, "Idempotency-Key", "k")
 	if want(t, again, 201, ""); again.Text("transaction_id") == first.Text("transaction_id") {
 		t.Error("a cancelled transaction was answered")
+	}
+}
+
+// What the app cancelled, or the officer disowned, is not asked for again because an answer was lost:
+// the same key is told that it ended.
+func TestAKeyWhoseTransactionWasEndedAsksNobody(t *testing.T) {
+	g := gatewaytest.New(t)
+	for what, end := range map[string]func(id string){
+		"cancelled": func(id string) { want(t, g.Do("DELETE", "/v1/transactions/"+id, "", nil), 204, "") },
+		"disowned":  func(string) { want(t, visit(g, "POST", leads(t, g)), 200, "") },
+	} {
+		ask := map[string]any{"ic": g.Dev.Officers[0].IC, "system": g.Dev.System, "format": "RAW", "documents": []any{digestRef(what)}}
+		first := g.Do("POST", "/v1/transactions", "", ask, "Idempotency-Key", what)
+		want(t, first, 201, "")
+		end(first.Text("transaction_id"))
+		cutOff(t, g, what)
+		mark := g.Server.Mailbox.Mark()
+		again := g.Do("POST", "/v1/transactions", "", ask, "Idempotency-Key", what)
+		if want(t, again, 201, ""); again.Text("transaction_id") != first.Text("transaction_id") || again.Text("status") != "CANCELLED" || g.Server.Mailbox.Mark() != mark {
+			t.Errorf("%s: then %s", what, again.Raw)
+		}
+	}
+}
+
+// A transaction that was cut off before its code was made gets one by the channel that was asked for,
+// and by no other.
+func TestAKeyKeepsTheChannel(t *testing.T) {
+	g := gatewaytest.New(t)
+	ask := map[string]any{"ic": g.Dev.Officers[0].IC, "system": g.Dev.System, "channel": "email", "format": "RAW", "documents": []any{digestRef("x")}}
+	first := g.Do("POST", "/v1/transactions", "", ask, "Idempotency-Key", "k")
+	want(t, first, 201, "")
+	id := first.Text("transaction_id")
+	cutOff(t, g, "k", "DELETE FROM challenges WHERE transaction_id = '"+id+"'", "DELETE FROM code_sends WHERE transaction_id = '"+id+"'")
+	replaceInConfig(t, g, "  email: allow", "  email: deny")
+	again := g.Do("POST", "/v1/transactions", "", ask, "Idempotency-Key", "k")
+	want(t, again, 409, "channel_unavailable")
+	if d := again.Text("detail"); !strings.Contains(d, "kod melalui e-mel") { // of any channel it would speak otherwise
+		t.Errorf("which channel: %s", again.Raw)
 	}
 }
 

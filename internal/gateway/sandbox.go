@@ -162,7 +162,7 @@ func (s *Server) enrolPeople(ctx context.Context) (sandbox.DevFile, error) {
 	// id is numbered until one is free.
 	for n := 1; ; n++ {
 		_, clientSecret, key, err := s.Apps.Register(ctx, "sandbox", enrol.App{ID: dev.ClientID, Name: "iGFMAS (kotak pasir)", Systems: []string{sandboxSystem},
-			Grants: []string{enrol.GrantRAW}, PINEntry: enrol.PINInApp, Rate: 1000})
+			Grants: []string{enrol.GrantRAW, enrol.GrantPrepared}, PINEntry: enrol.PINInApp, Rate: 1000})
 		if errors.Is(err, enrol.ErrExists) && n < 100 {
 			dev.ClientID = fmt.Sprintf("%s-%d", sandboxApp, n+1)
 			continue

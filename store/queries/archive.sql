@@ -95,7 +95,7 @@ DELETE FROM items WHERE batch_id = @batch_id;
 DELETE FROM batches WHERE id = @id;
 
 -- name: BlobsOfBatch :many
-SELECT idx, blob, signed_blob, document_id, reference FROM items WHERE batch_id = @batch_id ORDER BY idx;
+SELECT idx, blob, signed_blob, document_id, reference, attempt FROM items WHERE batch_id = @batch_id ORDER BY idx;
 
 -- A document that another batch names is that one's still.
 -- name: DropDocument :many

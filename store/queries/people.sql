@@ -81,12 +81,15 @@ UPDATE credentials SET sealed = substr(sealed, 1, 0) WHERE id = @id;
 -- name: SetPIN :exec
 UPDATE officers SET pin_in_a_row = @in_a_row, pin_total = @total, pin_locked_until = @locked_until, pin_blocked = @blocked WHERE ic = @ic;
 
--- A claim whose lease is over is that of a request that was cut off: the same request
--- may take it, and learns what was done before.
 -- name: BeginReply :execrows
 INSERT INTO idempotency (app_id, key, fingerprint, created_at, lease_until) VALUES (@app_id, @key, @fingerprint, @created_at, @lease_until)
-ON CONFLICT (app_id, key) DO UPDATE SET created_at = excluded.created_at, lease_until = excluded.lease_until
-WHERE idempotency.status = 0 AND idempotency.lease_until < excluded.created_at AND idempotency.fingerprint = excluded.fingerprint;
+ON CONFLICT (app_id, key) DO NOTHING;
+
+-- A claim whose lease is over is that of a request that was cut off: the same request
+-- may take it, and learns what was done before.
+-- name: TakeReply :execrows
+UPDATE idempotency SET created_at = @created_at, lease_until = @lease_until
+WHERE app_id = @app_id AND key = @key AND status = 0 AND lease_until < @now AND fingerprint = @fingerprint;
 
 -- name: Reply :one
 SELECT fingerprint, status, headers, body, object FROM idempotency WHERE app_id = @app_id AND key = @key;

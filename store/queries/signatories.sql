@@ -6,25 +6,50 @@ WHERE t.id = @transaction_id AND t.step > 0
 ON CONFLICT DO NOTHING;
 
 -- What is against a request's documents being signed in its role now: the first index of each
--- kind, or -1. who: its officer has another role; turn: the role is taken, or the one before it
--- has not signed; what: it is not what that one left; bare: it has no reference.
+-- kind, or -1. who: its officer has another role; turn: the role is taken, by its place or by its name,
+-- one behind it has signed, or the one before it has not or is not followed by it; what: it is not what
+-- that one left; bare: it has no reference.
 -- name: OutOfPlace :one
 SELECT CAST(COALESCE(MIN(CASE WHEN o.step IS NOT NULL THEN i.idx END), -1) AS BIGINT) AS who,
-    CAST(COALESCE(MIN(CASE WHEN s.step IS NOT NULL OR t.step > 1 AND COALESCE(p.signed_at, 0) = 0 THEN i.idx END), -1) AS BIGINT) AS turn,
+    CAST(COALESCE(MIN(CASE WHEN s.step IS NOT NULL OR t.step > 1 AND (COALESCE(p.signed_at, 0) = 0 OR p.next_role <> t.role) THEN i.idx END), -1) AS BIGINT) AS turn,
     CAST(COALESCE(MIN(CASE WHEN p.signed_at > 0 AND (p.result <> i.digest OR p.hash <> i.hash OR p.document_id <> i.document_id
         OR p.blob = '' AND i.blob <> '' OR p.blob <> '' AND i.blob = '') THEN i.idx END), -1) AS BIGINT) AS what,
     CAST(COALESCE(MIN(CASE WHEN i.reference_key = '' THEN i.idx END), -1) AS BIGINT) AS bare
 FROM transactions t JOIN items i ON i.batch_id = t.batch_id AND i.state IN ('pending', 'claimed')
     LEFT JOIN signatories o ON o.system = t.system AND o.process = t.process AND o.reference = i.reference_key AND o.ic = t.ic AND o.step <> t.step
-    LEFT JOIN signatories s ON s.system = t.system AND s.process = t.process AND s.reference = i.reference_key AND s.step = t.step
+    LEFT JOIN signatories s ON s.system = t.system AND s.process = t.process AND s.reference = i.reference_key AND (s.step >= t.step OR s.role = t.role)
     LEFT JOIN signatories p ON p.system = t.system AND p.process = t.process AND p.reference = i.reference_key AND p.step = t.step - 1
 WHERE t.id = @id AND t.step > 0;
 
--- A request's step, and the first of its documents that is one of another reference; -1 when none is.
+-- A request's step, and the first of its documents that has another place already, by kind, or -1.
+-- document: it, or with a role that begins a copy of it as it was before or after a signature, is
+-- one of another reference of the system; process: its reference is one of another process, for a role
+-- that begins; who: so it is, and the request's officer has a role there.
 -- name: OfAnother :one
-SELECT t.step, CAST(COALESCE((SELECT MIN(i.idx) FROM items i JOIN signatories d ON d.document_id = i.document_id AND d.document_id <> ''
-    WHERE i.batch_id = t.batch_id AND i.document_id <> ''
-        AND (t.step = 0 OR d.system <> t.system OR d.process <> t.process OR d.reference <> i.reference_key)), -1) AS BIGINT) AS idx
+WITH other AS (
+    SELECT t.ic, t.step, i.idx, d.system, d.process, d.reference, 'document' AS kind
+    FROM transactions t JOIN items i ON i.batch_id = t.batch_id AND i.state IN ('pending', 'claimed') AND i.document_id <> ''
+        JOIN signatories d ON d.document_id = i.document_id AND d.document_id <> ''
+    WHERE t.id = @id AND (t.step = 0 OR d.system <> t.system OR d.process <> t.process OR d.reference <> i.reference_key)
+    UNION ALL
+    SELECT t.ic, t.step, i.idx, b.system, b.process, b.reference, 'copy' AS kind
+    FROM transactions t JOIN items i ON i.batch_id = t.batch_id AND i.state IN ('pending', 'claimed') JOIN signatories b ON b.digest = i.digest AND b.system = t.system
+    WHERE t.id = @id AND (t.step = 0 OR b.process <> t.process OR b.reference <> i.reference_key)
+    UNION ALL
+    SELECT t.ic, t.step, i.idx, a.system, a.process, a.reference, 'copy' AS kind
+    FROM transactions t JOIN items i ON i.batch_id = t.batch_id AND i.state IN ('pending', 'claimed') JOIN signatories a ON a.result = i.digest AND a.blob <> '' AND a.system = t.system
+    WHERE t.id = @id AND (t.step = 0 OR a.process <> t.process OR a.reference <> i.reference_key)
+    UNION ALL
+    SELECT t.ic, t.step, i.idx, r.system, r.process, r.reference, 'reference' AS kind
+    FROM transactions t JOIN items i ON i.batch_id = t.batch_id AND i.state IN ('pending', 'claimed') AND i.reference_key <> ''
+        JOIN signatories r ON r.reference = i.reference_key AND r.system = t.system AND r.process <> t.process
+    WHERE t.id = @id AND t.step > 0
+)
+SELECT t.step,
+    CAST(COALESCE((SELECT MIN(x.idx) FROM other x WHERE x.kind = 'document' OR x.kind = 'copy' AND x.step <= 1), -1) AS BIGINT) AS document,
+    CAST(COALESCE((SELECT MIN(y.idx) FROM other y WHERE y.kind = 'reference' AND y.step = 1), -1) AS BIGINT) AS process,
+    CAST(COALESCE((SELECT MIN(z.idx) FROM other z JOIN signatories w ON w.reference = z.reference AND w.ic = z.ic AND w.system = z.system AND w.process = z.process
+        WHERE z.step > 0), -1) AS BIGINT) AS who
 FROM transactions t WHERE t.id = @id;
 
 -- name: StoreSignatory :execrows
@@ -44,9 +69,9 @@ UPDATE signatories SET next_role = '' WHERE (system, process, reference, step) I
     WHERE n.batch_id = @batch_id AND n.intent_id = @intent_id AND n.signed_at > 0);
 
 -- name: Signatories :many
-SELECT s.step, s.role, s.ic, o.name, s.signed_at, s.transaction_id, t.app_id, t.classification, s.document_id, i.name AS document, s.hash, s.result, s.blob, s.size
+SELECT s.process, s.reference, s.step, s.role, s.ic, o.name, s.signed_at, s.transaction_id, t.app_id, t.classification, s.document_id, i.name AS document, s.hash, s.result, s.blob, s.size
 FROM signatories s JOIN transactions t ON t.id = s.transaction_id JOIN officers o ON o.ic = s.ic JOIN items i ON i.batch_id = s.batch_id AND i.idx = s.idx
-WHERE s.system = @system AND s.process = @process AND s.reference = @reference ORDER BY s.step;
+WHERE s.system = @system AND s.reference IN (sqlc.slice('refs')) ORDER BY s.step;
 
 -- The classifications under which references of a batch were signed.
 -- name: ClassesBefore :many

@@ -29,7 +29,7 @@ SELECT COUNT(*) FROM transactions WHERE batch_id = @batch_id AND status IN ('WAI
 UPDATE transactions SET status = 'EXPIRED', finished_at = @now WHERE batch_id = @batch_id AND status = 'WAITING' AND expires_at <= @now RETURNING id;
 
 -- name: EndWaiting :execrows
-UPDATE transactions SET status = @status, finished_at = @now WHERE id = @id AND status = 'WAITING';
+UPDATE transactions SET status = @status, ended = @ended, finished_at = @now WHERE id = @id AND status = 'WAITING';
 
 -- name: StartSigning :execrows
 UPDATE transactions SET status = 'SIGNING' WHERE id = @id AND status = 'WAITING';

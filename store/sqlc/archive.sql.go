@@ -190,7 +190,7 @@ func (q *Queries) BatchIsOld(ctx context.Context, arg BatchIsOldParams) (int64, 
 }
 
 const blobsOfBatch = `-- name: BlobsOfBatch :many
-SELECT idx, blob, signed_blob, document_id, reference FROM items WHERE batch_id = ?1 ORDER BY idx
+SELECT idx, blob, signed_blob, document_id, reference, attempt FROM items WHERE batch_id = ?1 ORDER BY idx
 `
 
 type BlobsOfBatchRow struct {
@@ -199,6 +199,7 @@ type BlobsOfBatchRow struct {
 	SignedBlob string
 	DocumentID string
 	Reference  personal.Note
+	Attempt    int64
 }
 
 func (q *Queries) BlobsOfBatch(ctx context.Context, batchID string) ([]BlobsOfBatchRow, error) {
@@ -216,6 +217,7 @@ func (q *Queries) BlobsOfBatch(ctx context.Context, batchID string) ([]BlobsOfBa
 			&i.SignedBlob,
 			&i.DocumentID,
 			&i.Reference,
+			&i.Attempt,
 		); err != nil {
 			return nil, err
 		}

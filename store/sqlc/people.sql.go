@@ -81,8 +81,7 @@ func (q *Queries) AddTokenEvent(ctx context.Context, arg AddTokenEventParams) er
 
 const beginReply = `-- name: BeginReply :execrows
 INSERT INTO idempotency (app_id, key, fingerprint, created_at, lease_until) VALUES (?1, ?2, ?3, ?4, ?5)
-ON CONFLICT (app_id, key) DO UPDATE SET created_at = excluded.created_at, lease_until = excluded.lease_until
-WHERE idempotency.status = 0 AND idempotency.lease_until < excluded.created_at AND idempotency.fingerprint = excluded.fingerprint
+ON CONFLICT (app_id, key) DO NOTHING
 `
 
 type BeginReplyParams struct {
@@ -93,8 +92,6 @@ type BeginReplyParams struct {
 	LeaseUntil  int64
 }
 
-// A claim whose lease is over is that of a request that was cut off: the same request
-// may take it, and learns what was done before.
 func (q *Queries) BeginReply(ctx context.Context, arg BeginReplyParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, beginReply,
 		arg.AppID,
@@ -767,4 +764,35 @@ func (q *Queries) SetPIN(ctx context.Context, arg SetPINParams) error {
 		arg.Ic,
 	)
 	return err
+}
+
+const takeReply = `-- name: TakeReply :execrows
+UPDATE idempotency SET created_at = ?1, lease_until = ?2
+WHERE app_id = ?3 AND key = ?4 AND status = 0 AND lease_until < ?5 AND fingerprint = ?6
+`
+
+type TakeReplyParams struct {
+	CreatedAt   int64
+	LeaseUntil  int64
+	AppID       string
+	Key         string
+	Now         int64
+	Fingerprint []byte
+}
+
+// A claim whose lease is over is that of a request that was cut off: the same request
+// may take it, and learns what was done before.
+func (q *Queries) TakeReply(ctx context.Context, arg TakeReplyParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, takeReply,
+		arg.CreatedAt,
+		arg.LeaseUntil,
+		arg.AppID,
+		arg.Key,
+		arg.Now,
+		arg.Fingerprint,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }

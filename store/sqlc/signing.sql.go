@@ -414,17 +414,23 @@ func (q *Queries) Document(ctx context.Context, id string) (Document, error) {
 }
 
 const endWaiting = `-- name: EndWaiting :execrows
-UPDATE transactions SET status = ?1, finished_at = ?2 WHERE id = ?3 AND status = 'WAITING'
+UPDATE transactions SET status = ?1, ended = ?2, finished_at = ?3 WHERE id = ?4 AND status = 'WAITING'
 `
 
 type EndWaitingParams struct {
 	Status string
+	Ended  string
 	Now    int64
 	ID     string
 }
 
 func (q *Queries) EndWaiting(ctx context.Context, arg EndWaitingParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, endWaiting, arg.Status, arg.Now, arg.ID)
+	result, err := q.db.ExecContext(ctx, endWaiting,
+		arg.Status,
+		arg.Ended,
+		arg.Now,
+		arg.ID,
+	)
 	if err != nil {
 		return 0, err
 	}

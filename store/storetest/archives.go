@@ -76,6 +76,9 @@ func ignore(archive.Info) error { return nil }
 func archives(t *testing.T, h *House) {
 	ctx, blobs, dir := context.Background(), h.blobs(t), t.TempDir()
 	old := h.signed(t, blobs, "tx_old", 3)
+	left := "signed/" + old.Batch + "/0-1" // what a crash left of an attempt
+	_, err := blobs.Create(ctx, left, func(w io.Writer) error { _, err := io.WriteString(w, "signed, and not stored"); return err })
+	must(t, err)
 	h.Clock.Advance(9 * 365 * 24 * time.Hour)
 	young := h.request(t, "tx_young", 1)
 	a := h.archiver(t, h.DB.Archives(), blobs, dir)
@@ -87,8 +90,11 @@ func archives(t *testing.T, h *House) {
 	if in.Transactions != 1 || in.Signatures != 3 || in.Newest.IsZero() {
 		t.Fatalf("archived %+v", in)
 	}
-	_, err := h.DB.Request(ctx, old.ID)
+	_, err = h.DB.Request(ctx, old.ID)
 	wants(t, "the archived transaction", err, signer.ErrUnknown)
+	if _, err := blobs.Open(ctx, left); !errors.Is(err, store.ErrNoBlob) {
+		t.Errorf("what a crash left is still there: %v", err)
+	}
 	if _, err := h.DB.Request(ctx, young.ID); err != nil {
 		t.Errorf("a young one: %v", err)
 	}

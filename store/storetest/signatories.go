@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/sha256"
@@ -59,22 +60,37 @@ type turn struct {
 	id, app, ic, key string
 	step             int
 	refs             []string
+	// process and roles, what the documents say by reference, and where they are; unless given AA-11,
+	// threeRoles, the reference and nowhere.
+	process  string
+	roles    []string
+	contents map[string]string
+	blob     string
 }
 
 func (h *House) take(t turn) (*signer.Request, error) {
 	roles := threeRoles()
-	w := &signer.Work{Process: "AA-11", Role: roles[t.step-1], Step: t.step}
-	if t.step < len(roles) {
-		w.Next = roles[t.step]
+	if t.roles != nil {
+		roles = t.roles
 	}
-	r := &signer.Request{ID: t.id, App: t.app, SystemName: "iGFMAS", Officer: t.ic, System: System, Process: w.Process, Role: w.Role, Step: w.Step, Credential: t.key, Class: "sulit",
+	var w *signer.Work
+	if t.step > 0 {
+		w = &signer.Work{Process: cmp.Or(t.process, "AA-11"), Role: roles[t.step-1], Step: t.step}
+		if t.step < len(roles) {
+			w.Next = roles[t.step]
+		}
+	}
+	r := &signer.Request{ID: t.id, App: t.app, SystemName: "iGFMAS", Officer: t.ic, System: System, Credential: t.key, Class: "sulit",
 		Batch: "ba_" + t.id, Implicit: true, Status: signer.Waiting, Count: uint32(len(t.refs)), CreatedAt: h.Clock.Now(), ExpiresAt: h.Clock.Now().Add(30 * time.Minute),
 		Options: signer.Options{Format: signer.RAW, Algorithm: signer.ECDSA, Time: "2026-07-01T01:00:00Z", Work: w}}
+	if w != nil {
+		r.Process, r.Role, r.Step = w.Process, w.Role, w.Step
+	}
 	var docs []signer.Document
 	var tree signer.Tree
 	for k, ref := range t.refs {
-		sum := sha256.Sum256([]byte(ref))
-		docs = append(docs, signer.Document{Index: uint32(k), Name: "Pindahan " + ref, Hash: crypto.SHA256, Digest: sum[:], Reference: ref})
+		sum := sha256.Sum256([]byte(cmp.Or(t.contents[ref], ref)))
+		docs = append(docs, signer.Document{Index: uint32(k), Name: "Pindahan " + ref, Hash: crypto.SHA256, Digest: sum[:], Reference: ref, Blob: t.blob})
 		tree.Add(docs[k].Leaf())
 	}
 	_, r.Root = tree.Root()
@@ -118,7 +134,7 @@ func (h *House) signs(in signer.Intent, refused ...uint32) error {
 
 func (h *House) chain(t testing.TB, ref string) []signer.Signatory {
 	t.Helper()
-	c, err := h.DB.Signatories(context.Background(), System, "AA-11", ref)
+	c, err := h.DB.Signatories(context.Background(), System, []string{ref})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +147,7 @@ func signatoriesInOrder(t *testing.T, h *House) {
 	n := 0
 	ask := func(who, step int, refs ...string) (*signer.Request, error) {
 		n++
-		return h.take(turn{fmt.Sprintf("tx_%d", n), apps[n%2], people[who].ic, people[who].keys[n%2], step, refs})
+		return h.take(turn{id: fmt.Sprintf("tx_%d", n), app: apps[n%2], ic: people[who].ic, key: people[who].keys[n%2], step: step, refs: refs})
 	}
 	refused := func(what string, who, step int, is error, refs ...string) {
 		t.Helper()
@@ -218,7 +234,7 @@ func signatoriesInOrder(t *testing.T, h *House) {
 func signatoriesSignTheSame(t *testing.T, h *House) {
 	ctx := context.Background()
 	people, apps := h.signatories(t, 2)
-	r, err := h.take(turn{"tx_1", apps[0], people[0].ic, people[0].keys[0], 1, []string{"R"}})
+	r, err := h.take(turn{id: "tx_1", app: apps[0], ic: people[0].ic, key: people[0].keys[0], step: 1, refs: []string{"R"}})
 	must(t, err)
 	in, err := h.intend(r)
 	must(t, err)
@@ -231,7 +247,7 @@ func signatoriesSignTheSame(t *testing.T, h *House) {
 	if c := h.chain(t, "R"); len(c) != 1 || c[0].Blob != "signed/1" || c[0].Size != 9 || !bytes.Equal(c[0].Digest, left[:]) {
 		t.Errorf("left %+v", c)
 	}
-	_, err = h.take(turn{"tx_2", apps[1], people[1].ic, people[1].keys[0], 2, []string{"R"}})
+	_, err = h.take(turn{id: "tx_2", app: apps[1], ic: people[1].ic, key: people[1].keys[0], step: 2, refs: []string{"R"}})
 	wants(t, "another digest than the one that was left", err, signer.ErrDocuments)
 }
 
@@ -243,7 +259,7 @@ func signatoriesAtOnce(t *testing.T, h *House) {
 	asked := make(chan *signer.Request, 200)
 	for k := range cap(asked) {
 		who := people[k%len(people)]
-		r, err := h.take(turn{fmt.Sprintf("tx_q%d", k), apps[k%2], who.ic, who.keys[k/len(people)%2], 1, []string{"Q"}})
+		r, err := h.take(turn{id: fmt.Sprintf("tx_q%d", k), app: apps[k%2], ic: who.ic, key: who.keys[k/len(people)%2], step: 1, refs: []string{"Q"}})
 		must(t, err)
 		asked <- r
 	}
@@ -257,7 +273,7 @@ func signatoriesAtOnce(t *testing.T, h *House) {
 		rnd := rand.New(rand.NewPCG(seed, 7))
 		for range 6 {
 			who := people[rnd.IntN(len(people))]
-			r, err := h.take(turn{fmt.Sprintf("tx_%d", n.Add(1)), apps[rnd.IntN(2)], who.ic, who.keys[rnd.IntN(2)], 1 + rnd.IntN(3), []string{fmt.Sprint("R", rnd.IntN(references))}})
+			r, err := h.take(turn{id: fmt.Sprintf("tx_%d", n.Add(1)), app: apps[rnd.IntN(2)], ic: who.ic, key: who.keys[rnd.IntN(2)], step: 1 + rnd.IntN(3), refs: []string{fmt.Sprint("R", rnd.IntN(references))}})
 			var in signer.Intent
 			if err == nil {
 				in, err = h.intend(r)
@@ -319,7 +335,7 @@ func inbox(t *testing.T, h *House) {
 		t.Helper()
 		n++
 		h.Clock.Advance(time.Minute)
-		r, err := h.take(turn{fmt.Sprintf("tx_%d", n), apps[0], people[who].ic, people[who].keys[0], step, refs})
+		r, err := h.take(turn{id: fmt.Sprintf("tx_%d", n), app: apps[0], ic: people[who].ic, key: people[who].keys[0], step: step, refs: refs})
 		must(t, err)
 		in, err := h.intend(r)
 		must(t, err)
