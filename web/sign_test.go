@@ -3,6 +3,7 @@ package web_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -42,13 +43,18 @@ func (d *counter) Page(_ context.Context, v web.Visit, _ int) (web.SigningPage, 
 	return d.page, nil
 }
 
-func (d *counter) Open(_ context.Context, v web.Visit, seed secret.Text) (secret.Text, error) {
+func (d *counter) Open(_ context.Context, v web.Visit, seed secret.Text) (secret.Text, time.Time, error) {
 	session := "session of " + string(seed.Reveal())
 	if _, err := d.Page(context.Background(), web.Visit{Token: v.Token, Session: secret.New(session)}, -1); err != nil && !errors.Is(err, web.ErrUnopened) {
-		return secret.Text{}, err
+		return secret.Text{}, time.Time{}, err
 	}
 	d.session = strings.ReplaceAll(session, " ", "-")
-	return secret.New(d.session), nil
+	return secret.New(d.session), noon.Add(2 * time.Hour), nil
+}
+
+func (d *counter) Stray(context.Context, web.Visit) error {
+	d.did = append(d.did, "stray")
+	return d.no
 }
 
 func (d *counter) Confirm(_ context.Context, _ web.Visit, c web.Confirmation) error {
@@ -74,6 +80,9 @@ func (d *counter) Logo(ctx context.Context, v web.Visit) (string, []byte, error)
 func (d *counter) Document(ctx context.Context, v web.Visit, index int) (io.ReadCloser, int64, error) {
 	if _, err := d.Page(ctx, v, -1); err != nil || index != 0 {
 		return nil, 0, errors.Join(err, web.ErrUnknown)
+	}
+	if d.no != nil {
+		return nil, 0, d.no
 	}
 	return io.NopCloser(strings.NewReader("%PDF-1.7")), 8, nil
 }
@@ -152,11 +161,69 @@ func TestSigningCookie(t *testing.T) {
 	}
 	c := w.Result().Cookies()[0]
 	if !regexp.MustCompile(`^__Host-mohor-sign-[A-Za-z0-9_-]{12}$`).MatchString(c.Name) || strings.Contains(c.Name, pageToken[:8]) || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode ||
-		c.Path != "/" || c.Domain != "" || c.MaxAge != 0 || !c.Expires.IsZero() {
+		c.Path != "/" || c.Domain != "" || c.MaxAge != 7200 || !c.Expires.IsZero() {
 		t.Errorf("%+v", c)
 	}
 	if got := b.send("GET", "/sign/"+pageToken, nil); got.Code != 200 || !strings.Contains(got.Body.String(), "LUsq9prqLRm6heerwwCFRQisYDQzAgKukkb8egTE15w=") {
 		t.Errorf("%d", got.Code)
+	}
+}
+
+// Cookies of pages end with them, and one browser keeps so few that its header stays short.
+func TestSigningCookiesAreFew(t *testing.T) {
+	b := newBrowser(t, &counter{page: signingPage()})
+	gate := b.send("GET", "/sign/"+pageToken, nil)
+	var brings []string // as browsers send them, the oldest first
+	for k := range 40 {
+		brings = append(brings, fmt.Sprintf("__Host-mohor-sign-%012d=x", k), fmt.Sprintf("__Host-other-%d=x", k))
+	}
+	w := b.send("POST", "/sign/"+pageToken, fields(gate.Body.String()), "Cookie", strings.Join(brings, "; "))
+	set := w.Result().Cookies()
+	if w.Code != 303 || len(set) != 1+9 || set[0].MaxAge != 7200 {
+		t.Fatalf("%d, %d cookies", w.Code, len(set))
+	}
+	for k, c := range set[1:] {
+		if c.Name != fmt.Sprintf("__Host-mohor-sign-%012d", k) || c.MaxAge != -1 || c.Value != "" || c.Path != "/" || !c.Secure {
+			t.Errorf("%+v", c)
+		}
+	}
+}
+
+// A form that was not made here is noted, whatever it wants; without a note it is not answered.
+func TestStrayFormsAreNoted(t *testing.T) {
+	d := &counter{page: signingPage()}
+	b := newBrowser(t, d)
+	b.open()
+	form := fields(b.send("GET", "/sign/"+pageToken, nil).Body.String())
+	for _, path := range []string{"/confirm", "/code", "/cancel", ""} {
+		for what, c := range map[string]struct {
+			form   url.Values
+			header []string
+		}{
+			"another site":  {form, []string{"Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"}},
+			"nobody's form": {url.Values{"form": {"x"}, "seed": {"x"}}, nil},
+		} {
+			d.did, d.no = nil, nil
+			if w := b.send("POST", "/sign/"+pageToken+path, c.form, c.header...); w.Code != 403 || len(d.did) != 1 || d.did[0] != "stray" {
+				t.Errorf("%s, %q: %d %v", what, path, w.Code, d.did)
+			}
+			d.no = errors.New("a database that is away")
+			if w := b.send("POST", "/sign/"+pageToken+path, c.form, c.header...); w.Code != 503 {
+				t.Errorf("%s, %q, not noted: %d", what, path, w.Code)
+			}
+		}
+	}
+}
+
+// A document that cannot be shown now can be soon.
+func TestSigningDocumentBusy(t *testing.T) {
+	d := &counter{page: signingPage()}
+	b := newBrowser(t, d)
+	b.open()
+	d.no = &web.Refusal{Status: 503, MS: "Sibuk.", EN: "Busy.", Left: -1, RetryAfter: 5}
+	w := b.send("GET", "/sign/"+pageToken+"/documents/0", nil)
+	if w.Code != 503 || w.Header().Get("Retry-After") != "5" || !strings.Contains(w.Body.String(), "Busy.") {
+		t.Errorf("%d %v", w.Code, w.Header())
 	}
 }
 
