@@ -58,6 +58,7 @@ type SigningPage struct {
 	Nonce                  string // base64
 	Tries                  int    // left for the code
 	SentTo                 string // masked
+	CodeSent               time.Time
 	CodeUntil, ResendAfter time.Time
 	Locked                 bool // the PIN: nothing can be confirmed now
 	LockedUntil            time.Time
@@ -99,7 +100,7 @@ type Confirmation struct {
 // Refusal is why something was not done, in words of our own.
 type Refusal struct {
 	Status     int    // of HTTP
-	Field      string // "pin" or "otp"; "" concerns all of it
+	Field      string // "pin", "otp", or "code": another one must be asked for; "" concerns all of it
 	MS, EN     string // sentences
 	Left       int    // tries left, -1 where that is not the question
 	RetryAfter int    // seconds; 0 where waiting does not help
@@ -223,6 +224,12 @@ type signingView struct {
 
 // Live says whether PIN and code can be given.
 func (v *signingView) Live() bool { return v.Status == "WAITING" && !v.Locked }
+
+// CodeDead says that no confirmation can succeed before another code is sent.
+func (v *signingView) CodeDead() bool { return v.Tries == 0 || v.Now.After(v.CodeUntil) }
+
+// Last is the index of the last document listed.
+func (v *signingView) Last() int { return v.Documents[len(v.Documents)-1].Index }
 
 // Single is the only document, or nil.
 func (v *signingView) Single() *SigningDocument {

@@ -93,7 +93,7 @@ func signingPage() web.SigningPage {
 		DataHeader: "110FGOM07022411247A29911.35240405888916", Classification: "terbuka", Process: "AP-01 Baucar Bayaran", Role: "Perakuan 1", Total: "RM 29,911.35", Count: 1,
 		Fingerprint: "7K3M-Q0ZV", Root: "cm9vdA==", Nonce: "bm9uY2U=", Tries: 3, SentTo: "s•••@jpk.gov.my", Next: -1,
 		Documents: []web.SigningDocument{{Index: 0, Name: "Baucar Bayaran 2026/04/001.pdf", Alg: "SHA-256", Digest: "LUsq9prqLRm6heerwwCFRQisYDQzAgKukkb8egTE15w=", View: true}},
-		CodeUntil: noon.Add(5 * time.Minute), ResendAfter: noon.Add(time.Minute), ExpiresAt: noon.Add(30 * time.Minute),
+		CodeSent:  noon, CodeUntil: noon.Add(5 * time.Minute), ResendAfter: noon.Add(time.Minute), ExpiresAt: noon.Add(30 * time.Minute),
 	}
 }
 
@@ -316,6 +316,40 @@ func TestSigningStates(t *testing.T) {
 		}
 		seen[word] = status
 	}
+}
+
+// What is said of a code leads where something can be done about it, and of a list which part it is.
+func TestSigningPageLeadsOn(t *testing.T) {
+	d := &counter{page: signingPage()}
+	b := newBrowser(t, d)
+	b.open()
+	form := fields(b.send("GET", "/sign/"+pageToken, nil).Body.String())
+	form.Set("pin", "P1n-yang-panjang")
+	form.Set("otp", "123456")
+	const dead, toCode, toPIN, hasCode = "Kod itu tidak boleh digunakan lagi", `href="#code"`, `href="#pin"`, `id="code"`
+	says := func(page string, words map[string]bool) {
+		t.Helper()
+		for w, want := range words {
+			if strings.Contains(page, w) != want {
+				t.Errorf("%q: %v", w, !want)
+			}
+		}
+	}
+	says(b.send("GET", "/sign/"+pageToken, nil).Body.String(), map[string]bool{dead: false, hasCode: true, toCode: false})
+	d.no = &web.Refusal{Status: 410, Field: "code", MS: "Kod telah luput.", EN: "The code has expired.", Left: -1}
+	says(b.send("POST", "/sign/"+pageToken+"/confirm", form).Body.String(), map[string]bool{toCode: true, hasCode: true, "aria-invalid": false})
+	d.page.CodeUntil = noon.Add(-time.Second)
+	says(b.send("GET", "/sign/"+pageToken, nil).Body.String(), map[string]bool{dead: true, toCode: true})
+	d.page.CodeUntil, d.page.Tries = noon.Add(time.Minute), 0
+	says(b.send("GET", "/sign/"+pageToken, nil).Body.String(), map[string]bool{dead: true, toCode: true})
+	// The PIN that locked: there is no field any more.
+	d.page.Locked, d.no = true, &web.Refusal{Status: 403, Field: "pin", MS: "PIN salah.", EN: "The PIN is wrong.", Left: 0}
+	says(b.send("POST", "/sign/"+pageToken+"/confirm", form).Body.String(), map[string]bool{"PIN salah.": true, toPIN: false})
+
+	d.page = signingPage()
+	d.page.Count, d.page.Next = 1000, 99
+	d.page.Documents = []web.SigningDocument{{Index: 50}, {Index: 99}}
+	says(b.send("GET", "/sign/"+pageToken+"?after=49", nil).Body.String(), map[string]bool{"No. 51 – 100; semuanya 1000 dokumen.": true, "?after=99#dokumen": true})
 }
 
 // The four points stand word for word; which word the certificate has is the system's.

@@ -21,6 +21,7 @@ import (
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/myt"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/pdf/verify"
@@ -146,7 +147,7 @@ func (h *hosted) waiting(ctx context.Context, r *signer.Request, p *web.SigningP
 		return err
 	}
 	p.Nonce, p.Tries, p.SentTo = base64.StdEncoding.EncodeToString(ch.Nonce[:]), ch.TriesLeft, ch.SentTo
-	p.CodeUntil, p.ResendAfter = ch.ExpiresAt, ch.ResendAfter
+	p.CodeSent, p.CodeUntil, p.ResendAfter = ch.IssuedAt, ch.ExpiresAt, ch.ResendAfter
 	st, err := h.signer.Records.PINState(ctx, r.Officer)
 	if err != nil {
 		return err
@@ -345,8 +346,10 @@ func (h *hosted) refusal(v *web.Visit, err error) error {
 	case errors.Is(err, signer.ErrPINWrong):
 		no.Field = "pin"
 	case errors.Is(err, otp.ErrResendTooSoon), errors.Is(err, otp.ErrTooManyCodes):
-		until := time.Duration(ms.RetryAfter) * time.Second
-		no.MS, no.EN = no.MS+" Cuba lagi selepas "+until.String()+".", no.EN+" Try again after "+until.String()+"."
+		at := myt.Format(h.signer.Now().Add(time.Duration(ms.RetryAfter) * time.Second))
+		no.MS, no.EN = no.MS+" Cuba lagi selepas "+at+".", no.EN+" Try again after "+at+"."
+	case errors.Is(err, otp.ErrExpired), errors.Is(err, otp.ErrAttempts):
+		no.Field = "code"
 	case strings.HasPrefix(ms.Code, "otp_"):
 		no.Field = "otp"
 	}
