@@ -144,11 +144,6 @@ func description(version string) huma.Config {
 		"device": {Type: "http", Scheme: "bearer"},
 	}
 	c.Tags = []*huma.Tag{
-		{Name: "Sessions", Description: "People log in: officers with password and mailed code, administrators with password and TOTP or a passkey"},
-		{Name: "Me", Description: "What somebody who is logged in does with the own account"},
-		{Name: "Enrolment", Description: "From a list to a certificate: what administrators do, each within the own appointment"},
-		{Name: "Administration", Description: "What administrators and auditors do, each within the own scope"},
-		{Name: "Administrators", Description: "Who is appointed to what, and help for officers"},
 		{Name: "Officers", Description: "Which medium an officer holds and whether the officer can sign"},
 		{Name: "Documents", Description: "PDFs to be signed, and signed"},
 		{Name: "Transactions", Description: "One PIN and one code authorise one transaction"},
@@ -157,6 +152,11 @@ func description(version string) huma.Config {
 		{Name: "Verification", Description: "Is a signature valid?"},
 		{Name: "PKI", Description: "Certificates, revocation, time-stamps"},
 		{Name: "Apps", Description: "Tokens for applications, and how administrators register them"},
+		{Name: "Sessions", Description: "People log in: officers with password and mailed code, administrators with password and TOTP or a passkey"},
+		{Name: "Me", Description: "What somebody who is logged in does with the own account"},
+		{Name: "Enrolment", Description: "From a list to a certificate: what administrators do, each within the own appointment"},
+		{Name: "Administration", Description: "What administrators and auditors do, each within the own scope"},
+		{Name: "Administrators", Description: "Who is appointed to what, and help for officers"},
 		{Name: "Retention", Description: "What is kept, held, exported and destroyed"},
 		{Name: "Health", Description: "For load balancers and monitoring"},
 	}

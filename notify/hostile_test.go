@@ -60,7 +60,7 @@ func hostile(t *rapid.T) otp.Message {
 	m.Titles = rapid.SliceOfN(outside(), 0, 7).Draw(t, "titles")
 	m.Name, m.System = outside().Draw(t, "name"), "S"+outside().Draw(t, "system")
 	m.Count = max(1, len(m.Titles)+rapid.IntRange(0, 3).Draw(t, "more"))
-	m.Unseen = rapid.Bool().Draw(t, "unseen")
+	m.Unseen, m.Hosted = rapid.Bool().Draw(t, "unseen"), rapid.Bool().Draw(t, "hosted")
 	if rapid.Bool().Draw(t, "with total") {
 		m.Total = &otp.Total{Amount: rapid.StringMatching(`[1-9][0-9]{0,14}\.[0-9]{2}`).Draw(t, "amount"), Currency: rapid.StringMatching(`[A-Z]{3}`).Draw(t, "currency")}
 	}

@@ -7,6 +7,7 @@ import (
 	htmltemplate "html/template"
 	"regexp"
 	"strconv"
+	"strings"
 	texttemplate "text/template"
 
 	"github.com/mohor-sign/mohor/internal/myt"
@@ -41,7 +42,8 @@ type page struct {
 	More         int
 	Total        string // "": none
 	Classified   bool
-	Unseen       bool // RAW, CMS: the application gave the digest, or bytes that nobody looked into
+	Unseen       bool   // RAW, CMS: the application gave the digest, or bytes that nobody looked into
+	Place        string // how the address of the signing page begins; "": it is not ours
 	Fingerprint  string
 	Expires      string
 	Code         string
@@ -91,6 +93,11 @@ func render(m otp.Message, base string) (*rendered, error) {
 	}
 	if p.System == "" {
 		return nil, fmt.Errorf("%w: no system name", ErrMessage)
+	}
+	if m.Hosted {
+		// To be compared, not followed.
+		_, host, _ := strings.Cut(base, "://")
+		p.Place = unlink(host + "/sign/")
 	}
 	if !m.Classified {
 		p.Titles, p.More = titles(m.Titles, m.Count)

@@ -121,6 +121,26 @@ func TestSendCodeSaysContentUnseen(t *testing.T) {
 	}
 }
 
+// Who confirms on the gateway's own page is told which that is, by a way that the app has no hand in.
+func TestSendCodeTellsTheGenuinePage(t *testing.T) {
+	for _, hosted := range []bool{false, true} {
+		m := message()
+		m.Hosted = hosted
+		got := deliver(t, m)
+		for _, body := range []string{got.Text, got.HTML} {
+			body = strings.ReplaceAll(body, "\u2060", "") // so that it is no link
+			for _, words := range []string{"sign.gov.my/sign/", "Beri PIN dan kod hanya pada halaman yang alamatnya bermula", "Give PIN and code only on a page whose address begins"} {
+				if strings.Contains(body, words) != hosted {
+					t.Errorf("hosted %v, %q:\n%s", hosted, words, body)
+				}
+			}
+			if strings.Contains(body, "://sign.gov.my/sign/") {
+				t.Error("it is a link")
+			}
+		}
+	}
+}
+
 func TestSendCodeTellsTheTotal(t *testing.T) {
 	m := message()
 	m.Total = &otp.Total{Amount: "29911.35", Currency: "MYR"}

@@ -199,6 +199,7 @@ type Message struct {
 	Purpose     string // of the binding; without Sign nothing below up to Code is set
 	System      string // registered system name
 	Unseen      bool   // the gateway has digests alone, and has not looked into the documents
+	Hosted      bool   // PIN and code are given on the gateway's own page, and nowhere else
 	Count       int
 	Titles      []string // the first few document names
 	Fingerprint string   // XXXX-XXXX, the signing page shows the same

@@ -8,6 +8,9 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,6 +25,10 @@ var (
 	ErrHosted    = errors.New("confirmed on the gateway's own page alone")
 	ErrUnopened  = errors.New("nobody has opened the page yet")
 	ErrElsewhere = errors.New("the page was opened in another browser")
+	// ErrForm: the page did not make the form for this browser, or another site sent it.
+	ErrForm = errors.New("not a form of this page in this browser")
+	// ErrFormSent: the form was sent before, and is not tried again.
+	ErrFormSent = errors.New("the form was sent before")
 )
 
 // pageOutlives is how long after its transaction a page still tells how it ended, to the
@@ -91,30 +98,72 @@ func (s *Signer) Page(ctx context.Context, v *Visit) (*Request, error) {
 	return nil, ErrElsewhere
 }
 
-// OpenPage gives the page at v's address to v's browser and returns the session that it is known
-// by from then on: 256 bits in base64url, made from seed, a random text that the browser was given
-// with the button. So a button that is pressed twice opens the page once. Errors as of Page but
-// ErrUnopened.
-func (s *Signer) OpenPage(ctx context.Context, v Visit, seed secret.Text) (session secret.Text, err error) {
+// Opened is a page that a browser has now.
+type Opened struct {
+	Request *Request
+	Session secret.Text // 256 bits in base64url, by which the browser is known from then on
+	Until   time.Time   // the page shows nothing after it, however its transaction ends
+	// FromApp: this opened the page, from the address from which the app had asked for the
+	// transaction. See [Signer.OpenPage].
+	FromApp bool
+}
+
+// OpenPage gives the page at v's address to v's browser. The session is made from seed, a random
+// text that the browser was given with the button: so a button that is pressed twice opens the
+// page once. Errors as of Page but ErrUnopened.
+//
+// An app that opens the page itself can show officers a copy of it, and read what they type. So
+// the event says when the page is opened from where the transaction was asked for.
+func (s *Signer) OpenPage(ctx context.Context, v Visit, seed secret.Text) (*Opened, error) {
 	ev := v.event("page.open", s.Now())
 	mac := hmac.New(sha256.New, seed.Reveal())
 	mac.Write(append([]byte("mohor page session v1\n"), v.Token.Reveal()...))
-	session = secret.New(base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))
-	v.Session = session
+	v.Session = secret.New(base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))
 	r, err := s.Page(ctx, &v)
-	if err == nil {
-		return session, nil // the second press
-	}
+	o := &Opened{Request: r, Session: v.Session}
 	if errors.Is(err, ErrUnopened) {
 		ev.Object = r.ID
-		if err = s.Records.OpenPage(ctx, r.ID, sha256.Sum256(session.Reveal()), ev); errors.Is(err, ErrElsewhere) {
+		if o.FromApp, err = s.fromApp(ctx, r.ID); o.FromApp {
+			ev.Detail["same_address_as"] = "transaction.create"
+		}
+		if err == nil {
+			err = s.Records.OpenPage(ctx, r.ID, sha256.Sum256(v.Session.Reveal()), o.FromApp, ev)
+		}
+		if errors.Is(err, ErrElsewhere) {
+			o.FromApp = false
 			_, err = s.Page(ctx, &v) // perhaps it was the same browser
 		}
 	}
 	if err != nil {
-		return secret.Text{}, s.refuseVisit(ctx, &v, ev, err)
+		return nil, s.refuseAt(ctx, &v, ev, err)
 	}
-	return session, nil
+	o.Until = o.Request.ExpiresAt.Add(s.IntentBase + time.Duration(o.Request.Count)*s.IntentPerDocument + pageOutlives)
+	return o, nil
+}
+
+// fromApp says whether the request of ctx comes from where the transaction was asked for. An
+// address of this machine or of a proxy tells nobody apart; one of IPv6 stands for its 64 bits
+// of network.
+func (s *Signer) fromApp(ctx context.Context, transaction string) (bool, error) {
+	origin := audit.OriginOf(ctx)
+	if origin == nil {
+		return false, nil
+	}
+	here, err := netip.ParseAddr(origin.Address)
+	if err != nil || here.IsLoopback() || slices.ContainsFunc(s.Proxies, func(p netip.Prefix) bool { return p.Contains(here) }) {
+		return false, nil
+	}
+	asked, err := s.Records.Accepted(ctx, transaction, "transaction.create")
+	return slices.ContainsFunc(asked, func(ev audit.Event) bool {
+		there, err := netip.ParseAddr(ev.Detail["address"])
+		return err == nil && network(there) == network(here)
+	}), err
+}
+
+// network is what one customer has: an IPv4 address, or 64 bits of IPv6.
+func network(a netip.Addr) netip.Prefix {
+	p, _ := a.WithZone("").Prefix(min(64, a.BitLen())) // no error: an address has that many bits
+	return p
 }
 
 // ResendFrom is [Signer.Resend] by the page's browser.
@@ -122,7 +171,7 @@ func (s *Signer) ResendFrom(ctx context.Context, v Visit) (*Request, *otp.Challe
 	ev := v.event("otp.resend", s.Now())
 	r, err := s.Page(ctx, &v)
 	if err != nil {
-		return nil, nil, s.refuse(ctx, ev, err)
+		return nil, nil, s.refuseAt(ctx, &v, ev, err)
 	}
 	ev.Object = r.ID
 	return s.resend(ctx, ev, r, "")
@@ -133,20 +182,30 @@ func (s *Signer) CancelFrom(ctx context.Context, v Visit) error {
 	ev := v.event("transaction.cancel", s.Now())
 	r, err := s.Page(ctx, &v)
 	if err != nil {
-		return s.refuseVisit(ctx, &v, ev, err)
+		return s.refuseAt(ctx, &v, ev, err)
 	}
 	ev.Object = r.ID
 	return s.cancel(ctx, ev, r)
 }
 
-// refuseVisit is refuse at a page that there is, or was: at any other address strangers, who are
-// not counted, would fill the audit.
-func (s *Signer) refuseVisit(ctx context.Context, v *Visit, ev audit.Event, err error) error {
-	found, ferr := s.Records.Paged(ctx, sha256.Sum256(v.Token.Reveal()))
-	if errors.Is(ferr, ErrUnknown) {
-		return err
+// RefusePage audits that an action at v's page was refused before it was tried, and returns why.
+func (s *Signer) RefusePage(ctx context.Context, v Visit, action string, why error) error {
+	return s.refuseAt(ctx, &v, v.event(action, s.Now()), why)
+}
+
+// refuseAt is refuse for what was wanted of v's page. Where there is none nothing is written:
+// anybody can make up addresses, and the chain is kept for ever.
+func (s *Signer) refuseAt(ctx context.Context, v *Visit, ev audit.Event, err error) error {
+	if ev.Object == "" {
+		r, perr := s.Records.Paged(ctx, sha256.Sum256(v.Token.Reveal()))
+		if perr != nil && !errors.Is(perr, ErrUnknown) {
+			perr = fmt.Errorf("%w: %w", audit.ErrNotRecorded, perr)
+		}
+		if perr != nil {
+			return errors.Join(err, perr)
+		}
+		ev.Object = r.ID
 	}
-	ev.Object = found.ID // "" where the database is away, and then nothing is recorded
 	return s.refuse(ctx, ev, err)
 }
 

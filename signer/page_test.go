@@ -1,8 +1,10 @@
 package signer_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -45,13 +47,14 @@ func TestPageIsTheOnlyWay(t *testing.T) {
 	if _, err := h.s.Page(ctx, visit("")); !errors.Is(err, signer.ErrUnopened) {
 		t.Fatal(err)
 	}
-	session, err := h.s.OpenPage(ctx, *visit("planted"), secret.New("the page's random text"))
+	opened, err := h.s.OpenPage(ctx, *visit("planted"), secret.New("the page's random text"))
 	must(t, err)
+	session := opened.Session
 	if session.Len() != 43 || strings.Contains(string(session.Reveal()), "planted") {
 		t.Errorf("session of %d bytes", session.Len())
 	}
 	again, err := h.s.OpenPage(ctx, *visit(""), secret.New("the page's random text"))
-	if err != nil || string(again.Reveal()) != string(session.Reveal()) {
+	if err != nil || string(again.Session.Reveal()) != string(session.Reveal()) {
 		t.Errorf("the second press: %v", err)
 	}
 	if _, err := h.s.OpenPage(ctx, *visit(""), secret.New("another")); !errors.Is(err, signer.ErrElsewhere) {
@@ -99,11 +102,11 @@ func TestPageEnds(t *testing.T) {
 		a.Page = &signer.Page{}
 		opened, _ := h.prepare(t, a)
 		closed, _ := h.prepare(t, a)
-		session, err := h.s.OpenPage(ctx, signer.Visit{Token: opened.Page.Link}, secret.New("seed"))
+		o, err := h.s.OpenPage(ctx, signer.Visit{Token: opened.Page.Link}, secret.New("seed"))
 		must(t, err)
 		must(t, end(h, opened))
 		must(t, end(h, closed))
-		at := &signer.Visit{Token: opened.Page.Link, Session: session}
+		at := &signer.Visit{Token: opened.Page.Link, Session: o.Session}
 		if r, err := h.s.Page(ctx, at); err != nil || r.Status == signer.Waiting {
 			t.Errorf("%s: %+v, %v", what, r, err)
 		}
@@ -124,6 +127,81 @@ func TestPageEnds(t *testing.T) {
 		h.Clock.Advance(61 * time.Minute)
 		if _, err := h.s.Page(ctx, at); !errors.Is(err, signer.ErrUnknown) {
 			t.Errorf("%s, an hour later: %v", what, err)
+		}
+	}
+}
+
+// An app that opens a page itself is told of: whoever comes from where the transaction was asked
+// for, but not from an address that says nothing of who is behind it.
+func TestPageOpenedByItsApp(t *testing.T) {
+	for _, c := range []struct {
+		asked, opened string
+		told          bool
+	}{
+		{"198.51.100.7", "198.51.100.7", true}, {"198.51.100.7", "198.51.100.8", false},
+		{"2001:db8::1", "2001:db8::ffff", true}, {"2001:db8::1", "2001:db8:0:1::1", false},
+		{"10.0.0.5", "10.0.0.5", false}, {"127.0.0.1", "127.0.0.1", false}, {"::1", "::1", false},
+		{"", "", false}, {"198.51.100.7", "", false}, {"", "198.51.100.7", false},
+	} {
+		h := newHouse(t)
+		h.s.Proxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}
+		from := func(address string) context.Context {
+			return audit.WithOrigin(ctx, &audit.Origin{Address: address})
+		}
+		a := h.Ask(1)
+		a.Page = &signer.Page{}
+		r, _, err := h.s.Prepare(from(c.asked), a)
+		must(t, err)
+		v := signer.Visit{Token: r.Page.Link}
+		for press := range 2 {
+			o, err := h.s.OpenPage(from(c.opened), v, secret.New("seed"))
+			must(t, err)
+			if o.FromApp != (c.told && press == 0) || !o.Until.Equal(r.ExpiresAt.Add(time.Hour+h.s.IntentBase+h.s.IntentPerDocument)) {
+				t.Errorf("%+v, press %d: %+v", c, press, o)
+			}
+		}
+		events, err := h.DB.Accepted(ctx, r.ID, "page.open")
+		if err != nil || len(events) != 1 || (events[0].Detail["same_address_as"] == "transaction.create") != c.told {
+			t.Errorf("%+v: %+v, %v", c, events, err)
+		}
+		apps, err := h.DB.PagesOfApps(ctx, h.Clock.Now().Add(-time.Second))
+		if err != nil || len(apps) != map[bool]int{true: 1}[c.told] || c.told && apps[r.App] != 1 {
+			t.Errorf("%+v: %v, %v", c, apps, err)
+		}
+		if apps, err = h.DB.PagesOfApps(ctx, h.Clock.Now().Add(time.Second)); err != nil || len(apps) != 0 {
+			t.Errorf("%+v, later: %v, %v", c, apps, err)
+		}
+	}
+}
+
+// What is refused at a page is written; what no page has is not, for anybody can make up an address.
+func TestRefusalsAtPagesAreWritten(t *testing.T) {
+	h := newHouse(t)
+	a := h.Ask(1)
+	a.Page = &signer.Page{}
+	r, _ := h.prepare(t, a)
+	elsewhere := signer.Visit{Token: r.Page.Link, Session: secret.New("planted"), Agent: "Surfer/1", RequestID: "req-9"}
+	_, err := h.s.OpenPage(ctx, signer.Visit{Token: r.Page.Link}, secret.New("seed"))
+	must(t, err)
+	for action, deed := range map[string]func(v signer.Visit) error{
+		"page.open":          func(v signer.Visit) error { _, err := h.s.OpenPage(ctx, v, secret.New("x")); return err },
+		"otp.resend":         func(v signer.Visit) error { _, _, err := h.s.ResendFrom(ctx, v); return err },
+		"transaction.cancel": func(v signer.Visit) error { return h.s.CancelFrom(ctx, v) },
+		"page.form":          func(v signer.Visit) error { return h.s.RefusePage(ctx, v, "page.form", signer.ErrElsewhere) },
+	} {
+		before := len(storetest.Chain(t, h.DB))
+		if err := deed(signer.Visit{Token: secret.New("AAAAAAAAAAAAAAAAAAAAAA"), Session: secret.New("x")}); !errors.Is(err, signer.ErrUnknown) {
+			t.Errorf("%s without a page: %v", action, err)
+		}
+		if n := len(storetest.Chain(t, h.DB)); n != before {
+			t.Errorf("%s without a page: %d events", action, n-before)
+		}
+		if err := deed(elsewhere); !errors.Is(err, signer.ErrElsewhere) {
+			t.Errorf("%s: %v", action, err)
+		}
+		chain := storetest.Chain(t, h.DB)
+		if last := chain[len(chain)-1]; len(chain) != before+1 || last.Action != action || last.Verdict != audit.Refused || last.Object != r.ID || last.Detail["agent"] != "Surfer/1" || last.Detail["reason"] != signer.ErrElsewhere.Error() || last.RequestID != "req-9" {
+			t.Errorf("%s: %d events, the last %+v", action, len(chain)-before, last.Event)
 		}
 	}
 }

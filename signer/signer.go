@@ -17,6 +17,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"net/netip"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -279,9 +280,9 @@ type Records interface {
 	// Paged returns the transaction whose page has the token with this SHA-256, or
 	// ErrUnknown.
 	Paged(ctx context.Context, token [32]byte) (Request, error)
-	// OpenPage gives the transaction's page to the session with this SHA-256. Of many
-	// callers exactly one gets nil, the others ErrElsewhere.
-	OpenPage(ctx context.Context, transaction string, session [32]byte, ev audit.Event) error
+	// OpenPage gives the transaction's page to the session with this SHA-256, and keeps
+	// fromApp of [Opened]. Of many callers exactly one gets nil, the others ErrElsewhere.
+	OpenPage(ctx context.Context, transaction string, session [32]byte, fromApp bool, ev audit.Event) error
 	// Pending streams the batch's documents that are not signed or refused, in
 	// ascending index.
 	Pending(ctx context.Context, batch string) iter.Seq2[Document, error]
@@ -438,7 +439,7 @@ type Blob interface {
 // than ic, and which amount it names ("29911.35"); "" for none.
 type HeaderFits func(header, ic string) (amount string, ok bool)
 
-// Signer is the orchestrator; all fields but AlarmTo, Headers, Shares, Templates, Processes and TSARoots are required.
+// Signer is the orchestrator; all fields but AlarmTo, Headers, Proxies, Shares, Templates, Processes and TSARoots are required.
 type Signer struct {
 	Records Records
 	Keys    Keys
@@ -451,6 +452,8 @@ type Signer struct {
 	// AlarmTo are the e-mail addresses of administrators that are told of each
 	// "this was not me"; none: the audit and the log alone tell it.
 	AlarmTo []string
+	// Proxies are addresses that say nothing of who is behind them.
+	Proxies []netip.Prefix
 	PIN     PINPolicy
 	// CheckPIN says whether the credential's holder may choose a PIN.
 	CheckPIN func(pin secret.Text, c *Credential) error

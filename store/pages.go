@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/signer"
@@ -33,13 +35,27 @@ func (d *DB) Paged(ctx context.Context, token [32]byte) (signer.Request, error) 
 }
 
 // OpenPage implements signer.Records.
-func (d *DB) OpenPage(ctx context.Context, transaction string, session [32]byte, ev audit.Event) error {
+func (d *DB) OpenPage(ctx context.Context, transaction string, session [32]byte, fromApp bool, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
 		// Of two browsers at once the condition lets one in.
-		n, err := q.OpenSigningPage(ctx, sqlc.OpenSigningPageParams{Session: session[:], Now: micros(ev.At), TransactionID: transaction})
+		n, err := q.OpenSigningPage(ctx, sqlc.OpenSigningPageParams{Session: session[:], Now: micros(ev.At), FromApp: flag(fromApp), TransactionID: transaction})
 		if err == nil && n == 0 {
 			err = signer.ErrElsewhere
 		}
 		return err
 	})
+}
+
+// PagesOfApps counts for each app the pages that were opened since from where it had asked for
+// them.
+func (d *DB) PagesOfApps(ctx context.Context, since time.Time) (map[string]int64, error) {
+	rows, err := d.q.PagesFromApps(ctx, micros(since))
+	if err != nil {
+		return nil, fmt.Errorf("counting signing pages: %w", err)
+	}
+	out := map[string]int64{}
+	for _, r := range rows {
+		out[r.AppID] = r.N
+	}
+	return out, nil
 }

@@ -145,6 +145,9 @@ func (s securityScheme) words(name string) string {
 		}
 		return "OAuth 2.0"
 	case "apiKey":
+		if s.In == "cookie" {
+			return "Cookie: " + s.Name + "=…"
+		}
 		return "API key: " + s.Name + ": … (" + s.In + ")"
 	case "http":
 		if strings.EqualFold(s.Scheme, "basic") {

@@ -58,6 +58,7 @@ type SigningPage struct {
 	Nonce                  string // base64
 	Tries                  int    // left for the code
 	SentTo                 string // masked
+	CodeSent               time.Time
 	CodeUntil, ResendAfter time.Time
 	Locked                 bool // the PIN: nothing can be confirmed now
 	LockedUntil            time.Time
@@ -99,7 +100,7 @@ type Confirmation struct {
 // Refusal is why something was not done, in words of our own.
 type Refusal struct {
 	Status     int    // of HTTP
-	Field      string // "pin" or "otp"; "" concerns all of it
+	Field      string // "pin", "otp", or "code": another one must be asked for; "" concerns all of it
 	MS, EN     string // sentences
 	Left       int    // tries left, -1 where that is not the question
 	RetryAfter int    // seconds; 0 where waiting does not help
@@ -107,14 +108,17 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.EN }
 
-// Signing is the transactions that are confirmed here. All methods give ErrUnknown,
-// ErrUnopened and ErrElsewhere as Page does; and but Page, Open, Logo and Document a *Refusal.
+// Signing is the transactions that are confirmed here. All methods but Stray
+// give ErrUnknown, ErrUnopened and ErrElsewhere as Page does; and but Page, Open and Logo a *Refusal.
 type Signing interface {
 	// Page changes nothing. Documents begin after the index given, from -1.
 	Page(ctx context.Context, v Visit, after int) (SigningPage, error)
-	// Open gives the page to v's browser. The same seed, of a button pressed twice, gives the
-	// same session.
-	Open(ctx context.Context, v Visit, seed secret.Text) (session secret.Text, err error)
+	// Open gives the page to v's browser, which shows nothing after until. The same seed, of a
+	// button pressed twice, gives the same session.
+	Open(ctx context.Context, v Visit, seed secret.Text) (session secret.Text, until time.Time, err error)
+	// Stray notes a form that no page made for v's browser, where there is such a page. Its only
+	// error is that it could not.
+	Stray(ctx context.Context, v Visit) error
 	// Confirm signs, or for a batch begins to.
 	Confirm(ctx context.Context, v Visit, c Confirmation) error
 	Resend(ctx context.Context, v Visit) error
@@ -133,9 +137,7 @@ const maxForm = 16 << 10
 // browser whose POST was the first is shown anything.
 func (s *site) signingRoutes(r chi.Router) {
 	cross := http.NewCrossOriginProtection()
-	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		s.show(w, http.StatusForbidden, "signNotice", notSigned())
-	}))
+	cross.SetDenyHandler(s.visited(s.stray))
 	r = r.With(private, cross.Handler)
 	// No HEAD: what was shown is noted, and its digest is taken first.
 	r.Get("/sign/{token}/documents/{index}", s.visited(s.signingDocument))
@@ -171,11 +173,14 @@ func (s *site) visited(h func(http.ResponseWriter, *http.Request, Visit)) http.H
 // signingCookie is named after the page, so that one browser can have several open.
 func (s *site) signingCookie(token string) string {
 	sum := sha256.Sum256([]byte(token))
-	name := "mohor-sign-" + base64.RawURLEncoding.EncodeToString(sum[:9])
+	return s.cookiePrefix() + base64.RawURLEncoding.EncodeToString(sum[:9])
+}
+
+func (s *site) cookiePrefix() string {
 	if s.SecureCookies {
-		return "__Host-" + name // RFC 6265bis, Section 4.1.3.2: nobody else can set it
+		return "__Host-mohor-sign-" // RFC 6265bis, Section 4.1.3.2: nobody else can set it
 	}
-	return name
+	return "mohor-sign-"
 }
 
 func signingPath(v *Visit) string { return "/sign/" + string(v.Token.Reveal()) }
@@ -192,11 +197,20 @@ func (s *site) form(h func(http.ResponseWriter, *http.Request, Visit)) func(http
 	return func(w http.ResponseWriter, r *http.Request, v Visit) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		if r.ParseForm() != nil || v.Session.Len() == 0 || subtle.ConstantTimeCompare([]byte(r.PostForm.Get("form")), []byte(proof(&v))) != 1 {
-			s.show(w, http.StatusForbidden, "signNotice", notSigned())
+			s.stray(w, r, v)
 			return
 		}
 		h(w, r, v)
 	}
+}
+
+// stray answers a form that no page made for this browser.
+func (s *site) stray(w http.ResponseWriter, r *http.Request, v Visit) {
+	if err := s.Signing.Stray(context.WithoutCancel(r.Context()), v); err != nil {
+		s.signingFailed(w, r, err)
+		return
+	}
+	s.show(w, http.StatusForbidden, "signNotice", notSigned())
 }
 
 // signingView is the page as the template sees it.
@@ -210,6 +224,12 @@ type signingView struct {
 
 // Live says whether PIN and code can be given.
 func (v *signingView) Live() bool { return v.Status == "WAITING" && !v.Locked }
+
+// CodeDead says that no confirmation can succeed before another code is sent.
+func (v *signingView) CodeDead() bool { return v.Tries == 0 || v.Now.After(v.CodeUntil) }
+
+// Last is the index of the last document listed.
+func (v *signingView) Last() int { return v.Documents[len(v.Documents)-1].Index }
 
 // Single is the only document, or nil.
 func (v *signingView) Single() *SigningDocument {
@@ -269,7 +289,11 @@ func (s *site) signingFailed(w http.ResponseWriter, r *http.Request, err error) 
 		s.show(w, http.StatusNotFound, "signNotice", noSigning())
 	case errors.Is(err, ErrElsewhere), errors.Is(err, ErrUnopened):
 		s.show(w, http.StatusConflict, "signNotice", openedElsewhere())
+	case r.Context().Err() != nil: // nobody is there
 	case errors.As(err, &no):
+		if no.RetryAfter > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(no.RetryAfter))
+		}
 		s.show(w, no.Status, "signNotice", notice{"bad", "TIDAK DAPAT DILAKUKAN", "THAT CANNOT BE DONE", no.MS, no.EN})
 	default:
 		s.Log.ErrorContext(r.Context(), "a signing page could not be shown", "request_id", w.Header().Get("X-Request-Id"), "error", err)
@@ -284,18 +308,39 @@ func (s *site) openSigning(w http.ResponseWriter, r *http.Request, v Visit) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	given := r.PostFormValue("seed")
 	if !aToken.MatchString(given) {
-		s.show(w, http.StatusForbidden, "signNotice", notSigned())
+		s.stray(w, r, v)
 		return
 	}
 	// What the browser had before counts for nothing: the session is made now.
-	session, err := s.Signing.Open(context.WithoutCancel(r.Context()), v, secret.New(given))
+	session, until, err := s.Signing.Open(context.WithoutCancel(r.Context()), v, secret.New(given))
 	if err != nil {
 		s.signingFailed(w, r, err)
 		return
 	}
 	// Lax: who comes back to this address from the system's page is still the same browser.
-	http.SetCookie(w, &http.Cookie{Name: s.signingCookie(string(v.Token.Reveal())), Value: string(session.Reveal()), Path: "/", HttpOnly: true, Secure: s.SecureCookies, SameSite: http.SameSiteLaxMode})
+	c := http.Cookie{Name: s.signingCookie(string(v.Token.Reveal())), Value: string(session.Reveal()), Path: "/", HttpOnly: true, Secure: s.SecureCookies, SameSite: http.SameSiteLaxMode,
+		MaxAge: max(1, int(until.Sub(s.Now()).Seconds()))}
+	http.SetCookie(w, &c)
+	// The oldest come first (RFC 6265, Section 5.4).
+	for old := s.signingCookies(r, c.Name); len(old) >= maxPages; old = old[1:] {
+		c.Name, c.Value, c.MaxAge = old[0], "", -1
+		http.SetCookie(w, &c)
+	}
 	http.Redirect(w, r, signingPath(&v), http.StatusSeeOther)
+}
+
+// maxPages is how many pages one browser keeps: their cookies go with each request to this host,
+// and proxies take some 8 KB of header.
+const maxPages = 32
+
+// signingCookies are the names of the other pages' cookies that r brings, in its order.
+func (s *site) signingCookies(r *http.Request, but string) (names []string) {
+	for _, c := range r.Cookies() {
+		if strings.HasPrefix(c.Name, s.cookiePrefix()) && c.Name != but {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // did answers a deed: the page anew, or with what was wrong.

@@ -3,6 +3,7 @@ package web_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -42,13 +43,18 @@ func (d *counter) Page(_ context.Context, v web.Visit, _ int) (web.SigningPage, 
 	return d.page, nil
 }
 
-func (d *counter) Open(_ context.Context, v web.Visit, seed secret.Text) (secret.Text, error) {
+func (d *counter) Open(_ context.Context, v web.Visit, seed secret.Text) (secret.Text, time.Time, error) {
 	session := "session of " + string(seed.Reveal())
 	if _, err := d.Page(context.Background(), web.Visit{Token: v.Token, Session: secret.New(session)}, -1); err != nil && !errors.Is(err, web.ErrUnopened) {
-		return secret.Text{}, err
+		return secret.Text{}, time.Time{}, err
 	}
 	d.session = strings.ReplaceAll(session, " ", "-")
-	return secret.New(d.session), nil
+	return secret.New(d.session), noon.Add(2 * time.Hour), nil
+}
+
+func (d *counter) Stray(context.Context, web.Visit) error {
+	d.did = append(d.did, "stray")
+	return d.no
 }
 
 func (d *counter) Confirm(_ context.Context, _ web.Visit, c web.Confirmation) error {
@@ -75,6 +81,9 @@ func (d *counter) Document(ctx context.Context, v web.Visit, index int) (io.Read
 	if _, err := d.Page(ctx, v, -1); err != nil || index != 0 {
 		return nil, 0, errors.Join(err, web.ErrUnknown)
 	}
+	if d.no != nil {
+		return nil, 0, d.no
+	}
 	return io.NopCloser(strings.NewReader("%PDF-1.7")), 8, nil
 }
 
@@ -84,7 +93,7 @@ func signingPage() web.SigningPage {
 		DataHeader: "110FGOM07022411247A29911.35240405888916", Classification: "terbuka", Process: "AP-01 Baucar Bayaran", Role: "Perakuan 1", Total: "RM 29,911.35", Count: 1,
 		Fingerprint: "7K3M-Q0ZV", Root: "cm9vdA==", Nonce: "bm9uY2U=", Tries: 3, SentTo: "s•••@jpk.gov.my", Next: -1,
 		Documents: []web.SigningDocument{{Index: 0, Name: "Baucar Bayaran 2026/04/001.pdf", Alg: "SHA-256", Digest: "LUsq9prqLRm6heerwwCFRQisYDQzAgKukkb8egTE15w=", View: true}},
-		CodeUntil: noon.Add(5 * time.Minute), ResendAfter: noon.Add(time.Minute), ExpiresAt: noon.Add(30 * time.Minute),
+		CodeSent:  noon, CodeUntil: noon.Add(5 * time.Minute), ResendAfter: noon.Add(time.Minute), ExpiresAt: noon.Add(30 * time.Minute),
 	}
 }
 
@@ -152,11 +161,69 @@ func TestSigningCookie(t *testing.T) {
 	}
 	c := w.Result().Cookies()[0]
 	if !regexp.MustCompile(`^__Host-mohor-sign-[A-Za-z0-9_-]{12}$`).MatchString(c.Name) || strings.Contains(c.Name, pageToken[:8]) || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode ||
-		c.Path != "/" || c.Domain != "" || c.MaxAge != 0 || !c.Expires.IsZero() {
+		c.Path != "/" || c.Domain != "" || c.MaxAge != 7200 || !c.Expires.IsZero() {
 		t.Errorf("%+v", c)
 	}
 	if got := b.send("GET", "/sign/"+pageToken, nil); got.Code != 200 || !strings.Contains(got.Body.String(), "LUsq9prqLRm6heerwwCFRQisYDQzAgKukkb8egTE15w=") {
 		t.Errorf("%d", got.Code)
+	}
+}
+
+// Cookies of pages end with them, and one browser keeps so few that its header stays short.
+func TestSigningCookiesAreFew(t *testing.T) {
+	b := newBrowser(t, &counter{page: signingPage()})
+	gate := b.send("GET", "/sign/"+pageToken, nil)
+	var brings []string // as browsers send them, the oldest first
+	for k := range 40 {
+		brings = append(brings, fmt.Sprintf("__Host-mohor-sign-%012d=x", k), fmt.Sprintf("__Host-other-%d=x", k))
+	}
+	w := b.send("POST", "/sign/"+pageToken, fields(gate.Body.String()), "Cookie", strings.Join(brings, "; "))
+	set := w.Result().Cookies()
+	if w.Code != 303 || len(set) != 1+9 || set[0].MaxAge != 7200 {
+		t.Fatalf("%d, %d cookies", w.Code, len(set))
+	}
+	for k, c := range set[1:] {
+		if c.Name != fmt.Sprintf("__Host-mohor-sign-%012d", k) || c.MaxAge != -1 || c.Value != "" || c.Path != "/" || !c.Secure {
+			t.Errorf("%+v", c)
+		}
+	}
+}
+
+// A form that was not made here is noted, whatever it wants; without a note it is not answered.
+func TestStrayFormsAreNoted(t *testing.T) {
+	d := &counter{page: signingPage()}
+	b := newBrowser(t, d)
+	b.open()
+	form := fields(b.send("GET", "/sign/"+pageToken, nil).Body.String())
+	for _, path := range []string{"/confirm", "/code", "/cancel", ""} {
+		for what, c := range map[string]struct {
+			form   url.Values
+			header []string
+		}{
+			"another site":  {form, []string{"Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"}},
+			"nobody's form": {url.Values{"form": {"x"}, "seed": {"x"}}, nil},
+		} {
+			d.did, d.no = nil, nil
+			if w := b.send("POST", "/sign/"+pageToken+path, c.form, c.header...); w.Code != 403 || len(d.did) != 1 || d.did[0] != "stray" {
+				t.Errorf("%s, %q: %d %v", what, path, w.Code, d.did)
+			}
+			d.no = errors.New("a database that is away")
+			if w := b.send("POST", "/sign/"+pageToken+path, c.form, c.header...); w.Code != 503 {
+				t.Errorf("%s, %q, not noted: %d", what, path, w.Code)
+			}
+		}
+	}
+}
+
+// A document that cannot be shown now can be soon.
+func TestSigningDocumentBusy(t *testing.T) {
+	d := &counter{page: signingPage()}
+	b := newBrowser(t, d)
+	b.open()
+	d.no = &web.Refusal{Status: 503, MS: "Sibuk.", EN: "Busy.", Left: -1, RetryAfter: 5}
+	w := b.send("GET", "/sign/"+pageToken+"/documents/0", nil)
+	if w.Code != 503 || w.Header().Get("Retry-After") != "5" || !strings.Contains(w.Body.String(), "Busy.") {
+		t.Errorf("%d %v", w.Code, w.Header())
 	}
 }
 
@@ -249,6 +316,40 @@ func TestSigningStates(t *testing.T) {
 		}
 		seen[word] = status
 	}
+}
+
+// What is said of a code leads where something can be done about it, and of a list which part it is.
+func TestSigningPageLeadsOn(t *testing.T) {
+	d := &counter{page: signingPage()}
+	b := newBrowser(t, d)
+	b.open()
+	form := fields(b.send("GET", "/sign/"+pageToken, nil).Body.String())
+	form.Set("pin", "P1n-yang-panjang")
+	form.Set("otp", "123456")
+	const dead, toCode, toPIN, hasCode = "Kod itu tidak boleh digunakan lagi", `href="#code"`, `href="#pin"`, `id="code"`
+	says := func(page string, words map[string]bool) {
+		t.Helper()
+		for w, want := range words {
+			if strings.Contains(page, w) != want {
+				t.Errorf("%q: %v", w, !want)
+			}
+		}
+	}
+	says(b.send("GET", "/sign/"+pageToken, nil).Body.String(), map[string]bool{dead: false, hasCode: true, toCode: false})
+	d.no = &web.Refusal{Status: 410, Field: "code", MS: "Kod telah luput.", EN: "The code has expired.", Left: -1}
+	says(b.send("POST", "/sign/"+pageToken+"/confirm", form).Body.String(), map[string]bool{toCode: true, hasCode: true, "aria-invalid": false})
+	d.page.CodeUntil = noon.Add(-time.Second)
+	says(b.send("GET", "/sign/"+pageToken, nil).Body.String(), map[string]bool{dead: true, toCode: true})
+	d.page.CodeUntil, d.page.Tries = noon.Add(time.Minute), 0
+	says(b.send("GET", "/sign/"+pageToken, nil).Body.String(), map[string]bool{dead: true, toCode: true})
+	// The PIN that locked: there is no field any more.
+	d.page.Locked, d.no = true, &web.Refusal{Status: 403, Field: "pin", MS: "PIN salah.", EN: "The PIN is wrong.", Left: 0}
+	says(b.send("POST", "/sign/"+pageToken+"/confirm", form).Body.String(), map[string]bool{"PIN salah.": true, toPIN: false})
+
+	d.page = signingPage()
+	d.page.Count, d.page.Next = 1000, 99
+	d.page.Documents = []web.SigningDocument{{Index: 50}, {Index: 99}}
+	says(b.send("GET", "/sign/"+pageToken+"?after=49", nil).Body.String(), map[string]bool{"No. 51 – 100; semuanya 1000 dokumen.": true, "?after=99#dokumen": true})
 }
 
 // The four points stand word for word; which word the certificate has is the system's.

@@ -92,6 +92,7 @@ func Diagnose(ctx context.Context, o DoctorOptions) (healthy bool) {
 		{"addresses", d.addresses},
 		{"mail", d.mail},
 		{"webhooks", d.webhooks},
+		{"signing pages", d.pages},
 		{"clock", d.clock},
 		{"time-stamps", d.stampers},
 		{"machine", d.machine},

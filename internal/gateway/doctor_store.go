@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -350,4 +351,28 @@ func (d *doctor) softHSM() (whole bool) {
 	}
 	d.private(dir, "whoever copies it has every key but for the PINs", true)
 	return true
+}
+
+// pagesFor is how far back the doctor looks.
+const pagesFor = 7 * 24 * time.Hour
+
+// pages: nobody opens officers' signing pages for them.
+func (d *doctor) pages(ctx context.Context) {
+	if d.db == nil {
+		d.skipped("who opens signing pages", d.undone())
+		return
+	}
+	apps, err := d.db.PagesOfApps(ctx, d.Now().Add(-pagesFor))
+	if err != nil {
+		d.fault(err.Error(), "an app that opens officers' pages goes unnoticed", "put the database back from the last backup")
+		return
+	}
+	for _, app := range slices.Sorted(maps.Keys(apps)) {
+		d.warning(fmt.Sprintf("in 7 days %d signing pages of the app %s were opened from the address from which it had asked for them", apps[app], app),
+			"an app that opens the page itself can show officers a copy and read their PIN and code; or the app and its officers leave their network by one address",
+			"ask the app's owner; mohor audit show --action page.open names the pages (same_address_as); mohor app suspend "+app+" stops it. Where app and officers share an address, give the app one of its own")
+	}
+	if len(apps) == 0 {
+		d.ok("no signing page was opened from its app's own address in 7 days")
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +21,7 @@ import (
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/myt"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/pdf/verify"
@@ -33,6 +36,12 @@ type hosted struct {
 	queue  batch.Queue
 	looks  looks
 	log    *slog.Logger
+
+	digests chan struct{} // holds one for each document being hashed
+}
+
+func newHosted(s *signer.Signer, r *batch.Runner, queue batch.Queue, l looks, log *slog.Logger) *hosted {
+	return &hosted{s, r, queue, l, log, make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 }
 
 // looks is who asks and for which system, as registered now.
@@ -57,6 +66,9 @@ func (h *hosted) request(ctx context.Context, v *web.Visit) (*signer.Request, er
 }
 
 func unpaged(err error) error {
+	if errors.Is(err, audit.ErrNotRecorded) {
+		return err
+	}
 	for from, to := range map[error]error{signer.ErrUnknown: web.ErrUnknown, signer.ErrUnopened: web.ErrUnopened, signer.ErrElsewhere: web.ErrElsewhere} {
 		if errors.Is(err, from) {
 			return to
@@ -135,7 +147,7 @@ func (h *hosted) waiting(ctx context.Context, r *signer.Request, p *web.SigningP
 		return err
 	}
 	p.Nonce, p.Tries, p.SentTo = base64.StdEncoding.EncodeToString(ch.Nonce[:]), ch.TriesLeft, ch.SentTo
-	p.CodeUntil, p.ResendAfter = ch.ExpiresAt, ch.ResendAfter
+	p.CodeSent, p.CodeUntil, p.ResendAfter = ch.IssuedAt, ch.ExpiresAt, ch.ResendAfter
 	st, err := h.signer.Records.PINState(ctx, r.Officer)
 	if err != nil {
 		return err
@@ -206,38 +218,59 @@ func viewable(r *signer.Request, d *batch.Item) bool {
 }
 
 // Open implements web.Signing.
-func (h *hosted) Open(ctx context.Context, v web.Visit, seed secret.Text) (secret.Text, error) {
-	session, err := h.signer.OpenPage(ctx, visit(&v), seed)
-	return session, unpaged(err)
+func (h *hosted) Open(ctx context.Context, v web.Visit, seed secret.Text) (secret.Text, time.Time, error) {
+	o, err := h.signer.OpenPage(ctx, visit(&v), seed)
+	if err != nil {
+		return secret.Text{}, time.Time{}, unpaged(err)
+	}
+	if o.FromApp {
+		h.log.WarnContext(ctx, "a signing page was opened from the address of the app that asked for it", "request_id", v.RequestID, "transaction", o.Request.ID, "app", o.Request.App, "system", o.Request.System)
+	}
+	return o.Session, o.Until, nil
+}
+
+// Stray implements web.Signing.
+func (h *hosted) Stray(ctx context.Context, v web.Visit) error {
+	if err := h.signer.RefusePage(ctx, visit(&v), "page.form", signer.ErrForm); errors.Is(err, audit.ErrNotRecorded) {
+		return err
+	}
+	return nil
+}
+
+// acting finds the transaction of v, who wants to do something: to others it is refused.
+func (h *hosted) acting(ctx context.Context, v *web.Visit, action string) (*signer.Request, error) {
+	at := visit(v)
+	r, err := h.signer.Page(ctx, &at)
+	if err != nil {
+		return nil, unpaged(h.signer.RefusePage(ctx, at, action, err))
+	}
+	return r, h.served(ctx, v, r, action)
 }
 
 // Confirm implements web.Signing.
 func (h *hosted) Confirm(ctx context.Context, v web.Visit, c web.Confirmation) error {
-	r, err := h.request(ctx, &v)
+	const action = "signer.authorize"
+	r, err := h.acting(ctx, &v, action)
 	if err != nil {
-		return err
-	}
-	if err := h.served(ctx, &v, r, "signer.authorize"); err != nil {
 		return err
 	}
 	at := visit(&v)
 	f := signer.Confirmation{App: r.App, Transaction: r.ID, PIN: c.PIN, Code: c.Code, Visit: &at, RequestID: v.RequestID}
 	nonce, err := base64.StdEncoding.DecodeString(c.Nonce)
 	if err != nil || len(nonce) != otp.NonceSize {
-		return h.refusal(&v, otp.ErrNonce)
+		return h.refusal(&v, h.signer.RefusePage(ctx, at, action, otp.ErrNonce))
 	}
 	f.Nonce = [otp.NonceSize]byte(nonce)
 	// What the officer was shown is what is signed: without it nothing is.
 	if f.Root, err = base64.StdEncoding.DecodeString(c.Root); err != nil || len(f.Root) != len(r.Root) {
-		return h.refusal(&v, signer.ErrDocuments)
+		return h.refusal(&v, h.signer.RefusePage(ctx, at, action, signer.ErrDocuments))
 	}
 	ch, err := h.signer.Codes.Records.Challenge(ctx, r.ID)
 	if err != nil {
 		return err
 	}
 	if r.Status == signer.Waiting && ch.Nonce == f.Nonce && ch.TriesLeft != c.Tries {
-		return &web.Refusal{Status: http.StatusConflict, Left: -1, MS: "Borang itu sudah dihantar sebelum ini dan tidak dicuba lagi. Masukkan PIN dan kod sekali lagi.",
-			EN: "That form was sent before and was not tried again. Enter PIN and code once more."}
+		return h.refusal(&v, h.signer.RefusePage(ctx, at, action, signer.ErrFormSent))
 	}
 	a, err := h.signer.Authorize(ctx, f)
 	if err != nil {
@@ -255,14 +288,10 @@ func (h *hosted) Confirm(ctx context.Context, v web.Visit, c web.Confirmation) e
 
 // Resend implements web.Signing.
 func (h *hosted) Resend(ctx context.Context, v web.Visit) error {
-	r, err := h.request(ctx, &v)
-	if err == nil {
-		err = h.served(ctx, &v, r, "otp.resend")
-	}
-	if err != nil {
+	if _, err := h.acting(ctx, &v, "otp.resend"); err != nil {
 		return err
 	}
-	_, _, err = h.signer.ResendFrom(ctx, visit(&v))
+	_, _, err := h.signer.ResendFrom(ctx, visit(&v))
 	return h.refusal(&v, err)
 }
 
@@ -300,6 +329,10 @@ func (h *hosted) refusal(v *web.Visit, err error) error {
 	if mapped := unpaged(err); err == nil || mapped != err { //nolint:errorlint // unpaged returns what it was given
 		return mapped
 	}
+	if errors.Is(err, signer.ErrFormSent) && !errors.Is(err, audit.ErrNotRecorded) {
+		return &web.Refusal{Status: http.StatusConflict, Left: -1, MS: "Borang itu sudah dihantar sebelum ini dan tidak dicuba lagi. Masukkan PIN dan kod sekali lagi.",
+			EN: "That form was sent before and was not tried again. Enter PIN and code once more."}
+	}
 	ms, en := api.Explain(err)
 	no := &web.Refusal{Status: ms.Status, MS: sentence(ms), EN: sentence(en), Left: -1, RetryAfter: ms.RetryAfter}
 	if ms.AttemptsLeft != nil {
@@ -313,8 +346,10 @@ func (h *hosted) refusal(v *web.Visit, err error) error {
 	case errors.Is(err, signer.ErrPINWrong):
 		no.Field = "pin"
 	case errors.Is(err, otp.ErrResendTooSoon), errors.Is(err, otp.ErrTooManyCodes):
-		until := time.Duration(ms.RetryAfter) * time.Second
-		no.MS, no.EN = no.MS+" Cuba lagi selepas "+until.String()+".", no.EN+" Try again after "+until.String()+"."
+		at := myt.Format(h.signer.Now().Add(time.Duration(ms.RetryAfter) * time.Second))
+		no.MS, no.EN = no.MS+" Cuba lagi selepas "+at+".", no.EN+" Try again after "+at+"."
+	case errors.Is(err, otp.ErrExpired), errors.Is(err, otp.ErrAttempts):
+		no.Field = "code"
 	case strings.HasPrefix(ms.Code, "otp_"):
 		no.Field = "otp"
 	}
@@ -367,8 +402,11 @@ func (h *hosted) Document(ctx context.Context, v web.Visit, index int) (io.ReadC
 		return nil, 0, err
 	}
 	// It is shown only if it is what would be signed.
-	sum := crypto.SHA256.New()
-	if _, err = io.Copy(sum, io.NewSectionReader(blob, 0, blob.Size())); err == nil && !bytes.Equal(sum.Sum(nil), items[0].Digest) {
+	sum, err := h.digest(ctx, blob)
+	switch {
+	case errors.Is(err, signer.ErrBusy):
+		err = h.refusal(&v, err)
+	case err == nil && !bytes.Equal(sum, items[0].Digest):
 		err = h.refusal(&v, signer.ErrDocuments)
 	}
 	if err == nil {
@@ -382,4 +420,38 @@ func (h *hosted) Document(ctx context.Context, v web.Visit, index int) (io.ReadC
 		io.Reader
 		io.Closer
 	}{io.NewSectionReader(blob, 0, blob.Size()), blob}, blob.Size(), nil
+}
+
+// digestWait is how long a document waits for its turn to be hashed.
+const digestWait = 2 * time.Second
+
+// digest is the SHA-256 of a blob, for whoever is still there. Some at a time, fewer than there
+// are processors: whoever has a page open asks as often as they like, and others are signing.
+func (h *hosted) digest(ctx context.Context, blob signer.Blob) ([]byte, error) {
+	t := time.NewTimer(digestWait)
+	defer t.Stop()
+	select {
+	case h.digests <- struct{}{}:
+		defer func() { <-h.digests }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-t.C:
+		return nil, signer.ErrBusy
+	}
+	sum := sha256.New()
+	_, err := io.Copy(sum, &until{ctx, io.NewSectionReader(blob, 0, blob.Size())})
+	return sum.Sum(nil), err
+}
+
+// until is a reader that ends with its context.
+type until struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u *until) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
 }

@@ -213,7 +213,7 @@ func TestSigningPageIsForOneBrowser(t *testing.T) {
 	set := r.Header.Get("Set-Cookie")
 	name, rest, _ := strings.Cut(set, "=")
 	value, flags, _ := strings.Cut(rest, ";")
-	if flags != " Path=/; HttpOnly; SameSite=Lax" {
+	if flags != " Path=/; Max-Age=6000; HttpOnly; SameSite=Lax" {
 		t.Errorf("flags: %q", flags)
 	}
 	// The same button pressed twice is the same browser; without what the page gave it is not.

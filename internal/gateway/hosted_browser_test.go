@@ -38,17 +38,23 @@ func TestHostedSigningInChromium(t *testing.T) {
 			ask["redirect_uri"], ask["state"], ask["data_header"] = redirect, "s-"+lang.code, "110FGOM"+g.Dev.Officers[0].IC
 			tx, code := asked(t, g, key, ask)
 			c := startChromium(t, lang.code)
+			// As wide as at 400 % (WCAG 2.2, Success Criterion 1.4.10).
+			c.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": 320, "height": 640, "deviceScaleFactor": 1, "mobile": false}, nil)
 			c.visit(app.URL + "/senarai")
 			c.visit(tx.Text("signing_url"))
 			shows := func(words ...string) {
 				t.Helper()
 				text := c.value("document.body.innerText")
+				if over := c.value("document.documentElement.scrollWidth - document.documentElement.clientWidth"); over != "0" {
+					t.Errorf("the page is %s pixels too wide: %s", over, text)
+				}
 				for _, w := range words {
 					if !strings.Contains(text, w) {
 						t.Errorf("the page lacks %q: %s", w, text)
 					}
 				}
 			}
+			shows(lang.open)
 			c.tab(lang.open)
 			c.enter()
 			shows("KEMENTERIAN KEWANGAN", "110FGOM"+g.Dev.Officers[0].IC, tx.Text("fingerprint"), "SIJIL DIGITAL DAN NOMBOR PIN")
@@ -80,6 +86,10 @@ func TestHostedSigningInChromium(t *testing.T) {
 			if got := r.URL.Query(); got.Encode() != want.Encode() || r.Header.Get("Referer") != "" || r.Header.Get("Cookie") != "" {
 				t.Errorf("arrived with %v, from %q", got, r.Header.Get("Referer"))
 			}
+			tx, _ = asked(t, g, key, raw("Baucar 2"))
+			newSurfer(t, g).enter(tx.Text("signing_url"))
+			c.visit(tx.Text("signing_url"))
+			shows("PELAYAR LAIN")
 		})
 	}
 }

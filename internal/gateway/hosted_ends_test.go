@@ -87,7 +87,7 @@ func TestHostedSigningEnds(t *testing.T) {
 		page = s.confirm(page, address, pin(g), other(code))
 		got(t, page, 403, "Kod OTP salah", fmt.Sprintf("Tries left: %d.", left))
 	}
-	got(t, s.confirm(page, address, pin(g), code), 403, "minta kod baharu", `href="#otp"`)
+	got(t, s.confirm(page, address, pin(g), code), 403, "minta kod baharu", `href="#code"`, `id="code"`, "Kod itu tidak boleh digunakan lagi")
 	got(t, s.send("POST", address+"/code", formFor(page, address, "/code")), 429, "Cuba lagi selepas")
 	g.Clock.Advance(6 * time.Second)
 	mark := g.Server.Mailbox.Mark()

@@ -182,6 +182,9 @@ func TestHostedSigning(t *testing.T) {
 	tx, code := asked(t, g, key, map[string]any{"format": "PADES", "documents": []any{map[string]any{"document_id": up.Text("document_id"), "reference": "110FGOM07022411247"}}, "data_header": header,
 		"process": "AP-22", "role": "Perakuan 1", "classification": "terhad", "total": map[string]string{"amount": "29911.35", "currency": "MYR"}, "redirect_uri": callback, "state": state})
 	address := tx.Text("signing_url")
+	if m, _ := g.Server.Mailbox.Latest(g.Dev.Officers[0].Email); !strings.Contains(strings.ReplaceAll(m.Text, "\u2060", ""), "begins with "+strings.TrimPrefix(address, "http://")[:len(g.URL)-len("http://")]+"/sign/\n") {
+		t.Errorf("the mail does not tell the genuine page: %s", m.Text)
+	}
 	if !regexp.MustCompile(`^`+regexp.QuoteMeta(g.URL)+`/sign/[A-Za-z0-9_-]{22}$`).MatchString(address) || strings.Contains(string(tx.Raw), "redirect_uri") {
 		t.Fatalf("signing_url %q", address)
 	}

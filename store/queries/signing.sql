@@ -20,7 +20,7 @@ SELECT token, redirect_uri, state, session, opened_at FROM signing_pages WHERE t
 SELECT transaction_id FROM signing_pages WHERE token = @token;
 
 -- name: OpenSigningPage :execrows
-UPDATE signing_pages SET session = @session, opened_at = @now WHERE transaction_id = @transaction_id AND session IS NULL;
+UPDATE signing_pages SET session = @session, opened_at = @now, from_app = @from_app WHERE transaction_id = @transaction_id AND session IS NULL;
 
 -- name: LiveTransactions :one
 SELECT COUNT(*) FROM transactions WHERE batch_id = @batch_id AND status IN ('WAITING', 'SIGNING');

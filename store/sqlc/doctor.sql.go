@@ -86,3 +86,36 @@ func (q *Queries) OfficersExpiring(ctx context.Context, arg OfficersExpiringPara
 	err := row.Scan(&count)
 	return count, err
 }
+
+const pagesFromApps = `-- name: PagesFromApps :many
+SELECT t.app_id, COUNT(*) AS n FROM signing_pages p JOIN transactions t ON t.id = p.transaction_id
+WHERE p.from_app = 1 AND p.opened_at >= ?1 GROUP BY t.app_id
+`
+
+type PagesFromAppsRow struct {
+	AppID string
+	N     int64
+}
+
+func (q *Queries) PagesFromApps(ctx context.Context, since int64) ([]PagesFromAppsRow, error) {
+	rows, err := q.db.QueryContext(ctx, pagesFromApps, since)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PagesFromAppsRow
+	for rows.Next() {
+		var i PagesFromAppsRow
+		if err := rows.Scan(&i.AppID, &i.N); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

@@ -623,6 +623,7 @@ type SigningPage struct {
 	State         personal.Note
 	Session       []byte
 	OpenedAt      int64
+	FromApp       int64
 }
 
 type StatusChange struct {

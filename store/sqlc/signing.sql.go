@@ -587,17 +587,23 @@ func (q *Queries) OpenIntents(ctx context.Context) ([]Intent, error) {
 }
 
 const openSigningPage = `-- name: OpenSigningPage :execrows
-UPDATE signing_pages SET session = ?1, opened_at = ?2 WHERE transaction_id = ?3 AND session IS NULL
+UPDATE signing_pages SET session = ?1, opened_at = ?2, from_app = ?3 WHERE transaction_id = ?4 AND session IS NULL
 `
 
 type OpenSigningPageParams struct {
 	Session       []byte
 	Now           int64
+	FromApp       int64
 	TransactionID string
 }
 
 func (q *Queries) OpenSigningPage(ctx context.Context, arg OpenSigningPageParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, openSigningPage, arg.Session, arg.Now, arg.TransactionID)
+	result, err := q.db.ExecContext(ctx, openSigningPage,
+		arg.Session,
+		arg.Now,
+		arg.FromApp,
+		arg.TransactionID,
+	)
 	if err != nil {
 		return 0, err
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/mohor-sign/mohor/signer"
 )
@@ -38,7 +39,9 @@ func pages(t *testing.T, h *House) {
 	var wg sync.WaitGroup
 	won := make([]error, 8)
 	for k := range won {
-		wg.Go(func() { won[k] = h.DB.OpenPage(ctx, "hosted", [32]byte{byte(k + 1)}, h.ev("page.open", "hosted")) })
+		wg.Go(func() {
+			won[k] = h.DB.OpenPage(ctx, "hosted", [32]byte{byte(k + 1)}, k%2 == 0, h.ev("page.open", "hosted"))
+		})
 	}
 	wg.Wait()
 	winner := -1
@@ -57,8 +60,15 @@ func pages(t *testing.T, h *House) {
 	if err != nil || found.Page.Session != [32]byte{byte(winner + 1)} || !found.Page.OpenedAt.Equal(h.Clock.Now()) {
 		t.Errorf("%+v, %v", found.Page, err)
 	}
+	since := h.Clock.Now()
+	if apps, err := h.DB.PagesOfApps(ctx, since); err != nil || apps[hosted.App] != int64(1-winner%2) {
+		t.Errorf("opened by apps: %v, %v, after session %d", apps, err, winner)
+	}
+	if apps, err := h.DB.PagesOfApps(ctx, since.Add(time.Second)); err != nil || len(apps) != 0 {
+		t.Errorf("opened by apps later: %v, %v", apps, err)
+	}
 	if n := len(Chain(t, h.DB)) - before; n != 1 {
 		t.Errorf("%d events of one opening", n)
 	}
-	wants(t, "opening what has no page", h.DB.OpenPage(ctx, "plain", [32]byte{1}, h.ev("page.open", "plain")), signer.ErrElsewhere)
+	wants(t, "opening what has no page", h.DB.OpenPage(ctx, "plain", [32]byte{1}, true, h.ev("page.open", "plain")), signer.ErrElsewhere)
 }
