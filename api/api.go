@@ -79,9 +79,11 @@ type server struct {
 	limits *limiter
 	peers  *limiter // requests without an app, by address
 	failed failures
-	cross  *http.CrossOriginProtection
-	units  chan struct{} // holds one for each request being answered by a unit
-	checks chan struct{} // holds one for each signature being verified
+	// operations by method and pattern, for who must know of one before it is called.
+	operations map[string]*huma.Operation
+	cross      *http.CrossOriginProtection
+	units      chan struct{} // holds one for each request being answered by a unit
+	checks     chan struct{} // holds one for each signature being verified
 
 	settling atomic.Int32 // claims of keys, see settle
 }
@@ -124,6 +126,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.oauth(h)
 	s.health(h)
 	describe(h.OpenAPI())
+	s.operations = operationsByRoute(h.OpenAPI())
 	return r, h.OpenAPI()
 }
 

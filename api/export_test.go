@@ -28,6 +28,9 @@ func Idempotent(c Config, app enrol.App, next http.Handler) http.Handler {
 	})
 }
 
+// GrantOf is the grant that an app needs for an operation.
+var GrantOf = grantOf
+
 // Network is what requests without an app are counted by.
 var Network = network
 

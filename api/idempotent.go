@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -58,7 +57,7 @@ func (s *server) idempotent(next http.Handler) http.Handler {
 			return
 		}
 		ctx := r.Context()
-		if scopeOf(ctx) == "" || holdsSecret(r.URL.Path) {
+		if o := s.operation(r); scopeOf(ctx) == "" || o != nil && !repeatable(o) {
 			writeProblem(w, ctx, fixed("Idempotency-Key", "It is not offered here: the answers hold secrets.", "Ia tidak ditawarkan di sini: jawapannya rahsia."))
 			return
 		}
@@ -106,18 +105,6 @@ func (s *server) takeIn(r *http.Request) (body io.ReadCloser, sum []byte, err er
 		return nil, nil, errors.Join(fmt.Errorf("spooling request: %w", err), f.Close())
 	}
 	return f, h.Sum(nil), nil
-}
-
-// secondFactorPath is where an officer who was appointed is given a seed.
-const secondFactorPath = "/v1/me/second-factor"
-
-// holdsSecret says where the answer holds a seed, the secret of an app or all that is kept about
-// a person, which must be kept nowhere else.
-func holdsSecret(path string) bool {
-	ends := func(with ...string) bool {
-		return slices.ContainsFunc(with, func(s string) bool { return strings.HasSuffix(strings.TrimRight(path, "/"), s) })
-	}
-	return path == secondFactorPath || strings.HasPrefix(path, "/v1/admin/apps/") && ends("/credentials", "/webhook") || strings.HasPrefix(path, "/v1/admin/officers/") && ends("/export")
 }
 
 // scopeOf is whose the key is; "" when it is nobody's who is known.

@@ -85,7 +85,7 @@ func (s *server) retention(h huma.API) {
 	huma.Register(h, cancel, s.cancelDisposal)
 
 	export := binary(admin("exportOfficer", http.MethodPost, "/officers/{ic}/export", "All that is kept about a person, for a request in writing (JDN)", absent, entered), "application/zip", "ZIP of JSON and CSV")
-	huma.Register(h, export, s.exportOfficer)
+	huma.Register(h, unkept(export), s.exportOfficer)
 	huma.Register(h, binary(op("Me", "exportMe", http.MethodGet, "/v1/me/export", "All that is kept about oneself, within ten minutes of a log-in"), "application/zip", "ZIP of JSON and CSV"), s.exportMe)
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/pdf/cms"
 	"github.com/mohor-sign/mohor/pdf/verify"
@@ -44,7 +45,7 @@ type verifyOutput struct{ Body verify.Report }
 
 func (s *server) verification(h huma.API) {
 	o := streamed(op("Verification", "verify", http.MethodPost, "/v1/verify", "Check a signed PDF, or a detached signature", http.StatusRequestEntityTooLarge), "application/pdf")
-	huma.Register(h, o, s.verify)
+	huma.Register(h, granted(enrol.GrantVerify, o), s.verify)
 	// The JSON form comes after: huma would otherwise want to read the body itself.
 	text := func(doc string) *huma.Schema { return &huma.Schema{Type: "string", Description: doc} }
 	o.RequestBody.Content["application/json"] = &huma.MediaType{Schema: &huma.Schema{Type: "object", Required: []string{"signature", "format"}, AdditionalProperties: false, Properties: map[string]*huma.Schema{
