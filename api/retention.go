@@ -157,7 +157,7 @@ func (s *server) disposalCSV(ctx context.Context, in *keptInput) (*huma.StreamRe
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	return attached(out.Bytes(), reportTypes["csv"], d.ID+".csv"), nil
+	return attached(out.Bytes(), reportTypes["csv"], d.ID, ".csv"), nil
 }
 
 func (s *server) cancelDisposal(ctx context.Context, in *keptInput) (*struct{}, error) {
@@ -168,11 +168,11 @@ func (s *server) cancelDisposal(ctx context.Context, in *keptInput) (*struct{}, 
 }
 
 // attached is a file that a browser saves.
-func attached(content []byte, kind, name string) *huma.StreamResponse {
+func attached(content []byte, kind, name, suffix string) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		hc.SetHeader("Content-Type", kind)
 		hc.SetHeader("Cache-Control", "no-store")
-		hc.SetHeader("Content-Disposition", `attachment; filename="`+name+`"`)
+		hc.SetHeader("Content-Disposition", attachment(name, suffix))
 		_, _ = hc.BodyWriter().Write(content) // the client is gone if this fails
 	}}
 }
@@ -200,5 +200,5 @@ func (s *server) export(ctx context.Context, by enrol.Actor, ic, reason string, 
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	return attached(out.Bytes(), "application/zip", "mohor-data.zip"), nil
+	return attached(out.Bytes(), "application/zip", "mohor-data", ".zip"), nil
 }

@@ -9,10 +9,8 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -78,21 +76,11 @@ func (s *server) verify(ctx context.Context, in *verifyInput) (*verifyOutput, er
 }
 
 func (s *server) verifyPDF(ctx context.Context, body io.Reader, o verify.Options) (*verify.Report, error) {
-	f, err := os.CreateTemp(s.TempDir, "verify-*")
+	f, n, err := s.spool(body, s.MaxPDF)
 	if err != nil {
-		return nil, fmt.Errorf("spooling upload: %w", err)
+		return nil, err
 	}
 	defer f.Close()
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, fmt.Errorf("spooling upload: %w", err)
-	}
-	n, err := io.Copy(f, io.LimitReader(body, s.MaxPDF+1))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", batch.ErrInput, err)
-	}
-	if n > s.MaxPDF {
-		return nil, batch.ErrTooLarge
-	}
 	// Only now: whoever sends slowly holds no place.
 	release, err := slot(ctx, s.checks)
 	if err != nil {
