@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -228,12 +229,38 @@ func TestEachCodeIsNamedInBothLanguages(t *testing.T) {
 			t.Errorf("%+v", m)
 		}
 	}
+}
+
+// docs/api.md has a row for each code, with its status, and for no other.
+func TestEachCodeIsOnThePage(t *testing.T) {
 	page, err := os.ReadFile("../docs/api.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(page), "/docs") {
-		t.Error("docs/api.md does not lead to the list of codes")
+	_, section, found := strings.Cut(string(page), "\n## Codes\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	told := map[string]int{}
+	for _, row := range regexp.MustCompile(`(?m)^\| (\d{3}) \| ([^|]*) \|`).FindAllStringSubmatch(section, -1) {
+		for _, code := range regexp.MustCompile("`([^`]*)`").FindAllStringSubmatch(row[2], -1) {
+			if told[code[1]] != 0 {
+				t.Errorf("%s is there twice", code[1])
+			}
+			told[code[1]], _ = strconv.Atoi(row[1])
+		}
+	}
+	known := knownCodes(described())
+	for _, code := range slices.Sorted(maps.Keys(known)) {
+		if told[code] != known[code] {
+			t.Errorf("%s (%d) is told as %d in docs/api.md", code, known[code], told[code])
+		}
+	}
+	for code := range told {
+		if known[code] == 0 {
+			t.Errorf("docs/api.md has %s, which nobody answers", code)
+		}
+	}
+	if !found || len(told) < 100 {
+		t.Errorf("%d codes on the page", len(told))
 	}
 }
 
