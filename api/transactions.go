@@ -500,15 +500,15 @@ func (s *server) transaction(ctx context.Context, in *transactionInput) (*transa
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	b, err := s.view(ctx, r)
+	b, err := s.view(ctx, r, nil)
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
 	return &transactionOutput{http.StatusOK, b}, nil
 }
 
-// view is the whole answer about a transaction in any state.
-func (s *server) view(ctx context.Context, r *signer.Request) (transactionBody, error) {
+// view is the whole answer about a transaction in any state; c is its credential, nil to read it.
+func (s *server) view(ctx context.Context, r *signer.Request, c *signer.Credential) (transactionBody, error) {
 	var ch *otp.Challenge
 	if r.Status == signer.Waiting {
 		c, err := s.Signer.Codes.Records.Challenge(ctx, r.ID)
@@ -537,9 +537,12 @@ func (s *server) view(ctx context.Context, r *signer.Request) (transactionBody, 
 	if r.Status != signer.Signed && r.Status != signer.SignedWithRefusals && r.Status != signer.Failed {
 		return b, nil
 	}
-	c, err := s.Signer.Records.Credential(ctx, r.Officer, r.System, r.Credential)
-	if err != nil {
-		return b, err
+	if c == nil {
+		read, err := s.Signer.Records.Credential(ctx, r.Officer, r.System, r.Credential)
+		if err != nil {
+			return b, err
+		}
+		c = &read
 	}
 	x := c.Certificate
 	b.Information = &informationBody{IC: r.Officer, Subject: verify.Subject(x), Issuer: verify.Subject(c.Chain[0]), SerialNumber: x.SerialNumber.String(),
@@ -611,7 +614,15 @@ func (s *server) sign(ctx context.Context, in *signInput) (*transactionOutput, e
 	if err := s.Runner.Run(ctx, a); err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	return s.transaction(ctx, &transactionInput{in.ID})
+	r, err := s.Signer.Request(ctx, app.ID, in.ID)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	b, err := s.view(ctx, r, a.Credential)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &transactionOutput{http.StatusOK, b}, nil
 }
 
 func confirmation(app string, in *signInput, requestID string) (signer.Confirmation, error) {

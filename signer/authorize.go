@@ -40,15 +40,16 @@ type Authorization struct {
 	// although there is a place for shares; nil when it will not.
 	Unresumable error
 
-	key     Key
-	channel string // by which the code had travelled
-	mu      sync.Mutex
-	leaves  map[uint32][32]byte // what may be signed, by index
-	spent   map[uint32]bool
+	key    Key
+	code   otp.Challenge
+	mu     sync.Mutex
+	leaves map[uint32][32]byte // what may be signed, by index
+	spent  map[uint32]bool
 	// made keeps signatures until they are stored, so that a document whose
 	// time-stamp could not be had at once is not signed twice.
 	made   map[uint32]made
-	stored int // outcomes stored by this authorisation
+	ready  []Claimed // handed out with the intent
+	stored int       // outcomes stored by this authorisation
 	closed bool
 }
 
@@ -110,7 +111,7 @@ func (s *Signer) Authorize(ctx context.Context, f Confirmation) (*Authorization,
 	}
 	ev.Verdict = audit.Accepted
 	ev.Detail["intent"], ev.Detail["credential"] = a.Intent.ID, r.Credential
-	ev.Detail["channel"] = a.channel // the code's MAC holds it too
+	ev.Detail["channel"] = a.code.Channel // the code's MAC holds it too
 	if w := r.Options.Work; w != nil {
 		ev.Detail["process"], ev.Detail["role"] = w.Process, w.Role
 	}
@@ -118,7 +119,11 @@ func (s *Signer) Authorize(ctx context.Context, f Confirmation) (*Authorization,
 	s.activate(ctx, a, ev.Detail)
 	// The intent and the end of the code are one commit: after it we can always
 	// say what this key was about to sign; before it the code is still live.
-	if err := s.Records.RecordIntent(ctx, a.Intent, f.Nonce, r.Officer, ev); err != nil {
+	n := 0
+	if r.Count == 1 {
+		n = 1
+	}
+	if a.ready, err = s.Records.RecordIntent(ctx, a.Intent, f.Nonce, r.Officer, n, ev); err != nil {
 		err = errors.Join(s.refuse(ctx, ev, err), a.Close())
 		if len(a.Intent.Activation) > 0 {
 			s.dropShare(ctx, &a.Intent)
@@ -136,9 +141,7 @@ func (s *Signer) Authorize(ctx context.Context, f Confirmation) (*Authorization,
 		}
 		return nil, err
 	}
-	if ch, err := s.Codes.Records.Challenge(ctx, r.ID); err == nil {
-		_ = s.Codes.Forget(ctx, ch) // redeemed already: only housekeeping
-	}
+	_ = s.Codes.Forget(ctx, a.code) // redeemed already: only housekeeping
 	return a, nil
 }
 
@@ -219,7 +222,7 @@ func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Autho
 	if in.Seal, err = s.MAC.MAC(ctx, in.message()); err != nil {
 		return nil, errors.Join(ErrKeysUnavailable, err, key.Close(), s.Records.UncountPIN(ctx, r.Officer, s.PIN))
 	}
-	return &Authorization{Request: r, Credential: &c, Intent: in, key: key, channel: ch.Channel, leaves: leaves, spent: make(map[uint32]bool, len(leaves))}, nil
+	return &Authorization{Request: r, Credential: &c, Intent: in, key: key, code: ch, leaves: leaves, spent: make(map[uint32]bool, len(leaves))}, nil
 }
 
 // documents reads the rows that are to be signed, compares them and how they

@@ -79,9 +79,9 @@ func (s *Signer) channelsFor(c *Credential, asked string) ([]string, error) {
 	return nil, &ChannelError{Asked: asked, Denied: denied, Offered: offered}
 }
 
-// sendCode issues a code by the first of channels that takes it. Each attempt has
+// sendCode has codes issue one by the first of channels that takes it. Each attempt has
 // a nonce and a code of its own, and its place in the audit.
-func (s *Signer) sendCode(ctx context.Context, r *Request, c *Credential, titles, channels []string, requestID string) (*otp.Challenge, error) {
+func (s *Signer) sendCode(ctx context.Context, codes *otp.Issuer, r *Request, c *Credential, titles, channels []string, requestID string) (*otp.Challenge, error) {
 	ev := audit.Event{At: s.Now(), Actor: "app:" + r.App, Action: "otp.issue", Object: r.ID, Verdict: audit.Accepted, RequestID: requestID,
 		Detail: map[string]string{"officer": r.Officer}}
 	var failed []string
@@ -93,12 +93,16 @@ func (s *Signer) sendCode(ctx context.Context, r *Request, c *Credential, titles
 			ev.Detail["instead_of"] = strings.Join(failed, " ")
 		}
 		to, _ := c.address(channel)
-		ch, err := s.Codes.Issue(ctx, r.binding(), channel, to.Shown, otp.Message{
+		ch, err := codes.Issue(ctx, r.binding(), channel, to.Shown, otp.Message{
 			To: to.To, Name: c.OfficerName, System: r.SystemName, Unseen: r.Options.Format != PADES || r.Options.Unseen, Count: int(r.Count),
 			Titles: titles, Total: r.Options.Total, Fingerprint: Fingerprint(r.Root), Classified: r.Class != "" && r.Class != "terbuka",
 		}, ev)
 		if err == nil {
 			return &ch, nil
+		}
+		var no *notMadeError
+		if errors.As(err, &no) {
+			return nil, err
 		}
 		err = s.refuse(ctx, ev, err)
 		if failed = append(failed, channel); len(failed) == len(channels) || !errors.Is(err, otp.ErrNotSent) || ctx.Err() != nil {

@@ -67,8 +67,8 @@ func (f *faultRecords) Credential(ctx context.Context, ic, system, id string) (s
 func (f *faultRecords) PINState(ctx context.Context, ic string) (signer.PINState, error) {
 	return value(f, "PINState", func() (signer.PINState, error) { return f.Records.PINState(ctx, ic) })
 }
-func (f *faultRecords) CreateRequest(ctx context.Context, r *signer.Request, docs []signer.Document, ev audit.Event) error {
-	return f.do("CreateRequest", func() error { return f.Records.CreateRequest(ctx, r, docs, ev) })
+func (f *faultRecords) CreateRequest(ctx context.Context, r *signer.Request, docs []signer.Document, ev audit.Event, code *signer.FirstCode) error {
+	return f.do("CreateRequest", func() error { return f.Records.CreateRequest(ctx, r, docs, ev, code) })
 }
 func (f *faultRecords) Request(ctx context.Context, id string) (signer.Request, error) {
 	return value(f, "Request", func() (signer.Request, error) { return f.Records.Request(ctx, id) })
@@ -111,8 +111,8 @@ func (f *faultRecords) UnlockPIN(ctx context.Context, ic string, ev audit.Event)
 func (f *faultRecords) Reseal(ctx context.Context, credential string, from uint32, sealed []byte, ev audit.Event) error {
 	return f.do("Reseal", func() error { return f.Records.Reseal(ctx, credential, from, sealed, ev) })
 }
-func (f *faultRecords) RecordIntent(ctx context.Context, in signer.Intent, nonce [otp.NonceSize]byte, officer string, ev audit.Event) error {
-	return f.do("RecordIntent", func() error { return f.Records.RecordIntent(ctx, in, nonce, officer, ev) })
+func (f *faultRecords) RecordIntent(ctx context.Context, in signer.Intent, nonce [otp.NonceSize]byte, officer string, n int, ev audit.Event) ([]signer.Claimed, error) {
+	return value(f, "RecordIntent", func() ([]signer.Claimed, error) { return f.Records.RecordIntent(ctx, in, nonce, officer, n, ev) })
 }
 func (f *faultRecords) Claim(ctx context.Context, intent string, n int, lease time.Time) ([]signer.Claimed, error) {
 	return value(f, "Claim", func() ([]signer.Claimed, error) { return f.Records.Claim(ctx, intent, n, lease) })
@@ -365,7 +365,7 @@ func TestEveryDatabaseFaultBothWays(t *testing.T) {
 		}
 	}
 	t.Logf("%d faults", cases)
-	for _, method := range []string{"Credential", "PINState", "CreateRequest", "Request", "Pending", "CountPIN", "RecordIntent", "Claim", "Complete", "Audit", "StoreChallenge", "Challenge", "ReserveTry"} {
+	for _, method := range []string{"Credential", "PINState", "CreateRequest", "Request", "Pending", "CountPIN", "RecordIntent", "Claim", "Complete", "Audit", "Challenge", "ReserveTry"} {
 		if control.calls[method] == 0 {
 			t.Errorf("%s is not called in a cycle", method)
 		}

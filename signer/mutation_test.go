@@ -74,9 +74,9 @@ func (k *captured) Pending(context.Context, string) iter.Seq2[signer.Document, e
 		}
 	}
 }
-func (k *captured) RecordIntent(context.Context, signer.Intent, [otp.NonceSize]byte, string, audit.Event) error {
+func (k *captured) RecordIntent(context.Context, signer.Intent, [otp.NonceSize]byte, string, int, audit.Event) ([]signer.Claimed, error) {
 	k.intents++
-	return nil
+	return nil, nil
 }
 
 // state is a transaction as the signer sees it, with what the officer gives.

@@ -47,20 +47,55 @@ func (s *Signer) Prepare(ctx context.Context, a Ask) (*Request, *otp.Challenge, 
 	// From here on the request exists and waits; without a code nothing follows.
 	ev.Object, ev.Verdict = r.ID, audit.Accepted
 	ev.Detail = map[string]string{"officer": r.Officer, "credential": r.Credential, "count": strconv.FormatUint(uint64(r.Count), 10), "fingerprint": Fingerprint(r.Root)}
-	if err := s.Records.CreateRequest(ctx, r, a.Documents, ev); err != nil {
-		return nil, nil, s.refuse(ctx, ev, err)
+	first := &asking{Records: s.Codes.Records, create: func(ctx context.Context, code *FirstCode) error {
+		return s.Records.CreateRequest(ctx, r, a.Documents, ev, code)
+	}}
+	codes := *s.Codes
+	codes.Records = first
+	ch, err := s.sendCode(ctx, &codes, r, c, titles, channels, a.RequestID)
+	if err == nil {
+		return r, ch, nil
 	}
-	ch, err := s.sendCode(ctx, r, c, titles, channels, a.RequestID)
-	if err != nil {
-		// The app never learns the id: end the request so that nothing half-done stays.
-		ev.Action, ev.Verdict, ev.Detail = "transaction.cancel", audit.Noted, map[string]string{"reason": "code not sent"}
-		if cerr := s.Records.CancelRequest(context.WithoutCancel(ctx), r.ID, Cancelled, ev); cerr != nil {
-			err = errors.Join(err, cerr)
-		}
+	var no *notMadeError
+	if errors.As(err, &no) {
+		err = s.refuse(ctx, ev, no.err)
+	}
+	if !first.begun {
 		return nil, nil, err
 	}
-	return r, ch, nil
+	// The app never learns the id: end the request so that nothing half-done stays.
+	ev.Action, ev.Verdict, ev.Detail = "transaction.cancel", audit.Noted, map[string]string{"reason": "code not sent"}
+	if cerr := s.Records.CancelRequest(context.WithoutCancel(ctx), r.ID, Cancelled, ev); cerr != nil && (first.made || !errors.Is(cerr, ErrFinished)) {
+		err = errors.Join(err, cerr)
+	}
+	return nil, nil, err
 }
+
+// asking keeps the first code of a request in the transaction that makes the request.
+type asking struct {
+	otp.Records
+	create func(context.Context, *FirstCode) error
+
+	begun, made bool // begun and not made: perhaps only the answer was lost
+}
+
+func (a *asking) StoreChallenge(ctx context.Context, c *otp.Challenge, p otp.Policy, ev audit.Event) error {
+	if a.made {
+		return a.Records.StoreChallenge(ctx, c, p, ev)
+	}
+	a.begun = true
+	if err := a.create(ctx, &FirstCode{c, p, ev}); err != nil {
+		return &notMadeError{err}
+	}
+	a.made = true
+	return nil
+}
+
+// notMadeError is why a request was not made, to be audited as that.
+type notMadeError struct{ err error }
+
+func (e *notMadeError) Error() string { return e.err.Error() }
+func (e *notMadeError) Unwrap() error { return e.err }
 
 // check does step 1 and 2 of the cycle: who, with which key, by which channels,
 // what, signable?
@@ -274,7 +309,7 @@ func (s *Signer) resend(ctx context.Context, ev audit.Event, r *Request, channel
 			break
 		}
 	}
-	ch, err := s.sendCode(ctx, r, &c, titles, channels, ev.RequestID)
+	ch, err := s.sendCode(ctx, s.Codes, r, &c, titles, channels, ev.RequestID)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -174,8 +174,16 @@ func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out
 	return nil
 }
 
-// Claim hands out up to n of the authorisation's documents.
+// Claim hands out up to n of the authorisation's documents; fewer are the last ones.
 func (s *Signer) Claim(ctx context.Context, a *Authorization, n int) ([]Claimed, error) {
+	a.mu.Lock()
+	k := min(n, len(a.ready))
+	ready := a.ready[:k]
+	a.ready = a.ready[k:]
+	a.mu.Unlock()
+	if k > 0 { // all that there are
+		return ready, nil
+	}
 	return s.Records.Claim(ctx, a.Intent.ID, n, a.Intent.Deadline)
 }
 

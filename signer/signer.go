@@ -248,6 +248,13 @@ func DefaultPINPolicy() PINPolicy {
 	return PINPolicy{LockAfter: 5, LockFor: 15 * time.Minute, BlockAfter: 10}
 }
 
+// FirstCode is the code with which a request begins, as otp.Records.StoreChallenge takes it.
+type FirstCode struct {
+	Challenge *otp.Challenge
+	Policy    otp.Policy
+	Event     audit.Event
+}
+
 // Records is the database. Every call that changes something also appends its
 // audit event in the same transaction, and is durable when it returns nil: no
 // audit, no action. A call that returns an error changed nothing, or did and
@@ -263,8 +270,9 @@ type Records interface {
 	PINState(ctx context.Context, ic string) (PINState, error)
 	// CreateRequest stores r as WAITING with its page and, when r.Implicit, its batch and
 	// docs. ErrBatchBusy when another live transaction holds the batch; errors as of
-	// Place.
-	CreateRequest(ctx context.Context, r *Request, docs []Document, ev audit.Event) error
+	// Place. With code it does what otp.Records.StoreChallenge does, in the same transaction: a
+	// request about which nobody may be asked is not made.
+	CreateRequest(ctx context.Context, r *Request, docs []Document, ev audit.Event, code *FirstCode) error
 	// Request returns a transaction or ErrUnknown.
 	Request(ctx context.Context, id string) (Request, error)
 	// Paged returns the transaction whose page has the token with this SHA-256, or
@@ -313,8 +321,9 @@ type Records interface {
 	// cleared, the request and its batch become SIGNING, the intent is inserted. Of
 	// many callers exactly one gets nil. In a work process the officer becomes the
 	// signatory of each document's reference in the request's role, until the intent ends
-	// without that signature; errors as of Place.
-	RecordIntent(ctx context.Context, in Intent, nonce [otp.NonceSize]byte, officer string, ev audit.Event) error
+	// without that signature; errors as of Place. Up to n documents are handed out in the
+	// same transaction, as Claim does until in.Deadline.
+	RecordIntent(ctx context.Context, in Intent, nonce [otp.NonceSize]byte, officer string, n int, ev audit.Event) ([]Claimed, error)
 	// Claim hands out up to n pending documents of the intent's batch, each to
 	// one caller until lease.
 	Claim(ctx context.Context, intent string, n int, lease time.Time) ([]Claimed, error)

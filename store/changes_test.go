@@ -135,7 +135,7 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 		"CreateRequest": func(ctx context.Context) error {
 			r := *waiting
 			r.ID, r.Batch = "tx_new", "ba_new"
-			return db.CreateRequest(ctx, &r, h.Ask(1).Documents, ev)
+			return db.CreateRequest(ctx, &r, h.Ask(1).Documents, ev, &signer.FirstCode{Challenge: &otp.Challenge{Transaction: r.ID, Officer: r.Officer, Channel: "email"}, Policy: otp.DefaultPolicy(), Event: ev})
 		},
 		"RecordIntent": func(ctx context.Context) error {
 			n := in
@@ -144,7 +144,8 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 			if err != nil {
 				return err
 			}
-			return db.RecordIntent(ctx, n, c.Nonce, storetest.IC, ev)
+			_, err = db.RecordIntent(ctx, n, c.Nonce, storetest.IC, 1, ev)
+			return err
 		},
 		"Complete": func(ctx context.Context) error {
 			_, err := db.Complete(ctx, in.ID, out, now, ev)

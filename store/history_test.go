@@ -120,8 +120,8 @@ func ask(t *testing.T, db *store.DB, r *signer.Request, c *otp.Challenge, a code
 	var err error
 	if a.redeem {
 		at := r.CreatedAt
-		err = db.RecordIntent(ctx, signer.Intent{ID: intent, Transaction: r.ID, Credential: r.Credential, Batch: r.Batch, Root: r.Root, Count: r.Count,
-			OptionsHash: r.OptionsHash, CreatedAt: at, Deadline: at.Add(time.Hour), Seal: make([]byte, 32)}, c.Nonce, r.Officer,
+		_, err = db.RecordIntent(ctx, signer.Intent{ID: intent, Transaction: r.ID, Credential: r.Credential, Batch: r.Batch, Root: r.Root, Count: r.Count,
+			OptionsHash: r.OptionsHash, CreatedAt: at, Deadline: at.Add(time.Hour), Seal: make([]byte, 32)}, c.Nonce, r.Officer, 1,
 			audit.Event{At: at, Actor: "test", Action: "signer.authorize", Object: r.ID, Verdict: audit.Accepted})
 	} else {
 		out.left, err = db.ReserveTry(ctx, r.ID, c.Nonce)

@@ -9,7 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
+	"sync"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -65,11 +65,7 @@ func (d *DB) chain(ctx context.Context, name string) (out []*x509.Certificate, e
 	if ca.IsExternal(name) {
 		return d.ExternalChain(ctx, name)
 	}
-	list, err := d.Authorities(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for range list {
+	for range maxChain {
 		row, err := d.AuthorityCertificate(ctx, name)
 		if err != nil {
 			return nil, err
@@ -77,18 +73,44 @@ func (d *DB) chain(ctx context.Context, name string) (out []*x509.Certificate, e
 		if row.Status == ca.Revoked {
 			return nil, signer.ErrCertificateRevoked
 		}
-		cert, err := x509.ParseCertificate(row.DER)
+		cert, err := d.parsed.certificate(row.DER)
 		if err != nil {
 			return nil, fmt.Errorf("parsing the %s certificate: %w", name, err)
 		}
-		out = append(out, cert)
-		k := slices.IndexFunc(list, func(a ca.Authority) bool { return a.Name == name })
-		if k < 0 || list[k].Parent == "" {
+		if out = append(out, cert); row.Issuer == name {
 			return out, nil
 		}
-		name = list[k].Parent
+		name = row.Issuer
 	}
 	return nil, fmt.Errorf("%w: %q stands below itself", ca.ErrInvalid, name)
+}
+
+// maxChain is more authorities than stand above one another.
+const maxChain = 16
+
+// parsed keeps authorities' certificates in the form they are used in: each signature needs
+// those above its own. They are read alone.
+type parsed struct {
+	mu   sync.Mutex
+	seen map[string]*x509.Certificate // by DER
+}
+
+func (p *parsed) certificate(der []byte) (*x509.Certificate, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.seen[string(der)]; c != nil {
+		return c, nil
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	const most = 64
+	if p.seen == nil || len(p.seen) == most {
+		p.seen = make(map[string]*x509.Certificate)
+	}
+	p.seen[string(der)] = c
+	return c, nil
 }
 
 func credential(ctx context.Context, q *sqlc.Queries, ic, system, id string) (c signer.Credential, issuer string, err error) {
@@ -189,55 +211,66 @@ func (d *DB) UncountPIN(ctx context.Context, ic string, p signer.PINPolicy) erro
 }
 
 // CreateRequest implements signer.Records.
-func (d *DB) CreateRequest(ctx context.Context, r *signer.Request, docs []signer.Document, ev audit.Event) error {
+func (d *DB) CreateRequest(ctx context.Context, r *signer.Request, docs []signer.Document, ev audit.Event, code *signer.FirstCode) error {
 	options, err := json.Marshal(r.Options)
 	if err != nil {
 		return fmt.Errorf("encoding signature options: %w", err)
 	}
-	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		if r.Implicit {
-			err := q.AddBatch(ctx, sqlc.AddBatchParams{ID: r.Batch, AppID: r.App, Name: personal.Name(r.ID), Kind: "transaction", Implicit: 1, Status: "SEALED",
-				NextIndex: int64(len(docs)), Count: int64(r.Count), Root: r.Root[:], CreatedAt: micros(r.CreatedAt)})
-			if err != nil {
-				return err
-			}
-			for k := range docs {
-				if err := q.AddItem(ctx, itemParams(r.Batch, &docs[k])); err != nil {
-					return err
-				}
-			}
-		} else {
-			// A request that nobody confirmed in time must not hold the batch.
-			overdue, err := q.ExpireTransactions(ctx, sqlc.ExpireTransactionsParams{Now: micros(r.CreatedAt), BatchID: r.Batch})
-			if err != nil {
-				return err
-			}
-			if err := expired(ctx, q, overdue, ev.At); err != nil {
-				return err
-			}
-			if n, err := q.LiveTransactions(ctx, r.Batch); err != nil || n > 0 {
-				return errors.Join(err, signer.ErrBatchBusy)
-			}
+	return d.dated(ctx, func(q *sqlc.Queries, now time.Time) error {
+		err := createRequest(ctx, q, r, docs, string(options), ev.At)
+		if err == nil {
+			err = appendEvent(ctx, q, ev)
 		}
-		next := ""
-		if r.Options.Work != nil {
-			next = r.Options.Work.Next
+		if err != nil || code == nil {
+			return err
 		}
-		err := q.AddTransaction(ctx, sqlc.AddTransactionParams{ID: r.ID, AppID: r.App, SystemName: r.SystemName, Ic: personal.IC(r.Officer), System: r.System,
-			DataHeader: personal.Note(r.DataHeader), Process: r.Process, Role: r.Role, Step: int64(r.Step), NextRole: next, Classification: r.Class, CredentialID: r.Credential, Options: personal.Note(string(options)),
-			OptionsHash: r.OptionsHash[:], BatchID: r.Batch, Implicit: flag(r.Implicit), Count: int64(r.Count), Root: r.Root[:],
-			CreatedAt: micros(r.CreatedAt), ExpiresAt: micros(r.ExpiresAt)})
+		return addChallenge(ctx, q, code.Challenge, code.Policy, now, 0, code.Event)
+	})
+}
+
+func createRequest(ctx context.Context, q *sqlc.Queries, r *signer.Request, docs []signer.Document, options string, at time.Time) error {
+	if r.Implicit {
+		err := q.AddBatch(ctx, sqlc.AddBatchParams{ID: r.Batch, AppID: r.App, Name: personal.Name(r.ID), Kind: "transaction", Implicit: 1, Status: "SEALED",
+			NextIndex: int64(len(docs)), Count: int64(r.Count), Root: r.Root[:], CreatedAt: micros(r.CreatedAt)})
 		if err != nil {
 			return err
 		}
-		if r.Page != nil {
-			if err := q.AddSigningPage(ctx, sqlc.AddSigningPageParams{TransactionID: r.ID, Token: r.Page.Token[:], RedirectUri: r.Page.RedirectURI, State: personal.Note(r.Page.State)}); err != nil {
+		for k := range docs {
+			if err := q.AddItem(ctx, itemParams(r.Batch, &docs[k])); err != nil {
 				return err
 			}
 		}
-		_, err = place(ctx, q, r.ID)
+	} else {
+		// A request that nobody confirmed in time must not hold the batch.
+		overdue, err := q.ExpireTransactions(ctx, sqlc.ExpireTransactionsParams{Now: micros(r.CreatedAt), BatchID: r.Batch})
+		if err != nil {
+			return err
+		}
+		if err := expired(ctx, q, overdue, at); err != nil {
+			return err
+		}
+		if n, err := q.LiveTransactions(ctx, r.Batch); err != nil || n > 0 {
+			return errors.Join(err, signer.ErrBatchBusy)
+		}
+	}
+	next := ""
+	if r.Options.Work != nil {
+		next = r.Options.Work.Next
+	}
+	err := q.AddTransaction(ctx, sqlc.AddTransactionParams{ID: r.ID, AppID: r.App, SystemName: r.SystemName, Ic: personal.IC(r.Officer), System: r.System,
+		DataHeader: personal.Note(r.DataHeader), Process: r.Process, Role: r.Role, Step: int64(r.Step), NextRole: next, Classification: r.Class, CredentialID: r.Credential, Options: personal.Note(options),
+		OptionsHash: r.OptionsHash[:], BatchID: r.Batch, Implicit: flag(r.Implicit), Count: int64(r.Count), Root: r.Root[:],
+		CreatedAt: micros(r.CreatedAt), ExpiresAt: micros(r.ExpiresAt)})
+	if err != nil {
 		return err
-	})
+	}
+	if r.Page != nil {
+		if err := q.AddSigningPage(ctx, sqlc.AddSigningPageParams{TransactionID: r.ID, Token: r.Page.Token[:], RedirectUri: r.Page.RedirectURI, State: personal.Note(r.Page.State)}); err != nil {
+			return err
+		}
+	}
+	_, err = place(ctx, q, r.ID)
+	return err
 }
 
 func itemParams(batch string, x *signer.Document) sqlc.AddItemParams {
@@ -370,8 +403,8 @@ func link(token [32]byte) []byte {
 }
 
 // RecordIntent implements signer.Records.
-func (d *DB) RecordIntent(ctx context.Context, in signer.Intent, nonce [otp.NonceSize]byte, officer string, ev audit.Event) error {
-	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+func (d *DB) RecordIntent(ctx context.Context, in signer.Intent, nonce [otp.NonceSize]byte, officer string, n int, ev audit.Event) (out []signer.Claimed, err error) {
+	err = d.do(ctx, ev, func(q *sqlc.Queries) error {
 		// The conditional updates make exactly one caller win.
 		if n, err := q.RedeemChallenge(ctx, sqlc.RedeemChallengeParams{TransactionID: in.Transaction, Nonce: nonce[:]}); err != nil {
 			return err
@@ -400,9 +433,17 @@ func (d *DB) RecordIntent(ctx context.Context, in signer.Intent, nonce [otp.Nonc
 		if err := q.SetPIN(ctx, sqlc.SetPINParams{Ic: personal.IC(officer)}); err != nil {
 			return err
 		}
-		return q.AddIntent(ctx, sqlc.AddIntentParams{ID: in.ID, TransactionID: in.Transaction, CredentialID: in.Credential, BatchID: in.Batch, Root: in.Root[:],
+		err := q.AddIntent(ctx, sqlc.AddIntentParams{ID: in.ID, TransactionID: in.Transaction, CredentialID: in.Credential, BatchID: in.Batch, Root: in.Root[:],
 			Count: int64(in.Count), OptionsHash: in.OptionsHash[:], CreatedAt: micros(in.CreatedAt), Deadline: micros(in.Deadline), Seal: in.Seal, Activation: in.Activation})
+		if err == nil && n > 0 {
+			out, err = claimItems(ctx, q, in.ID, in.Batch, n, in.Deadline)
+		}
+		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func intent(x sqlc.Intent) signer.Intent {
@@ -437,13 +478,18 @@ func (d *DB) Claim(ctx context.Context, id string, n int, lease time.Time) (out 
 		if in.State != "open" {
 			return signer.ErrFence
 		}
-		rows, err := q.ClaimItems(ctx, sqlc.ClaimItemsParams{LeaseUntil: micros(lease), IntentID: id, BatchID: in.BatchID, Lim: int64(n)})
-		for _, x := range rows {
-			out = append(out, signer.Claimed{Attempt: x.Attempt, Document: signer.Document{Index: uint32(x.Idx), Name: string(x.Name), Hash: crypto.Hash(x.Hash),
-				Digest: x.Digest, Blob: x.Blob, Size: x.Size, DocumentID: x.DocumentID, Reference: string(x.Reference)}})
-		}
+		out, err = claimItems(ctx, q, id, in.BatchID, n, lease)
 		return err
 	})
+	return out, err
+}
+
+func claimItems(ctx context.Context, q *sqlc.Queries, intent, batch string, n int, lease time.Time) (out []signer.Claimed, err error) {
+	rows, err := q.ClaimItems(ctx, sqlc.ClaimItemsParams{LeaseUntil: micros(lease), IntentID: intent, BatchID: batch, Lim: int64(n)})
+	for _, x := range rows {
+		out = append(out, signer.Claimed{Attempt: x.Attempt, Document: signer.Document{Index: uint32(x.Idx), Name: string(x.Name), Hash: crypto.Hash(x.Hash),
+			Digest: x.Digest, Blob: x.Blob, Size: x.Size, DocumentID: x.DocumentID, Reference: string(x.Reference)}})
+	}
 	return out, err
 }
 
@@ -563,7 +609,6 @@ func (d *DB) Abandon(ctx context.Context, id string, ev audit.Event) error {
 // StoreChallenge implements otp.Records.
 func (d *DB) StoreChallenge(ctx context.Context, c *otp.Challenge, p otp.Policy, ev audit.Event) error {
 	return d.dated(ctx, func(q *sqlc.Queries, now time.Time) error {
-		c.IssuedAt, c.ExpiresAt, c.ResendAfter, c.TriesLeft = now, now.Add(p.TTL), now.Add(p.ResendAfter), p.Tries
 		old, err := q.Challenge(ctx, c.Transaction)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
@@ -571,8 +616,8 @@ func (d *DB) StoreChallenge(ctx context.Context, c *otp.Challenge, p otp.Policy,
 			return err
 		case old.Redeemed != 0:
 			return otp.ErrUsed
-		case c.IssuedAt.Before(instant(old.ResendAfter)):
-			return &otp.RetryError{Err: otp.ErrResendTooSoon, After: instant(old.ResendAfter).Sub(c.IssuedAt)}
+		case now.Before(instant(old.ResendAfter)):
+			return &otp.RetryError{Err: otp.ErrResendTooSoon, After: instant(old.ResendAfter).Sub(now)}
 		case int(old.Sends) >= p.MaxSends:
 			return &otp.RetryError{Err: otp.ErrResendTooSoon, After: p.TTL}
 		}
@@ -582,30 +627,33 @@ func (d *DB) StoreChallenge(ctx context.Context, c *otp.Challenge, p otp.Policy,
 		} else if t.Status != string(signer.Waiting) {
 			return signer.ErrFinished
 		}
-		for _, lim := range []struct {
-			window time.Duration
-			max    int
-		}{{time.Hour, p.PerHour}, {24 * time.Hour, p.PerDay}} {
-			n, err := q.UnredeemedSends(ctx, sqlc.UnredeemedSendsParams{TransactionID: c.Transaction, Ic: personal.IC(c.Officer), Since: micros(c.IssuedAt.Add(-lim.window)), Channel: c.Channel})
-			if err != nil {
-				return err
-			}
-			if int(n.Sent) >= lim.max && int(n.Own) >= p.Own(lim.max) {
-				return &otp.RetryError{Err: otp.ErrTooManyCodes, After: lim.window}
-			}
-		}
-		c.Sends = int(old.Sends) + 1
-		if err := q.AddCodeSend(ctx, sqlc.AddCodeSendParams{TransactionID: c.Transaction, Ic: personal.IC(c.Officer), SentAt: micros(c.IssuedAt),
-			Nonce: c.Nonce[:], Channel: c.Channel, SentTo: personal.Address(c.SentTo), ExpiresAt: micros(c.ExpiresAt)}); err != nil {
-			return err
-		}
-		err = q.PutChallenge(ctx, sqlc.PutChallengeParams{TransactionID: c.Transaction, Ic: personal.IC(c.Officer), Nonce: c.Nonce[:], Channel: c.Channel, SentTo: personal.Address(c.SentTo),
-			IssuedAt: micros(c.IssuedAt), ExpiresAt: micros(c.ExpiresAt), ResendAfter: micros(c.ResendAfter), TriesLeft: int64(c.TriesLeft), Sends: int64(c.Sends), Link: link(c.Link)})
-		if err != nil {
-			return err
-		}
-		return appendEvent(ctx, q, ev)
+		return addChallenge(ctx, q, c, p, now, int(old.Sends), ev)
 	})
+}
+
+// addChallenge makes c the challenge of a transaction that waits, after so many sends of it.
+func addChallenge(ctx context.Context, q *sqlc.Queries, c *otp.Challenge, p otp.Policy, now time.Time, sends int, ev audit.Event) error {
+	c.IssuedAt, c.ExpiresAt, c.ResendAfter, c.TriesLeft, c.Sends = now, now.Add(p.TTL), now.Add(p.ResendAfter), p.Tries, sends+1
+	const hour, day = time.Hour, 24 * time.Hour
+	n, err := q.UnredeemedSends(ctx, sqlc.UnredeemedSendsParams{TransactionID: c.Transaction, Ic: personal.IC(c.Officer), Hour: micros(now.Add(-hour)), Day: micros(now.Add(-day)), Channel: c.Channel})
+	switch {
+	case err != nil:
+		return err
+	case int(n.Hour) >= p.PerHour && int(n.OwnHour) >= p.Own(p.PerHour):
+		return &otp.RetryError{Err: otp.ErrTooManyCodes, After: hour}
+	case int(n.Day) >= p.PerDay && int(n.OwnDay) >= p.Own(p.PerDay):
+		return &otp.RetryError{Err: otp.ErrTooManyCodes, After: day}
+	}
+	if err := q.AddCodeSend(ctx, sqlc.AddCodeSendParams{TransactionID: c.Transaction, Ic: personal.IC(c.Officer), SentAt: micros(c.IssuedAt),
+		Nonce: c.Nonce[:], Channel: c.Channel, SentTo: personal.Address(c.SentTo), ExpiresAt: micros(c.ExpiresAt)}); err != nil {
+		return err
+	}
+	err = q.PutChallenge(ctx, sqlc.PutChallengeParams{TransactionID: c.Transaction, Ic: personal.IC(c.Officer), Nonce: c.Nonce[:], Channel: c.Channel, SentTo: personal.Address(c.SentTo),
+		IssuedAt: micros(c.IssuedAt), ExpiresAt: micros(c.ExpiresAt), ResendAfter: micros(c.ResendAfter), TriesLeft: int64(c.TriesLeft), Sends: int64(c.Sends), Link: link(c.Link)})
+	if err != nil {
+		return err
+	}
+	return appendEvent(ctx, q, ev)
 }
 
 // Withdraw implements otp.Records.
@@ -648,7 +696,7 @@ func challenge(c sqlc.ChallengeRow, err error) (otp.Challenge, error) {
 func (d *DB) ReserveTry(ctx context.Context, transaction string, nonce [otp.NonceSize]byte) (left int, err error) {
 	err = d.dated(ctx, func(q *sqlc.Queries, now time.Time) error {
 		n, err := q.ReserveTry(ctx, sqlc.ReserveTryParams{TransactionID: transaction, Nonce: nonce[:], Now: micros(now)})
-		if err != nil {
+		if left = int(n); !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
 		c, err := challenge(q.Challenge(ctx, transaction))
@@ -657,8 +705,6 @@ func (d *DB) ReserveTry(ctx context.Context, transaction string, nonce [otp.Nonc
 		}
 		left = c.TriesLeft
 		switch {
-		case n == 1:
-			return nil
 		case c.Redeemed:
 			return otp.ErrUsed
 		case c.Nonce != nonce:

@@ -49,6 +49,7 @@ type DB struct {
 	q           *sqlc.Queries // reads
 	joined      *joined       // inside Together
 	group       group         // of those who share a commit
+	parsed      parsed
 	fields      *personal.Lock
 	postgres    bool
 }

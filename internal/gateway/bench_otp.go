@@ -205,7 +205,7 @@ func (d *codeDesk) ask(ctx context.Context) error {
 		if _, r.OptionsHash, err = r.Options.Canonical(); err != nil {
 			return err
 		}
-		if err := d.db.CreateRequest(ctx, r, []signer.Document{doc}, d.event("transaction.create", r)); err != nil {
+		if err := d.db.CreateRequest(ctx, r, []signer.Document{doc}, d.event("transaction.create", r), nil); err != nil {
 			return err
 		}
 		d.asked[k] = r
@@ -254,7 +254,7 @@ func (d *codeDesk) redeem(ctx context.Context, k int) error {
 	now := d.now().UTC().Truncate(time.Second)
 	in := signer.Intent{ID: ident.New("in", 16), Transaction: r.ID, Credential: r.Credential, Batch: r.Batch, Root: r.Root, Count: r.Count, OptionsHash: r.OptionsHash,
 		CreatedAt: now, Deadline: now.Add(time.Minute), Seal: seal}
-	if err := d.db.RecordIntent(ctx, in, c.Nonce, r.Officer, d.event("signer.authorize", r)); err != nil {
+	if _, err := d.db.RecordIntent(ctx, in, c.Nonce, r.Officer, 0, d.event("signer.authorize", r)); err != nil {
 		return err
 	}
 	return d.issuer.Forget(ctx, c)

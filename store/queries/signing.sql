@@ -80,9 +80,10 @@ SELECT transaction_id, ic, nonce, sent_at, expires_at, channel, sent_to, redeeme
 WHERE transaction_id = @transaction_id;
 
 -- name: UnredeemedSends :one
-SELECT COUNT(*) AS sent, COUNT(CASE WHEN t.app_id = (SELECT x.app_id FROM transactions x WHERE x.id = @transaction_id) THEN 1 END) AS own
-FROM code_sends s JOIN transactions t ON t.id = s.transaction_id
-WHERE s.ic = @ic AND s.sent_at > @since AND (s.redeemed = 0
+SELECT COUNT(*) AS day, COUNT(CASE WHEN t.app_id = own.app_id THEN 1 END) AS own_day,
+    COUNT(CASE WHEN s.sent_at > @hour THEN 1 END) AS hour, COUNT(CASE WHEN s.sent_at > @hour AND t.app_id = own.app_id THEN 1 END) AS own_hour
+FROM transactions own JOIN code_sends s ON s.ic = @ic AND s.sent_at > @day JOIN transactions t ON t.id = s.transaction_id
+WHERE own.id = @transaction_id AND (s.redeemed = 0
     OR s.redeemed = 3 AND NOT (s.transaction_id = @transaction_id AND s.channel <> CAST(@channel AS TEXT)));
 
 -- name: WithdrawChallenge :execrows
@@ -94,9 +95,10 @@ WHERE transaction_id = @transaction_id AND nonce = @nonce AND redeemed = 0;
 -- name: WithdrawSend :exec
 UPDATE code_sends SET redeemed = @redeemed WHERE transaction_id = @transaction_id AND nonce = @nonce;
 
--- name: ReserveTry :execrows
+-- name: ReserveTry :one
 UPDATE challenges SET tries_left = tries_left - 1
-WHERE transaction_id = @transaction_id AND nonce = @nonce AND redeemed = 0 AND tries_left > 0 AND expires_at > @now;
+WHERE transaction_id = @transaction_id AND nonce = @nonce AND redeemed = 0 AND tries_left > 0 AND expires_at > @now
+RETURNING tries_left;
 
 -- name: RedeemChallenge :execrows
 UPDATE challenges SET redeemed = 1 WHERE transaction_id = @transaction_id AND nonce = @nonce AND redeemed = 0;

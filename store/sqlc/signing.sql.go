@@ -663,9 +663,10 @@ func (q *Queries) RedeemSends(ctx context.Context, transactionID string) error {
 	return err
 }
 
-const reserveTry = `-- name: ReserveTry :execrows
+const reserveTry = `-- name: ReserveTry :one
 UPDATE challenges SET tries_left = tries_left - 1
 WHERE transaction_id = ?1 AND nonce = ?2 AND redeemed = 0 AND tries_left > 0 AND expires_at > ?3
+RETURNING tries_left
 `
 
 type ReserveTryParams struct {
@@ -675,11 +676,10 @@ type ReserveTryParams struct {
 }
 
 func (q *Queries) ReserveTry(ctx context.Context, arg ReserveTryParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, reserveTry, arg.TransactionID, arg.Nonce, arg.Now)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+	row := q.db.QueryRowContext(ctx, reserveTry, arg.TransactionID, arg.Nonce, arg.Now)
+	var tries_left int64
+	err := row.Scan(&tries_left)
+	return tries_left, err
 }
 
 const sendsOf = `-- name: SendsOf :many
@@ -906,33 +906,43 @@ func (q *Queries) Transaction(ctx context.Context, id string) (TransactionRow, e
 }
 
 const unredeemedSends = `-- name: UnredeemedSends :one
-SELECT COUNT(*) AS sent, COUNT(CASE WHEN t.app_id = (SELECT x.app_id FROM transactions x WHERE x.id = ?1) THEN 1 END) AS own
-FROM code_sends s JOIN transactions t ON t.id = s.transaction_id
-WHERE s.ic = ?2 AND s.sent_at > ?3 AND (s.redeemed = 0
-    OR s.redeemed = 3 AND NOT (s.transaction_id = ?1 AND s.channel <> CAST(?4 AS TEXT)))
+SELECT COUNT(*) AS day, COUNT(CASE WHEN t.app_id = own.app_id THEN 1 END) AS own_day,
+    COUNT(CASE WHEN s.sent_at > ?1 THEN 1 END) AS hour, COUNT(CASE WHEN s.sent_at > ?1 AND t.app_id = own.app_id THEN 1 END) AS own_hour
+FROM transactions own JOIN code_sends s ON s.ic = ?2 AND s.sent_at > ?3 JOIN transactions t ON t.id = s.transaction_id
+WHERE own.id = ?4 AND (s.redeemed = 0
+    OR s.redeemed = 3 AND NOT (s.transaction_id = ?4 AND s.channel <> CAST(?5 AS TEXT)))
 `
 
 type UnredeemedSendsParams struct {
-	TransactionID string
+	Hour          int64
 	Ic            personal.IC
-	Since         int64
+	Day           int64
+	TransactionID string
 	Channel       string
 }
 
 type UnredeemedSendsRow struct {
-	Sent int64
-	Own  int64
+	Day     int64
+	OwnDay  int64
+	Hour    int64
+	OwnHour int64
 }
 
 func (q *Queries) UnredeemedSends(ctx context.Context, arg UnredeemedSendsParams) (UnredeemedSendsRow, error) {
 	row := q.db.QueryRowContext(ctx, unredeemedSends,
-		arg.TransactionID,
+		arg.Hour,
 		arg.Ic,
-		arg.Since,
+		arg.Day,
+		arg.TransactionID,
 		arg.Channel,
 	)
 	var i UnredeemedSendsRow
-	err := row.Scan(&i.Sent, &i.Own)
+	err := row.Scan(
+		&i.Day,
+		&i.OwnDay,
+		&i.Hour,
+		&i.OwnHour,
+	)
 	return i, err
 }
 

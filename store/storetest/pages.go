@@ -21,10 +21,10 @@ func pages(t *testing.T, h *House) {
 	token := [32]byte{7}
 	hosted := *r
 	hosted.ID, hosted.Batch, hosted.Page = "hosted", "hosted", &signer.Page{RedirectURI: "https://igfmas.example/kembali?modul=AP", State: state, Token: token}
-	must(t, h.DB.CreateRequest(ctx, &hosted, h.Ask(1).Documents, h.ev("create", "hosted")))
+	must(t, h.DB.CreateRequest(ctx, &hosted, h.Ask(1).Documents, h.ev("create", "hosted"), nil))
 	twin := hosted
 	twin.ID, twin.Batch = "twin", "twin"
-	if err := h.DB.CreateRequest(ctx, &twin, h.Ask(1).Documents, h.ev("create", "twin")); err == nil {
+	if err := h.DB.CreateRequest(ctx, &twin, h.Ask(1).Documents, h.ev("create", "twin"), nil); err == nil {
 		t.Error("two pages with one token")
 	}
 	_, err := h.DB.Paged(ctx, [32]byte{8})

@@ -115,7 +115,7 @@ func authorised(t *testing.T, h *House) {
 	// The next intent is for the rest.
 	n := *r
 	n.ID, n.Implicit = "tx2", false
-	must(t, h.DB.CreateRequest(ctx, &n, nil, h.ev("create", n.ID)))
+	must(t, h.DB.CreateRequest(ctx, &n, nil, h.ev("create", n.ID), nil))
 	must(t, h.DB.StoreChallenge(ctx, h.challenge("tx2", 1), otp.DefaultPolicy(), h.ev("issue", n.ID)))
 	in2, err := h.intent(&n, 1)
 	must(t, err)

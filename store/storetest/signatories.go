@@ -78,7 +78,7 @@ func (h *House) take(t turn) (*signer.Request, error) {
 		tree.Add(docs[k].Leaf())
 	}
 	_, r.Root = tree.Root()
-	if err := h.DB.CreateRequest(context.Background(), r, docs, h.ev("create", r.ID)); err != nil {
+	if err := h.DB.CreateRequest(context.Background(), r, docs, h.ev("create", r.ID), nil); err != nil {
 		return nil, err
 	}
 	p := otp.DefaultPolicy()
@@ -91,7 +91,8 @@ func (h *House) take(t turn) (*signer.Request, error) {
 func (h *House) intend(r *signer.Request) (signer.Intent, error) {
 	in := signer.Intent{ID: "in_" + r.ID, Transaction: r.ID, Credential: r.Credential, Batch: r.Batch, Root: r.Root, Count: r.Count, CreatedAt: h.Clock.Now(),
 		Deadline: h.Clock.Now().Add(10 * time.Minute), Seal: []byte("seal")}
-	return in, h.DB.RecordIntent(context.Background(), in, [otp.NonceSize]byte{1}, r.Officer, h.ev("intent", in.ID))
+	_, err := h.DB.RecordIntent(context.Background(), in, [otp.NonceSize]byte{1}, r.Officer, 0, h.ev("intent", in.ID))
+	return in, err
 }
 
 // signs completes all of an intent but what is refused.

@@ -35,8 +35,39 @@ func (h *House) request(t *testing.T, id string, n int) *signer.Request {
 	_, hash, err := r.Options.Canonical()
 	must(t, err)
 	r.OptionsHash = hash
-	must(t, h.DB.CreateRequest(context.Background(), r, docs, h.ev("create", r.ID)))
+	must(t, h.DB.CreateRequest(context.Background(), r, docs, h.ev("create", r.ID), nil))
 	return r
+}
+
+// A request about which nobody may be asked is not made, nor is the event that tells of it.
+func firstCode(t *testing.T, h *House) {
+	ctx := context.Background()
+	like := h.request(t, "like", 1)
+	p := otp.DefaultPolicy()
+	p.PerHour = 2
+	ask := func(id string) error {
+		r := *like
+		r.ID, r.Batch = id, "ba_"+id
+		return h.DB.CreateRequest(ctx, &r, h.Ask(1).Documents, h.ev("create-asked", id), &signer.FirstCode{Challenge: h.challenge(id, 1), Policy: p, Event: h.ev("issue", id)})
+	}
+	for n := range p.PerHour {
+		id := fmt.Sprintf("tx%d", n)
+		must(t, ask(id))
+		if c, err := h.DB.Challenge(ctx, id); err != nil || c.Sends != 1 || c.TriesLeft != 3 || !c.ExpiresAt.Equal(h.Clock.Now().Add(p.TTL)) {
+			t.Errorf("%s has the code %+v, %v", id, c, err)
+		}
+		if r, err := h.DB.Request(ctx, id); err != nil || r.Status != signer.Waiting {
+			t.Errorf("%s is %s, %v", id, r.Status, err)
+		}
+	}
+	wants(t, "one code too many", ask("no"), otp.ErrTooManyCodes)
+	_, err := h.DB.Request(ctx, "no")
+	wants(t, "its request", err, signer.ErrUnknown)
+	_, err = h.DB.Challenge(ctx, "no")
+	wants(t, "its code", err, otp.ErrUnknown)
+	if created, issued := h.events(t, "create-asked"), h.events(t, "issue"); created != 2 || issued != 2 {
+		t.Errorf("%d and %d events tell of 2 requests", created, issued)
+	}
 }
 
 func (h *House) challenge(transaction string, nonce byte) *otp.Challenge {
@@ -52,7 +83,8 @@ func (h *House) intent(r *signer.Request, nonce byte) (signer.Intent, error) {
 	in := signer.Intent{ID: fmt.Sprintf("in_%s_%d", r.ID, nonce), Transaction: r.ID, Credential: r.Credential, Batch: r.Batch, Root: r.Root, Count: r.Count,
 		OptionsHash: r.OptionsHash, CreatedAt: h.Clock.Now(), Deadline: h.Clock.Now().Add(10 * time.Minute), Seal: []byte("seal"),
 		Activation: []byte(Activation)}
-	return in, h.DB.RecordIntent(context.Background(), in, [otp.NonceSize]byte{nonce}, IC, h.ev("intent", in.ID))
+	_, err := h.DB.RecordIntent(context.Background(), in, [otp.NonceSize]byte{nonce}, IC, 0, h.ev("intent", in.ID))
+	return in, err
 }
 
 // signing is a transaction over n documents whose intent is recorded.
@@ -428,7 +460,7 @@ func oneLive(t *testing.T, h *House) {
 	again := func(id string) error {
 		n := *r
 		n.ID, n.Implicit, n.CreatedAt, n.ExpiresAt = id, false, h.Clock.Now(), h.Clock.Now().Add(time.Minute)
-		return h.DB.CreateRequest(ctx, &n, nil, h.ev("create", id))
+		return h.DB.CreateRequest(ctx, &n, nil, h.ev("create", id), nil)
 	}
 	wants(t, "a second live transaction", again("tx2"), signer.ErrBatchBusy)
 	h.Clock.Advance(30*time.Minute - time.Microsecond)
@@ -467,7 +499,8 @@ func recordIntent(t *testing.T, h *House) {
 	}
 	won, used := parallel(t, 50, func() error {
 		in := signer.Intent{ID: <-ids, Transaction: r.ID, Credential: r.Credential, Batch: r.Batch, Root: r.Root, Count: 1, CreatedAt: h.Clock.Now(), Deadline: h.Clock.Now(), Seal: []byte{1}}
-		return h.DB.RecordIntent(context.Background(), in, [otp.NonceSize]byte{1}, IC, h.ev("intent", in.ID))
+		_, err := h.DB.RecordIntent(context.Background(), in, [otp.NonceSize]byte{1}, IC, 0, h.ev("intent", in.ID))
+		return err
 	}, otp.ErrUsed)
 	if won != 1 || used != 49 || h.events(t, "intent") != 1 {
 		t.Errorf("50 parallel redemptions: %d won, %d refused, %d events", won, used, h.events(t, "intent"))
@@ -567,7 +600,7 @@ func claims(t *testing.T, h *House) {
 	wants(t, "a claim after abandoning", err, signer.ErrFence)
 	n := *r
 	n.ID, n.Implicit = "tx2", false
-	must(t, h.DB.CreateRequest(ctx, &n, nil, h.ev("create", n.ID)))
+	must(t, h.DB.CreateRequest(ctx, &n, nil, h.ev("create", n.ID), nil))
 	must(t, h.DB.StoreChallenge(ctx, h.challenge("tx2", 1), otp.DefaultPolicy(), h.ev("issue", n.ID)))
 	in2, err := h.intent(&n, 1)
 	must(t, err)

@@ -54,6 +54,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"AbandonTwice", abandon},
 		{"ResumeReleasesClaims", resume},
 		{"AuthorisedIsWhatTheIntentFound", authorised},
+		{"RequestWithItsFirstCode", firstCode},
 		{"AcceptedEvents", accepted},
 		{"CancelRequest", cancelRequest},
 		{"LinksAreUsedOnce", links},

@@ -171,7 +171,7 @@ func (h *House) expiries(t *testing.T, is func(what, transaction, kind string, w
 	h.Clock.Advance(time.Hour)
 	n := *r
 	n.ID, n.Implicit, n.CreatedAt, n.ExpiresAt = "tx_next", false, h.Clock.Now(), h.Clock.Now().Add(30*time.Minute)
-	must(t, h.DB.CreateRequest(ctx, &n, nil, h.ev("create", n.ID)))
+	must(t, h.DB.CreateRequest(ctx, &n, nil, h.ev("create", n.ID), nil))
 	is("expired by the next", "tx_batch", notify.TransactionExpired, notify.Outcome{Status: string(signer.Expired), Count: 1})
 	must(t, h.DB.CancelRequest(ctx, "tx_next", signer.Failed, h.ev("sign.cancel", "tx_next")))
 	is("failed", "tx_next", notify.TransactionFailed, notify.Outcome{Status: string(signer.Failed), Count: 1, Batch: n.Batch})
