@@ -80,9 +80,11 @@ type server struct {
 	peers   *limiter // requests without an app, by address
 	failed  failures
 	streams streams
-	cross   *http.CrossOriginProtection
-	units   chan struct{} // holds one for each request being answered by a unit
-	checks  chan struct{} // holds one for each signature being verified
+	// operations by method and pattern, for who must know of one before it is called.
+	operations map[string]*huma.Operation
+	cross      *http.CrossOriginProtection
+	units      chan struct{} // holds one for each request being answered by a unit
+	checks     chan struct{} // holds one for each signature being verified
 
 	settling atomic.Int32 // claims of keys, see settle
 }
@@ -125,6 +127,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.oauth(h)
 	s.health(h)
 	describe(h.OpenAPI())
+	s.operations = operationsByRoute(h.OpenAPI())
 	return r, h.OpenAPI()
 }
 

@@ -155,7 +155,7 @@ func (s *server) appDesk(h huma.API) {
 		words := map[string]string{"suspend": "Refuse all credentials and tokens of an app from now on", "resume": "Take them again (JDN)", "end": "End an app for good (JDN)"}
 		huma.Register(h, administer(tag, name+"App", http.MethodPost, at+"/{id}/"+name, words[name]), s.turnApp(do))
 	}
-	key := administer(tag, "addAppCredential", http.MethodPost, at+"/{id}/credentials", "Give an app another credential; its secret is shown once. Without Idempotency-Key")
+	key := unkept(administer(tag, "addAppCredential", http.MethodPost, at+"/{id}/credentials", "Give an app another credential; its secret is shown once. Without Idempotency-Key"))
 	key.DefaultStatus = http.StatusCreated
 	huma.Register(h, key, s.addAppCredential)
 	huma.Register(h, quiet(administer(tag, "confirmAppCredential", http.MethodPost, at+"/{id}/credentials/{credential}/confirm", "Confirm a credential as the second person (JDN)")), s.confirmAppCredential)

@@ -207,7 +207,7 @@ func (s *server) batchArchive(ctx context.Context, in *batchInput) (*huma.Stream
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		hc.SetHeader("Content-Type", "application/zip")
-		hc.SetHeader("Content-Disposition", `attachment; filename="`+b.ID+`.zip"`)
+		hc.SetHeader("Content-Disposition", attachment(b.ID, ".zip"))
 		if err := s.Batches.Archive(ctx, b, hc.BodyWriter()); err != nil {
 			// The status line is gone; a cut connection is the honest answer.
 			s.Log.Error("sending archive", "request_id", requestIDOf(ctx), "error", err)

@@ -16,9 +16,6 @@ const (
 	typeJSON    = "application/json"
 )
 
-// declared is where an operation's metadata has the statuses that op was given.
-const declared = "declared"
-
 // describe completes the OpenAPI document when all operations are there: of each it
 // says what all have in common (headers, errors with their codes) and gives examples.
 func describe(doc *huma.OpenAPI) {
@@ -36,7 +33,7 @@ func describe(doc *huma.OpenAPI) {
 }
 
 func operationsOf(item *huma.PathItem) []*huma.Operation {
-	return slices.DeleteFunc([]*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete}, func(o *huma.Operation) bool { return o == nil })
+	return slices.DeleteFunc([]*huma.Operation{item.Get, item.Head, item.Post, item.Put, item.Patch, item.Delete}, func(o *huma.Operation) bool { return o == nil })
 }
 
 type describer struct {
@@ -82,7 +79,7 @@ func (d *describer) components() {
 
 func (d *describer) operation(path string, o *huma.Operation) {
 	kind := kindOf(path)
-	d.headers(kind, path, o)
+	d.headers(o)
 	d.problems(kind, o)
 	if o.Security == nil {
 		o.Security = []map[string][]string{{}}
@@ -127,23 +124,18 @@ func (d *describer) operation(path string, o *huma.Operation) {
 const generalHeaders = 2
 
 // headers are the request headers that every operation of a kind takes.
-func (d *describer) headers(kind, path string, o *huma.Operation) {
+func (d *describer) headers(o *huma.Operation) {
 	// What a handler reads of the protocol itself is no parameter (OpenAPI 3.1, Section 4.8.12.1).
 	o.Parameters = slices.DeleteFunc(o.Parameters, func(p *huma.Param) bool {
 		return p.In == "header" && (p.Name == "Content-Type" || p.Name == "Authorization")
 	})
 	names := []string{"Accept-Language", "X-Request-Id"} // as many as generalHeaders says
-	if repeatable(kind, path, o.Method) {
+	if repeatable(o) {
 		names = append(names, "Idempotency-Key")
 	}
 	for _, name := range names {
 		o.Parameters = append(o.Parameters, &huma.Param{Ref: "#/components/parameters/" + name})
 	}
-}
-
-// repeatable says whether an Idempotency-Key is taken.
-func repeatable(kind, path, method string) bool {
-	return method == http.MethodPost && !holdsSecret(path) && (kind == "app" || kind == "person" || kind == "administrator")
 }
 
 // problems lists what an operation can be refused with, by status and code.
@@ -165,6 +157,14 @@ func (d *describer) problems(kind string, o *huma.Operation) {
 			d.refuse(own, status, list)
 		} else {
 			o.Responses[key] = d.refusal(status, list)
+		}
+		if o.Method == http.MethodHead { // RFC 9110, Section 9.3.2: as GET, without the content
+			r := *o.Responses[key]
+			if r.Ref != "" {
+				r = *d.doc.Components.Responses[strings.TrimPrefix(r.Ref, "#/components/responses/")]
+			}
+			r.Content = nil
+			o.Responses[key] = &r
 		}
 	}
 	if o.Extensions == nil {
@@ -246,7 +246,7 @@ func (d *describer) codesOf(kind string, o *huma.Operation) []string {
 	case "visitor":
 		add("forbidden")
 	}
-	if repeatable(kind, o.Path, o.Method) {
+	if repeatable(o) {
 		add("idempotency_conflict request_in_progress request_done")
 	}
 	if o.RequestBody != nil && kind != "anybody" {

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +30,7 @@ type operation struct {
 
 func operations(doc *huma.OpenAPI) (out []operation) {
 	for path, item := range doc.Paths {
-		for method, o := range map[string]*huma.Operation{"GET": item.Get, "POST": item.Post, "PUT": item.Put, "PATCH": item.Patch, "DELETE": item.Delete} {
+		for method, o := range map[string]*huma.Operation{"GET": item.Get, "HEAD": item.Head, "POST": item.Post, "PUT": item.Put, "PATCH": item.Patch, "DELETE": item.Delete} {
 			if o != nil {
 				out = append(out, operation{o, method, path})
 			}
@@ -130,13 +132,15 @@ func checkAnswers(t *testing.T, doc *huma.OpenAPI, o operation, codes []string, 
 		for _, c := range codes {
 			if fmt.Sprint(known[c]) == status {
 				here++
-				if main := doc.Components.Examples[c] != nil; m == nil || main && (m.Examples[c] == nil || m.Examples[c+".en"] == nil) {
+				if main := doc.Components.Examples[c] != nil; o.method == "HEAD" {
+					continue // has no body
+				} else if m == nil || main && (m.Examples[c] == nil || m.Examples[c+".en"] == nil) {
 					t.Errorf("%s: %s has no example", status, c)
 				}
 			}
 		}
 		// An answer in the form of another protocol has none.
-		if told += here; here == 0 && (m != nil || len(r.Content) == 0) {
+		if told += here; here == 0 && (m != nil || len(r.Content) == 0) && o.method != "HEAD" {
 			t.Errorf("%s has no code", status)
 		}
 	}
@@ -225,12 +229,38 @@ func TestEachCodeIsNamedInBothLanguages(t *testing.T) {
 			t.Errorf("%+v", m)
 		}
 	}
+}
+
+// docs/api.md has a row for each code, with its status, and for no other.
+func TestEachCodeIsOnThePage(t *testing.T) {
 	page, err := os.ReadFile("../docs/api.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(page), "/docs") {
-		t.Error("docs/api.md does not lead to the list of codes")
+	_, section, found := strings.Cut(string(page), "\n## Codes\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	told := map[string]int{}
+	for _, row := range regexp.MustCompile(`(?m)^\| (\d{3}) \| ([^|]*) \|`).FindAllStringSubmatch(section, -1) {
+		for _, code := range regexp.MustCompile("`([^`]*)`").FindAllStringSubmatch(row[2], -1) {
+			if told[code[1]] != 0 {
+				t.Errorf("%s is there twice", code[1])
+			}
+			told[code[1]], _ = strconv.Atoi(row[1])
+		}
+	}
+	known := knownCodes(described())
+	for _, code := range slices.Sorted(maps.Keys(known)) {
+		if told[code] != known[code] {
+			t.Errorf("%s (%d) is told as %d in docs/api.md", code, known[code], told[code])
+		}
+	}
+	for code := range told {
+		if known[code] == 0 {
+			t.Errorf("docs/api.md has %s, which nobody answers", code)
+		}
+	}
+	if !found || len(told) < 100 {
+		t.Errorf("%d codes on the page", len(told))
 	}
 }
 
@@ -243,5 +273,52 @@ func TestEachRuleIsToldInBothLanguages(t *testing.T) {
 		if ms, en := api.Rule(said); ms == "" || ms == en {
 			t.Errorf("%q: %q, %q", said, ms, en)
 		}
+	}
+}
+
+// An Idempotency-Key is offered where it is taken: for what is asked by POST of somebody who is
+// known, and never where the answer is a secret or all that is known of a person.
+func TestKeysAreOfferedWhereTheyAreTaken(t *testing.T) {
+	doc := described()
+	var refused []string
+	for _, o := range operations(doc) {
+		offered := slices.ContainsFunc(o.Parameters, func(p *huma.Param) bool { return p.Ref == "#/components/parameters/Idempotency-Key" })
+		secret := ""
+		for status, r := range o.Responses {
+			if m := r.Content["application/json"]; status[0] == '2' && m != nil && m.Schema != nil && m.Schema.Ref != "" {
+				for _, name := range []string{"secret", "otpauth", "token"} {
+					if doc.Components.Schemas.SchemaFromRef(m.Schema.Ref).Properties[name] != nil {
+						secret = name
+					}
+				}
+			}
+			if status[0] == '2' && r.Content["application/zip"] != nil {
+				secret = "the whole file"
+			}
+		}
+		known := len(o.Security) > 0 && len(o.Security[0]) > 0
+		switch {
+		case offered && (secret != "" || o.method != "POST" || !known):
+			t.Errorf("%s %s takes a key and answers %s", o.method, o.path, secret)
+		case !offered && o.method == "POST" && known:
+			refused = append(refused, o.OperationID)
+		}
+	}
+	slices.Sort(refused)
+	if want := []string{"addAppCredential", "exportOfficer", "secondFactor", "setWebhook"}; !slices.Equal(refused, want) {
+		t.Errorf("no key is offered for %v, want %v", refused, want)
+	}
+}
+
+// The grants that operations of apps need in the place of sign stand where they are registered.
+func TestGrantsOfOperations(t *testing.T) {
+	got := map[string]string{}
+	for _, o := range operations(described()) {
+		if g := api.GrantOf(o.Operation); g != "sign" {
+			got[o.OperationID] = g
+		}
+	}
+	if want := map[string]string{"medium": "lookup", "certificate": "lookup", "verify": "verify"}; !maps.Equal(got, want) || api.GrantOf(nil) != "sign" {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -183,7 +183,7 @@ func (s *server) content(ctx context.Context, in *contentInput) (*huma.StreamRes
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		defer b.Close()
 		hc.SetHeader("Content-Type", "application/pdf")
-		hc.SetHeader("Content-Disposition", attachment(name))
+		hc.SetHeader("Content-Disposition", attachment(name, ".pdf"))
 		hc.SetHeader("ETag", `"`+tag+`"`)
 		r, w := humachi.Unwrap(hc)
 		http.ServeContent(w, r, "", time.Time{}, io.NewSectionReader(b, 0, b.Size()))
@@ -192,17 +192,17 @@ func (s *server) content(ctx context.Context, in *contentInput) (*huma.StreamRes
 
 func signedName(name string) string { return strings.TrimSuffix(name, ".pdf") + " (signed).pdf" }
 
-// attachment names a file to be saved (RFC 6266, RFC 8187): without what file systems and shells
-// take for more than a letter, and in ASCII for those who know no more.
-func attachment(name string) string {
+// attachment names a file to be saved, which ends in suffix (RFC 6266, RFC 8187): without what
+// file systems and shells take for more than a letter, and in ASCII for those who know no more.
+func attachment(name, suffix string) string {
 	name = strings.TrimLeft(strings.Map(func(r rune) rune {
 		if strings.ContainsRune("/\\:*?\"<>|%$`;'", r) || !unicode.IsGraphic(r) {
 			return '_'
 		}
 		return r
 	}, strings.ToValidUTF8(name, "_")), ". ")
-	if !strings.HasSuffix(strings.ToLower(name), ".pdf") {
-		name += ".pdf"
+	if !strings.HasSuffix(strings.ToLower(name), suffix) {
+		name += suffix
 	}
 	ascii := strings.Map(func(r rune) rune {
 		if r > unicode.MaxASCII {
@@ -210,5 +210,9 @@ func attachment(name string) string {
 		}
 		return r
 	}, name)
-	return `attachment; filename="` + ascii + `"; filename*=UTF-8''` + strings.ReplaceAll(url.QueryEscape(name), "+", "%20")
+	out := `attachment; filename="` + ascii + `"`
+	if ascii != name {
+		out += "; filename*=UTF-8''" + strings.ReplaceAll(url.QueryEscape(name), "+", "%20")
+	}
+	return out
 }

@@ -26,10 +26,23 @@ func TestAttachmentsHaveSafeNames(t *testing.T) {
 		"":                                ".pdf",
 		"na\u00efve ~ ! # & + = @ ^ {}[]": "na\u00efve ~ ! # & + = @ ^ {}[].pdf",
 	} {
-		text := api.Attachment(name)
+		text := api.Attachment(name, ".pdf")
 		kind, with, err := mime.ParseMediaType(text)
 		if err != nil || kind != "attachment" || with["filename"] != want || strings.ContainsAny(text, "\r\n") || len(with) != 1 {
 			t.Errorf("%q: %s: %q, want %q, %v", name, text, with, want, err)
+		}
+	}
+}
+
+// A plain name is said once, and any kind of file keeps its suffix.
+func TestAttachmentsOfOtherKinds(t *testing.T) {
+	for got, want := range map[string]string{
+		api.Attachment("ba_5x", ".zip"):              `attachment; filename="ba_5x.zip"`,
+		api.Attachment("mohor-officers.csv", ".csv"): `attachment; filename="mohor-officers.csv"`,
+		api.Attachment("na\u00efve.pdf", ".zip"):     `attachment; filename="na_ve.pdf.zip"; filename*=UTF-8''na%C3%AFve.pdf.zip`,
+	} {
+		if got != want {
+			t.Errorf("%s, want %s", got, want)
 		}
 	}
 }

@@ -14,9 +14,9 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/mykad"
+	"github.com/mohor-sign/mohor/internal/spool"
 	"github.com/mohor-sign/mohor/internal/table"
 )
 
@@ -418,26 +418,9 @@ func (s *server) addList(ctx context.Context, in *listInput) (*listOutput, error
 	return out, nil
 }
 
-// spool keeps an upload in a file that has no name any more.
+// spool keeps an upload in a file that has no name.
 func (s *server) spool(body io.Reader, limit int64) (*os.File, int64, error) {
-	f, err := os.CreateTemp(s.TempDir, "list-*")
-	if err != nil {
-		return nil, 0, fmt.Errorf("spooling upload: %w", err)
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, 0, errors.Join(fmt.Errorf("spooling upload: %w", err), f.Close())
-	}
-	n, err := io.Copy(f, io.LimitReader(body, limit+1))
-	switch {
-	case err != nil:
-		err = fmt.Errorf("%w: %w", batch.ErrInput, err)
-	case n > limit:
-		err = batch.ErrTooLarge
-	}
-	if err != nil {
-		return nil, 0, errors.Join(err, f.Close())
-	}
-	return f, n, nil
+	return spool.Copy(s.TempDir, body, limit)
 }
 
 // rowsOf reads "2,5-9"; nil for "".

@@ -28,6 +28,15 @@ func Idempotent(c Config, app enrol.App, next http.Handler) http.Handler {
 	})
 }
 
+// FieldOf is the field that a client is told of err, and the words.
+func FieldOf(err error) (field, ms, en string) {
+	p, q := Explain(err)
+	return p.Field, p.Title, q.Title
+}
+
+// GrantOf is the grant that an app needs for an operation.
+var GrantOf = grantOf
+
 // Network is what requests without an app are counted by.
 var Network = network
 

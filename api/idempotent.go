@@ -60,7 +60,7 @@ func (s *server) idempotent(next http.Handler) http.Handler {
 			return
 		}
 		ctx := r.Context()
-		if scopeOf(ctx) == "" || holdsSecret(r.URL.Path) {
+		if o := s.operation(r); scopeOf(ctx) == "" || o != nil && !repeatable(o) {
 			writeProblem(w, ctx, fixed("Idempotency-Key", "It is not offered here: the answers hold secrets.", "Ia tidak ditawarkan di sini: jawapannya rahsia."))
 			return
 		}
@@ -106,9 +106,6 @@ func (s *server) takeIn(r *http.Request) (body io.ReadCloser, sum []byte, err er
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("spooling request: %w", err), f.Close())
-	}
 	return f, h.Sum(nil), nil
 }
 
@@ -116,18 +113,6 @@ func (s *server) takeIn(r *http.Request) (body io.ReadCloser, sum []byte, err er
 // is read as JSON, or refused as it is.
 func spooled(contentType string) bool {
 	return slices.Contains([]string{"application/pdf", "application/zip", "application/x-ndjson", "text/csv", sheetType}, mediaType(contentType))
-}
-
-// secondFactorPath is where an officer who was appointed is given a seed.
-const secondFactorPath = "/v1/me/second-factor"
-
-// holdsSecret says where the answer holds a seed, the secret of an app or all that is kept about
-// a person, which must be kept nowhere else.
-func holdsSecret(path string) bool {
-	ends := func(with ...string) bool {
-		return slices.ContainsFunc(with, func(s string) bool { return strings.HasSuffix(strings.TrimRight(path, "/"), s) })
-	}
-	return path == secondFactorPath || strings.HasPrefix(path, "/v1/admin/apps/") && ends("/credentials", "/webhook") || strings.HasPrefix(path, "/v1/admin/officers/") && ends("/export")
 }
 
 // scopeOf is whose the key is; "" when it is nobody's who is known.

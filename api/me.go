@@ -98,8 +98,8 @@ func (s *server) me(h huma.API) {
 	huma.Register(h, mine("closeOthers", http.MethodDelete, "/v1/me/sessions", "Log out everywhere else"), s.closeOthers)
 	huma.Register(h, mine("closeSession", http.MethodDelete, "/v1/me/sessions/{id}", "Log out", http.StatusNotFound), s.closeSession)
 	huma.Register(h, mine("changePassword", http.MethodPost, "/v1/me/password", "Change the password; every session ends, this one too"), s.changePassword)
-	huma.Register(h, mine("secondFactor", http.MethodPost, secondFactorPath, "A TOTP seed for an officer who was appointed, within ten minutes of a log-in", http.StatusConflict), s.secondFactor)
-	factor := mine("completeSecondFactor", http.MethodPost, secondFactorPath+"/complete", "The first TOTP: from the next log-in on the officer is an administrator; every session ends", http.StatusConflict)
+	huma.Register(h, unkept(mine("secondFactor", http.MethodPost, "/v1/me/second-factor", "A TOTP seed for an officer who was appointed, within ten minutes of a log-in", http.StatusConflict)), s.secondFactor)
+	factor := mine("completeSecondFactor", http.MethodPost, "/v1/me/second-factor/complete", "The first TOTP: from the next log-in on the officer is an administrator; every session ends", http.StatusConflict)
 	factor.DefaultStatus = http.StatusNoContent
 	huma.Register(h, factor, s.completeSecondFactor)
 	huma.Register(h, mine("passkeys", http.MethodGet, "/v1/me/passkeys", "The own passkeys"), s.passkeys)

@@ -191,7 +191,7 @@ func (s *server) authenticate(next http.Handler) http.Handler {
 			return
 		}
 		r = r.WithContext(authenticated(r.Context(), &app))
-		if op := operationOf(r.URL.Path); !app.Granted(op) {
+		if op := grantOf(s.operation(r)); !app.Granted(op) {
 			err := errors.Join(errForbidden, s.audit(r.Context(), "app.authorize", op, audit.Refused, "forbidden"))
 			writeProblem(w, r.Context(), s.logged(r.Context(), err))
 			return
@@ -206,17 +206,6 @@ func authenticated(ctx context.Context, app *enrol.App) context.Context {
 		o.Credential = app.Credential()
 	}
 	return context.WithValue(ctx, keyApp, app)
-}
-
-// operationOf is the grant that a route of apps needs.
-func operationOf(path string) string {
-	switch strings.SplitN(path, "/", 4)[2] {
-	case "officers", "certificates":
-		return enrol.GrantLookup
-	case "verify":
-		return enrol.GrantVerify
-	}
-	return enrol.GrantSign
 }
 
 func (s *server) app(r *http.Request) (enrol.App, error) {

@@ -58,7 +58,7 @@ type officerOutput struct {
 }
 
 func (s *server) officers(h huma.API) {
-	huma.Register(h, op("Officers", "medium", http.MethodGet, "/v1/officers/{ic}/medium", "Which medium an officer holds", http.StatusNotFound), s.medium)
+	huma.Register(h, granted(enrol.GrantLookup, op("Officers", "medium", http.MethodGet, "/v1/officers/{ic}/medium", "Which medium an officer holds", http.StatusNotFound)), s.medium)
 }
 
 // medium tells an app about an officer; each look-up stands in the audit, in vain or not.

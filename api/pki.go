@@ -40,7 +40,7 @@ func (s *server) pki(h huma.API) {
 	huma.Register(h, binary(op("PKI", "caChain", http.MethodGet, "/ca/chain.pem", "Issuing CAs and roots, PEM"), "application/pem-certificate-chain", "The chain"), s.caChain)
 	huma.Register(h, binary(op("PKI", "caCertificate", http.MethodGet, "/ca/{name}", "A CA's certificate, DER: root.cer, issuing.cer", http.StatusNotFound), "application/pkix-cert", "The certificate"), s.caCertificate)
 	huma.Register(h, binary(op("PKI", "crl", http.MethodGet, "/crl/{name}", "A CA's revocation list, DER: root.crl, issuing.crl", http.StatusNotFound), "application/pkix-crl", "The CRL"), s.crl)
-	huma.Register(h, op("PKI", "certificate", http.MethodGet, "/v1/certificates/{serial}", "An officer's certificate and its status", http.StatusNotFound), s.certificate)
+	huma.Register(h, granted(enrol.GrantLookup, op("PKI", "certificate", http.MethodGet, "/v1/certificates/{serial}", "An officer's certificate and its status", http.StatusNotFound)), s.certificate)
 }
 
 const aDay = "public, max-age=86400"

@@ -190,12 +190,12 @@ func meanings() []meaning {
 		{batch.ErrKind, "invalid_request", 400, "Kelompok ini jenis lain", "The batch is of another kind"},
 		{batch.ErrName, "invalid_request", 400, "Nama mesti 1 hingga 120 aksara", "The name must have 1 to 120 printable characters"},
 		{signer.ErrAlgorithm, "invalid_request", 400, "Algoritma tidak sepadan dengan kunci pegawai", "The algorithm does not fit the officer's key"},
-		{signer.ErrProcess, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
-		{signer.ErrRole, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
-		{signer.ErrReference, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
-		{signer.ErrContent, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
-		{signer.ErrLastWord, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
-		{signer.ErrNotBulk, "invalid_request", 400, "Permintaan tidak sah", "Invalid request"},
+		{signer.ErrProcess, "invalid_request", 400, "Sistem ini tiada proses kerja sedemikian; lihat /v1/processes", "The system has no such work process; see /v1/processes"},
+		{signer.ErrRole, "invalid_request", 400, "Proses kerja ini tiada peranan sedemikian; lihat /v1/processes", "The work process has no such role; see /v1/processes"},
+		{signer.ErrReference, "invalid_request", 400, "Setiap dokumen bagi proses kerja memerlukan rujukannya sendiri, satu sahaja: 1 hingga 200 aksara ASCII, tanpa ruang di hujung", "Each document of a work process needs a reference of its own, and one alone: 1 to 200 ASCII characters, without spaces at the ends"},
+		{signer.ErrContent, "invalid_request", 400, "Peranan pertama memerlukan dokumen: document_id, digest atau data", "The first role needs the document: document_id, digest or data"},
+		{signer.ErrLastWord, "invalid_request", 400, "Pengesahan tanpa sebarang perubahan (1) tidak meninggalkan tempat bagi peranan seterusnya", "A certification without any change (1) leaves no place for the next role"},
+		{signer.ErrNotBulk, "invalid_request", 400, "Proses kerja ini bukan proses pukal: satu rujukan bagi satu transaksi", "This work process is not one for bulk: one reference a transaction"},
 		{signer.ErrPrepared, "invalid_request", 400, "Bagi PDF yang kekal pada anda, gerbang hanya membuat tandatangan: level B-B atau B-T, tanpa pilihan lain", "Of a PDF that stays with you the gateway makes the signature alone: level B-B or B-T, and no other option"},
 		{batch.ErrTooLarge, "too_large", 413, "Muat naik terlalu besar", "The upload is too large"},
 		{errList, "list_invalid", 422, "Senarai tidak dapat dibaca", "The list cannot be read"},
@@ -371,7 +371,11 @@ func (p *Problem) explain(err error, en bool) {
 	if errors.As(err, &doc) {
 		p.Field = fmt.Sprintf("documents[%d]", doc.Index)
 	}
-	p.explainWork(err, en)
+	if name := fieldOf(err); strings.HasPrefix(name, ".") && p.Field != "" {
+		p.Field += name
+	} else if name != "" {
+		p.Field = strings.TrimPrefix(name, ".")
+	}
 	p.explainEnrolment(err, en)
 	var of *ofField
 	if errors.As(err, &of) {
@@ -380,6 +384,19 @@ func (p *Problem) explain(err error, en bool) {
 	if errors.As(err, &csv) {
 		p.Row, p.Detail = csv.Line, pick(en, csv.Detail, csv.DetailMS)
 	}
+}
+
+// fieldOf is the field of a request that a sentinel is about; one with a point is the document's.
+func fieldOf(err error) string {
+	for _, r := range []struct {
+		err   error
+		field string
+	}{{signer.ErrProcess, "process"}, {signer.ErrRole, "role"}, {signer.ErrReference, ".reference"}, {signer.ErrLastWord, "pades.certify"}, {signer.ErrNotBulk, "documents"}, {signer.ErrAlgorithm, "algorithm"}} {
+		if errors.Is(err, r.err) {
+			return r.field
+		}
+	}
+	return ""
 }
 
 // channelDetail says why a channel is not available, and what is.

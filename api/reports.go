@@ -39,7 +39,7 @@ func (s *server) report(ctx context.Context, in *reportInput) (*huma.StreamRespo
 		hc.SetHeader("Content-Type", reportTypes[in.Format])
 		hc.SetHeader("Cache-Control", "no-store")
 		if in.Format != "json" {
-			hc.SetHeader("Content-Disposition", `attachment; filename="mohor-`+in.Name+`.`+in.Format+`"`)
+			hc.SetHeader("Content-Disposition", attachment("mohor-"+in.Name, "."+in.Format))
 		}
 		if err := r.Write(ctx, hc.BodyWriter(), in.Format); err != nil {
 			// The status line may be gone; a cut connection is the honest answer.

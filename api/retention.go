@@ -85,7 +85,7 @@ func (s *server) retention(h huma.API) {
 	huma.Register(h, cancel, s.cancelDisposal)
 
 	export := binary(admin("exportOfficer", http.MethodPost, "/officers/{ic}/export", "All that is kept about a person, for a request in writing (JDN)", absent, entered), "application/zip", "ZIP of JSON and CSV")
-	huma.Register(h, export, s.exportOfficer)
+	huma.Register(h, unkept(export), s.exportOfficer)
 	huma.Register(h, binary(op("Me", "exportMe", http.MethodGet, "/v1/me/export", "All that is kept about oneself, within ten minutes of a log-in"), "application/zip", "ZIP of JSON and CSV"), s.exportMe)
 }
 
@@ -157,7 +157,7 @@ func (s *server) disposalCSV(ctx context.Context, in *keptInput) (*huma.StreamRe
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	return attached(out.Bytes(), reportTypes["csv"], d.ID+".csv"), nil
+	return attached(out.Bytes(), reportTypes["csv"], d.ID, ".csv"), nil
 }
 
 func (s *server) cancelDisposal(ctx context.Context, in *keptInput) (*struct{}, error) {
@@ -168,11 +168,11 @@ func (s *server) cancelDisposal(ctx context.Context, in *keptInput) (*struct{}, 
 }
 
 // attached is a file that a browser saves.
-func attached(content []byte, kind, name string) *huma.StreamResponse {
+func attached(content []byte, kind, name, suffix string) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		hc.SetHeader("Content-Type", kind)
 		hc.SetHeader("Cache-Control", "no-store")
-		hc.SetHeader("Content-Disposition", `attachment; filename="`+name+`"`)
+		hc.SetHeader("Content-Disposition", attachment(name, suffix))
 		_, _ = hc.BodyWriter().Write(content) // the client is gone if this fails
 	}}
 }
@@ -200,5 +200,5 @@ func (s *server) export(ctx context.Context, by enrol.Actor, ic, reason string, 
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	return attached(out.Bytes(), "application/zip", "mohor-data.zip"), nil
+	return attached(out.Bytes(), "application/zip", "mohor-data", ".zip"), nil
 }

@@ -230,8 +230,6 @@ func (s *server) createTransaction(ctx context.Context, in *createInput) (*trans
 func named(b *createBody, err error) error {
 	var doc *signer.DocumentError
 	switch {
-	case errors.Is(err, signer.ErrAlgorithm):
-		return &ofField{"algorithm", err}
 	case errors.Is(err, signer.ErrPrepared) && errors.As(err, &doc) && int(doc.Index) < len(b.Documents) && b.Documents[doc.Index].PAdES != nil:
 		return &ofField{fmt.Sprintf("documents[%d].pades", doc.Index), err}
 	case errors.Is(err, signer.ErrPrepared):
@@ -254,10 +252,8 @@ func (s *server) ask(ctx context.Context, b *createBody) (*signer.Ask, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, x := range [][2]string{{"data_header", b.DataHeader}, {"process", b.Process}, {"role", b.Role}} {
-		if hasControl(x[1]) {
-			return nil, fixed(x[0], "Control characters are not allowed.", "Aksara kawalan tidak dibenarkan.")
-		}
+	if err := noControl([][2]string{{"data_header", b.DataHeader}, {"process", b.Process}, {"role", b.Role}}); err != nil {
+		return nil, err
 	}
 	a := &signer.Ask{App: app.ID, SystemName: app.Name, Officer: b.IC, System: b.System, DataHeader: b.DataHeader, Process: b.Process, Role: b.Role,
 		Class: b.Classification, Credential: b.CredentialID, Channel: b.Channel, Batch: b.BatchID, Page: page, RequestID: requestIDOf(ctx),
@@ -360,8 +356,8 @@ func (s *server) padesOptions(field, format string, b *padesBody) (signer.PAdES,
 	if format == signer.CMS && (*b != padesBody{Level: b.Level} || p.Level != "B-B" && p.Level != "B-T") {
 		return p, fixed(field, "CMS has a level alone: B-B or B-T.", "CMS hanya mempunyai level: B-B atau B-T.")
 	}
-	if hasControl(b.Reason, b.Location, b.Contact, b.Field) {
-		return p, fixed(field, "Control characters are not allowed.", "Aksara kawalan tidak dibenarkan.")
+	if err := noControl([][2]string{{field + ".reason", b.Reason}, {field + ".location", b.Location}, {field + ".contact", b.Contact}, {field + ".field", b.Field}}); err != nil {
+		return p, err
 	}
 	p.Reason, p.Location, p.Contact, p.Field, p.Certify = b.Reason, b.Location, b.Contact, b.Field, b.Certify
 	var err error
@@ -398,8 +394,8 @@ func (s *server) visibleOptions(field, signatureField string, v *visibleBody) (*
 		}
 		return out, nil
 	}
-	if hasControl(v.Anchor) {
-		return nil, fixed(field, "Control characters are not allowed.", "Aksara kawalan tidak dibenarkan.")
+	if err := noControl([][2]string{{field + ".anchor", v.Anchor}}); err != nil {
+		return nil, err
 	}
 	if out.Width == 0 {
 		out.Width = defaultWidth
@@ -695,13 +691,14 @@ func hashName(h crypto.Hash) string {
 	return map[crypto.Hash]string{crypto.SHA256: "SHA-256", crypto.SHA384: "SHA-384", crypto.SHA512: "SHA-512"}[h]
 }
 
-func hasControl(texts ...string) bool {
-	for _, t := range texts {
-		if t != "" {
-			if _, err := batch.CleanName(t); err != nil {
-				return true
+// noControl refuses the first of fields and their texts that has a control character.
+func noControl(fields [][2]string) error {
+	for _, x := range fields {
+		if x[1] != "" {
+			if _, err := batch.CleanName(x[1]); err != nil {
+				return fixed(x[0], "Control characters are not allowed.", "Aksara kawalan tidak dibenarkan.")
 			}
 		}
 	}
-	return false
+	return nil
 }

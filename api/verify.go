@@ -9,15 +9,14 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/pdf/cms"
 	"github.com/mohor-sign/mohor/pdf/verify"
@@ -44,7 +43,7 @@ type verifyOutput struct{ Body verify.Report }
 
 func (s *server) verification(h huma.API) {
 	o := streamed(op("Verification", "verify", http.MethodPost, "/v1/verify", "Check a signed PDF, or a detached signature", http.StatusRequestEntityTooLarge), "application/pdf")
-	huma.Register(h, o, s.verify)
+	huma.Register(h, granted(enrol.GrantVerify, o), s.verify)
 	// The JSON form comes after: huma would otherwise want to read the body itself.
 	text := func(doc string) *huma.Schema { return &huma.Schema{Type: "string", Description: doc} }
 	o.RequestBody.Content["application/json"] = &huma.MediaType{Schema: &huma.Schema{Type: "object", Required: []string{"signature", "format"}, AdditionalProperties: false, Properties: map[string]*huma.Schema{
@@ -77,21 +76,11 @@ func (s *server) verify(ctx context.Context, in *verifyInput) (*verifyOutput, er
 }
 
 func (s *server) verifyPDF(ctx context.Context, body io.Reader, o verify.Options) (*verify.Report, error) {
-	f, err := os.CreateTemp(s.TempDir, "verify-*")
+	f, n, err := s.spool(body, s.MaxPDF)
 	if err != nil {
-		return nil, fmt.Errorf("spooling upload: %w", err)
+		return nil, err
 	}
 	defer f.Close()
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, fmt.Errorf("spooling upload: %w", err)
-	}
-	n, err := io.Copy(f, io.LimitReader(body, s.MaxPDF+1))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", batch.ErrInput, err)
-	}
-	if n > s.MaxPDF {
-		return nil, batch.ErrTooLarge
-	}
 	// Only now: whoever sends slowly holds no place.
 	release, err := slot(ctx, s.checks)
 	if err != nil {

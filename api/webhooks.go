@@ -62,7 +62,7 @@ func (s *server) webhooks(h huma.API) {
 		return o
 	}
 	huma.Register(h, admin("webhook", http.MethodGet, "/webhook", "Where an app's events go (JDN, SAP of its systems, AUDITOR)"), s.webhook)
-	huma.Register(h, admin("setWebhook", http.MethodPost, "/webhook", "Have an app's events sent to an address, and make another secret, which is shown once; within ten minutes of a log-in (JDN, SAP)", http.StatusUnprocessableEntity), s.setWebhook)
+	huma.Register(h, unkept(admin("setWebhook", http.MethodPost, "/webhook", "Have an app's events sent to an address, and make another secret, which is shown once; within ten minutes of a log-in (JDN, SAP)", http.StatusUnprocessableEntity)), s.setWebhook)
 	drop := admin("dropWebhook", http.MethodDelete, "/webhook", "End an app's events; those that wait are dropped; within ten minutes of a log-in (JDN, SAP)")
 	drop.DefaultStatus = http.StatusNoContent
 	huma.Register(h, drop, s.dropWebhook)

@@ -1,10 +1,8 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -170,29 +168,4 @@ func cursorOf(text string) (c signer.Cursor, ok bool) {
 	at, err := strconv.ParseInt(parts[0], 10, 64)
 	index, ierr := strconv.ParseUint(parts[2], 10, 32)
 	return signer.Cursor{At: time.UnixMicro(at).UTC(), Batch: parts[1], Index: uint32(index)}, err == nil && ierr == nil
-}
-
-// explainWork says what is wrong with a request's place in a work process.
-func (p *Problem) explainWork(err error, en bool) {
-	for _, r := range []struct {
-		err           error
-		field, ms, en string
-	}{
-		{signer.ErrProcess, "process", "Sistem ini tiada proses kerja sedemikian; lihat /v1/processes.", "The system has no such work process; see /v1/processes."},
-		{signer.ErrRole, "role", "Proses kerja ini tiada peranan sedemikian; lihat /v1/processes.", "The work process has no such role; see /v1/processes."},
-		{signer.ErrReference, ".reference", "Setiap dokumen bagi proses kerja memerlukan rujukannya sendiri, satu sahaja: 1 hingga 200 aksara ASCII, tanpa ruang di hujung.", "Each document of a work process needs a reference of its own, and one alone: 1 to 200 ASCII characters, without spaces at the ends."},
-		{signer.ErrContent, "", "Peranan pertama memerlukan dokumen: document_id, digest atau data.", "The first role needs the document: document_id, digest or data."},
-		{signer.ErrLastWord, "pades.certify", "Pengesahan tanpa sebarang perubahan (1) tidak meninggalkan tempat bagi peranan seterusnya.", "A certification without any change (1) leaves no place for the next role."},
-		{signer.ErrNotBulk, "documents", "Proses kerja ini bukan proses pukal: satu rujukan bagi satu transaksi.", "This work process is not one for bulk: one reference a transaction."},
-	} {
-		if !errors.Is(err, r.err) {
-			continue
-		}
-		p.Detail = pick(en, r.en, r.ms)
-		if p.Field == "" || !strings.HasPrefix(r.field, ".") {
-			p.Field = cmp.Or(strings.TrimPrefix(r.field, "."), p.Field)
-		} else {
-			p.Field += r.field
-		}
-	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/mohor-sign/mohor/internal/ident"
 	"github.com/mohor-sign/mohor/internal/keylock"
 	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/internal/spool"
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/signer"
 )
@@ -34,8 +35,8 @@ var (
 	ErrRefusedRows = errors.New("batch has refused rows")
 	ErrName        = errors.New("batch name must have 1 to 120 printable characters")
 	ErrKind        = errors.New("the batch is of another kind")
-	ErrInput       = errors.New("unreadable input")
-	ErrTooLarge    = errors.New("upload too large")
+	ErrInput       = spool.ErrInput
+	ErrTooLarge    = spool.ErrTooLarge
 	ErrLive        = errors.New("batch has a live transaction")
 )
 

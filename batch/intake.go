@@ -24,6 +24,7 @@ import (
 	"github.com/mohor-sign/mohor/ecert"
 	"github.com/mohor-sign/mohor/internal/ident"
 	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/internal/spool"
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/signer"
 )
@@ -55,7 +56,7 @@ func (s *Service) intake(ctx context.Context, id, kind string, ev audit.Event, r
 	case b.Kind != kind:
 		return Intake{}, fmt.Errorf("%w: it takes %s", ErrKind, b.Kind)
 	}
-	f, size, err := s.spool(r)
+	f, size, err := spool.Copy(s.TempDir, r, s.MaxUpload)
 	if err != nil {
 		return Intake{}, err
 	}
@@ -72,28 +73,6 @@ func (s *Service) intake(ctx context.Context, id, kind string, ev audit.Event, r
 		return Intake{}, err
 	}
 	return Intake{Accepted: len(items), Refused: refused}, nil
-}
-
-// spool copies an upload into an unlinked temporary file.
-func (s *Service) spool(r io.Reader) (*os.File, int64, error) {
-	f, err := os.CreateTemp(s.TempDir, "upload-*")
-	if err != nil {
-		return nil, 0, fmt.Errorf("spooling upload: %w", err)
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, 0, errors.Join(fmt.Errorf("spooling upload: %w", err), f.Close())
-	}
-	n, err := io.Copy(f, io.LimitReader(r, s.MaxUpload+1))
-	if err == nil && n > s.MaxUpload {
-		err = fmt.Errorf("%w: more than %d bytes", ErrTooLarge, s.MaxUpload)
-	}
-	if err == nil {
-		_, err = f.Seek(0, io.SeekStart)
-	}
-	if err != nil {
-		return nil, 0, errors.Join(fmt.Errorf("spooling upload: %w", err), f.Close())
-	}
-	return f, n, nil
 }
 
 // AddCandidates takes in a list (CSV or XLSX) of eCertificate candidates and renders a

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/mohor-sign/mohor/internal/spool"
 )
 
 // inMemory is the largest document, in bytes, whose private copy is kept in
@@ -41,14 +43,10 @@ func (s *Signer) copyBlob(ctx context.Context, id string) (*snapshot, error) {
 		}
 		c.ReaderAt = bytes.NewReader(b)
 	} else {
-		if c.file, err = os.CreateTemp(s.TempDir, "signing-*"); err != nil {
+		if c.file, err = spool.File(s.TempDir); err != nil {
 			return nil, fmt.Errorf("copying document: %w", err)
 		}
-		err = os.Remove(c.file.Name())
-		var n int64
-		if err == nil {
-			n, err = io.Copy(c.file, src)
-		}
+		n, err := io.Copy(c.file, src)
 		if err == nil && n != c.size {
 			err = io.ErrUnexpectedEOF
 		}

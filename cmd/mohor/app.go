@@ -134,6 +134,10 @@ func (c *appAddCmd) Run(e *env) error {
 	}
 	return c.with(e, func(a *enrol.Apps, by enrol.Actor) error {
 		_, err := a.Add(e.ctx, by, enrol.App{ID: c.App, Name: c.Name, Systems: c.System, Grants: c.Grant, PINEntry: c.PINEntry, Rate: c.Rate, RedirectURIs: c.RedirectURI, Webhook: c.Webhook})
+		var no *enrol.Refusal
+		if errors.As(err, &no) && no.Field == "systems" {
+			return hinted{err, "mohor enrol system registers one, mohor enrol agency its agency"}
+		}
 		if err != nil {
 			return err
 		}

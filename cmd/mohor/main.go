@@ -2,7 +2,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -142,6 +144,10 @@ func (openapiCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	_, err = e.stdout.Write(append(doc, '\n'))
+	var out bytes.Buffer
+	if err := json.Indent(&out, doc, "", " "); err != nil { // for who reviews a change of it
+		return fmt.Errorf("writing the OpenAPI document: %w", err)
+	}
+	_, err = fmt.Fprintln(e.stdout, out.String())
 	return err
 }

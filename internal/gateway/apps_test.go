@@ -62,7 +62,7 @@ func TestAppsOverTheAPI(t *testing.T) {
 	// A secret is shown once, and kept by nobody: not even for who asks again with the same key.
 	jdn.header["Idempotency-Key"] = "k-1"
 	want(t, jdn.do("POST", path+"/lejar/credentials", map[string]any{"kind": "api_key"}), 400, "invalid_request")
-	want(t, jdn.do("POST", path+"/lejar/credentials/", map[string]any{"kind": "api_key"}), 400, "invalid_request")
+	want(t, jdn.do("POST", path+"/lejar/credentials/", map[string]any{"kind": "api_key"}), 404, "not_found") // no operation, so no secret
 	delete(jdn.header, "Idempotency-Key")
 	given := jdn.do("POST", path+"/lejar/credentials", map[string]any{"kind": "api_key"})
 	want(t, given, 201, "")

@@ -52,6 +52,7 @@ func TestDownloadsInParts(t *testing.T) {
 		"the rest, of the signed one":    {"GET", signed, []string{"Range", "bytes=1000-", "If-Range", file.Header.Get("ETag")}, 206, file.Raw[1000:]},
 		"signed, where it was original":  {"GET", signed, []string{"Range", "bytes=1000-", "If-Range", tag}, 200, file.Raw},
 		"behind the end":                 {"GET", original, []string{"Range", fmt.Sprintf("bytes=%d-", n)}, 416, nil},
+		"HEAD behind the end":            {"HEAD", original, []string{"Range", fmt.Sprintf("bytes=%d-", n)}, 416, nil},
 		"what is there":                  {"GET", original, []string{"If-None-Match", tag}, 304, nil},
 		"no bytes":                       {"GET", original, []string{"Range", "pages=1-2"}, 416, nil},
 		"more than the file, many times": {"GET", original, []string{"Range", "bytes=" + strings.Repeat("0-,", 500) + "0-"}, 200, pdf},
@@ -60,7 +61,7 @@ func TestDownloadsInParts(t *testing.T) {
 		if r.Status != c.status || c.body != nil && !bytes.Equal(r.Raw, c.body) {
 			t.Errorf("%s: %d, %d bytes, want %d, %d bytes", what, r.Status, len(r.Raw), c.status, len(c.body))
 		}
-		if c.method == http.MethodHead && (len(r.Raw) > 0 || r.Header.Get("Content-Length") != strconv.Itoa(n)) {
+		if c.method == http.MethodHead && c.status == 200 && (len(r.Raw) > 0 || r.Header.Get("Content-Length") != strconv.Itoa(n)) {
 			t.Errorf("HEAD: %v", r.Header)
 		}
 	}

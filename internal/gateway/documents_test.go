@@ -153,6 +153,10 @@ func TestUnsignablePDFs(t *testing.T) {
 			t.Errorf("%s: got %d %q: %s", name, r.Status, r.Code(), r.Raw)
 		}
 	}
+	locked := g.Do("POST", "/v1/documents?name=x.pdf", "application/pdf", encrypted, "X-PDF-Password", "user")
+	want(t, locked, 201, "")
+	want(t, g.Do("GET", "/v1/documents/"+locked.Text("document_id"), "", nil), 422, "pdf_encrypted")
+	want(t, g.Do("GET", "/v1/documents/"+locked.Text("document_id"), "", nil, "X-PDF-Password", "user"), 200, "")
 	// A certified document is taken, and refused when another signature is asked
 	// for, before any code is sent.
 	id := upload(t, g, good)

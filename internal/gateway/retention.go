@@ -18,6 +18,7 @@ import (
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/hsm"
+	"github.com/mohor-sign/mohor/internal/spool"
 	"github.com/mohor-sign/mohor/pdf/cms"
 	"github.com/mohor-sign/mohor/pdf/verify"
 	"github.com/mohor-sign/mohor/signer"
@@ -345,14 +346,11 @@ func (j *archiveJudge) verify(ctx context.Context, a *archive.Archive, it *archi
 	if it.SignedBlob == "" { // of a PDF that stayed with the caller
 		return verify.Single(verify.Detached(it.Digest, it.Signature, j.trust)), nil
 	}
-	f, err := os.CreateTemp("", "mohor-archive-*")
+	f, err := spool.File("")
 	if err != nil {
-		return nil, fmt.Errorf("spooling document: %w", err)
+		return nil, err
 	}
 	defer f.Close()
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, fmt.Errorf("spooling document: %w", err)
-	}
 	e, ok := a.Entry("blobs/" + it.SignedBlob)
 	if !ok {
 		return nil, fmt.Errorf("%w: signed document %d is missing", archive.ErrBroken, it.Index)

@@ -60,7 +60,7 @@ func operation(routes chi.Routes, r *http.Request) *huma.Operation {
 	if item == nil {
 		return nil
 	}
-	return map[string]*huma.Operation{http.MethodGet: item.Get, http.MethodPost: item.Post, http.MethodPut: item.Put, http.MethodPatch: item.Patch, http.MethodDelete: item.Delete}[r.Method]
+	return map[string]*huma.Operation{http.MethodGet: item.Get, http.MethodHead: item.Head, http.MethodPost: item.Post, http.MethodPut: item.Put, http.MethodPatch: item.Patch, http.MethodDelete: item.Delete}[r.Method]
 }
 
 func judge(o *huma.Operation, seen *witness) error {
@@ -85,7 +85,7 @@ func judge(o *huma.Operation, seen *witness) error {
 		}
 	}
 	kind, _, _ := mime.ParseMediaType(seen.header.Get("Content-Type"))
-	if len(said.Content) == 0 && seen.body.Len() == 0 {
+	if len(said.Content) == 0 && (seen.body.Len() == 0 || o.Method == http.MethodHead) { // nothing of it is sent
 		return nil
 	}
 	m := said.Content[kind]

@@ -42,7 +42,7 @@ func table() map[string]string {
 		"internal/sandbox": "internal/myt internal/secret",
 
 		// L4
-		"api":        "audit process signer batch ca enrol otp pdf pdf/cms pdf/verify ecert internal/mykad internal/secret internal/table",
+		"api":        "audit process signer batch ca enrol otp pdf pdf/cms pdf/verify ecert internal/mykad internal/secret internal/spool internal/table",
 		"store":      "archive audit signer batch ca enrol notify otp pdf store/personal store/sqlc internal/ident internal/secret",
 		"store/sqlc": "store/personal",
 		// Encrypted columns: keys, types, and connections that seal and open.
@@ -56,8 +56,8 @@ func table() map[string]string {
 
 		// L3, L2
 		"archive": "audit signer internal/ident",
-		"batch":   "audit signer ecert pdf internal/ident internal/keylock internal/secret",
-		"signer":  "audit otp pdf pdf/cms process internal/ident internal/keylock internal/mykad internal/myt internal/secret",
+		"batch":   "audit signer ecert pdf internal/ident internal/keylock internal/secret internal/spool",
+		"signer":  "audit otp pdf pdf/cms process internal/ident internal/keylock internal/mykad internal/myt internal/secret internal/spool",
 		"notify":  "audit enrol otp internal/dialguard internal/myt internal/secret",
 
 		// L1
@@ -90,6 +90,7 @@ func table() map[string]string {
 		"internal/keylock":     "",
 		"internal/mykad":       "",
 		"internal/secret":      "",
+		"internal/spool":       "",
 		"internal/timewatch":   "",
 		"internal/table":       "",
 		"internal/layers":      "",

@@ -440,3 +440,82 @@ func TestPages(t *testing.T) {
 		t.Errorf("%s, %v", b, err)
 	}
 }
+
+// PIN and code are in one place of the request, which is overwritten when it was sent, and not
+// before: a transport may read on after its answer.
+func TestSignWipesWhatItSent(t *testing.T) {
+	var sent []byte
+	var late io.Closer
+	c := client(t, nil)
+	c.Transport = roundTrip(func(req *http.Request) (*http.Response, error) {
+		late = req.Body
+		_, err := req.Body.(io.WriterTo).WriteTo(writer(func(p []byte) { sent = p }))
+		return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader("{}"))}, err
+	})
+	pin := "ru\"sa\\\x01\u00e9\u2028-\U0001f98c"
+	if _, err := c.Sign(t.Context(), "tx", mohor.Confirmation{Nonce: "n", PIN: mohor.NewSecret(pin), OTP: mohor.NewSecret("123456"), Root: []byte{1}}); err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Nonce, PIN, OTP string
+		Root            []byte
+	}
+	if err := json.Unmarshal(sent, &got); err != nil || got.PIN != pin || got.OTP != "123456" || got.Nonce != "n" || len(got.Root) != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for range 2 { // closing twice lets go once
+		if err := late.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(sent) == 0 || strings.Trim(string(sent), "\x00") != "" {
+		t.Errorf("left: %q", sent)
+	}
+}
+
+type writer func(p []byte)
+
+func (w writer) Write(p []byte) (int, error) {
+	w(p)
+	return len(p), nil
+}
+
+// An upload has the caller's key or none: it goes once, and only whoever knows its key can repeat it.
+func TestUploadsTakeTheCallersKey(t *testing.T) {
+	w := &wire{answers: []answer{{status: 201, body: "{}"}}}
+	c := client(t, w)
+	for ctx, want := range map[context.Context]string{mohor.WithIdempotencyKey(t.Context(), "baucar-1"): "baucar-1", t.Context(): ""} {
+		w.got = nil
+		if _, err := c.UploadPDF(ctx, "n", strings.NewReader("x"), mohor.NewSecret("p")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.AddPDFs(ctx, "ba", strings.NewReader("x")); err != nil {
+			t.Fatal(err)
+		}
+		for k, pass := range []string{"p", ""} {
+			if h := w.got[k].Header; h.Get("Idempotency-Key") != want || h.Get("X-PDF-Password") != pass {
+				t.Errorf("upload %d: %v", k, h)
+			}
+		}
+	}
+}
+
+func TestInboxGoesOn(t *testing.T) {
+	w := &wire{answers: []answer{{status: 200, body: `{"waiting":[{"reference":"A"},{"reference":"B"}],"next":"n 1"}`}, {status: 200, body: `{"waiting":[{"reference":"C","signed":[{"role":"Perakuan 1"}]}]}`}}}
+	var got []string
+	for x, err := range client(t, w).Inbox(t.Context(), "IGFMAS", "AA-11", "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, x.Reference)
+	}
+	if fmt.Sprint(got) != "[A B C]" || len(w.got) != 2 || w.got[0].URL.RawQuery != "process=AA-11&system=IGFMAS" || w.got[1].URL.Query().Get("after") != "n 1" {
+		t.Errorf("%v, %v", got, w.got)
+	}
+	w.answers = []answer{problem(403, "forbidden")}
+	for _, err := range client(t, w).Inbox(t.Context(), "X", "", "") {
+		if mohor.Code(err) != "forbidden" {
+			t.Error(err)
+		}
+	}
+}

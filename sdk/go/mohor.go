@@ -12,7 +12,8 @@
 // What the gateway refuses is a [*Problem] with a stable code. A call whose answer was
 // lost, or that came too early, is made again where that cannot do anything twice: those
 // that read, and those that carry an Idempotency-Key, which each call that creates or
-// signs makes for itself (see [WithIdempotencyKey]). Uploads are streams and go once.
+// signs makes for itself (see [WithIdempotencyKey]). Uploads are streams and go once; with a
+// key of the caller's they may be repeated.
 // Whoever receives the gateway's webhooks checks them with [VerifyWebhook].
 // No redirect is followed: credentials, PIN and code go to the gateway named and to
 // nobody it points at.
@@ -20,6 +21,7 @@ package mohor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -90,6 +92,7 @@ type keyInContext struct{}
 // ASCII characters, in the place of one made for it: the gateway executes calls of one
 // key and content once, and answers each alike for 24 hours. A program that may die
 // between a call and its answer keeps the key first, and repeats the call with it.
+// Uploads have a key only so; whoever gives one repeats a lost upload with the same bytes.
 func WithIdempotencyKey(ctx context.Context, key string) context.Context {
 	return context.WithValue(ctx, keyInContext{}, key)
 }
@@ -99,6 +102,7 @@ type request struct {
 	method, path string
 	contentType  string
 	body         []byte    // sent anew with each try
+	wiped        *wiped    // or overwritten after the last
 	stream       io.Reader // or sent once
 	header       map[string]string
 	whole        bool // the answer is read before it counts as one
@@ -165,10 +169,12 @@ const (
 func (c *Client) send(ctx context.Context, r *request) (*http.Response, error) {
 	if r.once {
 		key, given := ctx.Value(keyInContext{}).(string)
-		if !given {
-			key = rand.Text()
+		if r.header == nil {
+			r.header = map[string]string{}
 		}
-		r.header = map[string]string{"Idempotency-Key": key}
+		if given || r.stream == nil { // a stream goes once: a key that nobody knows is of no use
+			r.header["Idempotency-Key"] = cmp.Or(key, rand.Text())
+		}
 	}
 	left, renewed := c.Patience, false
 	if left == 0 {
@@ -234,6 +240,9 @@ func (c *Client) try(ctx context.Context, r *request) (resp *http.Response, stal
 	if err != nil {
 		return nil, false, fmt.Errorf("asking the gateway: %w", err)
 	}
+	if r.wiped != nil {
+		req.Body, req.ContentLength = r.wiped.reader(), int64(len(r.wiped.b))
+	}
 	if r.contentType != "" {
 		req.Header.Set("Content-Type", r.contentType)
 	}
@@ -242,6 +251,9 @@ func (c *Client) try(ctx context.Context, r *request) (resp *http.Response, stal
 	}
 	refused, err := c.credential.authorize(ctx, c, req)
 	if err != nil {
+		if req.Body != nil {
+			_ = req.Body.Close() // nobody else will, and it has no error to tell
+		}
 		return nil, false, err
 	}
 	if resp, err = c.do(req); err != nil {
@@ -296,7 +308,7 @@ func (c *Client) open(ctx context.Context, path string) (io.ReadCloser, error) {
 
 // upload streams a body and reads JSON.
 func (c *Client) upload(ctx context.Context, path, contentType string, body io.Reader, password Secret, out any) error {
-	r := &request{method: http.MethodPost, path: path, contentType: contentType, stream: body}
+	r := &request{method: http.MethodPost, path: path, contentType: contentType, stream: body, once: true}
 	if password.Len() > 0 {
 		r.header = map[string]string{"X-PDF-Password": string(password.Reveal())}
 	}

@@ -23,6 +23,7 @@ type Problem struct {
 	Field  string `json:"field"`  // the field that is wrong
 	Row    int    `json:"row"`    // the row that is wrong, from 1
 	Medium string `json:"medium"` // the medium the officer holds
+	Object string `json:"object"` // "request_done": what the request was done to
 	// AttemptsLeft are the tries left for PIN or code; nil when it is not about them.
 	AttemptsLeft *int `json:"attempts_left"`
 	// RetryAfter is how long to wait before another try; 0 when none would help.

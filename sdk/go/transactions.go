@@ -3,6 +3,7 @@ package mohor
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -21,7 +22,7 @@ type Ask struct {
 	IC             string `json:"ic"`
 	System         string `json:"system"`
 	DataHeader     string `json:"data_header,omitempty"`
-	Process        string `json:"process,omitempty"`
+	Process        string `json:"process,omitempty"` // of Client.Processes: roles sign in order, each Document has a Reference
 	Role           string `json:"role,omitempty"`
 	Classification string `json:"classification,omitempty"` // "terbuka", "terhad", "sulit", "rahsia" or "rahsia besar"
 	CredentialID   string `json:"credential_id,omitempty"`  // else the officer's first active one for the system
@@ -39,14 +40,15 @@ type Ask struct {
 	State       string `json:"state,omitempty"`
 }
 
-// Document is one thing to be signed: of Digest, Data and DocumentID exactly one.
+// Document is one thing to be signed: of Digest, Data and DocumentID exactly one, or, for a
+// later role of a work process, nothing but the Reference.
 type Document struct {
 	Name       string `json:"name,omitempty"` // the officer reads it; of an upload its own unless given
 	Digest     Digest `json:"digest,omitzero"`
 	Data       []byte `json:"data,omitempty"` // at most 1 MiB, hashed by the gateway with SHA-256
 	DocumentID string `json:"document_id,omitempty"`
-	Reference  string `json:"reference,omitempty"`
-	PAdES      *PAdES `json:"pades,omitempty"` // in the place of the transaction's
+	Reference  string `json:"reference,omitempty"` // the caller's name of it
+	PAdES      *PAdES `json:"pades,omitempty"`     // in the place of the transaction's
 }
 
 // Total is what the documents amount to, for the officer to read.
@@ -106,10 +108,23 @@ type Transaction struct {
 	Root        []byte    `json:"root"`        // of the documents' digests
 	Fingerprint string    `json:"fingerprint"` // its first 40 bits, which the officer compares
 	Total       *Total    `json:"total"`
-	BatchID     string    `json:"batch_id"`
-	BatchRoot   []byte    `json:"batch_root"`
-	SigningURL  string    `json:"signing_url"` // where the officer's browser goes
-	OTP         *OTP      `json:"otp"`         // while WAITING
+	System      string    `json:"system"`
+	DataHeader  string    `json:"data_header"`
+	Process     string    `json:"process"`
+	Role        string    `json:"role"`
+	// Classification is in a work process at least that of the roles before.
+	Classification string `json:"classification"`
+	BatchID        string `json:"batch_id"`
+	BatchRoot      []byte `json:"batch_root"` // of the sealed batch; Root is that of what is left of it
+	// Documents are what is to be signed, while WAITING; never those of a batch.
+	Documents  []Asked `json:"documents"`
+	SigningURL string  `json:"signing_url"` // where the officer's browser goes; said once
+	OTP        *OTP    `json:"otp"`         // while WAITING
+	// SecurityImage names the picture that the officer chose: show it beside the fields for
+	// PIN and code.
+	SecurityImage string `json:"security_image"`
+	Signed        int    `json:"signed"`
+	Refused       int    `json:"refused"`
 	// Signatures, in the order of the documents; never those of a batch.
 	Signatures  []Signature  `json:"signatures"`
 	Information *Information `json:"signature_information"`
@@ -117,6 +132,14 @@ type Transaction struct {
 
 // Ended says whether nothing will change any more.
 func (t *Transaction) Ended() bool { return t.Status != "WAITING" && t.Status != "SIGNING" }
+
+// Asked is a document that waits to be signed.
+type Asked struct {
+	ID        string `json:"id"` // of an upload
+	Name      string `json:"name"`
+	Digest    Digest `json:"digest"`
+	Reference string `json:"reference"`
+}
 
 // OTP is what is known of the code that was sent.
 type OTP struct {
@@ -191,16 +214,33 @@ type Confirmation struct {
 // begun (Status SIGNING, see Progress). Of a wrong PIN or code ("pin_wrong", "otp_wrong")
 // the problem has AttemptsLeft, and Sign may be called again. An answer that was lost is
 // asked for again under the same Idempotency-Key and costs no other try; what the
-// gateway could not finish (503) is left to the caller.
+// gateway could not finish (503) is left to the caller. The request's body is overwritten
+// after use; PIN and OTP are the caller's to wipe.
 func (c *Client) Sign(ctx context.Context, id string, with Confirmation) (*Transaction, error) {
-	in := struct {
-		Nonce string `json:"nonce"`
-		PIN   string `json:"pin"`
-		OTP   string `json:"otp"`
-		Root  []byte `json:"root,omitempty"`
-	}{with.Nonce, string(with.PIN.Reveal()), string(with.OTP.Reveal()), with.Root}
+	body, err := with.body()
+	if err != nil {
+		return nil, err
+	}
+	defer body.release()
 	t := new(Transaction)
-	return answer(t, c.call(ctx, &request{method: http.MethodPost, path: transactionPath(id) + "/sign", once: true, confirms: true}, in, t))
+	return answer(t, c.call(ctx, &request{method: http.MethodPost, path: transactionPath(id) + "/sign", contentType: "application/json", wiped: body, once: true, confirms: true}, nil, t))
+}
+
+// body is the JSON of a confirmation. Package encoding/json would keep PIN and code in
+// buffers of its own.
+func (f *Confirmation) body() (*wiped, error) {
+	rest, err := json.Marshal(struct {
+		Nonce string `json:"nonce"`
+		Root  []byte `json:"root,omitempty"`
+	}{f.Nonce, f.Root})
+	if err != nil {
+		return nil, fmt.Errorf("encoding request: %w", err)
+	}
+	b := make([]byte, 0, len(rest)+6*(f.PIN.Len()+f.OTP.Len())+len(`,"pin":"","otp":""`)) // never grows, which would leave a copy
+	b = append(b, rest[:len(rest)-1]...)
+	b = appendQuoted(append(b, `,"pin":`...), f.PIN)
+	b = appendQuoted(append(b, `,"otp":`...), f.OTP)
+	return newWiped(append(b, '}')), nil
 }
 
 // CancelTransaction ends one that waits, and stops one of a batch after the documents in
