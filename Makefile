@@ -28,20 +28,23 @@ demo: deps build
 # another, and work of other programs, run without it: LONE_TESTS, all that is in those files.
 # SQLite, translated from C, shares its memory under locks of its own; to watch it costs much.
 RACE := -race -gcflags='modernc.org/...=-race=false'
-LONE = $(shell grep -rl --include='*_test.go' '^//go:build !race' . | grep -v /pdf/internal/corpus/)
+LONE = $(sort $(wildcard pdf/internal/corpus/*_test.go) $(shell grep -rl --include='*_test.go' '^//go:build !race' *))
 LONE_TESTS = $(shell sed -nE 's/^func ((Test|Fuzz|Example)[A-Za-z0-9_]*)[^A-Za-z0-9_].*/\1/p' $(LONE))
 space := $(subst ,, )
+# Those that wait most, for disks and other programs, begin first, beside two others.
+LONG := ./internal/campaign ./internal/gateway ./cmd/mohor ./store
+GOTEST = MOHOR_VERAPDF=$(CURDIR)/bin/verapdf $(GO) test -p 3 -shuffle=on -timeout 40m
+
 test: test-race test-lone
 
 test-tools: PACKAGES := $(TEST_PACKAGES)
 test-tools: deps pyhanko schemathesis verapdf stepca toxiproxy chrony
 
 test-race: test-tools
-	MOHOR_VERAPDF=$(CURDIR)/bin/verapdf $(GO) test $(RACE) -shuffle=on -timeout 40m $$($(GO) list ./... | grep -v /pdf/internal/corpus)
+	$(GOTEST) $(RACE) $(LONG) $$($(GO) list ./... | grep -v /pdf/internal/corpus)
 
 test-lone: test-tools
-	MOHOR_VERAPDF=$(CURDIR)/bin/verapdf $(GO) test -shuffle=on -timeout 40m -run '^($(subst $(space),|,$(LONE_TESTS)))$$' $(sort $(dir $(LONE)))
-	MOHOR_VERAPDF=$(CURDIR)/bin/verapdf $(GO) test -shuffle=on -timeout 40m ./pdf/internal/corpus
+	$(GOTEST) -run '^($(subst $(space),|,$(LONE_TESTS)))$$' $(addprefix ./,$(sort $(dir $(LONE))))
 
 # The judge of PDF/A, a Java library in the version of its pom.xml.
 verapdf:
