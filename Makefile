@@ -17,20 +17,34 @@ TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools opencry
 # The module that holds the tools' exact versions.
 TOOL := $(GO) run -C tools
 
-.PHONY: demo test campaign build run bench fmt lint generate check-generated deps pyhanko schemathesis verapdf stepca toxiproxy chrony fuzz
+.PHONY: demo test test-tools test-race test-lone campaign build run bench fmt lint generate check-generated deps pyhanko schemathesis verapdf stepca toxiproxy chrony fuzz
 
 demo: PACKAGES := $(DEMO_PACKAGES)
 demo: deps build
 	bin/mohor demo $(if $(ONCE),--once)
 
-# Hostile, odd and tampered documents are read by one goroutine and cost much: the corpus,
-# and the tests marked !race in the other packages, run without the race detector.
-test: PACKAGES := $(TEST_PACKAGES)
-test: deps pyhanko schemathesis verapdf stepca toxiproxy chrony
-	$(GO) vet ./...
-	MOHOR_VERAPDF=$(CURDIR)/bin/verapdf $(GO) test -race -shuffle=on -timeout 40m $$($(GO) list ./... | grep -v /pdf/internal/corpus)
-	MOHOR_VERAPDF=$(CURDIR)/bin/verapdf $(GO) test -shuffle=on -timeout 40m ./pdf ./pdf/syntax ./pdf/verify ./pdf/internal/corpus
-	$(GO) test -run '^(TestMutationsAreNotAuthorised|TestLongList)$$' ./enrol ./signer
+# Under the race detector runs what several goroutines do. The corpus and the tests in files
+# marked !race, which are documents that one goroutine reads, tables of requests one after
+# another, and work of other programs, run without it: LONE_TESTS, all that is in those files.
+# SQLite, translated from C, shares its memory under locks of its own; to watch it costs much.
+RACE := -race -gcflags='modernc.org/...=-race=false'
+LONE = $(sort $(wildcard pdf/internal/corpus/*_test.go) $(shell grep -rl --include='*_test.go' '^//go:build !race' *))
+LONE_TESTS = $(shell sed -nE 's/^func ((Test|Fuzz|Example)[A-Za-z0-9_]*)[^A-Za-z0-9_].*/\1/p' $(LONE))
+space := $(subst ,, )
+# Those that wait most, for disks and other programs, begin first, beside two others.
+LONG := ./internal/campaign ./internal/gateway ./cmd/mohor ./store
+GOTEST = MOHOR_VERAPDF=$(CURDIR)/bin/verapdf $(GO) test -p 3 -shuffle=on -timeout 40m
+
+test: test-race test-lone
+
+test-tools: PACKAGES := $(TEST_PACKAGES)
+test-tools: deps pyhanko schemathesis verapdf stepca toxiproxy chrony
+
+test-race: test-tools
+	$(GOTEST) $(RACE) $(LONG) $$($(GO) list ./... | grep -v /pdf/internal/corpus)
+
+test-lone: test-tools
+	$(GOTEST) -run '^($(subst $(space),|,$(LONE_TESTS)))$$' $(addprefix ./,$(sort $(dir $(LONE))))
 
 # The judge of PDF/A, a Java library in the version of its pom.xml.
 verapdf:

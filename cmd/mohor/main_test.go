@@ -39,15 +39,16 @@ func later() {
 	os.Exit(runAt(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr, func() time.Time { return time.Now().AddDate(years, 0, 0) }))
 }
 
-// TestStories plays testdata/script: each file is a session a manual could
+// play plays stories, all of dir or the files: each is a session a manual could
 // show. What the commands do beyond `mohor` stands at their functions.
-func TestStories(t *testing.T) {
+func play(t *testing.T, dir string, files ...string) {
 	top, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir:                "testdata/script",
+		Dir:                dir,
+		Files:              files,
 		RequireUniqueNames: true,
 		Deadline:           time.Now().Add(25 * time.Minute), // all stories together, with the race detector, on a busy machine,
 		Condition:          needed,

@@ -159,7 +159,7 @@ func (r *rig) breakKey(t *testing.T, x *toxics, k int, seen *tally) string {
 		if up := try(key+"-items", "/v1/batches/"+id+"/items", "application/x-ndjson", []byte(strings.Repeat(line, 5))); up.status != http.StatusOK {
 			t.Errorf("%s: %v", key, up)
 		}
-		if c := r.keyed(r.client, key, "/v1/batches", "application/json", openBatch(k+1)); c.text("code") != "idempotency_conflict" {
+		if c := r.certain(t.Context(), key, "/v1/batches", "application/json", openBatch(k+1)); c.text("code") != "idempotency_conflict" {
 			t.Errorf("%s with another body: %v", key, c)
 		} else {
 			seen.conflicts.Add(1)
