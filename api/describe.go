@@ -19,7 +19,7 @@ const (
 // describe completes the OpenAPI document when all operations are there: of each it
 // says what all have in common (headers, errors with their codes) and gives examples.
 func describe(doc *huma.OpenAPI) {
-	d := &describer{doc: doc, meanings: map[string]errorCode{}}
+	d := &describer{doc: doc, meanings: map[string]errorCode{}, finer: finerCodes()}
 	for _, c := range codes() {
 		d.meanings[c.Code] = c
 	}
@@ -39,6 +39,7 @@ func operationsOf(item *huma.PathItem) []*huma.Operation {
 type describer struct {
 	doc      *huma.OpenAPI
 	meanings map[string]errorCode
+	finer    map[string]int // finerCodes
 }
 
 // components are what operations refer to.
@@ -220,7 +221,7 @@ func (d *describer) status(code string) int {
 	if e, main := d.meanings[code]; main {
 		return e.Status
 	}
-	return finerCodes()[code]
+	return d.finer[code]
 }
 
 // codesOf are all codes that an operation can answer with, sorted by status and name.

@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -16,72 +14,7 @@ import (
 
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/mykad"
-	"github.com/mohor-sign/mohor/internal/spool"
-	"github.com/mohor-sign/mohor/internal/table"
 )
-
-// errList: a list of officers that cannot be read, which a list of candidates is told
-// apart from.
-var errList = errors.New("list refused")
-
-// maxList bounds an uploaded list of officers in bytes; its rows have a bound of
-// their own ([enrol.MaxListRows]).
-const maxList = 64 << 20
-
-const sheetType = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-
-type agencyBody struct {
-	Code         string `json:"agency"`
-	Name         string `json:"name" maxLength:"120"`
-	PersonalMail bool   `json:"personal_mail" doc:"Officers may be enrolled with a personal address"`
-}
-
-type agencyInput struct {
-	Code string `path:"code" maxLength:"32"`
-	Body struct {
-		Name         string `json:"name" maxLength:"120"`
-		PersonalMail bool   `json:"personal_mail,omitempty" doc:"Officers may be enrolled with a personal address"`
-	}
-}
-
-type agencyOutput struct{ Body agencyBody }
-
-type agenciesOutput struct {
-	Body struct {
-		Agencies []agencyBody `json:"agencies"`
-	}
-}
-
-type systemBody struct {
-	Code      string     `json:"system"`
-	Title     string     `json:"title" maxLength:"120"`
-	Agency    string     `json:"agency" maxLength:"32" doc:"That owns it"`
-	TokenEnds *time.Time `json:"token_ends,omitempty" doc:"When the system takes no more tokens"`
-}
-
-type systemInput struct {
-	Code string `path:"code" maxLength:"32"`
-	Body struct {
-		Title     string    `json:"title" maxLength:"120"`
-		Agency    string    `json:"agency" maxLength:"32" doc:"That owns it"`
-		TokenEnds time.Time `json:"token_ends,omitempty" doc:"When the system takes no more tokens"`
-	}
-}
-
-type tokenEndsInput struct {
-	Code string `path:"code" maxLength:"32"`
-	Body struct {
-		From *time.Time `json:"from" nullable:"true" doc:"null: it takes tokens until further notice"`
-	}
-}
-
-type systemOutput struct{ Body systemBody }
-
-type systemsOutput struct {
-	Body struct {
-		Systems []systemBody `json:"systems"`
-	}
-}
 
 type addInput struct {
 	Body struct {
@@ -101,26 +34,6 @@ type addOutput struct {
 	Body struct {
 		ID    string `json:"enrolment_id,omitempty"`
 		State string `json:"state,omitempty" enum:"LISTED,CONFIRMING" doc:"LISTED waits for JDN to add the medium"`
-	}
-}
-
-type listInput struct {
-	upload
-	ContentType string `header:"Content-Type"`
-	Check       bool   `query:"check" doc:"Judge the list, change nothing"`
-	GoodOnly    bool   `query:"good_only" doc:"Leave out the rows that are refused; else one refusal refuses all"`
-	Rows        string `query:"rows" maxLength:"8192" doc:"Add these rows alone, numbered as in the list" example:"2,5-9"`
-}
-
-type listOutput struct {
-	Body struct {
-		Digest   string  `json:"digest" doc:"Hexadecimal SHA-256 of the file"`
-		Rows     int     `json:"rows" doc:"That are not empty"`
-		Good     int     `json:"good" doc:"That can be added"`
-		Already  int     `json:"already" doc:"That an earlier, interrupted upload of the same file has added"`
-		Accepted int     `json:"accepted" doc:"Added by this request"`
-		Count    int     `json:"refused_count"`
-		Refused  []Fault `json:"refused" doc:"The first thousand of them"`
 	}
 }
 
@@ -315,59 +228,6 @@ func (s *server) approve(ctx context.Context, in *enrolmentInput) (*approveOutpu
 	return out, nil
 }
 
-func (s *server) agencies(ctx context.Context, _ *struct{}) (*agenciesOutput, error) {
-	list, err := s.Desk.Records.Agencies(ctx)
-	if err != nil {
-		return nil, s.fail(ctx, err)
-	}
-	out := &agenciesOutput{}
-	out.Body.Agencies = make([]agencyBody, len(list))
-	for k, g := range list {
-		out.Body.Agencies[k] = agencyBody{g.Code, g.Name, g.PersonalMail}
-	}
-	return out, nil
-}
-
-func (s *server) putAgency(ctx context.Context, in *agencyInput) (*agencyOutput, error) {
-	g := enrol.Agency{Code: in.Code, Name: in.Body.Name, PersonalMail: in.Body.PersonalMail}
-	if err := s.Desk.PutAgency(ctx, personOf(ctx).Actor, g); err != nil {
-		return nil, s.fail(ctx, err)
-	}
-	return &agencyOutput{agencyBody{g.Code, g.Name, g.PersonalMail}}, nil
-}
-
-func (s *server) systems(ctx context.Context, _ *struct{}) (*systemsOutput, error) {
-	list, err := s.Desk.Records.Systems(ctx)
-	if err != nil {
-		return nil, s.fail(ctx, err)
-	}
-	out := &systemsOutput{}
-	out.Body.Systems = make([]systemBody, len(list))
-	for k, x := range list {
-		out.Body.Systems[k] = systemBody{x.Code, x.Title, x.Agency, when(x.TokenEnds)}
-	}
-	return out, nil
-}
-
-func (s *server) putSystem(ctx context.Context, in *systemInput) (*systemOutput, error) {
-	x := enrol.System{Code: in.Code, Title: in.Body.Title, Agency: in.Body.Agency, TokenEnds: in.Body.TokenEnds}
-	if err := s.Desk.PutSystem(ctx, personOf(ctx).Actor, x); err != nil {
-		return nil, s.fail(ctx, err)
-	}
-	return &systemOutput{systemBody{x.Code, x.Title, x.Agency, when(x.TokenEnds)}}, nil
-}
-
-func (s *server) endTokens(ctx context.Context, in *tokenEndsInput) (*struct{}, error) {
-	var at time.Time
-	if in.Body.From != nil {
-		at = *in.Body.From
-	}
-	if err := s.Desk.EndTokens(ctx, personOf(ctx).Actor, in.Code, at); err != nil {
-		return nil, s.fail(ctx, err)
-	}
-	return nil, nil
-}
-
 func (s *server) addEnrolment(ctx context.Context, in *addInput) (*addOutput, error) {
 	b := &in.Body
 	e, err := s.Desk.Add(ctx, personOf(ctx).Actor, enrol.Row{Officer: enrol.Officer{IC: b.IC, Name: b.Name, Email: b.Email}, Agency: b.Agency, Office: b.Office,
@@ -380,74 +240,6 @@ func (s *server) addEnrolment(ctx context.Context, in *addInput) (*addOutput, er
 		out.Body.State = string(e.State)
 	}
 	return out, nil
-}
-
-func (s *server) addList(ctx context.Context, in *listInput) (*listOutput, error) {
-	if t := mediaType(in.ContentType); t != "text/csv" && t != sheetType {
-		return nil, s.fail(ctx, fixed("Content-Type", "It must be text/csv or "+sheetType+".", "Ia mesti text/csv atau "+sheetType+"."))
-	}
-	choice := enrol.ListChoice{GoodOnly: in.GoodOnly}
-	var err error
-	if choice.Rows, err = rowsOf(in.Rows); err != nil {
-		return nil, s.fail(ctx, err)
-	}
-	f, size, err := s.spool(in.body, maxList)
-	if err != nil {
-		return nil, s.fail(ctx, err)
-	}
-	defer f.Close()
-	var rep enrol.ListReport
-	if in.Check {
-		rep, err = s.Desk.CheckList(ctx, personOf(ctx).Actor, f, size)
-	} else {
-		rep, err = s.Desk.AddList(ctx, personOf(ctx).Actor, f, size, choice)
-	}
-	if errors.Is(err, table.ErrRefused) {
-		err = fmt.Errorf("%w: %w", errList, err)
-	}
-	if err != nil {
-		p := newProblem(ctx, s.logged(ctx, err))
-		if errors.Is(err, enrol.ErrInput) { // the rows say why
-			p.Errors = faults(rep.Told)
-		}
-		return nil, p
-	}
-	out := &listOutput{}
-	b := &out.Body
-	b.Digest, b.Rows, b.Good, b.Already, b.Accepted, b.Count, b.Refused = rep.Digest, rep.Rows, rep.Good, rep.Already, rep.Added, rep.Refused, faults(rep.Told)
-	return out, nil
-}
-
-// spool keeps an upload in a file that has no name.
-func (s *server) spool(body io.Reader, limit int64) (*os.File, int64, error) {
-	return spool.Copy(s.TempDir, body, limit)
-}
-
-// rowsOf reads "2,5-9"; nil for "".
-func rowsOf(text string) (map[int]bool, error) {
-	if text == "" {
-		return nil, nil
-	}
-	bad := fixed("rows", "It must be row numbers and ranges, such as 2,5-9.", "Ia mesti nombor baris dan julat, misalnya 2,5-9.")
-	rows := map[int]bool{}
-	for part := range strings.SplitSeq(text, ",") {
-		first, last, ranged := strings.Cut(part, "-")
-		if !ranged {
-			last = first
-		}
-		from, err := strconv.ParseUint(first, 10, 31)
-		to, terr := strconv.ParseUint(last, 10, 31)
-		if err != nil || terr != nil || from > to || to-from >= enrol.MaxListRows {
-			return nil, bad
-		}
-		for n := from; n <= to; n++ {
-			rows[int(n)] = true
-		}
-		if len(rows) > enrol.MaxListRows {
-			return nil, bad
-		}
-	}
-	return rows, nil
 }
 
 func enrolmentOut(e *enrol.Enrolment) enrolmentBody {

@@ -29,6 +29,22 @@ func external(t *testing.T, text, url, roots, provisioner, key, crl string) stri
 	return before + fmt.Sprintf("  external:\n    url: %q\n    roots_file: %q\n    provisioner: %q\n    key_file: %q\n    crl_url: %q\n    timeout: 20s\n", url, roots, provisioner, key, crl) + after
 }
 
+// configure replaces a part of a stopped gateway's mohor.yaml.
+func configure(t testing.TB, g *gatewaytest.Gateway, old, now string) {
+	t.Helper()
+	path := filepath.Join(g.Dir, "mohor.yaml")
+	conf, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(conf), old); n != 1 {
+		t.Fatalf("%q is %d times in mohor.yaml", old, n)
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(string(conf), old, now, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // reconfigure restarts the gateway with another mohor.yaml.
 func reconfigure(t *testing.T, g *gatewaytest.Gateway, edit func(text string) string) {
 	t.Helper()

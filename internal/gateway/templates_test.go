@@ -36,22 +36,6 @@ func ring(t testing.TB) []byte {
 	return b.Bytes()
 }
 
-// configure replaces a part of a stopped gateway's mohor.yaml.
-func configure(t testing.TB, g *gatewaytest.Gateway, old, now string) {
-	t.Helper()
-	path := filepath.Join(g.Dir, "mohor.yaml")
-	conf, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(conf), old); n != 1 {
-		t.Fatalf("%q is %d times in mohor.yaml", old, n)
-	}
-	if err := os.WriteFile(path, []byte(strings.Replace(string(conf), old, now, 1)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func tool(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(gatewaytest.Tool(t, name), args...).Output()
