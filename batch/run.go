@@ -143,6 +143,9 @@ func (r *Runner) finish(ctx context.Context, a *signer.Authorization, patience t
 }
 
 func (r *Runner) run(ctx context.Context, a *signer.Authorization, patience time.Duration) error {
+	if a.Request.Count == 1 {
+		return r.one(ctx, a, patience)
+	}
 	work := make(chan signer.Claimed)
 	results := make(chan signer.Outcome, r.Chunk)
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -193,6 +196,26 @@ func (r *Runner) run(ctx context.Context, a *signer.Authorization, patience time
 		return err
 	}
 	return signer.ErrFence
+}
+
+// one is run for one document, which needs nobody beside it.
+func (r *Runner) one(ctx context.Context, a *signer.Authorization, patience time.Duration) error {
+	claimed, err := r.Signer.Claim(ctx, a, 1)
+	if err != nil {
+		return err
+	}
+	if len(claimed) == 0 {
+		return signer.ErrFence
+	}
+	out, err := r.persist(ctx, a, claimed[0], patience)
+	if err != nil {
+		return err
+	}
+	done, err := r.Signer.Complete(context.WithoutCancel(ctx), a, []signer.Outcome{out})
+	if err == nil && !done {
+		err = signer.ErrFence
+	}
+	return err
 }
 
 // persist signs a document as soon as the HSM lets it: what it did not give out does not exist, so

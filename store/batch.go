@@ -156,7 +156,7 @@ func (d *DB) Items(ctx context.Context, id, state string, after int64, limit int
 	var rows []sqlc.Item
 	var err error
 	if state == "" {
-		rows, err = d.q.ItemsAfter(ctx, sqlc.ItemsAfterParams{BatchID: id, After: after, Lim: int64(limit)})
+		rows, err = d.q.ItemsAfter(d.short(ctx), sqlc.ItemsAfterParams{BatchID: id, After: after, Lim: int64(limit)})
 	} else {
 		rows, err = d.q.ItemsInState(ctx, sqlc.ItemsInStateParams{BatchID: id, State: state, After: after, Lim: int64(limit)})
 	}

@@ -53,7 +53,9 @@ func (d *DB) share(ctx context.Context, f func(t sqlc.DBTX) error) error {
 	lead := !d.group.leading
 	d.group.leading = true
 	d.group.mu.Unlock()
-	if lead {
+	// Here, for another goroutine would wake another processor; who came meanwhile waits for
+	// nobody's answer.
+	if lead && d.commit() {
 		go d.lead()
 	}
 	select {
@@ -69,18 +71,22 @@ func (d *DB) share(ctx context.Context, f func(t sqlc.DBTX) error) error {
 
 // lead commits what waits until nothing does.
 func (d *DB) lead() {
-	for {
-		d.group.mu.Lock()
-		n := min(len(d.group.waiting), groupSize)
-		now := d.group.waiting[:n:n]
-		d.group.waiting = d.group.waiting[n:]
-		d.group.leading = n > 0
-		d.group.mu.Unlock()
-		if n == 0 {
-			return
-		}
-		tell(now, d.once(context.Background(), func(t sqlc.DBTX) error { return inTurn(t, now) }))
+	for d.commit() {
 	}
+}
+
+// commit commits the first group of what waits, and says whether there is another.
+func (d *DB) commit() (more bool) {
+	d.group.mu.Lock()
+	n := min(len(d.group.waiting), groupSize)
+	now := d.group.waiting[:n:n]
+	d.group.waiting = d.group.waiting[n:]
+	d.group.mu.Unlock()
+	tell(now, d.once(context.Background(), func(t sqlc.DBTX) error { return inTurn(t, now) }))
+	d.group.mu.Lock()
+	defer d.group.mu.Unlock()
+	d.group.leading = len(d.group.waiting) > 0
+	return d.group.leading
 }
 
 // tell gives each who has no error of its own the one that ended what they share.

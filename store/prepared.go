@@ -54,6 +54,7 @@ func compile(c driver.Conn) (driver.Conn, error) {
 // Statements of SQLite's own, named as the queries are.
 const (
 	begin    = "-- name: begin\nBEGIN IMMEDIATE"
+	look     = "-- name: look\nBEGIN"
 	commit   = "-- name: commit\nCOMMIT"
 	rollback = "-- name: rollback\nROLLBACK"
 )

@@ -26,7 +26,7 @@ func (d *DB) Credential(ctx context.Context, ic, system, id string) (c signer.Cr
 	var issuer string
 	// One snapshot: a change of PIN is in the row and in its history, or in neither.
 	err = d.snapshot(ctx, func(q *sqlc.Queries) error {
-		c, issuer, err = credential(ctx, q, ic, system, id)
+		c, issuer, err = credential(d.short(ctx), q, ic, system, id)
 		return err
 	})
 	var other *signer.MediumError
@@ -311,7 +311,7 @@ func (d *DB) Pending(ctx context.Context, batch string) iter.Seq2[signer.Documen
 	return func(yield func(signer.Document, error) bool) {
 		after := int64(-1)
 		for {
-			rows, err := d.q.PendingAfter(ctx, sqlc.PendingAfterParams{BatchID: batch, After: after, Lim: page})
+			rows, err := d.q.PendingAfter(d.short(ctx), sqlc.PendingAfterParams{BatchID: batch, After: after, Lim: page})
 			if err != nil {
 				yield(signer.Document{}, fmt.Errorf("reading documents: %w", tampered(err)))
 				return

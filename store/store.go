@@ -216,19 +216,45 @@ func (d *DB) immediate(ctx context.Context, f func(t sqlc.DBTX) error) (err erro
 
 // snapshot runs f on one state of the database, for reading.
 func (d *DB) snapshot(ctx context.Context, f func(q *sqlc.Queries) error) error {
-	// SQLite's reading transactions are snapshots and have no other name.
-	level := sql.LevelDefault
-	if d.postgres {
-		level = sql.LevelRepeatableRead
+	if !d.postgres {
+		return d.glance(ctx, f)
 	}
 	t, err := again(func() (*sql.Tx, error) {
-		return d.read.BeginTx(ctx, &sql.TxOptions{Isolation: level, ReadOnly: true})
+		return d.read.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	})
 	if err != nil {
 		return fmt.Errorf("beginning to read: %w", err)
 	}
 	defer t.Rollback() //nolint:errcheck // nothing was written
 	return f(d.queries(t))
+}
+
+// glance is snapshot on SQLite, whose reading transactions are snapshots; as immediate is once.
+func (d *DB) glance(ctx context.Context, f func(q *sqlc.Queries) error) error {
+	c, err := d.read.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("beginning to read: %w", err)
+	}
+	defer c.Close() //nolint:errcheck // it goes back to the pool
+	whole := context.WithoutCancel(ctx)
+	if _, err := c.ExecContext(whole, look); err != nil {
+		return fmt.Errorf("beginning to read: %w", err)
+	}
+	defer func() {
+		if _, rerr := c.ExecContext(whole, rollback); rerr != nil {
+			_ = c.Raw(func(any) error { return driver.ErrBadConn }) // the connection goes, and what was begun with it
+		}
+	}()
+	return f(sqlc.New(c))
+}
+
+// short is ctx for a question that SQLite answers sooner than a goroutine could begin to watch for
+// the end of ctx.
+func (d *DB) short(ctx context.Context) context.Context {
+	if d.postgres || ctx.Err() != nil {
+		return ctx
+	}
+	return context.WithoutCancel(ctx)
 }
 
 // do runs f and appends ev in one transaction.
