@@ -141,6 +141,7 @@ type apiBench struct {
 	load   *apiload.Client
 	stores string
 	dev    string // file
+	light  string // another, of officers whose keys have leastKDF
 	tokens []*exec.Cmd
 
 	stop   context.CancelFunc
@@ -151,7 +152,7 @@ func (o *BenchOptions) openAPI(ctx context.Context, dir string, load *apiload.Cl
 	if err := o.initBench(ctx, dir); err != nil {
 		return nil, err
 	}
-	g := &apiBench{bench: &bench{BenchOptions: o}, load: load, stores: stores, dev: filepath.Join(dir, DevFile), served: make(chan error, 1)}
+	g := &apiBench{bench: &bench{BenchOptions: o}, load: load, stores: stores, dev: filepath.Join(dir, DevFile), light: filepath.Join(dir, "light.json"), served: make(chan error, 1)}
 	how := serving{log: slog.New(slog.NewTextHandler(io.Discard, nil))} // as expensive as a log that is kept
 	if o.Process != nil {
 		how.process = func() *exec.Cmd {
@@ -218,24 +219,51 @@ func (g *apiBench) furnish(ctx context.Context, base string, officers int) error
 		return err
 	}
 	for k := range officers + 1 {
-		d, err := g.officer(ctx, k)
+		d, err := g.officer(ctx, g.Registrar, k)
 		if err != nil {
 			return fmt.Errorf("enrolling officer %d: %w", k, err)
 		}
 		dev.Officers = append(dev.Officers, d)
 	}
-	return sandbox.WriteDevFile(g.dev, dev)
+	if err := sandbox.WriteDevFile(g.dev, dev); err != nil {
+		return err
+	}
+	dev.Officers = nil
+	h, err := hsmConfig(&g.Config)
+	if err != nil {
+		return err
+	}
+	defer h.PIN.Wipe()
+	h.KDF = leastKDF
+	m, err := hsm.Open(ctx, h)
+	if err != nil {
+		return fmt.Errorf("opening token %q: %w", g.Config.Token.Label, err)
+	}
+	defer m.Close() //nolint:errcheck // nothing is left to do with it
+	r := *g.Registrar
+	r.Keys = officerKeys{m, g.db.CurrentKEK}
+	for k := range g.Sessions[0] + 1 {
+		d, err := g.officer(ctx, &r, officers+1+k)
+		if err != nil {
+			return fmt.Errorf("enrolling officer %d: %w", officers+1+k, err)
+		}
+		dev.Officers = append(dev.Officers, d)
+	}
+	return sandbox.WriteDevFile(g.light, dev)
 }
 
-func (g *apiBench) officer(ctx context.Context, k int) (sandbox.DevOfficer, error) {
+// leastKDF is the least that keys are sealed with.
+var leastKDF = hsm.KDFParams{MemoryKiB: 1 << 10, Time: 1, Threads: 1}
+
+func (g *apiBench) officer(ctx context.Context, r *enrol.Registrar, k int) (sandbox.DevOfficer, error) {
 	ic, pin := benchIC(k), randomPIN()
 	d := sandbox.DevOfficer{IC: ic, Name: fmt.Sprintf("PEGAWAI %06d", k), Email: ic + "@bench.example", PIN: pin}
 	o := enrol.Officer{IC: ic, Name: d.Name, Email: d.Email}
-	if err := g.Registrar.AddOfficer(ctx, "bench", o, benchSystem); err != nil {
+	if err := r.AddOfficer(ctx, "bench", o, benchSystem); err != nil {
 		return d, err
 	}
 	for _, alg := range apiAlgorithms {
-		c, _, err := g.Registrar.IssueCredential(ctx, "bench", o, benchSystem, string(alg), pin)
+		c, _, err := r.IssueCredential(ctx, "bench", o, benchSystem, string(alg), pin)
 		if err != nil {
 			return d, err
 		}

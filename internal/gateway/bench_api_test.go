@@ -87,7 +87,7 @@ func TestBenchAPI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Rows) != 28 || len(r.API.Costs) != 8 || len(r.API.Steady) != 2 {
+	if len(r.Rows) != 34 || len(r.API.Costs) != 8 || len(r.API.Steady) != 2 {
 		t.Fatalf("%d rows, %+v", len(r.Rows), r.API)
 	}
 	asked := 0
@@ -99,7 +99,7 @@ func TestBenchAPI(t *testing.T) {
 			}
 		}
 	}
-	if asked != 18 {
+	if asked != 26 {
 		t.Errorf("%d latencies, want that of media and two of each kind of transaction", asked)
 	}
 	for _, c := range r.API.Costs {

@@ -183,8 +183,8 @@ func DoctorOfWebhooks(ctx context.Context, s *Server, now time.Time) (out []Find
 // of the parts: key derivation, HMAC, C_Sign, verification, and a key opened, used and destroyed.
 func CostOf(documents int, all, kdf, mac, raw, verified, used []hsm.Slice, here []time.Duration) APICost {
 	var e [6]entrant
-	p := parts{kdf: &e[1], mac: &e[2], raw: &e[3], verified: &e[4], used: &e[5]}
-	a := &asking{entrant: &e[0], documents: documents, gateway: append([]time.Duration{0}, here...)}
+	p := parts{mac: &e[2], raw: &e[3], verified: &e[4], used: &e[5]}
+	a := &asking{entrant: &e[0], kdf: &e[1], documents: documents, gateway: append([]time.Duration{0}, here...)}
 	return p.costOf(a, map[*entrant][]hsm.Slice{&e[0]: all, &e[1]: kdf, &e[2]: mac, &e[3]: raw, &e[4]: verified, &e[5]: used})
 }
 
