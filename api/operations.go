@@ -67,7 +67,7 @@ func operationCodes() map[string]string {
 		"exportMe": "session_not_fresh",
 		// Administrators: enrolment.
 		"putAgency": "registry_invalid", "putSystem": "registry_invalid agency_unknown", "endTokens": "registry_invalid date_invalid not_registered",
-		"findEnrolments": "not_accepted", "enrolment": "not_registered", "enrolmentMyKad": "not_registered", "lookUpOfficer": "not_registered",
+		"findEnrolments": "not_accepted", "enrolment": "not_registered", "enrolmentMyKad": "not_registered own_case", "lookUpOfficer": "not_registered",
 		"addEnrolment": "already_registered enrolment_open" + codesEntry, "addList": "list_invalid list_has_refused_rows already_registered",
 		"bulk":           "count_differs id_twice bulk_size date_invalid" + codesDesk,
 		"admitEnrolment": codesDesk, "resendEnrolment": "resend_too_soon mail_unavailable" + codesDesk, "correctEnrolment": codesDesk + codesEntry, "validateEnrolment": codesDesk, "returnEnrolment": codesDesk, "rejectEnrolment": codesDesk, "withdrawEnrolment": codesDesk,
@@ -80,7 +80,7 @@ func operationCodes() map[string]string {
 		"askReset": codesAppoint, "confirmReset": codesAppoint, "codesSent": "not_registered", "unlockPIN": "own_case not_registered reason_missing same_person", "unlockLogin": "own_case not_registered reason_missing same_person",
 		"changeAddress": codesChange, "addresses": "not_registered", "cancelAddress": codesChange, "vouchAddress": "own_case same_person" + codesChange,
 		"askDeletion": codesRequest, "officerRequests": "not_registered", "cancelOfficerRequest": codesRequest, "confirmOfficerRequest": codesRequest + codesNewPIN,
-		"exportOfficer": "session_not_fresh reason_missing not_registered", "placeHold": codesHold, "liftHold": codesHold,
+		"exportOfficer": "session_not_fresh reason_missing not_registered", "placeHold": codesHold, "liftHold": "own_case" + codesHold,
 		// Administrators: apps and systems.
 		"registerApp": "app_invalid app_exists" + codesApp, "app": "not_registered", "changeApp": "app_invalid session_not_fresh" + codesApp, "confirmApp": codesApp, "suspendApp": codesApp, "resumeApp": "session_not_fresh" + codesApp, "endApp": "session_not_fresh" + codesApp,
 		"addAppCredential": "credential_invalid session_not_fresh" + codesApp, "confirmAppCredential": codesApp, "revokeAppCredential": codesApp,
