@@ -44,7 +44,7 @@ func (s *Signer) Prepare(ctx context.Context, a Ask) (*Request, *otp.Challenge, 
 	if err != nil {
 		return nil, nil, s.refuse(ctx, ev, err)
 	}
-	// From here on the request exists and waits; without a code nothing follows.
+	// With its first code the request exists and waits.
 	ev.Object, ev.Verdict = r.ID, audit.Accepted
 	ev.Detail = map[string]string{"officer": r.Officer, "credential": r.Credential, "count": strconv.FormatUint(uint64(r.Count), 10), "fingerprint": Fingerprint(r.Root)}
 	first := &asking{Records: s.Codes.Records, create: func(ctx context.Context, code *FirstCode) error {
@@ -76,7 +76,7 @@ type asking struct {
 	otp.Records
 	create func(context.Context, *FirstCode) error
 
-	begun, made bool // begun and not made: perhaps only the answer was lost
+	begun, made bool // begun and not known to be made: perhaps only the answer was lost
 }
 
 func (a *asking) StoreChallenge(ctx context.Context, c *otp.Challenge, p otp.Policy, ev audit.Event) error {

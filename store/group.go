@@ -53,8 +53,8 @@ func (d *DB) share(ctx context.Context, f func(t sqlc.DBTX) error) error {
 	lead := !d.group.leading
 	d.group.leading = true
 	d.group.mu.Unlock()
-	// Here, for another goroutine would wake another processor; who came meanwhile waits for
-	// nobody's answer.
+	// The first group is committed here, for another goroutine would wake another processor; those
+	// who came meanwhile have one of their own, so that nobody's answer waits for theirs.
 	if lead && d.commit() {
 		go d.lead()
 	}
