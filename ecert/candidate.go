@@ -65,6 +65,19 @@ type Candidate struct {
 	Month         time.Month
 	Year          int // 1970 to 2099
 	Language      Language
+	// Units are the Competency Units of a modular certificate, at most MaxUnits.
+	Units []Unit `json:",omitempty"`
+	// Photo is the SHA-256, in lower-case hex, of the candidate's picture; "" without one.
+	Photo string `json:",omitempty"`
+}
+
+// MaxUnits bounds the Competency Units of one certificate.
+const MaxUnits = 24
+
+// Unit is a Competency Unit (Unit Kompetensi).
+type Unit struct {
+	Code  string // such as TP-021-3:2013-C01, at most 40 characters
+	Title string // at most 160 characters
 }
 
 // MonthYear returns month and year in words and capitals: JULAI 2021, JULY 2021.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -70,7 +71,7 @@ func TestReaderReadsCandidate(t *testing.T) {
 		"English header": "Language,Year,Batch,Centre,Centre Code,Level,Programme Name,Programme Code,Certificate No.,IC,Name\nms,072021,2021/07,\"PUSAT, CONTOH\",L01,SKM Tahap 3,PEMBUATAN MAKANAN,TP-021-3:2013,S102251979,920229 99 1234,  NOR'AINI\tBINTI\u00A0 ALI \n",
 		"all quoted":     strings.ReplaceAll(header, "no_kp", "\"No. Kad Pengenalan\"") + `"NOR'AINI BINTI ALI","920229991234","S102251979","TP-021-3:2013","PEMBUATAN MAKANAN","SKM 3","L01","PUSAT, CONTOH","2021/07","072021","ms"`,
 	} {
-		if got := one(t, list); got != want {
+		if got := one(t, list); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s:\n got %+v\nwant %+v", name, got, want)
 		}
 	}
