@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"crypto"
+	"crypto/x509"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -199,8 +200,8 @@ func (s *server) transaction(ctx context.Context, in *transactionInput) (*transa
 	return &transactionOutput{http.StatusOK, b}, nil
 }
 
-// view is the whole answer about a transaction in any state; c is its credential, nil to read it.
-func (s *server) view(ctx context.Context, r *signer.Request, c *signer.Credential) (transactionBody, error) {
+// view is the whole answer about a transaction in any state; x is the certificate, nil to read it.
+func (s *server) view(ctx context.Context, r *signer.Request, x *x509.Certificate) (transactionBody, error) {
 	var ch *otp.Challenge
 	if r.Status == signer.Waiting {
 		c, err := s.Signer.Codes.Records.Challenge(ctx, r.ID)
@@ -232,15 +233,13 @@ func (s *server) view(ctx context.Context, r *signer.Request, c *signer.Credenti
 	if !finished {
 		return b, nil
 	}
-	if c == nil {
-		read, err := s.Signer.Records.Credential(ctx, r.Officer, r.System, r.Credential)
-		if err != nil {
+	if x == nil {
+		var err error
+		if x, err = s.Signer.Records.Certificate(ctx, r.Credential); err != nil {
 			return b, err
 		}
-		c = &read
 	}
-	x := c.Certificate
-	b.Information = &informationBody{IC: r.Officer, Subject: verify.Subject(x), Issuer: verify.Subject(c.Chain[0]), SerialNumber: x.SerialNumber.String(),
+	b.Information = &informationBody{IC: r.Officer, Subject: verify.Subject(x), Issuer: verify.Issuer(x), SerialNumber: x.SerialNumber.String(),
 		NotBefore: x.NotBefore.UTC(), NotAfter: x.NotAfter.UTC(), SignedAt: r.FinishedAt}
 	if !r.Implicit {
 		return b, nil // a batch is counted here, listed under its own route
@@ -319,7 +318,7 @@ func (s *server) sign(ctx context.Context, in *signInput) (*transactionOutput, e
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	b, err := s.view(ctx, r, a.Credential)
+	b, err := s.view(ctx, r, a.Credential.Certificate)
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}

@@ -2,6 +2,7 @@ package signer_test
 
 import (
 	"context"
+	"crypto/x509"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -63,6 +64,9 @@ func value[T any](f *faultRecords, method string, call func() (T, error)) (out T
 
 func (f *faultRecords) Credential(ctx context.Context, ic, system, id string) (signer.Credential, error) {
 	return value(f, "Credential", func() (signer.Credential, error) { return f.Records.Credential(ctx, ic, system, id) })
+}
+func (f *faultRecords) Certificate(ctx context.Context, credential string) (*x509.Certificate, error) {
+	return value(f, "Certificate", func() (*x509.Certificate, error) { return f.Records.Certificate(ctx, credential) })
 }
 func (f *faultRecords) PINState(ctx context.Context, ic string) (signer.PINState, error) {
 	return value(f, "PINState", func() (signer.PINState, error) { return f.Records.PINState(ctx, ic) })

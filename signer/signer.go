@@ -268,6 +268,9 @@ type Records interface {
 	// no medium for system, *MediumError when it is another medium,
 	// ErrNoCredential when there is none. Row and History are of one moment.
 	Credential(ctx context.Context, ic, system, id string) (Credential, error)
+	// Certificate is that of a credential, whatever became since of it, of the authorities
+	// above it and of the officer's medium; ErrNoCredential when the row is gone.
+	Certificate(ctx context.Context, credential string) (*x509.Certificate, error)
 	// PINState reads the officer's counter.
 	PINState(ctx context.Context, ic string) (PINState, error)
 	// CreateRequest stores r as WAITING with its page and, when r.Implicit, its batch and

@@ -42,6 +42,19 @@ func (d *DB) Credential(ctx context.Context, ic, system, id string) (c signer.Cr
 	return c, nil
 }
 
+// Certificate implements signer.Records.
+func (d *DB) Certificate(ctx context.Context, credential string) (*x509.Certificate, error) {
+	row, err := d.q.CertificateOfCredential(ctx, credential)
+	if err != nil {
+		return nil, absent(err, signer.ErrNoCredential)
+	}
+	c, err := x509.ParseCertificate(row.Der.V)
+	if err != nil {
+		return nil, fmt.Errorf("parsing certificate %s: %w", row.Serial, err)
+	}
+	return c, nil
+}
+
 // tokenError is signer.ErrTokenEnded from the day on which the system takes no more
 // tokens, and no until then.
 func (d *DB) tokenError(ctx context.Context, system string, no error) error {

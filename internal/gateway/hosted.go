@@ -178,11 +178,10 @@ func (h *hosted) ended(ctx context.Context, r *signer.Request, p *web.SigningPag
 	if r.Status == signer.Signing {
 		return nil
 	}
-	c, err := h.signer.Records.Credential(ctx, r.Officer, r.System, r.Credential)
+	x, err := h.signer.Records.Certificate(ctx, r.Credential)
 	if err != nil {
 		return err
 	}
-	x := c.Certificate
 	p.Information = &web.SignatureInformation{IC: r.Officer, Subject: verify.Subject(x), Serial: x.SerialNumber.String(), NotBefore: x.NotBefore, NotAfter: x.NotAfter, SignedAt: r.FinishedAt}
 	return nil
 }

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 )
 
@@ -9,9 +10,14 @@ import (
 // certificates are shown: C=MY,CN=…,SURNAME=…,SERIALNUMBER=…. It is for
 // reading: values are not escaped. Attributes without a name here print as
 // their OID.
-func Subject(c *x509.Certificate) string {
+func Subject(c *x509.Certificate) string { return distinguished(&c.Subject) }
+
+// Issuer is Subject of the certificate's issuer.
+func Issuer(c *x509.Certificate) string { return distinguished(&c.Issuer) }
+
+func distinguished(n *pkix.Name) string {
 	out := ""
-	for _, a := range c.Subject.Names {
+	for _, a := range n.Names {
 		v, ok := a.Value.(string)
 		if !ok {
 			continue
