@@ -3,6 +3,7 @@ package signer
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"github.com/mohor-sign/mohor/internal/ident"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/otp"
+	"github.com/mohor-sign/mohor/pdf/cms"
 )
 
 // Confirmation is what the officer gave, with what the app believes is signed.
@@ -47,10 +49,11 @@ type Authorization struct {
 	spent  map[uint32]bool
 	// made keeps signatures until they are stored, so that a document whose
 	// time-stamp could not be had at once is not signed twice.
-	made   map[uint32]made
-	ready  []Claimed // handed out with the intent
-	stored int       // outcomes stored by this authorisation
-	closed bool
+	made     map[uint32]made
+	ready    []Claimed // handed out with the intent
+	builders map[crypto.Hash]*cms.Builder
+	stored   int // outcomes stored by this authorisation
+	closed   bool
 }
 
 // made is a signature, and the size of the time-stamp its document has room for.

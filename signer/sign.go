@@ -58,13 +58,25 @@ func (s *Signer) Sign(ctx context.Context, a *Authorization, d Claimed) (Outcome
 // builder makes SignedData as the format wants it: CAdES says the time itself (ETSI
 // EN 319 122-1, Section 6.3), of a PDF the signature dictionary does. The time is that of the
 // intent, the nearest to the signing (RFC 5652, Section 11.3) that a re-run signs, too.
-func (a *Authorization) builder(h crypto.Hash) (*cms.Builder, error) {
-	chain, o := a.Credential.Chain, &a.Request.Options
-	b, err := cms.New(a.Credential.Certificate, chain[:len(chain)-1], h, o.cmsAlgorithm())
-	if err != nil || o.Format != CMS {
-		return b, err
+func (a *Authorization) builder(h crypto.Hash) (b *cms.Builder, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if b := a.builders[h]; b != nil {
+		return b, nil
 	}
-	return b.WithSigningTime(a.Intent.CreatedAt)
+	chain, o := a.Credential.Chain, &a.Request.Options
+	b, err = cms.New(a.Credential.Certificate, chain[:len(chain)-1], h, o.cmsAlgorithm())
+	if err == nil && o.Format == CMS {
+		b, err = b.WithSigningTime(a.Intent.CreatedAt)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if a.builders == nil {
+		a.builders = make(map[crypto.Hash]*cms.Builder)
+	}
+	a.builders[h] = b
+	return b, nil
 }
 
 // cms makes one SignedData over a content digest with one use of the key, and
@@ -80,16 +92,9 @@ func (a *Authorization) cms(ctx context.Context, b *cms.Builder, digest []byte, 
 	if err != nil {
 		return nil, err
 	}
-	der, err := b.Assemble(attrs, sig)
+	der, err := b.AssembleVerified(attrs, sig, digest) // by [Key.Sign]
 	if err != nil {
 		return nil, fmt.Errorf("assembling SignedData: %w", err)
-	}
-	sd, err := cms.Parse(der)
-	if err != nil {
-		return nil, fmt.Errorf("checking SignedData: %w", err)
-	}
-	if err := sd.Verify(digest); err != nil {
-		return nil, fmt.Errorf("checking SignedData: %w", err)
 	}
 	return der, nil
 }

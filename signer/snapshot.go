@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"sync"
 
 	"github.com/mohor-sign/mohor/internal/spool"
 )
@@ -24,7 +26,11 @@ type snapshot struct {
 	size int64
 	sum  [32]byte // SHA-256
 	file *os.File // an unlinked file, for large documents
+	held *[]byte  // of the pool, for the others
 }
+
+// memory is what private copies were held in: of a batch, one after another.
+var memory = sync.Pool{New: func() any { return new([]byte) }}
 
 // copyBlob copies a blob while hashing it.
 func (s *Signer) copyBlob(ctx context.Context, id string) (*snapshot, error) {
@@ -37,11 +43,12 @@ func (s *Signer) copyBlob(ctx context.Context, id string) (*snapshot, error) {
 	h := sha256.New()
 	src := io.TeeReader(io.NewSectionReader(blob, 0, c.size), h)
 	if c.size <= inMemory {
-		b := make([]byte, c.size)
-		if _, err := io.ReadFull(src, b); err != nil {
-			return nil, fmt.Errorf("copying document: %w", err)
+		c.held = memory.Get().(*[]byte)
+		*c.held = slices.Grow((*c.held)[:0], int(c.size))[:c.size]
+		if _, err := io.ReadFull(src, *c.held); err != nil {
+			return nil, errors.Join(fmt.Errorf("copying document: %w", err), c.Close())
 		}
-		c.ReaderAt = bytes.NewReader(b)
+		c.ReaderAt = bytes.NewReader(*c.held)
 	} else {
 		if c.file, err = spool.File(s.TempDir); err != nil {
 			return nil, fmt.Errorf("copying document: %w", err)
@@ -59,8 +66,12 @@ func (s *Signer) copyBlob(ctx context.Context, id string) (*snapshot, error) {
 	return c, nil
 }
 
-// Close frees the copy.
+// Close frees the copy: nothing may read of it any more.
 func (c *snapshot) Close() error {
+	if c.held != nil {
+		memory.Put(c.held)
+		c.held, c.ReaderAt = nil, nil
+	}
 	if c.file == nil {
 		return nil
 	}

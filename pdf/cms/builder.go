@@ -18,6 +18,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/rsa"
+	"crypto/subtle"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -33,9 +34,10 @@ const maxCertificates = 32
 
 // Builder makes SignedData for one certificate. It is immutable.
 type Builder struct {
-	cert *x509.Certificate
-	id   hashID
-	alg  Algorithm
+	cert  *x509.Certificate
+	certs []*x509.Certificate // it and those to embed, as parsed
+	id    hashID
+	alg   Algorithm
 	// What is the same in every SignedData, in DER: the attributes content-type
 	// and signing-certificate-v2, the fields before signerInfos, those of
 	// SignerInfo before the signed attributes, and the one behind them.
@@ -72,7 +74,7 @@ func New(cert *x509.Certificate, chain []*x509.Certificate, h crypto.Hash, alg A
 		return nil, fmt.Errorf("chain of more than %d certificates", maxCertificates)
 	}
 	slices.SortFunc(certs, bytes.Compare) // SET OF in DER: X.690, Section 11.6
-	b := &Builder{cert: cert, id: id, alg: alg}
+	b := &Builder{cert: cert, certs: append([]*x509.Certificate{cert}, chain...), id: id, alg: alg}
 	if err := b.encodeParts(slices.CompactFunc(certs, bytes.Equal)); err != nil {
 		return nil, fmt.Errorf("encoding certificate: %w", err)
 	}
@@ -215,6 +217,32 @@ func (b *Builder) Assemble(signedAttrs, signature []byte) ([]byte, error) {
 		return nil, err
 	}
 	return b.encode(signedAttrs, signature)
+}
+
+// AssembleVerified is Assemble for a signature that its maker has verified with the public key of
+// the builder's certificate: the public-key operation is not made again. What it returns was parsed
+// and compared with what it was made of: contentDigest is the one given to SignedAttributes.
+func (b *Builder) AssembleVerified(signedAttrs, signature, contentDigest []byte) ([]byte, error) {
+	der, err := b.encode(signedAttrs, signature)
+	if err != nil {
+		return nil, err
+	}
+	d, err := Parse(der, b.certs...)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(d.signedAttrs, signedAttrs) || !bytes.Equal(d.signature, signature) || !d.Certificate.Equal(b.cert) || d.Algorithm != b.alg || d.Hash != b.id.hash {
+		return nil, ErrSignature
+	}
+	switch {
+	case subtle.ConstantTimeCompare(d.MessageDigest, contentDigest) != 1:
+		return nil, ErrDigest
+	case d.certIDv2 == nil:
+		return nil, ErrSigningCertificateMissing
+	case !d.named(d.Certificate):
+		return nil, ErrSigningCertificate
+	}
+	return der, nil
 }
 
 func (b *Builder) encode(signedAttrs, signature []byte) ([]byte, error) {

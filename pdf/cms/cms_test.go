@@ -71,6 +71,73 @@ func TestAssembleRefusesWrongSignature(t *testing.T) {
 	}
 }
 
+// Of a signature that was verified, all but its number is compared again.
+func TestAssembleVerifiedComparesWhatItMade(t *testing.T) {
+	for _, alg := range []cms.Algorithm{cms.RSAPKCS1, cms.RSAPSS, cms.ECDSA} {
+		p := pdftest.New(t, alg, crypto.SHA256, nil)
+		b, digest := p.Builder(t), bytes.Repeat([]byte{7}, 32)
+		attrs, err := b.SignedAttributes(digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opts := crypto.SignerOpts(crypto.SHA256)
+		if alg == cms.RSAPSS {
+			opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
+		}
+		sig, err := p.Key.Sign(rand.Reader, sum(crypto.SHA256, attrs), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		der, err := b.AssembleVerified(attrs, sig, digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sd, err := cms.Parse(der); err != nil || sd.Verify(digest) != nil {
+			t.Errorf("%v: %v", alg, err)
+		}
+		if _, err := b.AssembleVerified(attrs, sig, make([]byte, 32)); !errors.Is(err, cms.ErrDigest) {
+			t.Errorf("%v, another digest: %v", alg, err)
+		}
+		if _, err := b.AssembleVerified(attrs[:len(attrs)-1], sig, digest); err == nil {
+			t.Errorf("%v: cut attributes accepted", alg)
+		}
+		twin := *p
+		template := *p.Signer
+		template.NotAfter = template.NotAfter.Add(-1e9)
+		twin.Signer = pdftest.Issue(t, &template, p.Issuer, p.Key, p.IssuerKey)
+		if _, err := twin.Builder(t).AssembleVerified(attrs, sig, digest); !errors.Is(err, cms.ErrSigningCertificate) {
+			t.Errorf("%v, the attributes of another certificate: %v", alg, err)
+		}
+	}
+}
+
+func BenchmarkAssemble(b *testing.B) {
+	p := pdftest.New(b, cms.ECDSA, crypto.SHA256, nil)
+	builder, digest := p.Builder(b), make([]byte, 32)
+	attrs, err := builder.SignedAttributes(digest)
+	if err != nil {
+		b.Fatal(err)
+	}
+	sig, err := p.Key.Sign(rand.Reader, sum(crypto.SHA256, attrs), crypto.SHA256)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("and verify", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := builder.Assemble(attrs, sig); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("verified before", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := builder.AssembleVerified(attrs, sig, digest); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
 func TestKeysThatDoNotFitAreRefused(t *testing.T) {
 	rsaPKI := pdftest.New(t, cms.RSAPSS, crypto.SHA256, nil)
 	ecPKI := pdftest.New(t, cms.ECDSA, crypto.SHA256, nil)
