@@ -19,7 +19,7 @@ type benchBatchCmd struct {
 	Level      string        `default:"B-B" enum:"B-B,B-T,B-LT,B-LTA" help:"Level of the signatures: ${enum}; of digests the value alone is made."`
 	Slices     int           `default:"3" help:"Rounds; in each the parts are measured, the batch is signed, and the module is measured again."`
 	Slice      time.Duration `default:"2s" help:"How long a part is measured in a round, at most a minute."`
-	CPUProfile string        `name:"cpu-profile" type:"path" help:"Write a processor profile of this process, for go tool pprof." placeholder:"FILE"`
+	CPUProfile string        `name:"cpu-profile" type:"path" help:"Write a processor profile of this process while the batch is signed in the last round, for go tool pprof." placeholder:"FILE"`
 	JSON       bool          `help:"Print JSON."`
 }
 

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"runtime/pprof"
 	"slices"
 	"time"
 
@@ -34,7 +33,8 @@ type BatchBench struct {
 	Size      int64
 	// Others are other programs, by name, that sign the same PDFs with a key in the same token.
 	Others map[string]func() *exec.Cmd
-	// Profile is a file for a processor profile of the signing phases; empty for none.
+	// Profile is a file for a processor profile of this process while the batch is signed in the last
+	// round; empty for none.
 	Profile string
 }
 
@@ -236,9 +236,6 @@ func openBatchBench(ctx context.Context, o *BenchOptions, c BatchBench, dir stri
 		if b.profile, err = os.Create(c.Profile); err != nil {
 			return nil, fmt.Errorf("making profile: %w", err)
 		}
-		if err = pprof.StartCPUProfile(b.profile); err != nil {
-			return nil, fmt.Errorf("making profile: %w", err)
-		}
 	}
 	return b, b.serve(ctx, how.log)
 }
@@ -273,7 +270,6 @@ func (b *batchBench) serve(ctx context.Context, log *slog.Logger) (err error) {
 
 func (b *batchBench) close() error {
 	if b.profile != nil {
-		pprof.StopCPUProfile()
 		return errors.Join(b.profile.Close(), b.apiBench.close())
 	}
 	return b.apiBench.close()
@@ -310,7 +306,7 @@ func (b *batchBench) measure(ctx context.Context) (r BatchReport, err error) {
 		}
 		// What is compared takes its turn before, so that the batch is between two measurements of the module.
 		for k := len(runs) - 1; k >= 0; k-- {
-			t, err := b.batch(ctx, &runs[k])
+			t, err := b.batch(ctx, &runs[k], b.c.Profile != "" && k == 0 && round == b.Slices-1)
 			if err != nil {
 				return r, fmt.Errorf("signing %d documents at %s: %w", runs[k].Documents, runs[k].Level, err)
 			}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"runtime/pprof"
 	"strings"
 	"time"
 
@@ -39,7 +40,7 @@ type batchTaken struct {
 }
 
 // batch has one batch taken in, sealed, confirmed and signed, and removes its files.
-func (b *batchBench) batch(ctx context.Context, run *BatchRun) (t batchTaken, err error) {
+func (b *batchBench) batch(ctx context.Context, run *BatchRun, profiled bool) (t batchTaken, err error) {
 	t.documents = run.Documents
 	debug.FreeOSMemory() // what measuring left is not the batch's
 	t.anew = b.peaksAnew()
@@ -66,7 +67,16 @@ func (b *batchBench) batch(ctx context.Context, run *BatchRun) (t batchTaken, er
 		return t, err
 	}
 	t.seal = time.Since(sealing)
-	if err := b.sign(ctx, made.ID, run, &t); err != nil {
+	if profiled {
+		if err := pprof.StartCPUProfile(b.profile); err != nil {
+			return t, fmt.Errorf("making profile: %w", err)
+		}
+	}
+	err = b.sign(ctx, made.ID, run, &t)
+	if profiled {
+		pprof.StopCPUProfile()
+	}
+	if err != nil {
 		return t, err
 	}
 	t.whole = time.Since(began)
@@ -123,7 +133,7 @@ func (b *batchBench) sign(ctx context.Context, id string, run *BatchRun, t *batc
 
 // wait asks now and then until nothing changes any more.
 func (b *batchBench) wait(ctx context.Context, id string) (*mohor.Batch, error) {
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick := time.NewTicker(500 * time.Millisecond) // what is asked counts with the gateway
 	defer tick.Stop()
 	for {
 		got, err := b.client.Batch(ctx, id)
