@@ -21,6 +21,7 @@ import (
 
 type benchCmd struct {
 	Sign  benchSignCmd  `cmd:"" help:"Raw C_Sign a second, hash signatures a second through the whole gateway, and their ratio."`
+	Batch benchBatchCmd `cmd:"" help:"A batch from its list to the last signed document, against the limit that C_Sign, the least pass, verification and disk set in the same run."`
 	API   benchAPICmd   `cmd:"" name:"api" help:"Requests a second through a whole gateway by HTTP, their latencies, the processor time of a signature, and interactive signing beside a batch."`
 	PDF   benchPDFCmd   `cmd:"" name:"pdf" help:"Signing and verifying documents with keys in memory, against the least there is to do and against other programs."`
 	OTP   benchOTPCmd   `cmd:"" name:"otp" help:"One-time codes issued and redeemed a second, against bare commits; and whether the time of a refusal tells which digit is wrong."`

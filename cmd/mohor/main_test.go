@@ -90,6 +90,7 @@ func play(t *testing.T, dir string, files ...string) {
 			"contains":         cmdContains,
 			"restore":          cmdRestore,
 			"hides":            cmdHides,
+			"bench-batch":      cmdBenchBatch,
 			"bench-rows":       cmdBenchRows,
 		},
 	})

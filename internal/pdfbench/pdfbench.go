@@ -130,7 +130,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		}
 		for _, size := range o.Sizes {
 			document := filepath.Join(o.Dir, fmt.Sprintf("%d.pdf", size))
-			if err := writeDocument(document, size); err != nil {
+			if err := WriteDocument(document, size); err != nil {
 				return r, fmt.Errorf("making a document of %d bytes: %w", size, err)
 			}
 			rows, err := o.signing(ctx, p, document, size)

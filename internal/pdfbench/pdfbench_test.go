@@ -45,7 +45,7 @@ func TestFloorSigns(t *testing.T) {
 			t.Fatal(err)
 		}
 		document, output := filepath.Join(dir, "document.pdf"), filepath.Join(dir, "signed.pdf")
-		if err := writeDocument(document, small); err != nil {
+		if err := WriteDocument(document, small); err != nil {
 			t.Fatal(err)
 		}
 		var sizes []int64
@@ -94,7 +94,7 @@ func BenchmarkSign(b *testing.B) {
 						b.Fatal(err)
 					}
 					path := filepath.Join(dir, "document.pdf")
-					if err := writeDocument(path, size); err != nil {
+					if err := WriteDocument(path, size); err != nil {
 						b.Fatal(err)
 					}
 					do, _, err := Task{What: what, Document: path, Output: "/dev/null", Key: p.keyPath, Certificates: p.certPath, Now: p.now}.worker()

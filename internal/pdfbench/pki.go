@@ -159,9 +159,9 @@ func readRoots(path string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// writeDocument makes a document of five pages and about size bytes, most of
+// WriteDocument makes a document of five pages and about size bytes, most of
 // which are a stream, as a scan has them.
-func writeDocument(path string, size int64) (err error) {
+func WriteDocument(path string, size int64) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -219,7 +219,7 @@ func (n *noise) Read(b []byte) (int, error) {
 
 // signedDocument makes a document to be verified: B-B or B-LTA.
 func (p *pki) signedDocument(ctx context.Context, path string, size int64, archive bool) error {
-	if err := writeDocument(path, size); err != nil {
+	if err := WriteDocument(path, size); err != nil {
 		return err
 	}
 	t := Task{Document: path, Key: p.keyPath, Certificates: p.certPath, Now: p.now}

@@ -150,22 +150,30 @@ func (s *signer) floor(whole bool) (func(context.Context) error, func() int64, e
 	if err != nil {
 		return nil, nil, err
 	}
-	prepared, err := d.Prepare(s.options())
+	l, err := s.least(d, info.Size(), whole)
 	if err != nil {
 		return nil, nil, err
+	}
+	return func(context.Context) error { return l.run() }, s.key.n.Load, nil
+}
+
+// least makes the increment of d once and for all.
+func (s *signer) least(d *pdf.Document, size int64, whole bool) (*least, error) {
+	prepared, err := d.Prepare(s.options())
+	if err != nil {
+		return nil, err
 	}
 	der, err := s.value(make([]byte, sha256.Size))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	var b bytes.Buffer
 	if _, err := prepared.Append(&b, der); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	gap := bytes.Index(b.Bytes(), []byte("/Contents <")) + len("/Contents ")
 	end := gap + bytes.IndexByte(b.Bytes()[gap:], '>') + 1
-	l := &least{signer: s, whole: whole, increment: b.Bytes(), gap: gap, end: end, size: info.Size(), buffer: make([]byte, 128<<10)}
-	return func(context.Context) error { return l.run() }, s.key.n.Load, nil
+	return &least{signer: s, whole: whole, increment: b.Bytes(), gap: gap, end: end, size: size, buffer: make([]byte, 128<<10), make: s.value}, nil
 }
 
 type least struct {
@@ -175,6 +183,7 @@ type least struct {
 	gap, end  int // the /Contents string, < and > included
 	size      int64
 	buffer    []byte
+	make      func(digest []byte) ([]byte, error) // the CMS
 }
 
 func (l *least) run() (err error) {
@@ -198,7 +207,7 @@ func (l *least) run() (err error) {
 	}
 	h.Write(l.increment[:l.gap])
 	h.Write(l.increment[l.end:])
-	der, err := l.value(h.Sum(nil))
+	der, err := l.make(h.Sum(nil))
 	if err != nil {
 		return err
 	}
