@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -306,5 +307,67 @@ func TestS3WithoutRoom(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(s.Folder, "x")); err == nil {
 		t.Error("there is a file")
+	}
+}
+
+// A bucket that keeps what is removed is told of.
+func TestS3KeepsVersions(t *testing.T) {
+	s := s3test.Start(t)
+	b, ctx := open(t, s.Config()), context.Background()
+	if kept := b.Kept(ctx); kept != "" {
+		t.Errorf("an ordinary bucket: %q", kept)
+	}
+	if err := s.Client(t).EnableVersioning(ctx, s.Bucket); err != nil {
+		t.Fatal(err)
+	}
+	if kept := b.Kept(ctx); !strings.Contains(kept, "versions") {
+		t.Errorf("a bucket with versions: %q", kept)
+	}
+	// It serves all the same, but for what it keeps.
+	if err := b.Probe(ctx, "probe"); err != nil {
+		t.Error(err)
+	}
+}
+
+// What a document costs in memory does not depend on its size.
+func TestS3NeedsNoMoreMemoryForMore(t *testing.T) {
+	var taken int64
+	sink := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		w.Header().Set("ETag", `"x"`)
+		switch q := r.URL.Query(); {
+		case q.Has("uploads"):
+			_, _ = io.WriteString(w, "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>")
+		case q.Has("partNumber"):
+			taken += n
+		default:
+			_, _ = io.WriteString(w, `<CompleteMultipartUploadResult><Bucket>documents</Bucket><ETag>"x"</ETag></CompleteMultipartUploadResult>`)
+		}
+	}))
+	defer sink.Close()
+	b := open(t, s3.Config{Endpoint: sink.URL, Bucket: "documents", Region: "us-east-1", PathStyle: true, AccessKey: "a", SecretKey: secret.New("b")})
+	cost := func(megabytes int) uint64 {
+		taken = 0
+		page := make([]byte, 1<<20)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, err := b.Create(context.Background(), "x", func(w io.Writer) (err error) {
+			for range megabytes {
+				_, werr := w.Write(page)
+				err = errors.Join(err, werr)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		if taken != int64(megabytes)<<20 {
+			t.Errorf("%d bytes arrived", taken)
+		}
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	few, many := cost(20), cost(420)
+	if many > few+16<<20 {
+		t.Errorf("20 MiB allocate %d KiB, 420 MiB %d", few>>10, many>>10)
 	}
 }

@@ -78,11 +78,13 @@ func start(t testing.TB, secure bool) *Server {
 		s.Endpoint = "https://" + address
 		s.certify(t, dir)
 	}
-	root, side := filepath.Join(dir, "root"), filepath.Join(dir, "side")
+	root, side, versions := filepath.Join(dir, "root"), filepath.Join(dir, "side"), filepath.Join(dir, "versions")
 	s.Folder = filepath.Join(root, s.Bucket)
-	must(t, os.Mkdir(root, 0o700))
-	must(t, os.Mkdir(side, 0o700)) // attributes in files: not every file system has them
-	s.args = append(s.args, "posix", "--sidecar", side, root)
+	for _, d := range []string{root, side, versions} {
+		must(t, os.Mkdir(d, 0o700))
+	}
+	// Attributes in files: not every file system has them.
+	s.args = append(s.args, "posix", "--sidecar", side, "--versioning-dir", versions, root)
 	s.Run(t)
 	t.Cleanup(func() { s.Kill(t) })
 	must(t, s.Client(t).MakeBucket(context.Background(), s.Bucket, minio.MakeBucketOptions{Region: Region}))
