@@ -17,7 +17,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools opencry
 # The module that holds the tools' exact versions.
 TOOL := $(GO) run -C tools
 
-.PHONY: demo test test-tools test-race test-lone campaign build run bench fmt lint generate check-generated deps pyhanko schemathesis verapdf stepca toxiproxy chrony fuzz
+.PHONY: demo test test-tools test-race test-lone campaign build run bench fmt lint generate check-generated deps pyhanko schemathesis verapdf stepca toxiproxy versitygw chrony fuzz
 
 demo: PACKAGES := $(DEMO_PACKAGES)
 demo: deps build
@@ -38,7 +38,7 @@ GOTEST = MOHOR_VERAPDF=$(CURDIR)/bin/verapdf $(GO) test -p 3 -shuffle=on -timeou
 test: test-race test-lone
 
 test-tools: PACKAGES := $(TEST_PACKAGES)
-test-tools: deps pyhanko schemathesis verapdf stepca toxiproxy chrony
+test-tools: deps pyhanko schemathesis verapdf stepca toxiproxy versitygw chrony
 
 test-race: test-tools
 	$(GOTEST) $(RACE) $(LONG) $$($(GO) list ./... | grep -v /pdf/internal/corpus)
@@ -60,6 +60,11 @@ bin/step-ca: tools/stepca/go.mod
 toxiproxy: bin/toxiproxy
 bin/toxiproxy: tools/toxiproxy/go.mod
 	CGO_ENABLED=0 $(GO) build -C tools/toxiproxy -trimpath -ldflags='-s -w' -o ../../$@ github.com/Shopify/toxiproxy/v2/cmd/server
+
+# A server of S3, in a module of its own: 45 MB.
+versitygw: bin/versitygw
+bin/versitygw: tools/versitygw/go.mod
+	CGO_ENABLED=0 $(GO) build -C tools/versitygw -trimpath -ldflags='-s -w' -o ../../$@ github.com/versity/versitygw/cmd/versitygw
 
 # A time server to ask. Its package is unpacked and not installed: installed it would
 # take the place of the service that keeps this machine's time.

@@ -99,6 +99,8 @@ func meanings() []meaning {
 		{otp.ErrNotSent, "mail_unavailable", 503, "Kod tidak dapat dihantar; cuba lagi", "The code could not be sent; try again"},
 		{otp.ErrCodesUnavailable, "store_unavailable", 503, "Storan tidak dapat dihubungi; cuba lagi", "The store cannot be reached; try again"},
 		{otp.ErrMACUnavailable, "hsm_unavailable", 503, "HSM tidak dapat dihubungi; cuba lagi", "The HSM cannot be reached; try again"},
+		{signer.ErrStoreUnavailable, "store_unavailable", 503, "Storan dokumen penuh atau tidak dapat dihubungi; cuba lagi", "The store of documents is full or cannot be reached; try again"},
+		{signer.ErrNotDurable, "store_unavailable", 503, "Storan dokumen penuh atau tidak dapat dihubungi; cuba lagi", "The store of documents is full or cannot be reached; try again"},
 		{signer.ErrDocuments, "documents_mismatch", 403, "Dokumen tidak sama dengan yang dipaparkan kepada pegawai", "The documents are not those shown to the officer"},
 		{signer.ErrSignatory, "duplicate_signatory", 409, "Pegawai ini memegang peranan lain bagi rujukan yang sama", "The officer holds another role of the same reference"},
 		{signer.ErrTurn, "role_out_of_order", 409, "Belum atau bukan lagi giliran peranan ini bagi rujukan itu", "It is not, or no longer, this role's turn for that reference"},

@@ -8,9 +8,10 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 )
 
-// storeAway tells a database that cannot be had now from one that refused what
+// storeAway tells a database, or a disk, that cannot be had now from one that refused what
 // it was asked: a broken connection, no answer in time, or a state in which the
 // server takes no work (SQLSTATE, PostgreSQL's Appendix A). What was asked may
 // be asked again; whether it had been done says the next answer.
@@ -19,7 +20,7 @@ func storeAway(err error) bool {
 	if errors.As(err, &state) {
 		return stateAway(state.SQLState())
 	}
-	for _, known := range []error{driver.ErrBadConn, sql.ErrConnDone, context.DeadlineExceeded, io.ErrUnexpectedEOF, net.ErrClosed} {
+	for _, known := range []error{driver.ErrBadConn, sql.ErrConnDone, context.DeadlineExceeded, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ENOSPC, syscall.EDQUOT, syscall.EIO} {
 		if errors.Is(err, known) {
 			return true
 		}

@@ -53,6 +53,10 @@ func TestDatabaseAway(t *testing.T) {
 		{state("25P03"), "store_unavailable"},
 		{state("25006"), "store_unavailable"},
 		{otp.ErrCodesUnavailable, "store_unavailable"},
+		// Documents: the store, not the upload, is to blame.
+		{signer.ErrStoreUnavailable, "store_unavailable"},
+		{fmt.Errorf("%w: %w", signer.ErrNotDurable, syscall.EIO), "store_unavailable"},
+		{&os.PathError{Op: "write", Path: "tmp/upload", Err: syscall.ENOSPC}, "store_unavailable"},
 		// No audit, no verdict.
 		{errors.Join(fmt.Errorf("auditing refusal: %w: %w", audit.ErrNotRecorded, state("57P01")), &signer.AttemptsError{Err: otp.ErrWrong, Left: 2}), "store_unavailable"},
 		// What a caller can decide on is not hidden.

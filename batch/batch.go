@@ -295,7 +295,7 @@ func (s *Service) refuse(ctx context.Context, ev audit.Event, err error) error {
 
 // reason is a text of our own, never one that could hold input.
 func reason(err error) string {
-	for _, known := range []error{ErrUnknown, ErrSealed, ErrNotSealed, ErrEmpty, ErrRefusedRows, ErrName, ErrKind, ErrInput, ErrTooLarge, ErrLive, ecert.ErrCSV,
+	for _, known := range []error{ErrUnknown, ErrSealed, ErrNotSealed, ErrEmpty, ErrRefusedRows, ErrName, ErrKind, ErrInput, ErrTooLarge, ErrLive, signer.ErrStoreUnavailable, ecert.ErrCSV,
 		pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrAnchor, pdf.ErrUnsafe, pdf.ErrUnsupported} {
 		if errors.Is(err, known) {
 			return known.Error()

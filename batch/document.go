@@ -56,6 +56,9 @@ func (s *Service) Upload(ctx context.Context, docs Documents, app, name, request
 	d.Blob = "document/" + d.ID
 	ev.Object = d.ID
 	p, err := s.storePDF(ctx, d.Blob, r, password)
+	if err == nil {
+		err = s.Blobs.Sync(ctx, d.Blob)
+	}
 	if err != nil {
 		return Document{}, Findings{}, s.refuse(ctx, ev, errors.Join(err, s.Blobs.Remove(context.WithoutCancel(ctx), d.Blob)))
 	}

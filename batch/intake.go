@@ -64,6 +64,9 @@ func (s *Service) intake(ctx context.Context, id, kind string, ev audit.Event, r
 	// A folder of its own: another upload, at another gateway too, writes and removes nothing of this one.
 	folder := "original/" + id + "/" + ident.New("up", 10)
 	items, refused, err := take(b, folder, f, size)
+	if err == nil { // one sync for all
+		err = s.Blobs.Sync(ctx, blobsOf(items)...)
+	}
 	if err != nil {
 		return Intake{}, errors.Join(err, s.Blobs.Remove(context.WithoutCancel(ctx), folder))
 	}
@@ -73,6 +76,15 @@ func (s *Service) intake(ctx context.Context, id, kind string, ev audit.Event, r
 		return Intake{}, err
 	}
 	return Intake{Accepted: len(items), Refused: refused}, nil
+}
+
+func blobsOf(items []Item) (ids []string) {
+	for k := range items {
+		if b := items[k].Blob; b != "" {
+			ids = append(ids, b)
+		}
+	}
+	return ids
 }
 
 // AddCandidates takes in a list (CSV or XLSX) of eCertificate candidates and renders a
@@ -141,7 +153,7 @@ func (s *Service) render(ctx context.Context, folder string, index uint32, c ece
 	sum := sha256.Sum256(page)
 	it := Item{Document: signer.Document{Index: index, Name: c.Number + " " + c.Name, Hash: crypto.SHA256, Digest: sum[:],
 		Blob: fmt.Sprintf("%s/%d", folder, index), Size: int64(len(page)), Reference: c.Number}, Record: rec, State: Pending}
-	_, err = s.Blobs.Create(ctx, it.Blob, func(w io.Writer) error {
+	_, err = s.Blobs.Stage(ctx, it.Blob, func(w io.Writer) error {
 		_, err := w.Write(page)
 		return err
 	})
@@ -316,12 +328,12 @@ type storedPDF struct {
 	Findings
 }
 
-// storePDF writes a PDF of at most MaxPDF bytes as a blob and checks that its
+// storePDF stages a PDF of at most MaxPDF bytes as a blob and checks that its
 // structure can be read (*pdf.Error otherwise); password is for an encrypted one,
 // and kept when it was needed.
 func (s *Service) storePDF(ctx context.Context, blob string, r io.Reader, password secret.Text) (p storedPDF, err error) {
 	h := sha256.New()
-	p.size, err = s.Blobs.Create(ctx, blob, func(w io.Writer) error { return copyPDF(w, h, r, s.MaxPDF) })
+	p.size, err = s.Blobs.Stage(ctx, blob, func(w io.Writer) error { return copyPDF(w, h, r, s.MaxPDF) })
 	if err != nil {
 		return p, err
 	}
@@ -343,15 +355,19 @@ func (s *Service) inspect(ctx context.Context, blob string, password secret.Text
 		return p, false, err
 	}
 	defer f.Close()
-	parsed, err := pdf.Open(f, f.Size())
+	r := &watchedBlob{Blob: f}
+	parsed, err := pdf.Open(r, f.Size())
 	if sealed = errors.Is(err, pdf.ErrEncrypted) && password.Len() > 0; sealed {
-		parsed, err = pdf.OpenWith(f, f.Size(), pdf.OpenOptions{Password: password.Reveal()})
+		parsed, err = pdf.OpenWith(r, f.Size(), pdf.OpenOptions{Password: password.Reveal()})
+	}
+	if err == nil {
+		p.pages = parsed.Pages()
+		p.Warnings, err = s.examine(ctx, parsed)
+	}
+	if away := r.failed(); away != nil { // the parser takes what it cannot read for a fault of the document
+		err = away
 	}
 	if err != nil {
-		return p, sealed, err
-	}
-	p.pages = parsed.Pages()
-	if p.Warnings, err = s.examine(ctx, parsed); err != nil {
 		return p, sealed, err
 	}
 	for _, field := range parsed.Signatures() {
@@ -386,9 +402,13 @@ func (s *Service) examine(ctx context.Context, d *pdf.Document) (codes []string,
 }
 
 func copyPDF(w io.Writer, h hash.Hash, r io.Reader, limit int64) error {
-	n, err := io.Copy(io.MultiWriter(w, h), io.LimitReader(r, limit+1))
+	src := &watchedReader{r: io.LimitReader(r, limit+1)}
+	n, err := io.Copy(io.MultiWriter(w, h), src)
+	if src.err != nil {
+		return fmt.Errorf("%w: %w", ErrInput, src.err)
+	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrInput, err)
+		return fmt.Errorf("storing PDF: %w", err)
 	}
 	if n > limit {
 		return &pdf.Error{Code: string(pdf.ErrTooLarge), Offset: -1,

@@ -177,7 +177,7 @@ func (r *Runner) run(ctx context.Context, a *signer.Authorization, patience time
 	for out := range results {
 		chunk := r.gather(out, results)
 		// Results are stored even when ctx has ended: they are signatures made.
-		d, err := r.Signer.Complete(context.WithoutCancel(ctx), a, chunk)
+		d, err := r.store(ctx, a, chunk, patience)
 		if err != nil {
 			cancel(err)
 			var left []signer.Outcome
@@ -211,11 +211,38 @@ func (r *Runner) one(ctx context.Context, a *signer.Authorization, patience time
 	if err != nil {
 		return err
 	}
-	done, err := r.Signer.Complete(context.WithoutCancel(ctx), a, []signer.Outcome{out})
+	done, err := r.store(ctx, a, []signer.Outcome{out}, patience)
 	if err == nil && !done {
 		err = signer.ErrFence
 	}
 	return err
+}
+
+// store completes a chunk. What a disk could not keep is signed again as soon as it can.
+func (r *Runner) store(ctx context.Context, a *signer.Authorization, chunk []signer.Outcome, patience time.Duration) (done bool, err error) {
+	began := time.Now()
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		done, err = r.Signer.Complete(context.WithoutCancel(ctx), a, chunk)
+		if !errors.Is(err, signer.ErrNotDurable) || time.Since(began)+pause > patience {
+			return done, err
+		}
+		r.Log.Warn("signed documents could not be made durable; they are signed again", "transaction", a.Request.ID, "documents", len(chunk), "error", err)
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return false, err
+		}
+		for k := range chunk {
+			if chunk[k].Blob == "" {
+				continue
+			}
+			if chunk[k], err = r.persist(ctx, a, chunk[k].Claimed(), patience); err != nil {
+				return false, err
+			}
+		}
+	}
 }
 
 // persist signs a document as soon as the HSM lets it: what it did not give out does not exist, so
@@ -224,11 +251,11 @@ func (r *Runner) persist(ctx context.Context, a *signer.Authorization, d signer.
 	began := time.Now()
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		out, err := r.sign(ctx, a, d)
-		if !errors.Is(err, signer.ErrKeysUnavailable) && !errors.Is(err, signer.ErrTimestamp) && !errors.Is(err, signer.ErrBusy) || time.Since(began)+pause > patience {
+		if !temporary(err) || time.Since(began)+pause > patience {
 			return out, err
 		}
 		if pause == firstPause {
-			r.Log.Warn("waiting for the HSM or the time-stamping authority", "transaction", a.Request.ID, "index", d.Index, "error", err)
+			r.Log.Warn("waiting for the HSM, the time-stamping authority or the store of documents", "transaction", a.Request.ID, "index", d.Index, "error", err)
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -238,6 +265,11 @@ func (r *Runner) persist(ctx context.Context, a *signer.Authorization, d signer.
 			return out, ctx.Err() // it was not the HSM that ended this
 		}
 	}
+}
+
+// temporary says whether the same may be tried again: nothing is wrong with the document.
+func temporary(err error) bool {
+	return errors.Is(err, signer.ErrKeysUnavailable) || errors.Is(err, signer.ErrTimestamp) || errors.Is(err, signer.ErrBusy) || errors.Is(err, signer.ErrStoreUnavailable)
 }
 
 // Pauses between two tries of the HSM.

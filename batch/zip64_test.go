@@ -74,7 +74,9 @@ func (s *shelf) Open(context.Context, string) (signer.Blob, error) {
 	return &zeros{bytes.NewReader(s.page), max(s.size, int64(len(s.page)))}, nil
 }
 
-func (s *shelf) Create(_ context.Context, _ string, write func(io.Writer) error) (int64, error) {
+func (s *shelf) Sync(context.Context, ...string) error { return nil }
+
+func (s *shelf) Stage(_ context.Context, _ string, write func(io.Writer) error) (int64, error) {
 	return int64(len(s.page)), write(io.Discard)
 }
 

@@ -182,12 +182,12 @@ type faultBlobs struct {
 	writes atomic.Int64
 }
 
-func (f *faultBlobs) Create(ctx context.Context, id string, write func(io.Writer) error) (int64, error) {
+func (f *faultBlobs) Stage(ctx context.Context, id string, write func(io.Writer) error) (int64, error) {
 	fire := f.writes.Add(1) == f.nth
 	if fire && !f.after {
 		return 0, errFault
 	}
-	n, err := f.Blobs.Create(ctx, id, write)
+	n, err := f.Blobs.Stage(ctx, id, write)
 	if fire {
 		return 0, errFault
 	}

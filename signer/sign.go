@@ -24,7 +24,7 @@ func (s *Signer) Sign(ctx context.Context, a *Authorization, d Claimed) (Outcome
 	if err := a.spend(&d.Document, s.Now()); err != nil {
 		return Outcome{}, err
 	}
-	out := Outcome{Index: d.Index, Attempt: d.Attempt}
+	out := Outcome{Index: d.Index, Attempt: d.Attempt, document: d.Document}
 	if a.Request.Options.Work != nil {
 		out.Result = d.Digest
 	}
@@ -164,7 +164,7 @@ func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out
 	}
 	out.Blob = names[last]
 	work, sum := a.Request.Options.Work, sha256.New()
-	out.Size, err = s.Blobs.Create(ctx, out.Blob, func(w io.Writer) error {
+	out.Size, err = s.Blobs.Stage(ctx, out.Blob, func(w io.Writer) error {
 		sum.Reset()
 		if work != nil {
 			w = io.MultiWriter(w, sum)
@@ -188,7 +188,6 @@ func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out
 			return err
 		}
 	}
-	a.forget(d.Index)
 	return nil
 }
 
@@ -209,10 +208,23 @@ func (s *Signer) Claim(ctx context.Context, a *Authorization, n int) ([]Claimed,
 // resumption counts.
 const completeAction = "signer.complete"
 
-// Complete stores outcomes; only after it returns nil may anyone say "signed".
+// Complete makes the signed files durable, with one sync for all, and stores outcomes; only after
+// it returns nil may anyone say "signed". After ErrNotDurable nothing was stored, and documents
+// that have a file may be signed again under the same claim: their files are new ones then, which
+// another sync may be believed about.
 func (s *Signer) Complete(ctx context.Context, a *Authorization, out []Outcome) (done bool, err error) {
+	// No row may name a file that a crash of the machine could still take back.
+	if err := s.Blobs.Sync(context.WithoutCancel(ctx), blobsOf(out)...); err != nil {
+		for _, o := range out {
+			if o.Blob != "" {
+				a.unspend(o.Index)
+			}
+		}
+		return false, fmt.Errorf("%w: %w", ErrNotDurable, err)
+	}
 	refused := 0
 	for _, o := range out {
+		a.forget(o.Index)
 		if o.Refused != nil {
 			refused++
 		}

@@ -54,9 +54,13 @@ var (
 	ErrKeysUnavailable    = errors.New("HSM unavailable")
 	ErrTimestamp          = errors.New("no time-stamp or revocation data to be had")
 	ErrBusy               = errors.New("too busy, try again")
-	ErrPINPolicy          = errors.New("PIN refused")
-	ErrPINSame            = errors.New("the new PIN is the old one")
-	ErrPINChanged         = errors.New("the PIN was changed meanwhile")
+	// ErrStoreUnavailable: the store of documents is full or cannot be reached.
+	ErrStoreUnavailable = errors.New("document store unavailable")
+	// ErrNotDurable: signed documents could not be made durable, and are to be signed again.
+	ErrNotDurable = errors.New("signed documents are not on the disk")
+	ErrPINPolicy  = errors.New("PIN refused")
+	ErrPINSame    = errors.New("the new PIN is the old one")
+	ErrPINChanged = errors.New("the PIN was changed meanwhile")
 	// ErrPrepared: a level or option for a PDF that stays with the caller.
 	ErrPrepared = errors.New("of a prepared PDF only B-B and B-T can be made")
 	ErrReason   = errors.New("a reason of 1 to 200 characters is needed")
@@ -227,7 +231,12 @@ type Outcome struct {
 	Result    []byte    // in a work process: the digest that the next role signs
 	Timestamp time.Time // levels above B-B: when the time-stamping authority saw the signature
 	Refused   error     // the document could not be signed; the others go on
+
+	document Document // that was signed
 }
+
+// Claimed is what was signed, to be signed again after ErrNotDurable.
+func (o *Outcome) Claimed() Claimed { return Claimed{Document: o.document, Attempt: o.Attempt} }
 
 // PINState is the officer's PIN counter.
 type PINState struct {
@@ -417,15 +426,23 @@ type MAC interface {
 	MAC(ctx context.Context, data []byte) ([]byte, error)
 }
 
-// Blobs keeps documents' bytes.
+// Blobs keeps documents' bytes. Ids are names with slashes between them, as fs.ValidPath has
+// them; others are refused. An error of a store that is full or away wraps ErrStoreUnavailable:
+// nothing is wrong with the document, and the same may be tried again.
 type Blobs interface {
-	// Open opens a blob for reading at any offset; the caller closes it. The
-	// error wraps fs.ErrNotExist when there is none.
+	// Open opens a blob for reading at any offset until ctx ends; the caller closes it. What it
+	// reads is of one version. The error wraps fs.ErrNotExist when there is none.
 	Open(ctx context.Context, id string) (Blob, error)
-	// Create writes a blob under id, whole or not at all: write fills it, and
-	// it is durable (synced, renamed) when Create returns nil. An existing blob
-	// of that id is replaced.
+	// Create writes a blob under id, whole or not at all: write, called once, fills it, and
+	// it is durable when Create returns nil. An existing blob of that id is replaced.
 	Create(ctx context.Context, id string, write func(io.Writer) error) (size int64, err error)
+	// Stage is Create of a blob that others may read from then on, and that a crash of the
+	// machine may lose or leave broken until Sync returns nil: nothing durable may name it
+	// before. It is for many at once.
+	Stage(ctx context.Context, id string, write func(io.Writer) error) (size int64, err error)
+	// Sync makes staged blobs durable, at little more cost for many than for one. After an
+	// error none of them is, nor becomes so by another Sync: they are to be written again.
+	Sync(ctx context.Context, ids ...string) error
 	// Remove deletes a blob, or all blobs under a folder. What is not there is
 	// no error.
 	Remove(ctx context.Context, id string) error

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 
 	"github.com/mohor-sign/mohor/internal/spool"
 )
@@ -51,19 +52,27 @@ func (s *Signer) copyBlob(ctx context.Context, id string) (*snapshot, error) {
 		c.ReaderAt = bytes.NewReader(*c.held)
 	} else {
 		if c.file, err = spool.File(s.TempDir); err != nil {
-			return nil, fmt.Errorf("copying document: %w", err)
+			return nil, fmt.Errorf("copying document: %w", full(err))
 		}
 		n, err := io.Copy(c.file, src)
 		if err == nil && n != c.size {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("copying document: %w", err), c.file.Close())
+			return nil, errors.Join(fmt.Errorf("copying document: %w", full(err)), c.file.Close())
 		}
 		c.ReaderAt = c.file
 	}
 	c.sum = [32]byte(h.Sum(nil))
 	return c, nil
+}
+
+// full marks the error of a disk without room: nothing is wrong with the document.
+func full(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
+	}
+	return err
 }
 
 // Close frees the copy: nothing may read of it any more.

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 
 	"github.com/mohor-sign/mohor/signer"
 )
@@ -17,9 +19,19 @@ import (
 // ErrNoBlob means a document's bytes are not there. It wraps fs.ErrNotExist.
 var ErrNoBlob = fmt.Errorf("document bytes are missing: %w", fs.ErrNotExist)
 
-// Blobs keeps documents in a directory. A blob is written to a temporary file,
-// synced, renamed, and its directory synced: it is there whole or not at all.
-type Blobs struct{ root *os.Root }
+// Blobs keeps documents in a directory. A blob is written to a temporary file that is then
+// renamed: it is there whole or not at all. Only what was synced, too, survives a crash of the
+// machine whole; see [Blobs.Sync].
+type Blobs struct {
+	root *os.Root
+
+	mu     sync.Mutex
+	opened uint64       // files opened for writing
+	staged []stagedFile // the oldest first
+	// settled is what became of files that were synced before they were asked for, or could
+	// not be synced; until they are asked for, removed or written again.
+	settled map[string]error
+}
 
 // OpenBlobs opens the directory, making it (mode 0700) when it is absent.
 func OpenBlobs(dir string) (*Blobs, error) {
@@ -30,11 +42,35 @@ func OpenBlobs(dir string) (*Blobs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening blob directory: %w", err)
 	}
-	return &Blobs{root: r}, nil
+	return &Blobs{root: r, settled: map[string]error{}}, nil
 }
 
-// Close closes the directory.
-func (b *Blobs) Close() error { return b.root.Close() }
+// Close closes the directory. What was staged and not synced is not durable.
+func (b *Blobs) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.drop(func(string) bool { return true })
+	return b.root.Close()
+}
+
+// blobPath is a blob's path in the folder.
+func blobPath(id string) (string, error) {
+	if !fs.ValidPath(id) || id == "." {
+		return "", fmt.Errorf("blob %q: %w", id, fs.ErrInvalid)
+	}
+	return filepath.FromSlash(id), nil
+}
+
+// away marks errors of a disk that is full, or broken, as those of a store that may be had
+// again: nothing is wrong with the document.
+func away(err error) error {
+	for _, known := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS, syscall.EMFILE, syscall.ENFILE} {
+		if errors.Is(err, known) {
+			return fmt.Errorf("%w: %w", signer.ErrStoreUnavailable, err)
+		}
+	}
+	return err
+}
 
 type blob struct {
 	*os.File
@@ -43,34 +79,61 @@ type blob struct {
 
 func (b *blob) Size() int64 { return b.size }
 
+// ReadAt implements io.ReaderAt.
+func (b *blob) ReadAt(p []byte, off int64) (int, error) {
+	n, err := b.File.ReadAt(p, off)
+	return n, away(err)
+}
+
 // Open implements signer.Blobs.
 func (b *Blobs) Open(_ context.Context, id string) (signer.Blob, error) {
-	f, err := b.root.Open(filepath.FromSlash(id))
+	path, err := blobPath(id)
+	if err != nil {
+		return nil, fmt.Errorf("opening blob: %w", err)
+	}
+	f, err := b.root.Open(path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = ErrNoBlob
 		}
-		return nil, fmt.Errorf("opening blob: %w", err)
+		return nil, fmt.Errorf("opening blob: %w", away(err))
 	}
 	st, err := f.Stat()
+	if err == nil && !st.Mode().IsRegular() {
+		err = ErrNoBlob
+	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening blob: %w", err), f.Close())
+		return nil, errors.Join(fmt.Errorf("opening blob: %w", away(err)), f.Close())
 	}
 	return &blob{f, st.Size()}, nil
 }
 
 // Create implements signer.Blobs.
-func (b *Blobs) Create(_ context.Context, id string, write func(io.Writer) error) (size int64, err error) {
-	path := filepath.FromSlash(id)
-	dir := filepath.Dir(path)
-	if err := b.makeDir(dir); err != nil {
-		return 0, fmt.Errorf("making blob directory: %w", err)
+func (b *Blobs) Create(ctx context.Context, id string, write func(io.Writer) error) (size int64, err error) {
+	if size, err = b.Stage(ctx, id, write); err != nil {
+		return 0, err
 	}
-	// One writer a blob (the claim's fence), so the name needs no randomness.
-	tmp := path + ".part"
-	f, err := b.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	return size, b.Sync(ctx, id)
+}
+
+// Stage implements signer.Blobs.
+func (b *Blobs) Stage(_ context.Context, id string, write func(io.Writer) error) (size int64, err error) {
+	path, err := blobPath(id)
 	if err != nil {
 		return 0, fmt.Errorf("creating blob: %w", err)
+	}
+	if err := b.makeDir(filepath.Dir(path)); err != nil {
+		return 0, fmt.Errorf("making blob directory: %w", away(err))
+	}
+	// One writer a blob (the claim's fence), so the name needs no randomness.
+	tmp := path + part
+	b.mu.Lock()
+	b.opened++
+	order := b.opened
+	b.mu.Unlock()
+	f, err := b.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return 0, fmt.Errorf("creating blob: %w", away(err))
 	}
 	w := bufio.NewWriterSize(f, 64<<10)
 	if err = write(w); err == nil {
@@ -80,26 +143,30 @@ func (b *Blobs) Create(_ context.Context, id string, write func(io.Writer) error
 		size, err = f.Seek(0, io.SeekCurrent)
 	}
 	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
 		err = b.root.Rename(tmp, path)
 	}
 	if err != nil {
-		return 0, errors.Join(fmt.Errorf("writing blob: %w", err), b.root.Remove(tmp))
+		return 0, errors.Join(fmt.Errorf("writing blob: %w", away(err)), f.Close(), b.root.Remove(tmp))
 	}
-	// From here on the file has its name; the name itself is durable after this.
-	if err := b.syncDir(dir); err != nil {
-		return 0, fmt.Errorf("writing blob: %w", err)
-	}
+	b.stage(stagedFile{f, id, order})
 	return size, nil
 }
 
+// part ends the names of files that are being written.
+const part = ".part"
+
 // Remove implements signer.Blobs.
 func (b *Blobs) Remove(_ context.Context, id string) error {
-	path := filepath.FromSlash(id)
-	if err := b.root.RemoveAll(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	path, err := blobPath(id)
+	if err != nil {
 		return fmt.Errorf("removing blob: %w", err)
+	}
+	b.forget(id)
+	// With what a crash left of one that was being written.
+	for _, p := range []string{path, path + part} {
+		if err := b.root.RemoveAll(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("removing blob: %w", away(err))
+		}
 	}
 	return nil
 }

@@ -77,3 +77,19 @@ func Sealable() map[string]map[string]string {
 
 // Connector makes connections to the SQLite database at path.
 func Connector(path string) driver.Connector { return file(path) }
+
+// BreakStaged closes the files that wait for a sync, whose sync then fails.
+func (b *Blobs) BreakStaged() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, f := range b.staged {
+		_ = f.Close()
+	}
+}
+
+// Staged counts the files that wait for a sync.
+func (b *Blobs) Staged() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.staged)
+}

@@ -48,6 +48,7 @@ type Config struct {
 	// DatabasePasswordFile holds the password of a PostgreSQL server's user.
 	DatabasePasswordFile string        `yaml:"database_password_file"`
 	Blobs                string        `yaml:"blobs"`
+	S3                   S3Config      `yaml:"s3"`
 	Redis                RedisConfig   `yaml:"redis"`
 	Mail                 MailConfig    `yaml:"mail"`
 	Channels             ChannelConfig `yaml:"channels"`
@@ -323,8 +324,8 @@ func decodeConfig(raw []byte, strict bool) (Config, error) {
 	// What a file of an earlier version does not say.
 	p := enrol.DefaultPINPolicy()
 	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}, CA: CAConfig{TSAPolicy: ca.DefaultTSAPolicy, Time: TimeConfig{MaxOffset: 500 * time.Millisecond, MaxAge: 30 * time.Minute, Accuracy: ca.DefaultProfile().Accuracy}, External: ExternalCAConfig{Timeout: 20 * time.Second}},
-		Timestamps: TimestampConfig{From: stampsOwn},
-		Limits:     LimitConfig{PDFRefuse: string(pdf.Danger)}, Channels: defaultChannels(), Sessions: defaultSessions(), Renewal: defaultRenewal(), Retention: defaultRetention(), Enrolment: defaultEnrolment()}
+		Timestamps: TimestampConfig{From: stampsOwn}, S3: defaultS3(),
+		Limits: LimitConfig{PDFRefuse: string(pdf.Danger)}, Channels: defaultChannels(), Sessions: defaultSessions(), Renewal: defaultRenewal(), Retention: defaultRetention(), Enrolment: defaultEnrolment()}
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(strict)
 	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
@@ -335,7 +336,7 @@ func decodeConfig(raw []byte, strict bool) (Config, error) {
 
 // resolve makes paths absolute.
 func (c *Config) resolve(dir string) {
-	paths := append(c.Timestamps.files(), []*string{&c.TLS.Cert, &c.TLS.Key, &c.TLS.ClientCA, &c.Token.PINFile, &c.Token.Services.PINFile, &c.Token.SoftHSMConf, &c.DatabasePasswordFile, &c.Blobs, &c.Retention.Archives, &c.Mail.PasswordFile, &c.Mail.DKIM.KeyFile, &c.Audit.Heads, &c.Redis.PasswordFile, &c.Redis.SentinelPasswordFile, &c.Redis.CAFile, &c.CA.External.RootsFile, &c.CA.External.KeyFile, &c.Processes}...)
+	paths := append(c.Timestamps.files(), []*string{&c.TLS.Cert, &c.TLS.Key, &c.TLS.ClientCA, &c.Token.PINFile, &c.Token.Services.PINFile, &c.Token.SoftHSMConf, &c.DatabasePasswordFile, &c.Blobs, &c.S3.SecretKeyFile, &c.S3.CAFile, &c.Retention.Archives, &c.Mail.PasswordFile, &c.Mail.DKIM.KeyFile, &c.Audit.Heads, &c.Redis.PasswordFile, &c.Redis.SentinelPasswordFile, &c.Redis.CAFile, &c.CA.External.RootsFile, &c.CA.External.KeyFile, &c.Processes}...)
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
@@ -367,6 +368,9 @@ func (c *Config) check() error {
 		return bad(field, want)
 	}
 	if field, want := c.checkDatabase(); field != "" {
+		return bad(field, want)
+	}
+	if field, want := c.checkDocuments(); field != "" {
 		return bad(field, want)
 	}
 	if field, want := c.Channels.check(); field != "" {
@@ -415,8 +419,8 @@ func (c *Config) check() error {
 		return bad("token.services.label and token.services.pin_file", "set together")
 	case c.Token.Process != "" && c.Token.Process != processSeparate && c.Token.Process != processInside:
 		return bad("token.process", processSeparate+" or "+processInside)
-	case c.Database == "" || c.Blobs == "" || c.Audit.Heads == "":
-		return bad("database, blobs and audit.heads", "set")
+	case c.Database == "" || c.Audit.Heads == "":
+		return bad("database and audit.heads", "set")
 	case c.Code.TTL < time.Minute || c.Code.TTL > 10*time.Minute:
 		return bad("code.ttl", "1m to 10m")
 	case c.Code.Tries < 1 || c.Code.Tries > 5:

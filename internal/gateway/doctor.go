@@ -128,7 +128,7 @@ func cause(err error) string { return strings.TrimPrefix(err.Error(), ErrConfig.
 func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
 // installation: the folder, its configuration, and the files it names.
-func (d *doctor) installation(context.Context) {
+func (d *doctor) installation(ctx context.Context) {
 	st, err := os.Stat(d.Dir)
 	if err != nil || !st.IsDir() {
 		d.fault("there is no data folder "+d.Dir, "nothing else can be looked at", "name it with --data, or make one: mohor init --data "+d.Dir)
@@ -153,11 +153,17 @@ func (d *doctor) installation(context.Context) {
 	for _, path := range files {
 		d.private(path, "other users of this machine can read it", false)
 	}
-	d.blobs()
+	places := []string{d.Dir}
+	if c.S3.configured() {
+		d.bucket(ctx)
+	} else {
+		d.blobs()
+		places = append(places, c.Blobs)
+	}
 	d.gatewayTLS()
 	d.templates()
 	d.processes()
-	for _, path := range []string{d.Dir, c.Blobs} {
+	for _, path := range places {
 		d.space(path)
 	}
 	if err := writable(d.path("tmp")); err != nil {

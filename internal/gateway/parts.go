@@ -201,7 +201,7 @@ func readSeal(dir string) (*ecdsa.PublicKey, error) {
 // file is verified anew each time, so a record never says more than its bytes.
 type publicRecords struct {
 	db     *store.DB
-	blobs  *store.Blobs
+	blobs  signer.Blobs
 	ca     *ca.Authorities
 	others otherCA             // trusted beside ca
 	tsas   []*x509.Certificate // trusted for time-stamps alone

@@ -22,7 +22,6 @@ import (
 	"github.com/mohor-sign/mohor/pdf/cms"
 	"github.com/mohor-sign/mohor/pdf/verify"
 	"github.com/mohor-sign/mohor/signer"
-	"github.com/mohor-sign/mohor/store"
 )
 
 // RetentionConfig says how long what is kept.
@@ -75,7 +74,7 @@ func (c *RetentionConfig) keep() enrol.Keep {
 func (i *Installation) Kept() *enrol.Kept {
 	return &enrol.Kept{Records: i.db, Keep: i.Config.Retention.keep(), Now: i.now, Removed: func(ctx context.Context) {
 		// What cannot be removed now the next sweep removes.
-		blobs, err := store.OpenBlobs(i.Config.Blobs)
+		blobs, err := i.Config.openDocuments()
 		if err != nil {
 			return
 		}
@@ -84,7 +83,7 @@ func (i *Installation) Kept() *enrol.Kept {
 	}}
 }
 
-func (i *Installation) removeFiles(ctx context.Context, blobs *store.Blobs) error {
+func (i *Installation) removeFiles(ctx context.Context, blobs archive.Blobs) error {
 	return archive.Remove(ctx, i.db.Archives(), blobs, i.Config.Retention.Archives)
 }
 
@@ -104,7 +103,7 @@ func (s *Server) expunge(ctx context.Context) error {
 			s.log.Info("removed what is past its time", "codes", n.Codes, "logins", n.Logins, "address_changes", n.Changes, "applications", n.Applications, "officers", n.Officers, "documents", n.Documents, "events", n.Events)
 		}
 		if !more {
-			return s.removeFiles(ctx, s.blobs)
+			return errors.Join(s.removeFiles(ctx, s.blobs), s.tidy(ctx))
 		}
 	}
 }
@@ -140,7 +139,7 @@ func (i *Installation) RunArchive(ctx context.Context, actor string, tell func(a
 		return err
 	}
 	defer unlock()
-	blobs, err := store.OpenBlobs(i.Config.Blobs)
+	blobs, err := i.Config.openDocuments()
 	if err != nil {
 		return err
 	}

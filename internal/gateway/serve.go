@@ -28,7 +28,6 @@ import (
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/pdf/verify"
 	"github.com/mohor-sign/mohor/signer"
-	"github.com/mohor-sign/mohor/store"
 	"github.com/mohor-sign/mohor/web"
 )
 
@@ -47,7 +46,7 @@ type Server struct {
 	logins  *mailLater
 	postman *notify.Postman
 	events  *notify.Webhooks
-	blobs   *store.Blobs
+	blobs   documentStore
 	time    *timewatch.Watch
 	heads   *headWriter
 
@@ -109,8 +108,11 @@ func (s *Server) prove(ctx context.Context) error {
 	if err := s.ca.CheckProfiles(ctx); err != nil {
 		return fmt.Errorf("%w: ca.profiles: %w", ErrConfig, err)
 	}
-	if s.blobs, err = store.OpenBlobs(s.Config.Blobs); err != nil {
+	if s.blobs, err = s.Config.openDocuments(); err != nil {
 		return err
+	}
+	if err := proveDocuments(ctx, s.blobs); err != nil {
+		return errors.Join(err, s.blobs.Close())
 	}
 	s.watchTime(timewatch.Machine)
 	if err := s.wire(); err != nil {

@@ -50,9 +50,13 @@ func table() map[string]string {
 		// Redis: what may be lost, and a server for tests.
 		"store/ephemeral":           "otp signer internal/secret",
 		"store/ephemeral/redistest": "",
+		// Documents in a bucket of an S3-compatible store, and a server for tests.
+		"store/s3":        "signer internal/secret",
+		"store/s3/s3test": "internal/secret store/s3",
 		// What every database engine passes, and the house that tests stand on.
-		"store/storetest":        "archive audit signer batch ca enrol notify otp store store/personal store/storetest/pgtest internal/secret",
-		"store/storetest/pgtest": "",
+		"store/storetest":          "archive audit signer batch ca enrol notify otp store store/personal store/storetest/pgtest internal/secret",
+		"store/storetest/pgtest":   "",
+		"store/storetest/disktest": "",
 
 		// L3, L2
 		"archive": "audit signer internal/ident",
