@@ -25,6 +25,7 @@ type certID struct {
 	serial     *big.Int
 	status     Certificate // what the register says; Status "" when it says nothing
 	thisUpdate time.Time
+	read       time.Time // when the register was read, to the fraction of a second
 }
 
 // newCertID names a certificate of issuer.
@@ -185,6 +186,7 @@ type keptAnswer struct {
 	row        string
 	unit       *unit
 	thisUpdate time.Time
+	read       time.Time // thisUpdate with its fraction of a second
 	until      time.Time
 }
 
@@ -192,11 +194,11 @@ type keptAnswer struct {
 // answers are about 10 MB.
 const maxKept = 10_000
 
-func (c *ocspCache) get(key, row string, u *unit, now time.Time) (k keptAnswer, ok bool) {
+func (c *ocspCache) get(key, row string, u *unit, now, since time.Time) (k keptAnswer, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k, ok = c.kept[key]
-	return k, ok && k.row == row && k.unit == u && now.Before(k.until)
+	return k, ok && k.row == row && k.unit == u && now.Before(k.until) && !k.read.Before(since)
 }
 
 func (c *ocspCache) put(key string, k keptAnswer) {
@@ -213,6 +215,11 @@ func (c *ocspCache) put(key string, k keptAnswer) {
 // certificate's status changes. ErrUnknown when cert is not in the register or
 // issuer is none of our issuing CAs.
 func (a *Authorities) OCSP(ctx context.Context, cert, issuer *x509.Certificate) (der []byte, err error) {
+	return a.ocspSince(ctx, cert, issuer, time.Time{})
+}
+
+// ocspSince is OCSP with an answer for which the register was read at since or later.
+func (a *Authorities) ocspSince(ctx context.Context, cert, issuer *x509.Certificate, since time.Time) (der []byte, err error) {
 	by, ours := a.set.Load().by(issuer)
 	if !ours {
 		by, ours = a.fresh().by(issuer)
@@ -231,7 +238,7 @@ func (a *Authorities) OCSP(ctx context.Context, cert, issuer *x509.Certificate) 
 	if id.status.Status == "" || !bytes.Equal(id.status.DER, cert.Raw) {
 		return nil, ErrUnknown
 	}
-	k, err := a.answer(ctx, by.Name, []*certID{id}, nil)
+	k, err := a.answer(ctx, by.Name, []*certID{id}, nil, since)
 	return k.der, err
 }
 
@@ -261,7 +268,7 @@ func (a *Authorities) OCSPReply(ctx context.Context, request []byte) (response [
 	}
 	var k keptAnswer
 	if err == nil {
-		k, err = a.answer(ctx, by, ids, nonce)
+		k, err = a.answer(ctx, by, ids, nonce, time.Time{})
 	}
 	var s ocspStatus
 	switch {
@@ -290,7 +297,8 @@ func (s *set) issuing(id *certID) string {
 
 // look reads the register, at the time that the answer will be of.
 func (a *Authorities) look(ctx context.Context, issuer string, id *certID) error {
-	id.thisUpdate = a.now().UTC().Truncate(time.Second)
+	id.read = a.now()
+	id.thisUpdate = id.read.UTC().Truncate(time.Second)
 	row, err := a.records.CertificateBySerial(ctx, id.serial.String())
 	switch {
 	case errors.Is(err, ErrUnknown):
@@ -302,8 +310,8 @@ func (a *Authorities) look(ctx context.Context, issuer string, id *certID) error
 	return nil
 }
 
-// answer signs, or finds what was signed.
-func (a *Authorities) answer(ctx context.Context, issuer string, ids []*certID, nonce []byte) (k keptAnswer, err error) {
+// answer signs, or finds what was signed of since or later.
+func (a *Authorities) answer(ctx context.Context, issuer string, ids []*certID, nonce []byte, since time.Time) (k keptAnswer, err error) {
 	first := ids[0]
 	u, err := a.usable(ctx, responder(issuer), first.thisUpdate)
 	if err != nil {
@@ -312,17 +320,18 @@ func (a *Authorities) answer(ctx context.Context, issuer string, ids []*certID, 
 	row := fmt.Sprint(first.status.Status, first.status.RevokedAt.Unix(), first.status.Reason)
 	sign := func() (keptAnswer, error) {
 		der, err := a.respond(u, ids, nonce)
-		return keptAnswer{der, row, u, first.thisUpdate, first.thisUpdate.Add(a.profile.OCSPFor / 2)}, err
+		return keptAnswer{der, row, u, first.thisUpdate, first.read, first.thisUpdate.Add(a.profile.OCSPFor / 2)}, err
 	}
 	if nonce != nil || len(ids) > 1 || first.status.Status == "" {
 		return sign()
 	}
 	key := string(first.raw)
-	if k, ok := a.answers.get(key, row, u, first.thisUpdate); ok {
+	if k, ok := a.answers.get(key, row, u, first.thisUpdate, since); ok {
 		return k, nil
 	}
-	v, err, _ := a.answers.flight.Do(key+row, func() (any, error) {
-		if k, ok := a.answers.get(key, row, u, first.thisUpdate); ok { // of a flight that has just ended
+	// Those who ask with the same since have read the register after it.
+	v, err, _ := a.answers.flight.Do(fmt.Sprint(key, row, since.UnixNano()), func() (any, error) {
+		if k, ok := a.answers.get(key, row, u, first.thisUpdate, since); ok { // of a flight that has just ended
 			return k, nil
 		}
 		k, err := sign()

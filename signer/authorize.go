@@ -47,10 +47,12 @@ type Authorization struct {
 	spent  map[uint32]bool
 	// made keeps signatures until they are stored, so that a document whose
 	// time-stamp could not be had at once is not signed twice.
-	made   map[uint32]made
-	ready  []Claimed // handed out with the intent
-	stored int       // outcomes stored by this authorisation
-	closed bool
+	made map[uint32]made
+	// evidence is what B-LT and B-LTA of all documents share.
+	evidence evidence
+	ready    []Claimed // handed out with the intent
+	stored   int       // outcomes stored by this authorisation
+	closed   bool
 }
 
 // made is a signature, and the size of the time-stamp its document has room for.

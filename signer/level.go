@@ -71,7 +71,7 @@ func (s *Signer) signCMS(ctx context.Context, a *Authorization, d *Document, out
 	if err != nil {
 		return err
 	}
-	out.Signature, out.Timestamp, err = s.stamp(ctx, a.Request.Options.of(d.Index).Level, der)
+	out.Signature, out.Timestamp, err = s.stamp(ctx, a, a.Request.Options.of(d.Index).Level, der)
 	if err == nil {
 		a.forget(d.Index)
 	}
@@ -86,7 +86,7 @@ func (a *Authorization) cmsOnce(ctx context.Context, b *cms.Builder, index uint3
 	before, ok := a.made[index]
 	a.mu.Unlock()
 	if ok {
-		if sd, err := cms.Parse(before.der); err == nil && sd.Verify(digest) == nil {
+		if sd, err := cms.Parse(before.der, a.parsed()...); err == nil && sd.Verify(digest) == nil {
 			return before.der, nil
 		}
 	}
@@ -112,11 +112,12 @@ func (a *Authorization) forget(index uint32) {
 
 // stamp adds a time-stamp of the signature value where the level asks for one
 // (ETSI EN 319 122-1, Section 5.3). The token is checked before it is believed.
-func (s *Signer) stamp(ctx context.Context, level string, der []byte) ([]byte, time.Time, error) {
+func (s *Signer) stamp(ctx context.Context, a *Authorization, level string, der []byte) ([]byte, time.Time, error) {
 	if !stamped(level) {
 		return der, time.Time{}, nil
 	}
-	sd, err := cms.Parse(der)
+	parsed := a.parsed()
+	sd, err := cms.Parse(der, parsed...)
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("reading SignedData: %w", err)
 	}
@@ -125,12 +126,9 @@ func (s *Signer) stamp(ctx context.Context, level string, der []byte) ([]byte, t
 	if err != nil {
 		return nil, time.Time{}, unavailable(err)
 	}
-	ts, err := cms.ParseTimestamp(token)
-	if err == nil {
-		err = ts.Verify(imprint[:])
-	}
-	if err == nil {
-		der, err = cms.AddTimestamp(der, token)
+	der, ts, err := cms.Stamp(der, token, parsed...)
+	if err == nil && !bytes.Equal(ts.Imprint, imprint[:]) {
+		err = cms.ErrDigest // a digest of another kind was asked for
 	}
 	if err != nil {
 		return nil, time.Time{}, unavailable(err)
@@ -147,7 +145,7 @@ func (s *Signer) stamp(ctx context.Context, level string, der []byte) ([]byte, t
 // of it (Sections 6.2.3 and 6.2.4).
 func (s *Signer) finish(ctx context.Context, a *Authorization, index uint32, p *pdf.Prepared, der, password []byte) (contents, more []byte, at time.Time, err error) {
 	level := pdf.Level(a.Request.Options.of(index).Level)
-	with, at, err := s.stamp(ctx, string(level), der)
+	with, at, err := s.stamp(ctx, a, string(level), der)
 	if err != nil {
 		return nil, nil, at, err
 	}
@@ -183,7 +181,7 @@ func (s *Signer) finish(ctx context.Context, a *Authorization, index uint32, p *
 			stamps = s.TSARoots()
 		}
 		_, err = pdf.Extend(ctx, r, size, level, pdf.Services{
-			Timestamper: s.Timestamps, Revocation: s.Revocation, Roots: roots, TSARoots: stamps, Intermediates: chain, Newest: true, Password: password, Now: s.Now}, &b)
+			Timestamper: s.Timestamps, Revocation: answers{s, a}, Memory: &a.evidence.memory, Roots: roots, TSARoots: stamps, Intermediates: chain, Newest: true, Password: password, Now: s.Now}, &b)
 		if err != nil {
 			return nil, nil, at, unavailable(err)
 		}

@@ -84,7 +84,7 @@ func (a *Authorization) cms(ctx context.Context, b *cms.Builder, digest []byte, 
 	if err != nil {
 		return nil, fmt.Errorf("assembling SignedData: %w", err)
 	}
-	sd, err := cms.Parse(der)
+	sd, err := cms.Parse(der, a.parsed()...)
 	if err != nil {
 		return nil, fmt.Errorf("checking SignedData: %w", err)
 	}

@@ -463,7 +463,7 @@ type Signer struct {
 	// Timestamps and Revocation serve the levels above B-B. TSARoots gives what
 	// certificates in time-stamps may lead to; nil: the root of the officer's.
 	Timestamps pdf.Timestamper
-	Revocation pdf.Revocation
+	Revocation Revocation
 	TSARoots   func() *x509.CertPool
 	// Headers says what the data headers of a system are made of; nil for one where any will do
 	// that does not end in another officer's number.
