@@ -25,7 +25,6 @@ type certID struct {
 	serial     *big.Int
 	status     Certificate // what the register says; Status "" when it says nothing
 	thisUpdate time.Time
-	read       time.Time // when the register was read, to the fraction of a second
 }
 
 // newCertID names a certificate of issuer.
@@ -186,7 +185,6 @@ type keptAnswer struct {
 	row        string
 	unit       *unit
 	thisUpdate time.Time
-	read       time.Time // thisUpdate with its fraction of a second
 	until      time.Time
 }
 
@@ -198,7 +196,7 @@ func (c *ocspCache) get(key, row string, u *unit, now, since time.Time) (k keptA
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k, ok = c.kept[key]
-	return k, ok && k.row == row && k.unit == u && now.Before(k.until) && !k.read.Before(since)
+	return k, ok && k.row == row && k.unit == u && now.Before(k.until) && !k.thisUpdate.Before(since)
 }
 
 func (c *ocspCache) put(key string, k keptAnswer) {
@@ -218,7 +216,7 @@ func (a *Authorities) OCSP(ctx context.Context, cert, issuer *x509.Certificate) 
 	return a.ocspSince(ctx, cert, issuer, time.Time{})
 }
 
-// ocspSince is OCSP with an answer for which the register was read at since or later.
+// ocspSince is OCSP with an answer whose thisUpdate is since or later.
 func (a *Authorities) ocspSince(ctx context.Context, cert, issuer *x509.Certificate, since time.Time) (der []byte, err error) {
 	by, ours := a.set.Load().by(issuer)
 	if !ours {
@@ -297,8 +295,7 @@ func (s *set) issuing(id *certID) string {
 
 // look reads the register, at the time that the answer will be of.
 func (a *Authorities) look(ctx context.Context, issuer string, id *certID) error {
-	id.read = a.now()
-	id.thisUpdate = id.read.UTC().Truncate(time.Second)
+	id.thisUpdate = a.now().UTC().Truncate(time.Second)
 	row, err := a.records.CertificateBySerial(ctx, id.serial.String())
 	switch {
 	case errors.Is(err, ErrUnknown):
@@ -320,7 +317,7 @@ func (a *Authorities) answer(ctx context.Context, issuer string, ids []*certID, 
 	row := fmt.Sprint(first.status.Status, first.status.RevokedAt.Unix(), first.status.Reason)
 	sign := func() (keptAnswer, error) {
 		der, err := a.respond(u, ids, nonce)
-		return keptAnswer{der, row, u, first.thisUpdate, first.read, first.thisUpdate.Add(a.profile.OCSPFor / 2)}, err
+		return keptAnswer{der, row, u, first.thisUpdate, first.thisUpdate.Add(a.profile.OCSPFor / 2)}, err
 	}
 	if nonce != nil || len(ids) > 1 || first.status.Status == "" {
 		return sign()

@@ -17,9 +17,9 @@ func (a *Authorities) Revocation(ctx context.Context, cert, issuer *x509.Certifi
 	return a.RevocationSince(ctx, cert, issuer, time.Time{})
 }
 
-// RevocationSince is Revocation which does not take an answer of ours for which the
-// register was read before since, nor an OCSPResponse of others that was asked for
-// before. A CRL is as old as it is.
+// RevocationSince is Revocation which does not take an answer of ours whose
+// thisUpdate is before since, nor an OCSPResponse of others that was asked for before.
+// A CRL is as old as it is.
 func (a *Authorities) RevocationSince(ctx context.Context, cert, issuer *x509.Certificate, since time.Time) (ocsp, crl []byte, err error) {
 	by, ours := a.set.Load().by(issuer)
 	if !ours {

@@ -19,9 +19,9 @@ import (
 // addresses by itself and may be called concurrently.
 type Revocation interface {
 	// Revocation returns an answer about cert, which issuer signed, as
-	// [pdf.Revocation] does. Where the answer is ours to make, the register was
-	// read at since or later; another's responder was asked at since or later,
-	// and answers with what it has. A list of revoked certificates is as old as
+	// [pdf.Revocation] does. The thisUpdate of one that is ours to make is since
+	// or later; another's responder was asked at since or later, and answers with
+	// what it has. A list of revoked certificates is as old as
 	// its issuer lets it be.
 	Revocation(ctx context.Context, cert, issuer *x509.Certificate, since time.Time) (pdf.Answer, error)
 }
@@ -57,7 +57,8 @@ type answers struct {
 // whichever document is first, until the answer is old. That about the signatory's
 // own certificate is of the time of the intent or later (ETSI EN 319 102-1, Section
 // 5.2.5): one from before could not know of a revocation between it and the
-// signature.
+// signature. Both times are whole seconds, so it may be a second older all the
+// same; what happened in that second, Authorize and Complete have read.
 func (x answers) Revocation(ctx context.Context, cert, issuer *x509.Certificate) (pdf.Answer, error) {
 	e := &x.a.evidence
 	var key [2 * sha256.Size]byte
