@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"io"
@@ -79,4 +80,66 @@ type failing struct{}
 
 func (failing) Revocation(context.Context, *x509.Certificate, *x509.Certificate) (pdf.Answer, error) {
 	return pdf.Answer{}, errors.New("no answer")
+}
+
+// counting counts the bytes read of a document.
+type counting struct {
+	*bytes.Reader
+	n int64
+}
+
+func (c *counting) ReadAt(b []byte, off int64) (int, error) {
+	n, err := c.Reader.ReadAt(b, off)
+	c.n += int64(n)
+	return n, err
+}
+
+// A document that was hashed to be signed is not hashed again for what is appended
+// to it, and everybody finds the time-stamp over all of it good.
+func TestSignedDocumentIsNotHashedAgain(t *testing.T) {
+	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA384} {
+		a := pdftest.NewAuthorities(t, pdftest.New(t, cms.ECDSA, h, nil))
+		a.Announce(t)
+		const ballast = 8 << 20
+		whole := pdftest.Document(pdftest.Shape{Padding: ballast})
+		r := &counting{Reader: bytes.NewReader(whole)}
+		d, err := pdf.Open(r, int64(len(whole)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := d.Prepare(pdf.Options{Time: pdftest.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		toSign, original, err := p.Digest(h)
+		if want := sha256.Sum256(whole); err != nil || !bytes.Equal(original, want[:]) {
+			t.Fatalf("%v, the digest of the original is %x", err, original)
+		}
+		if again, same, err := p.Digest(h); err != nil || !bytes.Equal(again, toSign) || !bytes.Equal(same, original) {
+			t.Errorf("another digest the second time, %v", err)
+		}
+		der := a.CMS(t, toSign)
+		before := r.n
+		signed, size, err := p.Signed(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var more bytes.Buffer
+		if _, err := pdf.Extend(context.Background(), signed, size, pdf.LevelT, a.Services(), &more); err != nil {
+			t.Fatal(err)
+		}
+		if n := r.n - before; n > ballast/8 {
+			t.Errorf("%v: %d bytes were read again", h, n)
+		}
+		var out bytes.Buffer
+		if _, err := p.Complete(&out, der); err != nil {
+			t.Fatal(err)
+		}
+		stamped := append(out.Bytes(), more.Bytes()...)
+		ours(t, a.Root, stamped, pdf.LevelT)
+		report := pdftest.PyHanko(t, []*x509.Certificate{a.Root}, stamped)[0]
+		if len(report.Signatures) != 2 || !report.Signatures[0].Intact || !report.Signatures[1].Intact || !report.Signatures[1].Valid {
+			t.Errorf("pyHanko: %+v", report)
+		}
+	}
 }
