@@ -80,6 +80,7 @@ type itemBody struct {
 	Detail    string     `json:"detail,omitempty"`
 	Signature string     `json:"signature,omitempty"`
 	SignedAt  *time.Time `json:"signed_at,omitempty"`
+	Level     string     `json:"level,omitempty" enum:"B-B,B-T,B-LT,B-LTA" doc:"CMS and PADES: the level reached, see transaction"`
 	RecordID  string     `json:"record_id,omitempty" doc:"eCertificates: the public page is /s/{record_id}"`
 }
 
@@ -178,7 +179,7 @@ func (s *server) batchItems(ctx context.Context, in *itemsInput) (*itemsOutput, 
 	out.Body.Items = make([]itemBody, len(items))
 	for k := range items {
 		it := &items[k]
-		b := itemBody{Index: it.Index, Name: it.Name, Reference: it.Reference, State: it.State, Code: it.Code, Detail: it.Detail,
+		b := itemBody{Index: it.Index, Name: it.Name, Reference: it.Reference, State: it.State, Level: it.Level, Code: it.Code, Detail: it.Detail,
 			Digest: digestBody{hashName(it.Hash), base64.StdEncoding.EncodeToString(it.Digest)}}
 		if len(it.Signature) > 0 {
 			b.Signature = base64.StdEncoding.EncodeToString(it.Signature)

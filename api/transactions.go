@@ -46,6 +46,7 @@ type signatureBody struct {
 	Algorithm  string `json:"algorithm"`
 	Signature  string `json:"signature,omitempty" doc:"Base64. RAW: the value; CMS, and PADES of a digest: SignedData in DER"`
 	ContentURL string `json:"content_url,omitempty" doc:"PADES: where the signed PDF is"`
+	Level      string `json:"level,omitempty" enum:"B-B,B-T,B-LT,B-LTA" doc:"CMS and PADES: the level reached. Below the one asked for when no time-stamp or revocation data could be had for too long, and the gateway is set to finish all the same"`
 	Code       string `json:"code,omitempty" doc:"Why this document was refused"`
 	Detail     string `json:"detail,omitempty"`
 }
@@ -265,7 +266,7 @@ func (s *server) view(ctx context.Context, r *signer.Request, x *x509.Certificat
 
 func signatureOf(r *signer.Request, it *batch.Item) signatureBody {
 	sig := signatureBody{DocumentID: it.DocumentID, Name: it.Name, Reference: it.Reference, Format: r.Options.Format, Algorithm: r.Options.Algorithm,
-		Code: it.Code, Detail: it.Detail}
+		Level: it.Level, Code: it.Code, Detail: it.Detail}
 	if len(it.Signature) > 0 {
 		sig.Signature = base64.StdEncoding.EncodeToString(it.Signature)
 	}

@@ -155,6 +155,7 @@ type Item struct {
 	SignedSize int64     `json:"signed_size,omitempty"`
 	SignedAt   time.Time `json:"signed_at,omitzero"`
 	Timestamp  time.Time `json:"timestamp,omitzero"`
+	Level      string    `json:"level,omitempty"` // the one reached
 	Intent     string    `json:"intent_id,omitempty"`
 }
 

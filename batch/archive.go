@@ -26,6 +26,7 @@ type ManifestItem struct {
 	SHA256    string `json:"file_sha256,omitempty"`  // of the signed file, hex
 	Signature string `json:"signature,omitempty"`    // RAW, CMS: base64
 	SignedAt  string `json:"signed_at,omitempty"`    // RFC 3339 UTC
+	Level     string `json:"level,omitempty"`        // that the signature reached
 	URL       string `json:"record_url,omitempty"`   // eCertificates: the address in the QR code
 	Code      string `json:"refusal_code,omitempty"` // of a refused item
 	Detail    string `json:"refusal_detail,omitempty"`
@@ -54,7 +55,7 @@ func (s *Service) Archive(ctx context.Context, b Batch, w io.Writer) error {
 			line.URL = s.RecordURL(it.Record.ID)
 		}
 		if it.State == ItemSigned {
-			line.SignedAt = it.SignedAt.UTC().Format(time.RFC3339)
+			line.SignedAt, line.Level = it.SignedAt.UTC().Format(time.RFC3339), it.Level
 			if len(it.Signature) > 0 {
 				line.Signature = base64.StdEncoding.EncodeToString(it.Signature)
 			}

@@ -96,6 +96,7 @@ type Item struct {
 	SignedSize int64
 	SignedAt   time.Time
 	Timestamp  time.Time // of the time-stamping authority; zero without a time-stamp
+	Level      string    // that the signature reached; below the one asked for after an outage
 }
 
 // Record is what the public page answers about an eCertificate.

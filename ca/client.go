@@ -57,9 +57,9 @@ type Client struct {
 const maxFetched = 256
 
 type fetched struct {
-	key   string
-	der   []byte
-	until time.Time
+	key       string
+	der       []byte
+	at, until time.Time
 }
 
 // NewClient makes a client; the addresses it may ask are those of h, which
@@ -71,7 +71,13 @@ func NewClient(h *http.Client, now func() time.Time) *Client {
 // Revocation gives an OCSPResponse or, where that cannot be had, a CRL about cert,
 // which issuer signed, both in DER. It does not say whether cert was revoked.
 func (c *Client) Revocation(ctx context.Context, cert, issuer *x509.Certificate) (ocsp, crl []byte, err error) {
-	if ocsp, err = c.OCSP(ctx, cert, issuer); err == nil {
+	return c.RevocationSince(ctx, cert, issuer, time.Time{})
+}
+
+// RevocationSince is Revocation with an OCSPResponse that was asked for at since or
+// later; the responder may have made it before.
+func (c *Client) RevocationSince(ctx context.Context, cert, issuer *x509.Certificate, since time.Time) (ocsp, crl []byte, err error) {
+	if ocsp, err = c.ocspSince(ctx, cert, issuer, since); err == nil {
 		return ocsp, nil, nil
 	}
 	crl, crlErr := c.CRL(ctx, cert, issuer)
@@ -85,32 +91,36 @@ func (c *Client) Revocation(ctx context.Context, cert, issuer *x509.Certificate)
 // that verifies: about this very certificate, signed by its issuer or a responder
 // certified by it, fresh, and with our nonce if with any.
 func (c *Client) OCSP(ctx context.Context, cert, issuer *x509.Certificate) ([]byte, error) {
-	return c.first(ctx, "ocsp", cert, issuer, cert.OCSPServer, c.askOCSP)
+	return c.ocspSince(ctx, cert, issuer, time.Time{})
+}
+
+func (c *Client) ocspSince(ctx context.Context, cert, issuer *x509.Certificate, since time.Time) ([]byte, error) {
+	return c.first(ctx, "ocsp", cert, issuer, cert.OCSPServer, since, c.askOCSP)
 }
 
 // CRL fetches the list that cert names (RFC 5280, Section 5), complete, direct and
 // fresh.
 func (c *Client) CRL(ctx context.Context, cert, issuer *x509.Certificate) ([]byte, error) {
-	return c.first(ctx, "crl", cert, issuer, cert.CRLDistributionPoints, c.fetchCRL)
+	return c.first(ctx, "crl", cert, issuer, cert.CRLDistributionPoints, time.Time{}, c.fetchCRL)
 }
 
 // ask gets one answer and says when it ends.
 type ask func(ctx context.Context, cert, issuer *x509.Certificate, address string) (der []byte, next time.Time, err error)
 
 // first tries the addresses in turn, for all who ask meanwhile.
-func (c *Client) first(ctx context.Context, what string, cert, issuer *x509.Certificate, addresses []string, f ask) ([]byte, error) {
+func (c *Client) first(ctx context.Context, what string, cert, issuer *x509.Certificate, addresses []string, since time.Time, f ask) ([]byte, error) {
 	if err := cert.CheckSignatureFrom(issuer); err != nil {
 		return nil, fmt.Errorf("checking the issuer of %q: %w", cert.Subject.CommonName, err)
 	}
 	sum := sha256.Sum256(append(bytes.Clone(issuer.Raw), cert.Raw...))
 	key := what + string(sum[:])
-	if der := c.get(key); der != nil {
+	if der := c.get(key, since); der != nil {
 		return der, nil
 	}
 	// The answer is for all: one who gives up must not spoil it. The client's own
 	// time limit ends it.
-	done := c.flight.DoChan(key, func() (any, error) {
-		if der := c.get(key); der != nil { // of a flight that has just ended
+	done := c.flight.DoChan(fmt.Sprint(key, since.UnixNano()), func() (any, error) {
+		if der := c.get(key, since); der != nil { // of a flight that has just ended
 			return der, nil
 		}
 		var errs []error
@@ -119,9 +129,10 @@ func (c *Client) first(ctx context.Context, what string, cert, issuer *x509.Cert
 			if err != nil || u.Scheme != "http" && u.Scheme != "https" {
 				continue // LDAP, mostly
 			}
+			asked := c.now()
 			der, next, err := f(context.WithoutCancel(ctx), cert, issuer, address)
 			if err == nil {
-				c.put(key, der, next)
+				c.put(key, der, asked, next)
 				return der, nil
 			}
 			errs = append(errs, fmt.Errorf("asking %s for %s: %w", u.Host, what, err))
@@ -145,20 +156,20 @@ func (c *Client) first(ctx context.Context, what string, cert, issuer *x509.Cert
 // maxAddresses bounds how many addresses of a certificate are tried.
 const maxAddresses = 3
 
-func (c *Client) get(key string) []byte {
+func (c *Client) get(key string, since time.Time) []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.kept[key]
-	if e == nil || !c.now().Before(e.Value.(*fetched).until) {
+	if e == nil || !c.now().Before(e.Value.(*fetched).until) || e.Value.(*fetched).at.Before(since) {
 		return nil
 	}
 	c.recent.MoveToFront(e)
 	return e.Value.(*fetched).der
 }
 
-func (c *Client) put(key string, der []byte, next time.Time) {
+func (c *Client) put(key string, der []byte, asked, next time.Time) {
 	now := c.now()
-	f := &fetched{key, der, now.Add(min(next.Sub(now)/2, time.Hour))}
+	f := &fetched{key, der, asked, now.Add(min(next.Sub(now)/2, time.Hour))}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e := c.kept[key]; e != nil {

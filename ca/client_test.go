@@ -140,6 +140,16 @@ func TestClientAsksAResponder(t *testing.T) {
 	if again, _, err := a.Revocation(ctx, c, issuing); err != nil || !bytes.Equal(again, der) || hits.Load() != 1 {
 		t.Errorf("asked again: %d requests, %v", hits.Load(), err)
 	}
+	// One that was asked for before a time is not for those who want it of then.
+	since := other.now.Add(time.Second)
+	if again, _, err := a.RevocationSince(ctx, c, issuing, other.now); err != nil || !bytes.Equal(again, der) || hits.Load() != 1 {
+		t.Errorf("asked for then: %d requests, %v", hits.Load(), err)
+	}
+	other.now = since
+	if again, _, err := a.RevocationSince(ctx, c, issuing, since); err != nil || bytes.Equal(again, der) || hits.Load() != 2 {
+		t.Errorf("asked for before: %d requests, %v", hits.Load(), err)
+	}
+	hits.Store(1)
 	must(t, other.Revoke(ctx, "test", c.SerialNumber.String(), 1))
 	other.now = other.now.Add(31 * time.Minute)
 	der, _, err = a.Revocation(ctx, c, issuing)

@@ -192,11 +192,11 @@ type keptAnswer struct {
 // answers are about 10 MB.
 const maxKept = 10_000
 
-func (c *ocspCache) get(key, row string, u *unit, now time.Time) (k keptAnswer, ok bool) {
+func (c *ocspCache) get(key, row string, u *unit, now, since time.Time) (k keptAnswer, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k, ok = c.kept[key]
-	return k, ok && k.row == row && k.unit == u && now.Before(k.until)
+	return k, ok && k.row == row && k.unit == u && now.Before(k.until) && !k.thisUpdate.Before(since)
 }
 
 func (c *ocspCache) put(key string, k keptAnswer) {
@@ -213,6 +213,11 @@ func (c *ocspCache) put(key string, k keptAnswer) {
 // certificate's status changes. ErrUnknown when cert is not in the register or
 // issuer is none of our issuing CAs.
 func (a *Authorities) OCSP(ctx context.Context, cert, issuer *x509.Certificate) (der []byte, err error) {
+	return a.ocspSince(ctx, cert, issuer, time.Time{})
+}
+
+// ocspSince is OCSP with an answer whose thisUpdate is since or later.
+func (a *Authorities) ocspSince(ctx context.Context, cert, issuer *x509.Certificate, since time.Time) (der []byte, err error) {
 	by, ours := a.set.Load().by(issuer)
 	if !ours {
 		by, ours = a.fresh().by(issuer)
@@ -231,7 +236,7 @@ func (a *Authorities) OCSP(ctx context.Context, cert, issuer *x509.Certificate) 
 	if id.status.Status == "" || !bytes.Equal(id.status.DER, cert.Raw) {
 		return nil, ErrUnknown
 	}
-	k, err := a.answer(ctx, by.Name, []*certID{id}, nil)
+	k, err := a.answer(ctx, by.Name, []*certID{id}, nil, since)
 	return k.der, err
 }
 
@@ -261,7 +266,7 @@ func (a *Authorities) OCSPReply(ctx context.Context, request []byte) (response [
 	}
 	var k keptAnswer
 	if err == nil {
-		k, err = a.answer(ctx, by, ids, nonce)
+		k, err = a.answer(ctx, by, ids, nonce, time.Time{})
 	}
 	var s ocspStatus
 	switch {
@@ -302,8 +307,8 @@ func (a *Authorities) look(ctx context.Context, issuer string, id *certID) error
 	return nil
 }
 
-// answer signs, or finds what was signed.
-func (a *Authorities) answer(ctx context.Context, issuer string, ids []*certID, nonce []byte) (k keptAnswer, err error) {
+// answer signs, or finds what was signed of since or later.
+func (a *Authorities) answer(ctx context.Context, issuer string, ids []*certID, nonce []byte, since time.Time) (k keptAnswer, err error) {
 	first := ids[0]
 	u, err := a.usable(ctx, responder(issuer), first.thisUpdate)
 	if err != nil {
@@ -318,11 +323,12 @@ func (a *Authorities) answer(ctx context.Context, issuer string, ids []*certID, 
 		return sign()
 	}
 	key := string(first.raw)
-	if k, ok := a.answers.get(key, row, u, first.thisUpdate); ok {
+	if k, ok := a.answers.get(key, row, u, first.thisUpdate, since); ok {
 		return k, nil
 	}
-	v, err, _ := a.answers.flight.Do(key+row, func() (any, error) {
-		if k, ok := a.answers.get(key, row, u, first.thisUpdate); ok { // of a flight that has just ended
+	// Those who ask with the same since have read the register after it.
+	v, err, _ := a.answers.flight.Do(fmt.Sprint(key, row, since.UnixNano()), func() (any, error) {
+		if k, ok := a.answers.get(key, row, u, first.thisUpdate, since); ok { // of a flight that has just ended
 			return k, nil
 		}
 		k, err := sign()

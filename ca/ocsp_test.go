@@ -120,6 +120,18 @@ func TestOCSP(t *testing.T) {
 	if again, err := a.OCSP(ctx, one, issuing); err != nil || bytes.Equal(again, der) || signs != 1 {
 		t.Errorf("after 30 minutes: the same %v, %d signatures, %v", bytes.Equal(again, der), signs, err)
 	}
+	// Nor does one do that was made before the time it is wanted of.
+	signs = 0
+	der, _, err = a.RevocationSince(ctx, one, issuing, a.now.Truncate(time.Second))
+	must(t, err)
+	a.now = a.now.Add(time.Second)
+	again, _, err := a.RevocationSince(ctx, one, issuing, a.now.Truncate(time.Second))
+	if r := answered(t, a, again); err != nil || bytes.Equal(again, der) || signs != 1 || r.ThisUpdate.Before(a.now.Truncate(time.Second)) {
+		t.Errorf("of a second later: %d signatures, %v", signs, err)
+	}
+	if same, _, err := a.RevocationSince(ctx, one, issuing, a.now.Truncate(time.Second)); err != nil || !bytes.Equal(same, again) || signs != 1 {
+		t.Errorf("of the same second: %d signatures, %v", signs, err)
+	}
 	// A revocation shows at once, whoever made it; the other's answer stays.
 	_, err = a.OCSP(ctx, two, issuing)
 	must(t, err)

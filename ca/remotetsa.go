@@ -26,6 +26,8 @@ type RemoteTSA struct {
 	Now   func() time.Time
 	// Size is what TokenSize says; 0 means 16 KiB. A longer token is refused.
 	Size int
+	// Parallel bounds the requests under way, when it is one of RemoteTSAs; 0 means 4.
+	Parallel int
 	// Authorize, unless nil, adds to a request what the unit knows its callers by.
 	Authorize func(r *http.Request)
 }

@@ -1,10 +1,12 @@
 package ca
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"sync"
 	"time"
@@ -18,7 +20,9 @@ var ErrOpen = errors.New("not asked after failures in a row")
 // RemoteTSAs are time-stamp units of others in the order of preference, of which one
 // answer is enough. One that fails three times in a row is left out: for 15 s at
 // first, and twice as long, up to 5 minutes, each time that the one request which
-// then tries it fails. Make it with NewRemoteTSAs; it may be used by several
+// then tries it fails, give or take a quarter, so that gateways do not come back at
+// once. Of each no more than its Parallel are asked at a time; the others wait in
+// line. Make it with NewRemoteTSAs; it may be used by several
 // goroutines.
 type RemoteTSAs struct {
 	// Own stamps when none of the others does; nil: nobody. Set before use.
@@ -41,12 +45,15 @@ const (
 	mostBreak  = 5 * time.Minute
 )
 
+// defaultParallel is modest: whoever runs a unit for many gives each caller little.
+const defaultParallel = 4
+
 // NewRemoteTSAs makes a client of several units. now should have a monotonic
 // reading.
 func NewRemoteTSAs(now func() time.Time, units ...*RemoteTSA) *RemoteTSAs {
 	r := &RemoteTSAs{now: now}
 	for _, u := range units {
-		r.servers = append(r.servers, &breaker{tsa: u})
+		r.servers = append(r.servers, &breaker{tsa: u, slots: make(chan struct{}, cmp.Or(u.Parallel, defaultParallel))})
 	}
 	return r
 }
@@ -71,19 +78,9 @@ func (r *RemoteTSAs) Timestamp(ctx context.Context, h crypto.Hash, digest []byte
 	}
 	var errs []error
 	for _, b := range r.servers {
-		ok, trial := b.admit(r.now())
-		if !ok {
-			errs = append(errs, fmt.Errorf("%s: %w", b.name(), ErrOpen))
-			continue
-		}
-		token, err := b.tsa.Timestamp(ctx, h, digest)
-		if err != nil && ctx.Err() != nil { // the caller's haste says nothing about it
-			b.leave(trial)
+		token, err := r.ask(ctx, b, h, digest)
+		if err != nil && ctx.Err() != nil {
 			return nil, ctx.Err()
-		}
-		changed := b.settle(r.now(), trial, err)
-		if changed && r.Report != nil {
-			r.Report(b.name(), err)
 		}
 		if err == nil {
 			return token, nil
@@ -100,9 +97,34 @@ func (r *RemoteTSAs) Timestamp(ctx context.Context, h crypto.Hash, digest []byte
 	return nil, errors.Join(errs...)
 }
 
-// breaker keeps requests from a server that fails (closed, open, half-open).
+// ask has one server stamp, when it is its turn.
+func (r *RemoteTSAs) ask(ctx context.Context, b *breaker, h crypto.Hash, digest []byte) ([]byte, error) {
+	select {
+	case b.slots <- struct{}{}:
+		defer func() { <-b.slots }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	ok, trial := b.admit(r.now())
+	if !ok {
+		return nil, ErrOpen
+	}
+	token, err := b.tsa.Timestamp(ctx, h, digest)
+	if err != nil && ctx.Err() != nil { // the caller's haste says nothing about it
+		b.leave(trial)
+		return nil, err
+	}
+	if changed := b.settle(r.now(), trial, err); changed && r.Report != nil {
+		r.Report(b.name(), err)
+	}
+	return token, err
+}
+
+// breaker keeps requests from a server that fails (closed, open, half-open), and
+// from one that has as many as it may.
 type breaker struct {
-	tsa *RemoteTSA
+	tsa   *RemoteTSA
+	slots chan struct{} // one for each request under way
 
 	mu       sync.Mutex
 	failures int       // in a row
@@ -165,6 +187,6 @@ func (b *breaker) settle(now time.Time, trial bool, err error) (changed bool) {
 		}
 		b.wait, changed = leastBreak, true
 	}
-	b.until = now.Add(b.wait)
+	b.until = now.Add(b.wait*3/4 + rand.N(b.wait/2))
 	return changed
 }

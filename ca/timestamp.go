@@ -64,6 +64,9 @@ func (a *Authorities) TokenSize() int {
 	if u == nil {
 		return 0
 	}
+	if n := u.size.Load(); n > 0 {
+		return int(n)
+	}
 	policy, err := oidContents(a.profile.TSAPolicy)
 	if err != nil {
 		return 0
@@ -85,6 +88,7 @@ func (a *Authorities) TokenSize() int {
 	if err != nil {
 		return 0
 	}
+	u.size.Store(int64(len(token)))
 	return len(token)
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -78,6 +79,7 @@ type unit struct {
 	cert   *x509.Certificate
 	key    crypto.Signer
 	scheme scheme
+	size   atomic.Int64 // of its largest token, once TokenSize has made one up
 }
 
 // sign signs data and believes the signature only when it verifies.
@@ -261,7 +263,7 @@ func (a *Authorities) setUnit(name, issuer string, cert *x509.Certificate, key c
 	if err != nil {
 		return err
 	}
-	a.units.Store(name, &unit{name, issuer, cert, key, s})
+	a.units.Store(name, &unit{name: name, issuer: issuer, cert: cert, key: key, scheme: s})
 	return nil
 }
 

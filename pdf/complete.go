@@ -20,7 +20,8 @@ const buffer = 32 << 10
 // signing a small one.
 var buffers = sync.Pool{New: func() any { return new([buffer]byte) }}
 
-// Digest reads the document once. It returns the digest over the ByteRange
+// Digest reads the document once, or what was appended to it since the Digest of
+// the document that Signed and Update.Updated are of. It returns the digest over the ByteRange
 // (ISO 32000-2, Section 12.8.1), to be signed as CMS message digest, and the
 // SHA-256 of the document as it was before. The caller compares the latter
 // with what was authorised: it is how a document changed since then is noticed.
@@ -32,15 +33,18 @@ func (p *Prepared) Digest(h crypto.Hash) (byteRange, original []byte, err error)
 	if p.hashes != nil && !slices.Contains(p.hashes, h) {
 		return nil, nil, refuse("the field's seed value /DigestMethod is not met")
 	}
-	before := sha256.New()
+	before, from := begun(p.r, p.size)
 	var signed hash.Hash
 	w := io.Writer(before)
 	if h != crypto.SHA256 {
-		signed = h.New()
+		before, from, signed = sha256.New(), 0, h.New()
 		w = io.MultiWriter(before, signed)
 	}
-	if err := p.copyOriginal(w); err != nil {
+	if err := p.copyOriginal(w, from); err != nil {
 		return nil, nil, err
+	}
+	if c, ok := before.(hash.Cloner); ok {
+		p.read, _ = c.Clone() // nil: it is read again
 	}
 	original = before.Sum(nil) // leaves the state, which goes on below
 	if signed == nil {
@@ -63,7 +67,7 @@ func (p *Prepared) Complete(w io.Writer, cms []byte) (int64, error) {
 		return 0, err
 	}
 	counter := &counter{w: w}
-	if err := p.copyOriginal(counter); err != nil {
+	if err := p.copyOriginal(counter, 0); err != nil {
 		return counter.n, err
 	}
 	_, err := p.Append(counter, cms)
@@ -108,7 +112,7 @@ func (p *Prepared) Signed(cms []byte) (io.ReaderAt, int64, error) {
 	if _, err := p.Append(&b, cms); err != nil {
 		return nil, 0, err
 	}
-	r := &joined{p.r, p.size, b.Bytes()}
+	r := &joined{p.r, p.size, b.Bytes(), p.read}
 	return r, r.size + int64(len(r.tail)), nil
 }
 
@@ -117,6 +121,25 @@ type joined struct {
 	r    io.ReaderAt
 	size int64
 	tail []byte
+	read hash.Cloner // SHA-256 over the document; nil when that is not known
+}
+
+// begun returns the SHA-256 over as much of the beginning of a document as was hashed
+// before, and how much that is: a signed document is not hashed anew for what is
+// appended to it.
+func begun(r io.ReaderAt, size int64) (hash.Hash, int64) {
+	for {
+		j, ok := r.(*joined)
+		if !ok {
+			return sha256.New(), 0
+		}
+		if j.read != nil && j.size <= size {
+			if h, err := j.read.Clone(); err == nil {
+				return h, j.size
+			}
+		}
+		r = j.r
+	}
 }
 
 // ReadAt reads from the document, the tail, or both.
@@ -144,15 +167,16 @@ func (j *joined) ReadAt(b []byte, off int64) (n int, err error) {
 	return n + m, nil
 }
 
-func (p *Prepared) copyOriginal(w io.Writer) error {
+// copyOriginal copies the document from an offset on.
+func (p *Prepared) copyOriginal(w io.Writer, from int64) error {
 	b := buffers.Get().(*[buffer]byte)
 	defer buffers.Put(b)
 	// The wrapper keeps io.CopyBuffer from going round the buffer.
-	n, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{io.NewSectionReader(p.r, 0, p.size)}, b[:])
+	n, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{io.NewSectionReader(p.r, from, p.size-from)}, b[:])
 	if err != nil {
 		return fmt.Errorf("copying document: %w", err)
 	}
-	if n != p.size {
+	if n != p.size-from {
 		return fmt.Errorf("copying document: %w", io.ErrUnexpectedEOF)
 	}
 	return nil

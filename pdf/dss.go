@@ -38,7 +38,7 @@ func (u *Update) Append(w io.Writer) (int64, error) {
 
 // Updated returns the document with the update, and its size.
 func (u *Update) Updated() (io.ReaderAt, int64) {
-	return &joined{u.r, u.size, u.increment}, u.size + int64(len(u.increment))
+	return &joined{u.r, u.size, u.increment, nil}, u.size + int64(len(u.increment))
 }
 
 // kinds are the arrays of a document security store, and their names in the

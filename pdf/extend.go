@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/mohor-sign/mohor/pdf/cms"
@@ -32,6 +33,9 @@ type Services struct {
 	// Newest leaves alone what came before the last signature: who signs after
 	// others need not answer for them.
 	Newest bool
+	// Memory keeps what is verified about certificates from document to document;
+	// nil: it is verified for each.
+	Memory *Memory
 	// Password opens an encrypted document.
 	Password []byte
 	// Now is time.Now when nil.
@@ -66,7 +70,10 @@ func Extend(ctx context.Context, r io.ReaderAt, size int64, level Level, s Servi
 	if s.Now == nil {
 		s.Now = time.Now
 	}
-	x := &extender{s: s, r: r, size: size}
+	x := &extender{s: s, r: r, size: size, memory: s.Memory}
+	if x.memory == nil {
+		x.memory = &Memory{}
+	}
 	if err := x.run(ctx, level); err != nil {
 		return 0, err
 	}
@@ -113,9 +120,11 @@ type extender struct {
 	size int64
 	out  bytes.Buffer
 
-	doc   *Document
-	store *store
-	seals []seal
+	memory *Memory
+	doc    *Document
+	store  *store
+	held   []*x509.Certificate // in the store
+	seals  []seal
 }
 
 // seal is a signature or document time-stamp, read.
@@ -154,8 +163,11 @@ func (x *extender) run(ctx context.Context, level Level) error {
 	return x.stamp(ctx)
 }
 
-// read opens the document as it is now.
+// read opens the document as it is now, unless it is open.
 func (x *extender) read() error {
+	if x.doc != nil {
+		return nil
+	}
 	var err error
 	if x.doc, err = OpenWith(x.r, x.size, OpenOptions{Password: x.s.Password}); err != nil {
 		return err
@@ -163,7 +175,9 @@ func (x *extender) read() error {
 	if x.store, err = x.doc.store(); err != nil {
 		return err
 	}
-	known := append(parseAll(x.store.held.Certificates), x.s.Intermediates...)
+	known := slices.Concat(x.s.Intermediates, x.memory.Certificates())
+	x.held = parseAll(x.store.held.Certificates, known)
+	known = append(known, x.held...)
 	all, err := x.doc.sealed()
 	if err != nil {
 		return err
@@ -214,11 +228,13 @@ func (s *seal) parse(known []*x509.Certificate) error {
 	return nil
 }
 
-// parseAll reads certificates; those that cannot be read are of no use.
-func parseAll(ders [][]byte) []*x509.Certificate {
+// parseAll reads certificates, but for those known; what cannot be read is of no use.
+func parseAll(ders [][]byte, known []*x509.Certificate) []*x509.Certificate {
 	var out []*x509.Certificate
 	for _, der := range ders {
-		if c, err := x509.ParseCertificate(der); err == nil {
+		if i := slices.IndexFunc(known, func(c *x509.Certificate) bool { return bytes.Equal(c.Raw, der) }); i >= 0 {
+			out = append(out, known[i])
+		} else if c, err := x509.ParseCertificate(der); err == nil {
 			out = append(out, c)
 		}
 	}
@@ -268,6 +284,9 @@ func (x *extender) archived(ctx context.Context) (bool, error) {
 
 // prove adds the evidence that is missing.
 func (x *extender) prove(ctx context.Context) error {
+	if err := x.read(); err != nil {
+		return err
+	}
 	evidence, err := x.collect(ctx, x.seals, x.s.Revocation)
 	if errors.Is(err, errMissing) {
 		return refuse("no revocation service")
@@ -287,7 +306,10 @@ func (x *extender) stamp(ctx context.Context) error {
 	if x.s.Timestamper == nil {
 		return refuse("no time-stamping service")
 	}
-	update, _, err := x.doc.AddTimestamp(ctx, x.s.Timestamper)
+	if err := x.read(); err != nil {
+		return err
+	}
+	update, _, err := x.doc.addTimestamp(ctx, x.s.Timestamper, x.memory.Certificates())
 	if err != nil {
 		return err
 	}
@@ -300,5 +322,6 @@ func (x *extender) grow(u *Update) error {
 		return err
 	}
 	x.r, x.size = u.Updated()
-	return x.read()
+	x.doc = nil
+	return nil
 }

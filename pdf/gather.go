@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/crypto/ocsp"
-
 	"github.com/mohor-sign/mohor/pdf/revocation"
 )
 
@@ -28,7 +26,7 @@ var errMissing = errors.New("evidence is missing")
 type gatherer struct {
 	x      *extender
 	source Revocation // nil: only what the document holds
-	pool   *x509.CertPool
+	known  []*x509.Certificate
 	out    Evidence
 	seen   map[string]bool
 	fresh  *Evidence // fetched for all signatures of a document
@@ -42,10 +40,8 @@ func (x *extender) collect(ctx context.Context, seals []seal, source Revocation)
 	fresh := &Evidence{}
 	for i := range seals {
 		s := &seals[i]
-		g := &gatherer{x: x, source: source, seen: make(map[string]bool), fresh: fresh, pool: x509.NewCertPool()}
-		for _, list := range [][]*x509.Certificate{x.s.Intermediates, s.others, parseAll(x.store.held.Certificates)} {
-			g.know(list)
-		}
+		g := &gatherer{x: x, source: source, seen: make(map[string]bool), fresh: fresh}
+		g.known = slices.Concat(x.s.Intermediates, s.others, x.held)
 		at, ok := x.time(s)
 		if !ok {
 			at = x.s.Now()
@@ -56,7 +52,7 @@ func (x *extender) collect(ctx context.Context, seals []seal, source Revocation)
 			}
 		}
 		for _, token := range s.tokens {
-			g.know(token.Others)
+			g.known = append(g.known, token.Others...)
 			if err := g.path(ctx, token.Certificate, x.s.TSARoots, token.Time, 0); err != nil {
 				return nil, fmt.Errorf("collecting evidence for a time-stamp of signature %q: %w", s.field, err)
 			}
@@ -66,10 +62,13 @@ func (x *extender) collect(ctx context.Context, seals []seal, source Revocation)
 	return all, nil
 }
 
-func (g *gatherer) know(certs []*x509.Certificate) {
-	for _, c := range certs {
-		g.pool.AddCert(c)
+// intermediates are the certificates for paths.
+func (g *gatherer) intermediates() *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, c := range g.known {
+		pool.AddCert(c)
 	}
+	return pool
 }
 
 // path collects the evidence for a certificate at a time and for all above it up to
@@ -81,15 +80,9 @@ func (g *gatherer) path(ctx context.Context, leaf *x509.Certificate, roots *x509
 	if depth > maxResponders {
 		return fmt.Errorf("more than %d responders answer for each other", maxResponders)
 	}
-	chains, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: g.pool, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	chain, err := g.x.memory.path(leaf, roots, at, g.intermediates)
 	if err != nil {
-		return fmt.Errorf("building path: %w", err)
-	}
-	chain := chains[0]
-	for _, other := range chains[1:] {
-		if len(other) < len(chain) {
-			chain = other
-		}
+		return err
 	}
 	for i, cert := range chain {
 		if g.seen[string(cert.Raw)] {
@@ -125,7 +118,7 @@ func (g *gatherer) status(ctx context.Context, cert, issuer *x509.Certificate, r
 		g.fresh.CRLs = append(g.fresh.CRLs, answer.CRL)
 	}
 	if len(answer.CRL) > 0 {
-		if _, err := readCRL(answer.CRL, cert, issuer); err != nil {
+		if _, err := g.x.memory.readCRL(answer.CRL, cert, issuer); err != nil {
 			return err
 		}
 		g.out.CRLs = append(g.out.CRLs, answer.CRL)
@@ -133,7 +126,7 @@ func (g *gatherer) status(ctx context.Context, cert, issuer *x509.Certificate, r
 	if len(answer.OCSP) == 0 {
 		return nil
 	}
-	response, err := readOCSP(answer.OCSP, cert, issuer)
+	response, err := g.x.memory.readOCSP(answer.OCSP, cert, issuer)
 	if err != nil {
 		return err
 	}
@@ -161,46 +154,14 @@ func (g *gatherer) held(cert, issuer *x509.Certificate, at time.Time) (Answer, b
 	}
 	held := g.x.store.held
 	for _, der := range slices.Concat(held.OCSPs, g.fresh.OCSPs) {
-		if r, err := readOCSP(der, cert, issuer); err == nil && current(r.ThisUpdate, r.NextUpdate) {
+		if r, err := g.x.memory.readOCSP(der, cert, issuer); err == nil && current(r.ThisUpdate, r.NextUpdate) {
 			return Answer{OCSP: der}, true
 		}
 	}
 	for _, der := range slices.Concat(held.CRLs, g.fresh.CRLs) {
-		if crl, err := readCRL(der, cert, issuer); err == nil && current(crl.ThisUpdate, crl.NextUpdate) {
+		if crl, err := g.x.memory.readCRL(der, cert, issuer); err == nil && current(crl.ThisUpdate, crl.NextUpdate) {
 			return Answer{CRL: der}, true
 		}
 	}
 	return Answer{}, false
-}
-
-// readOCSP reads an answer that knows the certificate, by the issuer or by
-// somebody whom it lets answer (RFC 6960, Section 4.2.2.2): the parser checks
-// no more than signatures.
-func readOCSP(der []byte, cert, issuer *x509.Certificate) (*ocsp.Response, error) {
-	r, err := ocsp.ParseResponseForCert(der, cert, issuer)
-	if err != nil {
-		return nil, fmt.Errorf("reading OCSP response: %w", err)
-	}
-	if r.Status == ocsp.Unknown {
-		return nil, errors.New("the responder does not know the certificate")
-	}
-	if by := r.Certificate; by != nil && !revocation.MayAnswer(by, issuer, r.ProducedAt) {
-		return nil, errors.New("the responder may not answer for the issuer")
-	}
-	return r, nil
-}
-
-// readCRL reads a list that speaks of the certificate.
-func readCRL(der []byte, cert, issuer *x509.Certificate) (*x509.RevocationList, error) {
-	crl, err := x509.ParseRevocationList(der)
-	if err != nil {
-		return nil, fmt.Errorf("reading revocation list: %w", err)
-	}
-	if err := crl.CheckSignatureFrom(issuer); err != nil {
-		return nil, fmt.Errorf("checking revocation list: %w", err)
-	}
-	if !bytes.Equal(crl.RawIssuer, cert.RawIssuer) {
-		return nil, errors.New("the revocation list is another issuer's")
-	}
-	return crl, revocation.Covers(crl, cert)
 }

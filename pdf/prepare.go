@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"fmt"
+	"hash"
 	"io"
 	"strings"
 	"time"
@@ -69,6 +70,7 @@ type Prepared struct {
 	increment []byte
 	gap, end  int           // the /Contents string, < and > included, in increment
 	hashes    []crypto.Hash // the only ones for Digest, nil for any
+	read      hash.Cloner   // SHA-256 over the document, once Digest has read it
 }
 
 // Prepare makes room for a signature. The same document and options give the

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -57,6 +58,11 @@ const (
 // there is room. It refuses as PrepareTimestamp does; an error of the service,
 // or tokens that grow each time, are not a refusal.
 func (d *Document) AddTimestamp(ctx context.Context, t Timestamper) (*Update, time.Time, error) {
+	return d.addTimestamp(ctx, t, nil)
+}
+
+// addTimestamp does not parse again those certificates of a token that are known.
+func (d *Document) addTimestamp(ctx context.Context, t Timestamper, known []*x509.Certificate) (*Update, time.Time, error) {
 	size := t.TokenSize()
 	if size <= 0 { // the service's failure, not the document's
 		return nil, time.Time{}, errors.New("asking for a time-stamp: the service has no tokens to make room for")
@@ -66,7 +72,7 @@ func (d *Document) AddTimestamp(ctx context.Context, t Timestamper) (*Update, ti
 		if err != nil {
 			return nil, time.Time{}, err
 		}
-		token, at, err := p.ask(ctx, t)
+		token, at, err := p.ask(ctx, t, known)
 		if err != nil {
 			return nil, time.Time{}, err
 		}
@@ -81,7 +87,7 @@ func (d *Document) AddTimestamp(ctx context.Context, t Timestamper) (*Update, ti
 }
 
 // ask returns a token over the document with its room, checked.
-func (p *Prepared) ask(ctx context.Context, t Timestamper) (token []byte, at time.Time, err error) {
+func (p *Prepared) ask(ctx context.Context, t Timestamper, known []*x509.Certificate) (token []byte, at time.Time, err error) {
 	digest, _, err := p.Digest(crypto.SHA256)
 	if err != nil {
 		return nil, at, err
@@ -89,7 +95,10 @@ func (p *Prepared) ask(ctx context.Context, t Timestamper) (token []byte, at tim
 	if token, err = t.Timestamp(ctx, crypto.SHA256, digest); err != nil {
 		return nil, at, fmt.Errorf("asking for a time-stamp: %w", err)
 	}
-	stamp, err := cms.ParseTimestamp(token)
+	stamp, err := cms.ParseTimestamp(token, known...)
+	if err == nil && !stamp.Embedded() {
+		err = cms.ErrCertificateMissing
+	}
 	if err != nil {
 		return nil, at, fmt.Errorf("reading time-stamp: %w", err)
 	}

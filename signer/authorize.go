@@ -49,7 +49,10 @@ type Authorization struct {
 	spent  map[uint32]bool
 	// made keeps signatures until they are stored, so that a document whose
 	// time-stamp could not be had at once is not signed twice.
-	made     map[uint32]made
+	made   map[uint32]made
+	outage time.Time // since when time-stamps or revocation data cannot be had
+	// evidence is what B-LT and B-LTA of all documents share.
+	evidence evidence
 	ready    []Claimed // handed out with the intent
 	builders map[crypto.Hash]*cms.Builder
 	stored   int // outcomes stored by this authorisation
@@ -60,6 +63,8 @@ type Authorization struct {
 type made struct {
 	der   []byte
 	token int
+	with  []byte    // the signature with its time-stamp, once there is one
+	at    time.Time // of the time-stamp
 }
 
 // complete counts stored outcomes; it reports whether the batch is said to be

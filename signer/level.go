@@ -47,15 +47,18 @@ func (s *Signer) tokenSize(a *Authorization, index uint32) (int, error) {
 		return 0, nil
 	}
 	token := s.Timestamps.TokenSize()
-	if token <= 0 {
-		return 0, fmt.Errorf("%w: no unit to make room for", ErrTimestamp)
-	}
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	if before, ok := a.made[index]; ok {
-		token = before.token
+	before, ok := a.made[index]
+	a.mu.Unlock()
+	if ok {
+		return before.token, nil
 	}
-	return token, nil
+	if token <= 0 {
+		if err := fmt.Errorf("%w: no unit to make room for", ErrTimestamp); !s.settle(a, s.Now(), err) {
+			return 0, err
+		}
+	}
+	return max(0, token), nil
 }
 
 func stamped(level string) bool { return level != "" && pdf.Level(level) != pdf.LevelB }
@@ -71,7 +74,12 @@ func (s *Signer) signCMS(ctx context.Context, a *Authorization, d *Document, out
 	if err != nil {
 		return err
 	}
-	out.Signature, out.Timestamp, err = s.stamp(ctx, a.Request.Options.of(d.Index).Level, der)
+	began := s.Now()
+	out.Level = reached(&a.Request.Options, d.Index)
+	out.Signature, out.Timestamp, err = s.stamp(ctx, a, out.Level, der)
+	if stamped(out.Level) && s.settle(a, began, err) {
+		out.Signature, out.Level, err = der, string(pdf.LevelB), nil
+	}
 	if err == nil {
 		a.forget(d.Index)
 	}
@@ -86,7 +94,7 @@ func (a *Authorization) cmsOnce(ctx context.Context, b *cms.Builder, index uint3
 	before, ok := a.made[index]
 	a.mu.Unlock()
 	if ok {
-		if sd, err := cms.Parse(before.der); err == nil && sd.Verify(digest) == nil {
+		if sd, err := cms.Parse(before.der, a.parsed()...); err == nil && sd.Verify(digest) == nil {
 			return before.der, nil
 		}
 	}
@@ -99,8 +107,27 @@ func (a *Authorization) cmsOnce(ctx context.Context, b *cms.Builder, index uint3
 	if a.made == nil {
 		a.made = map[uint32]made{}
 	}
-	a.made[index] = made{der, token}
+	a.made[index] = made{der: der, token: token}
 	return der, nil
+}
+
+// stampOf is the signature with its time-stamp, had before something after it failed;
+// nil without one.
+func (a *Authorization) stampOf(index uint32) ([]byte, time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	m := a.made[index]
+	return m.with, m.at
+}
+
+// keepStamp keeps it: an authority is asked once for one signature.
+func (a *Authorization) keepStamp(index uint32, with []byte, at time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if m, ok := a.made[index]; ok {
+		m.with, m.at = with, at
+		a.made[index] = m
+	}
 }
 
 // forget drops the signature kept by cmsOnce.
@@ -112,11 +139,12 @@ func (a *Authorization) forget(index uint32) {
 
 // stamp adds a time-stamp of the signature value where the level asks for one
 // (ETSI EN 319 122-1, Section 5.3). The token is checked before it is believed.
-func (s *Signer) stamp(ctx context.Context, level string, der []byte) ([]byte, time.Time, error) {
+func (s *Signer) stamp(ctx context.Context, a *Authorization, level string, der []byte) ([]byte, time.Time, error) {
 	if !stamped(level) {
 		return der, time.Time{}, nil
 	}
-	sd, err := cms.Parse(der)
+	parsed := a.parsed()
+	sd, err := cms.Parse(der, parsed...)
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("reading SignedData: %w", err)
 	}
@@ -125,12 +153,9 @@ func (s *Signer) stamp(ctx context.Context, level string, der []byte) ([]byte, t
 	if err != nil {
 		return nil, time.Time{}, unavailable(err)
 	}
-	ts, err := cms.ParseTimestamp(token)
-	if err == nil {
-		err = ts.Verify(imprint[:])
-	}
-	if err == nil {
-		der, err = cms.AddTimestamp(der, token)
+	der, ts, err := cms.Stamp(der, token, parsed...)
+	if err == nil && !bytes.Equal(ts.Imprint, imprint[:]) {
+		err = cms.ErrDigest // a digest of another kind was asked for
 	}
 	if err != nil {
 		return nil, time.Time{}, unavailable(err)
@@ -138,41 +163,68 @@ func (s *Signer) stamp(ctx context.Context, level string, der []byte) ([]byte, t
 	return der, ts.Time, nil
 }
 
-// finish brings a signature that was made to its level. It returns the CMS for
-// the room in the document, what goes behind it, and the time of the time-stamp.
+// finished is a signature at its level.
+type finished struct {
+	contents []byte    // the CMS for the room in the document
+	more     []byte    // what goes behind the signed document
+	at       time.Time // of the time-stamp
+	level    pdf.Level // the one reached
+}
+
+// finish brings a signature that was made to its level, or to the one it can reach
+// when that takes too long, see [Outage].
+func (s *Signer) finish(ctx context.Context, a *Authorization, index uint32, p *pdf.Prepared, der, password []byte) (finished, error) {
+	began, level := s.Now(), pdf.Level(reached(&a.Request.Options, index))
+	f, err := s.finishAt(ctx, a, index, level, p, der, password)
+	if level == pdf.LevelB {
+		return f, err
+	}
+	if s.settle(a, began, err) {
+		err = nil
+	}
+	return f, err
+}
+
+// finishAt brings a signature to a level. With an error it returns what can be done
+// without what failed.
 //
 // A time-stamp for which there is no room is no reason to use the key again:
 // one of the document takes its place (ETSI EN 319 142-1, Section 6.3).
 // B-LT and B-LTA append evidence about the signature, and a time-stamp over all
 // of it (Sections 6.2.3 and 6.2.4).
-func (s *Signer) finish(ctx context.Context, a *Authorization, index uint32, p *pdf.Prepared, der, password []byte) (contents, more []byte, at time.Time, err error) {
-	level := pdf.Level(a.Request.Options.of(index).Level)
-	with, at, err := s.stamp(ctx, string(level), der)
-	if err != nil {
-		return nil, nil, at, err
+func (s *Signer) finishAt(ctx context.Context, a *Authorization, index uint32, level pdf.Level, p *pdf.Prepared, der, password []byte) (finished, error) {
+	f := finished{contents: der, level: pdf.LevelB}
+	with, at := a.stampOf(index)
+	if with == nil {
+		var err error
+		if with, at, err = s.stamp(ctx, a, string(level), der); err != nil || level == pdf.LevelB {
+			return f, err
+		}
 	}
 	fits := len(with) <= p.Room()
 	long := level == pdf.LevelLT || level == pdf.LevelLTA
 	if fits {
-		der = with
+		a.keepStamp(index, with, at)
+		f = finished{contents: with, at: at, level: pdf.LevelT}
 	}
 	if fits && !long {
-		return der, nil, at, nil
+		return f, nil
 	}
-	r, size, err := p.Signed(der)
+	r, size, err := p.Signed(f.contents)
 	if err != nil {
-		return nil, nil, at, err
+		return f, err
 	}
 	var b bytes.Buffer
 	if !fits {
-		var u *pdf.Update
-		if u, at, err = s.stampPDF(ctx, r, size, password); err != nil {
-			return nil, nil, at, err
+		u, at, err := s.stampPDF(ctx, r, size, password)
+		if err != nil {
+			return f, err
 		}
 		if _, err := u.Append(&b); err != nil {
-			return nil, nil, at, err
+			return f, err
 		}
 		r, size = u.Updated()
+		f = finished{contents: der, more: bytes.Clone(b.Bytes()), at: at, level: pdf.LevelT}
 	}
 	if long {
 		chain := a.Credential.Chain
@@ -183,12 +235,13 @@ func (s *Signer) finish(ctx context.Context, a *Authorization, index uint32, p *
 			stamps = s.TSARoots()
 		}
 		_, err = pdf.Extend(ctx, r, size, level, pdf.Services{
-			Timestamper: s.Timestamps, Revocation: s.Revocation, Roots: roots, TSARoots: stamps, Intermediates: chain, Newest: true, Password: password, Now: s.Now}, &b)
+			Timestamper: s.Timestamps, Revocation: answers{s, a}, Memory: &a.evidence.memory, Roots: roots, TSARoots: stamps, Intermediates: chain, Newest: true, Password: password, Now: s.Now}, &b)
 		if err != nil {
-			return nil, nil, at, unavailable(err)
+			return f, unavailable(err)
 		}
+		f.more, f.level = b.Bytes(), level
 	}
-	return der, b.Bytes(), at, nil
+	return f, nil
 }
 
 // stampPDF time-stamps a signed document. One that takes no such time-stamp

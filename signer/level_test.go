@@ -43,12 +43,12 @@ func (s *services) Timestamp(ctx context.Context, h crypto.Hash, digest []byte) 
 	return s.Authorities.Timestamp(ctx, h, digest)
 }
 
-func (s *services) Revocation(ctx context.Context, cert, issuer *x509.Certificate) (pdf.Answer, error) {
+func (s *services) Revocation(ctx context.Context, cert, issuer *x509.Certificate, since time.Time) (pdf.Answer, error) {
 	if s.revocationFails > 0 {
 		s.revocationFails--
 		return pdf.Answer{}, errOutage
 	}
-	o, crl, err := s.Authorities.Revocation(ctx, cert, issuer)
+	o, crl, err := s.Authorities.RevocationSince(ctx, cert, issuer, since)
 	return pdf.Answer{OCSP: o, CRL: crl}, err
 }
 

@@ -150,11 +150,11 @@ func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out
 	if err != nil {
 		return err
 	}
-	der, more, at, err := s.finish(ctx, a, d.Index, p, der, password)
+	end, err := s.finish(ctx, a, d.Index, p, der, password)
 	if err != nil {
 		return err
 	}
-	out.Timestamp = at
+	out.Timestamp, out.Level = end.at, string(end.level)
 	names := SignedBlobs(a.Request.Batch, d.Index, out.Attempt)
 	last := len(names) - 1
 	if last > 1 {
@@ -169,10 +169,10 @@ func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out
 		if work != nil {
 			w = io.MultiWriter(w, sum)
 		}
-		if _, err := p.Complete(w, der); err != nil {
+		if _, err := p.Complete(w, end.contents); err != nil {
 			return err
 		}
-		_, err := w.Write(more)
+		_, err := w.Write(end.more)
 		return err
 	})
 	if err != nil {
@@ -222,15 +222,20 @@ func (s *Signer) Complete(ctx context.Context, a *Authorization, out []Outcome) 
 		}
 		return false, fmt.Errorf("%w: %w", ErrNotDurable, err)
 	}
-	refused := 0
+	refused, below := 0, 0
 	for _, o := range out {
 		a.forget(o.Index)
 		if o.Refused != nil {
 			refused++
+		} else if o.below(&a.Request.Options) {
+			below++
 		}
 	}
 	ev := audit.Event{At: s.Now(), Actor: "officer:" + a.Request.Officer, Action: completeAction, Object: a.Request.ID, Verdict: audit.Accepted,
 		Detail: map[string]string{"intent": a.Intent.ID, "signed": strconv.Itoa(len(out) - refused), "refused": strconv.Itoa(refused)}}
+	if below > 0 {
+		ev.Detail["below_level"] = strconv.Itoa(below)
+	}
 	done, err = s.Records.Complete(ctx, a.Intent.ID, out, s.Now(), ev)
 	if statusEnds(err) {
 		return false, s.discard(ctx, out, ev, err)

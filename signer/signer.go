@@ -230,6 +230,7 @@ type Outcome struct {
 	Size      int64
 	Result    []byte    // in a work process: the digest that the next role signs
 	Timestamp time.Time // levels above B-B: when the time-stamping authority saw the signature
+	Level     string    // the one reached, see Outage; RAW has none
 	Refused   error     // the document could not be signed; the others go on
 
 	document Document // that was signed
@@ -483,8 +484,11 @@ type Signer struct {
 	// Timestamps and Revocation serve the levels above B-B. TSARoots gives what
 	// certificates in time-stamps may lead to; nil: the root of the officer's.
 	Timestamps pdf.Timestamper
-	Revocation pdf.Revocation
+	Revocation Revocation
 	TSARoots   func() *x509.CertPool
+	// Outage says what becomes of documents while these cannot be had; the zero
+	// value waits.
+	Outage Outage
 	// Headers says what the data headers of a system are made of; nil for one where any will do
 	// that does not end in another officer's number.
 	Headers func(ctx context.Context, system string) (HeaderFits, error)

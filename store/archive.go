@@ -92,7 +92,7 @@ func (a Archives) Items(ctx context.Context, batch string, after int64, limit in
 		}
 		out[k] = archive.Item{Index: r.Idx, Name: string(r.Name), Hash: r.Hash, Digest: r.Digest, Blob: r.Blob, Size: r.Size, Document: r.DocumentID, Reference: string(r.Reference),
 			RecordID: r.RecordID.String, Number: plain(r.Number), Record: plain(r.Record), State: r.State, Code: r.Code, Detail: string(r.Detail), Signature: r.Signature.V,
-			SignedBlob: r.SignedBlob, SignedSize: r.SignedSize, SignedAt: instant(r.SignedAt), Timestamp: instant(r.Timestamp), Intent: r.IntentID}
+			SignedBlob: r.SignedBlob, SignedSize: r.SignedSize, SignedAt: instant(r.SignedAt), Timestamp: instant(r.Timestamp), Level: r.Level, Intent: r.IntentID}
 	}
 	return out, err
 }

@@ -165,7 +165,7 @@ func (d *DB) Items(ctx context.Context, id, state string, after int64, limit int
 	}
 	out := make([]batch.Item, len(rows))
 	for k, x := range rows {
-		out[k] = batch.Item{State: x.State, Code: x.Code, Detail: string(x.Detail), Signature: x.Signature.V, SignedBlob: x.SignedBlob, SignedSize: x.SignedSize, SignedAt: instant(x.SignedAt), Timestamp: instant(x.Timestamp),
+		out[k] = batch.Item{State: x.State, Code: x.Code, Detail: string(x.Detail), Signature: x.Signature.V, SignedBlob: x.SignedBlob, SignedSize: x.SignedSize, SignedAt: instant(x.SignedAt), Timestamp: instant(x.Timestamp), Level: x.Level,
 			Document: signer.Document{Index: uint32(x.Idx), Name: string(x.Name), Hash: crypto.Hash(x.Hash), Digest: x.Digest, Blob: x.Blob, Size: x.Size, DocumentID: x.DocumentID, Reference: string(x.Reference)}}
 		if x.RecordID.Valid {
 			out[k].Record = &batch.Record{ID: x.RecordID.String}

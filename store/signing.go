@@ -548,7 +548,7 @@ func storeOutcome(ctx context.Context, q *sqlc.Queries, in *sqlc.Intent, o *sign
 		n, err = q.RefuseItem(ctx, sqlc.RefuseItemParams{Code: code, Detail: personal.Note(detail), SignedAt: micros(now), BatchID: in.BatchID, Idx: int64(o.Index),
 			Attempt: o.Attempt, IntentID: in.ID})
 	} else {
-		n, err = q.SignItem(ctx, sqlc.SignItemParams{Signature: personal.Bytes{V: o.Signature}, SignedBlob: o.Blob, SignedSize: o.Size, SignedAt: micros(now), Timestamp: micros(o.Timestamp),
+		n, err = q.SignItem(ctx, sqlc.SignItemParams{Signature: personal.Bytes{V: o.Signature}, SignedBlob: o.Blob, SignedSize: o.Size, SignedAt: micros(now), Timestamp: micros(o.Timestamp), Level: o.Level,
 			BatchID: in.BatchID, Idx: int64(o.Index), Attempt: o.Attempt, IntentID: in.ID})
 	}
 	if err == nil && n != 1 {

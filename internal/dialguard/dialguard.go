@@ -43,6 +43,9 @@ type Config struct {
 	Timeout time.Duration
 	// TLS is for https; nil: the system's CAs, no certificate of ours.
 	TLS *tls.Config
+	// Conns bounds the connections to one host. They are kept for the next requests.
+	// 0 means 8. Requests beyond wait, and their Timeout runs.
+	Conns int
 	// Resolver looks names up; nil: the machine's.
 	Resolver *net.Resolver
 }
@@ -55,6 +58,9 @@ const maxHeader = 32 << 10
 func New(c Config) *http.Client {
 	if c.Timeout == 0 {
 		c.Timeout = 5 * time.Second
+	}
+	if c.Conns == 0 {
+		c.Conns = 8
 	}
 	free := &net.Dialer{Timeout: c.Timeout, Resolver: c.Resolver}
 	guarded := &net.Dialer{Timeout: c.Timeout, Resolver: c.Resolver, Control: func(_, address string, _ syscall.RawConn) error {
@@ -79,7 +85,7 @@ func New(c Config) *http.Client {
 				return guarded.DialContext(ctx, network, address)
 			},
 			TLSClientConfig: c.TLS, MaxResponseHeaderBytes: maxHeader, TLSHandshakeTimeout: c.Timeout, ResponseHeaderTimeout: c.Timeout,
-			MaxIdleConns: 16, MaxConnsPerHost: 8, IdleConnTimeout: 30 * time.Second, ForceAttemptHTTP2: true, DisableCompression: true,
+			MaxIdleConns: max(16, c.Conns), MaxIdleConnsPerHost: c.Conns, MaxConnsPerHost: c.Conns, IdleConnTimeout: 30 * time.Second, ForceAttemptHTTP2: true, DisableCompression: true,
 		},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -240,5 +241,41 @@ func TestAnswersAreBounded(t *testing.T) {
 	url, _ := serve(t, typed(func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, 100)) }))
 	if b, err := get(c, url, 100); err != nil || len(b) != 100 {
 		t.Errorf("exactly as long as allowed: %d, %v", len(b), err)
+	}
+}
+
+// As many requests at a time as there may be connections: they are made once.
+func TestConnectionsAreKept(t *testing.T) {
+	const conns, rounds = 12, 5
+	var here sync.WaitGroup
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		here.Done()
+		here.Wait() // until all of the round are here
+		answer(w, r)
+	}))
+	var made atomic.Int64
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			made.Add(1)
+		}
+	}
+	s.Start()
+	defer s.Close()
+	c := dialguard.New(dialguard.Config{Hosts: []string{"127.0.0.1"}, Conns: conns})
+	defer c.CloseIdleConnections()
+	for range rounds {
+		here.Add(conns)
+		var round sync.WaitGroup
+		for range conns {
+			round.Go(func() {
+				if _, err := get(c, s.URL, 100); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		round.Wait()
+	}
+	if n := made.Load(); n != conns {
+		t.Errorf("%d connections for %d rounds of %d requests", n, rounds, conns)
 	}
 }

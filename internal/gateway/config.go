@@ -324,7 +324,7 @@ func decodeConfig(raw []byte, strict bool) (Config, error) {
 	// What a file of an earlier version does not say.
 	p := enrol.DefaultPINPolicy()
 	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}, CA: CAConfig{TSAPolicy: ca.DefaultTSAPolicy, Time: TimeConfig{MaxOffset: 500 * time.Millisecond, MaxAge: 30 * time.Minute, Accuracy: ca.DefaultProfile().Accuracy}, External: ExternalCAConfig{Timeout: 20 * time.Second}},
-		Timestamps: TimestampConfig{From: stampsOwn}, S3: defaultS3(),
+		Timestamps: TimestampConfig{From: stampsOwn, Outage: outageWaits, Patience: time.Minute}, S3: defaultS3(),
 		Limits: LimitConfig{PDFRefuse: string(pdf.Danger)}, Channels: defaultChannels(), Sessions: defaultSessions(), Renewal: defaultRenewal(), Retention: defaultRetention(), Enrolment: defaultEnrolment()}
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(strict)

@@ -181,7 +181,7 @@ func (s *Server) wire() error {
 		Policy: otp.Policy{TTL: c.Code.TTL, Tries: c.Code.Tries, ResendAfter: c.Code.ResendAfter, MaxSends: c.Code.MaxSends, PerHour: c.Code.PerHour, PerDay: c.Code.PerDay}}
 	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm, s.db.CurrentKEK}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.blobs, Codes: codes, Shares: s.shares(), Now: s.now,
 		PIN: c.PIN.limits(), CheckPIN: c.PIN.checkPIN, Headers: headers(s.db), Channels: c.Channels.of, AlarmTo: c.Mail.AlarmTo, Proxies: c.BehindProxy.Trusted,
-		Timestamps: stamper, TSARoots: s.trustedTSAs, Revocation: revocation{s.ca}, Templates: templates, Processes: processes, TempDir: s.DataPath("tmp"), Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond}
+		Timestamps: stamper, TSARoots: s.trustedTSAs, Outage: signer.Outage{FinishAtB: c.Timestamps.Outage == outageFinishes, Patience: c.Timestamps.Patience}, Revocation: revocation{s.ca}, Templates: templates, Processes: processes, TempDir: s.DataPath("tmp"), Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond}
 	s.Desk.PINs = pinProver{s.Signer}
 	width := c.Batch.Width
 	if width == 0 {

@@ -21,6 +21,7 @@ import (
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/pdf/cms"
+	"github.com/mohor-sign/mohor/signer"
 )
 
 // TimestampConfig says who time-stamps signatures.
@@ -28,6 +29,10 @@ type TimestampConfig struct {
 	From     string      `yaml:"from"`
 	Fallback bool        `yaml:"fallback"`
 	Servers  []TSAConfig `yaml:"servers"`
+	// Outage says what becomes of documents while no time-stamp or revocation data can
+	// be had, Patience how long they wait with finish_at_b.
+	Outage   string        `yaml:"outage"`
+	Patience time.Duration `yaml:"patience"`
 	// Roots are files of roots of units that stamped formerly.
 	Roots []string `yaml:"roots"`
 }
@@ -38,6 +43,7 @@ type TSAConfig struct {
 	Roots        string        `yaml:"roots"`
 	Timeout      time.Duration `yaml:"timeout"`
 	MaxBytes     int           `yaml:"max_bytes"`
+	Parallel     int           `yaml:"parallel"`
 	Username     string        `yaml:"username"`
 	PasswordFile string        `yaml:"password_file"`
 	ClientCert   string        `yaml:"client_cert"`
@@ -51,14 +57,30 @@ const (
 	stampsExternal = "external"
 )
 
+// The values of timestamps.outage.
+const (
+	outageWaits    = "wait"
+	outageFinishes = "finish_at_b"
+)
+
+// maxPatience is longer than any batch signs.
+const maxPatience = signer.MaxIntent
+
 // maxTSAs bounds how many servers a signature may have to wait for.
 const maxTSAs = 5
+
+// maxParallel bounds the requests to one server.
+const maxParallel = 64
 
 // check returns the field that cannot be right and what it must be.
 func (c *TimestampConfig) check() (field, want string) {
 	switch {
 	case c.From != stampsOwn && c.From != stampsExternal:
 		return "timestamps.from", stampsOwn + " or " + stampsExternal
+	case c.Outage != outageWaits && c.Outage != outageFinishes:
+		return "timestamps.outage", outageWaits + " or " + outageFinishes
+	case c.Patience < 0 || c.Patience > maxPatience:
+		return "timestamps.patience", "0s to 24h"
 	case c.From == stampsExternal && len(c.Servers) == 0, len(c.Servers) > maxTSAs:
 		return "timestamps.servers", fmt.Sprintf("1 to %d servers, when timestamps.from is %s", maxTSAs, stampsExternal)
 	}
@@ -81,6 +103,8 @@ func (c *TSAConfig) check() (field, want string) {
 		return "timeout", "100ms to 30s"
 	case c.MaxBytes != 0 && (c.MaxBytes < 1<<10 || c.MaxBytes > 64<<10):
 		return "max_bytes", "1024 to 65536"
+	case c.Parallel < 0 || c.Parallel > maxParallel:
+		return "parallel", fmt.Sprintf("1 to %d, 0 for the default", maxParallel)
 	case (c.Username == "") != (c.PasswordFile == "") || (c.ClientCert == "") != (c.ClientKey == ""):
 		return "username and password_file, client_cert and client_key", "set together"
 	case u.Scheme != "https" && (c.ClientCert != "" || c.CAFile != "" || c.Username != "" && !loopback(net.JoinHostPort(u.Hostname(), "0"))):
@@ -176,7 +200,7 @@ func (c *TSAConfig) open(now func() time.Time) (*ca.RemoteTSA, error) {
 	}
 	roots := tsaRoots(x509.NewCertPool(), certs)
 	// Its address is the administrator's own, not one that a stranger has named.
-	guard := dialguard.Config{Hosts: []string{u.Hostname()}, Timeout: c.Timeout, TLS: &tls.Config{MinVersion: tls.VersionTLS12}}
+	guard := dialguard.Config{Hosts: []string{u.Hostname()}, Timeout: c.Timeout, Conns: max(8, c.Parallel), TLS: &tls.Config{MinVersion: tls.VersionTLS12}}
 	if guard.TLS.RootCAs, err = certPool(c.CAFile); err != nil {
 		return nil, err
 	}
@@ -187,7 +211,7 @@ func (c *TSAConfig) open(now func() time.Time) (*ca.RemoteTSA, error) {
 		}
 		guard.TLS.Certificates = []tls.Certificate{pair}
 	}
-	t := &ca.RemoteTSA{URL: c.URL, HTTP: dialguard.New(guard), Roots: roots, Now: now, Size: c.MaxBytes}
+	t := &ca.RemoteTSA{URL: c.URL, HTTP: dialguard.New(guard), Roots: roots, Now: now, Size: c.MaxBytes, Parallel: c.Parallel}
 	if c.Username != "" {
 		password, err := readSecret(c.PasswordFile)
 		if err != nil {

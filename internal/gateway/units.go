@@ -11,6 +11,7 @@ import (
 
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/pdf"
+	"github.com/mohor-sign/mohor/signer"
 )
 
 // unitNames are the authority's units that answer strangers.
@@ -104,17 +105,16 @@ func (s *Server) renew(ctx context.Context) {
 	}
 }
 
-// revocation is the authority as pdf asks it; as a pdf.Timestamper it is one
-// already.
+// revocation is the authority as signer asks it; a pdf.Timestamper it is already.
 type revocation struct{ a *ca.Authorities }
 
 var (
-	_ pdf.Timestamper = (*ca.Authorities)(nil)
-	_ pdf.Revocation  = revocation{}
+	_ pdf.Timestamper   = (*ca.Authorities)(nil)
+	_ signer.Revocation = revocation{}
 )
 
-// Revocation implements pdf.Revocation.
-func (r revocation) Revocation(ctx context.Context, cert, issuer *x509.Certificate) (pdf.Answer, error) {
-	ocsp, crl, err := r.a.Revocation(ctx, cert, issuer)
+// Revocation implements signer.Revocation.
+func (r revocation) Revocation(ctx context.Context, cert, issuer *x509.Certificate, since time.Time) (pdf.Answer, error) {
+	ocsp, crl, err := r.a.RevocationSince(ctx, cert, issuer, since)
 	return pdf.Answer{OCSP: ocsp, CRL: crl}, err
 }

@@ -77,6 +77,7 @@ type SignedData struct {
 	// Revocation is what the SignedData brings along.
 	Revocation Revocation
 
+	embedded         []*x509.Certificate
 	salt             int
 	signedAttrs      []byte // with tag SET
 	signature        []byte
@@ -135,6 +136,7 @@ func parse(in []byte, contentType asn1.ObjectIdentifier, known []*x509.Certifica
 	if err != nil {
 		return nil, nil, err
 	}
+	d.embedded = all
 	if err := d.readRevocationChoices(crls); err != nil {
 		return nil, nil, err
 	}
@@ -332,6 +334,11 @@ func (d *SignedData) choose(found []*x509.Certificate) error {
 // named says whether the signing certificate attributes name c, or are absent.
 func (d *SignedData) named(c *x509.Certificate) bool {
 	return (d.certID == nil || d.certID.names(c)) && (d.certIDv2 == nil || d.certIDv2.names(c))
+}
+
+// selfContained says whether the signer's certificate is embedded.
+func (d *SignedData) selfContained() bool {
+	return slices.ContainsFunc(d.embedded, d.Certificate.Equal)
 }
 
 // SignatureValue returns the signature, which time-stamps are over.

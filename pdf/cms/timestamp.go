@@ -215,6 +215,10 @@ func (t *Timestamp) Verify(imprint []byte) error {
 	return nil
 }
 
+// Embedded says whether the token has the authority's certificate inside: without
+// it, it verifies for those alone who have it from elsewhere.
+func (t *Timestamp) Embedded() bool { return t.signed.selfContained() }
+
 // ForTimestamps says whether the authority's certificate has the extended key
 // usage time-stamping, no other one, and the extension critical (RFC 3161,
 // Section 2.3).

@@ -2,6 +2,7 @@ package cms
 
 import (
 	"bytes"
+	"crypto/x509"
 	"fmt"
 	"slices"
 
@@ -15,34 +16,47 @@ import (
 // must be in DER. The token must embed its certificate, verify and be over the
 // signature value; errors are those of Parse, ParseTimestamp and its Verify.
 func AddTimestamp(signedData, token []byte) ([]byte, error) {
+	out, _, err := Stamp(signedData, token)
+	return out, err
+}
+
+// Stamp is AddTimestamp which returns the token too, read and verified. Embedded
+// certificates that are among parsed are not parsed again.
+func Stamp(signedData, token []byte, parsed ...*x509.Certificate) ([]byte, *Timestamp, error) {
 	der, err := toDER(signedData)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if &der[0] != &signedData[0] {
-		return nil, malformed("not in DER")
+		return nil, nil, malformed("not in DER")
 	}
-	sd, err := Parse(der)
+	sd, err := Parse(der, parsed...)
+	if err == nil && !sd.selfContained() { // it would be known to us alone
+		err = fmt.Errorf("%w: %w", ErrMalformed, ErrCertificateMissing)
+	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if token, err = toDER(token); err != nil {
-		return nil, fmt.Errorf("reading time-stamp: %w", err)
+		return nil, nil, fmt.Errorf("reading time-stamp: %w", err)
 	}
-	ts, err := ParseTimestamp(token)
+	ts, err := ParseTimestamp(token, parsed...)
+	if err == nil && !ts.Embedded() {
+		err = fmt.Errorf("%w: %w", ErrMalformed, ErrCertificateMissing)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("reading time-stamp: %w", err)
+		return nil, nil, fmt.Errorf("reading time-stamp: %w", err)
 	}
 	h := ts.Hash.New()
 	h.Write(sd.signature)
 	if err := ts.Verify(h.Sum(nil)); err != nil {
-		return nil, fmt.Errorf("checking time-stamp: %w", err)
+		return nil, nil, fmt.Errorf("checking time-stamp: %w", err)
 	}
 	out, err := insertUnsigned(der, timestampAttribute(token))
 	if err == nil && len(out) > MaxSize {
-		return nil, malformed("too large")
+		return nil, nil, malformed("too large")
 	}
-	return out, err
+	return out, ts, err
 }
 
 func timestampAttribute(token []byte) *cryptobyte.Builder {

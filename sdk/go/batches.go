@@ -76,6 +76,7 @@ type Item struct {
 	Detail    string     `json:"detail"`
 	Signature []byte     `json:"signature"`
 	SignedAt  *time.Time `json:"signed_at"`
+	Level     string     `json:"level"`     // the one reached, see Signature
 	RecordID  string     `json:"record_id"` // of an eCertificate: its public page is /s/{record_id}
 }
 

@@ -161,6 +161,9 @@ type Signature struct {
 	Signature []byte `json:"signature"`
 	// ContentURL is the path of the signed PDF, see Client.SignedPDF.
 	ContentURL string `json:"content_url"`
+	// Level is the one reached: below the one asked for when no time-stamp could be had
+	// for too long, and the gateway is set to finish all the same.
+	Level string `json:"level"`
 	// Code and Detail say why the document was refused.
 	Code   string `json:"code"`
 	Detail string `json:"detail"`

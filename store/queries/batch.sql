@@ -42,12 +42,12 @@ UPDATE batches SET status = @status, finished_at = @now WHERE id = @id AND statu
 
 -- name: ItemsAfter :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, level
 FROM items WHERE batch_id = @batch_id AND idx > @after ORDER BY idx LIMIT @lim;
 
 -- name: ItemsInState :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, level
 FROM items WHERE batch_id = @batch_id AND state = @state AND idx > @after ORDER BY idx LIMIT @lim;
 
 -- name: ItemByRecord :one
@@ -68,7 +68,7 @@ WHERE items.batch_id = @batch_id AND items.idx IN (
 RETURNING items.idx, items.name, items.hash, items.digest, items.blob, items.size, items.document_id, items.reference, items.attempt;
 
 -- name: SignItem :execrows
-UPDATE items SET state = 'signed', signature = @signature, signed_blob = @signed_blob, signed_size = @signed_size, signed_at = @signed_at, timestamp = @timestamp
+UPDATE items SET state = 'signed', signature = @signature, signed_blob = @signed_blob, signed_size = @signed_size, signed_at = @signed_at, timestamp = @timestamp, level = @level
 WHERE batch_id = @batch_id AND idx = @idx AND state = 'claimed' AND attempt = @attempt AND intent_id = @intent_id;
 
 -- name: RefuseItem :execrows

@@ -370,7 +370,7 @@ func (q *Queries) ItemByRecord(ctx context.Context, recordID sql.NullString) (It
 
 const itemsAfter = `-- name: ItemsAfter :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, level
 FROM items WHERE batch_id = ?1 AND idx > ?2 ORDER BY idx LIMIT ?3
 `
 
@@ -414,6 +414,7 @@ func (q *Queries) ItemsAfter(ctx context.Context, arg ItemsAfterParams) ([]Item,
 			&i.IntentID,
 			&i.Timestamp,
 			&i.ReferenceKey,
+			&i.Level,
 		); err != nil {
 			return nil, err
 		}
@@ -430,7 +431,7 @@ func (q *Queries) ItemsAfter(ctx context.Context, arg ItemsAfterParams) ([]Item,
 
 const itemsInState = `-- name: ItemsInState :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, level
 FROM items WHERE batch_id = ?1 AND state = ?2 AND idx > ?3 ORDER BY idx LIMIT ?4
 `
 
@@ -480,6 +481,7 @@ func (q *Queries) ItemsInState(ctx context.Context, arg ItemsInStateParams) ([]I
 			&i.IntentID,
 			&i.Timestamp,
 			&i.ReferenceKey,
+			&i.Level,
 		); err != nil {
 			return nil, err
 		}
@@ -661,8 +663,8 @@ func (q *Queries) SetBatchStatus(ctx context.Context, arg SetBatchStatusParams) 
 }
 
 const signItem = `-- name: SignItem :execrows
-UPDATE items SET state = 'signed', signature = ?1, signed_blob = ?2, signed_size = ?3, signed_at = ?4, timestamp = ?5
-WHERE batch_id = ?6 AND idx = ?7 AND state = 'claimed' AND attempt = ?8 AND intent_id = ?9
+UPDATE items SET state = 'signed', signature = ?1, signed_blob = ?2, signed_size = ?3, signed_at = ?4, timestamp = ?5, level = ?6
+WHERE batch_id = ?7 AND idx = ?8 AND state = 'claimed' AND attempt = ?9 AND intent_id = ?10
 `
 
 type SignItemParams struct {
@@ -671,6 +673,7 @@ type SignItemParams struct {
 	SignedSize int64
 	SignedAt   int64
 	Timestamp  int64
+	Level      string
 	BatchID    string
 	Idx        int64
 	Attempt    int64
@@ -684,6 +687,7 @@ func (q *Queries) SignItem(ctx context.Context, arg SignItemParams) (int64, erro
 		arg.SignedSize,
 		arg.SignedAt,
 		arg.Timestamp,
+		arg.Level,
 		arg.BatchID,
 		arg.Idx,
 		arg.Attempt,

@@ -458,6 +458,7 @@ type Item struct {
 	IntentID     string
 	Timestamp    int64
 	ReferenceKey personal.Object
+	Level        string
 }
 
 type Kek struct {

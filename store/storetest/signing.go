@@ -658,6 +658,7 @@ func completeEnds(t *testing.T, h *House) {
 				o.Refused = errors.New("not for the row: secret detail")
 			} else {
 				o.Signature, o.Blob, o.Size = []byte("sig"), "signed/x", 7
+				o.Level = "B-T"
 			}
 			done, err := h.DB.Complete(ctx, in.ID, []signer.Outcome{o}, at, h.ev("complete", in.ID))
 			if err != nil || done != (k == 2) {
@@ -675,7 +676,7 @@ func completeEnds(t *testing.T, h *House) {
 			switch {
 			case k < c.refused && (it.State != "refused" || it.Code != "internal_error" || it.Detail != "" || len(it.Signature) != 0):
 				t.Errorf("%s: refused item %+v", c.id, it)
-			case k >= c.refused && (it.State != "signed" || string(it.Signature) != "sig" || it.SignedBlob != "signed/x" || it.SignedSize != 7 || !it.SignedAt.Equal(at)):
+			case k >= c.refused && (it.State != "signed" || string(it.Signature) != "sig" || it.SignedBlob != "signed/x" || it.SignedSize != 7 || it.Level != "B-T" || !it.SignedAt.Equal(at)):
 				t.Errorf("%s: signed item %+v", c.id, it)
 			}
 		}
