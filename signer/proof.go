@@ -108,23 +108,31 @@ func (o *Outline) Size() (n int) {
 	return n
 }
 
-// Path is the proof for the leaf at index; block are all leaves of its block, which begins at
-// index - index%[Block]. [ErrProof] when they are not the leaves that were added.
-func (o *Outline) Path(index uint32, block [][32]byte) (Proof, error) {
-	p := Proof{Index: index, Count: o.n}
-	first := index - index%Block
-	if index >= o.n || len(block) != int(min(Block, o.n-first)) {
-		return Proof{}, fmt.Errorf("%w: index %d of %d with %d leaves", ErrProof, index, o.n, len(block))
+// Subtree is a block of an [Outline] with its leaves.
+type Subtree struct {
+	o      *Outline
+	first  uint32
+	levels [][][32]byte
+}
+
+// Subtree takes all leaves of the block that begins at first, a multiple of [Block]; [ErrProof] when
+// they are not those that were added. Once Root was called, many may do so at a time.
+func (o *Outline) Subtree(first uint32, leaves [][32]byte) (*Subtree, error) {
+	if first%Block != 0 || first >= o.n || len(leaves) != int(min(Block, o.n-first)) {
+		return nil, fmt.Errorf("%w: %d leaves from %d of %d", ErrProof, len(leaves), first, o.n)
 	}
 	o.build()
-	below := levels(block)
-	if below[len(below)-1][0] != o.levels[0][first/Block] {
-		return Proof{}, fmt.Errorf("%w: a leaf is not the one that was added", ErrProof)
+	t := &Subtree{o, first, levels(leaves)}
+	if t.levels[len(t.levels)-1][0] != o.levels[0][first/Block] {
+		return nil, fmt.Errorf("%w: a leaf is not the one that was added", ErrProof)
 	}
-	at := index % Block
-	p.Path = up(make([][32]byte, 0, bits.Len32(o.n-1)), below, at)
-	p.Path = up(p.Path, o.levels, first/Block)
-	return p, nil
+	return t, nil
+}
+
+// Proof is that of the leaf at index, which must be in the block.
+func (t *Subtree) Proof(index uint32) Proof {
+	path := up(make([][32]byte, 0, bits.Len32(t.o.n-1)), t.levels, index-t.first)
+	return Proof{Index: index, Count: t.o.n, Path: up(path, t.o.levels, t.first/Block)}
 }
 
 // levels are the nodes of a tree from its leaves to its root. A node without a sibling is its own

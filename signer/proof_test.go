@@ -13,9 +13,24 @@ import (
 	"github.com/mohor-sign/mohor/signer"
 )
 
-// path is RFC 9162, Section 2.1.3.1, word for word, over leaf hashes.
-func path(m int, leaves [][32]byte) [][32]byte {
-	n := len(leaves)
+// text is RFC 9162, Section 2.1.3.1, word for word, over the leaf hashes of someLeaves, some of whose
+// subtrees it remembers.
+type text struct {
+	leaves [][32]byte
+	seen   map[[2]int][32]byte
+}
+
+func (x *text) hash(from, to int) [32]byte {
+	h, ok := x.seen[[2]int{from, to}]
+	if !ok {
+		h = mth(x.leaves[from:to])
+		x.seen[[2]int{from, to}] = h
+	}
+	return h
+}
+
+func (x *text) path(m, from, to int) [][32]byte {
+	n := to - from
 	if n == 1 {
 		return nil
 	}
@@ -24,9 +39,13 @@ func path(m int, leaves [][32]byte) [][32]byte {
 		k *= 2
 	}
 	if m < k {
-		return append(path(m, leaves[:k]), mth(leaves[k:]))
+		return append(x.path(m, from, from+k), x.hash(from+k, to))
 	}
-	return append(path(m-k, leaves[k:]), mth(leaves[:k]))
+	return append(x.path(m-k, from+k, to), x.hash(from, from+k))
+}
+
+func path(m int, leaves [][32]byte) [][32]byte {
+	return (&text{leaves, map[[2]int][32]byte{}}).path(m, 0, len(leaves))
 }
 
 func someLeaves(n int) [][32]byte {
@@ -51,16 +70,17 @@ func block(leaves [][32]byte, index int) [][32]byte {
 }
 
 func prove(t interface{ Fatal(...any) }, o *signer.Outline, leaves [][32]byte, index int) signer.Proof {
-	p, err := o.Path(uint32(index), block(leaves, index))
+	tree, err := o.Subtree(uint32(index-index%signer.Block), block(leaves, index))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return tree.Proof(uint32(index))
 }
 
 // Every index of every size to 300, which is more than a block, against the text of the RFC.
 func TestProofsAreThoseOfRFC9162(t *testing.T) {
 	all := someLeaves(300)
+	rfc := &text{all, map[[2]int][32]byte{}}
 	for n := 1; n <= len(all); n++ {
 		leaves := all[:n]
 		o, root := outline(leaves), mth(leaves)
@@ -69,8 +89,8 @@ func TestProofsAreThoseOfRFC9162(t *testing.T) {
 		}
 		for k := range leaves {
 			p := prove(t, o, leaves, k)
-			if !slices.Equal(p.Path, path(k, leaves)) {
-				t.Fatalf("leaf %d of %d: %x, want %x", k, n, p.Path, path(k, leaves))
+			if want := rfc.path(k, 0, n); !slices.Equal(p.Path, want) {
+				t.Fatalf("leaf %d of %d: %x, want %x", k, n, p.Path, want)
 			}
 			if len(p.Path) > bits.Len(uint(n-1)) {
 				t.Errorf("leaf %d of %d: %d hashes", k, n, len(p.Path))
@@ -147,17 +167,18 @@ func TestOutlineRefusesOtherLeaves(t *testing.T) {
 	leaves := someLeaves(600)
 	o := outline(leaves)
 	for what, give := range map[string]struct {
-		index uint32
-		block [][32]byte
+		first  uint32
+		leaves [][32]byte
 	}{
-		"behind the end":   {600, block(leaves, 599)},
+		"behind the end":   {768, block(leaves, 599)},
 		"no leaves":        {0, nil},
-		"too few":          {300, block(leaves, 300)[1:]},
-		"those of another": {300, block(leaves, 0)},
+		"too few":          {256, block(leaves, 300)[1:]},
+		"not a block":      {1, leaves[1:257]},
+		"those of another": {256, block(leaves, 0)},
 		"in other order":   {0, append(slices.Clone(leaves[1:256]), leaves[0])},
 	} {
-		if p, err := o.Path(give.index, give.block); !errors.Is(err, signer.ErrProof) {
-			t.Errorf("%s: %v, %v", what, p, err)
+		if _, err := o.Subtree(give.first, give.leaves); !errors.Is(err, signer.ErrProof) {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 	// It grows: what was asked before does not disturb.
