@@ -59,6 +59,7 @@ const (
 	Signed             Status = "SIGNED"
 	SignedWithRefusals Status = "SIGNED_WITH_REFUSALS"
 	Cancelled          Status = "CANCELLED"
+	Expired            Status = "EXPIRED" // nobody came for it: see Queue.ExpireBatches
 )
 
 // States of an item.
@@ -96,6 +97,8 @@ type Item struct {
 	SignedSize int64
 	SignedAt   time.Time
 	Timestamp  time.Time // of the time-stamping authority; zero without a time-stamp
+	Intent     string    // under which it was claimed last
+	Refusal    int64     // of a refused item: its place among its batch's refusals, from 1
 }
 
 // Record is what the public page answers about an eCertificate.
@@ -141,6 +144,21 @@ type Queue interface {
 	// Items lists items in index order: state "" is all, after is exclusive (-1
 	// from the start), limit bounds the answer.
 	Items(ctx context.Context, id, state string, after int64, limit int) ([]Item, error)
+	// Item returns one item, or ErrUnknown.
+	Item(ctx context.Context, id string, index uint32) (Item, error)
+	// Leaves lists index, name, hash and digest of items, as Items does.
+	Leaves(ctx context.Context, id string, after int64, limit int) ([]signer.Document, error)
+	// Refusals lists refused items in the order of their refusals; after is exclusive. Of them
+	// index, name, code, detail and refusal are there. One that comes later is always behind all
+	// that was listed before.
+	Refusals(ctx context.Context, id string, after int64, limit int) ([]Item, error)
+	// RefusedBy counts refused items by code.
+	RefusedBy(ctx context.Context, id string) (map[string]uint32, error)
+	// Commits are those in which the last signed items of a batch were stored, the oldest first;
+	// limit bounds the items.
+	Commits(ctx context.Context, id string, limit int) ([]Commit, error)
+	// Signings are the options by which a batch's items were signed, by intent.
+	Signings(ctx context.Context, id string) (map[string]signer.Options, error)
 	// Audit appends a lone event: a refusal.
 	Audit(ctx context.Context, ev audit.Event) error
 }
@@ -163,7 +181,8 @@ type Service struct {
 	MaxUpload, MaxPDF int64
 	Now               func() time.Time
 
-	locks keylock.Locks // one upload or sealing of a batch at a time; across processes the queue's own checks decide
+	outlines outlines
+	locks    keylock.Locks // one upload or sealing of a batch at a time; across processes the queue's own checks decide
 }
 
 // Passwords keeps the password of an encrypted PDF for the time it is signed.

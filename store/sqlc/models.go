@@ -458,6 +458,7 @@ type Item struct {
 	IntentID     string
 	Timestamp    int64
 	ReferenceKey personal.Object
+	Refusal      int64
 }
 
 type Kek struct {
