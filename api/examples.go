@@ -107,6 +107,8 @@ func answerExamples() map[string]any {
 			object{"row": 3, "column": "no_kp", "name": "ALI BIN ABU", "code": "row_ic_invalid", "detail": "the IC must be 12 digits that begin with a valid date"}}},
 		"batchItems": object{"next": 0, "items": []any{object{"index": 0, "name": "Arahan Bayaran 1", "reference": "2026/AB/000123", "state": "pending",
 			"digest": object{"alg": "SHA-256", "value": exampleDigest}}}},
+		"itemProof": object{"batch_id": exampleBatch, "index": 0, "name": "Arahan Bayaran 1", "digest": object{"alg": "SHA-256", "value": exampleDigest}, "count": 2, "root": exampleRoot, "fingerprint": "V8QM-B9KG",
+			"path": []any{exampleDigest}},
 		"verify": object{"verdict": "VALID", "indication": "TOTAL-PASSED", "timestamps": []any{}, "signatures": []any{object{"field": "Signature1", "verdict": "VALID", "indication": "TOTAL-PASSED",
 			"reasons": []any{}, "signer": "CN=AISYAH BINTI OMAR, serialNumber=" + exampleIC + ", O=JANM, C=MY", "certificate": exampleDER, "signed_at": exampleTime, "time_source": "timestamp", "level": "B-LTA",
 			"covers_whole_document": true, "changes_after": []any{}, "timestamps": []any{}, "revocation": object{"source": "CRL", "status": "good", "at": exampleTime}}}},
@@ -131,6 +133,9 @@ func parameterExample(path string, p *huma.Param) any {
 			}
 		}
 		return "lg_k7bn3q5wy2hz6vdctmxl4ajpoe" // what begins with a log-in and ends with its code
+	}
+	if p.Name == "index" {
+		return 0
 	}
 	if p.Name == "name" {
 		return map[bool]string{true: "issuing.crl", false: "issuing.cer"}[strings.HasPrefix(path, "/crl")]

@@ -74,6 +74,13 @@ func (s *Service) outline(ctx context.Context, b *Batch) (*signer.Outline, error
 	return t, nil
 }
 
+// Intact returns nil when a sealed batch's rows give the root that was sealed, else
+// signer.ErrDocuments.
+func (s *Service) Intact(ctx context.Context, b Batch) error {
+	_, err := s.outline(ctx, &b)
+	return err
+}
+
 // leaves are those of the block that begins at first.
 func (s *Service) leaves(ctx context.Context, b *Batch, first uint32) ([][32]byte, error) {
 	docs, err := s.Queue.Leaves(ctx, b.ID, int64(first)-1, signer.Block)
