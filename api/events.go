@@ -120,7 +120,7 @@ func (s *server) events(h huma.API) {
 }
 
 type eventsInput struct {
-	batchInput
+	ID          string `path:"id" maxLength:"64"`
 	LastEventID string `header:"Last-Event-ID" maxLength:"64" doc:"Of the last event that had one; what was told before is not told again. Anything that was never an id is as none"`
 }
 

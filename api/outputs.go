@@ -20,7 +20,7 @@ import (
 
 type itemInput struct {
 	ID    string `path:"id" maxLength:"64"`
-	Index uint32 `path:"index"`
+	Index int64  `path:"index" minimum:"0" maximum:"4294967295"`
 }
 
 // itemProofBody is all that is needed to compute the root again; docs/api.md says how.
@@ -61,7 +61,7 @@ func (s *server) itemProof(ctx context.Context, in *itemInput) (*itemProofOutput
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	it, p, err := s.Batches.Proof(ctx, b, in.Index)
+	it, p, err := s.Batches.Proof(ctx, b, uint32(in.Index))
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
@@ -115,7 +115,7 @@ func (s *server) given(ctx context.Context, app, id string, index uint32) (g giv
 }
 
 func (s *server) itemContent(ctx context.Context, in *itemInput) (*huma.StreamResponse, error) {
-	g, name, err := s.given(ctx, appOf(ctx).ID, in.ID, in.Index)
+	g, name, err := s.given(ctx, appOf(ctx).ID, in.ID, uint32(in.Index))
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}

@@ -267,8 +267,11 @@ func (s *Service) Cancel(ctx context.Context, app, id, requestID string) error {
 		return nil // what was signed stays
 	}
 	// From here on nobody reads the documents.
-	return s.Blobs.Remove(context.WithoutCancel(ctx), "original/"+id)
+	return s.Blobs.Remove(context.WithoutCancel(ctx), Originals(id))
 }
+
+// Originals is where the documents of a batch are that came in with it: Remove of it removes all.
+func Originals(id string) string { return "original/" + id }
 
 // page is how many rows are read at a time.
 const page = 500

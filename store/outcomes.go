@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/mohor-sign/mohor/archive"
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/signer"
@@ -145,7 +146,12 @@ func expireBatch(ctx context.Context, q *sqlc.Queries, id string, now time.Time)
 	for _, c := range counts {
 		ev.Detail[c.State] = strconv.FormatInt(c.N, 10)
 	}
-	if err := q.RemoveUnsignedOriginals(ctx, id); err != nil {
+	if ev.Detail[batch.ItemSigned] != "" {
+		err = q.RemoveUnsignedOriginals(ctx, id)
+	} else {
+		err = q.AddFileRemoval(ctx, sqlc.AddFileRemovalParams{Kind: archive.BlobFile, Name: batch.Originals(id)}) // all at once
+	}
+	if err != nil {
 		return err
 	}
 	return appendEvent(ctx, q, ev)
