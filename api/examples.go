@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mohor-sign/mohor/batch"
 )
 
 // What examples speak of. It is the sandbox's made-up officer.
@@ -50,9 +52,10 @@ func exampleSigned() object {
 }
 
 func exampleBatchIn(status string) object {
-	b := object{"batch_id": exampleBatch, "name": "Sijil Kemahiran April 2026", "kind": "digest", "status": status, "count": 2, "signed": 0, "refused": 0, "pending": 2, "refused_rows": 0, "rate": 0}
+	b := object{"batch_id": exampleBatch, "name": "Sijil Kemahiran April 2026", "kind": "digest", "status": status, "count": 2, "signed": 0, "refused": 0, "pending": 2, "refused_rows": 0, "rate": 0,
+		"needs": object{"action": "authorise", "message": needs(batch.Status(status), false).Message}}
 	if status == "OPEN" {
-		b["count"], b["pending"] = 0, 0
+		b["count"], b["pending"], b["needs"] = 0, 0, object{"action": "seal", "message": needs(batch.Open, false).Message}
 		return b
 	}
 	b["root"], b["fingerprint"] = exampleRoot, "V8QM-B9KG"
