@@ -29,6 +29,7 @@ type itemProofBody struct {
 	Index       uint32     `json:"index"`
 	Name        string     `json:"name"`
 	Digest      digestBody `json:"digest" doc:"Of the document as authorised"`
+	Size        int64      `json:"size,omitempty" doc:"Bytes of that document, when it came in with the batch: the signed PDF begins with it"`
 	Count       uint32     `json:"count"`
 	Root        string     `json:"root" doc:"Base64: the root that the batch was sealed with"`
 	Fingerprint string     `json:"fingerprint"`
@@ -66,7 +67,7 @@ func (s *server) itemProof(ctx context.Context, in *itemInput) (*itemProofOutput
 		return nil, s.fail(ctx, err)
 	}
 	out := &itemProofOutput{itemProofBody{ID: b.ID, Index: it.Index, Name: it.Name, Digest: digestBody{hashName(it.Hash), base64.StdEncoding.EncodeToString(it.Digest)},
-		Count: p.Count, Root: base64.StdEncoding.EncodeToString(b.Root[:]), Fingerprint: signer.Fingerprint(b.Root), Path: make([]string, len(p.Path))}}
+		Size: it.Size, Count: p.Count, Root: base64.StdEncoding.EncodeToString(b.Root[:]), Fingerprint: signer.Fingerprint(b.Root), Path: make([]string, len(p.Path))}}
 	for k, h := range p.Path {
 		out.Body.Path[k] = base64.StdEncoding.EncodeToString(h[:])
 	}

@@ -77,6 +77,7 @@ type progress struct {
 	total int
 	bar   *progressbar.ProgressBar
 	said  int
+	aside string // rate and time left, as they are told
 }
 
 func (e *env) progress(what string, total int) *progress {
@@ -88,13 +89,31 @@ func (e *env) progress(what string, total int) *progress {
 	return p
 }
 
+// say sets what stands beside the counts.
+func (p *progress) say(aside string) {
+	p.aside = aside
+	if p.bar == nil {
+		return
+	}
+	if aside != "" {
+		aside = ", " + aside
+	}
+	p.bar.Describe(p.what + aside)
+}
+
 func (p *progress) at(n int) {
 	if p.bar != nil {
 		_ = p.bar.Set(n) // a bar that cannot be drawn is no failure
 		return
 	}
 	if n > p.said && (n == p.total || (n-p.said)*10 >= p.total) {
-		fmt.Fprintf(p.w, "mohor: %s %d of %d\n", p.what, n, p.total)
+		aside := p.aside
+		if aside != "" && n < p.total {
+			aside = ", " + aside
+		} else {
+			aside = ""
+		}
+		fmt.Fprintf(p.w, "mohor: %s %d of %d%s\n", p.what, n, p.total, aside)
 		p.said = n
 	}
 }

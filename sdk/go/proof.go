@@ -17,6 +17,7 @@ type Proof struct {
 	Index       int      `json:"index"`
 	Name        string   `json:"name"`
 	Digest      Digest   `json:"digest"` // of the document as authorised
+	Size        int64    `json:"size"`   // of that document, bytes, when it came in with the batch: the signed PDF begins with it
 	Count       int      `json:"count"`
 	Root        []byte   `json:"root"`
 	Fingerprint string   `json:"fingerprint"`
