@@ -162,9 +162,13 @@ func (c *client) follow(e *env, id string) (*mohor.Batch, *refusals, error) {
 			refused.add(event.Refused)
 			continue
 		}
+		over := b == nil && event.Batch.Done() // before we looked
 		b = event.Batch
+		if over {
+			continue
+		}
 		if bar == nil {
-			bar = e.progress("signing", b.Count)
+			bar = e.told("signing", b.Count)
 		}
 		bar.say(pace(b, e.now()))
 		bar.at(b.Signed + b.Refused)
@@ -182,7 +186,7 @@ func pace(b *mohor.Batch, now time.Time) string {
 	}
 	s := fmt.Sprintf("%.3g a second", b.Rate)
 	if b.ETA != nil && b.ETA.After(now) {
-		s += ", done in " + b.ETA.Sub(now).Round(time.Second).String()
+		s += ", done in " + max(time.Second, b.ETA.Sub(now).Round(time.Second)).String()
 	}
 	return s
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
@@ -81,10 +82,19 @@ type progress struct {
 }
 
 func (e *env) progress(what string, total int) *progress {
+	return e.bar(what, total, progressbar.OptionShowIts())
+}
+
+// told is progress whose rate and end somebody else knows better: see say.
+func (e *env) told(what string, total int) *progress {
+	return e.bar(what, total, progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false))
+}
+
+func (e *env) bar(what string, total int, more ...progressbar.Option) *progress {
 	p := &progress{w: e.stderr, what: what, total: total}
 	if f, ok := e.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		p.bar = progressbar.NewOptions(total, progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(e.stderr),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionOnCompletion(func() { fmt.Fprintln(e.stderr) }))
+		p.bar = progressbar.NewOptions(total, append([]progressbar.Option{progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(e.stderr), progressbar.OptionThrottle(50 * time.Millisecond),
+			progressbar.OptionShowCount(), progressbar.OptionOnCompletion(func() { fmt.Fprintln(e.stderr) })}, more...)...)
 	}
 	return p
 }
