@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mohor-sign/mohor/archive"
 	"github.com/mohor-sign/mohor/internal/gateway"
 	"github.com/mohor-sign/mohor/internal/gatewaytest"
 	"github.com/mohor-sign/mohor/signer"
@@ -243,6 +244,30 @@ func TestBatchExpires(t *testing.T) {
 	want(t, g.Do("GET", path+"/archive", "", nil), 409, "not_signed")
 	if r := g.Do("GET", path+"/events", "", nil); !strings.Contains(string(r.Raw), "event: done") {
 		t.Errorf("its stream: %s", r.Raw)
+	}
+}
+
+// A batch that was given up goes to the archive with the others, though its documents are gone; one
+// that was signed before it expired keeps what was signed.
+func TestGivenUpBatchesAreArchived(t *testing.T) {
+	g := gatewaytest.New(t)
+	expired, cancelled := pdfBatch(t, g, 2), pdfBatch(t, g, 2)
+	want(t, g.Do("DELETE", cancelled, "", nil), 204, "")
+	onPage2(t, g, pdfBatch(t, g, 3))
+	g.Clock.Advance(31 * 24 * time.Hour)
+	if err := g.Server.Expunge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := g.Do("GET", expired, "", nil).Text("status"); s != "EXPIRED" {
+		t.Fatal(s)
+	}
+	g.Clock.Advance(11 * year)
+	var in archive.Info
+	if err := g.Server.RunArchive(t.Context(), "cli:test", func(x archive.Info) error { in = x; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, g, "SELECT COUNT(*) FROM batches"); n != 0 || in.Signatures != 2 {
+		t.Errorf("%d batches are left; archived %+v", n, in)
 	}
 }
 
