@@ -24,7 +24,7 @@ type batchBody struct {
 	ID          string     `json:"batch_id"`
 	Name        string     `json:"name"`
 	Kind        string     `json:"kind" enum:"pdf,digest,ecert"`
-	Status      string     `json:"status" enum:"OPEN,SEALED,SIGNING,NEEDS_AUTHORISATION,SIGNED,SIGNED_WITH_REFUSALS,CANCELLED"`
+	Status      string     `json:"status" enum:"OPEN,SEALED,SIGNING,NEEDS_AUTHORISATION,SIGNED,SIGNED_WITH_REFUSALS,CANCELLED,EXPIRED"`
 	Count       uint32     `json:"count" doc:"Items taken in"`
 	Signed      uint32     `json:"signed"`
 	Refused     uint32     `json:"refused" doc:"Items that could not be signed"`
@@ -32,9 +32,18 @@ type batchBody struct {
 	RefusedRows uint32     `json:"refused_rows" doc:"Rows refused at intake"`
 	Root        string     `json:"root,omitempty" doc:"Base64; once sealed"`
 	Fingerprint string     `json:"fingerprint,omitempty"`
-	Rate        float64    `json:"rate" doc:"Signed items a second since signing began"`
+	Rate        float64    `json:"rate" doc:"Signed items a second: the last ones while it signs, all of them when it is done"`
+	ETA         *time.Time `json:"eta,omitempty" doc:"When the pending items are signed at this rate"`
 	StartedAt   *time.Time `json:"started_at,omitempty"`
 	FinishedAt  *time.Time `json:"finished_at,omitempty"`
+
+	RefusedByCode map[string]uint32 `json:"refused_by_code,omitempty" doc:"Items that could not be signed, by the code of the refusal"`
+	Needs         *needsBody        `json:"needs,omitempty" doc:"What it waits for"`
+}
+
+type needsBody struct {
+	Action  string `json:"action" enum:"seal,authorise,resume" doc:"To be sealed, to be named in a transaction, to be resumed"`
+	Message string `json:"message" doc:"In the language of Accept-Language"`
 }
 
 type batchOutput struct{ Body batchBody }
@@ -98,38 +107,76 @@ func (s *server) batches(h huma.API) {
 	huma.Register(h, streamed(op("Batches", "addItems", http.MethodPost, "/v1/batches/{id}/items", "Add candidates (CSV or XLSX), PDFs (ZIP) or digests (NDJSON)",
 		http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity), "text/csv", sheetType, "application/zip", "application/x-ndjson"), s.addItems)
 	huma.Register(h, op("Batches", "sealBatch", http.MethodPost, "/v1/batches/{id}/seal", "Fix count and root", http.StatusNotFound, http.StatusConflict), s.sealBatch)
-	huma.Register(h, op("Batches", "batch", http.MethodGet, "/v1/batches/{id}", "Status and counts", http.StatusNotFound), s.batch)
+	huma.Register(h, op("Batches", "batch", http.MethodGet, "/v1/batches/{id}", "Status, counts, rate and what it waits for", http.StatusNotFound), s.batch)
 	huma.Register(h, op("Batches", "batchItems", http.MethodGet, "/v1/batches/{id}/items", "Items with their outcome", http.StatusNotFound), s.batchItems)
-	huma.Register(h, binary(op("Batches", "batchArchive", http.MethodGet, "/v1/batches/{id}/archive", "ZIP of the signed PDFs and manifest.json", http.StatusNotFound, http.StatusConflict),
+	huma.Register(h, binary(op("Batches", "batchArchive", http.MethodGet, "/v1/batches/{id}/archive", "ZIP of the signed PDFs, detached signatures and manifest.json", http.StatusNotFound, http.StatusConflict),
 		"application/zip", "The archive"), s.batchArchive)
 	huma.Register(h, op("Batches", "cancelBatch", http.MethodDelete, "/v1/batches/{id}", "Cancel before signing", http.StatusNotFound, http.StatusConflict), s.cancelBatch)
+	s.outputs(h)
 	s.events(h)
 }
 
-func batchView(b batch.Batch, now time.Time) batchBody {
-	v := batchBody{ID: b.ID, Name: b.Name, Kind: b.Kind, Status: string(b.Status), Count: b.Next, Signed: b.Signed, Refused: b.Refused, Pending: b.Pending, RefusedRows: b.RefusedRows}
-	if b.Status != batch.Open && b.Status != batch.Cancelled {
+// batchView tells how a batch stands, and how it goes on.
+func (s *server) batchView(ctx context.Context, b batch.Batch) (batchBody, error) {
+	p, err := s.Batches.Pace(ctx, &b)
+	if err != nil {
+		return batchBody{}, err
+	}
+	return batchBodyOf(&b, &p, english(ctx)), nil
+}
+
+func batchBodyOf(b *batch.Batch, p *batch.Pace, en bool) batchBody {
+	v := batchBody{ID: b.ID, Name: b.Name, Kind: b.Kind, Status: string(b.Status), Count: b.Next, Signed: b.Signed, Refused: b.Refused, Pending: b.Pending, RefusedRows: b.RefusedRows,
+		Rate: p.Rate, RefusedByCode: p.Refused, Needs: needs(b.Status, en)}
+	if b.Count > 0 && b.Status != batch.Cancelled {
 		v.Root, v.Fingerprint = base64.StdEncoding.EncodeToString(b.Root[:]), signer.Fingerprint(b.Root)
+	}
+	if !p.ETA.IsZero() {
+		v.ETA = &p.ETA
 	}
 	if !b.StartedAt.IsZero() {
 		v.StartedAt = &b.StartedAt
-		end := now
 		if !b.FinishedAt.IsZero() {
-			v.FinishedAt, end = &b.FinishedAt, b.FinishedAt
-		}
-		if d := end.Sub(b.StartedAt).Seconds(); d > 0 {
-			v.Rate = float64(b.Signed) / d
+			v.FinishedAt = &b.FinishedAt
 		}
 	}
 	return v
 }
 
-func (s *server) createBatch(ctx context.Context, in *batchCreateInput) (*batchOutput, error) {
-	b, err := s.Batches.Create(ctx, appOf(ctx).ID, in.Body.Name, in.Body.Kind, requestIDOf(ctx))
+// paused is the status of a batch whose run was stopped and may go on.
+const paused batch.Status = "PAUSED"
+
+// needs is what a batch waits for; nil when it is nobody's turn.
+func needs(status batch.Status, en bool) *needsBody {
+	switch status {
+	case batch.Open:
+		return &needsBody{"seal", pick(en, "Seal the batch when all items are in it.", "Meterai kelompok ini apabila semua item sudah dimasukkan.")}
+	case batch.Sealed:
+		return &needsBody{"authorise", pick(en, "Ask for a transaction with this batch_id: the officer gives PIN and code.", "Buat transaksi dengan batch_id ini: pegawai memberi PIN dan kod.")}
+	case batch.NeedsAuthorisation:
+		return &needsBody{"authorise", pick(en, "Signing stopped before its end; what was signed stays. Ask for another transaction with this batch_id: the officer gives PIN and a new code for the rest.",
+			"Penandatanganan terhenti sebelum selesai; apa yang telah ditandatangani kekal. Buat transaksi baharu dengan batch_id ini: pegawai memberi PIN dan kod baharu untuk yang selebihnya.")}
+	case paused:
+		return &needsBody{"resume", pick(en, "The batch is paused. Resume it before its authorisation ends; no PIN is needed.", "Kelompok ini dijeda. Sambung semula sebelum kebenarannya tamat; PIN tidak diperlukan.")}
+	}
+	return nil
+}
+
+// told answers with how a batch stands.
+func (s *server) told(ctx context.Context, b batch.Batch, err error) (*batchOutput, error) {
+	var v batchBody
+	if err == nil {
+		v, err = s.batchView(ctx, b)
+	}
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	return &batchOutput{batchView(b, s.Now())}, nil
+	return &batchOutput{v}, nil
+}
+
+func (s *server) createBatch(ctx context.Context, in *batchCreateInput) (*batchOutput, error) {
+	b, err := s.Batches.Create(ctx, appOf(ctx).ID, in.Body.Name, in.Body.Kind, requestIDOf(ctx))
+	return s.told(ctx, b, err)
 }
 
 func (s *server) addItems(ctx context.Context, in *itemsUploadInput) (*intakeOutput, error) {
@@ -153,18 +200,12 @@ func (s *server) addItems(ctx context.Context, in *itemsUploadInput) (*intakeOut
 
 func (s *server) sealBatch(ctx context.Context, in *sealInput) (*batchOutput, error) {
 	b, err := s.Batches.Seal(ctx, appOf(ctx).ID, in.ID, in.Body != nil && in.Body.AcceptRefused, requestIDOf(ctx))
-	if err != nil {
-		return nil, s.fail(ctx, err)
-	}
-	return &batchOutput{batchView(b, s.Now())}, nil
+	return s.told(ctx, b, err)
 }
 
 func (s *server) batch(ctx context.Context, in *batchInput) (*batchOutput, error) {
 	b, err := s.Batches.Batch(ctx, appOf(ctx).ID, in.ID)
-	if err != nil {
-		return nil, s.fail(ctx, err)
-	}
-	return &batchOutput{batchView(b, s.Now())}, nil
+	return s.told(ctx, b, err)
 }
 
 func (s *server) batchItems(ctx context.Context, in *itemsInput) (*itemsOutput, error) {
@@ -205,6 +246,9 @@ func (s *server) batchArchive(ctx context.Context, in *batchInput) (*huma.Stream
 	}
 	if b.Signed == 0 {
 		return nil, s.fail(ctx, batch.ErrNotSigned)
+	}
+	if err := s.Batches.Intact(ctx, b); err != nil {
+		return nil, s.fail(ctx, err)
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		hc.SetHeader("Content-Type", "application/zip")

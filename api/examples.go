@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mohor-sign/mohor/batch"
 )
 
 // What examples speak of. It is the sandbox's made-up officer.
@@ -50,9 +52,10 @@ func exampleSigned() object {
 }
 
 func exampleBatchIn(status string) object {
-	b := object{"batch_id": exampleBatch, "name": "Sijil Kemahiran April 2026", "kind": "digest", "status": status, "count": 2, "signed": 0, "refused": 0, "pending": 2, "refused_rows": 0, "rate": 0}
+	b := object{"batch_id": exampleBatch, "name": "Sijil Kemahiran April 2026", "kind": "digest", "status": status, "count": 2, "signed": 0, "refused": 0, "pending": 2, "refused_rows": 0, "rate": 0,
+		"needs": object{"action": "authorise", "message": needs(batch.Status(status), false).Message}}
 	if status == "OPEN" {
-		b["count"], b["pending"] = 0, 0
+		b["count"], b["pending"], b["needs"] = 0, 0, object{"action": "seal", "message": needs(batch.Open, false).Message}
 		return b
 	}
 	b["root"], b["fingerprint"] = exampleRoot, "V8QM-B9KG"
@@ -107,6 +110,8 @@ func answerExamples() map[string]any {
 			object{"row": 3, "column": "no_kp", "name": "ALI BIN ABU", "code": "row_ic_invalid", "detail": "the IC must be 12 digits that begin with a valid date"}}},
 		"batchItems": object{"next": 0, "items": []any{object{"index": 0, "name": "Arahan Bayaran 1", "reference": "2026/AB/000123", "state": "pending",
 			"digest": object{"alg": "SHA-256", "value": exampleDigest}}}},
+		"itemProof": object{"batch_id": exampleBatch, "index": 0, "name": "Arahan Bayaran 1", "digest": object{"alg": "SHA-256", "value": exampleDigest}, "count": 2, "root": exampleRoot, "fingerprint": "V8QM-B9KG",
+			"path": []any{exampleDigest}},
 		"verify": object{"verdict": "VALID", "indication": "TOTAL-PASSED", "timestamps": []any{}, "signatures": []any{object{"field": "Signature1", "verdict": "VALID", "indication": "TOTAL-PASSED",
 			"reasons": []any{}, "signer": "CN=AISYAH BINTI OMAR, serialNumber=" + exampleIC + ", O=JANM, C=MY", "certificate": exampleDER, "signed_at": exampleTime, "time_source": "timestamp", "level": "B-LTA",
 			"covers_whole_document": true, "changes_after": []any{}, "timestamps": []any{}, "revocation": object{"source": "CRL", "status": "good", "at": exampleTime}}}},
@@ -131,6 +136,9 @@ func parameterExample(path string, p *huma.Param) any {
 			}
 		}
 		return "lg_k7bn3q5wy2hz6vdctmxl4ajpoe" // what begins with a log-in and ends with its code
+	}
+	if p.Name == "index" {
+		return 0
 	}
 	if p.Name == "name" {
 		return map[bool]string{true: "issuing.crl", false: "issuing.cer"}[strings.HasPrefix(path, "/crl")]

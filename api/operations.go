@@ -43,7 +43,10 @@ func operationCodes() map[string]string {
 		"documentHead":      "not_found not_signed",
 		"addItems":          "not_found batch_sealed csv_invalid" + codesPDF,
 		"sealBatch":         "not_found batch_sealed batch_empty batch_has_refused_rows",
-		"batchArchive":      "not_found not_signed",
+		"batchArchive":      "not_found not_signed documents_mismatch",
+		"itemProof":         "not_found batch_not_sealed documents_mismatch",
+		"itemContent":       "not_found not_signed",
+		"itemHead":          "not_found not_signed",
 		"cancelBatch":       "not_found batch_sealed batch_busy",
 		// Strangers.
 		"crl": "not_found", "token": "store_unavailable", "timestamp": "invalid_request hsm_unavailable", "ocsp": "invalid_request hsm_unavailable", "ocspGet": "invalid_request hsm_unavailable",

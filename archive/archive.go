@@ -134,6 +134,9 @@ type Case struct {
 	Newest       time.Time     `json:"newest"` // when the last of it ended
 }
 
+// givenUp says that documents which were not signed need not be there.
+func (c *Case) givenUp() bool { return c.Batch.Status == "CANCELLED" || c.Batch.Status == "EXPIRED" }
+
 // Item is one document. Its blobs are the entries blobs/NAME.
 type Item struct {
 	Index      int64     `json:"index"`

@@ -117,7 +117,11 @@ func (w *writer) caseOf(ctx context.Context, a *Archiver, c *Case, proofs []Proo
 		if it.Blob == "" {
 			return nil
 		}
-		if err := w.blob(ctx, a.Blobs, it.Blob); err != nil {
+		err := w.blob(ctx, a.Blobs, it.Blob)
+		if errors.Is(err, fs.ErrNotExist) && it.State != "signed" && c.givenUp() {
+			return nil // it went when the batch was given up
+		}
+		if err != nil {
 			return err
 		}
 		// Of an encrypted PDF the password lies beside it, sealed.

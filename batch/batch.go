@@ -59,6 +59,7 @@ const (
 	Signed             Status = "SIGNED"
 	SignedWithRefusals Status = "SIGNED_WITH_REFUSALS"
 	Cancelled          Status = "CANCELLED"
+	Expired            Status = "EXPIRED" // nobody came for it: see Queue.ExpireBatches
 )
 
 // States of an item.
@@ -97,6 +98,8 @@ type Item struct {
 	SignedAt   time.Time
 	Timestamp  time.Time // of the time-stamping authority; zero without a time-stamp
 	Level      string    // that the signature reached; below the one asked for after an outage
+	Intent     string    // under which it was claimed last
+	Refusal    int64     // of a refused item: its place among its batch's refusals, from 1
 }
 
 // Record is what the public page answers about an eCertificate.
@@ -142,6 +145,21 @@ type Queue interface {
 	// Items lists items in index order: state "" is all, after is exclusive (-1
 	// from the start), limit bounds the answer.
 	Items(ctx context.Context, id, state string, after int64, limit int) ([]Item, error)
+	// Item returns one item, or ErrUnknown.
+	Item(ctx context.Context, id string, index uint32) (Item, error)
+	// Leaves lists index, name, hash and digest of items, as Items does.
+	Leaves(ctx context.Context, id string, after int64, limit int) ([]signer.Document, error)
+	// Refusals lists refused items in the order of their refusals; after is exclusive. Of them
+	// index, name, code, detail and refusal are there. One that comes later is always behind all
+	// that was listed before.
+	Refusals(ctx context.Context, id string, after int64, limit int) ([]Item, error)
+	// RefusedBy counts refused items by code.
+	RefusedBy(ctx context.Context, id string) (map[string]uint32, error)
+	// Commits are those in which the last signed items of a batch were stored, the oldest first;
+	// limit bounds the items.
+	Commits(ctx context.Context, id string, limit int) ([]Commit, error)
+	// Signings are the options by which a batch's items were signed, by intent.
+	Signings(ctx context.Context, id string) (map[string]signer.Options, error)
 	// Audit appends a lone event: a refusal.
 	Audit(ctx context.Context, ev audit.Event) error
 }
@@ -164,7 +182,8 @@ type Service struct {
 	MaxUpload, MaxPDF int64
 	Now               func() time.Time
 
-	locks keylock.Locks // one upload or sealing of a batch at a time; across processes the queue's own checks decide
+	outlines outlines
+	locks    keylock.Locks // one upload or sealing of a batch at a time; across processes the queue's own checks decide
 }
 
 // Passwords keeps the password of an encrypted PDF for the time it is signed.
@@ -249,8 +268,11 @@ func (s *Service) Cancel(ctx context.Context, app, id, requestID string) error {
 		return nil // what was signed stays
 	}
 	// From here on nobody reads the documents.
-	return s.Blobs.Remove(context.WithoutCancel(ctx), "original/"+id)
+	return s.Blobs.Remove(context.WithoutCancel(ctx), Originals(id))
 }
+
+// Originals is where the documents of a batch are that came in with it: Remove of it removes all.
+func Originals(id string) string { return "original/" + id }
 
 // page is how many rows are read at a time.
 const page = 500

@@ -4,7 +4,9 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -272,14 +274,15 @@ func TestArchive(t *testing.T) {
 		t.Errorf("manifest %+v", m)
 	}
 	for _, it := range m.Items {
+		proves(t, &m, &it)
 		if it.Index == 1 {
-			if it.State != batch.ItemRefused || it.Code == "" || it.File != "" || it.SHA256 != "" {
+			if it.Verdict != batch.NoGood || it.State != batch.ItemRefused || it.Code == "" || it.File != "" || it.SHA256 != "" {
 				t.Errorf("the refused one: %+v", it)
 			}
 			continue
 		}
 		sum := sha256.Sum256(files[it.File])
-		if it.State != batch.ItemSigned || it.SHA256 != hex.EncodeToString(sum[:]) || it.SignedAt == "" || it.Digest == it.SHA256 {
+		if it.State != batch.ItemSigned || it.SHA256 != hex.EncodeToString(sum[:]) || it.SignedAt == "" || it.Digest == it.SHA256 || it.Verdict != batch.Verified || it.Level != "B-B" || it.Format != signer.PADES {
 			t.Errorf("a signed one: %+v", it)
 		}
 	}
@@ -288,19 +291,41 @@ func TestArchive(t *testing.T) {
 	}
 }
 
+// proves wants the line of a manifest to lead to its root, and no other to do so.
+func proves(t testing.TB, m *batch.Manifest, it *batch.ManifestItem) {
+	t.Helper()
+	digest, err := hex.DecodeString(it.Digest)
+	must(t, err)
+	root, err := base64.StdEncoding.DecodeString(m.Root)
+	must(t, err)
+	d := signer.Document{Index: it.Index, Name: it.Name, Hash: crypto.SHA256, Digest: digest}
+	p := signer.Proof{Index: it.Index, Count: m.Count}
+	for _, h := range it.Proof {
+		p.Path = append(p.Path, [32]byte(h))
+	}
+	if err := p.Verify(d.Leaf(), [32]byte(root)); err != nil || it.Alg != "SHA-256" {
+		t.Errorf("item %d: %v", it.Index, err)
+	}
+	d.Name += "x"
+	if err := p.Verify(d.Leaf(), [32]byte(root)); !errors.Is(err, signer.ErrProof) {
+		t.Errorf("item %d under another name: %v", it.Index, err)
+	}
+}
+
 type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }
 
 func TestFileName(t *testing.T) {
-	for in, want := range map[string]string{"a.pdf": "00008-a.pdf", "../x": "00008-___x.pdf", "": "00008-.pdf", "é 陳.pdf": "00008-___.pdf", strings.Repeat("a", 100): "00008-" + strings.Repeat("a", 80) + ".pdf"} {
+	for in, want := range map[string]string{"a.pdf": "00008-a.pdf", "../x": "00008-___x.pdf", "": "00008-.pdf", "é 陳.pdf": "00008-é_陳.pdf", strings.Repeat("a", 100): "00008-" + strings.Repeat("a", 80) + ".pdf",
+		strings.Repeat("陳", 40): "00008-" + strings.Repeat("陳", 26) + ".pdf", "CON": "00008-CON.pdf", "a\x00\u202eb\\c:d": "00008-a__b_c_d.pdf", "\xff.pdf": "00008-_.pdf"} {
 		it := batch.Item{Document: signer.Document{Index: 7, Name: in}}
-		if got := batch.FileName(&it); got != want {
+		if got := batch.FileName(&it, ".pdf"); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}
 	it := batch.Item{Document: signer.Document{Name: "n", Reference: "S1000001"}}
-	if got := batch.FileName(&it); got != "00001-S1000001.pdf" {
+	if got := batch.FileName(&it, ".p7s"); got != "00001-S1000001.p7s" {
 		t.Errorf("%q", got)
 	}
 }

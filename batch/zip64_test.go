@@ -42,6 +42,32 @@ func (s *shelf) Items(_ context.Context, _, _ string, after int64, limit int) (o
 	return out, nil
 }
 
+func (s *shelf) Leaves(_ context.Context, _ string, after int64, limit int) (out []signer.Document, err error) {
+	items, err := s.Items(context.Background(), "", "", after, limit)
+	for k := range items {
+		out = append(out, items[k].Document)
+	}
+	return out, err
+}
+
+func (s *shelf) Signings(context.Context, string) (map[string]signer.Options, error) { return nil, nil }
+
+// sealed is the batch of its items.
+func (s *shelf) sealed() batch.Batch {
+	b := batch.Batch{ID: "ba", Kind: batch.PDF, Status: batch.Signed}
+	var t signer.Tree
+	for after := int64(-1); ; after += 500 {
+		docs, _ := s.Leaves(context.Background(), "", after, 500)
+		for k := range docs {
+			t.Add(docs[k].Leaf())
+		}
+		if len(docs) < 500 {
+			b.Count, b.Root = t.Root()
+			return b
+		}
+	}
+}
+
 func (s *shelf) AddItems(_ context.Context, _ string, items []batch.Item, refused []batch.Refusal, _ audit.Event) error {
 	if len(refused) > 0 {
 		return fmt.Errorf("refused: %v", refused[0])
@@ -100,7 +126,7 @@ func TestArchivesInZIP64(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "a.zip")
 			f, err := os.Create(path)
 			must(t, err)
-			must(t, s.service(t, 1).Archive(t.Context(), batch.Batch{ID: "ba"}, &holes{f: f}))
+			must(t, s.service(t, 1).Archive(t.Context(), s.sealed(), &holes{f: f}))
 			must(t, f.Close())
 			defer os.Remove(path)
 			script := `import sys, zipfile

@@ -33,6 +33,7 @@ type letter struct {
 	MS, EN         string
 	System, Serial string
 	Alarm          *alarm
+	Batch          *ended
 	When           string
 	WarnMS, WarnEN string
 }
@@ -85,6 +86,10 @@ func renderNotice(n Notice) (*rendered, error) {
 	case OfficerCertificate:
 		if !l.officers(n, until) {
 			return nil, fmt.Errorf("%w: unknown news of an officer", ErrMessage)
+		}
+	case BatchEnded:
+		if err := l.batch(n); err != nil {
+			return nil, err
 		}
 	case TransactionDisowned:
 		if err := l.disowned(n); err != nil {

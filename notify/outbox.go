@@ -47,6 +47,19 @@ const (
 	// TransactionDisowned is an alarm to administrators. Detail: system (registered
 	// name), transaction, officer (masked name), count, fingerprint, outcome.
 	TransactionDisowned = "transaction.disowned"
+
+	// BatchEnded tells an officer what became of a batch after PIN and code. Detail: system
+	// (registered name), batch (its name; none when it is classified), status of the transaction,
+	// count, signed, refused, fingerprint (of what the code was for), why (Stopped…) it needs another
+	// authorisation.
+	BatchEnded = "batch.ended"
+)
+
+// Why a batch stopped before its end; "" for what an officer need not know.
+const (
+	StoppedByApp         = "app"         // the app cancelled it
+	StoppedByCertificate = "certificate" // it was revoked or suspended
+	StoppedByTime        = "time"        // the deadline of the authorisation
 )
 
 // What "this was not me" found.
@@ -101,12 +114,14 @@ type NoticeSender interface {
 	SendNotice(ctx context.Context, n Notice) error
 }
 
-// Postman empties an Outbox. All fields are required.
+// Postman empties an Outbox. All fields are required unless said otherwise.
 type Postman struct {
 	Outbox Outbox
 	Mail   NoticeSender
 	Now    func() time.Time
 	Log    *slog.Logger
+	// Unwanted kinds are dropped and not sent; may be nil.
+	Unwanted map[string]bool
 }
 
 // Run delivers what is due, every few seconds, until ctx ends.
@@ -141,6 +156,9 @@ func (p *Postman) Once(ctx context.Context) (bool, error) {
 }
 
 func (p *Postman) carry(ctx context.Context, n Notice) error {
+	if p.Unwanted[n.Kind] {
+		return p.Outbox.FinishNotice(ctx, n)
+	}
 	err := p.Mail.SendNotice(ctx, n)
 	if ctx.Err() != nil && err != nil {
 		return nil // stopping: its lease runs out

@@ -78,6 +78,9 @@ func (s *Signer) disowned(r *Request, requestID string) audit.Event {
 	return ev
 }
 
+// Classified says that neither titles nor total may travel.
+func (r *Request) Classified() bool { return r.Class != "" && r.Class != "terbuka" }
+
 // Confirmed says that somebody gave the right PIN and code: documents are being
 // signed, or were.
 func (r *Request) Confirmed() bool {

@@ -70,6 +70,17 @@ func (o *Options) of(index uint32) PAdES {
 	return o.PAdES
 }
 
+// LevelOf is the level that the signature of a document was asked to have; "" for RAW, which has none.
+func (o *Options) LevelOf(index uint32) string {
+	if o.Format == RAW {
+		return ""
+	}
+	if level := o.of(index).Level; level != "" {
+		return level
+	}
+	return string(pdf.LevelB)
+}
+
 // Visible places an appearance; points from the lower left of the CropBox as
 // displayed. Page counts from 1, -1 is the last. With Anchor, X and Y count from
 // the lower left corner of this text, the only one of its kind on the page, or

@@ -164,17 +164,23 @@ func (d *DB) Items(ctx context.Context, id, state string, after int64, limit int
 		return nil, fmt.Errorf("reading items: %w", err)
 	}
 	out := make([]batch.Item, len(rows))
-	for k, x := range rows {
-		out[k] = batch.Item{State: x.State, Code: x.Code, Detail: string(x.Detail), Signature: x.Signature.V, SignedBlob: x.SignedBlob, SignedSize: x.SignedSize, SignedAt: instant(x.SignedAt), Timestamp: instant(x.Timestamp), Level: x.Level,
-			Document: signer.Document{Index: uint32(x.Idx), Name: string(x.Name), Hash: crypto.Hash(x.Hash), Digest: x.Digest, Blob: x.Blob, Size: x.Size, DocumentID: x.DocumentID, Reference: string(x.Reference)}}
-		if x.RecordID.Valid {
-			out[k].Record = &batch.Record{ID: x.RecordID.String}
-			if err := out[k].Record.UnmarshalText([]byte(plain(x.Record))); err != nil {
-				return nil, err
-			}
+	for k := range rows {
+		if out[k], err = item(&rows[k]); err != nil {
+			return nil, err
 		}
 	}
 	return out, nil
+}
+
+func item(x *sqlc.Item) (batch.Item, error) {
+	it := batch.Item{State: x.State, Code: x.Code, Detail: string(x.Detail), Signature: x.Signature.V, SignedBlob: x.SignedBlob, SignedSize: x.SignedSize, SignedAt: instant(x.SignedAt), Timestamp: instant(x.Timestamp),
+		Intent: x.IntentID, Refusal: x.Refusal, Level: x.Level,
+		Document: signer.Document{Index: uint32(x.Idx), Name: string(x.Name), Hash: crypto.Hash(x.Hash), Digest: x.Digest, Blob: x.Blob, Size: x.Size, DocumentID: x.DocumentID, Reference: string(x.Reference)}}
+	if !x.RecordID.Valid {
+		return it, nil
+	}
+	it.Record = &batch.Record{ID: x.RecordID.String}
+	return it, it.Record.UnmarshalText([]byte(plain(x.Record)))
 }
 
 // ItemByRecord finds the eCertificate with a public id; batch.ErrUnknown when

@@ -161,6 +161,43 @@ func addAlarms(ctx context.Context, q *sqlc.Queries, to []string, id string, was
 	return nil
 }
 
+// tellOfficer puts into the outbox what became of a batch after PIN and code. A name of what is
+// classified does not travel.
+func tellOfficer(ctx context.Context, q *sqlc.Queries, transaction string, at time.Time) error {
+	t, err := q.BatchEnding(ctx, transaction)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading transaction: %w", err)
+	}
+	n, err := q.OutcomesOf(ctx, sqlc.OutcomesOfParams{BatchID: t.BatchID, TransactionID: transaction})
+	if err != nil {
+		return fmt.Errorf("counting documents: %w", err)
+	}
+	var root [32]byte
+	copy(root[:], t.Root)
+	number := func(n int64) string { return strconv.FormatInt(n, 10) }
+	detail := map[string]string{"system": t.SystemName, "status": t.Status, "count": number(t.Count), "signed": number(n.Signed), "refused": number(n.Refused), "fingerprint": signer.Fingerprint(root), "why": stoppedBy(t.Ended)}
+	if !(&signer.Request{Class: t.Classification}).Classified() {
+		detail["batch"] = string(t.Name)
+	}
+	return addNotice(ctx, q, string(t.Ic), notify.BatchEnded, at, detail)
+}
+
+// stoppedBy is what an officer is told of the reason of an event.
+func stoppedBy(reason string) string {
+	switch reason {
+	case signer.ErrCancelled.Error():
+		return notify.StoppedByApp
+	case signer.ErrCertificateRevoked.Error(), signer.ErrCertificateOnHold.Error():
+		return notify.StoppedByCertificate
+	case signer.ErrDeadline.Error():
+		return notify.StoppedByTime
+	}
+	return ""
+}
+
 // addNotice puts a notice into the outbox, with the deed's own transaction. The
 // address is the one of that moment.
 func addNotice(ctx context.Context, q *sqlc.Queries, officer, kind string, at time.Time, detail map[string]string) error {

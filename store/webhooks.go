@@ -23,9 +23,12 @@ var (
 	_ notify.EventOutbox   = (*DB)(nil)
 )
 
-// tellEnd puts into the outbox, for an app that wants to know, how a transaction has
-// ended, with the change that ended it.
+// tellEnd puts into the outbox, for the officer of a batch and for an app that wants to know, how a
+// transaction has ended, with the change that ended it.
 func tellEnd(ctx context.Context, q *sqlc.Queries, transaction string, at time.Time) error {
+	if err := tellOfficer(ctx, q, transaction, at); err != nil {
+		return err
+	}
 	t, err := q.EndingToTell(ctx, transaction)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil

@@ -134,7 +134,7 @@ func (c *benchSignCmd) batch(e *env, s *gateway.Server, api *client, dev sandbox
 		return 0, err
 	}
 	quiet := &env{ctx: e.ctx, stderr: new(bytes.Buffer)}
-	if b, err = api.follow(quiet, b.ID); err != nil {
+	if b, _, err = api.follow(quiet, b.ID); err != nil {
 		return 0, err
 	}
 	if b.Signed != c.Items || b.StartedAt == nil || b.FinishedAt == nil {

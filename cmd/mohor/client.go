@@ -16,17 +16,22 @@ import (
 	mohor "github.com/mohor-sign/mohor/sdk/go"
 )
 
-// remote is where `sign` and `batch sign` find a gateway.
+// place is where commands find a gateway.
+type place struct {
+	Server  string `help:"Gateway (default: base_url of dev.json)."`
+	KeyFile string `help:"File with the API key (default: api_key of dev.json)." type:"path"`
+	Data    string `default:"var/mohor" help:"Data folder whose dev.json is used." type:"path"`
+	English bool   `help:"Messages of the gateway in English."`
+}
+
+// remote is where `sign` and `batch sign` find a gateway, and who is to sign.
 type remote struct {
-	Server     string `help:"Gateway (default: base_url of dev.json)."`
-	KeyFile    string `help:"File with the API key (default: api_key of dev.json)." type:"path"`
-	Data       string `default:"var/mohor" help:"Data folder whose dev.json is used." type:"path"`
+	place      `embed:""`
 	IC         string `help:"Officer (default: the first of dev.json)."`
 	System     string `help:"ICT system (default: that of dev.json)."`
 	Credential string `help:"Credential (default: the officer's first)."`
 	PINFile    string `help:"File with the PIN (default: ask)." type:"path"`
 	Total      string `help:"What the documents amount to, for the officer to read: CURRENCY AMOUNT, such as 'MYR 29911.35'."`
-	English    bool   `help:"Messages of the gateway in English."`
 }
 
 // client speaks the API for one app.
@@ -49,9 +54,10 @@ func newClient(base string, key secret.Text, english bool) (*client, error) {
 	return &client{Client: c}, nil
 }
 
-func (r *remote) connect() (*client, error) {
+// dial finds gateway and key; dev is the sandbox's own file, if there is one.
+func (r *place) dial() (c *client, dev sandbox.DevFile, err error) {
 	base, key := strings.TrimRight(r.Server, "/"), secret.Text{}
-	dev, err := sandbox.ReadDevFile(filepath.Join(r.Data, gateway.DevFile))
+	dev, err = sandbox.ReadDevFile(filepath.Join(r.Data, gateway.DevFile))
 	if err == nil {
 		if base == "" {
 			base = dev.BaseURL
@@ -59,24 +65,30 @@ func (r *remote) connect() (*client, error) {
 		if base == dev.BaseURL {
 			key = dev.APIKey // a sandbox's key goes to its own gateway only
 		}
-		if r.System == "" {
-			r.System = dev.System
-		}
-		if r.IC == "" && len(dev.Officers) > 0 {
-			r.IC = dev.Officers[0].IC
-		}
 	}
 	if r.KeyFile != "" {
-		if key, err = secretFile(r.KeyFile); err != nil {
-			return nil, err
+		var kerr error
+		if key, kerr = secretFile(r.KeyFile); kerr != nil {
+			return nil, dev, kerr
 		}
 	}
 	if base == "" || key.Len() == 0 {
-		return nil, hinted{errors.Join(errors.New("no gateway and API key known"), err), "start `mohor serve --dev --data " + r.Data + "`, or give --server and --key-file"}
+		return nil, dev, hinted{errors.Join(errors.New("no gateway and API key known"), err), "start `mohor serve --dev --data " + r.Data + "`, or give --server and --key-file"}
 	}
-	c, err := newClient(base, key, r.English)
+	c, err = newClient(base, key, r.English)
+	return c, dev, err
+}
+
+func (r *remote) connect() (*client, error) {
+	c, dev, err := r.dial()
 	if err != nil {
 		return nil, err
+	}
+	if r.System == "" {
+		r.System = dev.System
+	}
+	if r.IC == "" && len(dev.Officers) > 0 {
+		r.IC = dev.Officers[0].IC
 	}
 	if r.IC == "" || r.System == "" {
 		return nil, errors.New("give --ic and --system")

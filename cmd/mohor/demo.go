@@ -173,7 +173,7 @@ func (d *demo) certificates(c *demoCmd, pin secret.Text) (row, error) {
 	if _, err := d.sign(pin, mohor.Ask{Format: mohor.PADES, BatchID: id}); err != nil {
 		return row{}, err
 	}
-	b, err := d.api.follow(d.env, id)
+	b, _, err := d.api.follow(d.env, id)
 	if err != nil {
 		return row{}, err
 	}

@@ -47,7 +47,7 @@ type cli struct {
 	Enrol      enrolCmd        `cmd:"" help:"Officers on their way to a certificate."`
 	Batch      batchCmd        `cmd:"" help:"Batches."`
 	Sign       signCmd         `cmd:"" help:"Sign a PDF through a gateway."`
-	Verify     verifyCmd       `cmd:"" help:"Verify signed PDFs and detached signatures."`
+	Verify     verifyCmds      `cmd:"" help:"Verify signed PDFs, detached signatures, and what batches give out."`
 	CA         caCmd           `cmd:"" name:"ca" help:"The certification authorities."`
 	HSM        hsmCmd          `cmd:"" name:"hsm" help:"The PKCS#11 module and its keys."`
 	Mail       mailCmd         `cmd:"" help:"Mail that comes back."`

@@ -279,7 +279,7 @@ func TestClientFollowsNoRedirect(t *testing.T) {
 	other := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere = true })
 	to := serveHTTP(t, other)
 	from := serveHTTP(t, http.RedirectHandler(to+"/v1/transactions", http.StatusTemporaryRedirect))
-	r := remote{Server: from, IC: "800101149901", System: "IGFMAS", KeyFile: filepath.Join(t.TempDir(), "key")}
+	r := remote{place: place{Server: from, KeyFile: filepath.Join(t.TempDir(), "key")}, IC: "800101149901", System: "IGFMAS"}
 	if err := os.WriteFile(r.KeyFile, []byte("mak_made_up_for_this_test\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

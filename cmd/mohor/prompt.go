@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
@@ -77,15 +78,37 @@ type progress struct {
 	total int
 	bar   *progressbar.ProgressBar
 	said  int
+	aside string // rate and time left, as they are told
 }
 
 func (e *env) progress(what string, total int) *progress {
+	return e.bar(what, total, progressbar.OptionShowIts())
+}
+
+// told is progress whose rate and end somebody else knows better: see say.
+func (e *env) told(what string, total int) *progress {
+	return e.bar(what, total, progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false))
+}
+
+func (e *env) bar(what string, total int, more ...progressbar.Option) *progress {
 	p := &progress{w: e.stderr, what: what, total: total}
 	if f, ok := e.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		p.bar = progressbar.NewOptions(total, progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(e.stderr),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionOnCompletion(func() { fmt.Fprintln(e.stderr) }))
+		p.bar = progressbar.NewOptions(total, append([]progressbar.Option{progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(e.stderr), progressbar.OptionThrottle(50 * time.Millisecond),
+			progressbar.OptionShowCount(), progressbar.OptionOnCompletion(func() { fmt.Fprintln(e.stderr) })}, more...)...)
 	}
 	return p
+}
+
+// say sets what stands beside the counts.
+func (p *progress) say(aside string) {
+	p.aside = aside
+	if p.bar == nil {
+		return
+	}
+	if aside != "" {
+		aside = ", " + aside
+	}
+	p.bar.Describe(p.what + aside)
 }
 
 func (p *progress) at(n int) {
@@ -94,7 +117,13 @@ func (p *progress) at(n int) {
 		return
 	}
 	if n > p.said && (n == p.total || (n-p.said)*10 >= p.total) {
-		fmt.Fprintf(p.w, "mohor: %s %d of %d\n", p.what, n, p.total)
+		aside := p.aside
+		if aside != "" && n < p.total {
+			aside = ", " + aside
+		} else {
+			aside = ""
+		}
+		fmt.Fprintf(p.w, "mohor: %s %d of %d%s\n", p.what, n, p.total, aside)
 		p.said = n
 	}
 }

@@ -19,8 +19,21 @@ const (
 	statusIndeterminate exitStatus = 3
 )
 
+type verifyCmds struct {
+	Files   verifyCmd        `cmd:"" default:"withargs" help:"Verify signed PDFs and detached signatures."`
+	Proof   verifyProofCmd   `cmd:"" help:"Verify that a document is in a batch, by its inclusion proof; asks nobody."`
+	Archive verifyArchiveCmd `cmd:"" help:"Verify the archive of a batch: files, proofs and signatures."`
+}
+
 type verifyCmd struct {
-	Files        []string `arg:"" help:"Signed PDFs; with --detached the signed file." type:"path"`
+	trustFlags `embed:""`
+	Files      []string `arg:"" help:"Signed PDFs; with --detached the signed file." type:"path"`
+	Detached   string   `help:"Detached CMS signature (.p7s, DER) of the file." type:"existingfile"`
+	JSON       bool     `help:"Print JSON, one report a line."`
+}
+
+// trustFlags say whom a verification believes.
+type trustFlags struct {
 	Data         string   `default:"var/mohor" help:"Data folder whose root and CRLs are trusted." type:"path"`
 	Trust        string   `help:"PEM file of roots to trust instead." type:"path"`
 	CRL          []string `name:"crl" help:"Revocation list to use besides those in the documents (DER or PEM)." type:"existingfile"`
@@ -29,9 +42,7 @@ type verifyCmd struct {
 	NoRevocation bool     `help:"Take certificates of whose revocation nothing is known as good."`
 	At           instant  `help:"Time for which to check instead of now, as 2026-01-31T08:00:00Z."`
 	PasswordFile string   `help:"File with the password of encrypted documents." type:"existingfile"`
-	Detached     string   `help:"Detached CMS signature (.p7s, DER) of the file." type:"existingfile"`
 	MaxSize      int64    `help:"Largest document in bytes." default:"2000000000"`
-	JSON         bool     `help:"Print JSON, one report a line."`
 }
 
 func (c *verifyCmd) Help() string {
@@ -73,16 +84,22 @@ func (c *verifyCmd) Run(e *env) error {
 			return err
 		}
 	}
-	switch {
-	case hint && c.Online:
-		fmt.Fprintln(e.stderr, "mohor: hint: give --crl, or --network for private addresses (the sandbox's: --network 127.0.0.0/8), or --no-revocation to do without")
-	case hint:
-		fmt.Fprintln(e.stderr, "mohor: hint: give --crl or --online, or --no-revocation to do without")
+	if hint {
+		c.hint(e)
 	}
 	if worst != 0 {
 		return worst
 	}
 	return nil
+}
+
+// hint says what helps when nothing is known of a revocation.
+func (c *trustFlags) hint(e *env) {
+	if c.Online {
+		fmt.Fprintln(e.stderr, "mohor: hint: give --crl, or --network for private addresses (the sandbox's: --network 127.0.0.0/8), or --no-revocation to do without")
+		return
+	}
+	fmt.Fprintln(e.stderr, "mohor: hint: give --crl or --online, or --no-revocation to do without")
 }
 
 // instant is a time on the command line.
@@ -98,7 +115,7 @@ func (i *instant) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func (c *verifyCmd) options(e *env) (verify.Options, error) {
+func (c *trustFlags) options(e *env) (verify.Options, error) {
 	now := e.now()
 	if at := time.Time(c.At); !at.IsZero() {
 		now = at

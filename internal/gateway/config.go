@@ -271,7 +271,17 @@ func (c *LimitConfig) refuse() pdf.Severity {
 type BatchConfig struct {
 	Width int `yaml:"width"`
 	Chunk int `yaml:"chunk"`
+	// OpenFor is after how long a batch expires that nobody has touched.
+	OpenFor time.Duration `yaml:"open_for"`
+	// MailOfficer: the officer is mailed how a batch ended.
+	MailOfficer bool `yaml:"mail_officer"`
 }
+
+// defaultBatch is for files of before these fields.
+func defaultBatch() BatchConfig { return BatchConfig{OpenFor: 30 * 24 * time.Hour, MailOfficer: true} }
+
+// minOpenFor is longer than a transaction waits.
+const minOpenFor = time.Hour
 
 // AuditConfig says where signed heads go.
 type AuditConfig struct {
@@ -325,7 +335,7 @@ func decodeConfig(raw []byte, strict bool) (Config, error) {
 	p := enrol.DefaultPINPolicy()
 	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}, CA: CAConfig{TSAPolicy: ca.DefaultTSAPolicy, Time: TimeConfig{MaxOffset: 500 * time.Millisecond, MaxAge: 30 * time.Minute, Accuracy: ca.DefaultProfile().Accuracy}, External: ExternalCAConfig{Timeout: 20 * time.Second}},
 		Timestamps: TimestampConfig{From: stampsOwn, Outage: outageWaits, Patience: time.Minute}, S3: defaultS3(),
-		Limits: LimitConfig{PDFRefuse: string(pdf.Danger)}, Channels: defaultChannels(), Sessions: defaultSessions(), Renewal: defaultRenewal(), Retention: defaultRetention(), Enrolment: defaultEnrolment()}
+		Limits: LimitConfig{PDFRefuse: string(pdf.Danger)}, Channels: defaultChannels(), Sessions: defaultSessions(), Renewal: defaultRenewal(), Retention: defaultRetention(), Enrolment: defaultEnrolment(), Batch: defaultBatch()}
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(strict)
 	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
@@ -435,6 +445,8 @@ func (c *Config) check() error {
 		return bad("limits", "at least 1, upload_megabytes not below pdf_megabytes")
 	case c.Limits.PDFRefuse != "none" && c.Limits.refuse() != pdf.Warning && c.Limits.refuse() != pdf.Danger:
 		return bad("limits.pdf_refuse", "danger, warning or none")
+	case c.Batch.OpenFor < minOpenFor || c.Batch.OpenFor > 10*365*24*time.Hour:
+		return bad("batch.open_for", "1h to 87600h")
 	case c.Batch.Width < 0 || c.Batch.Chunk < 1 || c.Batch.Chunk > 1000:
 		return bad("batch", "width at least 0, chunk 1 to 1000")
 	case c.Audit.Every < time.Second || c.Audit.Every > time.Hour:

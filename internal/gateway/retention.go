@@ -93,6 +93,9 @@ const expungeEvery = time.Hour
 // expunge removes it, some hundred things a transaction, and the files that nothing
 // refers to. Several gateways may do so at once.
 func (s *Server) expunge(ctx context.Context) error {
+	if err := s.expireBatches(ctx); err != nil {
+		return err
+	}
 	for {
 		ev := audit.Event{At: s.now(), Actor: "gateway", Action: "retention.expunge", Verdict: audit.Accepted}
 		n, more, err := s.db.Expunge(ctx, s.Config.Retention.keep(), ev)
@@ -104,6 +107,20 @@ func (s *Server) expunge(ctx context.Context) error {
 		}
 		if !more {
 			return errors.Join(s.removeFiles(ctx, s.blobs), s.tidy(ctx))
+		}
+	}
+}
+
+// expireBatches ends those that nobody has touched for batch.open_for, one a transaction.
+func (s *Server) expireBatches(ctx context.Context) error {
+	for n := 0; ; n++ {
+		now := s.now()
+		some, err := s.db.ExpireBatch(ctx, now.Add(-s.Config.Batch.OpenFor), now)
+		if n > 0 && !some {
+			s.log.Info("batches that nobody came for have expired", "count", n)
+		}
+		if err != nil || !some {
+			return err
 		}
 	}
 }

@@ -173,7 +173,7 @@ func (s *Server) wire() error {
 		return fmt.Errorf("preparing certificates: %w", err)
 	}
 	s.courier = notify.NewCourier(mailer, notify.CourierConfig{Now: s.now, Log: s.log})
-	s.postman = &notify.Postman{Outbox: s.db, Mail: mailer, Now: s.now, Log: s.log}
+	s.postman = &notify.Postman{Outbox: s.db, Mail: mailer, Now: s.now, Log: s.log, Unwanted: map[string]bool{notify.BatchEnded: !s.Config.Batch.MailOfficer}}
 	s.events = s.deliverer()
 	s.Desk.Mail = mailer
 	c := &s.Config

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -26,8 +27,8 @@ type Batch struct {
 	ID   string `json:"batch_id"`
 	Name string `json:"name"`
 	Kind string `json:"kind"`
-	// Status is OPEN, SEALED, SIGNING, NEEDS_AUTHORISATION, SIGNED, SIGNED_WITH_REFUSALS
-	// or CANCELLED.
+	// Status is OPEN, SEALED, SIGNING, PAUSED, NEEDS_AUTHORISATION, SIGNED, SIGNED_WITH_REFUSALS,
+	// CANCELLED or EXPIRED.
 	Status      string  `json:"status"`
 	Count       int     `json:"count"` // items taken in
 	Signed      int     `json:"signed"`
@@ -36,10 +37,33 @@ type Batch struct {
 	RefusedRows int     `json:"refused_rows"` // rows refused at intake
 	Root        []byte  `json:"root,omitempty"`
 	Fingerprint string  `json:"fingerprint"`
-	Rate        float64 `json:"rate"` // signed items a second
+	Rate        float64 `json:"rate"` // signed items a second: the last ones, or all of a batch that is done
 
-	StartedAt  *time.Time `json:"started_at"`
-	FinishedAt *time.Time `json:"finished_at"`
+	ETA           *time.Time     `json:"eta"` // when the pending ones are signed at this rate
+	StartedAt     *time.Time     `json:"started_at"`
+	FinishedAt    *time.Time     `json:"finished_at"`
+	RefusedByCode map[string]int `json:"refused_by_code"`
+	Needs         *Needs         `json:"needs"` // nil when it waits for nobody
+}
+
+// Needs is what a batch waits for.
+type Needs struct {
+	Action  string `json:"action"`  // "seal", "authorise" or "resume"
+	Message string `json:"message"` // in the client's language
+}
+
+// Refused is an item that could not be signed.
+type Refused struct {
+	Index  int    `json:"index"`
+	Name   string `json:"name"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// Event is what a batch's stream tells: how the batch stands, or an item that was refused.
+type Event struct {
+	Batch   *Batch
+	Refused *Refused
 }
 
 // Done says whether every item has its outcome.
@@ -47,7 +71,7 @@ func (b *Batch) Done() bool { return b.Status == "SIGNED" || b.Status == "SIGNED
 
 // resting says that nothing changes until somebody does something.
 func (b *Batch) resting() bool {
-	return b.Status != "SIGNING" && b.Status != "SEALED" && b.Status != "OPEN"
+	return b.Status != "SIGNING" && b.Status != "SEALED" && b.Status != "OPEN" && b.Status != "PAUSED"
 }
 
 // Intake is what became of an upload of items.
@@ -147,6 +171,20 @@ func (c *Client) Archive(ctx context.Context, id string) (io.ReadCloser, error) 
 	return c.open(ctx, batchPath(id)+"/archive")
 }
 
+// Content streams the signed PDF of an item, or its detached signature; "not_signed" when there is
+// none. The caller closes it.
+func (c *Client) Content(ctx context.Context, id string, index int) (io.ReadCloser, error) {
+	return c.open(ctx, itemPath(id, index)+"/content")
+}
+
+// Proof gives what shows that an item is in a sealed batch.
+func (c *Client) Proof(ctx context.Context, id string, index int) (*Proof, error) {
+	p := new(Proof)
+	return answer(p, c.get(ctx, itemPath(id, index)+"/proof", p))
+}
+
+func itemPath(id string, index int) string { return batchPath(id) + "/items/" + strconv.Itoa(index) }
+
 // Items lists a batch's items, page by page, in ascending index; state chooses those of
 // one state, "" all. An error ends it.
 func (c *Client) Items(ctx context.Context, id, state string) iter.Seq2[*Item, error] {
@@ -177,13 +215,34 @@ func (c *Client) Items(ctx context.Context, id, state string) iter.Seq2[*Item, e
 	}
 }
 
-// Progress tells how a batch stands, at least each few seconds, until it is signed,
-// cancelled or needs another authorisation: that is the last one told. It listens to the
-// gateway's event stream, and asks where that is cut. An error ends it.
+// Progress is what Events tells of the batch alone.
 func (c *Client) Progress(ctx context.Context, id string) iter.Seq2[*Batch, error] {
 	return func(yield func(*Batch, error) bool) {
+		for e, err := range c.Events(ctx, id) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if e.Batch != nil && !yield(e.Batch, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Events tells of each item that is refused, once, and how a batch stands, at least each few
+// seconds, until nothing changes any more unless somebody does something: it is signed, cancelled or
+// needs another authorisation. That is the last one told. It listens to the gateway's event stream;
+// where that is cut it asks, and listens again from there. An error ends it.
+func (c *Client) Events(ctx context.Context, id string) iter.Seq2[*Event, error] {
+	return func(yield func(*Event, error) bool) {
+		last := ""
 		for {
-			goOn, err := c.listen(ctx, id, func(b *Batch) bool { return yield(b, nil) && !b.resting() })
+			heard := false
+			goOn, err := c.listen(ctx, id, &last, func(e *Event) bool {
+				heard = true
+				return yield(e, nil) && (e.Batch == nil || !e.Batch.resting())
+			})
 			if err == nil && !goOn {
 				return
 			}
@@ -199,7 +258,10 @@ func (c *Client) Progress(ctx context.Context, id string) iter.Seq2[*Batch, erro
 				yield(nil, err)
 				return
 			}
-			if !yield(b, nil) || b.resting() {
+			// At its end the stream tells all that was refused, and asking does not: the last word is the
+			// stream's, unless none comes through.
+			over := b.resting()
+			if (!over || !heard) && !yield(&Event{Batch: b}, nil) || over && !heard {
 				return
 			}
 			select {
@@ -210,32 +272,62 @@ func (c *Client) Progress(ctx context.Context, id string) iter.Seq2[*Batch, erro
 	}
 }
 
-// listen gives each event of a batch's stream to tell. goOn says that the stream ended
-// before tell had enough.
-func (c *Client) listen(ctx context.Context, id string, tell func(*Batch) bool) (goOn bool, err error) {
-	body, err := c.open(ctx, batchPath(id)+"/events")
+// listen gives each event of a batch's stream behind *last to tell, and keeps *last. goOn says that
+// the stream ended before tell had enough.
+func (c *Client) listen(ctx context.Context, id string, last *string, tell func(*Event) bool) (goOn bool, err error) {
+	r := &request{method: http.MethodGet, path: batchPath(id) + "/events"}
+	if *last != "" {
+		r.header = map[string]string{"Last-Event-ID": *last}
+	}
+	resp, err := c.send(ctx, r)
 	if err != nil {
 		return false, err
 	}
-	defer body.Close()
-	lines := bufio.NewScanner(body)
+	defer resp.Body.Close()
+	name, event := "", ""
+	lines := bufio.NewScanner(resp.Body)
 	for lines.Scan() {
-		data, is := strings.CutPrefix(lines.Text(), "data:")
-		if !is {
-			continue
-		}
-		b := new(Batch)
-		if err := json.Unmarshal([]byte(data), b); err != nil {
-			return false, fmt.Errorf("reading progress: %w", err)
-		}
-		if b.ID == "" { // the stream has nothing to tell
-			return true, nil
-		}
-		if !tell(b) {
-			return false, nil
+		field, value, _ := strings.Cut(lines.Text(), ":")
+		value = strings.TrimPrefix(value, " ")
+		switch field {
+		case "event":
+			name = value
+		case "id":
+			event = value
+		case "data":
+			e, err := eventOf(name, value)
+			if err != nil {
+				return false, err
+			}
+			if e != nil && !tell(e) {
+				return false, nil
+			}
+			name = ""
+			if event != "" {
+				*last = event
+			}
 		}
 	}
 	return true, lines.Err()
+}
+
+// eventOf reads an event; nil for what this client does not know.
+func eventOf(name, data string) (e *Event, err error) {
+	e = &Event{}
+	switch name {
+	case "refused":
+		e.Refused = new(Refused)
+		err = json.Unmarshal([]byte(data), e.Refused)
+	case "progress", "done":
+		e.Batch = new(Batch)
+		err = json.Unmarshal([]byte(data), e.Batch)
+	default:
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading an event: %w", err)
+	}
+	return e, nil
 }
 
 func batchPath(id string) string { return "/v1/batches/" + url.PathEscape(id) }

@@ -434,6 +434,49 @@ func TestProgressOutlivesItsStream(t *testing.T) {
 	})
 }
 
+// What was refused is told once, also over a cut; what this client does not know is passed over.
+func TestEventsGoOnBehindTheLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		progress := "event: progress\ndata: {\"batch_id\":\"b\",\"status\":\"SIGNING\"}\n\n"
+		refused := func(id int) string {
+			return fmt.Sprintf("id: %d\nevent: refused\ndata: {\"index\":%d,\"name\":\"n\",\"code\":\"pdf_invalid\"}\n\n", id, 10*id)
+		}
+		w := &wire{answers: []answer{
+			{status: 200, body: progress + refused(1) + refused(2) + "event: weather\ndata: []\n\n: a comment\n\n" + progress},
+			{status: 200, body: `{"batch_id":"b","status":"SIGNED_WITH_REFUSALS"}`},
+			{status: 200, body: refused(3) + "event: done\ndata: {\"batch_id\":\"b\",\"status\":\"SIGNED_WITH_REFUSALS\",\"refused_by_code\":{\"pdf_invalid\":3}}\n\n"},
+		}}
+		var got []string
+		for e, err := range client(t, w).Events(t.Context(), "b") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Refused != nil {
+				got = append(got, fmt.Sprint(e.Refused.Index))
+			} else {
+				got = append(got, e.Batch.Status)
+			}
+		}
+		if want := "[SIGNING 10 20 SIGNING 30 SIGNED_WITH_REFUSALS]"; fmt.Sprint(got) != want {
+			t.Errorf("%v, want %s", got, want)
+		}
+		if last := w.got[2].Header.Get("Last-Event-ID"); last != "2" || w.got[0].Header.Get("Last-Event-ID") != "" {
+			t.Errorf("Last-Event-ID: %q", last)
+		}
+		// Where no stream comes through, asking has the last word.
+		w.answers, got = []answer{{status: 200}, {status: 200, body: `{"batch_id":"b","status":"EXPIRED"}`}}, nil
+		for e, err := range client(t, w).Events(t.Context(), "b") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, e.Batch.Status)
+		}
+		if fmt.Sprint(got) != "[EXPIRED]" {
+			t.Error(got)
+		}
+	})
+}
+
 func TestPages(t *testing.T) {
 	b, err := json.Marshal([]mohor.Visible{{Page: mohor.LastPage}, {Page: 3, X: 1.5}, {Anchor: "PERAKUAN 1"}})
 	if want := `[{"page":"last"},{"page":3,"x":1.5},{"anchor":"PERAKUAN 1"}]`; err != nil || string(b) != want {

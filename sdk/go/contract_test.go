@@ -16,7 +16,7 @@ import (
 func TestTypesAreThoseOfTheContract(t *testing.T) {
 	types := map[string]any{
 		"BatchBody": mohor.Batch{}, "Certification": mohor.Certification{}, "CertificateBody": mohor.Certificate{}, "CreateBody": mohor.Ask{}, "DigestBody": mohor.Digest{}, "DocumentBody": mohor.Upload{},
-		"DocumentItem": mohor.Asked{}, "DocumentRef": mohor.Document{}, "InformationBody": mohor.Information{}, "IntakeOutputBody": mohor.Intake{}, "ItemBody": mohor.Item{},
+		"DocumentItem": mohor.Asked{}, "DocumentRef": mohor.Document{}, "InformationBody": mohor.Information{}, "IntakeOutputBody": mohor.Intake{}, "ItemBody": mohor.Item{}, "ItemProofBody": mohor.Proof{}, "NeedsBody": mohor.Needs{},
 		"Lock": mohor.Lock{}, "MediumBody": mohor.Medium{}, "OfficerBody": mohor.Officer{}, "OtpBody": mohor.OTP{}, "PadesBody": mohor.PAdES{}, "Problem": mohor.Problem{}, "ProcessBody": mohor.Process{},
 		"Reason": mohor.Reason{}, "Refusal": mohor.RefusedRow{}, "Report": mohor.Report{}, "SignatoryBody": mohor.Signatory{}, "Signature": mohor.VerifiedSignature{},
 		"SignatureBody": mohor.Signature{}, "Timestamp": mohor.Timestamp{}, "TotalBody": mohor.Total{}, "TransactionBody": mohor.Transaction{}, "VisibleBody": mohor.Visible{}, "WaitingBody": mohor.Waiting{},

@@ -42,12 +42,12 @@ UPDATE batches SET status = @status, finished_at = @now WHERE id = @id AND statu
 
 -- name: ItemsAfter :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, level
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, level, refusal
 FROM items WHERE batch_id = @batch_id AND idx > @after ORDER BY idx LIMIT @lim;
 
 -- name: ItemsInState :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, level
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, level, refusal
 FROM items WHERE batch_id = @batch_id AND state = @state AND idx > @after ORDER BY idx LIMIT @lim;
 
 -- name: ItemByRecord :one
@@ -71,9 +71,48 @@ RETURNING items.idx, items.name, items.hash, items.digest, items.blob, items.siz
 UPDATE items SET state = 'signed', signature = @signature, signed_blob = @signed_blob, signed_size = @signed_size, signed_at = @signed_at, timestamp = @timestamp, level = @level
 WHERE batch_id = @batch_id AND idx = @idx AND state = 'claimed' AND attempt = @attempt AND intent_id = @intent_id;
 
+-- Writers take turns, so that a refusal's number is above all that anybody has read.
 -- name: RefuseItem :execrows
-UPDATE items SET state = 'refused', code = @code, detail = @detail, signed_at = @signed_at
-WHERE batch_id = @batch_id AND idx = @idx AND state = 'claimed' AND attempt = @attempt AND intent_id = @intent_id;
+UPDATE items SET state = 'refused', code = @code, detail = @detail, signed_at = @signed_at,
+    refusal = (SELECT COALESCE(MAX(r.refusal), 0) + 1 FROM items r WHERE r.batch_id = @batch_id AND r.refusal > 0)
+WHERE items.batch_id = @batch_id AND items.idx = @idx AND items.state = 'claimed' AND items.attempt = @attempt AND items.intent_id = @intent_id;
 
 -- name: ReleaseClaims :exec
 UPDATE items SET state = 'pending' WHERE batch_id = @batch_id AND state = 'claimed' AND intent_id = @intent_id;
+
+-- name: RefusalsAfter :many
+SELECT idx, name, code, detail, refusal FROM items
+WHERE batch_id = @batch_id AND refusal > @after AND state = 'refused' ORDER BY refusal LIMIT @lim;
+
+-- name: RefusedByCode :many
+SELECT code, COUNT(*) AS n FROM items WHERE batch_id = @batch_id AND state = 'refused' GROUP BY code ORDER BY code;
+
+-- The commits in which the last ones were signed: documents are taken in their order.
+-- name: LastCommits :many
+SELECT r.signed_at, COUNT(*) AS n FROM (SELECT i.signed_at FROM items i WHERE i.batch_id = @batch_id AND i.state = 'signed' ORDER BY i.idx DESC LIMIT @lim) AS r
+GROUP BY r.signed_at ORDER BY r.signed_at;
+
+-- name: LeavesAfter :many
+SELECT idx, name, hash, digest FROM items WHERE batch_id = @batch_id AND idx > @after ORDER BY idx LIMIT @lim;
+
+-- name: Item :one
+SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, level, refusal
+FROM items WHERE batch_id = @batch_id AND idx = @idx;
+
+-- name: OptionsOfIntents :many
+SELECT i.id, t.options FROM intents i JOIN transactions t ON t.id = i.transaction_id WHERE i.batch_id = @batch_id;
+
+-- What nobody has touched since a time: made, begun and asked for before it. One that is being
+-- signed has a transaction that says so.
+-- name: StaleBatches :many
+SELECT b.id FROM batches b
+WHERE b.implicit = 0 AND b.status IN ('OPEN', 'SEALED', 'NEEDS_AUTHORISATION') AND b.created_at < @before AND b.started_at < @before
+    AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.batch_id = b.id AND (t.created_at >= @before OR t.finished_at >= @before OR t.status = 'SIGNING'))
+ORDER BY b.created_at LIMIT @lim;
+
+-- With the passwords of those that are encrypted.
+-- name: RemoveUnsignedOriginals :exec
+INSERT INTO file_removals (kind, name)
+SELECT 'blob', i.blob FROM items i WHERE i.batch_id = @batch_id AND i.state <> 'signed' AND i.blob <> ''
+UNION ALL SELECT 'blob', i.blob || '.password' FROM items i WHERE i.batch_id = @batch_id AND i.state <> 'signed' AND i.blob <> '';

@@ -19,3 +19,9 @@ DELETE FROM notices WHERE id = @id AND attempts = @attempts;
 -- name: AddAlarm :exec
 INSERT INTO notices (id, ic, name, email, kind, detail, created_at, due_at)
 VALUES (@id, '', @name, @email, @kind, @detail, @created_at, @due_at);
+
+-- How a batch went on after PIN and code, for the officer; a single transaction tells it itself.
+-- name: BatchEnding :one
+SELECT t.ic, t.system_name, t.classification, t.batch_id, t.count, t.root, t.status, t.ended, b.name
+FROM transactions t JOIN batches b ON b.id = t.batch_id
+WHERE t.id = @id AND t.implicit = 0 AND t.status IN ('SIGNED', 'SIGNED_WITH_REFUSALS', 'FAILED', 'NEEDS_AUTHORISATION');

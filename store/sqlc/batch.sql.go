@@ -337,6 +337,51 @@ func (q *Queries) GrowBatch(ctx context.Context, arg GrowBatchParams) (int64, er
 	return result.RowsAffected()
 }
 
+const item = `-- name: Item :one
+SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, level, refusal
+FROM items WHERE batch_id = ?1 AND idx = ?2
+`
+
+type ItemParams struct {
+	BatchID string
+	Idx     int64
+}
+
+func (q *Queries) Item(ctx context.Context, arg ItemParams) (Item, error) {
+	row := q.db.QueryRowContext(ctx, item, arg.BatchID, arg.Idx)
+	var i Item
+	err := row.Scan(
+		&i.BatchID,
+		&i.Idx,
+		&i.Name,
+		&i.Hash,
+		&i.Digest,
+		&i.Blob,
+		&i.Size,
+		&i.DocumentID,
+		&i.Reference,
+		&i.RecordID,
+		&i.Number,
+		&i.Record,
+		&i.State,
+		&i.Attempt,
+		&i.LeaseUntil,
+		&i.Code,
+		&i.Detail,
+		&i.Signature,
+		&i.SignedBlob,
+		&i.SignedSize,
+		&i.SignedAt,
+		&i.IntentID,
+		&i.Timestamp,
+		&i.ReferenceKey,
+		&i.Level,
+		&i.Refusal,
+	)
+	return i, err
+}
+
 const itemByRecord = `-- name: ItemByRecord :one
 SELECT batch_id, idx, name, record_id, record, state, signed_blob, signed_at FROM items WHERE record_id = ?1
 `
@@ -370,7 +415,7 @@ func (q *Queries) ItemByRecord(ctx context.Context, recordID sql.NullString) (It
 
 const itemsAfter = `-- name: ItemsAfter :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, level
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, level, refusal
 FROM items WHERE batch_id = ?1 AND idx > ?2 ORDER BY idx LIMIT ?3
 `
 
@@ -415,6 +460,7 @@ func (q *Queries) ItemsAfter(ctx context.Context, arg ItemsAfterParams) ([]Item,
 			&i.Timestamp,
 			&i.ReferenceKey,
 			&i.Level,
+			&i.Refusal,
 		); err != nil {
 			return nil, err
 		}
@@ -431,7 +477,7 @@ func (q *Queries) ItemsAfter(ctx context.Context, arg ItemsAfterParams) ([]Item,
 
 const itemsInState = `-- name: ItemsInState :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, level
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, level, refusal
 FROM items WHERE batch_id = ?1 AND state = ?2 AND idx > ?3 ORDER BY idx LIMIT ?4
 `
 
@@ -482,6 +528,91 @@ func (q *Queries) ItemsInState(ctx context.Context, arg ItemsInStateParams) ([]I
 			&i.Timestamp,
 			&i.ReferenceKey,
 			&i.Level,
+			&i.Refusal,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lastCommits = `-- name: LastCommits :many
+SELECT r.signed_at, COUNT(*) AS n FROM (SELECT i.signed_at FROM items i WHERE i.batch_id = ?1 AND i.state = 'signed' ORDER BY i.idx DESC LIMIT ?2) AS r
+GROUP BY r.signed_at ORDER BY r.signed_at
+`
+
+type LastCommitsParams struct {
+	BatchID string
+	Lim     int64
+}
+
+type LastCommitsRow struct {
+	SignedAt int64
+	N        int64
+}
+
+// The commits in which the last ones were signed: documents are taken in their order.
+func (q *Queries) LastCommits(ctx context.Context, arg LastCommitsParams) ([]LastCommitsRow, error) {
+	rows, err := q.db.QueryContext(ctx, lastCommits, arg.BatchID, arg.Lim)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LastCommitsRow
+	for rows.Next() {
+		var i LastCommitsRow
+		if err := rows.Scan(&i.SignedAt, &i.N); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const leavesAfter = `-- name: LeavesAfter :many
+SELECT idx, name, hash, digest FROM items WHERE batch_id = ?1 AND idx > ?2 ORDER BY idx LIMIT ?3
+`
+
+type LeavesAfterParams struct {
+	BatchID string
+	After   int64
+	Lim     int64
+}
+
+type LeavesAfterRow struct {
+	Idx    int64
+	Name   personal.Name
+	Hash   int64
+	Digest []byte
+}
+
+func (q *Queries) LeavesAfter(ctx context.Context, arg LeavesAfterParams) ([]LeavesAfterRow, error) {
+	rows, err := q.db.QueryContext(ctx, leavesAfter, arg.BatchID, arg.After, arg.Lim)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LeavesAfterRow
+	for rows.Next() {
+		var i LeavesAfterRow
+		if err := rows.Scan(
+			&i.Idx,
+			&i.Name,
+			&i.Hash,
+			&i.Digest,
 		); err != nil {
 			return nil, err
 		}
@@ -513,6 +644,38 @@ func (q *Queries) Numbers(ctx context.Context, batchID string) ([]*personal.Numb
 			return nil, err
 		}
 		items = append(items, number)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const optionsOfIntents = `-- name: OptionsOfIntents :many
+SELECT i.id, t.options FROM intents i JOIN transactions t ON t.id = i.transaction_id WHERE i.batch_id = ?1
+`
+
+type OptionsOfIntentsRow struct {
+	ID      string
+	Options personal.Note
+}
+
+func (q *Queries) OptionsOfIntents(ctx context.Context, batchID string) ([]OptionsOfIntentsRow, error) {
+	rows, err := q.db.QueryContext(ctx, optionsOfIntents, batchID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OptionsOfIntentsRow
+	for rows.Next() {
+		var i OptionsOfIntentsRow
+		if err := rows.Scan(&i.ID, &i.Options); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
@@ -581,9 +744,58 @@ func (q *Queries) PendingAfter(ctx context.Context, arg PendingAfterParams) ([]P
 	return items, nil
 }
 
+const refusalsAfter = `-- name: RefusalsAfter :many
+SELECT idx, name, code, detail, refusal FROM items
+WHERE batch_id = ?1 AND refusal > ?2 AND state = 'refused' ORDER BY refusal LIMIT ?3
+`
+
+type RefusalsAfterParams struct {
+	BatchID string
+	After   int64
+	Lim     int64
+}
+
+type RefusalsAfterRow struct {
+	Idx     int64
+	Name    personal.Name
+	Code    string
+	Detail  personal.Note
+	Refusal int64
+}
+
+func (q *Queries) RefusalsAfter(ctx context.Context, arg RefusalsAfterParams) ([]RefusalsAfterRow, error) {
+	rows, err := q.db.QueryContext(ctx, refusalsAfter, arg.BatchID, arg.After, arg.Lim)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RefusalsAfterRow
+	for rows.Next() {
+		var i RefusalsAfterRow
+		if err := rows.Scan(
+			&i.Idx,
+			&i.Name,
+			&i.Code,
+			&i.Detail,
+			&i.Refusal,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const refuseItem = `-- name: RefuseItem :execrows
-UPDATE items SET state = 'refused', code = ?1, detail = ?2, signed_at = ?3
-WHERE batch_id = ?4 AND idx = ?5 AND state = 'claimed' AND attempt = ?6 AND intent_id = ?7
+UPDATE items SET state = 'refused', code = ?1, detail = ?2, signed_at = ?3,
+    refusal = (SELECT COALESCE(MAX(r.refusal), 0) + 1 FROM items r WHERE r.batch_id = ?4 AND r.refusal > 0)
+WHERE items.batch_id = ?4 AND items.idx = ?5 AND items.state = 'claimed' AND items.attempt = ?6 AND items.intent_id = ?7
 `
 
 type RefuseItemParams struct {
@@ -596,6 +808,7 @@ type RefuseItemParams struct {
 	IntentID string
 }
 
+// Writers take turns, so that a refusal's number is above all that anybody has read.
 func (q *Queries) RefuseItem(ctx context.Context, arg RefuseItemParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, refuseItem,
 		arg.Code,
@@ -612,6 +825,38 @@ func (q *Queries) RefuseItem(ctx context.Context, arg RefuseItemParams) (int64, 
 	return result.RowsAffected()
 }
 
+const refusedByCode = `-- name: RefusedByCode :many
+SELECT code, COUNT(*) AS n FROM items WHERE batch_id = ?1 AND state = 'refused' GROUP BY code ORDER BY code
+`
+
+type RefusedByCodeRow struct {
+	Code string
+	N    int64
+}
+
+func (q *Queries) RefusedByCode(ctx context.Context, batchID string) ([]RefusedByCodeRow, error) {
+	rows, err := q.db.QueryContext(ctx, refusedByCode, batchID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RefusedByCodeRow
+	for rows.Next() {
+		var i RefusedByCodeRow
+		if err := rows.Scan(&i.Code, &i.N); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const releaseClaims = `-- name: ReleaseClaims :exec
 UPDATE items SET state = 'pending' WHERE batch_id = ?1 AND state = 'claimed' AND intent_id = ?2
 `
@@ -623,6 +868,18 @@ type ReleaseClaimsParams struct {
 
 func (q *Queries) ReleaseClaims(ctx context.Context, arg ReleaseClaimsParams) error {
 	_, err := q.db.ExecContext(ctx, releaseClaims, arg.BatchID, arg.IntentID)
+	return err
+}
+
+const removeUnsignedOriginals = `-- name: RemoveUnsignedOriginals :exec
+INSERT INTO file_removals (kind, name)
+SELECT 'blob', i.blob FROM items i WHERE i.batch_id = ?1 AND i.state <> 'signed' AND i.blob <> ''
+UNION ALL SELECT 'blob', i.blob || '.password' FROM items i WHERE i.batch_id = ?1 AND i.state <> 'signed' AND i.blob <> ''
+`
+
+// With the passwords of those that are encrypted.
+func (q *Queries) RemoveUnsignedOriginals(ctx context.Context, batchID string) error {
+	_, err := q.db.ExecContext(ctx, removeUnsignedOriginals, batchID)
 	return err
 }
 
@@ -697,6 +954,43 @@ func (q *Queries) SignItem(ctx context.Context, arg SignItemParams) (int64, erro
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const staleBatches = `-- name: StaleBatches :many
+SELECT b.id FROM batches b
+WHERE b.implicit = 0 AND b.status IN ('OPEN', 'SEALED', 'NEEDS_AUTHORISATION') AND b.created_at < ?1 AND b.started_at < ?1
+    AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.batch_id = b.id AND (t.created_at >= ?1 OR t.finished_at >= ?1 OR t.status = 'SIGNING'))
+ORDER BY b.created_at LIMIT ?2
+`
+
+type StaleBatchesParams struct {
+	Before int64
+	Lim    int64
+}
+
+// What nobody has touched since a time: made, begun and asked for before it. One that is being
+// signed has a transaction that says so.
+func (q *Queries) StaleBatches(ctx context.Context, arg StaleBatchesParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, staleBatches, arg.Before, arg.Lim)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const startBatch = `-- name: StartBatch :execrows

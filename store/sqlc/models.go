@@ -459,6 +459,7 @@ type Item struct {
 	Timestamp    int64
 	ReferenceKey personal.Object
 	Level        string
+	Refusal      int64
 }
 
 type Kek struct {

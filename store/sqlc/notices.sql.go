@@ -69,6 +69,42 @@ func (q *Queries) AddNotice(ctx context.Context, arg AddNoticeParams) error {
 	return err
 }
 
+const batchEnding = `-- name: BatchEnding :one
+SELECT t.ic, t.system_name, t.classification, t.batch_id, t.count, t.root, t.status, t.ended, b.name
+FROM transactions t JOIN batches b ON b.id = t.batch_id
+WHERE t.id = ?1 AND t.implicit = 0 AND t.status IN ('SIGNED', 'SIGNED_WITH_REFUSALS', 'FAILED', 'NEEDS_AUTHORISATION')
+`
+
+type BatchEndingRow struct {
+	Ic             personal.IC
+	SystemName     string
+	Classification string
+	BatchID        string
+	Count          int64
+	Root           []byte
+	Status         string
+	Ended          string
+	Name           personal.Name
+}
+
+// How a batch went on after PIN and code, for the officer; a single transaction tells it itself.
+func (q *Queries) BatchEnding(ctx context.Context, id string) (BatchEndingRow, error) {
+	row := q.db.QueryRowContext(ctx, batchEnding, id)
+	var i BatchEndingRow
+	err := row.Scan(
+		&i.Ic,
+		&i.SystemName,
+		&i.Classification,
+		&i.BatchID,
+		&i.Count,
+		&i.Root,
+		&i.Status,
+		&i.Ended,
+		&i.Name,
+	)
+	return i, err
+}
+
 const claimNotice = `-- name: ClaimNotice :one
 UPDATE notices SET due_at = ?1, attempts = attempts + 1
 WHERE notices.id IN (SELECT p.id FROM notices p WHERE p.due_at <= ?2 ORDER BY p.due_at, p.id LIMIT 1)

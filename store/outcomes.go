@@ -1,0 +1,158 @@
+package store
+
+import (
+	"context"
+	"crypto"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/mohor-sign/mohor/archive"
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/signer"
+	"github.com/mohor-sign/mohor/store/sqlc"
+)
+
+// Item implements batch.Queue.
+func (d *DB) Item(ctx context.Context, id string, index uint32) (batch.Item, error) {
+	x, err := d.q.Item(ctx, sqlc.ItemParams{BatchID: id, Idx: int64(index)})
+	if err != nil {
+		return batch.Item{}, absent(err, batch.ErrUnknown)
+	}
+	return item(&x)
+}
+
+// Leaves implements batch.Queue.
+func (d *DB) Leaves(ctx context.Context, id string, after int64, limit int) ([]signer.Document, error) {
+	rows, err := d.q.LeavesAfter(ctx, sqlc.LeavesAfterParams{BatchID: id, After: after, Lim: int64(limit)})
+	if err != nil {
+		return nil, fmt.Errorf("reading documents: %w", tampered(err))
+	}
+	out := make([]signer.Document, len(rows))
+	for k, x := range rows {
+		out[k] = signer.Document{Index: uint32(x.Idx), Name: string(x.Name), Hash: crypto.Hash(x.Hash), Digest: x.Digest}
+	}
+	return out, nil
+}
+
+// Refusals implements batch.Queue.
+func (d *DB) Refusals(ctx context.Context, id string, after int64, limit int) ([]batch.Item, error) {
+	rows, err := d.q.RefusalsAfter(ctx, sqlc.RefusalsAfterParams{BatchID: id, After: after, Lim: int64(limit)})
+	if err != nil {
+		return nil, fmt.Errorf("reading refusals: %w", err)
+	}
+	out := make([]batch.Item, len(rows))
+	for k, x := range rows {
+		out[k] = batch.Item{State: batch.ItemRefused, Code: x.Code, Detail: string(x.Detail), Refusal: x.Refusal, Document: signer.Document{Index: uint32(x.Idx), Name: string(x.Name)}}
+	}
+	return out, nil
+}
+
+// RefusedBy implements batch.Queue.
+func (d *DB) RefusedBy(ctx context.Context, id string) (map[string]uint32, error) {
+	rows, err := d.q.RefusedByCode(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("counting refusals: %w", err)
+	}
+	out := make(map[string]uint32, len(rows))
+	for _, r := range rows {
+		out[r.Code] = uint32(r.N)
+	}
+	return out, nil
+}
+
+// Commits implements batch.Queue.
+func (d *DB) Commits(ctx context.Context, id string, limit int) ([]batch.Commit, error) {
+	rows, err := d.q.LastCommits(ctx, sqlc.LastCommitsParams{BatchID: id, Lim: int64(limit)})
+	if err != nil {
+		return nil, fmt.Errorf("reading how a batch goes on: %w", err)
+	}
+	out := make([]batch.Commit, len(rows))
+	for k, r := range rows {
+		out[k] = batch.Commit{At: instant(r.SignedAt), Items: int(r.N)}
+	}
+	return out, nil
+}
+
+// Signings implements batch.Queue.
+func (d *DB) Signings(ctx context.Context, id string) (map[string]signer.Options, error) {
+	rows, err := d.q.OptionsOfIntents(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("reading how a batch was signed: %w", err)
+	}
+	out := make(map[string]signer.Options, len(rows))
+	for _, r := range rows {
+		var o signer.Options
+		if err := json.Unmarshal([]byte(r.Options), &o); err != nil {
+			return nil, fmt.Errorf("reading options of %s: %w", r.ID, err)
+		}
+		out[r.ID] = o
+	}
+	return out, nil
+}
+
+// ExpireBatch makes one batch EXPIRED that is OPEN, SEALED or NEEDS_AUTHORISATION, and that nobody
+// has touched since before: a transaction that still waits on it ends, the documents that were not
+// signed are put down for removal, all with the event in one commit. What was signed stays. false:
+// there was none.
+func (d *DB) ExpireBatch(ctx context.Context, before, now time.Time) (bool, error) {
+	err := d.tx(ctx, func(q *sqlc.Queries) error {
+		ids, err := q.StaleBatches(ctx, sqlc.StaleBatchesParams{Before: micros(before), Lim: 1})
+		if err != nil {
+			return err
+		}
+		if len(ids) == 0 {
+			return errNothing
+		}
+		return expireBatch(ctx, q, ids[0], now)
+	})
+	if errors.Is(err, errNothing) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("expiring a batch: %w", err)
+	}
+	return true, nil
+}
+
+func expireBatch(ctx context.Context, q *sqlc.Queries, id string, now time.Time) error {
+	b, err := q.Batch(ctx, id)
+	if err != nil {
+		return err
+	}
+	// Only one whose time is over can wait still: StaleBatches leaves out what was asked for since.
+	overdue, err := q.ExpireTransactions(ctx, sqlc.ExpireTransactionsParams{Now: micros(now), BatchID: id})
+	if err != nil {
+		return err
+	}
+	if err := expired(ctx, q, overdue, now); err != nil {
+		return err
+	}
+	if n, err := q.LiveTransactions(ctx, id); err != nil || n > 0 {
+		return errors.Join(err, batch.ErrLive)
+	}
+	n, err := q.SetBatchStatus(ctx, sqlc.SetBatchStatusParams{Status: string(batch.Expired), ID: id, Was: b.Status})
+	if err != nil || n != 1 {
+		return errors.Join(err, errNothing)
+	}
+	counts, err := q.CountStates(ctx, id)
+	if err != nil {
+		return err
+	}
+	ev := audit.Event{At: now, Actor: "gateway", Action: "batch.expire", Object: id, Verdict: audit.Noted, Detail: map[string]string{"was": b.Status}}
+	for _, c := range counts {
+		ev.Detail[c.State] = strconv.FormatInt(c.N, 10)
+	}
+	if ev.Detail[batch.ItemSigned] != "" {
+		err = q.RemoveUnsignedOriginals(ctx, id)
+	} else {
+		err = q.AddFileRemoval(ctx, sqlc.AddFileRemovalParams{Kind: archive.BlobFile, Name: batch.Originals(id)}) // all at once
+	}
+	if err != nil {
+		return err
+	}
+	return appendEvent(ctx, q, ev)
+}
