@@ -127,6 +127,9 @@ func OpenReader(r io.ReaderAt, size int64) (*Reader, error) {
 // Format is what the list was found to be.
 func (r *Reader) Format() table.Format { return r.format }
 
+// NumberColumn is the name of the column of certificate numbers, as the list spells it.
+func (r *Reader) NumberColumn() string { return r.header[r.order[fieldNumber]] }
+
 // Again makes this the second reading of a list: it does not look for what comes twice.
 func (r *Reader) Again() { r.again = true }
 

@@ -48,8 +48,14 @@ func batchIntake(t *testing.T, h *House) {
 		t.Error("one certificate number was taken in twice")
 	}
 	must(t, add("ba", twins[:1]))
-	if n, err := db.Numbers(ctx, "ba"); err != nil || len(n) != 1 || !n["S1000001"] {
+	if n, err := db.Elsewhere(ctx, "bb", []string{"S1000001", "S1000002"}); err != nil || len(n) != 1 || n["S1000001"].Batch != "Kelompok ba" || n["S1000001"].App != h.App.ID {
 		t.Errorf("numbers: %v, %v", n, err)
+	}
+	if n, err := db.Elsewhere(ctx, "ba", []string{"S1000001"}); err != nil || len(n) != 0 {
+		t.Errorf("numbers of the batch itself: %v, %v", n, err)
+	}
+	if rows, err := db.RefusedRows(ctx, "ba", 0, 10); err != nil || len(rows) != 1 || rows[0].Row != 1 || rows[0].Code != "row_ic_invalid" {
+		t.Errorf("refused rows: %+v, %v", rows, err)
 	}
 	if it, err := db.ItemByRecord(ctx, "rec0"); err != nil || it.Index != 5 || it.State != batch.Pending || it.Record.Candidate.Number != "S1000001" {
 		t.Errorf("by record: %+v, %v", it, err)
