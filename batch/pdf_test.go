@@ -67,9 +67,9 @@ func TestPDFs(t *testing.T) {
 		}
 	}
 	for what, bad := range map[string][]byte{
-		"no ZIP":             []byte("no ZIP"),
-		"nothing":            nil,
-		"a cut one":          archive(t, "a.pdf", a)[:100],
+		"no ZIP":         []byte("no ZIP"),
+		"nothing":        nil,
+		"a cut one":      archive(t, "a.pdf", a)[:100],
 		"a damaged file": damaged(t, a),
 		"shared bytes":   shared(t, a),
 	} {
@@ -126,7 +126,9 @@ func TestRefusedUploadLeavesNothing(t *testing.T) {
 	h := newHouse(t)
 	id := h.create(t, batch.PDF)
 	h.refuses(t, "a bad second file", id, batch.ErrInput, func() error {
-		_, err := h.addPDFs(id, append(archive(t, "a.pdf", storetest.PDF("a")), damaged(t, storetest.PDF("b"))...))
+		p := archive(t, "a.pdf", storetest.PDF("a"), "b.pdf", storetest.PDF("b"))
+		p[bytes.LastIndex(p, []byte("PK\x01\x02"))+16] ^= 1 // the second file's checksum
+		_, err := h.addPDFs(id, p)
 		return err
 	})
 	if n := h.stored(t); n != 0 {
