@@ -143,14 +143,14 @@ func TestArchiveOfDetachedSignatures(t *testing.T) {
 	}
 }
 
-// watched looks at the heap now and then.
-type watched struct {
+// seenQueue looks at the heap now and then.
+type seenQueue struct {
 	*shelf
 	looks int
 	peak  uint64
 }
 
-func (w *watched) Items(ctx context.Context, id, state string, after int64, limit int) ([]batch.Item, error) {
+func (w *seenQueue) Items(ctx context.Context, id, state string, after int64, limit int) ([]batch.Item, error) {
 	if w.looks++; w.looks%40 == 0 {
 		runtime.GC()
 		var m runtime.MemStats
@@ -165,7 +165,7 @@ func (w *watched) Items(ctx context.Context, id, state string, after int64, limi
 func TestArchiveInLittleMemory(t *testing.T) {
 	s := &shelf{items: 100_000, page: []byte("%PDF-1.7\n")}
 	b := s.sealed()
-	w := &watched{shelf: s}
+	w := &seenQueue{shelf: s}
 	svc := s.service(t, 1)
 	svc.Queue = w
 	var before runtime.MemStats
@@ -190,7 +190,7 @@ func (c *count) Write(p []byte) (int, error) {
 // Who hangs up stops the work, also between two files.
 func TestArchiveEndsWithItsReader(t *testing.T) {
 	s := &shelf{items: 5000, page: []byte("%PDF-1.7\n")}
-	w := &watched{shelf: s}
+	w := &seenQueue{shelf: s}
 	svc := s.service(t, 1)
 	svc.Queue = &gone{w}
 	c, cancel := context.WithCancel(ctx)
@@ -202,13 +202,13 @@ func TestArchiveEndsWithItsReader(t *testing.T) {
 }
 
 // gone reads as a database does: not once ctx has ended.
-type gone struct{ *watched }
+type gone struct{ *seenQueue }
 
 func (g *gone) Items(ctx context.Context, id, state string, after int64, limit int) ([]batch.Item, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return g.watched.Items(ctx, id, state, after, limit)
+	return g.seenQueue.Items(ctx, id, state, after, limit)
 }
 
 func TestRate(t *testing.T) {

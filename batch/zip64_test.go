@@ -23,7 +23,6 @@ import (
 // shelf is a batch of many documents that are all alike, and takes in what comes.
 type shelf struct {
 	batch.Queue
-	signer.Blobs
 	items int
 	page  []byte
 	size  int64 // of a signed document; what is behind page is zeros
@@ -76,6 +75,19 @@ func (s *shelf) AddItems(_ context.Context, _ string, items []batch.Item, refuse
 	return nil
 }
 
+func (s *shelf) ClaimIntake(context.Context, string, string) error { return nil }
+
+func (s *shelf) Stage(_ context.Context, _, _ string, p batch.Page) error {
+	return s.AddItems(context.Background(), "", p.Items, p.Refused, audit.Event{})
+}
+
+func (s *shelf) CommitIntake(_ context.Context, _, _ string, _ uint32, items, _ int, _ audit.Event) error {
+	if items != s.taken {
+		return fmt.Errorf("%d items of %d", items, s.taken)
+	}
+	return nil
+}
+
 func (s *shelf) Audit(context.Context, audit.Event) error { return nil }
 
 type zeros struct {
@@ -96,20 +108,26 @@ func (z *zeros) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-func (s *shelf) Open(context.Context, string) (signer.Blob, error) {
+// files are a shelf's documents.
+type files struct {
+	signer.Blobs
+	*shelf
+}
+
+func (s files) Open(context.Context, string) (signer.Blob, error) {
 	return &zeros{bytes.NewReader(s.page), max(s.size, int64(len(s.page)))}, nil
 }
 
-func (s *shelf) Sync(context.Context, ...string) error { return nil }
+func (s files) Sync(context.Context, ...string) error { return nil }
 
-func (s *shelf) Stage(_ context.Context, _ string, write func(io.Writer) error) (int64, error) {
+func (s files) Stage(_ context.Context, _ string, write func(io.Writer) error) (int64, error) {
 	return int64(len(s.page)), write(io.Discard)
 }
 
-func (s *shelf) Remove(context.Context, string) error                    { return nil }
+func (s files) Remove(context.Context, string) error                     { return nil }
 func (s *shelf) SealPassword(context.Context, string, secret.Text) error { return nil }
 func (s *shelf) service(t *testing.T, megabytes int64) *batch.Service {
-	return &batch.Service{Queue: s, Blobs: s, Passwords: s, TempDir: t.TempDir(), MaxUpload: megabytes << 20, MaxPDF: megabytes << 20, Now: time.Now}
+	return &batch.Service{Queue: s, Blobs: files{shelf: s}, Passwords: s, TempDir: t.TempDir(), MaxUpload: megabytes << 20, MaxPDF: megabytes << 20, Now: time.Now}
 }
 
 // Archives of more files, and more bytes, than the old ZIP can count: others' readers find all.

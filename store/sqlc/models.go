@@ -190,6 +190,8 @@ type Batch struct {
 	CreatedAt   int64
 	StartedAt   int64
 	FinishedAt  int64
+	Intake      string
+	IntakeUntil int64
 }
 
 type Certificate struct {
@@ -554,6 +556,13 @@ type Passkey struct {
 	UsedAt    int64
 }
 
+type Payment struct {
+	BatchID string
+	Idx     int64
+	Amount  personal.Note
+	Payee   personal.Name
+}
+
 type Phone struct {
 	Ic        personal.IC
 	Mobile    personal.Address
@@ -567,6 +576,7 @@ type RefusedRow struct {
 	Name    personal.Name
 	Code    string
 	Detail  personal.Note
+	Seq     int64
 }
 
 type ScheduledRevocation struct {
