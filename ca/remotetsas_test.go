@@ -308,19 +308,20 @@ func TestBreaker(t *testing.T) {
 		ask("failures in a row", 1, false)
 	}
 	ask("open", 0, false)
-	advance(14 * time.Second)
+	// 15 s, and each time twice as long, give or take a quarter.
+	advance(11 * time.Second)
 	ask("still open", 0, false)
-	advance(time.Second)
+	advance(8 * time.Second)
 	ask("trial", 1, false)
-	advance(29 * time.Second)
+	advance(22 * time.Second)
 	ask("open for longer", 0, false)
 	for range 9 { // the most is five minutes
-		advance(5 * time.Minute)
+		advance(5 * time.Minute * 5 / 4)
 		ask("trial", 1, false)
 	}
-	advance(5*time.Minute - time.Second)
+	advance(5*time.Minute*3/4 - time.Second)
 	ask("open", 0, false)
-	advance(time.Second)
+	advance(5*time.Minute/2 + time.Second)
 	// A caller who hangs up is no failure; the next one tries.
 	gone, hangUp := context.WithCancel(ctx)
 	if _, err := tsas.Timestamp(ctx, crypto.SHA384, make([]byte, 47)); err == nil || errors.Is(err, ca.ErrOpen) {

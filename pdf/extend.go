@@ -163,18 +163,24 @@ func (x *extender) run(ctx context.Context, level Level) error {
 	return x.stamp(ctx)
 }
 
-// read opens the document as it is now, unless it is open.
+// open opens the document as it is now, unless it is open.
+func (x *extender) open() (err error) {
+	if x.doc == nil {
+		x.doc, err = OpenWith(x.r, x.size, OpenOptions{Password: x.s.Password})
+	}
+	return err
+}
+
+// read reads signatures and store of the document as it is now.
 func (x *extender) read() error {
-	if x.doc != nil {
-		return nil
-	}
-	var err error
-	if x.doc, err = OpenWith(x.r, x.size, OpenOptions{Password: x.s.Password}); err != nil {
+	if err := x.open(); err != nil || x.store != nil {
 		return err
 	}
-	if x.store, err = x.doc.store(); err != nil {
+	store, err := x.doc.store()
+	if err != nil {
 		return err
 	}
+	x.store = store
 	known := slices.Concat(x.s.Intermediates, x.memory.Certificates())
 	x.held = parseAll(x.store.held.Certificates, known)
 	known = append(known, x.held...)
@@ -306,7 +312,7 @@ func (x *extender) stamp(ctx context.Context) error {
 	if x.s.Timestamper == nil {
 		return refuse("no time-stamping service")
 	}
-	if err := x.read(); err != nil {
+	if err := x.open(); err != nil {
 		return err
 	}
 	update, _, err := x.doc.addTimestamp(ctx, x.s.Timestamper, x.memory.Certificates())
@@ -322,6 +328,6 @@ func (x *extender) grow(u *Update) error {
 		return err
 	}
 	x.r, x.size = u.Updated()
-	x.doc = nil
+	x.doc, x.store = nil, nil
 	return nil
 }
