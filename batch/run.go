@@ -146,6 +146,7 @@ func (r *Runner) run(ctx context.Context, a *signer.Authorization, patience time
 	if a.Request.Count == 1 {
 		return r.one(ctx, a, patience)
 	}
+	persist := func(ctx context.Context, d signer.Claimed) (signer.Outcome, error) { return r.persist(ctx, a, d, patience) }
 	work := make(chan signer.Claimed)
 	results := make(chan signer.Outcome, r.Chunk)
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -159,7 +160,7 @@ func (r *Runner) run(ctx context.Context, a *signer.Authorization, patience time
 	for range r.Width {
 		workers.Go(func() {
 			for d := range work {
-				out, err := r.persist(ctx, a, d, patience)
+				out, err := persist(ctx, d)
 				if err != nil {
 					cancel(err)
 					return
@@ -177,7 +178,7 @@ func (r *Runner) run(ctx context.Context, a *signer.Authorization, patience time
 	for out := range results {
 		chunk := r.gather(out, results)
 		// Results are stored even when ctx has ended: they are signatures made.
-		d, err := r.store(ctx, a, chunk, patience)
+		d, err := r.store(ctx, a, chunk, patience, persist)
 		if err != nil {
 			cancel(err)
 			var left []signer.Outcome
@@ -207,42 +208,16 @@ func (r *Runner) one(ctx context.Context, a *signer.Authorization, patience time
 	if len(claimed) == 0 {
 		return signer.ErrFence
 	}
-	out, err := r.persist(ctx, a, claimed[0], patience)
+	persist := func(ctx context.Context, d signer.Claimed) (signer.Outcome, error) { return r.persist(ctx, a, d, patience) }
+	out, err := persist(ctx, claimed[0])
 	if err != nil {
 		return err
 	}
-	done, err := r.store(ctx, a, []signer.Outcome{out}, patience)
+	done, err := r.store(ctx, a, []signer.Outcome{out}, patience, persist)
 	if err == nil && !done {
 		err = signer.ErrFence
 	}
 	return err
-}
-
-// store completes a chunk. What a disk could not keep is signed again as soon as it can.
-func (r *Runner) store(ctx context.Context, a *signer.Authorization, chunk []signer.Outcome, patience time.Duration) (done bool, err error) {
-	began := time.Now()
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		done, err = r.Signer.Complete(context.WithoutCancel(ctx), a, chunk)
-		if !errors.Is(err, signer.ErrNotDurable) || time.Since(began)+pause > patience {
-			return done, err
-		}
-		r.Log.Warn("signed documents could not be made durable; they are signed again", "transaction", a.Request.ID, "documents", len(chunk), "error", err)
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return false, err
-		}
-		for k := range chunk {
-			if chunk[k].Blob == "" {
-				continue
-			}
-			if chunk[k], err = r.persist(ctx, a, chunk[k].Claimed(), patience); err != nil {
-				return false, err
-			}
-		}
-	}
 }
 
 // persist signs a document as soon as the HSM lets it: what it did not give out does not exist, so
@@ -265,11 +240,6 @@ func (r *Runner) persist(ctx context.Context, a *signer.Authorization, d signer.
 			return out, ctx.Err() // it was not the HSM that ended this
 		}
 	}
-}
-
-// temporary says whether the same may be tried again: nothing is wrong with the document.
-func temporary(err error) bool {
-	return errors.Is(err, signer.ErrKeysUnavailable) || errors.Is(err, signer.ErrTimestamp) || errors.Is(err, signer.ErrBusy) || errors.Is(err, signer.ErrStoreUnavailable)
 }
 
 // Pauses between two tries of the HSM.

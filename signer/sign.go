@@ -209,13 +209,8 @@ const completeAction = "signer.complete"
 // another sync may be believed about.
 func (s *Signer) Complete(ctx context.Context, a *Authorization, out []Outcome) (done bool, err error) {
 	// No row may name a file that a crash of the machine could still take back.
-	if err := s.Blobs.Sync(context.WithoutCancel(ctx), blobsOf(out)...); err != nil {
-		for _, o := range out {
-			if o.Blob != "" {
-				a.unspend(o.Index)
-			}
-		}
-		return false, fmt.Errorf("%w: %w", ErrNotDurable, err)
+	if err := s.sync(ctx, a, out); err != nil {
+		return false, err
 	}
 	refused := 0
 	for _, o := range out {
@@ -242,6 +237,24 @@ func (s *Signer) Complete(ctx context.Context, a *Authorization, out []Outcome) 
 		s.dropShare(ctx, &a.Intent)
 	}
 	return done && err == nil, err
+}
+
+// sync makes the files of outcomes durable.
+func (s *Signer) sync(ctx context.Context, a *Authorization, out []Outcome) error {
+	names := blobsOf(out)
+	if len(names) == 0 {
+		return nil
+	}
+	err := s.Blobs.Sync(context.WithoutCancel(ctx), names...)
+	if err == nil {
+		return nil
+	}
+	for _, o := range out {
+		if o.Blob != "" {
+			a.unspend(o.Index)
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrNotDurable, err)
 }
 
 // statusEnds says whether err is that of a certificate whose status ended its use.
