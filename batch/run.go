@@ -146,7 +146,9 @@ func (r *Runner) run(ctx context.Context, a *signer.Authorization, patience time
 	if a.Request.Count == 1 {
 		return r.one(ctx, a, patience)
 	}
-	persist := func(ctx context.Context, d signer.Claimed) (signer.Outcome, error) { return r.persist(ctx, a, d, patience) }
+	persist := func(ctx context.Context, d signer.Claimed) (signer.Outcome, error) {
+		return r.persist(ctx, a, d, patience)
+	}
 	work := make(chan signer.Claimed)
 	results := make(chan signer.Outcome, r.Chunk)
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -208,7 +210,9 @@ func (r *Runner) one(ctx context.Context, a *signer.Authorization, patience time
 	if len(claimed) == 0 {
 		return signer.ErrFence
 	}
-	persist := func(ctx context.Context, d signer.Claimed) (signer.Outcome, error) { return r.persist(ctx, a, d, patience) }
+	persist := func(ctx context.Context, d signer.Claimed) (signer.Outcome, error) {
+		return r.persist(ctx, a, d, patience)
+	}
 	out, err := persist(ctx, claimed[0])
 	if err != nil {
 		return err
