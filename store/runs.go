@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"errors"
@@ -213,6 +214,7 @@ RETURNING idx, name, hash, digest, blob, size, document_id, reference, attempt`
 		}
 		out = append(out, x)
 	}
+	slices.SortFunc(out, func(a, b sqlc.ClaimItemsRow) int { return cmp.Compare(a.Idx, b.Idx) })
 	return out, rows.Err()
 }
 
