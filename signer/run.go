@@ -78,7 +78,8 @@ func (k leasedKey) Sign(ctx context.Context, digest []byte, opts crypto.SignerOp
 	if err := k.a.held(ctx); err != nil {
 		return nil, err
 	}
-	return k.Key.Sign(ctx, digest, opts)
+	// What is under way in the HSM is not cut off: it would be made, and lost.
+	return k.Key.Sign(context.WithoutCancel(ctx), digest, opts)
 }
 
 // Beat gives a sign of life of a's run, and says how it stands with its intent: ErrLease when

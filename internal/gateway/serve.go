@@ -225,9 +225,14 @@ func (s *Server) runner() (*batch.Runner, error) {
 		}
 	}
 	r := batch.NewRunner(s.Signer, width, c.Chunk, s.log)
-	r.Outage, r.Batches = c.Lease, c.AtOnce
+	r.Outage, r.Batches = databaseBack, c.AtOnce
 	return r, nil
 }
+
+// databaseBack is how long a batch insists on what the database does not take, while its lease is
+// extended: longer than PostgreSQL keeps the change of a process that stopped in it, and all
+// others waiting.
+const databaseBack = 90 * time.Second
 
 // tendEvery is about how often batches are looked for that other gateways have left, or sign.
 const tendEvery = 3 * time.Second
