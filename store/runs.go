@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -86,7 +87,7 @@ func (d *DB) Claim(ctx context.Context, run signer.Run, n int) (out []signer.Cla
 	}
 	for {
 		lost := false
-		err := d.beside(ctx, func(t sqlc.DBTX, now time.Time) error {
+		err := d.beside(ctx, d.write, func(t sqlc.DBTX, now time.Time) error {
 			st, err := holdRun(ctx, t, run, now)
 			if err != nil {
 				return err
@@ -155,8 +156,8 @@ func endLost(ctx context.Context, q *sqlc.Queries, run signer.Run, batch string,
 
 // beside is change on PostgreSQL for what has no place in the audit's order, and must not wait for
 // those that have: it holds no more than the rows that f locks.
-func (d *DB) beside(ctx context.Context, f func(t sqlc.DBTX, now time.Time) error) error {
-	t, err := d.write.BeginTx(ctx, nil)
+func (d *DB) beside(ctx context.Context, pool *sql.DB, f func(t sqlc.DBTX, now time.Time) error) error {
+	t, err := again(func() (*sql.Tx, error) { return pool.BeginTx(ctx, nil) })
 	if err != nil {
 		return fmt.Errorf("beginning transaction: %w", err)
 	}
@@ -218,8 +219,8 @@ RETURNING idx, name, hash, digest, blob, size, document_id, reference, attempt`
 	return out, rows.Err()
 }
 
-// Beat implements signer.Records. On PostgreSQL it waits for no change of others: a lease must not
-// end because they are many.
+// Beat implements signer.Records. On PostgreSQL it waits for no change of others, nor for one of
+// their connections: a lease must not end because they are many.
 func (d *DB) Beat(ctx context.Context, run signer.Run) (state signer.RunState, err error) {
 	beat := func(q *sqlc.Queries, now time.Time) error {
 		if _, err := q.ExtendRun(ctx, sqlc.ExtendRunParams{LeaseUntil: micros(now.Add(run.Lease)), ID: run.ID, IntentID: run.Intent}); err != nil {
@@ -231,7 +232,7 @@ func (d *DB) Beat(ctx context.Context, run signer.Run) (state signer.RunState, e
 	if !d.postgres || d.joined != nil {
 		err = d.dated(ctx, beat)
 	} else {
-		err = d.beside(ctx, func(t sqlc.DBTX, now time.Time) error { return beat(d.queries(t), now) })
+		err = d.beside(ctx, d.long, func(t sqlc.DBTX, now time.Time) error { return beat(d.queries(t), now) })
 	}
 	return state, err
 }
