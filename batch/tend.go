@@ -9,7 +9,7 @@ import (
 	"github.com/mohor-sign/mohor/signer"
 )
 
-// lastsOf how many signs of life a lease lasts.
+// beatsOfLease is how many signs of life a run gives in the time of one lease.
 const beatsOfLease = 6
 
 // keep gives signs of life of a's run until ctx ends, and ends it when others took the run for
