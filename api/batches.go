@@ -24,7 +24,7 @@ type batchBody struct {
 	ID          string     `json:"batch_id"`
 	Name        string     `json:"name"`
 	Kind        string     `json:"kind" enum:"pdf,digest,ecert"`
-	Status      string     `json:"status" enum:"OPEN,SEALED,SIGNING,NEEDS_AUTHORISATION,SIGNED,SIGNED_WITH_REFUSALS,CANCELLED"`
+	Status      string     `json:"status" enum:"OPEN,SEALED,SIGNING,PAUSED,NEEDS_AUTHORISATION,SIGNED,SIGNED_WITH_REFUSALS,CANCELLED"`
 	Count       uint32     `json:"count" doc:"Items taken in"`
 	Signed      uint32     `json:"signed"`
 	Refused     uint32     `json:"refused" doc:"Items that could not be signed"`
@@ -63,6 +63,13 @@ type sealInput struct {
 	}
 }
 
+type retryInput struct {
+	ID   string `path:"id" maxLength:"64"`
+	Body *struct {
+		Items []uint32 `json:"items,omitempty" maxItems:"100000" uniqueItems:"true" doc:"Indexes of refused documents; without it all"`
+	}
+}
+
 type itemsInput struct {
 	ID    string `path:"id" maxLength:"64"`
 	State string `query:"state" enum:"pending,claimed,signed,refused"`
@@ -97,6 +104,9 @@ func (s *server) batches(h huma.API) {
 	huma.Register(h, streamed(op("Batches", "addItems", http.MethodPost, "/v1/batches/{id}/items", "Add candidates (CSV or XLSX), PDFs (ZIP) or digests (NDJSON)",
 		http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity), "text/csv", sheetType, "application/zip", "application/x-ndjson"), s.addItems)
 	huma.Register(h, op("Batches", "sealBatch", http.MethodPost, "/v1/batches/{id}/seal", "Fix count and root", http.StatusNotFound, http.StatusConflict), s.sealBatch)
+	huma.Register(h, op("Batches", "pauseBatch", http.MethodPost, "/v1/batches/{id}/pause", "Sign no more of it for now", http.StatusNotFound, http.StatusConflict), s.pauseBatch)
+	huma.Register(h, op("Batches", "resumeBatch", http.MethodPost, "/v1/batches/{id}/resume", "Go on with a paused batch", http.StatusNotFound, http.StatusConflict), s.resumeBatch)
+	huma.Register(h, op("Batches", "retryBatch", http.MethodPost, "/v1/batches/{id}/retry", "Let refused documents be authorised again", http.StatusNotFound, http.StatusConflict), s.retryBatch)
 	huma.Register(h, op("Batches", "batch", http.MethodGet, "/v1/batches/{id}", "Status and counts", http.StatusNotFound), s.batch)
 	huma.Register(h, op("Batches", "batchItems", http.MethodGet, "/v1/batches/{id}/items", "Items with their outcome", http.StatusNotFound), s.batchItems)
 	huma.Register(h, binary(op("Batches", "batchArchive", http.MethodGet, "/v1/batches/{id}/archive", "ZIP of the signed PDFs and manifest.json", http.StatusNotFound, http.StatusConflict),
@@ -152,6 +162,34 @@ func (s *server) addItems(ctx context.Context, in *itemsUploadInput) (*intakeOut
 
 func (s *server) sealBatch(ctx context.Context, in *sealInput) (*batchOutput, error) {
 	b, err := s.Batches.Seal(ctx, appOf(ctx).ID, in.ID, in.Body != nil && in.Body.AcceptRefused, requestIDOf(ctx))
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &batchOutput{batchView(b, s.Now())}, nil
+}
+
+func (s *server) pauseBatch(ctx context.Context, in *batchInput) (*batchOutput, error) {
+	b, err := s.Batches.Pause(ctx, appOf(ctx).ID, in.ID, requestIDOf(ctx))
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &batchOutput{batchView(b, s.Now())}, nil
+}
+
+func (s *server) resumeBatch(ctx context.Context, in *batchInput) (*batchOutput, error) {
+	b, err := s.Batches.Resume(ctx, appOf(ctx).ID, in.ID, requestIDOf(ctx))
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &batchOutput{batchView(b, s.Now())}, nil
+}
+
+func (s *server) retryBatch(ctx context.Context, in *retryInput) (*batchOutput, error) {
+	var items []uint32
+	if in.Body != nil {
+		items = in.Body.Items
+	}
+	b, err := s.Batches.Retry(ctx, appOf(ctx).ID, in.ID, items, requestIDOf(ctx))
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}

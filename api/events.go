@@ -118,7 +118,7 @@ func (s *server) follow(r *http.Request, b batch.Batch, to eventSender) error {
 			return err
 		}
 		event := "done"
-		if b.Status == batch.Signing || b.Status == batch.Sealed || b.Status == batch.Open {
+		if b.Status == batch.Signing || b.Status == batch.Paused || b.Status == batch.Sealed || b.Status == batch.Open {
 			event = "progress"
 		}
 		if err := to.send(event, batchView(b, s.Now())); err != nil || event == "done" {

@@ -43,6 +43,9 @@ func operationCodes() map[string]string {
 		"documentHead":      "not_found not_signed",
 		"addItems":          "not_found batch_sealed csv_invalid" + codesPDF,
 		"sealBatch":         "not_found batch_sealed batch_empty batch_has_refused_rows",
+		"pauseBatch":        "not_found batch_not_signing",
+		"resumeBatch":       "not_found batch_not_paused",
+		"retryBatch":        "not_found batch_busy batch_not_refused not_refused",
 		"batchArchive":      "not_found not_signed",
 		"cancelBatch":       "not_found batch_sealed batch_busy",
 		// Strangers.

@@ -12,7 +12,7 @@ import (
 func (r *Runner) store(ctx context.Context, a *signer.Authorization, chunk []signer.Outcome, patience time.Duration, again func(context.Context, signer.Claimed) (signer.Outcome, error)) (done bool, err error) {
 	began := time.Now()
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		done, err = r.Signer.Complete(context.WithoutCancel(ctx), a, chunk)
+		done, err = r.complete(ctx, a, chunk)
 		if !errors.Is(err, signer.ErrNotDurable) || time.Since(began)+pause > patience {
 			return done, err
 		}

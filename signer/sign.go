@@ -196,7 +196,7 @@ func (s *Signer) Claim(ctx context.Context, a *Authorization, n int) ([]Claimed,
 	if k > 0 { // all that there are
 		return ready, nil
 	}
-	return s.Records.Claim(ctx, a.Intent.ID, n, a.Intent.Deadline)
+	return s.Records.Claim(ctx, a.Run, n)
 }
 
 // completeAction is the audit event with the number of outcomes stored, which a
@@ -229,9 +229,12 @@ func (s *Signer) Complete(ctx context.Context, a *Authorization, out []Outcome) 
 		return false, errors.Join(err, s.remove(ctx, blobsOf(out)...))
 	}
 	if err == nil && a.complete(len(out), done) {
-		// Somebody else wrote "signed" into rows of this batch.
-		ev.Action = "signer.alarm"
-		err = s.refuse(ctx, ev, ErrDocuments)
+		// The other runs stored the rest, or somebody else wrote "signed" into rows of this batch.
+		n, aerr := s.audited(ctx, s.Records, a.Intent)
+		if err = aerr; err == nil && n != len(a.leaves) {
+			ev.Action = "signer.alarm"
+			err = s.refuse(ctx, ev, ErrDocuments)
+		}
 	}
 	if done && len(a.Intent.Activation) > 0 {
 		s.dropShare(ctx, &a.Intent)
@@ -308,8 +311,7 @@ func (s *Signer) Discard(ctx context.Context, a *Authorization, out []Outcome, w
 // for intents left by a crash, too.
 func (s *Signer) Abandon(ctx context.Context, in Intent, why error) error {
 	s.dropShare(ctx, &in)
-	return s.Records.Abandon(ctx, in.ID, audit.Event{At: s.Now(), Actor: "gateway", Action: "signer.abandon", Object: in.Transaction, Verdict: audit.Noted,
-		Detail: map[string]string{"intent": in.ID, "reason": reason(why)}})
+	return s.Records.Abandon(ctx, in.ID, s.abandoned(&in, why))
 }
 
 // Sweep abandons open intents past their deadline. A run ends by itself at its

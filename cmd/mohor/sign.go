@@ -201,6 +201,10 @@ func (r *remote) confirm(e *env, api *client, t *mohor.Transaction) (*mohor.Tran
 
 type batchCmd struct {
 	Sign batchSignCmd `cmd:"" help:"Sign a batch of eCertificates from a CSV of candidates, with one PIN and one code."`
+
+	Pause  batchPauseCmd  `cmd:"" help:"Sign no more of a batch for now."`
+	Resume batchResumeCmd `cmd:"" help:"Go on with a paused batch."`
+	Retry  batchRetryCmd  `cmd:"" help:"Let refused documents of a batch be authorised again."`
 }
 
 type batchSignCmd struct {
@@ -238,7 +242,7 @@ func (c *batchSignCmd) Run(e *env) error {
 		return err
 	}
 	// A batch that was confirmed may have gone on without us.
-	if b.Status != "SIGNING" && !b.Done() {
+	if b.Status != "SIGNING" && b.Status != "PAUSED" && !b.Done() {
 		t, err := api.CreateTransaction(e.ctx, c.ask(mohor.Ask{Format: mohor.PADES, BatchID: c.Batch, PAdES: &mohor.PAdES{Level: c.Level}}))
 		if err != nil {
 			return err
@@ -306,7 +310,7 @@ func (c *client) follow(e *env, id string) (*mohor.Batch, error) {
 			bar = e.progress("signing", b.Count)
 		}
 		bar.at(b.Signed + b.Refused)
-		if b.Status != "SIGNING" && b.Status != "SEALED" {
+		if b.Status != "SIGNING" && b.Status != "PAUSED" && b.Status != "SEALED" {
 			return b, nil
 		}
 		select {

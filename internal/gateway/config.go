@@ -23,6 +23,7 @@ import (
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/timewatch"
 	"github.com/mohor-sign/mohor/pdf"
+	"github.com/mohor-sign/mohor/signer"
 )
 
 // ConfigFile is the name of the configuration in the data folder.
@@ -271,6 +272,10 @@ func (c *LimitConfig) refuse() pdf.Severity {
 type BatchConfig struct {
 	Width int `yaml:"width"`
 	Chunk int `yaml:"chunk"`
+	// AtOnce is how many batches a gateway signs at once; Lease how long it counts as alive without
+	// a sign of life.
+	AtOnce int           `yaml:"at_once"`
+	Lease  time.Duration `yaml:"lease"`
 }
 
 // AuditConfig says where signed heads go.
@@ -324,7 +329,7 @@ func decodeConfig(raw []byte, strict bool) (Config, error) {
 	// What a file of an earlier version does not say.
 	p := enrol.DefaultPINPolicy()
 	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}, CA: CAConfig{TSAPolicy: ca.DefaultTSAPolicy, Time: TimeConfig{MaxOffset: 500 * time.Millisecond, MaxAge: 30 * time.Minute, Accuracy: ca.DefaultProfile().Accuracy}, External: ExternalCAConfig{Timeout: 20 * time.Second}},
-		Timestamps: TimestampConfig{From: stampsOwn}, S3: defaultS3(),
+		Timestamps: TimestampConfig{From: stampsOwn}, S3: defaultS3(), Batch: BatchConfig{AtOnce: 8, Lease: signer.DefaultLease},
 		Limits: LimitConfig{PDFRefuse: string(pdf.Danger)}, Channels: defaultChannels(), Sessions: defaultSessions(), Renewal: defaultRenewal(), Retention: defaultRetention(), Enrolment: defaultEnrolment()}
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(strict)
@@ -437,6 +442,10 @@ func (c *Config) check() error {
 		return bad("limits.pdf_refuse", "danger, warning or none")
 	case c.Batch.Width < 0 || c.Batch.Chunk < 1 || c.Batch.Chunk > 1000:
 		return bad("batch", "width at least 0, chunk 1 to 1000")
+	case c.Batch.AtOnce < 1 || c.Batch.AtOnce > 1000:
+		return bad("batch.at_once", "1 to 1000")
+	case c.Batch.Lease < time.Second || c.Batch.Lease > 10*time.Minute:
+		return bad("batch.lease", "1s to 10m")
 	case c.Audit.Every < time.Second || c.Audit.Every > time.Hour:
 		return bad("audit.every", "1s to 1h")
 	case c.CA.Officer < time.Hour || c.CA.CRL < time.Hour || c.CA.Organization == "":

@@ -26,8 +26,8 @@ type Batch struct {
 	ID   string `json:"batch_id"`
 	Name string `json:"name"`
 	Kind string `json:"kind"`
-	// Status is OPEN, SEALED, SIGNING, NEEDS_AUTHORISATION, SIGNED, SIGNED_WITH_REFUSALS
-	// or CANCELLED.
+	// Status is OPEN, SEALED, SIGNING, PAUSED, NEEDS_AUTHORISATION, SIGNED,
+	// SIGNED_WITH_REFUSALS or CANCELLED.
 	Status      string  `json:"status"`
 	Count       int     `json:"count"` // items taken in
 	Signed      int     `json:"signed"`
@@ -47,7 +47,7 @@ func (b *Batch) Done() bool { return b.Status == "SIGNED" || b.Status == "SIGNED
 
 // resting says that nothing changes until somebody does something.
 func (b *Batch) resting() bool {
-	return b.Status != "SIGNING" && b.Status != "SEALED" && b.Status != "OPEN"
+	return b.Status != "SIGNING" && b.Status != "PAUSED" && b.Status != "SEALED" && b.Status != "OPEN"
 }
 
 // Intake is what became of an upload of items.
@@ -120,6 +120,31 @@ func (c *Client) AddDigests(ctx context.Context, id string, documents iter.Seq[D
 func (c *Client) add(ctx context.Context, id, contentType string, body io.Reader) (*Intake, error) {
 	in := new(Intake)
 	return answer(in, c.upload(ctx, batchPath(id)+"/items", contentType, body, Secret{}, in))
+}
+
+// Pause signs no more of a batch until Resume: what is in work is finished. The authorisation goes on
+// until its deadline. "batch_not_signing".
+func (c *Client) Pause(ctx context.Context, id string) (*Batch, error) {
+	b := new(Batch)
+	return answer(b, c.post(ctx, batchPath(id)+"/pause", nil, b))
+}
+
+// Resume goes on with a paused batch. "batch_not_paused".
+func (c *Client) Resume(ctx context.Context, id string) (*Batch, error) {
+	b := new(Batch)
+	return answer(b, c.post(ctx, batchPath(id)+"/resume", nil, b))
+}
+
+// Retry lets refused items of a batch that is SIGNED_WITH_REFUSALS be authorised again: those with
+// these indexes, or all. A new transaction with the batch's id then covers exactly them.
+// "batch_not_refused", "not_refused".
+func (c *Client) Retry(ctx context.Context, id string, items ...int) (*Batch, error) {
+	b := new(Batch)
+	var body any
+	if len(items) > 0 {
+		body = map[string][]int{"items": items}
+	}
+	return answer(b, c.post(ctx, batchPath(id)+"/retry", body, b))
 }
 
 // Seal fixes a batch: from here a transaction with its id can be made.

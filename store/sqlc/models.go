@@ -431,6 +431,13 @@ type Intent struct {
 	State         string
 	ClosedAt      int64
 	Activation    []byte
+	StoppedAt     int64
+}
+
+type IntentRun struct {
+	ID         string
+	IntentID   string
+	LeaseUntil int64
 }
 
 type Item struct {
@@ -458,6 +465,7 @@ type Item struct {
 	IntentID     string
 	Timestamp    int64
 	ReferenceKey personal.Object
+	RunID        string
 }
 
 type Kek struct {
