@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
@@ -33,7 +34,7 @@ func viewOf(path, object string) string {
 	switch {
 	case path == "/v1/transactions", path == "/v1/batches", path == "/v1/documents":
 		return path + "/" + url.PathEscape(object)
-	case len(p) == 5 && p[2] == "transactions" && (p[4] == "otp" || p[4] == "sign"), len(p) == 5 && p[2] == "batches" && p[4] == "seal":
+	case len(p) == 5 && p[2] == "transactions" && (p[4] == "otp" || p[4] == "sign"), len(p) == 5 && p[2] == "batches" && slices.Contains([]string{"seal", "pause", "resume", "retry"}, p[4]):
 		return strings.Join(p[:4], "/")
 	}
 	return ""

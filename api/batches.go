@@ -23,7 +23,7 @@ type batchBody struct {
 	ID          string     `json:"batch_id"`
 	Name        string     `json:"name"`
 	Kind        string     `json:"kind" enum:"pdf,digest,ecert"`
-	Status      string     `json:"status" enum:"OPEN,SEALED,SIGNING,NEEDS_AUTHORISATION,SIGNED,SIGNED_WITH_REFUSALS,CANCELLED,EXPIRED"`
+	Status      string     `json:"status" enum:"OPEN,SEALED,SIGNING,PAUSED,NEEDS_AUTHORISATION,SIGNED,SIGNED_WITH_REFUSALS,CANCELLED,EXPIRED"`
 	Count       uint32     `json:"count" doc:"Items taken in"`
 	Signed      uint32     `json:"signed"`
 	Refused     uint32     `json:"refused" doc:"Items that could not be signed"`
@@ -55,6 +55,13 @@ type sealInput struct {
 	ID   string `path:"id" maxLength:"64"`
 	Body *struct {
 		AcceptRefused bool `json:"accept_refused,omitempty" doc:"Seal although rows were refused"`
+	}
+}
+
+type retryInput struct {
+	ID   string `path:"id" maxLength:"64"`
+	Body *struct {
+		Items []uint32 `json:"items,omitempty" maxItems:"100000" uniqueItems:"true" doc:"Indexes of refused documents; without it all"`
 	}
 }
 
@@ -93,6 +100,9 @@ func (s *server) batches(h huma.API) {
 	s.intake(h)
 	huma.Register(h, op("Batches", "sealBatch", http.MethodPost, "/v1/batches/{id}/seal", "Fix count and root", http.StatusNotFound, http.StatusConflict), s.sealBatch)
 	huma.Register(h, op("Batches", "batch", http.MethodGet, "/v1/batches/{id}", "Status, counts, rate and what it waits for", http.StatusNotFound), s.batch)
+	huma.Register(h, op("Batches", "pauseBatch", http.MethodPost, "/v1/batches/{id}/pause", "Sign no more of it for now", http.StatusNotFound, http.StatusConflict), s.pauseBatch)
+	huma.Register(h, op("Batches", "resumeBatch", http.MethodPost, "/v1/batches/{id}/resume", "Go on with a paused batch", http.StatusNotFound, http.StatusConflict), s.resumeBatch)
+	huma.Register(h, op("Batches", "retryBatch", http.MethodPost, "/v1/batches/{id}/retry", "Let refused documents be authorised again", http.StatusNotFound, http.StatusConflict), s.retryBatch)
 	huma.Register(h, op("Batches", "batchItems", http.MethodGet, "/v1/batches/{id}/items", "Items with their outcome", http.StatusNotFound), s.batchItems)
 	huma.Register(h, binary(op("Batches", "batchArchive", http.MethodGet, "/v1/batches/{id}/archive", "ZIP of the signed PDFs, detached signatures and manifest.json", http.StatusNotFound, http.StatusConflict),
 		"application/zip", "The archive"), s.batchArchive)
@@ -128,9 +138,6 @@ func batchBodyOf(b *batch.Batch, p *batch.Pace, en bool) batchBody {
 	return v
 }
 
-// paused is the status of a batch whose run was stopped and may go on.
-const paused batch.Status = "PAUSED"
-
 // needs is what a batch waits for; nil when it is nobody's turn.
 func needs(status batch.Status, en bool) *needsBody {
 	switch status {
@@ -141,7 +148,7 @@ func needs(status batch.Status, en bool) *needsBody {
 	case batch.NeedsAuthorisation:
 		return &needsBody{"authorise", pick(en, "Signing stopped before its end; what was signed stays. Ask for another transaction with this batch_id: the officer gives PIN and a new code for the rest.",
 			"Penandatanganan terhenti sebelum selesai; apa yang telah ditandatangani kekal. Buat transaksi baharu dengan batch_id ini: pegawai memberi PIN dan kod baharu untuk yang selebihnya.")}
-	case paused:
+	case batch.Paused:
 		return &needsBody{"resume", pick(en, "The batch is paused. Resume it before its authorisation ends; no PIN is needed.", "Kelompok ini dijeda. Sambung semula sebelum kebenarannya tamat; PIN tidak diperlukan.")}
 	}
 	return nil
@@ -166,6 +173,25 @@ func (s *server) createBatch(ctx context.Context, in *batchCreateInput) (*batchO
 
 func (s *server) sealBatch(ctx context.Context, in *sealInput) (*batchOutput, error) {
 	b, err := s.Batches.Seal(ctx, appOf(ctx).ID, in.ID, in.Body != nil && in.Body.AcceptRefused, requestIDOf(ctx))
+	return s.told(ctx, b, err)
+}
+
+func (s *server) pauseBatch(ctx context.Context, in *batchInput) (*batchOutput, error) {
+	b, err := s.Batches.Pause(ctx, appOf(ctx).ID, in.ID, requestIDOf(ctx))
+	return s.told(ctx, b, err)
+}
+
+func (s *server) resumeBatch(ctx context.Context, in *batchInput) (*batchOutput, error) {
+	b, err := s.Batches.Resume(ctx, appOf(ctx).ID, in.ID, requestIDOf(ctx))
+	return s.told(ctx, b, err)
+}
+
+func (s *server) retryBatch(ctx context.Context, in *retryInput) (*batchOutput, error) {
+	var items []uint32
+	if in.Body != nil {
+		items = in.Body.Items
+	}
+	b, err := s.Batches.Retry(ctx, appOf(ctx).ID, in.ID, items, requestIDOf(ctx))
 	return s.told(ctx, b, err)
 }
 

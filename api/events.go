@@ -188,7 +188,7 @@ func (s *server) follow(r *http.Request, b batch.Batch, told int64, to eventSend
 		if err != nil {
 			return err
 		}
-		done := b.Status != batch.Signing && b.Status != batch.Sealed && b.Status != batch.Open && b.Status != paused
+		done := b.Status != batch.Signing && b.Status != batch.Sealed && b.Status != batch.Open && b.Status != batch.Paused
 		if b.Refused != refused || done { // refused ones may be signed anew
 			if told, err = s.tellRefused(ctx, b.ID, told, to); err != nil {
 				return err

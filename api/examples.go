@@ -71,6 +71,7 @@ func requestExamples() map[string]any {
 		"sign":        object{"nonce": exampleNonce, "pin": "Rusa-Sambar-7", "otp": "482913"},
 		"createBatch": object{"name": "Sijil Kemahiran April 2026", "kind": "digest"},
 		"sealBatch":   object{"accept_refused": false},
+		"retryBatch":  object{"items": []any{7}},
 		"verify": object{"format": "RAW", "digest": object{"alg": "SHA-256", "value": exampleDigest}, "signature": "c2lnbmF0dXJl",
 			"certificate": exampleDER, "algorithm": "RSA-PKCS1"},
 	}
@@ -107,6 +108,9 @@ func answerExamples() map[string]any {
 			"signatures": []any{}, "warnings": []any{}},
 		"createBatch": exampleBatchIn("OPEN"),
 		"sealBatch":   exampleBatchIn("SEALED"),
+		"pauseBatch":  exampleBatchIn("PAUSED"),
+		"resumeBatch": exampleBatchIn("SIGNING"),
+		"retryBatch":  exampleBatchIn("NEEDS_AUTHORISATION"),
 		"batch":       exampleBatchIn("SEALED"),
 		"addItems":    object{"accepted": 1, "refused": []any{exampleRefusal}, "refused_count": 1},
 		"refusedRows": object{"refused": []any{exampleRefusal}},

@@ -48,6 +48,9 @@ func operationCodes() map[string]string {
 		"itemProof":         "not_found batch_not_sealed documents_mismatch",
 		"itemContent":       "not_found not_signed",
 		"itemHead":          "not_found not_signed",
+		"pauseBatch":        "not_found batch_not_signing",
+		"resumeBatch":       "not_found batch_not_paused",
+		"retryBatch":        "not_found batch_busy batch_not_refused not_refused",
 		"cancelBatch":       "not_found batch_sealed batch_busy",
 		// Strangers.
 		"crl": "not_found", "token": "store_unavailable", "timestamp": "invalid_request hsm_unavailable", "ocsp": "invalid_request hsm_unavailable", "ocspGet": "invalid_request hsm_unavailable",

@@ -40,6 +40,10 @@ var (
 	ErrTooLarge    = spool.ErrTooLarge
 	ErrLive        = errors.New("batch has a live transaction")
 	ErrIntake      = errors.New("another upload is under way")
+	ErrNotSigning  = errors.New("batch is not being signed")
+	ErrNotPaused   = errors.New("batch is not paused")
+	ErrNotRefused  = errors.New("nothing of the batch is refused")
+	ErrItem        = errors.New("no such refused document")
 )
 
 // Kinds of a batch.
@@ -57,6 +61,7 @@ const (
 	Open               Status = "OPEN"
 	Sealed             Status = "SEALED"
 	Signing            Status = "SIGNING"
+	Paused             Status = "PAUSED"
 	NeedsAuthorisation Status = "NEEDS_AUTHORISATION"
 	Signed             Status = "SIGNED"
 	SignedWithRefusals Status = "SIGNED_WITH_REFUSALS"
@@ -187,6 +192,14 @@ type Queue interface {
 	// CancelBatch ends a batch that is OPEN, SEALED or NEEDS_AUTHORISATION;
 	// ErrSealed when signing has begun, ErrLive when a transaction waits on it.
 	CancelBatch(ctx context.Context, id string, ev audit.Event) error
+	// PauseBatch stops the claims of a batch that is SIGNING, ResumeBatch lets those of one that is
+	// PAUSED go on; ErrNotSigning, ErrNotPaused.
+	PauseBatch(ctx context.Context, id string, ev audit.Event) error
+	ResumeBatch(ctx context.Context, id string, ev audit.Event) error
+	// RetryItems makes refused items of a batch that is SIGNED_WITH_REFUSALS pending again, and the
+	// batch NEEDS_AUTHORISATION: those named, or all. ErrNotRefused when the batch is not, ErrItem
+	// when one of them is not, ErrLive when a transaction waits on it.
+	RetryItems(ctx context.Context, id string, items []uint32, ev audit.Event) error
 	// Items lists items in index order: state "" is all, after is exclusive (-1
 	// from the start), limit bounds the answer.
 	Items(ctx context.Context, id, state string, after int64, limit int) ([]Item, error)
@@ -327,6 +340,42 @@ func (s *Service) Cancel(ctx context.Context, app, id, requestID string) error {
 // Originals is where the documents of a batch are that came in with it: Remove of it removes all.
 func Originals(id string) string { return "original/" + id }
 
+// Pause stops claiming the documents of a batch that is signed, at all nodes: what is in work is
+// finished. The authorisation goes on until its deadline.
+func (s *Service) Pause(ctx context.Context, app, id, requestID string) (Batch, error) {
+	return s.change(ctx, app, id, "batch.pause", requestID, nil, s.Queue.PauseBatch)
+}
+
+// Resume goes on with a paused batch.
+func (s *Service) Resume(ctx context.Context, app, id, requestID string) (Batch, error) {
+	return s.change(ctx, app, id, "batch.resume", requestID, nil, s.Queue.ResumeBatch)
+}
+
+// Retry lets refused documents of a batch be authorised and signed once more: those with these
+// indexes, or all. What was signed stays.
+func (s *Service) Retry(ctx context.Context, app, id string, items []uint32, requestID string) (Batch, error) {
+	detail := map[string]string{"items": "all"}
+	if len(items) > 0 {
+		detail["items"] = strconv.Itoa(len(items))
+	}
+	return s.change(ctx, app, id, "batch.retry", requestID, detail, func(ctx context.Context, id string, ev audit.Event) error {
+		return s.Queue.RetryItems(ctx, id, items, ev)
+	})
+}
+
+func (s *Service) change(ctx context.Context, app, id, action, requestID string, detail map[string]string, do func(ctx context.Context, id string, ev audit.Event) error) (Batch, error) {
+	ev := audit.Event{At: s.Now(), Actor: "app:" + app, Action: action, Object: id, Verdict: audit.Accepted, RequestID: requestID, Detail: detail}
+	_, unlock, err := s.hold(ctx, app, id)
+	if err != nil {
+		return Batch{}, s.refuse(ctx, ev, err)
+	}
+	defer unlock()
+	if err := do(ctx, id, ev); err != nil {
+		return Batch{}, s.refuse(ctx, ev, err)
+	}
+	return s.Queue.Batch(ctx, id)
+}
+
 // page is how many rows are read at a time.
 const page = 500
 
@@ -371,7 +420,7 @@ func (s *Service) refuse(ctx context.Context, ev audit.Event, err error) error {
 
 // reason is a text of our own, never one that could hold input.
 func reason(err error) string {
-	for _, known := range []error{ErrUnknown, ErrSealed, ErrNotSealed, ErrEmpty, ErrRefusedRows, ErrName, ErrKind, ErrInput, ErrTooLarge, ErrLive, signer.ErrStoreUnavailable, ErrIntake, signer.ErrAmounts, ecert.ErrCSV,
+	for _, known := range []error{ErrUnknown, ErrSealed, ErrNotSealed, ErrEmpty, ErrRefusedRows, ErrName, ErrKind, ErrInput, ErrTooLarge, ErrLive, ErrNotSigning, ErrNotPaused, ErrNotRefused, ErrItem, signer.ErrStoreUnavailable, ErrIntake, signer.ErrAmounts, ecert.ErrCSV,
 		pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrAnchor, pdf.ErrUnsafe, pdf.ErrUnsupported} {
 		if errors.Is(err, known) {
 			return known.Error()

@@ -80,12 +80,12 @@ type seen struct {
 	run chan context.Context
 }
 
-func (s *seen) Claim(ctx context.Context, intent string, n int, lease time.Time) ([]signer.Claimed, error) {
+func (s *seen) Claim(ctx context.Context, run signer.Run, n int) ([]signer.Claimed, error) {
 	select {
 	case s.run <- ctx:
 	default:
 	}
-	return s.Records.Claim(ctx, intent, n, lease)
+	return s.Records.Claim(ctx, run, n)
 }
 
 // Cancelling while signing stops after the document in work and destroys the

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
-	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/signer"
 )
 
@@ -16,11 +14,21 @@ import (
 // time, signs them in Width goroutines, and stores finished ones together.
 type Runner struct {
 	Signer *signer.Signer
-	Width  int // documents in work at once
+	Width  int // documents of all batches in work at once
 	Chunk  int // most documents claimed or stored at once
 	Log    *slog.Logger
 	// Patience is how long Run waits for an HSM that is away or too busy.
 	Patience time.Duration
+	// Outage is how long a claim or a commit that the database does not take is tried again.
+	Outage time.Duration
+	// Look is how often a run looks whether it is to stop or to go on.
+	Look time.Duration
+	// Batches is how many batches are signed at once; the next ones wait. Read at the first Start.
+	Batches int
+
+	gate  gate
+	turns chan struct{} // of batches
+	once  sync.Once
 
 	base context.Context // ends at Shutdown
 	stop context.CancelFunc
@@ -41,9 +49,11 @@ type running struct {
 // ErrShutdown is why a run ended early when the gateway stopped.
 var ErrShutdown = errors.New("gateway is stopping")
 
-// NewRunner makes a runner; width and chunk are at least 1.
+// NewRunner makes a runner; width and chunk are at least 1. What else differs from the defaults is set
+// before it is used.
 func NewRunner(s *signer.Signer, width, chunk int, log *slog.Logger) *Runner {
-	r := &Runner{Signer: s, Width: max(1, width), Chunk: max(1, chunk), Log: log, Patience: 10 * time.Second, runs: make(map[string]*running)}
+	r := &Runner{Signer: s, Width: max(1, width), Chunk: max(1, chunk), Log: log, Patience: 10 * time.Second, Look: time.Second, Batches: 8, runs: make(map[string]*running)}
+	r.gate.free = r.Width
 	r.base, r.stop = context.WithCancel(context.Background())
 	return r
 }
@@ -60,46 +70,70 @@ func (r *Runner) Start(a *signer.Authorization) {
 	r.mu.Lock()
 	r.runs[id] = run
 	r.mu.Unlock()
+	r.once.Do(func() { r.turns = make(chan struct{}, max(1, r.Batches)) })
 	r.wg.Go(func() {
 		defer close(run.ended)
 		defer stop(nil)
 		// Nobody waits: an HSM that is away is waited for until the deadline, which Sign minds.
-		if run.err = r.finish(ctx, a, signer.MaxIntent); run.err != nil {
+		if run.err = r.finish(ctx, a, signer.MaxIntent, r.turns); run.err != nil {
 			r.Log.Error("batch stopped", "transaction", id, "batch", a.Request.Batch, "error", run.err)
 		}
 		r.mu.Lock()
-		delete(r.runs, id)
+		if r.runs[id] == run {
+			delete(r.runs, id)
+		}
 		r.mu.Unlock()
 	})
 }
 
 // Cancel ends a transaction of app. One that waits is cancelled, see
-// [signer.Signer.Cancel]. One that signs in the background stops after the
+// [signer.Signer.Cancel]. One that signs in the background stops, at every node, after the
 // documents in work: what was signed stays, the rest needs a new authorisation,
-// the key and its activation are destroyed when Cancel returns nil.
+// the key and its activation are destroyed when Cancel returns nil. A node that does not answer
+// loses what it has in work.
 func (r *Runner) Cancel(ctx context.Context, app, id, requestID string) error {
+	stopping, err := r.Signer.Stop(ctx, app, id, requestID)
+	if err != nil || !stopping {
+		return err
+	}
 	r.mu.Lock()
 	run := r.runs[id]
 	r.mu.Unlock()
-	if run == nil || run.app != app {
-		return r.Signer.Cancel(ctx, app, id, requestID)
-	}
-	err := r.Signer.Records.Audit(ctx, audit.Event{At: r.Signer.Now(), Actor: "app:" + app, Action: "transaction.cancel", Object: id,
-		Verdict: audit.Noted, RequestID: requestID, Detail: map[string]string{"while": "signing"}})
-	if err != nil {
-		return err
-	}
-	run.stop(signer.ErrCancelled)
-	select {
-	case <-run.ended:
-		if errors.Is(run.err, signer.ErrCancelled) {
-			return nil
+	if run != nil {
+		run.stop(signer.ErrCancelled)
+		select {
+		case <-run.ended:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		return r.Signer.Cancel(ctx, app, id, requestID) // something else ended it first
-	case <-ctx.Done():
-		return ctx.Err()
+	}
+	enough, tick := time.NewTimer(stopWithin), time.NewTicker(firstPause)
+	defer enough.Stop()
+	defer tick.Stop()
+	for {
+		t, err := r.Signer.Request(ctx, app, id)
+		switch {
+		case err != nil:
+			return err
+		case t.Status == signer.NeedsAuthorisation && t.Ended == signer.ErrCancelled.Error():
+			return nil
+		case t.Status != signer.Signing: // something else ended it first
+			return r.Signer.Cancel(ctx, app, id, requestID)
+		}
+		select {
+		case <-tick.C:
+		case <-enough.C:
+			if err := r.Signer.Stopped(ctx, id); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
+
+// stopWithin is how long Cancel waits for other nodes to stop.
+const stopWithin = 5 * time.Second
 
 // Shutdown stops background runs after the documents in work and waits for
 // them. What they had not signed is for the next start to resume, or needs a
@@ -115,11 +149,12 @@ func (r *Runner) Shutdown() {
 // for Run, so it waits for an HSM that is away or too busy no longer than
 // Patience.
 func (r *Runner) Run(ctx context.Context, a *signer.Authorization) error {
-	return r.finish(ctx, a, r.Patience)
+	return r.finish(ctx, a, r.Patience, nil)
 }
 
-func (r *Runner) finish(ctx context.Context, a *signer.Authorization, patience time.Duration) error {
-	err := r.run(ctx, a, patience)
+// finish runs a, after its turn where turns are kept, and ends it.
+func (r *Runner) finish(ctx context.Context, a *signer.Authorization, patience time.Duration, turns chan struct{}) error {
+	err := r.turn(ctx, a, patience, turns)
 	if err == nil {
 		return a.Close()
 	}
@@ -138,203 +173,41 @@ func (r *Runner) finish(ctx context.Context, a *signer.Authorization, patience t
 			return err
 		}
 	}
-	// The same call that recovers after a crash.
-	return errors.Join(err, r.Signer.Abandon(ctx, a.Intent, err))
+	if ends(err) { // for all who run it
+		// The same call that recovers after a crash.
+		return errors.Join(err, r.Signer.Abandon(ctx, a.Intent, err))
+	}
+	return errors.Join(err, r.Signer.Quit(ctx, a, err))
 }
 
-func (r *Runner) run(ctx context.Context, a *signer.Authorization, patience time.Duration) error {
-	if a.Request.Count == 1 {
+// ends says whether an error is about the authorisation itself, and not about the process that
+// found it.
+func ends(err error) bool {
+	for _, known := range []error{signer.ErrDocuments, signer.ErrDeadline, signer.ErrCertificateRevoked, signer.ErrCertificateOnHold} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
+}
+
+// turn runs a when it is its turn, with signs of life from the first moment.
+func (r *Runner) turn(ctx context.Context, a *signer.Authorization, patience time.Duration, turns chan struct{}) error {
+	if a.Run.ID == "" {
 		return r.one(ctx, a, patience)
 	}
-	work := make(chan signer.Claimed)
-	results := make(chan signer.Outcome, r.Chunk)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-
-	var workers sync.WaitGroup
-	workers.Go(func() {
-		defer close(work)
-		r.feed(ctx, a, work, cancel)
-	})
-	for range r.Width {
-		workers.Go(func() {
-			for d := range work {
-				out, err := r.persist(ctx, a, d, patience)
-				if err != nil {
-					cancel(err)
-					return
-				}
-				results <- out
-			}
-		})
-	}
-	go func() {
-		workers.Wait()
-		close(results)
-	}()
-
-	done := false
-	for out := range results {
-		chunk := r.gather(out, results)
-		// Results are stored even when ctx has ended: they are signatures made.
-		d, err := r.store(ctx, a, chunk, patience)
-		if err != nil {
-			cancel(err)
-			var left []signer.Outcome
-			for out := range results { // let the workers end
-				left = append(left, out)
-			}
-			return r.Signer.Discard(context.WithoutCancel(ctx), a, left, err)
-		}
-		// From here on this chunk is signed, whatever happens next.
-		done = done || d
-	}
-	if done {
-		return nil // whatever the feeder found after the last document was stored
-	}
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	return signer.ErrFence
-}
-
-// one is run for one document, which needs nobody beside it.
-func (r *Runner) one(ctx context.Context, a *signer.Authorization, patience time.Duration) error {
-	claimed, err := r.Signer.Claim(ctx, a, 1)
-	if err != nil {
-		return err
-	}
-	if len(claimed) == 0 {
-		return signer.ErrFence
-	}
-	out, err := r.persist(ctx, a, claimed[0], patience)
-	if err != nil {
-		return err
-	}
-	done, err := r.store(ctx, a, []signer.Outcome{out}, patience)
-	if err == nil && !done {
-		err = signer.ErrFence
-	}
-	return err
-}
-
-// store completes a chunk. What a disk could not keep is signed again as soon as it can.
-func (r *Runner) store(ctx context.Context, a *signer.Authorization, chunk []signer.Outcome, patience time.Duration) (done bool, err error) {
-	began := time.Now()
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		done, err = r.Signer.Complete(context.WithoutCancel(ctx), a, chunk)
-		if !errors.Is(err, signer.ErrNotDurable) || time.Since(began)+pause > patience {
-			return done, err
-		}
-		r.Log.Warn("signed documents could not be made durable; they are signed again", "transaction", a.Request.ID, "documents", len(chunk), "error", err)
-		timer := time.NewTimer(pause)
+	ctx, end := context.WithCancelCause(ctx)
+	var keeper sync.WaitGroup
+	keeper.Go(func() { r.keep(ctx, a, end) })
+	defer keeper.Wait()
+	defer end(nil)
+	if turns != nil {
 		select {
-		case <-timer.C:
+		case turns <- struct{}{}:
+			defer func() { <-turns }()
 		case <-ctx.Done():
-			timer.Stop()
-			return false, err
-		}
-		for k := range chunk {
-			if chunk[k].Blob == "" {
-				continue
-			}
-			if chunk[k], err = r.persist(ctx, a, chunk[k].Claimed(), patience); err != nil {
-				return false, err
-			}
+			return context.Cause(ctx)
 		}
 	}
-}
-
-// persist signs a document as soon as the HSM lets it: what it did not give out does not exist, so
-// the same digest is tried again.
-func (r *Runner) persist(ctx context.Context, a *signer.Authorization, d signer.Claimed, patience time.Duration) (signer.Outcome, error) {
-	began := time.Now()
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		out, err := r.sign(ctx, a, d)
-		if !temporary(err) || time.Since(began)+pause > patience {
-			return out, err
-		}
-		if pause == firstPause {
-			r.Log.Warn("waiting for the HSM, the time-stamping authority or the store of documents", "transaction", a.Request.ID, "index", d.Index, "error", err)
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return out, ctx.Err() // it was not the HSM that ended this
-		}
-	}
-}
-
-// temporary says whether the same may be tried again: nothing is wrong with the document.
-func temporary(err error) bool {
-	return errors.Is(err, signer.ErrKeysUnavailable) || errors.Is(err, signer.ErrTimestamp) || errors.Is(err, signer.ErrBusy) || errors.Is(err, signer.ErrStoreUnavailable)
-}
-
-// Pauses between two tries of the HSM.
-const (
-	firstPause = 50 * time.Millisecond
-	lastPause  = 2 * time.Second
-)
-
-// errPanicked refuses a document whose handling panicked.
-var errPanicked = errors.New("internal error")
-
-// sign keeps a panic over one document from ending every other batch: the
-// document is refused, the log has the stack and not the value.
-func (r *Runner) sign(ctx context.Context, a *signer.Authorization, d signer.Claimed) (out signer.Outcome, err error) {
-	defer func() {
-		if recover() != nil {
-			r.Log.Error("signing panicked", "transaction", a.Request.ID, "index", d.Index, "stack", string(debug.Stack()))
-			out, err = signer.Outcome{Index: d.Index, Attempt: d.Attempt, Refused: errPanicked}, nil
-		}
-	}()
-	return r.Signer.Sign(ctx, a, d)
-}
-
-// feed claims and hands out documents until none is left or ctx ends. Workers
-// that stopped early are the reason for the select.
-func (r *Runner) feed(ctx context.Context, a *signer.Authorization, work chan<- signer.Claimed, cancel context.CancelCauseFunc) {
-	for {
-		claimed, err := r.Signer.Claim(ctx, a, r.Chunk)
-		if err != nil {
-			cancel(err)
-			return
-		}
-		for _, d := range claimed {
-			select {
-			case work <- d:
-			case <-ctx.Done():
-				return
-			}
-		}
-		if len(claimed) < r.Chunk {
-			return // there were no more, and no more come
-		}
-	}
-}
-
-// gatherFor is how long what is signed waits for more to be stored with it.
-const gatherFor = 100 * time.Millisecond
-
-// gather takes what comes, up to a chunk or until nothing comes any more: a commit costs much the
-// same whatever is in it, and others wait for theirs meanwhile. A single signature is the last one and
-// stored at once.
-func (r *Runner) gather(first signer.Outcome, results <-chan signer.Outcome) []signer.Outcome {
-	chunk := []signer.Outcome{first}
-	enough := time.NewTimer(gatherFor)
-	defer enough.Stop()
-	for len(chunk) < r.Chunk {
-		select {
-		case out, ok := <-results:
-			if !ok {
-				return chunk
-			}
-			chunk = append(chunk, out)
-		case <-enough.C:
-			return chunk
-		}
-	}
-	return chunk
+	return r.run(ctx, a, patience, turns != nil)
 }

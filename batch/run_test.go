@@ -271,12 +271,12 @@ func (f *failing) hit(method string) bool {
 	return f.left == 0
 }
 
-func (f *failing) Claim(ctx context.Context, intent string, n int, lease time.Time) ([]signer.Claimed, error) {
+func (f *failing) Claim(ctx context.Context, run signer.Run, n int) ([]signer.Claimed, error) {
 	hit := f.hit("Claim")
 	if hit && !f.after {
 		return nil, errAway
 	}
-	out, err := f.Records.Claim(ctx, intent, n, lease)
+	out, err := f.Records.Claim(ctx, run, n)
 	if hit {
 		return nil, errAway
 	}

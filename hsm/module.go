@@ -68,6 +68,24 @@ func (m *Module) install(l *link) {
 	close(m.up)
 }
 
+// BulkSessions opens the sessions that the module has to give, and returns how many of them are for
+// keys opened with [Use.Bulk]: all but Config.Interactive, at least 1. Errors as of any use of the
+// module.
+func (m *Module) BulkSessions(ctx context.Context) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	l, err := m.use()
+	if err != nil {
+		return 0, err
+	}
+	open := l.pool.fill()
+	if open == 0 {
+		return 0, fmt.Errorf("%w: it gives no session", ErrUnavailable)
+	}
+	return max(1, open-m.cfg.Interactive), nil
+}
+
 func (m *Module) wipe() {
 	m.cfg.PIN.Wipe()
 	m.cfg.Services.PIN.Wipe()

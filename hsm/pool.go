@@ -172,6 +172,38 @@ func (p *pool) give(pl *place, bulk bool) {
 	}
 }
 
+// fill opens what is not open of the sessions that are free, and counts those that there are. A module
+// that has fewer to give than was configured says so here.
+func (p *pool) fill() (open int) {
+	var mine []*place
+	defer func() {
+		for _, pl := range mine {
+			p.free <- pl
+		}
+	}()
+	for range p.all {
+		select {
+		case pl := <-p.free:
+			mine = append(mine, pl)
+		default: // in use: it is open, or about to be
+			open++
+			continue
+		}
+		pl := mine[len(mine)-1]
+		if pl.s == nil {
+			pl.start(work{}, p.limit, p.began)
+			s, err := p.open()
+			pl.since.Store(0)
+			if err != nil {
+				continue
+			}
+			pl.s = s
+		}
+		open++
+	}
+	return open
+}
+
 // do runs f with a session of its own, for interactive work.
 func (p *pool) do(ctx context.Context, f func(*session) error) error {
 	return p.doAs(ctx, work{}, f)

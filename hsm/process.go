@@ -382,6 +382,15 @@ func (p *Process) prove(ctx context.Context, method, kek string) error {
 	return err
 }
 
+// BulkSessions is [Module.BulkSessions].
+func (p *Process) BulkSessions(ctx context.Context) (int, error) {
+	var reply wireCount
+	if err := p.ask(ctx, "BulkSessions", &wireNothing{}, &reply, &reply.Err); err != nil {
+		return 0, err
+	}
+	return reply.N, nil
+}
+
 // Keys is [Module.Keys].
 func (p *Process) Keys(ctx context.Context) ([]KeyInfo, error) {
 	var reply wireKeys

@@ -156,6 +156,14 @@ func (d *desk) Canary(w *wireLabel, reply *wireError) error {
 	return d.run(reply, func(ctx context.Context, m *Module) error { return m.Canary(ctx, w.Label) })
 }
 
+// BulkSessions is [Module.BulkSessions].
+func (d *desk) BulkSessions(_ *wireNothing, reply *wireCount) error {
+	return d.run(&reply.Err, func(ctx context.Context, m *Module) (err error) {
+		reply.N, err = m.BulkSessions(ctx)
+		return err
+	})
+}
+
 // Keys is [Module.Keys].
 func (d *desk) Keys(_ *wireNothing, reply *wireKeys) error {
 	return d.run(&reply.Err, func(ctx context.Context, m *Module) (err error) {

@@ -42,6 +42,10 @@ type (
 		Keys []KeyInfo
 		Err  wireError
 	}
+	wireCount = struct {
+		N   int
+		Err wireError
+	}
 	wireMAC = struct {
 		Key  MACKey
 		Data []byte

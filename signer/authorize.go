@@ -37,6 +37,7 @@ type Authorization struct {
 	Request    *Request
 	Credential *Credential
 	Intent     Intent
+	Run        Run // this process's; without an ID that of a lone signature
 
 	// Unresumable says why a stop of this batch will need the officer again
 	// although there is a place for shares; nil when it will not.
@@ -55,8 +56,10 @@ type Authorization struct {
 	evidence evidence
 	ready    []Claimed // handed out with the intent
 	builders map[crypto.Hash]*cms.Builder
-	stored   int // outcomes stored by this authorisation
+	stored   int // outcomes stored by this run, and those that it found
 	closed   bool
+	until    time.Time     // by this machine's clock: no sooner does the lease end
+	beaten   chan struct{} // closed at the next sign of life
 }
 
 // made is a signature, and the size of the time-stamp its document has room for.
@@ -125,6 +128,7 @@ func (s *Signer) Authorize(ctx context.Context, f Confirmation) (*Authorization,
 	}
 	ev.Detail["count"], ev.Detail["fingerprint"] = strconv.FormatUint(uint64(r.Count), 10), Fingerprint(r.Root)
 	s.activate(ctx, a, ev.Detail)
+	began := time.Now()
 	// The intent and the end of the code are one commit: after it we can always
 	// say what this key was about to sign; before it the code is still live.
 	n := 0
@@ -149,6 +153,7 @@ func (s *Signer) Authorize(ctx context.Context, f Confirmation) (*Authorization,
 		}
 		return nil, err
 	}
+	a.extend(began)
 	_ = s.Codes.Forget(ctx, a.code) // redeemed already: only housekeeping
 	return a, nil
 }
@@ -222,12 +227,17 @@ func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Autho
 	}
 	in := Intent{
 		ID: ident.New("in", 16), Transaction: r.ID, Credential: c.ID, Batch: r.Batch, Root: r.Root, Count: r.Count, OptionsHash: r.OptionsHash,
-		CreatedAt: made, Deadline: deadline,
+		CreatedAt: made, Deadline: deadline, Lease: s.lease(),
+	}
+	if !r.Implicit || r.Count > 1 {
+		in.Run = s.newRun()
 	}
 	if in.Seal, err = s.MAC.MAC(ctx, in.message()); err != nil {
 		return nil, errors.Join(ErrKeysUnavailable, err, key.Close(), s.Records.UncountPIN(ctx, r.Officer, s.PIN))
 	}
-	return &Authorization{Request: r, Credential: &c, Intent: in, key: key, code: ch, leaves: leaves, spent: make(map[uint32]bool, len(leaves))}, nil
+	a := &Authorization{Request: r, Credential: &c, Intent: in, Run: Run{in.ID, in.Run, in.Lease}, code: ch, leaves: leaves, spent: make(map[uint32]bool, len(leaves))}
+	a.key = leasedKey{key, a}
+	return a, nil
 }
 
 // documents reads the rows that are to be signed, compares them and how they

@@ -118,14 +118,17 @@ func (f *faultRecords) Reseal(ctx context.Context, credential string, from uint3
 func (f *faultRecords) RecordIntent(ctx context.Context, in signer.Intent, nonce [otp.NonceSize]byte, officer string, n int, ev audit.Event) ([]signer.Claimed, error) {
 	return value(f, "RecordIntent", func() ([]signer.Claimed, error) { return f.Records.RecordIntent(ctx, in, nonce, officer, n, ev) })
 }
-func (f *faultRecords) Claim(ctx context.Context, intent string, n int, lease time.Time) ([]signer.Claimed, error) {
-	return value(f, "Claim", func() ([]signer.Claimed, error) { return f.Records.Claim(ctx, intent, n, lease) })
+func (f *faultRecords) Claim(ctx context.Context, run signer.Run, n int) ([]signer.Claimed, error) {
+	return value(f, "Claim", func() ([]signer.Claimed, error) { return f.Records.Claim(ctx, run, n) })
 }
 func (f *faultRecords) Complete(ctx context.Context, intent string, out []signer.Outcome, now time.Time, ev audit.Event) (bool, error) {
 	return value(f, "Complete", func() (bool, error) { return f.Records.Complete(ctx, intent, out, now, ev) })
 }
 func (f *faultRecords) Abandon(ctx context.Context, intent string, ev audit.Event) error {
 	return f.do("Abandon", func() error { return f.Records.Abandon(ctx, intent, ev) })
+}
+func (f *faultRecords) EndRun(ctx context.Context, run signer.Run, ev audit.Event, alone *audit.Event) (bool, error) {
+	return value(f, "EndRun", func() (bool, error) { return f.Records.EndRun(ctx, run, ev, alone) })
 }
 func (f *faultRecords) OpenIntents(ctx context.Context) ([]signer.Intent, error) {
 	return value(f, "OpenIntents", func() ([]signer.Intent, error) { return f.Records.OpenIntents(ctx) })

@@ -429,8 +429,8 @@ func reason(err error) string {
 	for _, known := range []error{
 		ErrUnknown, ErrNoCredential, ErrUnknownOfficer, ErrMedium, ErrTokenEnded, ErrCertificateExpired, ErrCertificateRevoked, ErrCertificateOnHold,
 		ErrChannel, ErrHeader, ErrPINLocked, ErrPINWrong, ErrDocuments, ErrTransactionExpired, ErrCancelled, ErrFinished, ErrBatchBusy,
-		ErrBatchEmpty, ErrProcess, ErrRole, ErrReference, ErrContent, ErrLastWord, ErrNotBulk, ErrSignatory, ErrTurn, ErrOtherProcess, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrStoreUnavailable, ErrNotDurable, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate, ErrPrepared, ErrHosted, ErrUnopened, ErrElsewhere, ErrForm, ErrFormSent, ErrAmounts, ErrTotal,
-		errRestart, ErrActivation, ErrNoShare, otp.ErrUnknown, otp.ErrWrong, otp.ErrExpired, otp.ErrAttempts, otp.ErrUsed, otp.ErrNonce, otp.ErrResendTooSoon, otp.ErrTooManyCodes,
+		ErrBatchEmpty, ErrProcess, ErrRole, ErrReference, ErrContent, ErrLastWord, ErrNotBulk, ErrSignatory, ErrTurn, ErrOtherProcess, ErrSpent, ErrDeadline, ErrFence, ErrLease, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrStoreUnavailable, ErrNotDurable, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate, ErrPrepared, ErrHosted, ErrUnopened, ErrElsewhere, ErrForm, ErrFormSent, ErrAmounts, ErrTotal,
+		errRestart, errStopping, ErrActivation, ErrNoShare, otp.ErrUnknown, otp.ErrWrong, otp.ErrExpired, otp.ErrAttempts, otp.ErrUsed, otp.ErrNonce, otp.ErrResendTooSoon, otp.ErrTooManyCodes,
 		otp.ErrNotSent, otp.ErrMACUnavailable, pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrAnchor, pdf.ErrUnsupported,
 	} {
 		if errors.Is(err, known) {

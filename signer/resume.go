@@ -18,6 +18,7 @@ var (
 	ErrActivation = errors.New("activation does not open")
 	ErrNoShare    = errors.New("activation's share is gone")
 	errRestart    = errors.New("gateway restarted")
+	errStopping   = errors.New("gateway is stopping")
 )
 
 // Shares is where one half of a split activation waits, apart from the
@@ -94,60 +95,37 @@ func (s *Signer) dropShare(ctx context.Context, in *Intent) {
 const leaveFor = time.Minute
 
 // Leave is for a gateway that stops in good order: it says whether a's intent
-// stays open for the next start to resume; if not, Abandon it. The caller
+// stays open for another node or the next start to go on with; if not, Quit it. The caller
 // closes a in any case.
 func (s *Signer) Leave(ctx context.Context, a *Authorization) (bool, error) {
-	if s.Shares == nil || len(a.Intent.Activation) == 0 || a.Intent.Deadline.Sub(s.Now()) < leaveFor {
+	if !s.resumable(&a.Intent) || a.Intent.Deadline.Sub(s.Now()) < leaveFor {
 		return false, nil
 	}
-	err := s.Records.Audit(ctx, audit.Event{At: s.Now(), Actor: "gateway", Action: "signer.leave", Object: a.Request.ID, Verdict: audit.Noted,
-		Detail: map[string]string{"intent": a.Intent.ID}})
+	_, err := s.Records.EndRun(ctx, a.Run, s.left(a, errStopping), nil)
 	return err == nil, err
-}
-
-// Recover deals with what a crash or a stop left open. The keys were in the
-// memory of a process that is gone: an intent whose activation is whole, and
-// whose documents and credential are as they were, is resumed; any other is
-// abandoned, with the reason. An intent whose seal does not verify was not
-// written by the gateway; it is closed as well and said. The caller runs what
-// is resumed, or closes it.
-func (s *Signer) Recover(ctx context.Context) (resumed []*Authorization, abandoned int, err error) {
-	open, err := s.Records.OpenIntents(ctx)
-	if err != nil {
-		return nil, 0, fmt.Errorf("listing open intents: %w", err)
-	}
-	for _, in := range open {
-		a, why := (*Authorization)(nil), s.VerifySeal(ctx, in)
-		if why != nil && !errors.Is(why, ErrDocuments) {
-			return resumed, abandoned, why
-		}
-		if why == nil {
-			a, why = s.resume(ctx, in)
-		}
-		if why == nil {
-			resumed = append(resumed, a)
-			continue
-		}
-		if err := s.Abandon(ctx, in, why); err != nil {
-			return resumed, abandoned, fmt.Errorf("abandoning intent %s: %w", in.ID, err)
-		}
-		abandoned++
-	}
-	return resumed, abandoned, nil
 }
 
 // resume rebuilds the authorisation of an intent whose seal was verified. It
 // judges everything that Authorize judged but PIN and code, for which both
 // halves of the activation stand, and keeps the deadline.
 func (s *Signer) resume(ctx context.Context, in Intent) (*Authorization, error) {
-	if s.Shares == nil || len(in.Activation) == 0 {
+	if !s.resumable(&in) {
 		return nil, errRestart
+	}
+	if in.Stopped {
+		return nil, ErrCancelled
 	}
 	if !s.Now().Before(in.Deadline) {
 		return nil, ErrDeadline
 	}
 	ev := audit.Event{At: s.Now(), Actor: "gateway", Action: "signer.resume", Object: in.Transaction, Verdict: audit.Noted, Detail: map[string]string{"intent": in.ID}}
 	a, err := s.found(ctx, in)
+	if errors.Is(err, ErrDocuments) {
+		// What others have ended since it was listed is not as it was, rightly.
+		if _, serr := s.Records.State(ctx, Run{Intent: in.ID}); errors.Is(serr, ErrFence) {
+			return nil, serr
+		}
+	}
 	if errors.Is(err, ErrDocuments) || errors.Is(err, ErrKeyVersion) {
 		ev.Action = "signer.alarm"
 		return nil, s.refuse(ctx, ev, err)
@@ -160,14 +138,21 @@ func (s *Signer) resume(ctx context.Context, in Intent) (*Authorization, error) 
 		return nil, err
 	}
 	defer share.Wipe()
-	if a.key, err = s.Keys.Reopen(ctx, *a.Credential, share, in.Activation, activationContext(&in, a.Credential), in.Deadline); err != nil {
+	key, err := s.Keys.Reopen(ctx, *a.Credential, share, in.Activation, activationContext(&in, a.Credential), in.Deadline)
+	if err != nil {
 		return nil, err
 	}
+	a.key = leasedKey{key, a}
 	ev.Detail["credential"], ev.Detail["done"] = in.Credential, strconv.Itoa(a.stored)
 	ev.Detail["left"], ev.Detail["fingerprint"] = strconv.Itoa(len(a.leaves)-a.stored), Fingerprint(in.Root)
-	if err := s.Records.Resume(ctx, in.ID, ev); err != nil {
-		return nil, errors.Join(err, a.Close())
+	a.Run = Run{in.ID, s.newRun(), s.lease()}
+	began := time.Now()
+	if err := s.Records.Resume(ctx, a.Run, ev); err != nil {
+		// Perhaps it began all the same.
+		_, eerr := s.Records.EndRun(ctx, a.Run, audit.Event{}, nil)
+		return nil, errors.Join(err, eerr, a.Close())
 	}
+	a.extend(began)
 	return a, nil
 }
 
@@ -198,11 +183,19 @@ func (s *Signer) found(ctx context.Context, in Intent) (*Authorization, error) {
 		return nil, ErrDocuments
 	}
 	a := &Authorization{Request: &r, Credential: &c, Intent: in, leaves: make(map[uint32][32]byte, in.Count), spent: make(map[uint32]bool, in.Count)}
+	// Others may be storing outcomes meanwhile: rows and audit are read as of one moment.
+	return a, s.Records.Moment(ctx, func(now Records) error { return s.leavesOf(ctx, now, a) })
+}
+
+// leavesOf reads the documents of a's intent and what became of them, and compares them with what
+// was sealed and with the audit.
+func (s *Signer) leavesOf(ctx context.Context, now Records, a *Authorization) error {
+	in := a.Intent
 	var t Tree
 	refs := newReferences()
-	for d, err := range s.Records.Authorised(ctx, in) {
+	for d, err := range now.Authorised(ctx, in) {
 		if err != nil {
-			return nil, err
+			return err
 		}
 		leaf := d.Leaf()
 		a.leaves[d.Index] = leaf
@@ -214,23 +207,23 @@ func (s *Signer) found(ctx context.Context, in Intent) (*Authorization, error) {
 		}
 	}
 	if n, root := t.Root(); n != in.Count || root != in.Root {
-		return nil, ErrDocuments
+		return ErrDocuments
 	}
-	if err := refs.same(&r); err != nil {
-		return nil, err
+	if err := refs.same(a.Request); err != nil {
+		return err
 	}
 	// Outcomes in the rows that the audit does not know were stored by somebody
 	// else.
-	n, err := s.audited(ctx, in)
+	n, err := s.audited(ctx, now, in)
 	if err == nil && n != a.stored {
 		err = ErrDocuments
 	}
-	return a, err
+	return err
 }
 
 // audited counts the outcomes that Complete stored under an intent.
-func (s *Signer) audited(ctx context.Context, in Intent) (n int, err error) {
-	events, err := s.Records.Accepted(ctx, in.Transaction, completeAction)
+func (s *Signer) audited(ctx context.Context, now Records, in Intent) (n int, err error) {
+	events, err := now.Accepted(ctx, in.Transaction, completeAction)
 	if err != nil {
 		return 0, err
 	}

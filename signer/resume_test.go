@@ -381,8 +381,15 @@ func (f resumeFaults) Accepted(ctx context.Context, object, action string) ([]au
 	return value(f.faultRecords, "Accepted", func() ([]audit.Event, error) { return f.Records.Accepted(ctx, object, action) })
 }
 
-func (f resumeFaults) Resume(ctx context.Context, intent string, ev audit.Event) error {
-	return f.do("Resume", func() error { return f.Records.Resume(ctx, intent, ev) })
+func (f resumeFaults) Resume(ctx context.Context, run signer.Run, ev audit.Event) error {
+	return f.do("Resume", func() error { return f.Records.Resume(ctx, run, ev) })
+}
+
+func (f resumeFaults) Moment(ctx context.Context, do func(signer.Records) error) error {
+	return f.Records.Moment(ctx, func(now signer.Records) error {
+		at := &faultRecords{Records: now.(storetest.Records), method: f.method, nth: f.nth, after: f.after, calls: map[string]int{}}
+		return do(resumeFaults{at})
+	})
 }
 
 func TestResumeWithDatabaseFaults(t *testing.T) {

@@ -201,7 +201,7 @@ func (s *Signer) Claim(ctx context.Context, a *Authorization, n int) ([]Claimed,
 	if k > 0 { // all that there are
 		return ready, nil
 	}
-	return s.Records.Claim(ctx, a.Intent.ID, n, a.Intent.Deadline)
+	return s.Records.Claim(ctx, a.Run, n)
 }
 
 // completeAction is the audit event with the number of outcomes stored, which a
@@ -214,13 +214,8 @@ const completeAction = "signer.complete"
 // another sync may be believed about.
 func (s *Signer) Complete(ctx context.Context, a *Authorization, out []Outcome) (done bool, err error) {
 	// No row may name a file that a crash of the machine could still take back.
-	if err := s.Blobs.Sync(context.WithoutCancel(ctx), blobsOf(out)...); err != nil {
-		for _, o := range out {
-			if o.Blob != "" {
-				a.unspend(o.Index)
-			}
-		}
-		return false, fmt.Errorf("%w: %w", ErrNotDurable, err)
+	if err := s.sync(ctx, a, out); err != nil {
+		return false, err
 	}
 	refused, below := 0, 0
 	for _, o := range out {
@@ -244,14 +239,35 @@ func (s *Signer) Complete(ctx context.Context, a *Authorization, out []Outcome) 
 		return false, errors.Join(err, s.remove(ctx, blobsOf(out)...))
 	}
 	if err == nil && a.complete(len(out), done) {
-		// Somebody else wrote "signed" into rows of this batch.
-		ev.Action = "signer.alarm"
-		err = s.refuse(ctx, ev, ErrDocuments)
+		// The other runs stored the rest, or somebody else wrote "signed" into rows of this batch.
+		n, aerr := s.audited(ctx, s.Records, a.Intent)
+		if err = aerr; err == nil && n != len(a.leaves) {
+			ev.Action = "signer.alarm"
+			err = s.refuse(ctx, ev, ErrDocuments)
+		}
 	}
 	if done && len(a.Intent.Activation) > 0 {
 		s.dropShare(ctx, &a.Intent)
 	}
 	return done && err == nil, err
+}
+
+// sync makes the files of outcomes durable.
+func (s *Signer) sync(ctx context.Context, a *Authorization, out []Outcome) error {
+	names := blobsOf(out)
+	if len(names) == 0 {
+		return nil
+	}
+	err := s.Blobs.Sync(context.WithoutCancel(ctx), names...)
+	if err == nil {
+		return nil
+	}
+	for _, o := range out {
+		if o.Blob != "" {
+			a.unspend(o.Index)
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrNotDurable, err)
 }
 
 // statusEnds says whether err is that of a certificate whose status ended its use.
@@ -305,8 +321,7 @@ func (s *Signer) Discard(ctx context.Context, a *Authorization, out []Outcome, w
 // for intents left by a crash, too.
 func (s *Signer) Abandon(ctx context.Context, in Intent, why error) error {
 	s.dropShare(ctx, &in)
-	return s.Records.Abandon(ctx, in.ID, audit.Event{At: s.Now(), Actor: "gateway", Action: "signer.abandon", Object: in.Transaction, Verdict: audit.Noted,
-		Detail: map[string]string{"intent": in.ID, "reason": reason(why)}})
+	return s.Records.Abandon(ctx, in.ID, s.abandoned(&in, why))
 }
 
 // Sweep abandons open intents past their deadline. A run ends by itself at its

@@ -15,6 +15,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"net/netip"
@@ -50,6 +51,8 @@ var (
 	ErrSpent              = errors.New("document already signed under this authorisation")
 	ErrDeadline           = errors.New("authorisation ran out")
 	ErrFence              = errors.New("the claim was taken over")
+	ErrLease              = errors.New("the run's lease is over")
+	ErrPaused             = errors.New("batch is paused")
 	ErrAlgorithm          = errors.New("algorithm does not fit the key")
 	ErrKeysUnavailable    = errors.New("HSM unavailable")
 	ErrTimestamp          = errors.New("no time-stamp or revocation data to be had")
@@ -68,6 +71,9 @@ var (
 	// its row was rolled back, swapped or edited. Audited as an alarm.
 	ErrKeyVersion = errors.New("the stored key is not the one last recorded")
 )
+
+// ErrDone is the ErrFence of an intent all of whose documents have their outcome.
+var ErrDone = fmt.Errorf("%w: all is signed", ErrFence)
 
 // AttemptsError wraps otp.ErrWrong or ErrPINWrong with the tries left.
 type AttemptsError struct {
@@ -212,7 +218,25 @@ type Intent struct {
 	// Activation is the sealed half of the opened key while the intent is open
 	// and may be resumed, else empty. Its own seal covers the intent.
 	Activation []byte
+
+	// Run is the id of the run that begins with the intent; "" is a lone signature, whose
+	// documents have a lease of their own. Lease is how long either counts as alive.
+	Run   string
+	Lease time.Duration
+	// Held says that somebody is at work on it, Stopped that its app wants it used no
+	// further; both as they were when it was read.
+	Held, Stopped bool
 }
+
+// Run is a process at work on an intent's documents: what it claims is its own until it has given
+// no sign of life for Lease, by the database's clock. Its ID is never used again.
+type Run struct {
+	Intent, ID string
+	Lease      time.Duration
+}
+
+// RunState is how it stands with an open intent.
+type RunState struct{ Paused, Stopped bool }
 
 // Claimed is a document handed to one worker; Attempt is the fence that its
 // completion must carry.
@@ -340,17 +364,45 @@ type Records interface {
 	// cleared, the request and its batch become SIGNING, the intent is inserted. Of
 	// many callers exactly one gets nil. In a work process the officer becomes the
 	// signatory of each document's reference in the request's role, until the intent ends
-	// without that signature; errors as of Place. Up to n documents are handed out in the
-	// same transaction, as Claim does until in.Deadline.
+	// without that signature; errors as of Place. The run in.Run begins, and up to n
+	// documents are handed out to it, in the same transaction.
 	RecordIntent(ctx context.Context, in Intent, nonce [otp.NonceSize]byte, officer string, n int, ev audit.Event) ([]Claimed, error)
-	// Claim hands out up to n pending documents of the intent's batch, each to
-	// one caller until lease.
-	Claim(ctx context.Context, intent string, n int, lease time.Time) ([]Claimed, error)
+	// Claim hands out up to n pending documents of the intent's batch, each to one caller, and
+	// takes those of runs whose lease is over. Nodes do not wait for one another. ErrFence when
+	// the intent is closed, ErrDone when that is because all is signed; ErrLease when the run is
+	// not one of its any more; ErrPaused, ErrCancelled.
+	Claim(ctx context.Context, run Run, n int) ([]Claimed, error)
+	// Beat is a sign of life of a run: its lease begins again, also where it was over and nobody has
+	// taken what it had. Errors as of Claim, but for ErrPaused and ErrCancelled, which the state says.
+	Beat(ctx context.Context, run Run) (RunState, error)
+	// State is Beat without the sign of life: it only reads.
+	State(ctx context.Context, run Run) (RunState, error)
+	// Requeue makes what a run has claimed and not completed pending again, and what runs whose
+	// lease is over had claimed.
+	Requeue(ctx context.Context, run Run) error
+	// EndRun ends a run, if it is one: what it had claimed is pending again. When no other run of
+	// the intent is alive, and alone is not nil, the intent is abandoned in the same transaction with
+	// alone as its event. Otherwise ev is appended, unless its Action is "". others says that
+	// another run is alive.
+	EndRun(ctx context.Context, run Run, ev audit.Event, alone *audit.Event) (others bool, err error)
+	// EndRuns ends the leases of all runs, for a gateway that has just started, where no other can
+	// have the database; elsewhere it does nothing.
+	EndRuns(ctx context.Context) error
+	// Runs lists the runs of an intent that are alive.
+	Runs(ctx context.Context, intent string) ([]string, error)
+	// Stop asks the runs of a transaction's open intent to stop, wherever they are; ErrFinished
+	// when none is open. Asking twice is no error.
+	Stop(ctx context.Context, transaction string, ev audit.Event) error
+	// Unclaimed counts the pending documents of a batch, to most.
+	Unclaimed(ctx context.Context, batch string, most int) (int, error)
+	// Moment gives f records of which all reading is of one moment.
+	Moment(ctx context.Context, f func(Records) error) error
 	// Complete stores the outcomes of claimed documents in one transaction that
 	// locks and re-reads the credential's status: ErrCertificateRevoked or
 	// ErrCertificateOnHold discard the signatures. ErrFence when a claim was
 	// taken over. When nothing is left it closes the intent and finishes the
-	// request and the batch; done says so.
+	// request and the batch; done says so. Outcomes of claims that were completed before, with
+	// the answer lost, are not stored or audited again.
 	Complete(ctx context.Context, intent string, out []Outcome, now time.Time, ev audit.Event) (done bool, err error)
 	// Abandon closes an open intent that will not be used further: claimed
 	// documents are pending again, the request and its batch end as
@@ -363,11 +415,12 @@ type Records interface {
 	// Accepted lists the audit's accepted events of one action about an object,
 	// in their order.
 	Accepted(ctx context.Context, object, action string) ([]audit.Event, error)
-	// Resume lets another process go on with an open intent: what was claimed is
-	// pending again, so that whoever claimed it cannot complete. The credential's
-	// status is re-read as in Complete; ErrFence when the intent is closed.
-	Resume(ctx context.Context, intent string, ev audit.Event) error
-	// OpenIntents lists intents neither finished nor abandoned: at start, those
+	// Resume begins a run of an open intent in another process: what runs had claimed
+	// whose lease is over is pending again, so that they cannot complete it. The credential's
+	// status is re-read as in Complete; ErrFence when the intent is closed, ErrCancelled when it
+	// was stopped.
+	Resume(ctx context.Context, run Run, ev audit.Event) error
+	// OpenIntents lists intents neither finished nor abandoned: those at work, and those
 	// a crash left behind.
 	OpenIntents(ctx context.Context) ([]Intent, error)
 	// Place says what is against the documents of a request being signed in its role now, as
@@ -463,7 +516,8 @@ type Blob interface {
 // than ic, and which amount it names ("29911.35"); "" for none.
 type HeaderFits func(header, ic string) (amount string, ok bool)
 
-// Signer is the orchestrator; all fields but AlarmTo, Headers, Proxies, Shares, Templates, Processes and TSARoots are required.
+// Signer is the orchestrator; all fields but AlarmTo, Headers, Proxies, Shares, Templates, Processes,
+// TSARoots, Lease and Node are required.
 type Signer struct {
 	Records Records
 	Keys    Keys
@@ -504,6 +558,10 @@ type Signer struct {
 	Lifetime          time.Duration
 	IntentBase        time.Duration
 	IntentPerDocument time.Duration
+	// Lease is how long a run counts as alive without a sign of life; 0 is DefaultLease. Node
+	// begins the ids of this process's runs; no two processes have the same.
+	Lease time.Duration
+	Node  string
 	// TempDir is where private copies of large documents lie, unlinked.
 	TempDir string
 	Now     func() time.Time

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/batch"
@@ -96,6 +97,61 @@ func (d *DB) CancelBatch(ctx context.Context, id string, ev audit.Event) error {
 			}
 		}
 		return batch.ErrSealed
+	})
+}
+
+// PauseBatch implements batch.Queue.
+func (d *DB) PauseBatch(ctx context.Context, id string, ev audit.Event) error {
+	return d.turn(ctx, id, batch.Signing, batch.Paused, batch.ErrNotSigning, ev)
+}
+
+// ResumeBatch implements batch.Queue.
+func (d *DB) ResumeBatch(ctx context.Context, id string, ev audit.Event) error {
+	return d.turn(ctx, id, batch.Paused, batch.Signing, batch.ErrNotPaused, ev)
+}
+
+func (d *DB) turn(ctx context.Context, id string, was, is batch.Status, no error, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		n, err := q.SetBatchStatus(ctx, sqlc.SetBatchStatusParams{Status: string(is), ID: id, Was: string(was)})
+		if err == nil && n != 1 {
+			err = no
+		}
+		return err
+	})
+}
+
+// RetryItems implements batch.Queue.
+func (d *DB) RetryItems(ctx context.Context, id string, items []uint32, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		if n, err := q.LiveTransactions(ctx, id); err != nil {
+			return err
+		} else if n > 0 {
+			return batch.ErrLive
+		}
+		if n, err := q.ReopenBatch(ctx, id); err != nil {
+			return err
+		} else if n != 1 {
+			return batch.ErrNotRefused
+		}
+		if len(items) == 0 {
+			_, err := q.RetryAll(ctx, id)
+			return err
+		}
+		const some = 500 // parameters of one statement
+		for left := range slices.Chunk(items, some) {
+			p := sqlc.RetryItemsParams{BatchID: id}
+			for _, index := range left {
+				p.Indexes = append(p.Indexes, int64(index))
+			}
+			n, err := q.RetryItems(ctx, p)
+			if err == nil && int(n) != len(left) {
+				err = batch.ErrItem // or one named twice
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

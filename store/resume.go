@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
@@ -83,19 +84,28 @@ func event(e sqlc.NewestEventRow) (audit.Event, error) {
 }
 
 // Resume implements signer.Records.
-func (d *DB) Resume(ctx context.Context, id string, ev audit.Event) error {
-	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		in, err := q.Intent(ctx, id)
+func (d *DB) Resume(ctx context.Context, run signer.Run, ev audit.Event) error {
+	return d.dated(ctx, func(q *sqlc.Queries, now time.Time) error {
+		in, err := q.Intent(ctx, run.Intent)
 		if err != nil {
 			return absent(err, signer.ErrUnknown)
 		}
-		if in.State != "open" {
+		switch {
+		case in.State != "open":
 			return signer.ErrFence
+		case in.StoppedAt > 0:
+			return signer.ErrCancelled
 		}
 		if err := active(ctx, q, in.CredentialID); err != nil {
 			return err
 		}
-		return q.ReleaseClaims(ctx, sqlc.ReleaseClaimsParams{BatchID: in.BatchID, IntentID: id})
+		if err := endLost(ctx, q, run, in.BatchID, now); err != nil {
+			return err
+		}
+		if err := addRun(ctx, q, run, now); err != nil {
+			return err
+		}
+		return appendEvent(ctx, q, ev)
 	})
 }
 

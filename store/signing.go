@@ -420,7 +420,7 @@ func link(token [32]byte) []byte {
 
 // RecordIntent implements signer.Records.
 func (d *DB) RecordIntent(ctx context.Context, in signer.Intent, nonce [otp.NonceSize]byte, officer string, n int, ev audit.Event) (out []signer.Claimed, err error) {
-	err = d.do(ctx, ev, func(q *sqlc.Queries) error {
+	err = d.dated(ctx, func(q *sqlc.Queries, now time.Time) error {
 		// The conditional updates make exactly one caller win.
 		if n, err := q.RedeemChallenge(ctx, sqlc.RedeemChallengeParams{TransactionID: in.Transaction, Nonce: nonce[:]}); err != nil {
 			return err
@@ -451,10 +451,17 @@ func (d *DB) RecordIntent(ctx context.Context, in signer.Intent, nonce [otp.Nonc
 		}
 		err := q.AddIntent(ctx, sqlc.AddIntentParams{ID: in.ID, TransactionID: in.Transaction, CredentialID: in.Credential, BatchID: in.Batch, Root: in.Root[:],
 			Count: int64(in.Count), OptionsHash: in.OptionsHash[:], CreatedAt: micros(in.CreatedAt), Deadline: micros(in.Deadline), Seal: in.Seal, Activation: in.Activation})
-		if err == nil && n > 0 {
-			out, err = claimItems(ctx, q, in.ID, in.Batch, n, in.Deadline)
+		run := signer.Run{Intent: in.ID, ID: in.Run, Lease: in.Lease}
+		if err == nil && run.ID != "" {
+			err = addRun(ctx, q, run, now)
 		}
-		return err
+		if err == nil && n > 0 {
+			out, err = claimed(q.ClaimItems(ctx, claimOf(run, in.Batch, n, now)))
+		}
+		if err != nil {
+			return err
+		}
+		return appendEvent(ctx, q, ev)
 	})
 	if err != nil {
 		return nil, err
@@ -462,59 +469,25 @@ func (d *DB) RecordIntent(ctx context.Context, in signer.Intent, nonce [otp.Nonc
 	return out, nil
 }
 
-func intent(x sqlc.Intent) signer.Intent {
+func intent(x *sqlc.OpenIntentsRow) signer.Intent {
 	in := signer.Intent{ID: x.ID, Transaction: x.TransactionID, Credential: x.CredentialID, Batch: x.BatchID, Count: uint32(x.Count),
-		CreatedAt: instant(x.CreatedAt), Deadline: instant(x.Deadline), Seal: x.Seal, Activation: x.Activation}
+		CreatedAt: instant(x.CreatedAt), Deadline: instant(x.Deadline), Seal: x.Seal, Activation: x.Activation, Held: x.Held > 0, Stopped: x.StoppedAt > 0}
 	if len(x.Root) == 32 && len(x.OptionsHash) == 32 {
 		in.Root, in.OptionsHash = [32]byte(x.Root), [32]byte(x.OptionsHash)
 	}
 	return in
 }
 
-// OpenIntents implements signer.Records.
-func (d *DB) OpenIntents(ctx context.Context) ([]signer.Intent, error) {
-	rows, err := d.q.OpenIntents(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]signer.Intent, len(rows))
-	for k, x := range rows {
-		out[k] = intent(x)
-	}
-	return out, nil
-}
-
-// Claim implements signer.Records.
-func (d *DB) Claim(ctx context.Context, id string, n int, lease time.Time) (out []signer.Claimed, err error) {
+// Complete implements signer.Records.
+func (d *DB) Complete(ctx context.Context, id string, out []signer.Outcome, now time.Time, ev audit.Event) (done bool, err error) {
 	err = d.tx(ctx, func(q *sqlc.Queries) error {
 		in, err := q.Intent(ctx, id)
 		if err != nil {
 			return absent(err, signer.ErrUnknown)
 		}
-		if in.State != "open" {
-			return signer.ErrFence
-		}
-		out, err = claimItems(ctx, q, id, in.BatchID, n, lease)
-		return err
-	})
-	return out, err
-}
-
-func claimItems(ctx context.Context, q *sqlc.Queries, intent, batch string, n int, lease time.Time) (out []signer.Claimed, err error) {
-	rows, err := q.ClaimItems(ctx, sqlc.ClaimItemsParams{LeaseUntil: micros(lease), IntentID: intent, BatchID: batch, Lim: int64(n)})
-	for _, x := range rows {
-		out = append(out, signer.Claimed{Attempt: x.Attempt, Document: signer.Document{Index: uint32(x.Idx), Name: string(x.Name), Hash: crypto.Hash(x.Hash),
-			Digest: x.Digest, Blob: x.Blob, Size: x.Size, DocumentID: x.DocumentID, Reference: string(x.Reference)}})
-	}
-	return out, err
-}
-
-// Complete implements signer.Records.
-func (d *DB) Complete(ctx context.Context, id string, out []signer.Outcome, now time.Time, ev audit.Event) (done bool, err error) {
-	err = d.do(ctx, ev, func(q *sqlc.Queries) error {
-		in, err := q.Intent(ctx, id)
-		if err != nil {
-			return absent(err, signer.ErrUnknown)
+		if again, err := stored(ctx, q, id, in.BatchID, out); err != nil || again {
+			done = in.State == "finished"
+			return err
 		}
 		if in.State != "open" {
 			return signer.ErrFence
@@ -529,13 +502,26 @@ func (d *DB) Complete(ctx context.Context, id string, out []signer.Outcome, now 
 			}
 		}
 		left, err := q.UnfinishedItems(ctx, in.BatchID)
-		if err != nil || left > 0 {
+		if err == nil && left == 0 {
+			done = true
+			err = finish(ctx, q, &in, now)
+		}
+		if err != nil {
 			return err
 		}
-		done = true
-		return finish(ctx, q, &in, now)
+		return appendEvent(ctx, q, ev)
 	})
 	return done && err == nil, err
+}
+
+// stored says whether outcomes are there already: their commit was answered to nobody. They were
+// stored together, so one tells of all.
+func stored(ctx context.Context, q *sqlc.Queries, intent, batch string, out []signer.Outcome) (bool, error) {
+	if len(out) == 0 {
+		return false, nil
+	}
+	n, err := q.OutcomeStored(ctx, sqlc.OutcomeStoredParams{BatchID: batch, Idx: int64(out[0].Index), Attempt: out[0].Attempt, IntentID: intent})
+	return n > 0, err
 }
 
 func storeOutcome(ctx context.Context, q *sqlc.Queries, in *sqlc.Intent, o *signer.Outcome, now time.Time) (err error) {
@@ -562,22 +548,31 @@ func storeOutcome(ctx context.Context, q *sqlc.Queries, in *sqlc.Intent, o *sign
 
 // finish closes an intent all of whose documents have an outcome.
 func finish(ctx context.Context, q *sqlc.Queries, in *sqlc.Intent, now time.Time) error {
-	counts, err := q.CountStates(ctx, in.BatchID)
+	all, err := q.CountStates(ctx, in.BatchID)
 	if err != nil {
 		return err
 	}
-	by := map[string]int64{}
-	for _, c := range counts {
-		by[c.State] = c.N
-	}
 	batch, request := "SIGNED", signer.Signed
-	if by["refused"] > 0 {
-		batch, request = "SIGNED_WITH_REFUSALS", signer.SignedWithRefusals
-		if by["signed"] == 0 {
-			request = signer.Failed
+	for _, c := range all {
+		if c.State == "refused" {
+			batch = "SIGNED_WITH_REFUSALS"
 		}
 	}
+	// The request answers for its own documents: others of the batch may have been refused before.
+	own, err := q.OutcomesOf(ctx, sqlc.OutcomesOfParams{BatchID: in.BatchID, TransactionID: in.TransactionID})
+	if err != nil {
+		return err
+	}
+	switch {
+	case own.Refused > 0 && own.Signed == 0:
+		request = signer.Failed
+	case own.Refused > 0:
+		request = signer.SignedWithRefusals
+	}
 	if _, err := q.CloseIntent(ctx, sqlc.CloseIntentParams{State: "finished", Now: micros(now), ID: in.ID}); err != nil {
+		return err
+	}
+	if err := endRuns(ctx, q, in); err != nil {
 		return err
 	}
 	if err := q.PassOn(ctx, sqlc.PassOnParams{BatchID: in.BatchID, IntentID: in.ID}); err != nil {
@@ -599,27 +594,34 @@ func (d *DB) Abandon(ctx context.Context, id string, ev audit.Event) error {
 		if err != nil {
 			return absent(err, signer.ErrUnknown)
 		}
-		n, err := q.CloseIntent(ctx, sqlc.CloseIntentParams{State: "abandoned", Now: micros(ev.At), ID: id})
-		if err != nil || n == 0 {
-			return err // finished or abandoned before: nothing to do
-		}
-		if err := q.ReleaseClaims(ctx, sqlc.ReleaseClaimsParams{BatchID: in.BatchID, IntentID: id}); err != nil {
-			return err
-		}
-		if err := release(ctx, q, &in); err != nil {
-			return err
-		}
-		if err := q.AbandonTransaction(ctx, sqlc.AbandonTransactionParams{Ended: ev.Detail["reason"], Now: micros(ev.At), ID: in.TransactionID}); err != nil {
-			return err
-		}
-		if _, err := q.SetBatchStatus(ctx, sqlc.SetBatchStatusParams{Status: "NEEDS_AUTHORISATION", ID: in.BatchID, Was: "SIGNING"}); err != nil {
-			return err
-		}
-		if err := tellEnd(ctx, q, in.TransactionID, ev.At); err != nil {
-			return err
-		}
-		return appendEvent(ctx, q, ev)
+		return abandon(ctx, q, &in, ev)
 	})
+}
+
+func abandon(ctx context.Context, q *sqlc.Queries, in *sqlc.Intent, ev audit.Event) error {
+	n, err := q.CloseIntent(ctx, sqlc.CloseIntentParams{State: "abandoned", Now: micros(ev.At), ID: in.ID})
+	if err != nil || n == 0 {
+		return err // finished or abandoned before: nothing to do
+	}
+	if err := endRuns(ctx, q, in); err != nil {
+		return err
+	}
+	if err := q.ReleaseClaims(ctx, sqlc.ReleaseClaimsParams{BatchID: in.BatchID, IntentID: in.ID}); err != nil {
+		return err
+	}
+	if err := release(ctx, q, in); err != nil {
+		return err
+	}
+	if err := q.AbandonTransaction(ctx, sqlc.AbandonTransactionParams{Ended: ev.Detail["reason"], Now: micros(ev.At), ID: in.TransactionID}); err != nil {
+		return err
+	}
+	if err := q.AbandonBatch(ctx, in.BatchID); err != nil {
+		return err
+	}
+	if err := tellEnd(ctx, q, in.TransactionID, ev.At); err != nil {
+		return err
+	}
+	return appendEvent(ctx, q, ev)
 }
 
 // StoreChallenge implements otp.Records.

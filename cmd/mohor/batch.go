@@ -26,6 +26,9 @@ const batchHelp = "Exit status: 0 when all is signed (status: or nothing is wron
 type batchCmd struct {
 	Sign   batchSignCmd   `cmd:"" help:"Sign a batch of eCertificates from a CSV of candidates, with one PIN and one code."`
 	Status batchStatusCmd `cmd:"" help:"How a batch stands: counts, rate, what was refused and why."`
+	Pause  batchPauseCmd  `cmd:"" help:"Sign no more of a batch for now."`
+	Resume batchResumeCmd `cmd:"" help:"Go on with a paused batch."`
+	Retry  batchRetryCmd  `cmd:"" help:"Let refused documents of a batch be authorised again."`
 }
 
 type batchSignCmd struct {
@@ -68,7 +71,7 @@ func (c *batchSignCmd) Run(e *env) error {
 		return err
 	}
 	// A batch that was confirmed may have gone on without us.
-	if b.Status != "SIGNING" && !b.Done() {
+	if b.Status != "SIGNING" && b.Status != "PAUSED" && !b.Done() {
 		t, err := api.CreateTransaction(e.ctx, c.ask(mohor.Ask{Format: mohor.PADES, BatchID: c.Batch, PAdES: &mohor.PAdES{Level: c.Level}}))
 		if err != nil {
 			return err
@@ -285,7 +288,7 @@ func (c *batchStatusCmd) Run(e *env) error {
 		return err
 	case b.Done() && b.Refused > 0:
 		return statusRefused
-	case !b.Done() && b.Status != "SIGNING" && b.Status != "SEALED" && b.Status != "OPEN":
+	case !b.Done() && b.Status != "SIGNING" && b.Status != "PAUSED" && b.Status != "SEALED" && b.Status != "OPEN":
 		return errSilent
 	}
 	return nil

@@ -163,12 +163,18 @@ func (e *evidence) firstIntent() (first time.Time) {
 // gather reads the evidence of a batch past the gateway.
 func (r *rig) gather(t *testing.T, b *job) *evidence {
 	t.Helper()
+	return r.gatherFrom(t, b, "sqlite", "file:"+filepath.Join(r.dir, "mohor.db")+"?mode=ro&_pragma=busy_timeout(15000)")
+}
+
+// gatherFrom is gather with any database.
+func (r *rig) gatherFrom(t *testing.T, b *job, driver, address string) *evidence {
+	t.Helper()
 	e := &evidence{public: r.public, digests: b.digests, intents: map[string]intentRow{}, calls: r.Calls(t, "C_Sign", "C_Login", "fault:")}
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(r.dir, "mohor.db")+"?mode=ro&_pragma=busy_timeout(15000)")
+	db, err := sql.Open(driver, address)
 	must(t, err)
 	defer db.Close()
 	ctx := t.Context()
-	must(t, each(ctx, db, "SELECT idx, digest, state, intent_id FROM items WHERE batch_id = ? ORDER BY idx", []any{b.id}, func(row *sql.Rows) error {
+	must(t, each(ctx, db, "SELECT idx, digest, state, intent_id FROM items WHERE batch_id = $1 ORDER BY idx", []any{b.id}, func(row *sql.Rows) error {
 		var it itemRow
 		err := row.Scan(&it.index, &it.digest, &it.state, &it.intent)
 		e.items = append(e.items, it)
@@ -191,7 +197,7 @@ func (r *rig) gather(t *testing.T, b *job) *evidence {
 		}
 	}
 	transactions := map[string]bool{}
-	must(t, each(ctx, db, "SELECT id, batch_id, transaction_id, created_at, state FROM intents WHERE batch_id = ?", []any{b.id}, func(row *sql.Rows) error {
+	must(t, each(ctx, db, "SELECT id, batch_id, transaction_id, created_at, state FROM intents WHERE batch_id = $1", []any{b.id}, func(row *sql.Rows) error {
 		var id, tx string
 		var in intentRow
 		var at int64

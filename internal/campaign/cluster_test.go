@@ -54,12 +54,18 @@ func newSingle(t *testing.T) *cluster {
 // address of its own.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
+	return newClusterWith(t)
+}
+
+// newClusterWith edits the configuration.
+func newClusterWith(t *testing.T, pairs ...string) *cluster {
+	t.Helper()
 	module := softHSM(t)
 	c := &cluster{home: t, driver: "pgx", pg: pgtest.Start(t), redis: redistest.Start(t)}
 	var err error
 	c.address, err = c.pg.Database(t.Context())
 	must(t, err)
-	c.assemble(t, module, "mohor", "")
+	c.assemble(t, module, "mohor", "", pairs...)
 	return c
 }
 
@@ -85,7 +91,7 @@ func (c *cluster) assemble(t *testing.T, module, user, password string, pairs ..
 	c.toPG = newProxy(t, c.pgSocket)
 	if c.watched != nil {
 		pairs = append(pairs, "sentinels: []", fmt.Sprintf(`sentinels: ["%s"]`, strings.Join(c.watched.Addresses, `", "`)), `master: ""`, fmt.Sprintf("master: %q", c.watched.Name))
-	} else {
+	} else if c.redis != nil {
 		c.toRedis = newProxy(t, c.redis.Address)
 		pairs = append(pairs, `address: ""`, fmt.Sprintf("address: %q", c.toRedis.address))
 	}

@@ -376,6 +376,7 @@ type job struct {
 	id      string
 	digests [][]byte
 	waiting string // a transaction that was not confirmed
+	signing string // one that was
 }
 
 func (r *rig) newJob(t *testing.T, n int) *job {
@@ -446,7 +447,7 @@ func (r *rig) authorise(ctx context.Context, b *job) error {
 	if err != nil || status != 202 {
 		return refused("confirming", status, err)
 	}
-	b.waiting = ""
+	b.waiting, b.signing = "", tx.ID
 	return nil
 }
 

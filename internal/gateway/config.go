@@ -23,6 +23,7 @@ import (
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/timewatch"
 	"github.com/mohor-sign/mohor/pdf"
+	"github.com/mohor-sign/mohor/signer"
 )
 
 // ConfigFile is the name of the configuration in the data folder.
@@ -275,10 +276,16 @@ type BatchConfig struct {
 	OpenFor time.Duration `yaml:"open_for"`
 	// MailOfficer: the officer is mailed how a batch ended.
 	MailOfficer bool `yaml:"mail_officer"`
+	// AtOnce is how many batches a gateway signs at once; Lease how long it counts as alive without
+	// a sign of life.
+	AtOnce int           `yaml:"at_once"`
+	Lease  time.Duration `yaml:"lease"`
 }
 
 // defaultBatch is for files of before these fields.
-func defaultBatch() BatchConfig { return BatchConfig{OpenFor: 30 * 24 * time.Hour, MailOfficer: true} }
+func defaultBatch() BatchConfig {
+	return BatchConfig{OpenFor: 30 * 24 * time.Hour, MailOfficer: true, AtOnce: 8, Lease: signer.DefaultLease}
+}
 
 // minOpenFor is longer than a transaction waits.
 const minOpenFor = time.Hour
@@ -449,6 +456,10 @@ func (c *Config) check() error {
 		return bad("batch.open_for", "1h to 87600h")
 	case c.Batch.Width < 0 || c.Batch.Chunk < 1 || c.Batch.Chunk > 1000:
 		return bad("batch", "width at least 0, chunk 1 to 1000")
+	case c.Batch.AtOnce < 1 || c.Batch.AtOnce > 1000:
+		return bad("batch.at_once", "1 to 1000")
+	case c.Batch.Lease < time.Second || c.Batch.Lease > 10*time.Minute:
+		return bad("batch.lease", "1s to 10m")
 	case c.Audit.Every < time.Second || c.Audit.Every > time.Hour:
 		return bad("audit.every", "1s to 1h")
 	case c.CA.Officer < time.Hour || c.CA.CRL < time.Hour || c.CA.Organization == "":

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +21,7 @@ import (
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/ecert"
 	"github.com/mohor-sign/mohor/hsm"
+	"github.com/mohor-sign/mohor/internal/ident"
 	"github.com/mohor-sign/mohor/internal/sandbox"
 	"github.com/mohor-sign/mohor/internal/timewatch"
 	"github.com/mohor-sign/mohor/notify"
@@ -185,13 +185,12 @@ func (s *Server) wire() error {
 		Policy: otp.Policy{TTL: c.Code.TTL, Tries: c.Code.Tries, ResendAfter: c.Code.ResendAfter, MaxSends: c.Code.MaxSends, PerHour: c.Code.PerHour, PerDay: c.Code.PerDay}}
 	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm, s.db.CurrentKEK}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.blobs, Codes: codes, Shares: s.shares(), Now: s.now,
 		PIN: c.PIN.limits(), CheckPIN: c.PIN.checkPIN, Headers: headers(s.db), Channels: c.Channels.of, AlarmTo: c.Mail.AlarmTo, Proxies: c.BehindProxy.Trusted,
-		Timestamps: stamper, TSARoots: s.trustedTSAs, Outage: signer.Outage{FinishAtB: c.Timestamps.Outage == outageFinishes, Patience: c.Timestamps.Patience}, Revocation: revocation{s.ca}, Templates: templates, Processes: processes, TempDir: s.DataPath("tmp"), Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond}
+		Timestamps: stamper, TSARoots: s.trustedTSAs, Outage: signer.Outage{FinishAtB: c.Timestamps.Outage == outageFinishes, Patience: c.Timestamps.Patience}, Revocation: revocation{s.ca}, Templates: templates, Processes: processes, TempDir: s.DataPath("tmp"), Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond,
+		Lease: c.Batch.Lease, Node: ident.New("no", 10)}
 	s.Desk.PINs = pinProver{s.Signer}
-	width := c.Batch.Width
-	if width == 0 {
-		width = 2 * runtime.GOMAXPROCS(0)
+	if s.Runner, err = s.runner(); err != nil {
+		return err
 	}
-	s.Runner = batch.NewRunner(s.Signer, width, c.Batch.Chunk, s.log)
 	recordURL := func(id string) string { return c.BaseURL + "/s/" + id }
 	s.batches = &batch.Service{Queue: s.db, Blobs: s.blobs, Passwords: s.Signer, Renderer: renderer, TempDir: s.DataPath("tmp"), Now: s.now,
 		RecordURL: recordURL,
@@ -220,6 +219,29 @@ func (s *Server) wire() error {
 	s.handler = s.guarded(router)
 	return nil
 }
+
+// runner is sized by what the token has to give, unless the configuration says.
+func (s *Server) runner() (*batch.Runner, error) {
+	c := &s.Config.Batch
+	width := c.Width
+	if width == 0 {
+		var err error
+		if width, err = s.hsm.BulkSessions(context.Background()); err != nil {
+			return nil, fmt.Errorf("measuring the token's sessions: %w", err)
+		}
+	}
+	r := batch.NewRunner(s.Signer, width, c.Chunk, s.log)
+	r.Outage, r.Batches = databaseBack, c.AtOnce
+	return r, nil
+}
+
+// databaseBack is how long a batch insists on what the database does not take, while its lease is
+// extended: longer than PostgreSQL keeps the change of a process that stopped in it, and all
+// others waiting.
+const databaseBack = 90 * time.Second
+
+// tendEvery is about how often batches are looked for that other gateways have left, or sign.
+const tendEvery = 3 * time.Second
 
 // readyFor is how long a proof of readiness is repeated: the question is free
 // and the answer costs a signature.
@@ -298,6 +320,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.heads.run(ctx) })
 	wg.Go(func() { s.sweep(ctx) })
+	wg.Go(func() { s.Runner.Tend(ctx, tendEvery) })
 	wg.Go(func() { s.watch(ctx) })
 	wg.Go(func() { s.renew(ctx) })
 	wg.Go(func() { s.keepTime(ctx) })

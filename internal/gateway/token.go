@@ -26,6 +26,7 @@ type token interface {
 	ChangePIN(ctx context.Context, b hsm.Binding, s hsm.SealedKey, pub crypto.PublicKey, old, new secret.Text) (hsm.Binding, hsm.SealedKey, error)
 	SelfTest(ctx context.Context, kek string) error
 	Canary(ctx context.Context, kek string) error
+	BulkSessions(ctx context.Context) (int, error)
 	Keys(ctx context.Context) ([]hsm.KeyInfo, error)
 	Close() error
 }

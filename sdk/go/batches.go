@@ -209,6 +209,31 @@ func (c *Client) add(ctx context.Context, id, contentType string, body io.Reader
 	return answer(in, c.upload(ctx, batchPath(id)+"/items", contentType, body, Secret{}, in))
 }
 
+// Pause signs no more of a batch until Resume: what is in work is finished. The authorisation goes on
+// until its deadline. "batch_not_signing".
+func (c *Client) Pause(ctx context.Context, id string) (*Batch, error) {
+	b := new(Batch)
+	return answer(b, c.post(ctx, batchPath(id)+"/pause", nil, b))
+}
+
+// Resume goes on with a paused batch. "batch_not_paused".
+func (c *Client) Resume(ctx context.Context, id string) (*Batch, error) {
+	b := new(Batch)
+	return answer(b, c.post(ctx, batchPath(id)+"/resume", nil, b))
+}
+
+// Retry lets refused items of a batch that is SIGNED_WITH_REFUSALS be authorised again: those with
+// these indexes, or all. A new transaction with the batch's id then covers exactly them.
+// "batch_not_refused", "not_refused".
+func (c *Client) Retry(ctx context.Context, id string, items ...int) (*Batch, error) {
+	b := new(Batch)
+	var body any
+	if len(items) > 0 {
+		body = map[string][]int{"items": items}
+	}
+	return answer(b, c.post(ctx, batchPath(id)+"/retry", body, b))
+}
+
 // Seal fixes a batch: from here a transaction with its id can be made.
 // "batch_has_refused_rows" unless there were none, or acceptRefused.
 func (c *Client) Seal(ctx context.Context, id string, acceptRefused bool) (*Batch, error) {

@@ -22,7 +22,7 @@ func TestTypesAreThoseOfTheContract(t *testing.T) {
 		"SignatureBody": mohor.Signature{}, "Timestamp": mohor.Timestamp{}, "TotalBody": mohor.Total{}, "TransactionBody": mohor.Transaction{}, "VisibleBody": mohor.Visible{}, "WaitingBody": mohor.Waiting{},
 	}
 	// What methods take apart, or put together.
-	inside := []string{"BatchCreateInputBody", "Fault", "InboxOutputBody", "Item", "ItemsOutputBody", "KeyBody", "ProcessesOutputBody", "RefusedPage", "ResendInputBody", "Revocation", "SealInputBody", "SignBody"}
+	inside := []string{"BatchCreateInputBody", "Fault", "InboxOutputBody", "Item", "ItemsOutputBody", "KeyBody", "ProcessesOutputBody", "RefusedPage", "ResendInputBody", "RetryInputBody", "Revocation", "SealInputBody", "SignBody"}
 	doc := contract(t)
 	met := doc.met()
 	for _, name := range slices.Sorted(maps.Keys(met)) {

@@ -86,17 +86,40 @@ UPDATE batches SET status = 'SIGNING', started_at = CASE started_at WHEN 0 THEN 
 WHERE id = @id AND status IN ('SEALED', 'NEEDS_AUTHORISATION');
 
 -- name: FinishBatch :exec
-UPDATE batches SET status = @status, finished_at = @now WHERE id = @id AND status = 'SIGNING';
+UPDATE batches SET status = @status, finished_at = @now WHERE id = @id AND status IN ('SIGNING', 'PAUSED');
+
+-- name: AbandonBatch :exec
+UPDATE batches SET status = 'NEEDS_AUTHORISATION' WHERE id = @id AND status IN ('SIGNING', 'PAUSED');
+
+-- name: ReopenBatch :execrows
+UPDATE batches SET status = 'NEEDS_AUTHORISATION', finished_at = 0 WHERE id = @id AND status = 'SIGNED_WITH_REFUSALS';
+
+-- Refused documents wait to be signed again; the next claim has another attempt. RetryItems takes
+-- some, RetryAll all.
+-- name: RetryItems :execrows
+UPDATE items SET state = 'pending', code = '', detail = '', signed_at = 0, intent_id = '', run_id = '', lease_until = 0
+WHERE batch_id = @batch_id AND state = 'refused' AND idx IN (sqlc.slice('indexes'));
+
+-- name: RetryAll :execrows
+UPDATE items SET state = 'pending', code = '', detail = '', signed_at = 0, intent_id = '', run_id = '', lease_until = 0
+WHERE batch_id = @batch_id AND state = 'refused';
+
+-- name: WaitingItems :one
+SELECT COUNT(*) FROM (SELECT 1 FROM items WHERE batch_id = @batch_id AND state = 'pending' LIMIT @lim) AS waiting;
+
+-- Whether an outcome is that of this very claim.
+-- name: OutcomeStored :one
+SELECT COUNT(*) FROM items WHERE batch_id = @batch_id AND idx = @idx AND state IN ('signed', 'refused') AND attempt = @attempt AND intent_id = @intent_id;
 
 -- name: ItemsAfter :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, level, refusal
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, run_id, level, refusal
 FROM items WHERE batch_id = @batch_id AND idx > @after
     AND idx < (SELECT b.next_index FROM batches b WHERE b.id = @batch_id) ORDER BY idx LIMIT @lim;
 
 -- name: ItemsInState :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, level, refusal
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, run_id, level, refusal
 FROM items WHERE batch_id = @batch_id AND state = @state AND idx > @after
     AND idx < (SELECT b.next_index FROM batches b WHERE b.id = @batch_id) ORDER BY idx LIMIT @lim;
 
@@ -113,7 +136,7 @@ SELECT idx, name, hash, digest, blob, size, document_id, reference, reference_ke
 FROM items WHERE batch_id = @batch_id AND (state IN ('pending', 'claimed') OR intent_id = @intent_id) AND idx > @after ORDER BY idx LIMIT @lim;
 
 -- name: ClaimItems :many
-UPDATE items SET state = 'claimed', attempt = attempt + 1, lease_until = @lease_until, intent_id = @intent_id
+UPDATE items SET state = 'claimed', attempt = attempt + 1, lease_until = @lease_until, intent_id = @intent_id, run_id = @run_id
 WHERE items.batch_id = @batch_id AND items.idx IN (
     SELECT p.idx FROM items p WHERE p.batch_id = @batch_id AND p.state = 'pending' ORDER BY p.idx LIMIT @lim)
 RETURNING items.idx, items.name, items.hash, items.digest, items.blob, items.size, items.document_id, items.reference, items.attempt;
@@ -148,7 +171,7 @@ SELECT idx, name, hash, digest FROM items WHERE batch_id = @batch_id AND idx > @
 
 -- name: Item :one
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, level, refusal
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, run_id, level, refusal
 FROM items WHERE batch_id = @batch_id AND idx = @idx;
 
 -- name: OptionsOfIntents :many
@@ -167,3 +190,15 @@ ORDER BY b.created_at LIMIT @lim;
 INSERT INTO file_removals (kind, name)
 SELECT 'blob', i.blob FROM items i WHERE i.batch_id = @batch_id AND i.state <> 'signed' AND i.blob <> ''
 UNION ALL SELECT 'blob', i.blob || '.password' FROM items i WHERE i.batch_id = @batch_id AND i.state <> 'signed' AND i.blob <> '';
+
+-- name: ReleaseClaimsOfRun :exec
+UPDATE items SET state = 'pending' WHERE batch_id = @batch_id AND state = 'claimed' AND run_id = @run_id;
+
+-- What nobody has in work any more.
+-- name: ReleaseLostClaims :exec
+UPDATE items SET state = 'pending' WHERE items.batch_id = @batch_id AND items.state = 'claimed' AND items.intent_id = @intent_id AND items.lease_until <= @now
+    AND items.run_id NOT IN (SELECT r.id FROM intent_runs r WHERE r.intent_id = @intent_id);
+
+-- Leases of claims without a run are over: for a gateway that is alone and has just started.
+-- name: EndLoneLeases :exec
+UPDATE items SET lease_until = 0 WHERE lease_until > 0 AND state = 'claimed' AND batch_id IN (SELECT i.batch_id FROM intents i WHERE i.state = 'open');

@@ -111,12 +111,49 @@ INSERT INTO intents (id, transaction_id, credential_id, batch_id, root, count, o
 VALUES (@id, @transaction_id, @credential_id, @batch_id, @root, @count, @options_hash, @created_at, @deadline, @seal, @activation, 'open');
 
 -- name: Intent :one
-SELECT id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, state, closed_at, activation
+SELECT id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, state, closed_at, activation, stopped_at
 FROM intents WHERE id = @id;
 
+-- held counts who is at work on an intent.
 -- name: OpenIntents :many
-SELECT id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, state, closed_at, activation
+SELECT id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, state, closed_at, activation, stopped_at,
+    (SELECT COUNT(*) FROM intent_runs r WHERE r.intent_id = intents.id AND r.lease_until > @now)
+    + (SELECT COUNT(*) FROM items t WHERE t.batch_id = intents.batch_id AND t.state = 'claimed' AND t.intent_id = intents.id AND t.lease_until > @now) AS held
 FROM intents WHERE state = 'open' ORDER BY created_at;
+
+-- name: StopIntent :execrows
+UPDATE intents SET stopped_at = @now WHERE transaction_id = @transaction_id AND state = 'open' AND stopped_at = 0;
+
+-- name: OpenIntentOf :one
+SELECT COUNT(*) FROM intents WHERE transaction_id = @transaction_id AND state = 'open';
+
+-- How it stands with an intent, for one of its runs; 0 runs: it is not one any more. lost counts
+-- others whose lease is over.
+-- name: RunState :one
+SELECT i.state, i.stopped_at, i.batch_id, b.status, (SELECT COUNT(*) FROM intent_runs r WHERE r.id = @run_id AND r.intent_id = i.id) AS runs,
+    (SELECT COUNT(*) FROM intent_runs r WHERE r.intent_id = i.id AND r.id <> @run_id AND r.lease_until <= @now) AS lost
+FROM intents i JOIN batches b ON b.id = i.batch_id WHERE i.id = @intent_id;
+
+-- name: AddRun :exec
+INSERT INTO intent_runs (id, intent_id, lease_until) VALUES (@id, @intent_id, @lease_until);
+
+-- name: ExtendRun :execrows
+UPDATE intent_runs SET lease_until = @lease_until WHERE id = @id AND intent_id = @intent_id;
+
+-- name: Runs :many
+SELECT id FROM intent_runs WHERE intent_id = @intent_id AND lease_until > @now ORDER BY id;
+
+-- name: EndRun :execrows
+DELETE FROM intent_runs WHERE id = @id AND intent_id = @intent_id;
+
+-- name: EndLostRuns :exec
+DELETE FROM intent_runs WHERE intent_id = @intent_id AND id <> @own AND lease_until <= @now;
+
+-- name: EndRunsOf :exec
+DELETE FROM intent_runs WHERE intent_id = @intent_id;
+
+-- name: EndAllRuns :exec
+DELETE FROM intent_runs;
 
 -- name: CloseIntent :execrows
 UPDATE intents SET state = @state, closed_at = @now, activation = NULL WHERE id = @id AND state = 'open';

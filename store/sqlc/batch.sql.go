@@ -13,6 +13,15 @@ import (
 	"github.com/mohor-sign/mohor/store/personal"
 )
 
+const abandonBatch = `-- name: AbandonBatch :exec
+UPDATE batches SET status = 'NEEDS_AUTHORISATION' WHERE id = ?1 AND status IN ('SIGNING', 'PAUSED')
+`
+
+func (q *Queries) AbandonBatch(ctx context.Context, id string) error {
+	_, err := q.db.ExecContext(ctx, abandonBatch, id)
+	return err
+}
+
 const addBatch = `-- name: AddBatch :exec
 INSERT INTO batches (id, app_id, name, kind, implicit, status, next_index, count, root, created_at)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
@@ -253,15 +262,16 @@ func (q *Queries) ClaimIntake(ctx context.Context, arg ClaimIntakeParams) (int64
 }
 
 const claimItems = `-- name: ClaimItems :many
-UPDATE items SET state = 'claimed', attempt = attempt + 1, lease_until = ?1, intent_id = ?2
-WHERE items.batch_id = ?3 AND items.idx IN (
-    SELECT p.idx FROM items p WHERE p.batch_id = ?3 AND p.state = 'pending' ORDER BY p.idx LIMIT ?4)
+UPDATE items SET state = 'claimed', attempt = attempt + 1, lease_until = ?1, intent_id = ?2, run_id = ?3
+WHERE items.batch_id = ?4 AND items.idx IN (
+    SELECT p.idx FROM items p WHERE p.batch_id = ?4 AND p.state = 'pending' ORDER BY p.idx LIMIT ?5)
 RETURNING items.idx, items.name, items.hash, items.digest, items.blob, items.size, items.document_id, items.reference, items.attempt
 `
 
 type ClaimItemsParams struct {
 	LeaseUntil int64
 	IntentID   string
+	RunID      string
 	BatchID    string
 	Lim        int64
 }
@@ -282,6 +292,7 @@ func (q *Queries) ClaimItems(ctx context.Context, arg ClaimItemsParams) ([]Claim
 	rows, err := q.db.QueryContext(ctx, claimItems,
 		arg.LeaseUntil,
 		arg.IntentID,
+		arg.RunID,
 		arg.BatchID,
 		arg.Lim,
 	)
@@ -403,6 +414,16 @@ func (q *Queries) DropStagedRows(ctx context.Context, arg DropStagedRowsParams) 
 	return result.RowsAffected()
 }
 
+const endLoneLeases = `-- name: EndLoneLeases :exec
+UPDATE items SET lease_until = 0 WHERE lease_until > 0 AND state = 'claimed' AND batch_id IN (SELECT i.batch_id FROM intents i WHERE i.state = 'open')
+`
+
+// Leases of claims without a run are over: for a gateway that is alone and has just started.
+func (q *Queries) EndLoneLeases(ctx context.Context) error {
+	_, err := q.db.ExecContext(ctx, endLoneLeases)
+	return err
+}
+
 const extendIntake = `-- name: ExtendIntake :execrows
 UPDATE batches SET intake_until = ?1 WHERE id = ?2 AND status = 'OPEN' AND intake = ?3
 `
@@ -422,7 +443,7 @@ func (q *Queries) ExtendIntake(ctx context.Context, arg ExtendIntakeParams) (int
 }
 
 const finishBatch = `-- name: FinishBatch :exec
-UPDATE batches SET status = ?1, finished_at = ?2 WHERE id = ?3 AND status = 'SIGNING'
+UPDATE batches SET status = ?1, finished_at = ?2 WHERE id = ?3 AND status IN ('SIGNING', 'PAUSED')
 `
 
 type FinishBatchParams struct {
@@ -476,7 +497,7 @@ func (q *Queries) HasPayments(ctx context.Context, batchID string) (int64, error
 
 const item = `-- name: Item :one
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, level, refusal
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, run_id, level, refusal
 FROM items WHERE batch_id = ?1 AND idx = ?2
 `
 
@@ -513,6 +534,7 @@ func (q *Queries) Item(ctx context.Context, arg ItemParams) (Item, error) {
 		&i.IntentID,
 		&i.Timestamp,
 		&i.ReferenceKey,
+		&i.RunID,
 		&i.Level,
 		&i.Refusal,
 	)
@@ -553,7 +575,7 @@ func (q *Queries) ItemByRecord(ctx context.Context, recordID sql.NullString) (It
 
 const itemsAfter = `-- name: ItemsAfter :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, level, refusal
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, run_id, level, refusal
 FROM items WHERE batch_id = ?1 AND idx > ?2
     AND idx < (SELECT b.next_index FROM batches b WHERE b.id = ?1) ORDER BY idx LIMIT ?3
 `
@@ -598,6 +620,7 @@ func (q *Queries) ItemsAfter(ctx context.Context, arg ItemsAfterParams) ([]Item,
 			&i.IntentID,
 			&i.Timestamp,
 			&i.ReferenceKey,
+			&i.RunID,
 			&i.Level,
 			&i.Refusal,
 		); err != nil {
@@ -616,7 +639,7 @@ func (q *Queries) ItemsAfter(ctx context.Context, arg ItemsAfterParams) ([]Item,
 
 const itemsInState = `-- name: ItemsInState :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, level, refusal
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, run_id, level, refusal
 FROM items WHERE batch_id = ?1 AND state = ?2 AND idx > ?3
     AND idx < (SELECT b.next_index FROM batches b WHERE b.id = ?1) ORDER BY idx LIMIT ?4
 `
@@ -667,6 +690,7 @@ func (q *Queries) ItemsInState(ctx context.Context, arg ItemsInStateParams) ([]I
 			&i.IntentID,
 			&i.Timestamp,
 			&i.ReferenceKey,
+			&i.RunID,
 			&i.Level,
 			&i.Refusal,
 		); err != nil {
@@ -898,6 +922,30 @@ func (q *Queries) OptionsOfIntents(ctx context.Context, batchID string) ([]Optio
 		return nil, err
 	}
 	return items, nil
+}
+
+const outcomeStored = `-- name: OutcomeStored :one
+SELECT COUNT(*) FROM items WHERE batch_id = ?1 AND idx = ?2 AND state IN ('signed', 'refused') AND attempt = ?3 AND intent_id = ?4
+`
+
+type OutcomeStoredParams struct {
+	BatchID  string
+	Idx      int64
+	Attempt  int64
+	IntentID string
+}
+
+// Whether an outcome is that of this very claim.
+func (q *Queries) OutcomeStored(ctx context.Context, arg OutcomeStoredParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, outcomeStored,
+		arg.BatchID,
+		arg.Idx,
+		arg.Attempt,
+		arg.IntentID,
+	)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const paymentsAfter = `-- name: PaymentsAfter :many
@@ -1177,6 +1225,20 @@ func (q *Queries) ReleaseClaims(ctx context.Context, arg ReleaseClaimsParams) er
 	return err
 }
 
+const releaseClaimsOfRun = `-- name: ReleaseClaimsOfRun :exec
+UPDATE items SET state = 'pending' WHERE batch_id = ?1 AND state = 'claimed' AND run_id = ?2
+`
+
+type ReleaseClaimsOfRunParams struct {
+	BatchID string
+	RunID   string
+}
+
+func (q *Queries) ReleaseClaimsOfRun(ctx context.Context, arg ReleaseClaimsOfRunParams) error {
+	_, err := q.db.ExecContext(ctx, releaseClaimsOfRun, arg.BatchID, arg.RunID)
+	return err
+}
+
 const releaseIntake = `-- name: ReleaseIntake :exec
 UPDATE batches SET intake = '', intake_until = 0 WHERE id = ?1 AND intake = ?2
 `
@@ -1191,6 +1253,23 @@ func (q *Queries) ReleaseIntake(ctx context.Context, arg ReleaseIntakeParams) er
 	return err
 }
 
+const releaseLostClaims = `-- name: ReleaseLostClaims :exec
+UPDATE items SET state = 'pending' WHERE items.batch_id = ?1 AND items.state = 'claimed' AND items.intent_id = ?2 AND items.lease_until <= ?3
+    AND items.run_id NOT IN (SELECT r.id FROM intent_runs r WHERE r.intent_id = ?2)
+`
+
+type ReleaseLostClaimsParams struct {
+	BatchID  string
+	IntentID string
+	Now      int64
+}
+
+// What nobody has in work any more.
+func (q *Queries) ReleaseLostClaims(ctx context.Context, arg ReleaseLostClaimsParams) error {
+	_, err := q.db.ExecContext(ctx, releaseLostClaims, arg.BatchID, arg.IntentID, arg.Now)
+	return err
+}
+
 const removeUnsignedOriginals = `-- name: RemoveUnsignedOriginals :exec
 INSERT INTO file_removals (kind, name)
 SELECT 'blob', i.blob FROM items i WHERE i.batch_id = ?1 AND i.state <> 'signed' AND i.blob <> ''
@@ -1201,6 +1280,62 @@ UNION ALL SELECT 'blob', i.blob || '.password' FROM items i WHERE i.batch_id = ?
 func (q *Queries) RemoveUnsignedOriginals(ctx context.Context, batchID string) error {
 	_, err := q.db.ExecContext(ctx, removeUnsignedOriginals, batchID)
 	return err
+}
+
+const reopenBatch = `-- name: ReopenBatch :execrows
+UPDATE batches SET status = 'NEEDS_AUTHORISATION', finished_at = 0 WHERE id = ?1 AND status = 'SIGNED_WITH_REFUSALS'
+`
+
+func (q *Queries) ReopenBatch(ctx context.Context, id string) (int64, error) {
+	result, err := q.db.ExecContext(ctx, reopenBatch, id)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const retryAll = `-- name: RetryAll :execrows
+UPDATE items SET state = 'pending', code = '', detail = '', signed_at = 0, intent_id = '', run_id = '', lease_until = 0
+WHERE batch_id = ?1 AND state = 'refused'
+`
+
+func (q *Queries) RetryAll(ctx context.Context, batchID string) (int64, error) {
+	result, err := q.db.ExecContext(ctx, retryAll, batchID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const retryItems = `-- name: RetryItems :execrows
+UPDATE items SET state = 'pending', code = '', detail = '', signed_at = 0, intent_id = '', run_id = '', lease_until = 0
+WHERE batch_id = ?1 AND state = 'refused' AND idx IN (/*SLICE:indexes*/?)
+`
+
+type RetryItemsParams struct {
+	BatchID string
+	Indexes []int64
+}
+
+// Refused documents wait to be signed again; the next claim has another attempt. RetryItems takes
+// some, RetryAll all.
+func (q *Queries) RetryItems(ctx context.Context, arg RetryItemsParams) (int64, error) {
+	query := retryItems
+	var queryParams []interface{}
+	queryParams = append(queryParams, arg.BatchID)
+	if len(arg.Indexes) > 0 {
+		for _, v := range arg.Indexes {
+			queryParams = append(queryParams, v)
+		}
+		query = strings.Replace(query, "/*SLICE:indexes*/?", strings.Repeat(",?", len(arg.Indexes))[1:], 1)
+	} else {
+		query = strings.Replace(query, "/*SLICE:indexes*/?", "NULL", 1)
+	}
+	result, err := q.db.ExecContext(ctx, query, queryParams...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const sealBatch = `-- name: SealBatch :execrows
@@ -1338,6 +1473,22 @@ SELECT COUNT(*) FROM (SELECT 1 FROM items WHERE batch_id = ?1 AND state IN ('pen
 // One is enough: a batch has thousands.
 func (q *Queries) UnfinishedItems(ctx context.Context, batchID string) (int64, error) {
 	row := q.db.QueryRowContext(ctx, unfinishedItems, batchID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const waitingItems = `-- name: WaitingItems :one
+SELECT COUNT(*) FROM (SELECT 1 FROM items WHERE batch_id = ?1 AND state = 'pending' LIMIT ?2) AS waiting
+`
+
+type WaitingItemsParams struct {
+	BatchID string
+	Lim     int64
+}
+
+func (q *Queries) WaitingItems(ctx context.Context, arg WaitingItemsParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, waitingItems, arg.BatchID, arg.Lim)
 	var count int64
 	err := row.Scan(&count)
 	return count, err

@@ -433,6 +433,13 @@ type Intent struct {
 	State         string
 	ClosedAt      int64
 	Activation    []byte
+	StoppedAt     int64
+}
+
+type IntentRun struct {
+	ID         string
+	IntentID   string
+	LeaseUntil int64
 }
 
 type Item struct {
@@ -460,6 +467,7 @@ type Item struct {
 	IntentID     string
 	Timestamp    int64
 	ReferenceKey personal.Object
+	RunID        string
 	Level        string
 	Refusal      int64
 }

@@ -173,6 +173,21 @@ func (q *Queries) AddIntent(ctx context.Context, arg AddIntentParams) error {
 	return err
 }
 
+const addRun = `-- name: AddRun :exec
+INSERT INTO intent_runs (id, intent_id, lease_until) VALUES (?1, ?2, ?3)
+`
+
+type AddRunParams struct {
+	ID         string
+	IntentID   string
+	LeaseUntil int64
+}
+
+func (q *Queries) AddRun(ctx context.Context, arg AddRunParams) error {
+	_, err := q.db.ExecContext(ctx, addRun, arg.ID, arg.IntentID, arg.LeaseUntil)
+	return err
+}
+
 const addSigningPage = `-- name: AddSigningPage :exec
 INSERT INTO signing_pages (transaction_id, token, redirect_uri, state) VALUES (?1, ?2, ?3, ?4)
 `
@@ -413,6 +428,56 @@ func (q *Queries) Document(ctx context.Context, id string) (Document, error) {
 	return i, err
 }
 
+const endAllRuns = `-- name: EndAllRuns :exec
+DELETE FROM intent_runs
+`
+
+func (q *Queries) EndAllRuns(ctx context.Context) error {
+	_, err := q.db.ExecContext(ctx, endAllRuns)
+	return err
+}
+
+const endLostRuns = `-- name: EndLostRuns :exec
+DELETE FROM intent_runs WHERE intent_id = ?1 AND id <> ?2 AND lease_until <= ?3
+`
+
+type EndLostRunsParams struct {
+	IntentID string
+	Own      string
+	Now      int64
+}
+
+func (q *Queries) EndLostRuns(ctx context.Context, arg EndLostRunsParams) error {
+	_, err := q.db.ExecContext(ctx, endLostRuns, arg.IntentID, arg.Own, arg.Now)
+	return err
+}
+
+const endRun = `-- name: EndRun :execrows
+DELETE FROM intent_runs WHERE id = ?1 AND intent_id = ?2
+`
+
+type EndRunParams struct {
+	ID       string
+	IntentID string
+}
+
+func (q *Queries) EndRun(ctx context.Context, arg EndRunParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, endRun, arg.ID, arg.IntentID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const endRunsOf = `-- name: EndRunsOf :exec
+DELETE FROM intent_runs WHERE intent_id = ?1
+`
+
+func (q *Queries) EndRunsOf(ctx context.Context, intentID string) error {
+	_, err := q.db.ExecContext(ctx, endRunsOf, intentID)
+	return err
+}
+
 const endWaiting = `-- name: EndWaiting :execrows
 UPDATE transactions SET status = ?1, ended = ?2, finished_at = ?3 WHERE id = ?4 AND status = 'WAITING'
 `
@@ -469,6 +534,24 @@ func (q *Queries) ExpireTransactions(ctx context.Context, arg ExpireTransactions
 	return items, nil
 }
 
+const extendRun = `-- name: ExtendRun :execrows
+UPDATE intent_runs SET lease_until = ?1 WHERE id = ?2 AND intent_id = ?3
+`
+
+type ExtendRunParams struct {
+	LeaseUntil int64
+	ID         string
+	IntentID   string
+}
+
+func (q *Queries) ExtendRun(ctx context.Context, arg ExtendRunParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, extendRun, arg.LeaseUntil, arg.ID, arg.IntentID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const finishTransaction = `-- name: FinishTransaction :exec
 UPDATE transactions SET status = ?1, finished_at = ?2 WHERE id = ?3 AND status = 'SIGNING'
 `
@@ -485,7 +568,7 @@ func (q *Queries) FinishTransaction(ctx context.Context, arg FinishTransactionPa
 }
 
 const intent = `-- name: Intent :one
-SELECT id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, state, closed_at, activation
+SELECT id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, state, closed_at, activation, stopped_at
 FROM intents WHERE id = ?1
 `
 
@@ -506,6 +589,7 @@ func (q *Queries) Intent(ctx context.Context, id string) (Intent, error) {
 		&i.State,
 		&i.ClosedAt,
 		&i.Activation,
+		&i.StoppedAt,
 	)
 	return i, err
 }
@@ -544,20 +628,52 @@ func (q *Queries) LiveTransactions(ctx context.Context, batchID string) (int64, 
 	return count, err
 }
 
+const openIntentOf = `-- name: OpenIntentOf :one
+SELECT COUNT(*) FROM intents WHERE transaction_id = ?1 AND state = 'open'
+`
+
+func (q *Queries) OpenIntentOf(ctx context.Context, transactionID string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, openIntentOf, transactionID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const openIntents = `-- name: OpenIntents :many
-SELECT id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, state, closed_at, activation
+SELECT id, transaction_id, credential_id, batch_id, root, count, options_hash, created_at, deadline, seal, state, closed_at, activation, stopped_at,
+    (SELECT COUNT(*) FROM intent_runs r WHERE r.intent_id = intents.id AND r.lease_until > ?1)
+    + (SELECT COUNT(*) FROM items t WHERE t.batch_id = intents.batch_id AND t.state = 'claimed' AND t.intent_id = intents.id AND t.lease_until > ?1) AS held
 FROM intents WHERE state = 'open' ORDER BY created_at
 `
 
-func (q *Queries) OpenIntents(ctx context.Context) ([]Intent, error) {
-	rows, err := q.db.QueryContext(ctx, openIntents)
+type OpenIntentsRow struct {
+	ID            string
+	TransactionID string
+	CredentialID  string
+	BatchID       string
+	Root          []byte
+	Count         int64
+	OptionsHash   []byte
+	CreatedAt     int64
+	Deadline      int64
+	Seal          []byte
+	State         string
+	ClosedAt      int64
+	Activation    []byte
+	StoppedAt     int64
+	Held          int64
+}
+
+// held counts who is at work on an intent.
+func (q *Queries) OpenIntents(ctx context.Context, now int64) ([]OpenIntentsRow, error) {
+	rows, err := q.db.QueryContext(ctx, openIntents, now)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []Intent
+	var items []OpenIntentsRow
 	for rows.Next() {
-		var i Intent
+		var i OpenIntentsRow
 		if err := rows.Scan(
 			&i.ID,
 			&i.TransactionID,
@@ -572,6 +688,8 @@ func (q *Queries) OpenIntents(ctx context.Context) ([]Intent, error) {
 			&i.State,
 			&i.ClosedAt,
 			&i.Activation,
+			&i.StoppedAt,
+			&i.Held,
 		); err != nil {
 			return nil, err
 		}
@@ -692,6 +810,75 @@ func (q *Queries) ReserveTry(ctx context.Context, arg ReserveTryParams) (int64, 
 	var tries_left int64
 	err := row.Scan(&tries_left)
 	return tries_left, err
+}
+
+const runState = `-- name: RunState :one
+SELECT i.state, i.stopped_at, i.batch_id, b.status, (SELECT COUNT(*) FROM intent_runs r WHERE r.id = ?1 AND r.intent_id = i.id) AS runs,
+    (SELECT COUNT(*) FROM intent_runs r WHERE r.intent_id = i.id AND r.id <> ?1 AND r.lease_until <= ?2) AS lost
+FROM intents i JOIN batches b ON b.id = i.batch_id WHERE i.id = ?3
+`
+
+type RunStateParams struct {
+	RunID    string
+	Now      int64
+	IntentID string
+}
+
+type RunStateRow struct {
+	State     string
+	StoppedAt int64
+	BatchID   string
+	Status    string
+	Runs      int64
+	Lost      int64
+}
+
+// How it stands with an intent, for one of its runs; 0 runs: it is not one any more. lost counts
+// others whose lease is over.
+func (q *Queries) RunState(ctx context.Context, arg RunStateParams) (RunStateRow, error) {
+	row := q.db.QueryRowContext(ctx, runState, arg.RunID, arg.Now, arg.IntentID)
+	var i RunStateRow
+	err := row.Scan(
+		&i.State,
+		&i.StoppedAt,
+		&i.BatchID,
+		&i.Status,
+		&i.Runs,
+		&i.Lost,
+	)
+	return i, err
+}
+
+const runs = `-- name: Runs :many
+SELECT id FROM intent_runs WHERE intent_id = ?1 AND lease_until > ?2 ORDER BY id
+`
+
+type RunsParams struct {
+	IntentID string
+	Now      int64
+}
+
+func (q *Queries) Runs(ctx context.Context, arg RunsParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, runs, arg.IntentID, arg.Now)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const sendsOf = `-- name: SendsOf :many
@@ -817,6 +1004,23 @@ UPDATE transactions SET status = 'SIGNING' WHERE id = ?1 AND status = 'WAITING'
 
 func (q *Queries) StartSigning(ctx context.Context, id string) (int64, error) {
 	result, err := q.db.ExecContext(ctx, startSigning, id)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const stopIntent = `-- name: StopIntent :execrows
+UPDATE intents SET stopped_at = ?1 WHERE transaction_id = ?2 AND state = 'open' AND stopped_at = 0
+`
+
+type StopIntentParams struct {
+	Now           int64
+	TransactionID string
+}
+
+func (q *Queries) StopIntent(ctx context.Context, arg StopIntentParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, stopIntent, arg.Now, arg.TransactionID)
 	if err != nil {
 		return 0, err
 	}

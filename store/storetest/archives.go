@@ -33,7 +33,7 @@ func (h *House) signed(t *testing.T, blobs *store.Blobs, id string, n int) *sign
 		must(t, err)
 	}
 	r, in := h.signing(t, id, n)
-	got, err := h.DB.Claim(context.Background(), in.ID, n, h.Clock.Now().Add(time.Minute))
+	got, err := h.DB.Claim(context.Background(), RunOf(in), n)
 	must(t, err)
 	var out []signer.Outcome
 	for _, c := range got {

@@ -122,7 +122,7 @@ func documents(t *testing.T, h *House) {
 	wants(t, "an unsigned document", err, batch.ErrNotSigned)
 	for k, id := range []string{"tx1", "tx2"} { // both have do_0 as their first
 		_, in := h.signing(t, id, 1)
-		_, err := db.Claim(ctx, in.ID, 1, in.Deadline)
+		_, err := db.Claim(ctx, RunOf(in), 1)
 		must(t, err)
 		o := signer.Outcome{Attempt: 1, Blob: fmt.Sprintf("signed/%d", k), Size: int64(10 + k)}
 		if _, err := db.Complete(ctx, in.ID, []signer.Outcome{o}, h.Clock.Now(), h.ev("x", "")); err != nil {

@@ -60,7 +60,7 @@ var errNoGood = errors.New("no good")
 // outcomes stores what became of the next documents, in the order of the claims: true is signed.
 func (h *House) outcomes(t *testing.T, in signer.Intent, signed ...bool) {
 	t.Helper()
-	claimed, err := h.DB.Claim(context.Background(), in.ID, len(signed), in.Deadline)
+	claimed, err := h.DB.Claim(context.Background(), RunOf(in), len(signed))
 	must(t, err)
 	var out []signer.Outcome
 	for k, d := range claimed {

@@ -46,7 +46,7 @@ func (d *desk) signed(who int, x turn, files ...string) {
 		must(d.t, d.signs(in))
 		return
 	}
-	claimed, err := d.DB.Claim(ctx, in.ID, 100, in.Deadline)
+	claimed, err := d.DB.Claim(ctx, RunOf(in), 100)
 	must(d.t, err)
 	var out []signer.Outcome
 	for k, c := range claimed {

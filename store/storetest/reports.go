@@ -42,7 +42,7 @@ func (h *House) population(t *testing.T) {
 	enter("790308100005", "EP", "JPK", "C", "2", "", 0)
 
 	_, in := h.signing(t, "tx", 3)
-	got, err := db.Claim(ctx, in.ID, 3, in.Deadline)
+	got, err := db.Claim(ctx, RunOf(in), 3)
 	must(t, err)
 	var out []signer.Outcome
 	for k, c := range got {

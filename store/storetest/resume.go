@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/otp"
@@ -32,21 +33,25 @@ func (h *House) activations(t *testing.T) (out []string) {
 func resume(t *testing.T, h *House) {
 	ctx := context.Background()
 	r, in := h.signing(t, "tx", 5)
-	old, err := h.DB.Claim(ctx, in.ID, 2, in.Deadline)
+	other := signer.Run{Intent: in.ID, ID: "ru_other", Lease: 30 * time.Second}
+	old, err := h.DB.Claim(ctx, RunOf(in), 2)
 	must(t, err)
 	out := func(c signer.Claimed) []signer.Outcome {
 		return []signer.Outcome{{Index: c.Index, Attempt: c.Attempt, Signature: []byte("s")}}
 	}
 	_, err = h.DB.Complete(ctx, in.ID, out(old[0]), h.Clock.Now(), h.ev("complete", in.ID))
 	must(t, err)
-	must(t, h.DB.Resume(ctx, in.ID, h.ev("resume", in.ID)))
+	h.Clock.Advance(time.Minute)
+	must(t, h.DB.Resume(ctx, other, h.ev("resume", in.ID)))
 	h.is(t, r, signer.Signing, "SIGNING")
 	if got := h.activations(t); len(got) != 1 || got[0] != Activation {
 		t.Errorf("after resuming: %d activations", len(got))
 	}
 	_, err = h.DB.Complete(ctx, in.ID, out(old[1]), h.Clock.Now(), h.ev("complete", in.ID))
 	wants(t, "who had claimed before", err, signer.ErrFence)
-	got, err := h.DB.Claim(ctx, in.ID, 10, in.Deadline)
+	_, err = h.DB.Claim(ctx, RunOf(in), 1)
+	wants(t, "a claim of a run that was taken for dead", err, signer.ErrLease)
+	got, err := h.DB.Claim(ctx, other, 10)
 	if err != nil || len(got) != 4 {
 		t.Fatalf("%d claimed after resuming, %v", len(got), err)
 	}
@@ -55,15 +60,20 @@ func resume(t *testing.T, h *House) {
 		must(t, err)
 	}
 	h.is(t, r, signer.Signed, "SIGNED")
-	wants(t, "a finished intent", h.DB.Resume(ctx, in.ID, h.ev("resume", in.ID)), signer.ErrFence)
-	wants(t, "no such intent", h.DB.Resume(ctx, "in_none", h.ev("resume", "")), signer.ErrUnknown)
+	_, err = h.DB.Claim(ctx, other, 1)
+	wants(t, "a claim when all is signed", err, signer.ErrDone)
+	_, err = h.DB.Beat(ctx, other)
+	wants(t, "a sign of life when all is signed", err, signer.ErrDone)
+	wants(t, "a finished intent", h.DB.Resume(ctx, other, h.ev("resume", in.ID)), signer.ErrFence)
+	wants(t, "no such intent", h.DB.Resume(ctx, signer.Run{Intent: "in_none"}, h.ev("resume", "")), signer.ErrUnknown)
 
 	_, in = h.signing(t, "tx2", 2)
-	_, err = h.DB.Claim(ctx, in.ID, 1, in.Deadline)
+	_, err = h.DB.Claim(ctx, RunOf(in), 1)
 	must(t, err)
+	h.Clock.Advance(time.Minute)
 	must(t, h.DB.Revoke(ctx, h.Credential.Serial, h.Clock.Now(), 1, h.ev("revoke", "")))
-	wants(t, "a revoked certificate", h.DB.Resume(ctx, in.ID, h.ev("resume", in.ID)), signer.ErrCertificateRevoked)
-	if got, err := h.DB.Claim(ctx, in.ID, 10, in.Deadline); err != nil || len(got) != 1 {
+	wants(t, "a revoked certificate", h.DB.Resume(ctx, signer.Run{Intent: in.ID, ID: "ru_third", Lease: time.Minute}, h.ev("resume", in.ID)), signer.ErrCertificateRevoked)
+	if got, err := h.DB.Claim(ctx, RunOf(in), 10); err != nil || len(got) != 1 {
 		t.Errorf("a refused call released claims: %d, %v", len(got), err)
 	}
 	if n := h.events(t, "resume"); n != 1 {
@@ -103,7 +113,7 @@ func authorised(t *testing.T, h *House) {
 	if got := finds(in); got != "oooooo" {
 		t.Errorf("at first: %s", got)
 	}
-	got, err := h.DB.Claim(ctx, in.ID, 4, in.Deadline)
+	got, err := h.DB.Claim(ctx, RunOf(in), 4)
 	must(t, err)
 	_, err = h.DB.Complete(ctx, in.ID, []signer.Outcome{{Index: 0, Attempt: got[0].Attempt, Signature: []byte("s")}, {Index: 2, Attempt: got[2].Attempt, Refused: errors.New("x")}},
 		h.Clock.Now(), h.ev("complete", in.ID))
@@ -119,7 +129,7 @@ func authorised(t *testing.T, h *House) {
 	must(t, h.DB.StoreChallenge(ctx, h.challenge("tx2", 1), otp.DefaultPolicy(), h.ev("issue", n.ID)))
 	in2, err := h.intent(&n, 1)
 	must(t, err)
-	got, err = h.DB.Claim(ctx, in2.ID, 1, in2.Deadline)
+	got, err = h.DB.Claim(ctx, RunOf(in2), 1)
 	must(t, err)
 	_, err = h.DB.Complete(ctx, in2.ID, []signer.Outcome{{Index: got[0].Index, Attempt: got[0].Attempt, Signature: []byte("s")}}, h.Clock.Now(), h.ev("complete", in2.ID))
 	must(t, err)

@@ -114,7 +114,7 @@ func (h *House) intend(r *signer.Request) (signer.Intent, error) {
 // signs completes all of an intent but what is refused.
 func (h *House) signs(in signer.Intent, refused ...uint32) error {
 	ctx := context.Background()
-	claimed, err := h.DB.Claim(ctx, in.ID, 1<<20, in.Deadline)
+	claimed, err := h.DB.Claim(ctx, RunOf(in), 1<<20)
 	if err != nil {
 		return err
 	}
@@ -238,7 +238,7 @@ func signatoriesSignTheSame(t *testing.T, h *House) {
 	must(t, err)
 	in, err := h.intend(r)
 	must(t, err)
-	claimed, err := h.DB.Claim(ctx, in.ID, 1, in.Deadline)
+	claimed, err := h.DB.Claim(ctx, RunOf(in), 1)
 	must(t, err)
 	left := sha256.Sum256([]byte("as it was left"))
 	out := []signer.Outcome{{Index: 0, Attempt: claimed[0].Attempt, Blob: "signed/1", Size: 9, Result: left[:]}}

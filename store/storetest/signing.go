@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/sha256"
@@ -82,9 +83,14 @@ var Activation = strings.Repeat("sealed half.", 145)
 func (h *House) intent(r *signer.Request, nonce byte) (signer.Intent, error) {
 	in := signer.Intent{ID: fmt.Sprintf("in_%s_%d", r.ID, nonce), Transaction: r.ID, Credential: r.Credential, Batch: r.Batch, Root: r.Root, Count: r.Count,
 		OptionsHash: r.OptionsHash, CreatedAt: h.Clock.Now(), Deadline: h.Clock.Now().Add(10 * time.Minute), Seal: []byte("seal"),
-		Activation: []byte(Activation)}
+		Activation: []byte(Activation), Run: "ru_" + r.ID, Lease: 30 * time.Second}
 	_, err := h.DB.RecordIntent(context.Background(), in, [otp.NonceSize]byte{nonce}, IC, 0, h.ev("intent", in.ID))
 	return in, err
+}
+
+// RunOf is the run that an intent began with.
+func RunOf(in signer.Intent) signer.Run {
+	return signer.Run{Intent: in.ID, ID: in.Run, Lease: cmp.Or(in.Lease, 30*time.Second)}
 }
 
 // signing is a transaction over n documents whose intent is recorded.
@@ -546,7 +552,11 @@ func recordIntentWhole(t *testing.T, h *House) {
 	if !bytes.Equal(got.Seal, in.Seal) || !got.CreatedAt.Equal(in.CreatedAt) || !got.Deadline.Equal(in.Deadline) {
 		t.Errorf("kept %+v, want %+v", got, in)
 	}
+	if !got.Held || got.Stopped {
+		t.Errorf("held %v, stopped %v", got.Held, got.Stopped)
+	}
 	got.Seal, in.Seal, got.CreatedAt, got.Deadline = nil, nil, in.CreatedAt, in.Deadline
+	got.Held, in.Run, in.Lease = false, "", 0
 	if fmt.Sprint(got) != fmt.Sprint(in) {
 		t.Errorf("kept %+v, want %+v", got, in)
 	}
@@ -558,11 +568,11 @@ func claims(t *testing.T, h *House) {
 	r, in := h.signing(t, "tx", 10)
 	claim := func(n int) []signer.Claimed {
 		t.Helper()
-		got, err := h.DB.Claim(ctx, in.ID, n, in.Deadline)
+		got, err := h.DB.Claim(ctx, RunOf(in), n)
 		must(t, err)
 		return got
 	}
-	_, err := h.DB.Claim(ctx, "in_none", 1, in.Deadline)
+	_, err := h.DB.Claim(ctx, RunOf(signer.Intent{ID: "in_none"}), 1)
 	wants(t, "a claim without an intent", err, signer.ErrUnknown)
 	first := claim(4)
 	seen := map[uint32]bool{}
@@ -589,14 +599,19 @@ func claims(t *testing.T, h *House) {
 		t.Errorf("a fenced call stored %d items, %v", len(items), err)
 	}
 	must(t, complete(good))
-	wants(t, "an outcome twice", complete(good), signer.ErrFence)
+	// Its answer may be lost: who asks again is told the same, and nothing is done twice.
+	must(t, complete(good))
+	if n := h.events(t, "complete"); n != 1 {
+		t.Errorf("%d events tell of one completion", n)
+	}
+	wants(t, "an outcome twice, with another", complete(stale, good), signer.ErrFence)
 	_, err = h.DB.Complete(ctx, "in_none", nil, h.Clock.Now(), h.ev("complete", ""))
 	wants(t, "no such intent", err, signer.ErrUnknown)
 
 	// Taken over: what the first run claimed is another attempt's now.
 	must(t, h.DB.Abandon(ctx, in.ID, h.ev("abandon", in.ID)))
 	wants(t, "an outcome after abandoning", complete(signer.Outcome{Index: 1, Attempt: 1, Signature: []byte("s")}), signer.ErrFence)
-	_, err = h.DB.Claim(ctx, in.ID, 1, in.Deadline)
+	_, err = h.DB.Claim(ctx, RunOf(in), 1)
 	wants(t, "a claim after abandoning", err, signer.ErrFence)
 	n := *r
 	n.ID, n.Implicit = "tx2", false
@@ -604,7 +619,7 @@ func claims(t *testing.T, h *House) {
 	must(t, h.DB.StoreChallenge(ctx, h.challenge("tx2", 1), otp.DefaultPolicy(), h.ev("issue", n.ID)))
 	in2, err := h.intent(&n, 1)
 	must(t, err)
-	got, err := h.DB.Claim(ctx, in2.ID, 100, in2.Deadline)
+	got, err := h.DB.Claim(ctx, RunOf(in2), 100)
 	if err != nil || len(got) != 9 || got[0].Index != 1 || got[0].Attempt != 2 {
 		t.Fatalf("the second run claimed %+v, %v", got, err)
 	}
@@ -616,7 +631,7 @@ func claims(t *testing.T, h *House) {
 func completeRevoked(t *testing.T, h *House) {
 	ctx := context.Background()
 	r, in := h.signing(t, "tx", 2)
-	got, err := h.DB.Claim(ctx, in.ID, 2, in.Deadline)
+	got, err := h.DB.Claim(ctx, RunOf(in), 2)
 	must(t, err)
 	out := []signer.Outcome{{Index: got[0].Index, Attempt: got[0].Attempt, Signature: []byte("s")}}
 	if done, err := h.DB.Complete(ctx, in.ID, out, h.Clock.Now(), h.ev("complete", in.ID)); err != nil || done {
@@ -649,7 +664,7 @@ func completeEnds(t *testing.T, h *House) {
 		{"none", 3, signer.Failed, "SIGNED_WITH_REFUSALS"},
 	} {
 		r, in := h.signing(t, c.id, 3)
-		got, err := h.DB.Claim(ctx, in.ID, 3, in.Deadline)
+		got, err := h.DB.Claim(ctx, RunOf(in), 3)
 		must(t, err)
 		at := h.Clock.Now().Add(time.Second)
 		for k, d := range got {
@@ -694,7 +709,7 @@ func completeEnds(t *testing.T, h *House) {
 func abandon(t *testing.T, h *House) {
 	ctx := context.Background()
 	r, in := h.signing(t, "tx", 2)
-	got, err := h.DB.Claim(ctx, in.ID, 1, in.Deadline)
+	got, err := h.DB.Claim(ctx, RunOf(in), 1)
 	must(t, err)
 	for range 3 {
 		must(t, h.DB.Abandon(ctx, in.ID, h.ev("abandon", in.ID)))

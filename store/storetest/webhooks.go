@@ -77,7 +77,7 @@ func webhookEvents(t *testing.T, h *House) {
 	}{{notify.TransactionSigned, signer.Signed, 0}, {notify.TransactionSignedWithRefusals, signer.SignedWithRefusals, 1}, {notify.TransactionFailed, signer.Failed, 3}} {
 		id := "tx_" + string(c.status)
 		_, in := h.signing(t, id, 3)
-		claimed, err := h.DB.Claim(ctx, in.ID, 3, in.Deadline)
+		claimed, err := h.DB.Claim(ctx, RunOf(in), 3)
 		must(t, err)
 		for k, d := range claimed {
 			o := signer.Outcome{Index: d.Index, Attempt: d.Attempt, Signature: []byte("sig"), Blob: "b", Size: 1}
@@ -94,7 +94,7 @@ func webhookEvents(t *testing.T, h *House) {
 	}
 	// Abandoned, with one of two documents signed.
 	_, in := h.signing(t, "tx_abandoned", 2)
-	claimed, err := h.DB.Claim(ctx, in.ID, 1, in.Deadline)
+	claimed, err := h.DB.Claim(ctx, RunOf(in), 1)
 	must(t, err)
 	_, err = h.DB.Complete(ctx, in.ID, []signer.Outcome{{Index: 0, Attempt: claimed[0].Attempt, Signature: []byte("sig"), Blob: "b", Size: 1}}, h.Clock.Now(), h.ev("complete", in.ID))
 	must(t, err)
