@@ -52,10 +52,12 @@ func exampleSigned() object {
 }
 
 func exampleBatchIn(status string) object {
-	b := object{"batch_id": exampleBatch, "name": "Sijil Kemahiran April 2026", "kind": "digest", "status": status, "count": 2, "signed": 0, "refused": 0, "pending": 2, "refused_rows": 0, "rate": 0,
-		"needs": object{"action": "authorise", "message": needs(batch.Status(status), false).Message}}
+	b := object{"batch_id": exampleBatch, "name": "Sijil Kemahiran April 2026", "kind": "digest", "status": status, "count": 2, "signed": 0, "refused": 0, "pending": 2, "refused_rows": 0, "rate": 0}
+	if n := needs(batch.Status(status), false); n != nil {
+		b["needs"] = object{"action": n.Action, "message": n.Message}
+	}
 	if status == "OPEN" {
-		b["count"], b["pending"], b["needs"] = 0, 0, object{"action": "seal", "message": needs(batch.Open, false).Message}
+		b["count"], b["pending"] = 0, 0
 		return b
 	}
 	b["root"], b["fingerprint"] = exampleRoot, "V8QM-B9KG"

@@ -65,3 +65,31 @@ func (g *gate) leave() {
 	}
 	close(next)
 }
+
+// turn is a place among the batches that are signed at once. It has one user at a time.
+type turn struct {
+	turns chan struct{} // nil: everybody has one
+	held  bool
+}
+
+// take waits for the place, unless it is held.
+func (t *turn) take(ctx context.Context) error {
+	if t.turns == nil || t.held {
+		return nil
+	}
+	select {
+	case t.turns <- struct{}{}:
+		t.held = true
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// give leaves the place to another, if it is held.
+func (t *turn) give() {
+	if t.held {
+		<-t.turns
+		t.held = false
+	}
+}

@@ -154,7 +154,7 @@ func (r *Runner) Run(ctx context.Context, a *signer.Authorization) error {
 
 // finish runs a, after its turn where turns are kept, and ends it.
 func (r *Runner) finish(ctx context.Context, a *signer.Authorization, patience time.Duration, turns chan struct{}) error {
-	err := r.turn(ctx, a, patience, turns)
+	err := r.alive(ctx, a, patience, turns)
 	if err == nil {
 		return a.Close()
 	}
@@ -191,8 +191,8 @@ func ends(err error) bool {
 	return false
 }
 
-// turn runs a when it is its turn, with signs of life from the first moment.
-func (r *Runner) turn(ctx context.Context, a *signer.Authorization, patience time.Duration, turns chan struct{}) error {
+// alive runs a with signs of life from the first moment, when it is its turn.
+func (r *Runner) alive(ctx context.Context, a *signer.Authorization, patience time.Duration, turns chan struct{}) error {
 	if a.Run.ID == "" {
 		return r.one(ctx, a, patience)
 	}
@@ -201,13 +201,7 @@ func (r *Runner) turn(ctx context.Context, a *signer.Authorization, patience tim
 	keeper.Go(func() { r.keep(ctx, a, end) })
 	defer keeper.Wait()
 	defer end(nil)
-	if turns != nil {
-		select {
-		case turns <- struct{}{}:
-			defer func() { <-turns }()
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	return r.run(ctx, a, patience, turns != nil)
+	place := &turn{turns: turns}
+	defer place.give()
+	return r.run(ctx, a, patience, place)
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/mohor-sign/mohor/signer"
 )
 
-// run signs until all of a's documents have their outcome, here or at other nodes. In turn shares
-// the gate with other batches; else somebody waits for a.
-func (r *Runner) run(ctx context.Context, a *signer.Authorization, patience time.Duration, shared bool) error {
-	st := &stage{Runner: r, a: a, patience: patience}
-	if shared {
+// run signs until all of a's documents have their outcome, here or at other nodes. Who waits for a
+// turn shares the gate with other batches; for others somebody waits.
+func (r *Runner) run(ctx context.Context, a *signer.Authorization, patience time.Duration, place *turn) error {
+	st := &stage{Runner: r, a: a, patience: patience, place: place}
+	if place.turns != nil {
 		st.lane = &lane{}
 	}
 	for {
@@ -42,6 +42,7 @@ type stage struct {
 	a        *signer.Authorization
 	patience time.Duration
 	lane     *lane // nil: does not wait for other batches
+	place    *turn // the feeder's, and given up in a pause
 }
 
 // sign claims, signs and stores until nothing is pending. done says that the last document of all
@@ -213,12 +214,16 @@ func (st *stage) try(ctx context.Context, d signer.Claimed) (out signer.Outcome,
 func (st *stage) feed(ctx context.Context, work chan<- signer.Claimed, cancel context.CancelCauseFunc) {
 	r, a := st.Runner, st.a
 	for {
+		if st.place.take(ctx) != nil {
+			return
+		}
 		var claimed []signer.Claimed
 		err := r.insist(ctx, a, func(ctx context.Context) (err error) {
 			claimed, err = r.Signer.Claim(ctx, a, r.Chunk)
 			return err
 		})
 		if errors.Is(err, signer.ErrPaused) {
+			st.place.give()
 			if r.pause(ctx, r.Look) != nil {
 				return
 			}

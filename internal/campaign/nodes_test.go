@@ -201,6 +201,19 @@ func TestNodes(t *testing.T) {
 			t.Errorf("%d intents", len(e.intents))
 		}
 	})
+	t.Run("the database is away", func(t *testing.T) {
+		for _, away := range []time.Duration{shortLease / 2, 2 * shortLease} {
+			j := c.began(t, a, 400)
+			back := pgKilled(t, c)
+			wait := time.NewTimer(away)
+			<-wait.C
+			back()
+			within(t, a, j, "SIGNED")
+			if e := c.sound(t, a, j); len(e.intents) != 1 {
+				t.Errorf("%d intents", len(e.intents))
+			}
+		}
+	})
 	t.Run("one is cut off from the database", func(t *testing.T) {
 		x := newToxics(t, c.toPG.address, 0)
 		var made struct{ Listen string }
