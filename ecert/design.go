@@ -28,6 +28,7 @@ type design struct {
 	photo       *element
 	units       *unitTable
 	nodes       [2][]node // tagged content of the pages, by MCID
+	overleaf    int       // the piece of the second page before which its units are drawn, -1 for none
 	table       int       // where among the first page's nodes the units stand
 	pictures    []string  // assets, in the order of their resources
 	inSet       map[string]map[rune]bool
@@ -108,6 +109,7 @@ func (t *Templates) makeDesign(in Language, level Level, units, photo, sandbox b
 	if sandbox {
 		d.addMark()
 	}
+	d.overleaf = slices.IndexFunc(d.pages[1], func(p piece) bool { return d.units != nil && p.Kind == "text" && p.Y > 0 && p.Y < d.units.NextTo })
 	return d, nil
 }
 

@@ -239,6 +239,9 @@ func (d *design) draw(s *sheet) (content [2][]byte) {
 		ends := make([]float64, len(d.pages[page]))
 		for i := range d.pages[page] {
 			p := &d.pages[page][i]
+			if page == 1 && i == d.overleaf {
+				d.units.draw(d, &c, left, 1)
+			}
 			switch {
 			case p.static != nil:
 				c.b = append(c.b, p.static...)
@@ -257,7 +260,7 @@ func (d *design) draw(s *sheet) (content [2][]byte) {
 				d.units.draw(d, &c, left, 0)
 			}
 		}
-		if page == 1 {
+		if page == 1 && d.overleaf < 0 {
 			d.units.draw(d, &c, left, 1)
 		}
 		content[page] = c.b
