@@ -81,6 +81,7 @@ type itemBody struct {
 	Signature string     `json:"signature,omitempty"`
 	SignedAt  *time.Time `json:"signed_at,omitempty"`
 	RecordID  string     `json:"record_id,omitempty" doc:"eCertificates: the public page is /s/{record_id}"`
+	RecordURL string     `json:"record_url,omitempty" doc:"eCertificates: the address in the QR code. What is behind the # opens the public record: it is for the holder"`
 }
 
 type itemsOutput struct {
@@ -187,7 +188,7 @@ func (s *server) batchItems(ctx context.Context, in *itemsInput) (*itemsOutput, 
 			b.SignedAt = &it.SignedAt
 		}
 		if it.Record != nil {
-			b.RecordID = it.Record.ID
+			b.RecordID, b.RecordURL = it.Record.ID, s.Batches.Address(it.Record)
 		}
 		out.Body.Items[k] = b
 	}

@@ -26,7 +26,7 @@ type ManifestItem struct {
 	SHA256    string `json:"file_sha256,omitempty"`  // of the signed file, hex
 	Signature string `json:"signature,omitempty"`    // RAW, CMS: base64
 	SignedAt  string `json:"signed_at,omitempty"`    // RFC 3339 UTC
-	URL       string `json:"record_url,omitempty"`   // eCertificates: the address in the QR code
+	URL       string `json:"record_url,omitempty"`   // eCertificates: the address in the QR code, secret included
 	Code      string `json:"refusal_code,omitempty"` // of a refused item
 	Detail    string `json:"refusal_detail,omitempty"`
 }
@@ -51,7 +51,7 @@ func (s *Service) Archive(ctx context.Context, b Batch, w io.Writer) error {
 		line := ManifestItem{Index: it.Index, Name: it.Name, Reference: it.Reference, State: it.State, Digest: hex.EncodeToString(it.Digest),
 			Code: it.Code, Detail: it.Detail}
 		if it.Record != nil {
-			line.URL = s.RecordURL(it.Record.ID)
+			line.URL = s.Address(it.Record)
 		}
 		if it.State == ItemSigned {
 			line.SignedAt = it.SignedAt.UTC().Format(time.RFC3339)

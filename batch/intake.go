@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -100,12 +99,20 @@ func (s *Service) AddCandidates(ctx context.Context, app, id, requestID string, 
 			return nil, nil, err
 		}
 		items := make([]Item, len(good))
-		for k := range good {
-			if items[k], err = s.render(ctx, folder, b.Next+uint32(k), good[k]); err != nil {
-				return nil, nil, err
-			}
+		if len(good) == 0 {
+			return nil, refused, nil
 		}
-		return items, refused, nil
+		name := folder + "/pack"
+		_, err = s.Blobs.Create(ctx, name, func(w io.Writer) (err error) {
+			p := newPacker(w, name)
+			for k := range good {
+				if items[k], err = s.render(p, b.Next+uint32(k), good[k], nil); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		return items, refused, err
 	})
 }
 
@@ -129,22 +136,19 @@ func readCandidates(r io.ReaderAt, size int64, good func(ecert.Candidate), bad f
 	}
 }
 
-// render draws one certificate and stores it.
-func (s *Service) render(ctx context.Context, folder string, index uint32, c ecert.Candidate) (Item, error) {
-	var public [16]byte
-	_, _ = rand.Read(public[:]) // crypto/rand never fails (it ends the process)
-	rec := &Record{ID: base64.RawURLEncoding.EncodeToString(public[:]), Candidate: c}
-	page, err := s.Renderer.Render(c, s.RecordURL(rec.ID))
+// render draws one certificate and adds it to the upload's pack. photo is the
+// picture that the candidate names, nil without one.
+func (s *Service) render(p *packer, index uint32, c ecert.Candidate, photo []byte) (Item, error) {
+	rec, err := NewRecord(c)
+	if err != nil {
+		return Item{}, err
+	}
+	page, err := s.Renderer.Draw(c, s.Address(rec), photo)
 	if err != nil {
 		return Item{}, fmt.Errorf("drawing certificate %q: %w", c.Number, err)
 	}
-	sum := sha256.Sum256(page)
-	it := Item{Document: signer.Document{Index: index, Name: c.Number + " " + c.Name, Hash: crypto.SHA256, Digest: sum[:],
-		Blob: fmt.Sprintf("%s/%d", folder, index), Size: int64(len(page)), Reference: c.Number}, Record: rec, State: Pending}
-	_, err = s.Blobs.Create(ctx, it.Blob, func(w io.Writer) error {
-		_, err := w.Write(page)
-		return err
-	})
+	it := Item{Document: signer.Document{Index: index, Name: c.Number + " " + c.Name, Hash: crypto.SHA256, Digest: page.Sum(), Reference: c.Number}, Record: rec, State: Pending}
+	it.Blob, it.Size, err = p.add(page)
 	return it, err
 }
 

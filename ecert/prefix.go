@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/xml"
+	"errors"
 	"fmt"
+	"hash"
 	"maps"
 	"slices"
 	"strings"
@@ -19,6 +21,7 @@ type prefix struct {
 	objects int
 	letters map[rune]bool // that the subsets contain
 	digest  [sha256.Size]byte
+	hash    hash.Cloner // has taken bytes in
 }
 
 func (p *prefix) covers(texts ...string) bool {
@@ -106,7 +109,12 @@ func (r *Renderer) newPrefix(d *design, rows [2]int, letters string) (*prefix, e
 	for _, c := range letters {
 		p.letters[c] = true
 	}
-	p.digest = sha256.Sum256(p.bytes)
+	h, ok := sha256.New().(hash.Cloner)
+	if !ok {
+		return nil, errors.New("SHA-256 cannot go on from a state")
+	}
+	h.Write(p.bytes)
+	p.hash, p.digest = h, [sha256.Size]byte(h.Sum(nil))
 	return p, nil
 }
 

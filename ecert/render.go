@@ -179,7 +179,22 @@ func (r *Renderer) prefix(k prefixKey) (*prefix, error) {
 
 // Page is a certificate in two parts: what it shares with others, not to be
 // changed, and its own.
-type Page struct{ Shared, Own []byte }
+type Page struct {
+	Shared, Own []byte
+	shared      *prefix
+}
+
+// Sum is the SHA-256 of the file. The shared part was hashed when it was made.
+func (p Page) Sum() []byte {
+	h := sha256.New()
+	if c, err := p.shared.hash.Clone(); err == nil {
+		h = c
+	} else {
+		h.Write(p.Shared)
+	}
+	h.Write(p.Own)
+	return h.Sum(nil)
+}
 
 // Bytes is the file.
 func (p Page) Bytes() []byte { return slices.Concat(p.Shared, p.Own) }
@@ -227,7 +242,7 @@ func (r *Renderer) Draw(c Candidate, address string, photo []byte) (Page, error)
 		return Page{}, err
 	}
 	own, err := r.finish(p, d, content, s.photo, d.title+" "+c.Number+" – "+c.Name, commitment)
-	return Page{p.bytes, own}, err
+	return Page{p.bytes, own, p}, err
 }
 
 // prefixFor takes the least set of letters that has those of the candidate.

@@ -87,7 +87,7 @@ func (d *DB) AddItems(ctx context.Context, id string, items []batch.Item, refuse
 				}
 				number, record := personal.Number(r.Candidate.Number), personal.Note(text)
 				p.RecordID = sql.NullString{String: r.ID, Valid: true}
-				p.Number, p.Record = &number, &record
+				p.Number, p.Record, p.SealedRecord = &number, &record, r.Sealed
 			}
 			if err := q.AddItem(ctx, p); err != nil {
 				return fmt.Errorf("adding item %d: %w", items[k].Index, err)
@@ -178,14 +178,19 @@ func (d *DB) Items(ctx context.Context, id, state string, after int64, limit int
 }
 
 // ItemByRecord finds the eCertificate with a public id; batch.ErrUnknown when
-// there is none.
+// there is none. Of a record that is sealed under a secret it reads nothing else
+// ([batch.OpenRecord]).
 func (d *DB) ItemByRecord(ctx context.Context, id string) (it batch.Item, err error) {
 	row, err := d.q.ItemByRecord(ctx, sql.NullString{String: id, Valid: true})
 	if err != nil {
 		return batch.Item{}, absent(err, batch.ErrUnknown)
 	}
 	it = batch.Item{State: row.State, SignedBlob: row.SignedBlob, SignedAt: instant(row.SignedAt), Record: &batch.Record{ID: id}}
-	it.Index, it.Name = uint32(row.Idx), string(row.Name)
+	it.Index = uint32(row.Idx)
+	if len(row.SealedRecord) > 0 {
+		it.Record.Sealed = row.SealedRecord
+		return it, nil
+	}
 	return it, it.Record.UnmarshalText([]byte(plain(row.Record)))
 }
 

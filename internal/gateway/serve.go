@@ -48,6 +48,7 @@ type Server struct {
 	postman *notify.Postman
 	events  *notify.Webhooks
 	blobs   *store.Blobs
+	packs   *batch.Packs // blobs, and certificates within one
 	time    *timewatch.Watch
 	heads   *headWriter
 
@@ -112,6 +113,7 @@ func (s *Server) prove(ctx context.Context) error {
 	if s.blobs, err = store.OpenBlobs(s.Config.Blobs); err != nil {
 		return err
 	}
+	s.packs = batch.NewPacks(s.blobs)
 	s.watchTime(timewatch.Machine)
 	if err := s.wire(); err != nil {
 		return errors.Join(err, s.blobs.Close())
@@ -177,7 +179,7 @@ func (s *Server) wire() error {
 	c := &s.Config
 	codes := &otp.Issuer{Records: s.db, Codes: s.codes(), MAC: macKey{s.hsm, hsm.CodeKey}, Senders: map[string]otp.Sender{signer.Email: s.courier},
 		Policy: otp.Policy{TTL: c.Code.TTL, Tries: c.Code.Tries, ResendAfter: c.Code.ResendAfter, MaxSends: c.Code.MaxSends, PerHour: c.Code.PerHour, PerDay: c.Code.PerDay}}
-	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm, s.db.CurrentKEK}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.blobs, Codes: codes, Shares: s.shares(), Now: s.now,
+	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm, s.db.CurrentKEK}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.packs, Codes: codes, Shares: s.shares(), Now: s.now,
 		PIN: c.PIN.limits(), CheckPIN: c.PIN.checkPIN, Headers: headers(s.db), Channels: c.Channels.of, AlarmTo: c.Mail.AlarmTo, Proxies: c.BehindProxy.Trusted,
 		Timestamps: stamper, TSARoots: s.trustedTSAs, Revocation: revocation{s.ca}, Templates: templates, Processes: processes, TempDir: s.DataPath("tmp"), Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond}
 	s.Desk.PINs = pinProver{s.Signer}
@@ -187,7 +189,7 @@ func (s *Server) wire() error {
 	}
 	s.Runner = batch.NewRunner(s.Signer, width, c.Batch.Chunk, s.log)
 	recordURL := func(id string) string { return c.BaseURL + "/s/" + id }
-	batches := &batch.Service{Queue: s.db, Blobs: s.blobs, Passwords: s.Signer, Renderer: renderer, TempDir: s.DataPath("tmp"), Now: s.now,
+	batches := &batch.Service{Queue: s.db, Blobs: s.packs, Passwords: s.Signer, Renderer: renderer, TempDir: s.DataPath("tmp"), Now: s.now,
 		RecordURL: recordURL,
 		MaxUpload: c.Limits.UploadMegabytes << 20, MaxPDF: c.Limits.PDFMegabytes << 20, Refuse: c.Limits.refuse()}
 	s.logins = &mailLater{courier: s.courier, log: s.log}
@@ -199,7 +201,7 @@ func (s *Server) wire() error {
 			return trust(ctx, s.ca, s.others, s.tsas, s.now())
 		}, Fingerprint: macKey{s.hsm, hsm.IdempotencyKey}.MAC,
 		Limits: s.limits(), Ready: s.ready, Stopping: s.stopping, Version: Version, MaxPDF: c.Limits.PDFMegabytes << 20, MaxUpload: c.Limits.UploadMegabytes << 20, TempDir: s.DataPath("tmp"), TrustedProxies: c.BehindProxy.Trusted, CertificateHeader: c.BehindProxy.CertificateHeader, Log: s.log, Now: s.now})
-	web.Routes(router, web.Config{Records: &publicRecords{s.db, s.blobs, s.ca, s.others, s.tsas, s.now, recordURL}, Disown: &disowner{s.Signer, s.log}, Confirm: confirmer{s.Desk}, Signing: newHosted(s.Signer, s.Runner, s.db, s.db, s.log),
+	web.Routes(router, web.Config{Records: &publicRecords{s.db, s.packs, s.ca, s.others, s.tsas, s.now, recordURL}, Disown: &disowner{s.Signer, s.log}, Confirm: confirmer{s.Desk}, Signing: newHosted(s.Signer, s.Runner, s.db, s.db, s.log),
 		SecureCookies: secure, Sandbox: s.Sandbox, Title: c.CA.Organization, Log: s.log, Now: s.now,
 		OpenAPI: func() []byte {
 			b, err := doc.MarshalJSON()

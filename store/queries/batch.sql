@@ -18,8 +18,8 @@ UPDATE batches SET next_index = next_index + @added, refused_rows = refused_rows
 WHERE id = @id AND status = 'OPEN' AND next_index = @expected;
 
 -- name: AddItem :exec
-INSERT INTO items (batch_id, idx, name, hash, digest, blob, size, document_id, reference, reference_key, record_id, number, record, state)
-VALUES (@batch_id, @idx, @name, @hash, @digest, @blob, @size, @document_id, @reference, @reference_key, @record_id, @number, @record, 'pending');
+INSERT INTO items (batch_id, idx, name, hash, digest, blob, size, document_id, reference, reference_key, record_id, number, record, sealed_record, state)
+VALUES (@batch_id, @idx, @name, @hash, @digest, @blob, @size, @document_id, @reference, @reference_key, @record_id, @number, @record, @sealed_record, 'pending');
 
 -- name: AddRefusedRow :exec
 INSERT INTO refused_rows (batch_id, row, col, name, code, detail) VALUES (@batch_id, @row, @col, @name, @code, @detail);
@@ -42,16 +42,16 @@ UPDATE batches SET status = @status, finished_at = @now WHERE id = @id AND statu
 
 -- name: ItemsAfter :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, sealed_record
 FROM items WHERE batch_id = @batch_id AND idx > @after ORDER BY idx LIMIT @lim;
 
 -- name: ItemsInState :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, sealed_record
 FROM items WHERE batch_id = @batch_id AND state = @state AND idx > @after ORDER BY idx LIMIT @lim;
 
 -- name: ItemByRecord :one
-SELECT batch_id, idx, name, record_id, record, state, signed_blob, signed_at FROM items WHERE record_id = @record_id;
+SELECT batch_id, idx, record_id, record, sealed_record, state, signed_blob, signed_at FROM items WHERE record_id = @record_id;
 
 -- name: PendingAfter :many
 SELECT idx, name, hash, digest, blob, size, document_id, reference, reference_key, attempt

@@ -47,8 +47,8 @@ func (q *Queries) AddBatch(ctx context.Context, arg AddBatchParams) error {
 }
 
 const addItem = `-- name: AddItem :exec
-INSERT INTO items (batch_id, idx, name, hash, digest, blob, size, document_id, reference, reference_key, record_id, number, record, state)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 'pending')
+INSERT INTO items (batch_id, idx, name, hash, digest, blob, size, document_id, reference, reference_key, record_id, number, record, sealed_record, state)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 'pending')
 `
 
 type AddItemParams struct {
@@ -65,6 +65,7 @@ type AddItemParams struct {
 	RecordID     sql.NullString
 	Number       *personal.Number
 	Record       *personal.Note
+	SealedRecord []byte
 }
 
 func (q *Queries) AddItem(ctx context.Context, arg AddItemParams) error {
@@ -82,6 +83,7 @@ func (q *Queries) AddItem(ctx context.Context, arg AddItemParams) error {
 		arg.RecordID,
 		arg.Number,
 		arg.Record,
+		arg.SealedRecord,
 	)
 	return err
 }
@@ -338,18 +340,18 @@ func (q *Queries) GrowBatch(ctx context.Context, arg GrowBatchParams) (int64, er
 }
 
 const itemByRecord = `-- name: ItemByRecord :one
-SELECT batch_id, idx, name, record_id, record, state, signed_blob, signed_at FROM items WHERE record_id = ?1
+SELECT batch_id, idx, record_id, record, sealed_record, state, signed_blob, signed_at FROM items WHERE record_id = ?1
 `
 
 type ItemByRecordRow struct {
-	BatchID    string
-	Idx        int64
-	Name       personal.Name
-	RecordID   sql.NullString
-	Record     *personal.Note
-	State      string
-	SignedBlob string
-	SignedAt   int64
+	BatchID      string
+	Idx          int64
+	RecordID     sql.NullString
+	Record       *personal.Note
+	SealedRecord []byte
+	State        string
+	SignedBlob   string
+	SignedAt     int64
 }
 
 func (q *Queries) ItemByRecord(ctx context.Context, recordID sql.NullString) (ItemByRecordRow, error) {
@@ -358,9 +360,9 @@ func (q *Queries) ItemByRecord(ctx context.Context, recordID sql.NullString) (It
 	err := row.Scan(
 		&i.BatchID,
 		&i.Idx,
-		&i.Name,
 		&i.RecordID,
 		&i.Record,
+		&i.SealedRecord,
 		&i.State,
 		&i.SignedBlob,
 		&i.SignedAt,
@@ -370,7 +372,7 @@ func (q *Queries) ItemByRecord(ctx context.Context, recordID sql.NullString) (It
 
 const itemsAfter = `-- name: ItemsAfter :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, sealed_record
 FROM items WHERE batch_id = ?1 AND idx > ?2 ORDER BY idx LIMIT ?3
 `
 
@@ -414,6 +416,7 @@ func (q *Queries) ItemsAfter(ctx context.Context, arg ItemsAfterParams) ([]Item,
 			&i.IntentID,
 			&i.Timestamp,
 			&i.ReferenceKey,
+			&i.SealedRecord,
 		); err != nil {
 			return nil, err
 		}
@@ -430,7 +433,7 @@ func (q *Queries) ItemsAfter(ctx context.Context, arg ItemsAfterParams) ([]Item,
 
 const itemsInState = `-- name: ItemsInState :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, sealed_record
 FROM items WHERE batch_id = ?1 AND state = ?2 AND idx > ?3 ORDER BY idx LIMIT ?4
 `
 
@@ -480,6 +483,7 @@ func (q *Queries) ItemsInState(ctx context.Context, arg ItemsInStateParams) ([]I
 			&i.IntentID,
 			&i.Timestamp,
 			&i.ReferenceKey,
+			&i.SealedRecord,
 		); err != nil {
 			return nil, err
 		}

@@ -458,6 +458,7 @@ type Item struct {
 	IntentID     string
 	Timestamp    int64
 	ReferenceKey personal.Object
+	SealedRecord []byte
 }
 
 type Kek struct {
