@@ -8,6 +8,7 @@ import (
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/ecert"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/raster"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/signer"
@@ -120,6 +121,7 @@ func meanings() []meaning {
 		{batch.ErrEmpty, "batch_empty", 409, "Kelompok kosong", "The batch is empty"},
 		{batch.ErrRefusedRows, "batch_has_refused_rows", 409, "Kelompok mempunyai baris yang ditolak; betulkan atau terima penolakan itu", "Rows were refused; mend them or accept the refusals"},
 		{batch.ErrLive, "batch_busy", 409, "Kelompok ini mempunyai transaksi yang masih hidup", "The batch has a live transaction"},
+		{raster.ErrAbsent, "preview_unavailable", 501, "Gambar pratonton tidak tersedia: pdftoppm (poppler-utils) tidak dipasang pada gerbang; minta format=pdf", "No picture to be had: pdftoppm (poppler-utils) is not installed at the gateway; ask for format=pdf"},
 		{batch.ErrNotSigned, "not_signed", 409, "Belum ditandatangani", "Not signed yet"},
 		{batch.ErrInput, "invalid_request", 400, "Muat naik tidak dapat dibaca", "The upload cannot be read"},
 		{batch.ErrKind, "invalid_request", 400, "Kelompok ini jenis lain", "The batch is of another kind"},

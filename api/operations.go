@@ -43,6 +43,7 @@ func operationCodes() map[string]string {
 		"documentHead":      "not_found not_signed",
 		"addItems":          "not_found batch_sealed csv_invalid" + codesPDF,
 		"sealBatch":         "not_found batch_sealed batch_empty batch_has_refused_rows",
+		"previewItem":       "not_found documents_mismatch preview_unavailable",
 		"batchArchive":      "not_found not_signed",
 		"cancelBatch":       "not_found batch_sealed batch_busy",
 		// Strangers.

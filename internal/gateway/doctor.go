@@ -156,6 +156,7 @@ func (d *doctor) installation(context.Context) {
 	d.blobs()
 	d.gatewayTLS()
 	d.templates()
+	d.certificates()
 	d.processes()
 	for _, path := range []string{d.Dir, c.Blobs} {
 		d.space(path)
@@ -282,6 +283,18 @@ func (d *doctor) templates() {
 		return
 	}
 	d.ok("templates of visible signatures can be drawn: %s", strings.Join(slices.Sorted(maps.Keys(d.config.Templates)), ", "))
+}
+
+// certificates looks at the templates of eCertificates, when there are the agency's own.
+func (d *doctor) certificates() {
+	if d.config.Ecert.Templates == "" {
+		return
+	}
+	if _, err := d.config.certificates(false); err != nil {
+		d.fault(cause(err), "the gateway refuses to start", "correct it; mohor ecert templates "+d.config.Ecert.Templates+" checks the folder")
+		return
+	}
+	d.ok("templates of eCertificates can be drawn: %s", d.config.Ecert.Templates)
 }
 
 // processes looks at the work processes of ICT systems, when they are the agency's own.

@@ -20,7 +20,6 @@ import (
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/ca"
-	"github.com/mohor-sign/mohor/ecert"
 	"github.com/mohor-sign/mohor/hsm"
 	"github.com/mohor-sign/mohor/internal/sandbox"
 	"github.com/mohor-sign/mohor/internal/timewatch"
@@ -168,9 +167,9 @@ func (s *Server) wire() error {
 	if err != nil {
 		return err
 	}
-	renderer, err := ecert.NewRenderer(ecert.Options{Sandbox: s.Sandbox})
+	renderer, err := s.Config.certificates(s.Sandbox)
 	if err != nil {
-		return fmt.Errorf("preparing certificates: %w", err)
+		return err
 	}
 	s.courier = notify.NewCourier(mailer, notify.CourierConfig{Now: s.now, Log: s.log})
 	s.postman = &notify.Postman{Outbox: s.db, Mail: mailer, Now: s.now, Log: s.log}
