@@ -156,7 +156,7 @@ func (d *doctor) installation(context.Context) {
 	d.blobs()
 	d.gatewayTLS()
 	d.templates()
-	d.certificates()
+	d.ecerts()
 	d.processes()
 	for _, path := range []string{d.Dir, c.Blobs} {
 		d.space(path)
@@ -285,8 +285,8 @@ func (d *doctor) templates() {
 	d.ok("templates of visible signatures can be drawn: %s", strings.Join(slices.Sorted(maps.Keys(d.config.Templates)), ", "))
 }
 
-// certificates looks at the templates of eCertificates, when there are the agency's own.
-func (d *doctor) certificates() {
+// ecerts looks at the templates of eCertificates, when there are the agency's own.
+func (d *doctor) ecerts() {
 	if d.config.Ecert.Templates == "" {
 		return
 	}
