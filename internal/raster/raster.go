@@ -42,12 +42,12 @@ func PNG(ctx context.Context, pdf io.Reader, page, dpi int) ([]byte, error) {
 		return nil, fmt.Errorf("drawing page: %w", ctx.Err())
 	}
 	p := strconv.Itoa(page)
-	c := exec.CommandContext(ctx, "/bin/sh", "-c", `ulimit -t 15 -v 1048576 && exec "$0" "$@"`, tool, "-png", "-r", strconv.Itoa(dpi), "-f", p, "-l", p, "-")
+	c := exec.CommandContext(ctx, "/bin/sh", "-c", `ulimit -t 15 && ulimit -v 1048576 && exec "$0" "$@"`, tool, "-png", "-r", strconv.Itoa(dpi), "-f", p, "-l", p, "-")
 	c.Env, c.Stdin = []string{"LC_ALL=C"}, pdf
-	out := limited{left: maxPicture}
-	c.Stdout = &out
+	out, complaint := limited{left: maxPicture}, limited{left: 1 << 10}
+	c.Stdout, c.Stderr = &out, &complaint
 	if err := c.Run(); err != nil {
-		return nil, fmt.Errorf("drawing page: %w", errors.Join(err, ctx.Err()))
+		return nil, fmt.Errorf("drawing page: %w: %q", errors.Join(err, ctx.Err()), complaint.String())
 	}
 	if !bytes.HasPrefix(out.Bytes(), []byte("\x89PNG")) {
 		return nil, errors.New("drawing page: there is no such page")
