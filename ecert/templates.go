@@ -304,6 +304,10 @@ const fieldMark = '\x01'
 // expand puts the language's texts in the place of their names, and a mark in the
 // place of the candidate's fields.
 func (t *Templates) expand(in Language, l Level, s string) (string, error) {
+	const control = "a text has a control character"
+	if strings.ContainsRune(s, fieldMark) {
+		return "", errors.New(control)
+	}
 	var b strings.Builder
 	for {
 		before, rest, found := strings.Cut(s, "{")
@@ -321,7 +325,9 @@ func (t *Templates) expand(in Language, l Level, s string) (string, error) {
 		if i := slices.Index(fields, key); i >= 0 {
 			b.WriteRune(fieldMark)
 			b.WriteByte(byte('A' + i))
-		} else if text, ok := t.text(in, l, key); ok {
+		} else if text, ok := t.text(in, l, key); ok && strings.ContainsRune(text, fieldMark) {
+			return "", errors.New(control)
+		} else if ok {
 			b.WriteString(text)
 		} else {
 			return "", fmt.Errorf("{%s} is neither a text nor one of the fields %s", key, strings.Join(fields, ", "))
