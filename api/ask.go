@@ -55,6 +55,11 @@ type totalBody struct {
 	Currency string `json:"currency" maxLength:"3" example:"MYR" doc:"ISO 4217, three capital letters"`
 }
 
+type payeesBody struct {
+	Count int      `json:"count" doc:"Of different names"`
+	First []string `json:"first" doc:"The first three, in the order of the documents"`
+}
+
 type createBody struct {
 	IC             string        `json:"ic" doc:"The officer who is to sign"`
 	System         string        `json:"system" maxLength:"32"`

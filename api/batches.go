@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"io"
 	"net/http"
 	"time"
 
@@ -43,19 +42,6 @@ type batchOutput struct{ Body batchBody }
 
 type batchInput struct {
 	ID string `path:"id" maxLength:"64"`
-}
-
-type itemsUploadInput struct {
-	upload
-	ID          string `path:"id" maxLength:"64"`
-	ContentType string `header:"Content-Type"`
-}
-
-type intakeOutput struct {
-	Body struct {
-		Accepted int             `json:"accepted"`
-		Refused  []batch.Refusal `json:"refused"`
-	}
 }
 
 type sealInput struct {
@@ -97,8 +83,7 @@ func (s *server) batches(h huma.API) {
 	create := op("Batches", "createBatch", http.MethodPost, "/v1/batches", "Open a batch")
 	create.DefaultStatus = http.StatusCreated
 	huma.Register(h, create, s.createBatch)
-	huma.Register(h, streamed(op("Batches", "addItems", http.MethodPost, "/v1/batches/{id}/items", "Add candidates (CSV or XLSX), PDFs (ZIP) or digests (NDJSON)",
-		http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity), "text/csv", sheetType, "application/zip", "application/x-ndjson"), s.addItems)
+	s.intake(h)
 	huma.Register(h, op("Batches", "sealBatch", http.MethodPost, "/v1/batches/{id}/seal", "Fix count and root", http.StatusNotFound, http.StatusConflict), s.sealBatch)
 	huma.Register(h, op("Batches", "batch", http.MethodGet, "/v1/batches/{id}", "Status and counts", http.StatusNotFound), s.batch)
 	huma.Register(h, op("Batches", "batchItems", http.MethodGet, "/v1/batches/{id}/items", "Items with their outcome", http.StatusNotFound), s.batchItems)
@@ -136,25 +121,6 @@ func (s *server) createBatch(ctx context.Context, in *batchCreateInput) (*batchO
 		return nil, s.fail(ctx, err)
 	}
 	return &batchOutput{batchView(b, s.Now())}, nil
-}
-
-func (s *server) addItems(ctx context.Context, in *itemsUploadInput) (*intakeOutput, error) {
-	add := map[string]func(context.Context, string, string, string, io.Reader) (batch.Intake, error){
-		"text/csv": s.Batches.AddCandidates, sheetType: s.Batches.AddCandidates, "application/zip": s.Batches.AddPDFs, "application/x-ndjson": s.Batches.AddDigests,
-	}[mediaType(in.ContentType)]
-	if add == nil {
-		return nil, s.fail(ctx, fixed("Content-Type", "It must be text/csv, XLSX, application/zip or application/x-ndjson.", "Ia mesti text/csv, XLSX, application/zip atau application/x-ndjson."))
-	}
-	got, err := add(ctx, appOf(ctx).ID, in.ID, requestIDOf(ctx), in.body)
-	if err != nil {
-		return nil, s.fail(ctx, err)
-	}
-	out := &intakeOutput{}
-	out.Body.Accepted, out.Body.Refused = got.Accepted, got.Refused
-	if out.Body.Refused == nil {
-		out.Body.Refused = []batch.Refusal{}
-	}
-	return out, nil
 }
 
 func (s *server) sealBatch(ctx context.Context, in *sealInput) (*batchOutput, error) {

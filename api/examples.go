@@ -85,6 +85,8 @@ func uploadExamples() map[string]string {
 	}
 }
 
+var exampleRefusal = object{"row": 3, "column": "no_kp", "name": "ALI BIN ABU", "code": "row_ic_invalid", "detail": "bukan 12 digit yang bermula dengan tarikh lahir / not 12 digits that begin with a date of birth"}
+
 // answerExamples are answers of success.
 func answerExamples() map[string]any {
 	return map[string]any{
@@ -103,8 +105,8 @@ func answerExamples() map[string]any {
 		"createBatch": exampleBatchIn("OPEN"),
 		"sealBatch":   exampleBatchIn("SEALED"),
 		"batch":       exampleBatchIn("SEALED"),
-		"addItems": object{"accepted": 1, "refused": []any{
-			object{"row": 3, "column": "no_kp", "name": "ALI BIN ABU", "code": "row_ic_invalid", "detail": "the IC must be 12 digits that begin with a valid date"}}},
+		"addItems":    object{"accepted": 1, "refused": []any{exampleRefusal}, "refused_count": 1},
+		"refusedRows": object{"refused": []any{exampleRefusal}},
 		"batchItems": object{"next": 0, "items": []any{object{"index": 0, "name": "Arahan Bayaran 1", "reference": "2026/AB/000123", "state": "pending",
 			"digest": object{"alg": "SHA-256", "value": exampleDigest}}}},
 		"verify": object{"verdict": "VALID", "indication": "TOTAL-PASSED", "timestamps": []any{}, "signatures": []any{object{"field": "Signature1", "verdict": "VALID", "indication": "TOTAL-PASSED",

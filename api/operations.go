@@ -32,7 +32,7 @@ const (
 func operationCodes() map[string]string {
 	return map[string]string{
 		// Apps.
-		"createTransaction": "not_found role_out_of_order duplicate_signatory header_mismatch batch_not_sealed batch_busy batch_empty transaction_finished template_changed documents_mismatch anchor_not_found" + codesOfficer + codesResend + codesPDF,
+		"createTransaction": "not_found batch_amounts_partial total_mismatch role_out_of_order duplicate_signatory header_mismatch batch_not_sealed batch_busy batch_empty transaction_finished template_changed documents_mismatch anchor_not_found" + codesOfficer + codesResend + codesPDF,
 		"resend":            "not_found template_changed" + codesOfficer + codesResend + codesEnded + " otp_already_used",
 		"sign": "not_found role_out_of_order duplicate_signatory nonce_mismatch documents_mismatch template_changed batch_busy batch_empty no_active_certificate certificate_expired certificate_revoked certificate_suspended token_ended medium_not_roaming_otp timestamp_unavailable anchor_not_found pin_wrong pin_locked" +
 			codesCode + codesEnded + codesPDF,
@@ -41,8 +41,9 @@ func operationCodes() map[string]string {
 		"document":          "pdf_encrypted",
 		"documentContent":   "not_found not_signed",
 		"documentHead":      "not_found not_signed",
-		"addItems":          "not_found batch_sealed csv_invalid" + codesPDF,
-		"sealBatch":         "not_found batch_sealed batch_empty batch_has_refused_rows",
+		"addItems":          "not_found batch_sealed batch_busy csv_invalid" + codesPDF,
+		"refusedRows":       "not_found",
+		"sealBatch":         "not_found batch_sealed batch_busy batch_empty batch_has_refused_rows batch_amounts_partial documents_mismatch",
 		"previewItem":       "not_found documents_mismatch preview_unavailable",
 		"batchArchive":      "not_found not_signed",
 		"cancelBatch":       "not_found batch_sealed batch_busy",

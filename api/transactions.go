@@ -69,7 +69,8 @@ type transactionBody struct {
 	Count       uint32           `json:"count"`
 	Root        string           `json:"root" doc:"Base64, 32 bytes"`
 	Fingerprint string           `json:"fingerprint" example:"7K3M-Q0ZV"`
-	Total       *totalBody       `json:"total,omitempty" doc:"As given at creation"`
+	Total       *totalBody       `json:"total,omitempty" doc:"As given at creation; of a batch whose documents have amounts their sum"`
+	Payees      *payeesBody      `json:"payees,omitempty" doc:"To whom the documents of the batch pay, as given with them"`
 	System      string           `json:"system"`
 	DataHeader  string           `json:"data_header,omitempty"`
 	Process     string           `json:"process,omitempty"`
@@ -173,6 +174,9 @@ func waiting(r *signer.Request, ch *otp.Challenge) transactionBody {
 	b.Code = codeOf(r.Ended)
 	if t := r.Options.Total; t != nil {
 		b.Total = &totalBody{t.Amount, t.Currency}
+	}
+	if p := r.Options.Payees; p != nil {
+		b.Payees = &payeesBody{p.Count, p.First}
 	}
 	if !r.Implicit {
 		b.BatchID = r.Batch

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -37,6 +38,7 @@ var (
 	ErrInput       = spool.ErrInput
 	ErrTooLarge    = spool.ErrTooLarge
 	ErrLive        = errors.New("batch has a live transaction")
+	ErrIntake      = errors.New("another upload is under way")
 )
 
 // Kinds of a batch.
@@ -76,6 +78,7 @@ type Batch struct {
 	Count               uint32 // when sealed
 	Root                [32]byte
 	RefusedRows         uint32 // rows refused at intake
+	Intake              string // the upload that is being taken in, in pages; "" for none
 	Signed, Refused     uint32
 	Pending             uint32
 	CreatedAt           time.Time
@@ -86,30 +89,53 @@ type Batch struct {
 // Item is one document with its outcome.
 type Item struct {
 	signer.Document
-	Record     *Record // eCertificates only
-	State      string
-	Code       string // of a refusal
-	Detail     string
-	Signature  []byte
-	SignedBlob string
-	SignedSize int64
-	SignedAt   time.Time
-	Timestamp  time.Time // of the time-stamping authority; zero without a time-stamp
+	signer.Payment         // financial documents only
+	Record         *Record // eCertificates only
+	State          string
+	Code           string // of a refusal
+	Detail         string
+	Signature      []byte
+	SignedBlob     string
+	SignedSize     int64
+	SignedAt       time.Time
+	Timestamp      time.Time // of the time-stamping authority; zero without a time-stamp
 }
 
 // Refusal is a row that was not taken in.
 type Refusal struct {
-	Row    int    `json:"row"`
-	Column string `json:"column"`
+	Row    int    `json:"row"`    // of a list, whose header is row 1; the line of NDJSON; the place of a file in a ZIP
+	Column string `json:"column"` // as the list spells it; of NDJSON the name of the member
 	Name   string `json:"name"`
 	Code   string `json:"code"`
-	Detail string `json:"detail"`
+	Detail string `json:"detail"` // in Malay and English
 }
+
+// MaxRefused is how many refused rows an answer holds; RefusedRows of [Queue] gives all.
+const MaxRefused = 1000
 
 // Intake is the result of one upload.
 type Intake struct {
-	Accepted int
+	Accepted     int
+	RefusedCount int
+	Refused      []Refusal // the first MaxRefused
+	Encoding     string    // of a list, as [table.Format] names it; else ""
+	Notes        []Note
+}
+
+// Note is what the sender of an upload should know of it, although it was taken in.
+type Note struct{ Code, Text, TextMS string }
+
+// Page is a part of an upload.
+type Page struct {
+	Items    []Item // whose indexes follow on each other
+	FirstRow uint32 // the number of Refused[0] among the batch's refused rows, from 0
 	Refused  []Refusal
+}
+
+// Elsewhere is a batch that has a certificate's number.
+type Elsewhere struct {
+	App, Batch string // whose it is, its name
+	At         time.Time
 }
 
 // Queue is the database of batches. Each call is durable, with its event, when
@@ -120,13 +146,32 @@ type Queue interface {
 	// Batch returns a batch with its counts, or ErrUnknown.
 	Batch(ctx context.Context, id string) (Batch, error)
 	// AddItems appends items, whose indexes must follow on the batch's Next, and
-	// refused rows. ErrSealed when it is not OPEN.
+	// refused rows. ErrSealed when it is not OPEN, ErrIntake when an upload in pages
+	// is under way, or another batch got one of the numbers meanwhile.
 	AddItems(ctx context.Context, id string, items []Item, refused []Refusal, ev audit.Event) error
-	// Numbers lists the certificate numbers already in the batch.
-	Numbers(ctx context.Context, id string) (map[string]bool, error)
+	// ClaimIntake begins an upload in pages, and removes what one that died has left.
+	// ErrIntake while another lives, ErrSealed when the batch is not OPEN.
+	ClaimIntake(ctx context.Context, id, upload string) error
+	// Stage stores a page of the upload where nobody sees it, from the batch's Next on.
+	// ErrSealed when the upload does not hold the batch any more, ErrIntake as of AddItems.
+	Stage(ctx context.Context, id, upload string, p Page) error
+	// CommitIntake makes all pages of the upload the batch's, at once. first is the index of
+	// the first item. Errors as of AddItems.
+	CommitIntake(ctx context.Context, id, upload string, first uint32, items, refused int, ev audit.Event) error
+	// DropIntake ends the upload, and removes its pages, many transactions long. It does
+	// nothing when the upload does not hold the batch.
+	DropIntake(ctx context.Context, id, upload string) error
+	// LapsedIntakes lists uploads that died, by batch.
+	LapsedIntakes(ctx context.Context) (map[string]string, error)
+	// Elsewhere finds which certificate numbers other batches have, but for those that were cancelled.
+	Elsewhere(ctx context.Context, id string, numbers []string) (map[string]Elsewhere, error)
+	// RefusedRows lists refused rows in their order: after is exclusive (-1 from the start).
+	RefusedRows(ctx context.Context, id string, after int64, limit int) ([]Refusal, error)
+	// Payments is as of [signer.Records].
+	Payments(ctx context.Context, id string) iter.Seq2[signer.Payment, error]
 	// Seal makes an OPEN batch immutable with its count and root. ErrSealed when
 	// it is not OPEN, ErrRefusedRows when rows were refused and that was not
-	// accepted.
+	// accepted, ErrIntake while an upload is under way.
 	Seal(ctx context.Context, id string, count uint32, root [32]byte, acceptRefused bool, ev audit.Event) error
 	// CancelBatch ends a batch that is OPEN, SEALED or NEEDS_AUTHORISATION;
 	// ErrSealed when signing has begun, ErrLive when a transaction waits on it.
@@ -214,6 +259,14 @@ func (s *Service) seal(ctx context.Context, id string, acceptRefused bool, ev au
 	if b.Status != Open {
 		return ErrSealed
 	}
+	if b.Intake != "" {
+		if err := s.bury(ctx, b); err != nil {
+			return err
+		}
+	}
+	if _, _, err := signer.SumUp(s.Queue.Payments(ctx, id)); err != nil {
+		return err
+	}
 	var t signer.Tree
 	err = s.each(ctx, id, "", func(it *Item) error {
 		t.Add(it.Leaf())
@@ -292,7 +345,7 @@ func (s *Service) refuse(ctx context.Context, ev audit.Event, err error) error {
 
 // reason is a text of our own, never one that could hold input.
 func reason(err error) string {
-	for _, known := range []error{ErrUnknown, ErrSealed, ErrNotSealed, ErrEmpty, ErrRefusedRows, ErrName, ErrKind, ErrInput, ErrTooLarge, ErrLive, ecert.ErrCSV,
+	for _, known := range []error{ErrUnknown, ErrSealed, ErrNotSealed, ErrEmpty, ErrRefusedRows, ErrName, ErrKind, ErrInput, ErrTooLarge, ErrLive, ErrIntake, signer.ErrAmounts, ecert.ErrCSV,
 		pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrAnchor, pdf.ErrUnsafe, pdf.ErrUnsupported} {
 		if errors.Is(err, known) {
 			return known.Error()

@@ -212,6 +212,7 @@ func TestDigests(t *testing.T) {
 		t.Errorf("item %+v", it)
 	}
 	d := base64.StdEncoding.EncodeToString(make([]byte, 32))
+	next := 4
 	for what, bad := range map[string]string{
 		"no JSON":            "x",
 		"an array":           "[]",
@@ -229,11 +230,17 @@ func TestDigests(t *testing.T) {
 		"a long line":        `{"name":"` + strings.Repeat("n", 17<<10),
 		"spare bits":         `{"name":"n","digest":{"alg":"SHA-256","value":"` + d[:42] + "B=" + `"}}`,
 	} {
-		// One bad line refuses all of them.
-		h.refuses(t, what, id, batch.ErrInput, func() error {
-			_, err := add(io.MultiReader(lines(10, 2), strings.NewReader(bad+"\n"), lines(12, 1)))
-			return err
-		})
+		// A bad line is refused as a row: the others are taken in, and sealing asks about it.
+		got, err := add(io.MultiReader(lines(10, 2), strings.NewReader(bad+"\n"), lines(12, 1)))
+		if err != nil || got.Accepted != 3 || got.RefusedCount != 1 || len(got.Refused) != 1 || got.Refused[0].Row != 3 || !strings.HasPrefix(got.Refused[0].Code, "row_") || got.Refused[0].Detail == "" {
+			t.Errorf("%s: %+v, %v", what, got, err)
+		}
+		if next += 3; len(h.items(t, id)) != next {
+			t.Errorf("%s: %d items, want %d", what, len(h.items(t, id)), next)
+		}
+	}
+	for what, bad := range map[string]string{"text": "x\n", "an array": "[]\n", "a PDF": "%PDF-1.7\n"} {
+		h.refuses(t, what+" from the first line on", id, batch.ErrInput, func() error { _, err := add(io.MultiReader(strings.NewReader(bad), lines(0, 1))); return err })
 	}
 	h.refuses(t, "another kind", id, batch.ErrKind, func() error {
 		_, err := h.svc.AddPDFs(ctx, h.App.ID, id, "r", bytes.NewReader(archive(t, "a.pdf", storetest.PDF("a"))))

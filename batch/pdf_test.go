@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/ecert"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/signer"
@@ -66,15 +67,17 @@ func TestPDFs(t *testing.T) {
 		}
 	}
 	for what, bad := range map[string][]byte{
-		"no ZIP":             []byte("no ZIP"),
-		"nothing":            nil,
-		"a cut one":          archive(t, "a.pdf", a)[:100],
-		"a name of controls": archive(t, "a\x07.pdf", a),
-		"a long name":        archive(t, strings.Repeat("n", 201), a),
-		"a damaged file":     damaged(t, a),
-		"shared bytes":       shared(t, a),
+		"no ZIP":         []byte("no ZIP"),
+		"nothing":        nil,
+		"a cut one":      archive(t, "a.pdf", a)[:100],
+		"a damaged file": damaged(t, a),
+		"shared bytes":   shared(t, a),
 	} {
 		h.refuses(t, what, id, batch.ErrInput, func() error { _, err := h.addPDFs(id, bad); return err })
+	}
+	got, err = h.addPDFs(id, archive(t, "a\x07.pdf", a, strings.Repeat("n", 201), a))
+	if err != nil || got.Accepted != 0 || len(got.Refused) != 2 || got.Refused[0].Name != "a.pdf" || got.Refused[1].Code != ecert.CodeFieldInvalid {
+		t.Errorf("names of controls, long names: %+v, %v", got, err)
 	}
 	h.refuses(t, "a bomb", id, batch.ErrTooLarge, func() error {
 		_, err := h.addPDFs(id, archive(t, "a.pdf", a, "bomb.pdf", make([]byte, h.svc.MaxUpload+1)))
@@ -123,7 +126,9 @@ func TestRefusedUploadLeavesNothing(t *testing.T) {
 	h := newHouse(t)
 	id := h.create(t, batch.PDF)
 	h.refuses(t, "a bad second file", id, batch.ErrInput, func() error {
-		_, err := h.addPDFs(id, archive(t, "a.pdf", storetest.PDF("a"), "b\x07.pdf", storetest.PDF("b")))
+		p := archive(t, "a.pdf", storetest.PDF("a"), "b.pdf", storetest.PDF("b"))
+		p[bytes.LastIndex(p, []byte("PK\x01\x02"))+16] ^= 1 // the second file's checksum
+		_, err := h.addPDFs(id, p)
 		return err
 	})
 	if n := h.stored(t); n != 0 {

@@ -50,6 +50,19 @@ func (s *shelf) AddItems(_ context.Context, _ string, items []batch.Item, refuse
 	return nil
 }
 
+func (s *shelf) ClaimIntake(context.Context, string, string) error { return nil }
+
+func (s *shelf) Stage(_ context.Context, _, _ string, p batch.Page) error {
+	return s.AddItems(context.Background(), "", p.Items, p.Refused, audit.Event{})
+}
+
+func (s *shelf) CommitIntake(_ context.Context, _, _ string, _ uint32, items, _ int, _ audit.Event) error {
+	if items != s.taken {
+		return fmt.Errorf("%d items of %d", items, s.taken)
+	}
+	return nil
+}
+
 func (s *shelf) Audit(context.Context, audit.Event) error { return nil }
 
 type zeros struct {

@@ -195,7 +195,7 @@ func units(n int) (out []ecert.Unit) {
 var pageCount = regexp.MustCompile(`Pages: +(\d)`)
 
 // TestUnits: a few stand on the page, many go on overleaf, none is lost.
-func TestUnits(t *testing.T) {
+func TestUnitsAreDrawn(t *testing.T) {
 	r := renderer(t, ecert.Options{})
 	for n, pages := range map[int]string{1: "1", 6: "1", 24: "2"} {
 		for _, long := range []bool{false, true} {

@@ -17,7 +17,8 @@ const (
 	MaxRows  = 1_000_000      // rows after the header
 	MaxField = table.MaxField // bytes of one field
 
-	maxColumns = 64
+	maxColumns   = 64
+	maxTwiceRows = 20
 )
 
 // ErrCSV is what errors.Is finds in every *CSVError.
@@ -33,6 +34,8 @@ const (
 	CodeFieldMissing    = "row_field_missing"
 	CodeFieldTooLong    = "row_field_too_long"
 	CodeFieldInvalid    = "row_field_invalid" // a character or value that cannot be accepted
+	CodeNOSSInvalid     = "row_noss_invalid"  // no NOSS code, or one of another level
+	CodePhotoInvalid    = "row_photo_invalid"
 )
 
 // Refusal says why one row is not taken.
@@ -58,6 +61,7 @@ const (
 	fieldBatch
 	fieldYear
 	fieldLanguage
+	fieldPhoto // not in every list
 	fieldCount
 )
 
@@ -74,18 +78,31 @@ var columnNames = [fieldCount][]string{
 	fieldBatch:         {"batch", "kelompok"},
 	fieldYear:          {"tahun", "bulan_tahun", "year", "month_year"},
 	fieldLanguage:      {"bahasa", "language"},
+	fieldPhoto:         {"foto", "gambar", "photo"},
 }
 
 // Reader reads a candidate list row by row. Its memory does not grow with the
-// file but for the certificate numbers seen, some 40 bytes each.
+// file but for what must not come twice, some 60 bytes a row.
 type Reader struct {
-	scan   table.Rows
-	header []string        // as spelled
-	order  [fieldCount]int // index of each field in a row
-	row    int
-	seen   map[[maxNumber]byte]uint32 // number to the row that has it
-	face   *font.Face
-	err    error // sticky
+	// Photo finds the picture of a name in the list, and gives its hexadecimal SHA-256 or what
+	// is wrong with it. Nil: there are no pictures, and a name of one is refused.
+	Photo func(name string) (hash, en, ms string)
+	// Twice is how many good rows so far give a person the same certificate (programme and level)
+	// once more, and TwiceRows the first of them. They are taken: nobody here knows better.
+	Twice     int
+	TwiceRows []int
+
+	scan    table.Rows
+	format  table.Format
+	header  []string        // as spelled
+	order   [fieldCount]int // index of each field in a row; -1: not in this list
+	units   []unitColumns
+	row     int
+	numbers map[[16]byte]uint32   // packed number to the row that has it, 0: an earlier list
+	persons map[[16]byte]struct{} // who gets what (personKey)
+	again   bool
+	face    *font.Face
+	err     error // sticky
 }
 
 // NewReader reads the header. Its error is a *CSVError, or what r returned.
@@ -94,24 +111,44 @@ func NewReader(r io.Reader) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newReader(scan)
+	return newReader(scan, table.Format{Encoding: table.UTF8, Separator: ','})
 }
 
-// OpenReader is NewReader for CSV, or XLSX: then the first sheet is read.
+// OpenReader is NewReader for lists as people's programs make them: XLSX, of which the first sheet
+// is read, or CSV in another encoding or with another separator ([table.OpenAny]).
 func OpenReader(r io.ReaderAt, size int64) (*Reader, error) {
-	rows, err := table.Open(r, size)
+	rows, format, err := table.OpenAny(r, size)
 	if err != nil {
 		return nil, err
 	}
-	return newReader(rows)
+	return newReader(rows, format)
 }
 
-func newReader(scan table.Rows) (*Reader, error) {
+// Format is what the list was found to be.
+func (r *Reader) Format() table.Format { return r.format }
+
+// NumberColumn is the name of the column of certificate numbers, as the list spells it.
+func (r *Reader) NumberColumn() string { return r.header[r.order[fieldNumber]] }
+
+// Again makes this the second reading of a list: it does not look for what comes twice.
+func (r *Reader) Again() { r.again = true }
+
+// Seen makes the reader refuse c's number, and count another such certificate for the same person.
+func (r *Reader) Seen(c *Candidate) {
+	if number, ok := packNumber(c.Number); ok {
+		r.numbers[number] = 0
+	}
+	if key, ok := personKey(c); ok {
+		r.persons[key] = struct{}{}
+	}
+}
+
+func newReader(scan table.Rows, format table.Format) (*Reader, error) {
 	face, err := font.Serif()
 	if err != nil {
 		return nil, fmt.Errorf("loading typeface: %w", err)
 	}
-	rd := &Reader{scan: scan, row: 1, seen: map[[maxNumber]byte]uint32{}, face: face}
+	rd := &Reader{scan: scan, format: format, row: 1, numbers: map[[16]byte]uint32{}, persons: map[[16]byte]struct{}{}, face: face}
 	fields, line, err := scan.Next(maxColumns)
 	if err == io.EOF {
 		return nil, table.Refuse(1, 0, "the file is empty", "fail kosong")
@@ -143,22 +180,40 @@ func (r *Reader) readHeader(fields [][]byte, line int) error {
 		name := strings.TrimSpace(string(raw))
 		shown := printable(name, 40)
 		field := slices.IndexFunc(columnNames[:], func(names []string) bool { return slices.Contains(names, columnKey(name)) })
+		unit, twin := false, 0
+		if field < 0 {
+			unit, twin = r.unitHeader(columnKey(name), at)
+		} else {
+			twin = r.order[field] + 1
+		}
 		switch {
 		case name == "":
 			return table.Refuse(line, at+1, "a column without a name", "lajur tanpa nama")
-		case field < 0:
+		case field < 0 && !unit:
 			return table.Refuse(line, at+1, fmt.Sprintf("unknown column %q", shown), fmt.Sprintf("lajur %q tidak dikenali", shown))
-		case r.order[field] >= 0:
-			return table.Refuse(line, at+1, fmt.Sprintf("column %q means the same as column %d", shown, r.order[field]+1),
-				fmt.Sprintf("lajur %q sama maksud dengan lajur %d", shown, r.order[field]+1))
+		case twin > 0:
+			return table.Refuse(line, at+1, fmt.Sprintf("column %q means the same as column %d", shown, twin),
+				fmt.Sprintf("lajur %q sama maksud dengan lajur %d", shown, twin))
 		}
-		r.order[field] = at
+		if field >= 0 {
+			r.order[field] = at
+		}
 		r.header = append(r.header, shown)
 	}
+	missing := func(name string) error {
+		return table.Refuse(line, 0, fmt.Sprintf("column %q is missing", name), fmt.Sprintf("lajur %q tiada", name))
+	}
 	for field, at := range r.order {
-		if at < 0 {
-			name := columnNames[field][0]
-			return table.Refuse(line, 0, fmt.Sprintf("column %q is missing", name), fmt.Sprintf("lajur %q tiada", name))
+		if at < 0 && field != fieldPhoto {
+			return missing(columnNames[field][0])
+		}
+	}
+	for k, u := range r.units {
+		if u.code == 0 {
+			return missing(fmt.Sprintf("unit_%d_kod", k+1))
+		}
+		if u.title == 0 {
+			return missing(fmt.Sprintf("unit_%d_nama", k+1))
 		}
 	}
 	return nil

@@ -1,155 +1,85 @@
 package ecert
 
-import "strconv"
-
-// unitTable is the place of Competency Units: three columns, one row a unit, more
-// rows than fit going on overleaf.
-type unitTable struct {
-	*element
-	heads [3]string
-	more  string
-}
-
-func (d *design) addUnits(e *element, expand func(string) string) error {
-	t := &unitTable{element: e, more: expand(e.More)}
-	for i, h := range e.Heads {
-		t.heads[i] = expand(h)
-		if err := d.uses(e.Label.Font, t.heads[i]); err != nil {
-			return err
-		}
-	}
-	if err := d.uses(e.Label.Font, t.more); err != nil {
-		return err
-	}
-	d.units = t
-	return d.uses(e.Font, "0123456789"+string(fieldMark)+"A")
-}
-
-// unitRows are units set in one size.
-type unitRows struct {
-	size        float64
-	codes       []block
-	titles      []block
-	heights     []float64
-	pages       [2]int
-	top         float64 // of the table on the first page
-	place, code float64 // widths of the columns
-}
-
-const (
-	unitLeading = 1.2 // of the size
-	unitPadding = 0.62
-	unitGutter  = 10.0
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"unicode/utf8"
 )
 
-// set breaks the titles in a size.
-func (t *unitTable) set(d *design, units []Unit, size float64) unitRows {
-	r := unitRows{size: size, place: 22}
-	for _, u := range units {
-		f := d.face(t.Font, u.Code)
-		r.code = max(r.code, min(breadth(f, size, 0, u.Code), t.Width*0.34))
+// unitColumn is the name of a column of Competency Units: unit_1_kod, unit_1_nama, unit_1_code, unit_1_title.
+var unitColumn = regexp.MustCompile(`\Aunit_([1-9][0-9]?)_(?:(kod|code)|nama|name|tajuk|title)\z`)
+
+// unitColumns are the columns of a Competency Unit; 0 for none, else one more than the index.
+type unitColumns struct{ code, title int }
+
+const (
+	maxUnitCode  = 40 // characters
+	maxUnitTitle = 160
+)
+
+// unitHeader takes a column of units; false if it is none, and the number of the column that means
+// the same, from 1, if there is one.
+func (r *Reader) unitHeader(key string, at int) (ok bool, twin int) {
+	m := unitColumn.FindStringSubmatch(key)
+	if m == nil {
+		return false, 0
 	}
-	for _, u := range units {
-		code := fit(d.face(t.Font, u.Code), u.Code, r.code, step{1, size, size * 0.75}, step{2, size * 0.9, 2})
-		title := fit(d.face(t.Font, u.Title), u.Title, t.Width-r.place-r.code-2*unitGutter, step{1, size, size}, step{2, size, size}, step{3, size, size}, step{4, size, size}, step{6, size, 2})
-		r.codes, r.titles = append(r.codes, code), append(r.titles, title)
-		lines := max(float64(len(code.lines))*code.size, float64(len(title.lines))*title.size)
-		r.heights = append(r.heights, lines*unitLeading+unitPadding*size)
+	n, _ := strconv.Atoi(m[1])
+	if n > MaxUnits {
+		return false, 0
 	}
-	return r
+	for len(r.units) < n {
+		r.units = append(r.units, unitColumns{})
+	}
+	column := &r.units[n-1].title
+	if m[2] != "" {
+		column = &r.units[n-1].code
+	}
+	if twin = *column; twin == 0 {
+		*column = at + 1
+	}
+	return true, twin
 }
 
-// fill counts the rows that fit from the i-th on.
-func (r *unitRows) fill(i int, room float64) (n int) {
-	for _, h := range r.heights[i:] {
-		if room -= h; room < 0 {
-			break
+// judgeUnits reads the Competency Units of a row: from the first on, without gaps, each with code and
+// title, on a statement of achievement alone.
+func (r *Reader) judgeUnits(fields [][]byte, c *Candidate, refuse refuser) {
+	ended := 0 // the first unit without anything, from 1
+	for k, u := range r.units {
+		code, wrongCode := printableText(r.face, string(fields[u.code-1]))
+		title, wrongTitle := printableText(r.face, string(fields[u.title-1]))
+		if code == "" && title == "" {
+			if ended == 0 {
+				ended = k + 1
+			}
+			continue
 		}
-		n++
-	}
-	return n
-}
-
-func (t *unitTable) headHeight() float64 { return t.Label.Size*unitLeading + 5 }
-
-// fit sets the units in the largest size in which they fit on the page; where the
-// smallest of the layout is not enough they go on overleaf.
-func (t *unitTable) fit(d *design, top float64, units []Unit) unitRows {
-	steps := t.setting()
-	largest, least := steps[0].max, steps[len(steps)-1].min
-	if len(t.Steps) == 0 {
-		least = largest
-	}
-	room := top - t.Bottom - t.headHeight()
-	for size := largest; size >= least; size -= 0.5 {
-		if r := t.set(d, units, size); r.fill(0, room) == len(units) {
-			r.pages, r.top = [2]int{len(units)}, top
-			return r
+		for _, f := range []struct {
+			column, limit int
+			text          string
+			wrong         rune
+		}{{u.code - 1, maxUnitCode, code, wrongCode}, {u.title - 1, maxUnitTitle, title, wrongTitle}} {
+			switch n := utf8.RuneCountInString(f.text); {
+			case n > f.limit:
+				refuse(f.column, CodeFieldTooLong, tooLongEN(n, f.limit), tooLongMS(n, f.limit))
+			case f.wrong >= 0:
+				refuse(f.column, CodeFieldInvalid, wrongEN(f.wrong), wrongMS(f.wrong))
+			case n == 0:
+				refuse(f.column, CodeFieldMissing, "a Competency Unit has a code and a title", "Unit Kompetensi mempunyai kod dan nama")
+			case ended > 0:
+				refuse(f.column, CodeFieldMissing, fmt.Sprintf("unit %d is empty, and unit %d is not", ended, k+1), fmt.Sprintf("unit %d kosong, sedangkan unit %d tidak", ended, k+1))
+			case c.Level != "" && c.Level != PC:
+				refuse(f.column, CodeFieldInvalid, "Competency Units stand on a statement of achievement (PC) alone", "Unit Kompetensi hanya dicetak pada Penyata Pencapaian (PC)")
+			}
 		}
-	}
-	room -= t.Label.Size * 1.6 // the line that says so
-	for size := largest; ; size *= 0.95 {
-		r := t.set(d, units, size)
-		n := r.fill(0, room)
-		if n+r.fill(n, t.NextY-t.NextTo-t.headHeight()) >= len(units) || size < 1 {
-			r.pages, r.top = [2]int{n, len(units) - n}, top
-			return r
-		}
+		c.Units = append(c.Units, Unit{Code: code, Title: title})
 	}
 }
 
-// cells is the number of tags of a table of n rows; an empty one is not drawn.
-func cells(n int) int {
-	if n == 0 {
-		return 0
-	}
-	return 3 * (n + 1)
+func tooLongEN(n, limit int) string { return fmt.Sprintf("%d characters, at most %d", n, limit) }
+func tooLongMS(n, limit int) string { return fmt.Sprintf("%d aksara, paling banyak %d", n, limit) }
+func wrongEN(c rune) string {
+	return fmt.Sprintf("character %U cannot be printed on a certificate", c)
 }
-
-// draw sets the rows of a page, with the heads above.
-func (t *unitTable) draw(d *design, c *canvas, r unitRows, page int) {
-	from, y := 0, r.top
-	if page == 1 {
-		from, y = r.pages[0], t.NextY
-	}
-	label, mcid := d.fonts[t.Label.Font], len(d.nodes[page])
-	x := [3]float64{t.X, t.X + r.place, t.X + r.place + r.code + unitGutter}
-	if r.pages[page] > 0 {
-		c.artifact(func() {
-			c.stroke(d.colours[t.Colour])
-			c.line(t.X, t.X+t.Width, y-t.headHeight()+2.5, 0.7)
-		})
-		for i, h := range t.heads {
-			c.tagged(mcid, "TH", func() {
-				c.fill(d.colours[t.Label.Colour])
-				c.text(label, t.Label.Size, 0.2, x[i], y-t.Label.Size, h)
-			})
-			mcid++
-		}
-		y -= t.headHeight()
-	}
-	for i := from; i < from+r.pages[page]; i++ {
-		base := y - r.size*1.02 - unitPadding*r.size/2
-		for k, b := range [3]block{{[]string{strconv.Itoa(i + 1)}, r.size}, r.codes[i], r.titles[i]} {
-			c.tagged(mcid, "TD", func() {
-				c.fill(d.colours[t.Colour])
-				for j, l := range b.lines {
-					c.text(d.face(t.Font, l), b.size, 0, x[k], base-b.size*unitLeading*float64(j), l)
-				}
-			})
-			mcid++
-		}
-		y -= r.heights[i]
-		c.artifact(func() {
-			c.stroke(d.colours[t.Accent])
-			c.line(t.X, t.X+t.Width, y, 0.35)
-		})
-	}
-	if page == 0 && r.pages[1] > 0 && t.more != "" {
-		c.artifact(func() {
-			c.fill(d.colours[t.Label.Colour])
-			s := breadth(label, t.Label.Size, 0, t.more)
-			c.text(label, t.Label.Size, 0, t.X+t.Width-s, y-t.Label.Size*1.35, t.more)
-		})
-	}
-}
+func wrongMS(c rune) string { return fmt.Sprintf("aksara %U tidak boleh dicetak pada sijil", c) }

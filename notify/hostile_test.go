@@ -64,6 +64,9 @@ func hostile(t *rapid.T) otp.Message {
 	if rapid.Bool().Draw(t, "with total") {
 		m.Total = &otp.Total{Amount: rapid.StringMatching(`[1-9][0-9]{0,14}\.[0-9]{2}`).Draw(t, "amount"), Currency: rapid.StringMatching(`[A-Z]{3}`).Draw(t, "currency")}
 	}
+	if rapid.Bool().Draw(t, "with payees") {
+		m.Payees = &otp.Payees{Count: 9, First: []string{rapid.String().Draw(t, "payee")}}
+	}
 	m.Classified = rapid.Bool().Draw(t, "classified")
 	m.Code = secret.New(rapid.StringMatching(`[0-9]{6}`).Draw(t, "code"))
 	return m
@@ -132,6 +135,11 @@ func honest(t *rapid.T, m otp.Message, got sandbox.Mail) {
 	for _, body := range []string{got.Text, words(got.HTML)} {
 		if told := m.Total != nil && !m.Classified; strings.Contains(body, "kata sistem") != told || told && !strings.Contains(body, m.Total.String()) {
 			t.Fatalf("total %v, classified %v, in\n%s", m.Total, m.Classified, body)
+		}
+	}
+	for _, body := range []string{got.Text, words(got.HTML)} {
+		if told := m.Payees != nil && !m.Classified; strings.Contains(body, "menurut sistem") != told {
+			t.Fatalf("payees %v, classified %v, in\n%s", m.Payees, m.Classified, body)
 		}
 	}
 	if m.Classified && strings.Contains(got.Text, "  - ") {

@@ -41,6 +41,7 @@ type page struct {
 	Titles       []string
 	More         int
 	Total        string // "": none
+	Payees       string // "": none
 	Classified   bool
 	Unseen       bool   // RAW, CMS: the application gave the digest, or bytes that nobody looked into
 	Place        string // how the address of the signing page begins; "": it is not ours
@@ -104,6 +105,7 @@ func render(m otp.Message, base string) (*rendered, error) {
 		if m.Total != nil {
 			p.Total = m.Total.String() // digits, commas and capitals: nothing to clean
 		}
+		p.Payees = payees(m.Payees)
 	}
 	var text, html bytes.Buffer
 	if err := textCode.Execute(&text, p); err != nil {
@@ -161,6 +163,27 @@ func renderPersonal(m otp.Message, w words) (*rendered, error) {
 		return nil, fmt.Errorf("%w: html template", ErrMessage)
 	}
 	return &rendered{subject: w.TitleMS + " / " + w.TitleEN, text: text.Bytes(), html: html.Bytes()}, nil
+}
+
+// payees is how many there are, and the first of them, cleaned.
+func payees(p *otp.Payees) string {
+	if p == nil {
+		return ""
+	}
+	var names []string
+	for _, name := range p.First[:min(len(p.First), otp.MaxPayees)] {
+		if name = unlink(clean(name, titleChars)); name != "" {
+			names = append(names, "“"+name+"”")
+		}
+	}
+	s := strconv.Itoa(p.Count)
+	if len(names) > 0 {
+		s += ": " + strings.Join(names, ", ")
+	}
+	if p.Count > len(names) {
+		s += " …"
+	}
+	return s
 }
 
 // titles returns the first few, cleaned, and how many documents are left.

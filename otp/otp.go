@@ -204,7 +204,8 @@ type Message struct {
 	Titles      []string // the first few document names
 	Fingerprint string   // XXXX-XXXX, the signing page shows the same
 	Total       *Total   // what the system says they amount to; nil when it did not
-	Classified  bool     // neither titles nor total must travel
+	Payees      *Payees  // to whom the system says they pay; nil when it did not
+	Classified  bool     // neither titles nor total nor payees must travel
 	Code        secret.Text
 	Expires     time.Time
 	// Link is the token of the link with which whoever gets the message says

@@ -56,3 +56,12 @@ func (t *Total) String() string {
 	}
 	return sign + " " + whole + "." + fraction
 }
+
+// MaxPayees is how many names of payees a message shows.
+const MaxPayees = 3
+
+// Payees is to whom the documents pay, as the application says.
+type Payees struct {
+	Count int      `json:"count"` // of different names
+	First []string `json:"first"` // at most MaxPayees, in the order of the documents; 1 to 120 printable characters
+}

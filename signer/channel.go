@@ -95,7 +95,7 @@ func (s *Signer) sendCode(ctx context.Context, codes *otp.Issuer, r *Request, c 
 		to, _ := c.address(channel)
 		ch, err := codes.Issue(ctx, r.binding(), channel, to.Shown, otp.Message{
 			To: to.To, Name: c.OfficerName, System: r.SystemName, Unseen: r.Options.Format != PADES || r.Options.Unseen, Hosted: r.Page != nil, Count: int(r.Count),
-			Titles: titles, Total: r.Options.Total, Fingerprint: Fingerprint(r.Root), Classified: r.Class != "" && r.Class != "terbuka",
+			Titles: titles, Total: r.Options.Total, Payees: r.Options.Payees, Fingerprint: Fingerprint(r.Root), Classified: r.Class != "" && r.Class != "terbuka",
 		}, ev)
 		if err == nil {
 			return &ch, nil

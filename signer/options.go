@@ -45,8 +45,11 @@ type Options struct {
 	Each map[uint32]PAdES `json:"each,omitempty"`
 	// Unseen is set by Prepare: PADES of which a PDF is not here, but prepared elsewhere.
 	Unseen bool `json:"unseen,omitempty"`
-	// Total is the app's word on what the documents amount to; nil: it gave none.
+	// Total is the app's word on what the documents amount to; nil: it gave none. Of a batch
+	// whose documents have amounts it is their sum, set by Prepare.
 	Total *otp.Total `json:"total,omitempty"`
+	// Payees are set by Prepare: to whom the batch's documents pay, as the app said with them.
+	Payees *otp.Payees `json:"payees,omitempty"`
 	// Work is the request's place in a work process; nil: it names none.
 	Work *Work `json:"work,omitempty"`
 }

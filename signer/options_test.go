@@ -89,7 +89,7 @@ func TestCanonicalIsStable(t *testing.T) {
 func TestCanonicalHoldsEveryField(t *testing.T) {
 	full := func() signer.Options {
 		p := func() signer.PAdES { return signer.PAdES{Visible: &signer.Visible{}} }
-		return signer.Options{PAdES: p(), Each: map[uint32]signer.PAdES{3: p()}, Total: &otp.Total{}, Work: &signer.Work{}}
+		return signer.Options{PAdES: p(), Each: map[uint32]signer.PAdES{3: p()}, Total: &otp.Total{}, Payees: &otp.Payees{}, Work: &signer.Work{}}
 	}
 	base := full()
 	_, was, err := base.Canonical()
@@ -127,6 +127,8 @@ func TestCanonicalHoldsEveryField(t *testing.T) {
 				return reflect.ValueOf(&own).Elem(), func() { o.Each[3] = own }
 			})
 			v.SetZero()
+		case reflect.Slice:
+			v.Set(reflect.ValueOf([]string{"x"}))
 		case reflect.String:
 			v.SetString("x")
 		case reflect.Bool:

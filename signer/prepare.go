@@ -230,6 +230,9 @@ func (s *Signer) measure(ctx context.Context, r *Request, docs []Document, c *Cr
 				return nil, err
 			}
 		}
+		if err := s.sumUp(ctx, r); err != nil {
+			return nil, err
+		}
 	}
 	if r.Options.Work != nil {
 		r.Options.Work.References = refs.text()
@@ -238,6 +241,22 @@ func (s *Signer) measure(ctx context.Context, r *Request, docs []Document, c *Cr
 		return nil, ErrBatchEmpty
 	}
 	return titles, nil
+}
+
+// sumUp fixes what the documents of a batch amount to, and to whom they pay, in the options.
+func (s *Signer) sumUp(ctx context.Context, r *Request) error {
+	total, payees, err := SumUp(s.Records.Payments(ctx, r.Batch))
+	if err != nil {
+		return err
+	}
+	if given := r.Options.Total; given != nil && total != nil && *given != *total {
+		return ErrTotal
+	}
+	if total != nil {
+		r.Options.Total = total
+	}
+	r.Options.Payees = payees
+	return nil
 }
 
 func (s *Signer) tryPDF(ctx context.Context, r *Request, d *Document, c *Credential) error {
@@ -410,7 +429,7 @@ func reason(err error) string {
 	for _, known := range []error{
 		ErrUnknown, ErrNoCredential, ErrUnknownOfficer, ErrMedium, ErrTokenEnded, ErrCertificateExpired, ErrCertificateRevoked, ErrCertificateOnHold,
 		ErrChannel, ErrHeader, ErrPINLocked, ErrPINWrong, ErrDocuments, ErrTransactionExpired, ErrCancelled, ErrFinished, ErrBatchBusy,
-		ErrBatchEmpty, ErrProcess, ErrRole, ErrReference, ErrContent, ErrLastWord, ErrNotBulk, ErrSignatory, ErrTurn, ErrOtherProcess, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate, ErrPrepared, ErrHosted, ErrUnopened, ErrElsewhere, ErrForm, ErrFormSent,
+		ErrBatchEmpty, ErrProcess, ErrRole, ErrReference, ErrContent, ErrLastWord, ErrNotBulk, ErrSignatory, ErrTurn, ErrOtherProcess, ErrSpent, ErrDeadline, ErrFence, ErrAlgorithm, ErrKeysUnavailable, ErrTimestamp, ErrBusy, ErrKeyVersion, ErrPINPolicy, ErrPINSame, ErrPINChanged, ErrReason, ErrTemplate, ErrPrepared, ErrHosted, ErrUnopened, ErrElsewhere, ErrForm, ErrFormSent, ErrAmounts, ErrTotal,
 		errRestart, ErrActivation, ErrNoShare, otp.ErrUnknown, otp.ErrWrong, otp.ErrExpired, otp.ErrAttempts, otp.ErrUsed, otp.ErrNonce, otp.ErrResendTooSoon, otp.ErrTooManyCodes,
 		otp.ErrNotSent, otp.ErrMACUnavailable, pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrAnchor, pdf.ErrUnsupported,
 	} {

@@ -286,6 +286,9 @@ type Records interface {
 	// Pending streams the batch's documents that are not signed or refused, in
 	// ascending index.
 	Pending(ctx context.Context, batch string) iter.Seq2[Document, error]
+	// Payments yields what each pending item of a batch is about, as far as it says so; nothing at
+	// all where no item of the batch does.
+	Payments(ctx context.Context, batch string) iter.Seq2[Payment, error]
 	// CancelRequest ends a WAITING transaction as status (Cancelled, Expired or
 	// Failed), with ev's detail "reason", and kills its code; ErrFinished when it is not
 	// waiting.

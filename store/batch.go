@@ -39,7 +39,7 @@ func (d *DB) Batch(ctx context.Context, id string) (batch.Batch, error) {
 		return batch.Batch{}, absent(err, batch.ErrUnknown)
 	}
 	b := batch.Batch{ID: row.ID, App: row.AppID, Name: string(row.Name), Kind: row.Kind, Status: batch.Status(row.Status), Next: uint32(row.NextIndex),
-		Count: uint32(row.Count), RefusedRows: uint32(row.RefusedRows), CreatedAt: instant(row.CreatedAt), StartedAt: instant(row.StartedAt), FinishedAt: instant(row.FinishedAt)}
+		Intake: row.Intake, Count: uint32(row.Count), RefusedRows: uint32(row.RefusedRows), CreatedAt: instant(row.CreatedAt), StartedAt: instant(row.StartedAt), FinishedAt: instant(row.FinishedAt)}
 	if len(row.Root) == 32 {
 		b.Root = [32]byte(row.Root)
 	}
@@ -60,67 +60,15 @@ func (d *DB) Batch(ctx context.Context, id string) (batch.Batch, error) {
 	return b, nil
 }
 
-// AddItems implements batch.Queue.
-func (d *DB) AddItems(ctx context.Context, id string, items []batch.Item, refused []batch.Refusal, ev audit.Event) error {
-	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		var first uint32
-		if len(items) > 0 {
-			first = items[0].Index
-		} else if b, err := q.Batch(ctx, id); err != nil {
-			return absent(err, batch.ErrUnknown)
-		} else {
-			first = uint32(b.NextIndex)
-		}
-		n, err := q.GrowBatch(ctx, sqlc.GrowBatchParams{Added: int64(len(items)), Refused: int64(len(refused)), ID: id, Expected: int64(first)})
-		if err != nil {
-			return err
-		}
-		if n != 1 {
-			return batch.ErrSealed
-		}
-		for k := range items {
-			p := itemParams(id, &items[k].Document)
-			if r := items[k].Record; r != nil {
-				text, err := r.MarshalText()
-				if err != nil {
-					return fmt.Errorf("encoding certificate record: %w", err)
-				}
-				number, record := personal.Number(r.Candidate.Number), personal.Note(text)
-				p.RecordID = sql.NullString{String: r.ID, Valid: true}
-				p.Number, p.Record, p.SealedRecord = &number, &record, r.Sealed
-			}
-			if err := q.AddItem(ctx, p); err != nil {
-				return fmt.Errorf("adding item %d: %w", items[k].Index, err)
-			}
-		}
-		for _, r := range refused {
-			if err := q.AddRefusedRow(ctx, sqlc.AddRefusedRowParams{BatchID: id, Row: int64(r.Row), Col: r.Column, Name: personal.Name(r.Name), Code: r.Code, Detail: personal.Note(r.Detail)}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// Numbers implements batch.Queue.
-func (d *DB) Numbers(ctx context.Context, id string) (map[string]bool, error) {
-	rows, err := d.q.Numbers(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[string]bool, len(rows))
-	for _, n := range rows {
-		out[plain(n)] = true
-	}
-	return out, nil
-}
-
 // Seal implements batch.Queue.
 func (d *DB) Seal(ctx context.Context, id string, count uint32, root [32]byte, acceptRefused bool, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
 		b, err := q.Batch(ctx, id)
 		if err != nil {
 			return absent(err, batch.ErrUnknown)
+		}
+		if batch.Status(b.Status) == batch.Open && b.Intake != "" {
+			return batch.ErrIntake
 		}
 		if b.RefusedRows > 0 && !acceptRefused {
 			return batch.ErrRefusedRows

@@ -87,6 +87,7 @@ func sealable() []sealed {
 		{"batches", "name:name"},
 		{"items", "name:name reference:note reference_key:object record:note number:number detail:note signature:bytes"},
 		{"refused_rows", "name:name detail:note"},
+		{"payments", "amount:note payee:name"},
 		{"transactions", "ic:ic data_header:note options:note"},
 		{"signatories", "reference:object ic:ic"},
 		{"challenges", "ic:ic sent_to:address"},

@@ -46,7 +46,9 @@ type SigningPage struct {
 	DataHeader, Classification,
 	Process, Role string
 	Total       string // "MYR 29911.35", in the system's words
-	Unseen      bool   // the gateway has digests alone, and has not looked into the documents
+	Payees      int    // different ones, in the system's words; 0: it named none
+	FirstPayees []string
+	Unseen      bool // the gateway has digests alone, and has not looked into the documents
 	Count       int
 	Fingerprint string // as in the mail, XXXX-XXXX
 	Root        string // base64

@@ -205,7 +205,7 @@ type batchCmd struct {
 
 type batchSignCmd struct {
 	remote        `embed:""`
-	File          string `arg:"" help:"CSV of candidates." type:"path"`
+	File          string `arg:"" help:"List of candidates (CSV or XLSX), or a ZIP of one and the pictures it names." type:"path"`
 	Name          string `help:"Name of the batch (default: the file's)."`
 	Out           string `help:"ZIP of the signed certificates (default: FILE.zip)." type:"path"`
 	AcceptRefused bool   `help:"Sign the good rows although others were refused."`
@@ -224,6 +224,9 @@ func (c *batchSignCmd) Run(e *env) error {
 	}
 	if c.Out == "" {
 		c.Out = strings.TrimSuffix(c.File, filepath.Ext(c.File)) + ".zip"
+		if c.Out == c.File {
+			c.Out = strings.TrimSuffix(c.File, ".zip") + "-signed.zip"
+		}
 	}
 	if err := ready(c.File, c.Out); err != nil {
 		return err
@@ -275,16 +278,26 @@ func (c *batchSignCmd) take(e *env, api *client) (id string, err error) {
 		return "", err
 	}
 	defer f.Close()
-	got, err := api.AddCandidates(e.ctx, b.ID, f)
+	add := api.AddCandidates
+	if strings.EqualFold(filepath.Ext(c.File), ".zip") {
+		add = api.AddCandidatesWithPhotos
+	}
+	got, err := add(e.ctx, b.ID, f)
 	if err != nil {
 		return "", err
 	}
-	fmt.Fprintf(e.stderr, "mohor: batch %s: %d rows taken, %d refused\n", b.ID, got.Accepted, len(got.Refused))
+	fmt.Fprintf(e.stderr, "mohor: batch %s: %d rows taken, %d refused\n", b.ID, got.Accepted, got.RefusedCount)
+	for _, n := range got.Notes {
+		fmt.Fprintf(e.stderr, "mohor: %s\n", n.Detail)
+	}
 	for _, r := range got.Refused {
 		fmt.Fprintf(e.stderr, "mohor: row %d, %s: %s [%s]\n", r.Row, r.Column, r.Detail, r.Code)
 	}
-	if len(got.Refused) > 0 && !c.AcceptRefused {
-		refusal := fmt.Errorf("%d rows were refused, nothing was signed", len(got.Refused))
+	if more := got.RefusedCount - len(got.Refused); more > 0 {
+		fmt.Fprintf(e.stderr, "mohor: and %d more\n", more)
+	}
+	if got.RefusedCount > 0 && !c.AcceptRefused {
+		refusal := fmt.Errorf("%d rows were refused, nothing was signed", got.RefusedCount)
 		// Nobody will come back for this batch.
 		return "", hinted{errors.Join(refusal, api.CancelBatch(e.ctx, b.ID)), "mend the rows, or sign the others with --accept-refused"}
 	}

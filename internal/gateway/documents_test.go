@@ -220,7 +220,7 @@ func TestBadCandidateLists(t *testing.T) {
 		"missing column":   strings.Replace(header, ",bahasa", "", 1) + strings.Replace(line(1, "ALI"), ",ms", "", 1),
 		"10 MB field":      header + line(1, strings.Repeat("A", 10<<20)),
 		"unbalanced quote": header + line(1, `"ALI`),
-		"not UTF-8":        header + line(1, "ALI \xff"),
+		"two encodings":    header + line(1, "JOSÉ \xff"),
 		"NUL":              header + line(1, "ALI\x00"),
 		"empty":            "",
 	} {

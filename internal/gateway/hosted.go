@@ -92,6 +92,9 @@ func (h *hosted) Page(ctx context.Context, v web.Visit, after int) (web.SigningP
 	if r.Options.Total != nil {
 		p.Total = r.Options.Total.String()
 	}
+	if x := r.Options.Payees; x != nil {
+		p.Payees, p.FirstPayees = x.Count, x.First
+	}
 	for _, fill := range []func(context.Context, *signer.Request, *web.SigningPage) error{h.look, h.waiting, h.ended} {
 		if err := fill(ctx, r, &p); err != nil {
 			return p, err

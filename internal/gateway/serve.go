@@ -48,6 +48,7 @@ type Server struct {
 	events  *notify.Webhooks
 	blobs   *store.Blobs
 	packs   *batch.Packs // blobs, and certificates within one
+	batches *batch.Service
 	time    *timewatch.Watch
 	heads   *headWriter
 
@@ -120,6 +121,9 @@ func (s *Server) prove(ctx context.Context) error {
 	if err := s.db.LeaveReplies(ctx); err != nil {
 		return errors.Join(fmt.Errorf("clearing interrupted requests: %w", err), s.blobs.Close())
 	}
+	if err := s.db.LeaveIntakes(ctx); err != nil {
+		return errors.Join(fmt.Errorf("clearing interrupted uploads: %w", err), s.blobs.Close())
+	}
 	if err := s.PingRedis(ctx); err != nil {
 		s.log.Warn("Redis is away; batches are signed but do not survive a stop, and this gateway alone can check the codes it issues", "error", err)
 	}
@@ -188,13 +192,13 @@ func (s *Server) wire() error {
 	}
 	s.Runner = batch.NewRunner(s.Signer, width, c.Batch.Chunk, s.log)
 	recordURL := func(id string) string { return c.BaseURL + "/s/" + id }
-	batches := &batch.Service{Queue: s.db, Blobs: s.packs, Passwords: s.Signer, Renderer: renderer, TempDir: s.DataPath("tmp"), Now: s.now,
+	s.batches = &batch.Service{Queue: s.db, Blobs: s.packs, Passwords: s.Signer, Renderer: renderer, TempDir: s.DataPath("tmp"), Now: s.now,
 		RecordURL: recordURL,
 		MaxUpload: c.Limits.UploadMegabytes << 20, MaxPDF: c.Limits.PDFMegabytes << 20, Refuse: c.Limits.refuse()}
 	s.logins = &mailLater{courier: s.courier, log: s.log}
 	s.Accounts = s.accounts(newLoginCodes(codes, s.db.LoginCodes(), s.logins))
 	secure := strings.HasPrefix(c.BaseURL, "https://")
-	router, doc := api.New(api.Config{Signer: s.Signer, Runner: s.Runner, Batches: batches, Documents: s.db, CA: s.ca, Apps: s.Apps, Accounts: s.Accounts, Desk: s.Desk, Kept: s.Kept(), Webhooks: s.Webhooks(), Subject: s.db, Codes: s.db.CodeSends, People: s.db, Replies: s.db,
+	router, doc := api.New(api.Config{Signer: s.Signer, Runner: s.Runner, Batches: s.batches, Documents: s.db, CA: s.ca, Apps: s.Apps, Accounts: s.Accounts, Desk: s.Desk, Kept: s.Kept(), Webhooks: s.Webhooks(), Subject: s.db, Codes: s.db.CodeSends, People: s.db, Replies: s.db,
 		SecureCookies: secure, SigningURL: func(token string) string { return c.BaseURL + "/sign/" + token },
 		Trust: func(ctx context.Context) (verify.Options, error) {
 			return trust(ctx, s.ca, s.others, s.tsas, s.now())
@@ -373,6 +377,9 @@ func (s *Server) sweep(ctx context.Context) {
 		}
 		if err := s.expireOverdue(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("sweeping transactions", "error", err)
+		}
+		if err := s.batches.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("sweeping uploads", "error", err)
 		}
 		if err := s.Accounts.Sweep(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("sweeping log-ins and sessions", "error", err)

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/mohor-sign/mohor/internal/gatewaytest"
+	"github.com/mohor-sign/mohor/store/storetest"
 )
 
 // amounting adds a total to a transaction.
@@ -187,4 +189,73 @@ func TestBadTotals(t *testing.T) {
 	tx, code := g.Ask(amounting(raw("Baucar"), nil)) // null is none
 	want(t, tx, 201, "")
 	want(t, g.Confirm(tx, code, nil), 200, "")
+}
+
+// The documents of a batch that come one by one, with amounts and payees: the sum and the payees are
+// told as a total is, and so are they bound.
+func TestPayeesOfABatch(t *testing.T) {
+	g := gatewaytest.New(t)
+	for class, travels := range map[string]bool{"terbuka": true, "sulit": false} {
+		r := g.Do("POST", "/v1/batches", "", map[string]any{"name": "Baucar", "kind": "pdf"})
+		want(t, r, 201, "")
+		items := "/v1/batches/" + r.Text("batch_id") + "/items"
+		for _, q := range []string{"name=Baucar+1&amount=29900&payee=SYARIKAT+ALI", "name=Baucar+2&amount=11.35&payee=www.jahat.example&reference=R2"} {
+			r := g.Do("POST", items+"?"+q, "application/pdf", storetest.PDF(q))
+			want(t, r, 200, "")
+			if r.Body["accepted"] != 1.0 || r.Body["refused_count"] != 0.0 {
+				t.Errorf("%s", r.Raw)
+			}
+		}
+		want(t, g.Do("POST", items+"?amount=-1", "application/pdf", storetest.PDF("x")), 400, "invalid_request")
+		want(t, g.Do("POST", items, "application/pdf", []byte("no PDF")), 422, "pdf_invalid")
+		want(t, g.Do("POST", "/v1/batches/"+r.Text("batch_id")+"/seal", "", map[string]any{}), 200, "")
+		ask := map[string]any{"format": "PADES", "pades": map[string]any{"level": "B-B"}, "batch_id": r.Text("batch_id"), "classification": class}
+		wrong := maps.Clone(ask)
+		wrong["total"], wrong["ic"], wrong["system"] = ringgit("1.00"), g.Dev.Officers[0].IC, g.Dev.System
+		want(t, g.Do("POST", "/v1/transactions", "", wrong), 409, "total_mismatch")
+		tx, code := g.Ask(ask)
+		want(t, tx, 201, "")
+		if payees := map[string]any{"count": 2.0, "first": []any{"SYARIKAT ALI", "www.jahat.example"}}; !reflect.DeepEqual(tx.Body["payees"], payees) || !reflect.DeepEqual(tx.Body["total"], ringgit("29911.35")) {
+			t.Errorf("%s", tx.Raw)
+		}
+		text, html := mail(t, g)
+		for _, told := range []string{"SYARIKAT ALI", "29,911.35", "Penerima"} {
+			if strings.Contains(text, told) != travels || strings.Contains(html, told) != travels {
+				t.Errorf("%s: %q in\n%s", class, told, text)
+			}
+		}
+		if strings.Contains(text, "www.jahat.example") { // a mail program would make it a link
+			t.Errorf("a payee is an address:\n%s", text)
+		}
+		want(t, g.Confirm(tx, code, nil), 202, "")
+		finish(t, g, r.Text("batch_id"))
+	}
+}
+
+func TestRefusedRowsByHTTP(t *testing.T) {
+	g := gatewaytest.New(t)
+	id, r := newBatch(t, g, header+line(1, "ALI")+strings.Replace(line(2, "=HYPERLINK(A1)"), "800101149002", "801301149002", 1)+line(3, ""))
+	want(t, r, 200, "")
+	path := "/v1/batches/" + id + "/refused"
+	page := g.Do("GET", path+"?limit=1", "", nil)
+	want(t, page, 200, "")
+	if rows := page.Body["refused"].([]any); len(rows) != 1 || page.Body["next"] != 0.0 || rows[0].(map[string]any)["code"] != "row_ic_invalid" {
+		t.Errorf("%s", page.Raw)
+	}
+	page = g.Do("GET", path+"?limit=2&after=0", "", nil)
+	if rows := page.Body["refused"].([]any); len(rows) != 1 || page.Body["next"] != nil || rows[0].(map[string]any)["row"] != 4.0 {
+		t.Errorf("%s", page.Raw)
+	}
+	file := g.Do("GET", path+"?format=csv", "", nil)
+	if !strings.HasPrefix(file.Header.Get("Content-Type"), "text/csv") || !strings.Contains(file.Header.Get("Content-Disposition"), ".csv") ||
+		!bytes.Contains(file.Raw, []byte("\r\n3,no_kp,\"'=HYPERLINK(A1)\",row_ic_invalid,")) {
+		t.Errorf("%v\n%s", file.Header, file.Raw)
+	}
+	want(t, g.Do("GET", "/v1/batches/ba_nobodys/refused", "", nil), 404, "not_found")
+	// As what a list was read is told.
+	_, r = newBatch(t, g, strings.ReplaceAll(header+line(7, "JOS\xc9"), ",", ";"))
+	want(t, r, 200, "")
+	if notes, _ := r.Body["notes"].([]any); r.Body["encoding"] != "windows-1252" || len(notes) != 2 {
+		t.Errorf("%s", r.Raw)
+	}
 }

@@ -56,7 +56,7 @@ func table() map[string]string {
 
 		// L3, L2
 		"archive": "audit signer internal/ident",
-		"batch":   "audit signer ecert pdf internal/ident internal/keylock internal/secret internal/spool",
+		"batch":   "audit signer ecert pdf internal/ident internal/keylock internal/secret internal/spool internal/table",
 		"signer":  "audit otp pdf pdf/cms process internal/ident internal/keylock internal/mykad internal/myt internal/secret internal/spool",
 		"notify":  "audit enrol otp internal/dialguard internal/myt internal/secret",
 

@@ -54,11 +54,13 @@ type CSV struct {
 	buf    []byte
 	ends   []int
 	fields [][]byte
+
+	separator byte
 }
 
 // NewCSV looks at the beginning of r; an *Error when it is not CSV in UTF-8.
 func NewCSV(r io.Reader) (*CSV, error) {
-	s := &CSV{r: bufio.NewReaderSize(r, 64<<10), line: 1}
+	s := &CSV{r: bufio.NewReaderSize(r, 64<<10), line: 1, separator: ','}
 	head, err := s.r.Peek(3)
 	if err != nil && err != io.EOF {
 		return nil, fmt.Errorf("reading list: %w", err)
@@ -107,13 +109,13 @@ func (s *CSV) Next(limit int) (fields [][]byte, line int, err error) {
 	return s.fields, line, nil
 }
 
-// field reads one field and what ends it. It returns true after a comma, false
+// field reads one field and what ends it. It returns true after a separator, false
 // at the end of the record, and io.EOF where no record begins any more.
 func (s *CSV) field() (more bool, err error) {
 	start := len(s.buf)
 	c, err := s.byte()
 	if err == io.EOF && len(s.ends) > 0 {
-		return false, nil // the last line ends in a comma
+		return false, nil // the last line ends in a separator
 	}
 	if err != nil {
 		return false, err
@@ -123,7 +125,7 @@ func (s *CSV) field() (more bool, err error) {
 	}
 	for {
 		switch {
-		case c == ',':
+		case c == s.separator:
 			return true, nil
 		case c == '\n':
 			return false, nil
@@ -163,7 +165,7 @@ func (s *CSV) quoted(start int) (more bool, err error) {
 				return false, err
 			}
 			switch {
-			case c == ',':
+			case c == s.separator:
 				return true, nil
 			case c == '\n':
 				return false, nil

@@ -52,8 +52,17 @@ func (b *Batch) resting() bool {
 
 // Intake is what became of an upload of items.
 type Intake struct {
-	Accepted int          `json:"accepted"`
-	Refused  []RefusedRow `json:"refused"`
+	Accepted     int          `json:"accepted"`
+	Refused      []RefusedRow `json:"refused"` // the first thousand; RefusedRows gives all
+	RefusedCount int          `json:"refused_count"`
+	Encoding     string       `json:"encoding"` // of a list: as what it was read
+	Notes        []Note       `json:"notes"`    // what to look at before sealing
+}
+
+// Note says something of an upload that was taken in.
+type Note struct {
+	Code   string `json:"code"` // "encoding", "separator" or "person_twice"
+	Detail string `json:"detail"`
 }
 
 // RefusedRow is a row, file or line that was not taken in.
@@ -86,13 +95,66 @@ func (c *Client) CreateBatch(ctx context.Context, name, kind string) (*Batch, er
 	return answer(b, c.post(ctx, "/v1/batches", map[string]string{"name": name, "kind": kind}, b))
 }
 
-// AddCandidates adds rows of a CSV to a batch of eCertificates. Whatever adds is streamed,
+// AddCandidates adds rows of a list, CSV or XLSX, to a batch of eCertificates. Whatever adds is streamed,
 // and sent once; it may be called repeatedly.
-func (c *Client) AddCandidates(ctx context.Context, id string, csv io.Reader) (*Intake, error) {
-	return c.add(ctx, id, "text/csv", csv)
+func (c *Client) AddCandidates(ctx context.Context, id string, list io.Reader) (*Intake, error) {
+	return c.add(ctx, id, "text/csv", list)
 }
 
-// AddPDFs adds the files of a ZIP to a batch of PDFs.
+// AddCandidatesWithPhotos adds rows of the list in a ZIP, with the pictures that its column foto
+// names, to a batch of eCertificates.
+func (c *Client) AddCandidatesWithPhotos(ctx context.Context, id string, zip io.Reader) (*Intake, error) {
+	return c.add(ctx, id, "application/zip", zip)
+}
+
+// Paper is what is said of a PDF that is added alone.
+type Paper struct {
+	Name      string // shown to the officer
+	Reference string // yours
+	Amount    string // ringgit, such as "29911.35"; either all documents of a batch have one, or none
+	Payee     string
+	Password  Secret // of an encrypted PDF
+}
+
+// AddPDF adds one PDF to a batch of PDFs.
+func (c *Client) AddPDF(ctx context.Context, id string, paper Paper, pdf io.Reader) (*Intake, error) {
+	q := url.Values{}
+	for name, value := range map[string]string{"name": paper.Name, "reference": paper.Reference, "amount": paper.Amount, "payee": paper.Payee} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	in := new(Intake)
+	return answer(in, c.upload(ctx, batchPath(id)+"/items?"+q.Encode(), "application/pdf", pdf, paper.Password, in))
+}
+
+// RefusedRows goes through all rows of a batch that were not taken in.
+func (c *Client) RefusedRows(ctx context.Context, id string) iter.Seq2[*RefusedRow, error] {
+	return func(yield func(*RefusedRow, error) bool) {
+		for after := int64(-1); ; {
+			var page struct {
+				Refused []RefusedRow `json:"refused"`
+				Next    *int64       `json:"next"`
+			}
+			if err := c.get(ctx, batchPath(id)+"/refused?limit=1000&after="+strconv.FormatInt(after, 10), &page); err != nil {
+				yield(nil, err)
+				return
+			}
+			for k := range page.Refused {
+				if !yield(&page.Refused[k], nil) {
+					return
+				}
+			}
+			if page.Next == nil {
+				return
+			}
+			after = *page.Next
+		}
+	}
+}
+
+// AddPDFs adds the files of a ZIP, with or without a manifest.csv or manifest.json in it, to a batch
+// of PDFs.
 func (c *Client) AddPDFs(ctx context.Context, id string, zip io.Reader) (*Intake, error) {
 	return c.add(ctx, id, "application/zip", zip)
 }

@@ -17,12 +17,12 @@ func TestTypesAreThoseOfTheContract(t *testing.T) {
 	types := map[string]any{
 		"BatchBody": mohor.Batch{}, "Certification": mohor.Certification{}, "CertificateBody": mohor.Certificate{}, "CreateBody": mohor.Ask{}, "DigestBody": mohor.Digest{}, "DocumentBody": mohor.Upload{},
 		"DocumentItem": mohor.Asked{}, "DocumentRef": mohor.Document{}, "InformationBody": mohor.Information{}, "IntakeOutputBody": mohor.Intake{}, "ItemBody": mohor.Item{},
-		"Lock": mohor.Lock{}, "MediumBody": mohor.Medium{}, "OfficerBody": mohor.Officer{}, "OtpBody": mohor.OTP{}, "PadesBody": mohor.PAdES{}, "Problem": mohor.Problem{}, "ProcessBody": mohor.Process{},
+		"Lock": mohor.Lock{}, "MediumBody": mohor.Medium{}, "OfficerBody": mohor.Officer{}, "NoteBody": mohor.Note{}, "OtpBody": mohor.OTP{}, "PayeesBody": mohor.Payees{}, "PadesBody": mohor.PAdES{}, "Problem": mohor.Problem{}, "ProcessBody": mohor.Process{},
 		"Reason": mohor.Reason{}, "Refusal": mohor.RefusedRow{}, "Report": mohor.Report{}, "SignatoryBody": mohor.Signatory{}, "Signature": mohor.VerifiedSignature{},
 		"SignatureBody": mohor.Signature{}, "Timestamp": mohor.Timestamp{}, "TotalBody": mohor.Total{}, "TransactionBody": mohor.Transaction{}, "VisibleBody": mohor.Visible{}, "WaitingBody": mohor.Waiting{},
 	}
 	// What methods take apart, or put together.
-	inside := []string{"BatchCreateInputBody", "Fault", "InboxOutputBody", "Item", "ItemsOutputBody", "KeyBody", "ProcessesOutputBody", "ResendInputBody", "Revocation", "SealInputBody", "SignBody"}
+	inside := []string{"BatchCreateInputBody", "Fault", "InboxOutputBody", "Item", "ItemsOutputBody", "KeyBody", "ProcessesOutputBody", "RefusedPage", "ResendInputBody", "Revocation", "SealInputBody", "SignBody"}
 	doc := contract(t)
 	met := doc.met()
 	for _, name := range slices.Sorted(maps.Keys(met)) {

@@ -51,6 +51,12 @@ type Document struct {
 	PAdES      *PAdES `json:"pades,omitempty"`     // in the place of the transaction's
 }
 
+// Payees is to whom the documents of a batch pay.
+type Payees struct {
+	Count int      `json:"count"`
+	First []string `json:"first"` // three at most
+}
+
 // Total is what the documents amount to, for the officer to read.
 type Total struct {
 	Amount   string `json:"amount"`   // "29911.35"
@@ -108,6 +114,7 @@ type Transaction struct {
 	Root        []byte    `json:"root"`        // of the documents' digests
 	Fingerprint string    `json:"fingerprint"` // its first 40 bits, which the officer compares
 	Total       *Total    `json:"total"`
+	Payees      *Payees   `json:"payees"` // of a batch whose documents name them
 	System      string    `json:"system"`
 	DataHeader  string    `json:"data_header"`
 	Process     string    `json:"process"`

@@ -31,7 +31,7 @@ SELECT id, transaction_id, credential_id, batch_id, root, count, options_hash, c
 FROM intents WHERE batch_id = @batch_id ORDER BY created_at, id;
 
 -- name: RefusedRowsOf :many
-SELECT batch_id, row, col, name, code, detail FROM refused_rows WHERE batch_id = @batch_id ORDER BY row, col;
+SELECT batch_id, row, col, name, code, detail FROM refused_rows WHERE batch_id = @batch_id ORDER BY seq;
 
 -- name: LastSigned :one
 SELECT CAST(COALESCE(MAX(signed_at), 0) AS BIGINT) AS at, COUNT(*) AS items, COUNT(CASE WHEN state = 'signed' THEN 1 END) AS signed FROM items WHERE batch_id = @batch_id;
@@ -87,6 +87,9 @@ DELETE FROM transactions WHERE batch_id = @batch_id;
 
 -- name: DropRefusedRowsOfBatch :exec
 DELETE FROM refused_rows WHERE batch_id = @batch_id;
+
+-- name: DropPaymentsOfBatch :exec
+DELETE FROM payments WHERE batch_id = @batch_id;
 
 -- name: DropItemsOfBatch :execrows
 DELETE FROM items WHERE batch_id = @batch_id;

@@ -382,6 +382,15 @@ func (q *Queries) DropItemsOfBatch(ctx context.Context, batchID string) (int64, 
 	return result.RowsAffected()
 }
 
+const dropPaymentsOfBatch = `-- name: DropPaymentsOfBatch :exec
+DELETE FROM payments WHERE batch_id = ?1
+`
+
+func (q *Queries) DropPaymentsOfBatch(ctx context.Context, batchID string) error {
+	_, err := q.db.ExecContext(ctx, dropPaymentsOfBatch, batchID)
+	return err
+}
+
 const dropRefusedRowsOfBatch = `-- name: DropRefusedRowsOfBatch :exec
 DELETE FROM refused_rows WHERE batch_id = ?1
 `
@@ -580,18 +589,27 @@ func (q *Queries) OldBatches(ctx context.Context, arg OldBatchesParams) ([]strin
 }
 
 const refusedRowsOf = `-- name: RefusedRowsOf :many
-SELECT batch_id, row, col, name, code, detail FROM refused_rows WHERE batch_id = ?1 ORDER BY row, col
+SELECT batch_id, row, col, name, code, detail FROM refused_rows WHERE batch_id = ?1 ORDER BY seq
 `
 
-func (q *Queries) RefusedRowsOf(ctx context.Context, batchID string) ([]RefusedRow, error) {
+type RefusedRowsOfRow struct {
+	BatchID string
+	Row     int64
+	Col     string
+	Name    personal.Name
+	Code    string
+	Detail  personal.Note
+}
+
+func (q *Queries) RefusedRowsOf(ctx context.Context, batchID string) ([]RefusedRowsOfRow, error) {
 	rows, err := q.db.QueryContext(ctx, refusedRowsOf, batchID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []RefusedRow
+	var items []RefusedRowsOfRow
 	for rows.Next() {
-		var i RefusedRow
+		var i RefusedRowsOfRow
 		if err := rows.Scan(
 			&i.BatchID,
 			&i.Row,

@@ -8,6 +8,7 @@ package sqlc
 import (
 	"context"
 	"database/sql"
+	"strings"
 
 	"github.com/mohor-sign/mohor/store/personal"
 )
@@ -88,12 +89,34 @@ func (q *Queries) AddItem(ctx context.Context, arg AddItemParams) error {
 	return err
 }
 
+const addPayment = `-- name: AddPayment :exec
+INSERT INTO payments (batch_id, idx, amount, payee) VALUES (?1, ?2, ?3, ?4)
+`
+
+type AddPaymentParams struct {
+	BatchID string
+	Idx     int64
+	Amount  personal.Note
+	Payee   personal.Name
+}
+
+func (q *Queries) AddPayment(ctx context.Context, arg AddPaymentParams) error {
+	_, err := q.db.ExecContext(ctx, addPayment,
+		arg.BatchID,
+		arg.Idx,
+		arg.Amount,
+		arg.Payee,
+	)
+	return err
+}
+
 const addRefusedRow = `-- name: AddRefusedRow :exec
-INSERT INTO refused_rows (batch_id, row, col, name, code, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+INSERT INTO refused_rows (batch_id, seq, row, col, name, code, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
 `
 
 type AddRefusedRowParams struct {
 	BatchID string
+	Seq     int64
 	Row     int64
 	Col     string
 	Name    personal.Name
@@ -104,6 +127,7 @@ type AddRefusedRowParams struct {
 func (q *Queries) AddRefusedRow(ctx context.Context, arg AddRefusedRowParams) error {
 	_, err := q.db.ExecContext(ctx, addRefusedRow,
 		arg.BatchID,
+		arg.Seq,
 		arg.Row,
 		arg.Col,
 		arg.Name,
@@ -178,7 +202,7 @@ func (q *Queries) AuthorisedAfter(ctx context.Context, arg AuthorisedAfterParams
 }
 
 const batch = `-- name: Batch :one
-SELECT id, app_id, name, kind, implicit, status, next_index, count, root, refused_rows, created_at, started_at, finished_at
+SELECT id, app_id, name, kind, implicit, status, next_index, count, root, refused_rows, created_at, started_at, finished_at, intake, intake_until
 FROM batches WHERE id = ?1
 `
 
@@ -199,8 +223,35 @@ func (q *Queries) Batch(ctx context.Context, id string) (Batch, error) {
 		&i.CreatedAt,
 		&i.StartedAt,
 		&i.FinishedAt,
+		&i.Intake,
+		&i.IntakeUntil,
 	)
 	return i, err
+}
+
+const claimIntake = `-- name: ClaimIntake :execrows
+UPDATE batches SET intake = ?1, intake_until = ?2
+WHERE id = ?3 AND status = 'OPEN' AND (intake = '' OR intake_until < ?4)
+`
+
+type ClaimIntakeParams struct {
+	Intake string
+	Until  int64
+	ID     string
+	Now    int64
+}
+
+func (q *Queries) ClaimIntake(ctx context.Context, arg ClaimIntakeParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, claimIntake,
+		arg.Intake,
+		arg.Until,
+		arg.ID,
+		arg.Now,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const claimItems = `-- name: ClaimItems :many
@@ -268,7 +319,8 @@ func (q *Queries) ClaimItems(ctx context.Context, arg ClaimItemsParams) ([]Claim
 }
 
 const countStates = `-- name: CountStates :many
-SELECT state, COUNT(*) AS n FROM items WHERE batch_id = ?1 GROUP BY state
+SELECT state, COUNT(*) AS n FROM items
+WHERE batch_id = ?1 AND idx < (SELECT b.next_index FROM batches b WHERE b.id = ?1) GROUP BY state
 `
 
 type CountStatesRow struct {
@@ -299,6 +351,78 @@ func (q *Queries) CountStates(ctx context.Context, batchID string) ([]CountState
 	return items, nil
 }
 
+const dropStagedItems = `-- name: DropStagedItems :execrows
+DELETE FROM items WHERE items.batch_id = ?1 AND items.idx IN (SELECT p.idx FROM items p WHERE p.batch_id = ?1
+    AND p.idx >= (SELECT b.next_index FROM batches b WHERE b.id = ?1) ORDER BY p.idx DESC LIMIT ?2)
+`
+
+type DropStagedItemsParams struct {
+	BatchID string
+	Lim     int64
+}
+
+func (q *Queries) DropStagedItems(ctx context.Context, arg DropStagedItemsParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, dropStagedItems, arg.BatchID, arg.Lim)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const dropStagedPayments = `-- name: DropStagedPayments :execrows
+DELETE FROM payments WHERE payments.batch_id = ?1 AND payments.idx IN (SELECT p.idx FROM payments p WHERE p.batch_id = ?1
+    AND p.idx >= (SELECT b.next_index FROM batches b WHERE b.id = ?1) ORDER BY p.idx DESC LIMIT ?2)
+`
+
+type DropStagedPaymentsParams struct {
+	BatchID string
+	Lim     int64
+}
+
+func (q *Queries) DropStagedPayments(ctx context.Context, arg DropStagedPaymentsParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, dropStagedPayments, arg.BatchID, arg.Lim)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const dropStagedRows = `-- name: DropStagedRows :execrows
+DELETE FROM refused_rows WHERE refused_rows.batch_id = ?1 AND refused_rows.seq IN (SELECT p.seq FROM refused_rows p WHERE p.batch_id = ?1
+    AND p.seq >= (SELECT b.refused_rows FROM batches b WHERE b.id = ?1) ORDER BY p.seq DESC LIMIT ?2)
+`
+
+type DropStagedRowsParams struct {
+	BatchID string
+	Lim     int64
+}
+
+func (q *Queries) DropStagedRows(ctx context.Context, arg DropStagedRowsParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, dropStagedRows, arg.BatchID, arg.Lim)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const extendIntake = `-- name: ExtendIntake :execrows
+UPDATE batches SET intake_until = ?1 WHERE id = ?2 AND status = 'OPEN' AND intake = ?3
+`
+
+type ExtendIntakeParams struct {
+	Until  int64
+	ID     string
+	Intake string
+}
+
+func (q *Queries) ExtendIntake(ctx context.Context, arg ExtendIntakeParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, extendIntake, arg.Until, arg.ID, arg.Intake)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const finishBatch = `-- name: FinishBatch :exec
 UPDATE batches SET status = ?1, finished_at = ?2 WHERE id = ?3 AND status = 'SIGNING'
 `
@@ -316,13 +440,14 @@ func (q *Queries) FinishBatch(ctx context.Context, arg FinishBatchParams) error 
 
 const growBatch = `-- name: GrowBatch :execrows
 UPDATE batches SET next_index = next_index + ?1, refused_rows = refused_rows + ?2
-WHERE id = ?3 AND status = 'OPEN' AND next_index = ?4
+WHERE id = ?3 AND status = 'OPEN' AND intake = ?4 AND next_index = ?5
 `
 
 type GrowBatchParams struct {
 	Added    int64
 	Refused  int64
 	ID       string
+	Intake   string
 	Expected int64
 }
 
@@ -331,6 +456,7 @@ func (q *Queries) GrowBatch(ctx context.Context, arg GrowBatchParams) (int64, er
 		arg.Added,
 		arg.Refused,
 		arg.ID,
+		arg.Intake,
 		arg.Expected,
 	)
 	if err != nil {
@@ -339,8 +465,20 @@ func (q *Queries) GrowBatch(ctx context.Context, arg GrowBatchParams) (int64, er
 	return result.RowsAffected()
 }
 
+const hasPayments = `-- name: HasPayments :one
+SELECT COUNT(*) FROM (SELECT 1 FROM payments WHERE batch_id = ?1 LIMIT 1) AS one
+`
+
+func (q *Queries) HasPayments(ctx context.Context, batchID string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, hasPayments, batchID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const itemByRecord = `-- name: ItemByRecord :one
 SELECT batch_id, idx, record_id, record, sealed_record, state, signed_blob, signed_at FROM items WHERE record_id = ?1
+    AND idx < (SELECT b.next_index FROM batches b WHERE b.id = items.batch_id)
 `
 
 type ItemByRecordRow struct {
@@ -373,7 +511,8 @@ func (q *Queries) ItemByRecord(ctx context.Context, recordID sql.NullString) (It
 const itemsAfter = `-- name: ItemsAfter :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
     signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, sealed_record
-FROM items WHERE batch_id = ?1 AND idx > ?2 ORDER BY idx LIMIT ?3
+FROM items WHERE batch_id = ?1 AND idx > ?2
+    AND idx < (SELECT b.next_index FROM batches b WHERE b.id = ?1) ORDER BY idx LIMIT ?3
 `
 
 type ItemsAfterParams struct {
@@ -434,7 +573,8 @@ func (q *Queries) ItemsAfter(ctx context.Context, arg ItemsAfterParams) ([]Item,
 const itemsInState = `-- name: ItemsInState :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
     signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, sealed_record
-FROM items WHERE batch_id = ?1 AND state = ?2 AND idx > ?3 ORDER BY idx LIMIT ?4
+FROM items WHERE batch_id = ?1 AND state = ?2 AND idx > ?3
+    AND idx < (SELECT b.next_index FROM batches b WHERE b.id = ?1) ORDER BY idx LIMIT ?4
 `
 
 type ItemsInStateParams struct {
@@ -498,23 +638,139 @@ func (q *Queries) ItemsInState(ctx context.Context, arg ItemsInStateParams) ([]I
 	return items, nil
 }
 
-const numbers = `-- name: Numbers :many
-SELECT number FROM items WHERE batch_id = ?1 AND number IS NOT NULL
+const lapsedIntakes = `-- name: LapsedIntakes :many
+SELECT id, intake FROM batches WHERE intake <> '' AND intake_until < ?1
 `
 
-func (q *Queries) Numbers(ctx context.Context, batchID string) ([]*personal.Number, error) {
-	rows, err := q.db.QueryContext(ctx, numbers, batchID)
+type LapsedIntakesRow struct {
+	ID     string
+	Intake string
+}
+
+func (q *Queries) LapsedIntakes(ctx context.Context, now int64) ([]LapsedIntakesRow, error) {
+	rows, err := q.db.QueryContext(ctx, lapsedIntakes, now)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []*personal.Number
+	var items []LapsedIntakesRow
 	for rows.Next() {
-		var number *personal.Number
-		if err := rows.Scan(&number); err != nil {
+		var i LapsedIntakesRow
+		if err := rows.Scan(&i.ID, &i.Intake); err != nil {
 			return nil, err
 		}
-		items = append(items, number)
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const leaveIntakes = `-- name: LeaveIntakes :exec
+UPDATE batches SET intake_until = 0 WHERE intake <> ''
+`
+
+func (q *Queries) LeaveIntakes(ctx context.Context) error {
+	_, err := q.db.ExecContext(ctx, leaveIntakes)
+	return err
+}
+
+const numbersElsewhere = `-- name: NumbersElsewhere :many
+SELECT i.number, b.app_id, b.name, b.created_at FROM items i JOIN batches b ON b.id = i.batch_id
+WHERE i.batch_id <> ?1 AND (b.status NOT IN ('CANCELLED', 'EXPIRED') OR i.state = 'signed')
+    AND (i.idx < b.next_index OR b.intake_until > ?2) AND i.number IN (/*SLICE:numbers*/?)
+`
+
+type NumbersElsewhereParams struct {
+	BatchID string
+	Now     int64
+	Numbers []*personal.Number
+}
+
+type NumbersElsewhereRow struct {
+	Number    *personal.Number
+	AppID     string
+	Name      personal.Name
+	CreatedAt int64
+}
+
+// Of other batches, and of uploads to them that are under way; what was cancelled before it was signed does not count.
+func (q *Queries) NumbersElsewhere(ctx context.Context, arg NumbersElsewhereParams) ([]NumbersElsewhereRow, error) {
+	query := numbersElsewhere
+	var queryParams []interface{}
+	queryParams = append(queryParams, arg.BatchID)
+	queryParams = append(queryParams, arg.Now)
+	if len(arg.Numbers) > 0 {
+		for _, v := range arg.Numbers {
+			queryParams = append(queryParams, v)
+		}
+		query = strings.Replace(query, "/*SLICE:numbers*/?", strings.Repeat(",?", len(arg.Numbers))[1:], 1)
+	} else {
+		query = strings.Replace(query, "/*SLICE:numbers*/?", "NULL", 1)
+	}
+	rows, err := q.db.QueryContext(ctx, query, queryParams...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []NumbersElsewhereRow
+	for rows.Next() {
+		var i NumbersElsewhereRow
+		if err := rows.Scan(
+			&i.Number,
+			&i.AppID,
+			&i.Name,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const paymentsAfter = `-- name: PaymentsAfter :many
+SELECT i.idx, CAST(COALESCE(p.amount, '') AS TEXT) AS amount, CAST(COALESCE(p.payee, '') AS TEXT) AS payee
+FROM items i LEFT JOIN payments p ON p.batch_id = i.batch_id AND p.idx = i.idx
+WHERE i.batch_id = ?1 AND i.state IN ('pending', 'claimed') AND i.idx > ?2
+    AND i.idx < (SELECT b.next_index FROM batches b WHERE b.id = ?1) ORDER BY i.idx LIMIT ?3
+`
+
+type PaymentsAfterParams struct {
+	BatchID string
+	After   int64
+	Lim     int64
+}
+
+type PaymentsAfterRow struct {
+	Idx    int64
+	Amount string
+	Payee  string
+}
+
+func (q *Queries) PaymentsAfter(ctx context.Context, arg PaymentsAfterParams) ([]PaymentsAfterRow, error) {
+	rows, err := q.db.QueryContext(ctx, paymentsAfter, arg.BatchID, arg.After, arg.Lim)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PaymentsAfterRow
+	for rows.Next() {
+		var i PaymentsAfterRow
+		if err := rows.Scan(&i.Idx, &i.Amount, &i.Payee); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
@@ -614,6 +870,56 @@ func (q *Queries) RefuseItem(ctx context.Context, arg RefuseItemParams) (int64, 
 	return result.RowsAffected()
 }
 
+const refusedRowsAfter = `-- name: RefusedRowsAfter :many
+SELECT seq, row, col, name, code, detail FROM refused_rows
+WHERE batch_id = ?1 AND seq > ?2 AND seq < (SELECT b.refused_rows FROM batches b WHERE b.id = ?1) ORDER BY seq LIMIT ?3
+`
+
+type RefusedRowsAfterParams struct {
+	BatchID string
+	After   int64
+	Lim     int64
+}
+
+type RefusedRowsAfterRow struct {
+	Seq    int64
+	Row    int64
+	Col    string
+	Name   personal.Name
+	Code   string
+	Detail personal.Note
+}
+
+func (q *Queries) RefusedRowsAfter(ctx context.Context, arg RefusedRowsAfterParams) ([]RefusedRowsAfterRow, error) {
+	rows, err := q.db.QueryContext(ctx, refusedRowsAfter, arg.BatchID, arg.After, arg.Lim)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RefusedRowsAfterRow
+	for rows.Next() {
+		var i RefusedRowsAfterRow
+		if err := rows.Scan(
+			&i.Seq,
+			&i.Row,
+			&i.Col,
+			&i.Name,
+			&i.Code,
+			&i.Detail,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const releaseClaims = `-- name: ReleaseClaims :exec
 UPDATE items SET state = 'pending' WHERE batch_id = ?1 AND state = 'claimed' AND intent_id = ?2
 `
@@ -628,8 +934,22 @@ func (q *Queries) ReleaseClaims(ctx context.Context, arg ReleaseClaimsParams) er
 	return err
 }
 
+const releaseIntake = `-- name: ReleaseIntake :exec
+UPDATE batches SET intake = '', intake_until = 0 WHERE id = ?1 AND intake = ?2
+`
+
+type ReleaseIntakeParams struct {
+	ID     string
+	Intake string
+}
+
+func (q *Queries) ReleaseIntake(ctx context.Context, arg ReleaseIntakeParams) error {
+	_, err := q.db.ExecContext(ctx, releaseIntake, arg.ID, arg.Intake)
+	return err
+}
+
 const sealBatch = `-- name: SealBatch :execrows
-UPDATE batches SET status = 'SEALED', count = ?1, root = ?2 WHERE id = ?3 AND status = 'OPEN' AND next_index = ?1
+UPDATE batches SET status = 'SEALED', count = ?1, root = ?2 WHERE id = ?3 AND status = 'OPEN' AND intake = '' AND next_index = ?1
 `
 
 type SealBatchParams struct {

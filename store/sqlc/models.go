@@ -190,6 +190,8 @@ type Batch struct {
 	CreatedAt   int64
 	StartedAt   int64
 	FinishedAt  int64
+	Intake      string
+	IntakeUntil int64
 }
 
 type Certificate struct {
@@ -553,6 +555,13 @@ type Passkey struct {
 	UsedAt    int64
 }
 
+type Payment struct {
+	BatchID string
+	Idx     int64
+	Amount  personal.Note
+	Payee   personal.Name
+}
+
 type Phone struct {
 	Ic        personal.IC
 	Mobile    personal.Address
@@ -566,6 +575,7 @@ type RefusedRow struct {
 	Name    personal.Name
 	Code    string
 	Detail  personal.Note
+	Seq     int64
 }
 
 type ScheduledRevocation struct {

@@ -48,8 +48,14 @@ func batchIntake(t *testing.T, h *House) {
 		t.Error("one certificate number was taken in twice")
 	}
 	must(t, add("ba", twins[:1]))
-	if n, err := db.Numbers(ctx, "ba"); err != nil || len(n) != 1 || !n["S1000001"] {
+	if n, err := db.Elsewhere(ctx, "bb", []string{"S1000001", "S1000002"}); err != nil || len(n) != 1 || n["S1000001"].Batch != "Kelompok ba" || n["S1000001"].App != h.App.ID {
 		t.Errorf("numbers: %v, %v", n, err)
+	}
+	if n, err := db.Elsewhere(ctx, "ba", []string{"S1000001"}); err != nil || len(n) != 0 {
+		t.Errorf("numbers of the batch itself: %v, %v", n, err)
+	}
+	if rows, err := db.RefusedRows(ctx, "ba", 0, 10); err != nil || len(rows) != 1 || rows[0].Row != 1 || rows[0].Code != "row_ic_invalid" {
+		t.Errorf("refused rows: %+v, %v", rows, err)
 	}
 	if it, err := db.ItemByRecord(ctx, "rec0"); err != nil || it.Index != 5 || it.State != batch.Pending || it.Record.Candidate.Number != "S1000001" {
 		t.Errorf("by record: %+v, %v", it, err)
@@ -127,4 +133,102 @@ func documents(t *testing.T, h *House) {
 		}
 		h.Clock.Advance(time.Second)
 	}
+}
+
+// batchPages: an upload in pages is there whole or not at all.
+func batchPages(t *testing.T, h *House) {
+	ctx, db := context.Background(), h.DB
+	h.batch(t, "ba", batch.PDF)
+	h.batch(t, "bb", batch.Ecert)
+	ev := h.ev("intake", "ba")
+	none := func(what string) {
+		t.Helper()
+		b, err := db.Batch(ctx, "ba")
+		must(t, err)
+		page, err := db.Items(ctx, "ba", "", -1, 10)
+		must(t, err)
+		pending, err := db.Items(ctx, "ba", batch.Pending, -1, 10)
+		must(t, err)
+		rows, err := db.RefusedRows(ctx, "ba", -1, 10)
+		must(t, err)
+		for _, err := range db.Payments(ctx, "ba") {
+			t.Errorf("%s: a payment is seen, %v", what, err)
+		}
+		if b.Pending+b.Next+b.RefusedRows != 0 || len(page)+len(pending)+len(rows) != 0 {
+			t.Errorf("%s: seen are %+v, %d items, %d pending, %d rows", what, b, len(page), len(pending), len(rows))
+		}
+	}
+	page := func(first int) batch.Page {
+		p := batch.Page{Items: items(first, 3), FirstRow: uint32(first / 3), Refused: []batch.Refusal{{Row: first, Code: "row_ic_invalid"}}}
+		for k := range p.Items {
+			p.Items[k].Amount, p.Items[k].Payee = "1.50", "ALI"
+		}
+		return p
+	}
+	wants(t, "a page without a claim", db.Stage(ctx, "ba", "up_1", page(0)), batch.ErrSealed)
+	wants(t, "claiming nothing", db.ClaimIntake(ctx, "ba_none", "up_1"), batch.ErrUnknown)
+	must(t, db.ClaimIntake(ctx, "ba", "up_1"))
+	wants(t, "a second upload", db.ClaimIntake(ctx, "ba", "up_2"), batch.ErrIntake)
+	must(t, db.Stage(ctx, "ba", "up_1", page(0)))
+	must(t, db.Stage(ctx, "ba", "up_1", page(3)))
+	none("pages")
+	wants(t, "sealing meanwhile", db.Seal(ctx, "ba", 0, [32]byte{}, true, ev), batch.ErrIntake)
+	wants(t, "a small upload meanwhile", db.AddItems(ctx, "ba", items(0, 1), nil, ev), batch.ErrIntake)
+	if dead, err := db.LapsedIntakes(ctx); err != nil || len(dead) != 0 {
+		t.Errorf("dead uploads: %v, %v", dead, err)
+	}
+
+	// The upload dies: the next one finds nothing of it.
+	h.Clock.Advance(time.Hour)
+	if dead, err := db.LapsedIntakes(ctx); err != nil || dead["ba"] != "up_1" {
+		t.Errorf("dead uploads: %v, %v", dead, err)
+	}
+	must(t, db.ClaimIntake(ctx, "ba", "up_2"))
+	wants(t, "a page of who was taken for dead", db.Stage(ctx, "ba", "up_1", page(6)), batch.ErrSealed)
+	wants(t, "its end", db.CommitIntake(ctx, "ba", "up_1", 0, 6, 2, ev), batch.ErrIntake)
+	must(t, db.DropIntake(ctx, "ba", "up_1")) // of who holds nothing: nothing
+	must(t, db.Stage(ctx, "ba", "up_2", page(0)))
+	none("pages of the second")
+	must(t, db.DropIntake(ctx, "ba", "up_2"))
+	none("an upload that was given up")
+	must(t, db.ClaimIntake(ctx, "ba", "up_3"))
+	must(t, db.Stage(ctx, "ba", "up_3", page(0)))
+	must(t, db.CommitIntake(ctx, "ba", "up_3", 0, 3, 1, ev))
+	b, err := db.Batch(ctx, "ba")
+	rows, rerr := db.RefusedRows(ctx, "ba", -1, 10)
+	if err != nil || rerr != nil || b.Next != 3 || b.Pending != 3 || b.RefusedRows != 1 || b.Intake != "" || len(rows) != 1 {
+		t.Errorf("taken in: %+v, %v, %v, %v", b, err, rows, rerr)
+	}
+	n := 0
+	for p, err := range db.Payments(ctx, "ba") {
+		if n++; err != nil || p.Amount != "1.50" || p.Payee != "ALI" {
+			t.Errorf("payment %+v, %v", p, err)
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d payments", n)
+	}
+
+	// A number is of one batch, also between two uploads at once; a cancelled one has none.
+	numbered := func(id string) batch.Page {
+		p := batch.Page{Items: items(0, 1)}
+		p.Items[0].Record = &batch.Record{ID: "rec" + id}
+		p.Items[0].Record.Candidate.Number = "S1000001"
+		return p
+	}
+	h.batch(t, "bc", batch.Ecert)
+	must(t, db.ClaimIntake(ctx, "bb", "up_4"))
+	must(t, db.Stage(ctx, "bb", "up_4", numbered("4")))
+	if seen, err := db.Elsewhere(ctx, "bc", []string{"S1000001"}); err != nil || len(seen) != 0 {
+		t.Errorf("a number that was not taken in: %v, %v", seen, err)
+	}
+	if _, err := db.ItemByRecord(ctx, "rec4"); err == nil {
+		t.Error("the public page has a certificate that was not taken in")
+	}
+	must(t, db.ClaimIntake(ctx, "bc", "up_5"))
+	wants(t, "the number at once", db.Stage(ctx, "bc", "up_5", numbered("5")), batch.ErrIntake)
+	must(t, db.CancelBatch(ctx, "bb", h.ev("cancel", "bb")))
+	wants(t, "a page of a cancelled batch", db.Stage(ctx, "bb", "up_4", numbered("4b")), batch.ErrSealed)
+	must(t, db.DropIntake(ctx, "bb", "up_4"))
+	must(t, db.Stage(ctx, "bc", "up_5", numbered("5")))
 }

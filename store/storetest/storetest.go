@@ -66,6 +66,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"PagesAreOpenedOnce", pages},
 		{"DisownOrSign", disownOrSign},
 		{"BatchIntake", batchIntake},
+		{"BatchPages", batchPages},
 		{"BatchCancel", batchCancel},
 		{"Documents", documents},
 		{"Certificates", certificates},

@@ -1,0 +1,136 @@
+package batch
+
+import (
+	"archive/zip"
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/mohor-sign/mohor/ecert"
+	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/pdf"
+	"github.com/mohor-sign/mohor/signer"
+)
+
+// AddPDFs is AddZIP for a batch of PDFs.
+func (s *Service) AddPDFs(ctx context.Context, app, id, requestID string, r io.Reader) (Intake, error) {
+	return s.add(ctx, app, id, requestID, r, map[string]taker{PDF: takePDFs})
+}
+
+// File is what is said of a PDF that comes alone.
+type File struct {
+	Name      string // 1 to 200 printable characters
+	Reference string // as Name; "": the name
+	signer.Payment
+	Password secret.Text // of an encrypted one
+}
+
+// AddPDF takes in one PDF. *pdf.Error says why not: an upload of one is taken in or refused whole.
+func (s *Service) AddPDF(ctx context.Context, app, id, requestID string, file File, r io.Reader) (Intake, error) {
+	return s.add(ctx, app, id, requestID, r, map[string]taker{PDF: func(ctx context.Context, u *upload, f *os.File, _ int64) error {
+		if file.Reference == "" {
+			file.Reference = file.Name
+		}
+		amount, ok := signer.ParseAmount(file.Amount)
+		if !cleanText(file.Name, 200) || !cleanText(file.Reference, 200) || file.Payee != "" && !cleanText(file.Payee, maxPayee) || file.Amount != "" && !ok {
+			return fmt.Errorf("%w: name, reference, amount or payee", ErrInput)
+		}
+		file.Amount = amount
+		it, err := u.storePDF(ctx, file, f)
+		if err != nil {
+			return err
+		}
+		return u.accept(ctx, it)
+	}})
+}
+
+// storePDF writes a PDF as a blob and checks that it can be signed.
+func (u *upload) storePDF(ctx context.Context, file File, r io.Reader) (Item, error) {
+	it := Item{State: Pending, Payment: file.Payment,
+		Document: signer.Document{Index: u.next(), Name: file.Name, Hash: crypto.SHA256, Blob: fmt.Sprintf("%s/%d", u.folder, u.next()), Reference: file.Reference}}
+	p, err := u.s.storePDF(ctx, it.Blob, r, file.Password)
+	it.Size, it.Digest = p.size, p.digest
+	return it, err
+}
+
+// openZIP refuses what is no ZIP, or one that would unpack to more than an upload may hold.
+func (s *Service) openZIP(f *os.File, size int64) (*zip.Reader, error) {
+	zr, err := zip.NewReader(f, size)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	if len(zr.File) > maxItems {
+		return nil, fmt.Errorf("%w: more than %d files", ErrTooLarge, maxItems)
+	}
+	return zr, s.checkZIP(zr)
+}
+
+// takePDFs takes in a ZIP of PDFs, and what its manifest says of them. Files that cannot be signed, or
+// are not as the manifest says, are refused as rows.
+func takePDFs(ctx context.Context, u *upload, f *os.File, size int64) error {
+	zr, err := u.s.openZIP(f, size)
+	if err != nil {
+		return err
+	}
+	m, err := u.s.readManifest(zr)
+	if err != nil {
+		return err
+	}
+	if m != nil {
+		u.got.Encoding, u.got.Notes = m.format.Encoding, formatNotes(m.format)
+	}
+	for k, zf := range zr.File {
+		if aside(zf.Name) || isManifest(zf.Name) {
+			continue
+		}
+		no, err := u.takePDF(ctx, k+1, zf, m)
+		if err == nil && no != nil {
+			err = u.refuse(ctx, *no)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return m.left(func(r Refusal) error { return u.refuse(ctx, r) })
+}
+
+// takePDF takes in one file of a ZIP.
+func (u *upload) takePDF(ctx context.Context, row int, zf *zip.File, m *manifest) (*Refusal, error) {
+	file := File{Name: zf.Name, Reference: zf.Name}
+	if !cleanText(file.Name, 200) {
+		return &Refusal{Row: row, Name: shownName(zf.Name), Code: ecert.CodeFieldInvalid, Detail: "nama fail mesti 1 hingga 200 aksara yang boleh dicetak / a file's name must have 1 to 200 printable characters"}, nil
+	}
+	said, no := m.of(row, zf.Name)
+	if no != nil {
+		return no, nil
+	}
+	if said != nil {
+		file.Payment = signer.Payment{Amount: said.Amount, Payee: said.Payee}
+		if said.Title != "" {
+			file.Name = said.Title
+		}
+		if said.Reference != "" {
+			file.Reference = said.Reference
+		}
+	}
+	rc, err := zf.Open()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %q: %w", ErrInput, zf.Name, err)
+	}
+	defer rc.Close()
+	it, err := u.storePDF(ctx, file, rc)
+	var bad *pdf.Error
+	if errors.As(err, &bad) {
+		if err := u.s.Blobs.Remove(context.WithoutCancel(ctx), it.Blob); err != nil {
+			return nil, err
+		}
+		return &Refusal{Row: row, Name: zf.Name, Code: bad.Code, Detail: bad.DetailMS + " / " + bad.Detail}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return nil, u.accept(ctx, it)
+}
