@@ -98,14 +98,6 @@ func (t *unitTable) fit(d *design, top float64, units []Unit) unitRows {
 	}
 }
 
-// cells is the number of tags of a table of n rows; an empty one is not drawn.
-func cells(n int) int {
-	if n == 0 {
-		return 0
-	}
-	return 3 * (n + 1)
-}
-
 // draw sets the rows of a page, with the heads above.
 func (t *unitTable) draw(d *design, c *canvas, r unitRows, page int) {
 	from, y := 0, r.top
