@@ -23,7 +23,7 @@ type design struct {
 	colours     map[string]rgb
 	fonts       map[string]typeface
 	pages       [2][]piece // the first page, and the one units go on to
-	forms       [][]byte   // art, as content streams
+	forms       [][]byte   // art, as compressed content streams
 	art         []*element // of each form
 	photo       *element
 	units       *unitTable
@@ -206,7 +206,7 @@ func (d *design) add(t *Templates, in Language, level Level, page int, e *elemen
 	case "signature":
 		return nil // nothing is drawn; a visible signature will be
 	default:
-		return d.addArt(page, &p)
+		return d.addArt(t, page, &p)
 	}
 	d.pages[page] = append(d.pages[page], p)
 	return nil
@@ -260,7 +260,7 @@ func (d *design) addImage(t *Templates, page int, p *piece, alt string) {
 
 // addArt draws ornament. Rules are short enough to stand in every page; the rest
 // goes into forms, several neighbours into one.
-func (d *design) addArt(page int, p *piece) error {
+func (d *design) addArt(t *Templates, page int, p *piece) error {
 	var c canvas
 	e, colour, accent := p.element, d.colours[p.Colour], d.colours[p.Accent]
 	switch e.Kind {
@@ -272,14 +272,41 @@ func (d *design) addArt(page int, p *piece) error {
 		p.static = c.b
 		d.pages[page] = append(d.pages[page], *p)
 		return nil
+	case "seal":
+		if err := d.uses("serif-bold", p.text+" •"); err != nil {
+			return err
+		}
+	}
+	key := artKey{e, p.text}
+	drawn, ok := t.art.Load(key)
+	if !ok {
+		content, err := d.drawArt(p, colour, accent)
+		if err != nil {
+			return err
+		}
+		drawn, _ = t.art.LoadOrStore(key, content)
+	}
+	d.place(page, p, drawn.(*art))
+	return nil
+}
+
+// art is ornament as a content stream, and that compressed. Certificates of all
+// levels share it, and to draw it takes longer than all else.
+type art struct{ packed []byte }
+
+type artKey struct {
+	*element
+	text string
+}
+
+func (d *design) drawArt(p *piece, colour, accent rgb) (*art, error) {
+	c := canvas{[]byte("1 J 1 j\n")}
+	switch e := p.element; e.Kind {
 	case "frame":
 		c.frame(colour, accent)
 	case "rosette":
 		c.watermark(e.X, e.Y, e.Radius, colour)
 	case "seal":
-		if err := d.uses("serif-bold", p.text+" •"); err != nil {
-			return err
-		}
 		c.seal(d.fonts["serif-bold"], e.X, e.Y, e.Radius, p.text, colour, accent, d.colours[e.Fill])
 	case "wave":
 		c.stroke(colour)
@@ -287,17 +314,17 @@ func (d *design) addArt(page int, p *piece) error {
 		n := max(1, int(e.Width/18))
 		c.wave(e.X, e.Y+e.Height/2, e.Width/float64(n), e.Height/2, n)
 	}
-	d.place(page, p, c.b)
-	return nil
+	packed, err := compress(c.b)
+	return &art{packed}, err
 }
 
 // place puts art into the page. An element that both pages show is kept once.
-func (d *design) place(page int, p *piece, content []byte) {
+func (d *design) place(page int, p *piece, drawn *art) {
 	at := slices.Index(d.art, p.element)
 	if at < 0 {
 		at = len(d.art)
 		d.art = append(d.art, p.element)
-		d.forms = append(d.forms, append([]byte("1 J 1 j\n"), content...))
+		d.forms = append(d.forms, drawn.packed)
 	}
 	var c canvas
 	c.artifact(func() { c.b = fmt.Appendf(c.b, "/A%d Do\n", at) })

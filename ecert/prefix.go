@@ -72,7 +72,7 @@ func (r *Renderer) newPrefix(d *design, rows [2]int, letters string) (*prefix, e
 	if err != nil {
 		return nil, err
 	}
-	profile, err := r.compress(sRGBProfile())
+	profile, err := compress(sRGBProfile())
 	if err != nil {
 		return nil, err
 	}
@@ -152,20 +152,13 @@ func (d *design) embed(b *builder, letters string) (resources string, err error)
 // addXObjects adds art, pictures and the sandbox's marking and returns the entries
 // of /XObject.
 func (r *Renderer) addXObjects(b *builder, d *design, fonts string) (resources string, err error) {
-	form := func(name string, content []byte) error {
-		packed, err := r.compress(content)
-		if err != nil {
-			return err
-		}
+	form := func(name string, packed []byte) {
 		n := b.add(append(fmt.Appendf(nil, "<</Type/XObject/Subtype/Form/BBox[0 0 %g %g]/Resources<</Font<<%s>>>>/Length %d/Filter/FlateDecode>>\nstream\n",
 			pageWidth, pageHeight, fonts, len(packed)), append(packed, "\nendstream"...)...))
 		resources += fmt.Sprintf("/%s %d 0 R", name, n)
-		return nil
 	}
-	for i, content := range d.forms {
-		if err := form(fmt.Sprintf("A%d", i), content); err != nil {
-			return "", err
-		}
+	for i, packed := range d.forms {
+		form(fmt.Sprintf("A%d", i), packed)
 	}
 	for i, name := range d.pictures {
 		resources += fmt.Sprintf("/P%d %d 0 R", i, b.add(r.templates.pictures[name].append(nil)))
@@ -173,9 +166,11 @@ func (r *Renderer) addXObjects(b *builder, d *design, fonts string) (resources s
 	if d.sandbox {
 		var mark canvas
 		mark.sandboxMark(d.fonts["serif-bold"])
-		if err := form("Mark", mark.b); err != nil {
+		packed, err := compress(mark.b)
+		if err != nil {
 			return "", err
 		}
+		form("Mark", packed)
 	}
 	return resources, nil
 }

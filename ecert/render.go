@@ -408,7 +408,7 @@ func (r *Renderer) finish(p *prefix, d *design, content [2][]byte, photo *pictur
 }
 
 // compress is for what is made once and shared: as small as can be.
-func (r *Renderer) compress(data []byte) ([]byte, error) {
+func compress(data []byte) ([]byte, error) {
 	w, err := zlib.NewWriterLevel(nil, zlib.BestCompression)
 	if err != nil {
 		return nil, fmt.Errorf("compressing stream: %w", err)

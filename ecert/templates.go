@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -31,13 +32,14 @@ type languageFile struct {
 }
 
 // Templates are what certificates look like: layouts, words and assets, read and
-// checked. They do not change.
+// checked. What they look like does not change.
 type Templates struct {
 	languages map[Language]*languageFile
 	layouts   map[string]*layoutFile
 	pictures  map[string]*picture
 	faces     map[string]*font.Face // own typefaces, by file
 	sources   []TemplateSource
+	art       sync.Map // of *art by artKey: ornament that was drawn
 }
 
 // TemplateSource is a file that templates were read from.
