@@ -153,8 +153,9 @@ func (d *design) embed(b *builder, letters string) (resources string, err error)
 // of /XObject.
 func (r *Renderer) addXObjects(b *builder, d *design, fonts string) (resources string, err error) {
 	form := func(name string, packed []byte) {
-		n := b.add(append(fmt.Appendf(nil, "<</Type/XObject/Subtype/Form/BBox[0 0 %g %g]/Resources<</Font<<%s>>>>/Length %d/Filter/FlateDecode>>\nstream\n",
-			pageWidth, pageHeight, fonts, len(packed)), append(packed, "\nendstream"...)...))
+		// packed is shared with other designs: it is copied, not appended to.
+		n := b.add(slices.Concat(fmt.Appendf(nil, "<</Type/XObject/Subtype/Form/BBox[0 0 %g %g]/Resources<</Font<<%s>>>>/Length %d/Filter/FlateDecode>>\nstream\n",
+			pageWidth, pageHeight, fonts, len(packed)), packed, []byte("\nendstream")))
 		resources += fmt.Sprintf("/%s %d 0 R", name, n)
 	}
 	for i, packed := range d.forms {
