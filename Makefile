@@ -144,5 +144,5 @@ bin/schemathesis/installed: tools/schemathesis-requirements.txt
 fuzz:
 	@for t in ./pdf:FuzzOpen ./pdf/syntax:FuzzValue ./pdf/syntax:FuzzFile ./pdf/syntax:FuzzObjectStream ./pdf/syntax:FuzzSeal \
 	  ./pdf/cms:FuzzCMSParse ./pdf/cms:FuzzTimestamp ./pdf/cms:FuzzBER ./pdf/cms:FuzzEdited ./pdf/content:FuzzPage ./pdf/font:FuzzParse \
-	  ./pdf/verify:FuzzVerify ./pdf/internal/corpus:FuzzStructure ./pdf/internal/corpus:FuzzDocument ./pdf/internal/corpus:FuzzMutations ./ecert:FuzzReader ./notify:FuzzReadReport; do \
+	  ./pdf/verify:FuzzVerify ./pdf/internal/corpus:FuzzStructure ./pdf/internal/corpus:FuzzDocument ./pdf/internal/corpus:FuzzMutations ./ecert:FuzzReader ./ecert:FuzzOpenReader ./ecert:FuzzCleanPhoto ./notify:FuzzReadReport; do \
 	  $(GO) test -run '^$$' -fuzz "^$${t#*:}$$" -fuzztime $(or $(FUZZTIME),60s) -fuzzminimizetime 5x "$${t%%:*}" || exit 1; done

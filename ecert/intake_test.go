@@ -2,12 +2,16 @@ package ecert_test
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"image"
 	"image/jpeg"
+	"io"
 	"os"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/mohor-sign/mohor/ecert"
 )
@@ -144,6 +148,28 @@ func FuzzCleanPhoto(f *testing.F) {
 		again, err := ecert.CleanPhoto(clean)
 		if err != nil || !bytes.Equal(again, clean) || len(clean) > len(raw) || bytes.Contains(clean, []byte("Exif\x00\x00")) {
 			t.Fatalf("%d bytes, then %d, %v", len(clean), len(again), err)
+		}
+	})
+}
+
+// Whatever a file is, it is read or refused, and what is taken is text that can be printed.
+func FuzzOpenReader(f *testing.F) {
+	list := header + row("ALI", "900101991234", "S1000001")
+	f.Add([]byte(list))
+	f.Add([]byte(strings.ReplaceAll(list, ",", ";") + row("JOS\xc9", "900101991234", "S1000002")))
+	f.Add(append([]byte("\xff\xfe"), utf16File(binary.LittleEndian, strings.ReplaceAll(list, ",", "\t"))[2:]...))
+	f.Add([]byte("PK\x03\x04"))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		rd, err := ecert.OpenReader(bytes.NewReader(file), int64(len(file)))
+		for err == nil {
+			var c ecert.Candidate
+			var refused *ecert.Refusal
+			if c, refused, err = rd.Next(); err == nil && refused == nil && (!utf8.ValidString(c.Name) || strings.ContainsAny(c.Name, "\n\r\x00\u202E\ufffd") || c.Number == "" || c.MonthYear() == "") {
+				t.Fatalf("accepted %+v", c)
+			}
+		}
+		if err != io.EOF && !errors.Is(err, ecert.ErrCSV) {
+			t.Fatal(err)
 		}
 	})
 }

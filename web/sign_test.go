@@ -375,3 +375,20 @@ func TestLegalNotice(t *testing.T) {
 		}
 	}
 }
+
+// The page tells to whom a batch pays, as text.
+func TestSigningPageNamesPayees(t *testing.T) {
+	p := signingPage()
+	p.Payees, p.FirstPayees = 12, []string{"SYARIKAT ALI", "<b>ABU</b>"}
+	b := newBrowser(t, &counter{page: p})
+	b.open()
+	if got := b.send("GET", "/sign/"+pageToken, nil).Body.String(); !strings.Contains(got, "12: “SYARIKAT ALI”, “&lt;b&gt;ABU&lt;/b&gt;” …</dd>") {
+		t.Errorf("%s", got)
+	}
+	p.Payees, p.FirstPayees = 0, nil
+	b = newBrowser(t, &counter{page: p})
+	b.open()
+	if got := b.send("GET", "/sign/"+pageToken, nil).Body.String(); strings.Contains(got, "Penerima") {
+		t.Errorf("%s", got)
+	}
+}

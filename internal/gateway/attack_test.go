@@ -342,7 +342,7 @@ func TestRefusalsAreAudited(t *testing.T) {
 			return g.Do("POST", "/v1/documents?name=x.pdf", "application/pdf", []byte("x"))
 		},
 		"bad line": func() *gatewaytest.Reply {
-			return g.Do("POST", "/v1/batches/"+b.Text("batch_id")+"/items", "application/x-ndjson", []byte("{}x\n"))
+			return g.Do("POST", "/v1/batches/"+b.Text("batch_id")+"/items", "application/x-ndjson", []byte("x{}\n"))
 		},
 	} {
 		g.Clock.Advance(10 * time.Second) // of those who are nobody one event in ten seconds tells

@@ -480,6 +480,38 @@ func (w writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// One PDF goes with what is said of it, a list with its pictures as the ZIP it is, and refused rows come page by page.
+func TestIntake(t *testing.T) {
+	w := &wire{answers: []answer{{status: 200, body: `{"accepted":1,"refused":[],"refused_count":0}`}, {status: 200, body: `{"accepted":0,"refused":[],"refused_count":2,"encoding":"windows-1252","notes":[{"code":"encoding","detail":"d"}]}`},
+		{status: 200, body: `{"refused":[{"row":3,"code":"row_ic_invalid"}],"next":0}`}, {status: 200, body: `{"refused":[{"row":4,"code":"row_noss_invalid"}]}`}}}
+	c := client(t, w)
+	if in, err := c.AddPDF(t.Context(), "ba", mohor.Paper{Name: "Baucar & 1", Amount: "1.50", Payee: "ALI", Password: mohor.NewSecret("p")}, strings.NewReader("%PDF")); err != nil || in.Accepted != 1 {
+		t.Fatalf("%+v, %v", in, err)
+	}
+	in, err := c.AddCandidatesWithPhotos(t.Context(), "ba", strings.NewReader("PK"))
+	if err != nil || in.RefusedCount != 2 || in.Encoding != "windows-1252" || len(in.Notes) != 1 {
+		t.Fatalf("%+v, %v", in, err)
+	}
+	var rows []int
+	for r, err := range c.RefusedRows(t.Context(), "ba") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, r.Row)
+	}
+	if fmt.Sprint(rows) != "[3 4]" {
+		t.Errorf("rows %v", rows)
+	}
+	for k, want := range []string{"/v1/batches/ba/items?amount=1.50&name=Baucar+%26+1&payee=ALI", "/v1/batches/ba/items", "/v1/batches/ba/refused?limit=1000&after=-1", "/v1/batches/ba/refused?limit=1000&after=0"} {
+		if got := w.got[k].URL.RequestURI(); got != want {
+			t.Errorf("%d: %s, want %s", k, got, want)
+		}
+	}
+	if w.got[0].Header.Get("X-PDF-Password") != "p" || w.got[0].Header.Get("Content-Type") != "application/pdf" || w.got[1].Header.Get("Content-Type") != "application/zip" || w.bodies[0] != "%PDF" {
+		t.Errorf("%v, %v", w.got[0].Header, w.bodies)
+	}
+}
+
 // An upload has the caller's key or none: it goes once, and only whoever knows its key can repeat it.
 func TestUploadsTakeTheCallersKey(t *testing.T) {
 	w := &wire{answers: []answer{{status: 201, body: "{}"}}}
