@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/internal/raster"
 	"github.com/mohor-sign/mohor/signer"
 )
 
@@ -84,6 +86,7 @@ type itemBody struct {
 	SignedAt  *time.Time `json:"signed_at,omitempty"`
 	Level     string     `json:"level,omitempty" enum:"B-B,B-T,B-LT,B-LTA" doc:"CMS and PADES: the level reached, see transaction"`
 	RecordID  string     `json:"record_id,omitempty" doc:"eCertificates: the public page is /s/{record_id}"`
+	RecordURL string     `json:"record_url,omitempty" doc:"eCertificates: the address in the QR code. What is behind the # opens the public record: it is for the holder"`
 }
 
 type itemsOutput struct {
@@ -104,6 +107,10 @@ func (s *server) batches(h huma.API) {
 	huma.Register(h, op("Batches", "resumeBatch", http.MethodPost, "/v1/batches/{id}/resume", "Go on with a paused batch", http.StatusNotFound, http.StatusConflict), s.resumeBatch)
 	huma.Register(h, op("Batches", "retryBatch", http.MethodPost, "/v1/batches/{id}/retry", "Let refused documents be authorised again", http.StatusNotFound, http.StatusConflict), s.retryBatch)
 	huma.Register(h, op("Batches", "batchItems", http.MethodGet, "/v1/batches/{id}/items", "Items with their outcome", http.StatusNotFound), s.batchItems)
+	preview := binary(op("Batches", "previewItem", http.MethodGet, "/v1/batches/{id}/items/{index}/preview", "An eCertificate as it will be signed", http.StatusNotFound, http.StatusBadRequest, http.StatusNotImplemented),
+		"application/pdf", "The certificate, byte for byte what is signed; image/png for format=png")
+	preview.Responses["200"].Content["image/png"] = preview.Responses["200"].Content["application/pdf"]
+	huma.Register(h, preview, s.previewItem)
 	huma.Register(h, binary(op("Batches", "batchArchive", http.MethodGet, "/v1/batches/{id}/archive", "ZIP of the signed PDFs, detached signatures and manifest.json", http.StatusNotFound, http.StatusConflict),
 		"application/zip", "The archive"), s.batchArchive)
 	huma.Register(h, op("Batches", "cancelBatch", http.MethodDelete, "/v1/batches/{id}", "Cancel before signing", http.StatusNotFound, http.StatusConflict), s.cancelBatch)
@@ -221,7 +228,7 @@ func (s *server) batchItems(ctx context.Context, in *itemsInput) (*itemsOutput, 
 			b.SignedAt = &it.SignedAt
 		}
 		if it.Record != nil {
-			b.RecordID = it.Record.ID
+			b.RecordID, b.RecordURL = it.Record.ID, s.Batches.Address(it.Record)
 		}
 		out.Body.Items[k] = b
 	}
@@ -251,6 +258,38 @@ func (s *server) batchArchive(ctx context.Context, in *batchInput) (*huma.Stream
 			panic(http.ErrAbortHandler)
 		}
 	}}, nil
+}
+
+type previewInput struct {
+	ID     string `path:"id" maxLength:"64"`
+	Index  uint32 `path:"index"`
+	Format string `query:"format" enum:"pdf,png" default:"pdf"`
+	Page   int    `query:"page" minimum:"1" maximum:"2" default:"1" doc:"Of png: the page"`
+}
+
+type previewOutput struct {
+	ContentType string `header:"Content-Type"`
+	Disposition string `header:"Content-Disposition"`
+	Cache       string `header:"Cache-Control"`
+	Body        []byte
+}
+
+// previewDPI draws an A4 page of 910 by 1287 pixels.
+const previewDPI = 110
+
+func (s *server) previewItem(ctx context.Context, in *previewInput) (*previewOutput, error) {
+	page, err := s.Batches.Preview(ctx, appOf(ctx).ID, in.ID, in.Index)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	out := &previewOutput{ContentType: "application/pdf", Disposition: "inline", Cache: "no-store", Body: page}
+	if in.Format == "png" {
+		out.ContentType = "image/png"
+		if out.Body, err = raster.PNG(ctx, bytes.NewReader(page), in.Page, previewDPI); err != nil {
+			return nil, s.fail(ctx, err)
+		}
+	}
+	return out, nil
 }
 
 func (s *server) cancelBatch(ctx context.Context, in *batchInput) (*struct{}, error) {

@@ -8,6 +8,7 @@ import (
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/ecert"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/raster"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/signer"
@@ -122,6 +123,7 @@ func meanings() []meaning {
 		{batch.ErrEmpty, "batch_empty", 409, "Kelompok kosong", "The batch is empty"},
 		{batch.ErrRefusedRows, "batch_has_refused_rows", 409, "Kelompok mempunyai baris yang ditolak; betulkan atau terima penolakan itu", "Rows were refused; mend them or accept the refusals"},
 		{batch.ErrLive, "batch_busy", 409, "Kelompok ini mempunyai transaksi yang masih hidup", "The batch has a live transaction"},
+		{raster.ErrAbsent, "preview_unavailable", 501, "Gambar pratonton tidak tersedia: pdftoppm (poppler-utils) tidak dipasang pada gerbang; minta format=pdf", "No picture to be had: pdftoppm (poppler-utils) is not installed at the gateway; ask for format=pdf"},
 		{batch.ErrIntake, "batch_busy", 409, "Satu lagi muat naik sedang berjalan; cuba lagi", "Another upload is under way; try again"},
 		{signer.ErrAmounts, "batch_amounts_partial", 409, "Sesetengah dokumen ada amaun dan yang lain tiada, atau jumlahnya terlalu besar: hantar semula dalam kelompok baharu", "Some documents have an amount and others have none, or the sum is too large: send them again in a new batch"},
 		{signer.ErrTotal, "total_mismatch", 409, "Jumlah yang diberi bukan jumlah amaun dokumen kelompok", "The total given is not the sum of the amounts of the batch's documents"},

@@ -51,6 +51,7 @@ func operationCodes() map[string]string {
 		"pauseBatch":        "not_found batch_not_signing",
 		"resumeBatch":       "not_found batch_not_paused",
 		"retryBatch":        "not_found batch_busy batch_not_refused not_refused",
+		"previewItem":       "not_found documents_mismatch preview_unavailable",
 		"cancelBatch":       "not_found batch_sealed batch_busy",
 		// Strangers.
 		"crl": "not_found", "token": "store_unavailable", "timestamp": "invalid_request hsm_unavailable", "ocsp": "invalid_request hsm_unavailable", "ocspGet": "invalid_request hsm_unavailable",

@@ -36,7 +36,7 @@ type ManifestItem struct {
 	Signature string   `json:"signature,omitempty"`   // RAW, CMS: base64
 	SignedAt  string   `json:"signed_at,omitempty"`   // RFC 3339 UTC
 	Timestamp string   `json:"timestamp,omitempty"`   // of the time-stamping authority, RFC 3339 UTC
-	URL       string   `json:"record_url,omitempty"`  // eCertificates: the address in the QR code
+	URL       string   `json:"record_url,omitempty"`  // eCertificates: the address in the QR code, secret included
 	Code      string   `json:"refusal_code,omitempty"`
 	Detail    string   `json:"refusal_detail,omitempty"`
 }
@@ -137,7 +137,7 @@ func (a *packer) item(ctx context.Context, it *Item) (*ManifestItem, error) {
 	line := &ManifestItem{Index: it.Index, Name: it.Name, Reference: it.Reference, State: it.State, Alg: it.Hash.String(), Digest: hex.EncodeToString(it.Digest), Size: it.Size,
 		Proof: [][]byte{}, Code: it.Code, Detail: it.Detail}
 	if it.Record != nil {
-		line.URL = a.s.RecordURL(it.Record.ID)
+		line.URL = a.s.Address(it.Record)
 	}
 	switch it.State {
 	case ItemRefused:

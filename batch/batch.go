@@ -8,7 +8,6 @@ package batch
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -109,12 +108,6 @@ type Item struct {
 	Level          string    // that the signature reached; below the one asked for after an outage
 	Intent         string    // under which it was claimed last
 	Refusal        int64     // of a refused item: its place among its batch's refusals, from 1
-}
-
-// Record is what the public page answers about an eCertificate.
-type Record struct {
-	ID        string // 16 random bytes, base64url without padding: 22 characters
-	Candidate ecert.Candidate
 }
 
 // Refusal is a row that was not taken in.
@@ -232,7 +225,8 @@ type Service struct {
 	// never.
 	Refuse   pdf.Severity
 	Renderer *ecert.Renderer
-	// RecordURL makes the address in a certificate's QR code.
+	// RecordURL makes the address of a certificate's public page. The QR code has
+	// the record's secret behind it.
 	RecordURL func(id string) string
 	// TempDir is where uploads are spooled while they are checked.
 	TempDir string
@@ -249,6 +243,9 @@ type Passwords interface {
 	// SealPassword is durable when it returns nil.
 	SealPassword(ctx context.Context, blob string, password secret.Text) error
 }
+
+// Address is what the QR code of a certificate leads to, secret included.
+func (s *Service) Address(r *Record) string { return s.RecordURL(r.ID) + r.Fragment() }
 
 // Create makes an open batch.
 func (s *Service) Create(ctx context.Context, app, name, kind, requestID string) (Batch, error) {
@@ -430,14 +427,3 @@ func reason(err error) string {
 }
 
 func unprintable(r rune) bool { return !strconv.IsPrint(r) }
-
-// MarshalText keeps a record in one database column, as JSON.
-func (r *Record) MarshalText() ([]byte, error) { return json.Marshal(r.Candidate) }
-
-// UnmarshalText reads what MarshalText wrote.
-func (r *Record) UnmarshalText(p []byte) error {
-	if err := json.Unmarshal(p, &r.Candidate); err != nil {
-		return fmt.Errorf("reading certificate record: %w", err)
-	}
-	return nil
-}

@@ -34,6 +34,7 @@ type house struct {
 	svc   *batch.Service
 	s     *signer.Signer
 	blobs *store.Blobs
+	packs *batch.Packs
 	temp  string
 	dir   string
 }
@@ -53,9 +54,10 @@ func newHouseOn(t testing.TB, db *store.DB) *house {
 	h.blobs, err = store.OpenBlobs(h.dir)
 	must(t, err)
 	t.Cleanup(func() { h.blobs.Close() })
-	h.svc = &batch.Service{Queue: db, Blobs: h.blobs, RecordURL: func(id string) string { return "https://x.example/s/" + id }, TempDir: h.temp,
+	h.packs = batch.NewPacks(h.blobs)
+	h.svc = &batch.Service{Queue: db, Blobs: h.packs, RecordURL: func(id string) string { return "https://x.example/s/" + id }, TempDir: h.temp,
 		MaxUpload: 4 << 20, MaxPDF: 1 << 20, Now: h.Clock.Now}
-	h.s = h.Signer(nil, h.blobs)
+	h.s = h.Signer(nil, h.packs)
 	return h
 }
 
@@ -427,7 +429,7 @@ func TestCandidates(t *testing.T) {
 			t.Errorf("item %+v", it)
 		}
 		ids[it.Record.ID] = true
-		b, err := h.blobs.Open(ctx, it.Blob)
+		b, err := h.packs.Open(ctx, it.Blob)
 		must(t, err)
 		p, err := io.ReadAll(io.NewSectionReader(b, 0, b.Size()))
 		must(t, errors.Join(err, b.Close()))

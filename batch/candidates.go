@@ -3,12 +3,10 @@ package batch
 import (
 	"context"
 	"crypto"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/mohor-sign/mohor/ecert"
@@ -48,6 +46,19 @@ func takeCandidates(ctx context.Context, u *upload, list io.ReaderAt, size int64
 	if photos != nil {
 		photos.again = true
 	}
+	if !good.any() {
+		return nil
+	}
+	name := u.folder + "/pack"
+	_, err = u.s.Blobs.Create(ctx, name, func(w io.Writer) error {
+		return u.draw(ctx, newPackWriter(w, name), rd, &good, photos)
+	})
+	return err
+}
+
+// draw reads a judged list once more and adds the certificates of its good rows to a pack. Rows that
+// are handed to the queue meanwhile are seen by nobody before the pack is there and the last step done.
+func (u *upload) draw(ctx context.Context, p *packWriter, rd *ecert.Reader, good *judgedRows, photos *photoFiles) error {
 	for row := range good.n {
 		c, refusal, err := rd.Next()
 		if err != nil {
@@ -60,7 +71,7 @@ func takeCandidates(ctx context.Context, u *upload, list io.ReaderAt, size int64
 		if err != nil {
 			return err
 		}
-		it, err := u.s.render(ctx, u.folder, u.next(), c, photo)
+		it, err := u.s.render(p, u.next(), c, photo)
 		if err != nil {
 			return err
 		}
@@ -93,6 +104,10 @@ func (j *judgedRows) add(good bool) {
 		j.bits[j.n/64] |= 1 << (j.n % 64)
 	}
 	j.n++
+}
+
+func (j *judgedRows) any() bool {
+	return slices.ContainsFunc(j.bits, func(b uint64) bool { return b != 0 })
 }
 
 func (j *judgedRows) has(k int) bool { return j.bits[k/64]>>(k%64)&1 == 1 }
@@ -208,30 +223,18 @@ func listNotes(rd *ecert.Reader) []Note {
 	return notes
 }
 
-// render draws one certificate and stores it. photo is the JPEG that c.Photo names; nil for none.
-func (s *Service) render(ctx context.Context, folder string, index uint32, c ecert.Candidate, photo []byte) (Item, error) {
-	var public [16]byte
-	_, _ = rand.Read(public[:]) // crypto/rand never fails (it ends the process)
-	rec := &Record{ID: base64.RawURLEncoding.EncodeToString(public[:]), Candidate: c}
-	if photo != nil {
-		if err := s.store(ctx, folder+"/photo-"+c.Photo, photo); err != nil {
-			return Item{}, fmt.Errorf("storing the picture of %q: %w", c.Number, err)
-		}
+// render draws one certificate and adds it to the upload's pack. photo is the JPEG that c.Photo
+// names, which is in the page; nil for none.
+func (s *Service) render(p *packWriter, index uint32, c ecert.Candidate, photo []byte) (Item, error) {
+	rec, err := NewRecord(c)
+	if err != nil {
+		return Item{}, err
 	}
-	page, err := s.Renderer.Render(c, s.RecordURL(rec.ID))
+	page, err := s.Renderer.Draw(c, s.Address(rec), photo)
 	if err != nil {
 		return Item{}, fmt.Errorf("drawing certificate %q: %w", c.Number, err)
 	}
-	sum := sha256.Sum256(page)
-	it := Item{Document: signer.Document{Index: index, Name: c.Number + " " + c.Name, Hash: crypto.SHA256, Digest: sum[:],
-		Blob: fmt.Sprintf("%s/%d", folder, index), Size: int64(len(page)), Reference: c.Number}, Record: rec, State: Pending}
-	return it, s.store(ctx, it.Blob, page)
-}
-
-func (s *Service) store(ctx context.Context, blob string, content []byte) error {
-	_, err := s.Blobs.Create(ctx, blob, func(w io.Writer) error {
-		_, err := w.Write(content)
-		return err
-	})
-	return err
+	it := Item{Document: signer.Document{Index: index, Name: c.Number + " " + c.Name, Hash: crypto.SHA256, Digest: page.Sum(), Reference: c.Number}, Record: rec, State: Pending}
+	it.Blob, it.Size, err = p.add(page)
+	return it, err
 }

@@ -1,23 +1,15 @@
 package ecert
 
-import "math"
-
-// The page, A4 portrait, and its colours.
-const (
-	pageWidth  = 595.28
-	pageHeight = 841.89
-	middle     = pageWidth / 2
+import (
+	"math"
+	"strings"
 )
 
 var (
-	navy   = rgb{0.078, 0.145, 0.298}
-	ink    = rgb{0.11, 0.12, 0.16}
-	bronze = rgb{0.58, 0.44, 0.19}
-	gold   = rgb{0.80, 0.68, 0.42}
-	pale   = rgb{0.915, 0.925, 0.945}
-	cream  = rgb{0.985, 0.975, 0.945}
-	grey   = rgb{0.36, 0.38, 0.43}
-	red    = rgb{0.75, 0.10, 0.12}
+	white = rgb{1, 1, 1}
+	black = rgb{0, 0, 0}
+	red   = rgb{0.75, 0.10, 0.12}
+	blush = rgb{0.975, 0.865, 0.87}
 )
 
 // ring is one of the waves that interlace in a rosette: at angle t its radius
@@ -93,10 +85,10 @@ func (c *canvas) wave(x, y, cell, amplitude float64, n int) {
 
 // frame draws the border: two rules with guilloche between, a rosette in each
 // corner.
-func (c *canvas) frame() {
+func (c *canvas) frame(colour, accent rgb) {
 	const outer, band, across, up = 25.0, 15.0, 40, 58
 	x1, y1, x2, y2 := outer, outer, pageWidth-outer, pageHeight-outer
-	c.stroke(navy)
+	c.stroke(colour)
 	c.op("w", 1.1)
 	c.op("re", x1, y1, x2-x1, y2-y1)
 	c.op("S")
@@ -105,12 +97,12 @@ func (c *canvas) frame() {
 		c.op("re", x1+d, y1+d, x2-x1-2*d, y2-y1-2*d)
 	}
 	c.op("S")
-	c.stroke(bronze)
+	c.stroke(accent)
 	c.op("w", 0.9)
 	c.op("re", x1+band+5.4, y1+band+5.4, x2-x1-2*band-10.8, y2-y1-2*band-10.8)
 	c.op("S")
 
-	c.stroke(navy)
+	c.stroke(colour)
 	c.op("w", 0.28)
 	mid := 2.6 + band/2
 	gap := mid + 9.0 // clear of the corner rosettes
@@ -126,30 +118,30 @@ func (c *canvas) frame() {
 	}
 	for _, x := range []float64{x1 + mid, x2 - mid} {
 		for _, y := range []float64{y1 + mid, y2 - mid} {
-			c.fill(rgb{1, 1, 1})
+			c.fill(white)
 			c.circle(x, y, 12.4)
 			c.op("f")
-			c.stroke(bronze)
+			c.stroke(accent)
 			c.op("w", 0.6)
 			c.circle(x, y, 12.4)
 			c.op("S")
-			c.stroke(navy)
+			c.stroke(colour)
 			c.op("w", 0.25)
 			c.rosette(x, y, 10.6, 12, rings(4, 0.66, 0.32, 0.02))
-			c.fill(bronze)
+			c.fill(accent)
 			c.circle(x, y, 2.1)
 			c.op("f")
 		}
 	}
 }
 
-// watermark draws the pale rosette behind the text.
-func (c *canvas) watermark(x, y float64) {
-	c.stroke(pale)
+// watermark draws the rosette behind the text.
+func (c *canvas) watermark(x, y, r float64, colour rgb) {
+	c.stroke(colour)
 	c.op("w", 0.45)
-	c.rosette(x, y, 168, 36, rings(6, 0.86, 0.11, 0.025))
-	c.rosette(x, y, 168, 24, rings(6, 0.58, 0.13, 0.03))
-	c.rosette(x, y, 168, 12, rings(6, 0.27, 0.14, 0.02))
+	c.rosette(x, y, r, 36, rings(6, 0.86, 0.11, 0.025))
+	c.rosette(x, y, r, 24, rings(6, 0.58, 0.13, 0.03))
+	c.rosette(x, y, r, 12, rings(6, 0.27, 0.14, 0.02))
 }
 
 // petal adds one petal of the flower, pointing up, of length 1.
@@ -164,11 +156,11 @@ func (c *canvas) petal() {
 
 // seal draws the emblem: a scalloped disc, a ring of lettering, guilloche and a
 // five-petalled flower. It is nobody's coat of arms.
-func (c *canvas) seal(f typeface, x, y, r float64, department, country string) {
-	c.fill(cream)
+func (c *canvas) seal(f typeface, x, y, r float64, around string, colour, accent, ground rgb) {
+	c.fill(ground)
 	c.circle(x, y, r*0.985)
 	c.op("f")
-	c.stroke(bronze)
+	c.stroke(accent)
 	c.op("w", 0.3)
 	c.rosette(x, y, r, 60, rings(3, 0.955, 0.045, 0))
 	c.op("w", 0.8)
@@ -179,14 +171,16 @@ func (c *canvas) seal(f typeface, x, y, r float64, department, country string) {
 	c.circle(x, y, r*0.86)
 	c.circle(x, y, r*0.69)
 	c.op("S")
-	c.around(f, x, y, r*0.735, r*0.118, department, " • "+country+" • ")
-	c.stroke(gold)
+	first, rest, _ := strings.Cut(around, " • ")
+	c.fill(colour)
+	c.around(f, x, y, r*0.735, r*0.118, first, " • "+rest+" • ")
+	c.stroke(accent)
 	c.op("w", 0.22)
 	c.rosette(x, y, r*0.655, 20, rings(5, 0.76, 0.21, 0.02))
-	c.fill(cream)
+	c.fill(ground)
 	c.circle(x, y, r*0.40)
 	c.op("f")
-	c.stroke(bronze)
+	c.stroke(accent)
 	c.op("w", 0.5)
 	c.circle(x, y, r*0.40)
 	c.op("S")
@@ -195,8 +189,8 @@ func (c *canvas) seal(f typeface, x, y, r float64, department, country string) {
 		m := r * 0.35
 		c.op("q")
 		c.matrix([6]float64{m * math.Cos(a), m * math.Sin(a), -m * math.Sin(a), m * math.Cos(a), x, y}, "cm")
-		c.fill(navy)
-		c.stroke(cream)
+		c.fill(colour)
+		c.stroke(ground)
 		c.op("w", 0.05)
 		c.petal()
 		c.op("B")
@@ -208,7 +202,7 @@ func (c *canvas) seal(f typeface, x, y, r float64, department, country string) {
 		c.op("S")
 		c.op("Q")
 	}
-	c.fill(gold)
+	c.fill(accent)
 	c.circle(x, y, r*0.062)
 	c.op("f")
 }
@@ -220,7 +214,6 @@ func (c *canvas) around(f typeface, x, y, r, size float64, first, rest string) {
 	s := first + rest
 	total := f.Width(s, size)
 	extra := (2*math.Pi*r - total) / float64(len([]rune(s)))
-	c.fill(navy)
 	c.b = append(c.b, "/Span<</ActualText"...)
 	c.b = appendTextString(c.b, s)
 	c.b = append(c.b, ">>BDC\nBT/"...)

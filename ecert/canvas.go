@@ -98,3 +98,59 @@ func (c *canvas) circle(x, y, r float64) {
 	c.op("c", x+k*r, y-r, x+r, y-k*r, x+r, y)
 	c.op("h")
 }
+
+// artifact marks what f draws as none of the document's content (ISO 32000-2,
+// 14.8.2.2).
+func (c *canvas) artifact(f func()) {
+	c.b = append(c.b, "/Artifact BMC\n"...)
+	f()
+	c.b = append(c.b, "EMC\n"...)
+}
+
+// tagged marks what f draws as the content of a structure element (ISO 32000-2,
+// 14.7.5); with mcid -1 as an artifact.
+func (c *canvas) tagged(mcid int, role string, f func()) {
+	if mcid < 0 {
+		c.artifact(f)
+		return
+	}
+	c.b = append(c.b, '/')
+	c.b = append(c.b, role...)
+	c.b = append(c.b, "<</MCID "...)
+	c.b = strconv.AppendInt(c.b, int64(mcid), 10)
+	c.b = append(c.b, ">>BDC\n"...)
+	f()
+	c.b = append(c.b, "EMC\n"...)
+}
+
+// image shows an image XObject in a rectangle.
+func (c *canvas) image(res string, x, y, w, h float64) {
+	c.op("q")
+	c.matrix([6]float64{w, 0, 0, h, x, y}, "cm")
+	c.b = append(c.b, '/')
+	c.b = append(c.b, res...)
+	c.b = append(c.b, " Do\n"...)
+	c.op("Q")
+}
+
+// sandboxMark draws the marking of certificates that certify nothing. It stands
+// behind the text, in plain colours: transparency is one thing less for a viewer to
+// get wrong.
+func (c *canvas) sandboxMark(bold typeface) {
+	const mark = "SANDBOX – TIDAK SAH / NOT VALID"
+	c.op("q")
+	c.fill(blush)
+	c.matrix([6]float64{0.62, 0.7846, -0.7846, 0.62, middle + 34, 432}, "cm")
+	c.b = append(c.b, "/Span<</ActualText"...)
+	c.b = appendTextString(c.b, mark)
+	c.b = append(c.b, ">>BDC\n"...)
+	c.centred(bold, 35, 0.8, 0, 0, mark) // clear of the QR code and its quiet zone
+	c.b = append(c.b, "EMC\n"...)
+	c.op("Q")
+	c.fill(red)
+	width := breadth(bold, 10.5, 0.6, mark)
+	c.op("re", middle-width/2-12, 782.5, width+24, 17)
+	c.op("f")
+	c.fill(white)
+	c.centred(bold, 10.5, 0.6, middle, 787.5, mark)
+}

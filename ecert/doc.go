@@ -1,5 +1,5 @@
 // Package ecert reads lists of certificate candidates and draws their
-// electronic certificates (eCertificate) as PDF files of one A4 page.
+// electronic certificates (eCertificate) as PDF files of one or two A4 pages.
 //
 // # The candidate list
 //
@@ -37,10 +37,14 @@
 //
 // # The certificate
 //
-// A Renderer serialises typefaces and ornament once, for every certificate it
-// draws. What it returns is a function of the candidate, the address and the
-// Options, byte for byte, and carries no time of its own: PDF 1.7 with a
-// classic cross-reference table, subset typefaces with ToUnicode maps, /Lang,
-// Info and XMP titles, ready for a signature in an incremental update. Names
-// too long for the line are set smaller, then on several lines; nothing is cut.
+// What stands where, and in which words, is in Templates: YAML with assets, those
+// that come with the program or an installation's own. A Renderer compiles them for
+// each level and language and serialises once what certificates share: typefaces,
+// ornament, profile, structure. What it returns is a function of the candidate, the
+// address, the photo and the Options, byte for byte, and carries no time of its own:
+// PDF/A-2b (ISO 19005-2) with a classic cross-reference table, subset typefaces with
+// ToUnicode maps, a structure tree in reading order, /Lang, Info and XMP titles,
+// ready for a signature in an incremental update. Names too long for the line are
+// set smaller, then on several lines; nothing is cut. Competency Units that do not
+// fit go on overleaf.
 package ecert

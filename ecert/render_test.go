@@ -60,7 +60,7 @@ func renderer(t testing.TB, o ecert.Options) *ecert.Renderer {
 // render writes a certificate into a file and returns its path.
 func render(t testing.TB, r *ecert.Renderer, c ecert.Candidate, address string) string {
 	t.Helper()
-	b, err := r.Render(c, address)
+	b, err := r.Render(c, address, nil)
 	if err != nil {
 		t.Fatalf("%s: %v", c.Name, err)
 	}
@@ -271,7 +271,7 @@ func TestQRCodeIsDrawnRight(t *testing.T) {
 		dark := func(x, y float64) bool { // points from the lower left
 			return pixels[(height-1-int(y*dpi/72))*width+int(x*dpi/72)] < 128
 		}
-		left, bottom, side := ecert.QRArea()
+		left, bottom, side := renderer(t, o).QRArea(ecert.SKM3, ecert.Malay, false)
 		module := side / float64(code.Size)
 		for y := range code.Size {
 			for x := range code.Size {
@@ -302,7 +302,7 @@ func TestRenderIsDeterministicAndConcurrent(t *testing.T) {
 	first, second := renderer(t, ecert.Options{}), renderer(t, ecert.Options{})
 	want := make([][]byte, len(list))
 	for i, c := range list {
-		b, err := first.Render(c, address)
+		b, err := first.Render(c, address, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -313,7 +313,7 @@ func TestRenderIsDeterministicAndConcurrent(t *testing.T) {
 		wg.Go(func() {
 			for k := range list {
 				i := (k*7 + w*31) % len(list)
-				if b, err := second.Render(list[i], address); err != nil || !bytes.Equal(b, want[i]) {
+				if b, err := second.Render(list[i], address, nil); err != nil || !bytes.Equal(b, want[i]) {
 					t.Errorf("row %d differs, %v", list[i].Row, err)
 				}
 			}
@@ -349,7 +349,7 @@ func TestRenderRefusesWhatItCannotPrint(t *testing.T) {
 	} {
 		c := candidate()
 		change(&c)
-		if b, err := r.Render(c, address); !errors.Is(err, ecert.ErrCandidate) || b != nil {
+		if b, err := r.Render(c, address, nil); !errors.Is(err, ecert.ErrCandidate) || b != nil {
 			t.Errorf("%s: %d bytes, %v", name, len(b), err)
 		}
 	}
@@ -357,14 +357,14 @@ func TestRenderRefusesWhatItCannotPrint(t *testing.T) {
 		"", "sahkan.gov.my", "javascript:alert(1)", "https://", "https:///x", "https://u@h/x", "https://h/\n", "https://h/é",
 		"https://h/ x", "ftp://h/", "https://h/" + strings.Repeat("x", 300), "https://h/%zz",
 	} {
-		if _, err := r.Render(candidate(), a); !errors.Is(err, ecert.ErrCandidate) {
+		if _, err := r.Render(candidate(), a, nil); !errors.Is(err, ecert.ErrCandidate) {
 			t.Errorf("address %q: %v", a, err)
 		}
 	}
 }
 
 func TestSignatureAreaIsFree(t *testing.T) {
-	x, y, w, h := ecert.SignatureArea()
+	x, y, w, h := renderer(t, ecert.Options{}).SignatureArea(ecert.SKM3, ecert.Malay, false)
 	if x < 50 || y < 50 || x+w > 545 || w < 150 || h < 40 {
 		t.Errorf("area %.0f %.0f %.0f %.0f", x, y, w, h)
 	}
@@ -383,7 +383,7 @@ func BenchmarkRender(b *testing.B) {
 	list := exampleCandidates(b)
 	i, size := 0, 0
 	for b.Loop() {
-		out, err := r.Render(list[i%len(list)], address)
+		out, err := r.Render(list[i%len(list)], address, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

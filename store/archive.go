@@ -12,6 +12,7 @@ import (
 
 	"github.com/mohor-sign/mohor/archive"
 	"github.com/mohor-sign/mohor/audit"
+	batches "github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store/personal"
@@ -302,6 +303,7 @@ func commitCase(ctx context.Context, q *sqlc.Queries, id string, c *archive.Case
 			return err
 		}
 	}
+	packs := map[string]bool{}
 	for _, b := range blobs {
 		if b.Reference != "" {
 			if err := q.AddArchiveReference(ctx, sqlc.AddArchiveReferenceParams{ArchiveID: id, Reference: personal.Object(b.Reference)}); err != nil {
@@ -313,7 +315,11 @@ func commitCase(ctx context.Context, q *sqlc.Queries, id string, c *archive.Case
 			files = append(files, signer.SignedBlobs(batch, uint32(b.Idx), b.Attempt)...)
 		}
 		if b.DocumentID == "" {
-			files = append(files, b.Blob)
+			// The certificates of an upload lie in one file, which goes once.
+			if pack := batches.PackOf(b.Blob); !packs[pack] {
+				packs[pack] = true
+				files = append(files, pack)
+			}
 		} else if gone, err := q.DropDocument(ctx, sqlc.DropDocumentParams{ID: b.DocumentID, Before: micros(before)}); err != nil {
 			return err
 		} else {

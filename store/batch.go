@@ -188,14 +188,19 @@ func item(x *sqlc.Item) (batch.Item, error) {
 }
 
 // ItemByRecord finds the eCertificate with a public id; batch.ErrUnknown when
-// there is none.
+// there is none. Of a record that is sealed under a secret it reads nothing else
+// ([batch.OpenRecord]).
 func (d *DB) ItemByRecord(ctx context.Context, id string) (it batch.Item, err error) {
 	row, err := d.q.ItemByRecord(ctx, sql.NullString{String: id, Valid: true})
 	if err != nil {
 		return batch.Item{}, absent(err, batch.ErrUnknown)
 	}
 	it = batch.Item{State: row.State, SignedBlob: row.SignedBlob, SignedAt: instant(row.SignedAt), Record: &batch.Record{ID: id}}
-	it.Index, it.Name = uint32(row.Idx), string(row.Name)
+	it.Index = uint32(row.Idx)
+	if len(row.SealedRecord) > 0 {
+		it.Record.Sealed = row.SealedRecord
+		return it, nil
+	}
 	return it, it.Record.UnmarshalText([]byte(plain(row.Record)))
 }
 

@@ -75,7 +75,7 @@ func insertPage(ctx context.Context, q *sqlc.Queries, id string, p *batch.Page, 
 			}
 			number, record := personal.Number(r.Candidate.Number), personal.Note(text)
 			row.RecordID = sql.NullString{String: r.ID, Valid: true}
-			row.Number, row.Record = &number, &record
+			row.Number, row.Record, row.SealedRecord = &number, &record, r.Sealed
 			numbers = append(numbers, &number)
 		}
 		if err := q.AddItem(ctx, row); err != nil {

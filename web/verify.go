@@ -114,9 +114,52 @@ type problemJSON struct {
 	Code   string `json:"code"`
 }
 
-// certificate answers GET /s/{id}. A malformed id and an unknown one get the
-// same answer; the id is not repeated in it.
+// certificate answers GET /s/{id}: the record where it asks for no secret, else a
+// page that asks for one. An id that nobody issued gets the same page as one whose
+// secret is wanting; none is repeated in it.
 func (s *site) certificate(w http.ResponseWriter, r *http.Request) {
+	s.answer(w, r, "", func(asJSON bool) {
+		if asJSON || !wellFormed(chi.URLParam(r, "id")) {
+			s.noRecord(w, asJSON)
+			return
+		}
+		// This page alone runs a script: ours.
+		w.Header().Set("Content-Security-Policy", strings.Replace(w.Header().Get("Content-Security-Policy"), "style-src", "script-src 'self'; style-src", 1))
+		s.show(w, http.StatusOK, "secret", recordScriptURL)
+	})
+}
+
+// maxSecretBody bounds what is posted.
+const maxSecretBody = 4 << 10
+
+// opened answers POST /s/{id} with the secret in the body: a form's field, or the
+// member secret of a JSON object.
+func (s *site) opened(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxSecretBody)
+	var secret string
+	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(kind) == "application/json" {
+		var body struct {
+			Secret string `json:"secret"`
+		}
+		if json.NewDecoder(r.Body).Decode(&body) == nil {
+			secret = body.Secret
+		}
+	} else if r.ParseForm() == nil {
+		secret = r.PostForm.Get("secret")
+	}
+	// Somebody may paste the whole address.
+	if at := strings.LastIndexByte(secret, '#'); at >= 0 {
+		secret = secret[at+1:]
+	}
+	s.answer(w, r, strings.TrimSpace(secret), func(asJSON bool) { s.noRecord(w, asJSON) })
+}
+
+func (s *site) noRecord(w http.ResponseWriter, asJSON bool) {
+	s.refuse(w, asJSON, http.StatusNotFound, "missing", problemJSON{"about:blank", "Rekod tidak dijumpai / No such record", http.StatusNotFound, "not_found"})
+}
+
+// answer shows the record that id and secret open; otherwise says that there is none.
+func (s *site) answer(w http.ResponseWriter, r *http.Request, secret string, otherwise func(asJSON bool)) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Robots-Tag", "noindex, nofollow")
 	w.Header().Set("Vary", "Accept")
@@ -124,11 +167,11 @@ func (s *site) certificate(w http.ResponseWriter, r *http.Request) {
 	id := chi.URLParam(r, "id")
 	rec, err := Record{}, ErrUnknown
 	if wellFormed(id) {
-		rec, err = s.Records.CertificateRecord(r.Context(), id)
+		rec, err = s.Records.CertificateRecord(r.Context(), id, secret)
 	}
 	switch {
 	case errors.Is(err, ErrUnknown):
-		s.refuse(w, asJSON, http.StatusNotFound, "missing", problemJSON{"about:blank", "Rekod tidak dijumpai / No such record", http.StatusNotFound, "not_found"})
+		otherwise(asJSON)
 	case err != nil:
 		s.Log.ErrorContext(r.Context(), "certificate record could not be read", "error", err)
 		w.Header().Set("Retry-After", "30")

@@ -1,8 +1,9 @@
 // Package web serves the pages: the landing page, the verification page of an
 // eCertificate, the page "this was not me", the page on which officers sign, and
 // the API reference. They are plain HTML in Malay with English beside it, made
-// on the server from embedded templates; no script, nothing fetched from
-// elsewhere, and no cookie but the signing page's.
+// on the server from embedded templates; nothing fetched from elsewhere, no cookie
+// but the signing page's, and no script but one of a few lines, which sends the
+// secret behind the # of a certificate's address.
 //
 // What a page says about a certificate is never better than what the record
 // proves: the word SAH needs both the record's status and a signature that
@@ -48,10 +49,12 @@ type Record struct {
 // Records finds what is publicly known of certificates.
 type Records interface {
 	// CertificateRecord returns the record with this id (22 characters of
-	// base64url, already checked for form), or ErrUnknown. Any other error is
-	// shown as "try again later", never with its words. Concurrent calls are
-	// usual; the answer should take as long for unknown ids as for known ones.
-	CertificateRecord(ctx context.Context, id string) (Record, error)
+	// base64url, already checked for form), or ErrUnknown: also when secret is not
+	// the one that the record asks for. secret is what somebody typed, "" for
+	// nothing. Any other error is shown as "try again later", never with its
+	// words. Concurrent calls are usual; the answer should take as long for
+	// unknown ids and wrong secrets as for known ones.
+	CertificateRecord(ctx context.Context, id, secret string) (Record, error)
 }
 
 // Links are shown on the landing page; an empty one is left out. When all are
@@ -92,6 +95,17 @@ var templates embed.FS
 //go:embed assets/mohor.css
 var stylesheet []byte
 
+// recordScript sends the secret that a QR code has behind the #, which no browser
+// sends by itself.
+//
+//go:embed assets/record.js
+var recordScript []byte
+
+var recordScriptURL = func() string {
+	sum := sha256.Sum256(recordScript)
+	return "/assets/record-" + base64.RawURLEncoding.EncodeToString(sum[:9]) + ".js"
+}()
+
 // styleURL changes with the content, so that it can be cached for good.
 var styleURL = func() string {
 	sum := sha256.Sum256(stylesheet)
@@ -107,7 +121,7 @@ type site struct {
 	reference reference
 }
 
-// Routes adds GET and HEAD of /, /docs, /s/{id} and the style sheet to r, and
+// Routes adds GET and HEAD of /, /docs, /s/{id} and the assets to r, POST of /s/{id}, and
 // with [Config.Disown] GET, HEAD and POST of /r/{token}, with [Config.Confirm] of /e/{token},
 // with [Config.Signing] those below /sign/{token}.
 func Routes(r chi.Router, c Config) {
@@ -128,10 +142,11 @@ func Routes(r chi.Router, c Config) {
 	}
 	s := &site{Config: c}
 	r = r.With(protect)
-	for path, h := range map[string]http.HandlerFunc{"/": s.landing, "/docs": s.docs, "/s/{id}": s.certificate, styleURL: serveStyle} {
+	for path, h := range map[string]http.HandlerFunc{"/": s.landing, "/docs": s.docs, "/s/{id}": s.certificate, styleURL: serveStyle, recordScriptURL: serveRecordScript} {
 		r.Get(path, h)
 		r.Head(path, h)
 	}
+	r.Post("/s/{id}", s.opened)
 	if s.Disown != nil {
 		s.disownRoutes(r)
 	}
@@ -162,6 +177,12 @@ func serveStyle(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/css; charset=utf-8")
 	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(stylesheet))
+}
+
+func serveRecordScript(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(recordScript))
 }
 
 func (s *site) landing(w http.ResponseWriter, _ *http.Request) {

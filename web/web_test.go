@@ -3,7 +3,6 @@ package web_test
 import (
 	"context"
 	"errors"
-	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
@@ -25,17 +24,18 @@ var noon = time.Date(2026, 4, 30, 4, 9, 54, 0, time.UTC)
 // shelf is web.Records in memory; it counts what it was asked.
 type shelf struct {
 	records map[string]web.Record
+	secrets map[string]string // of the records that ask for one
 	err     error
 	asked   []string
 }
 
-func (s *shelf) CertificateRecord(_ context.Context, id string) (web.Record, error) {
+func (s *shelf) CertificateRecord(_ context.Context, id, secret string) (web.Record, error) {
 	s.asked = append(s.asked, id)
 	if s.err != nil {
 		return web.Record{}, s.err
 	}
 	r, ok := s.records[id]
-	if !ok {
+	if !ok || secret != s.secrets[id] {
 		return web.Record{}, web.ErrUnknown
 	}
 	return r, nil
@@ -74,14 +74,18 @@ func TestEveryAnswerIsHardened(t *testing.T) {
 	if style == nil {
 		t.Fatal("no style sheet")
 	}
-	for path, status := range map[string]int{"/": 200, "/docs": 200, "/s/" + knownID: 200, "/s/" + otherID: 404, "/s/x": 404, style[1]: 200} {
+	for path, status := range map[string]int{"/": 200, "/docs": 200, "/s/" + knownID: 200, "/s/" + otherID: 200, "/s/x": 404, style[1]: 200} {
 		for _, method := range []string{"GET", "HEAD"} {
 			w := visit(c, method, path, "text/html")
 			if w.Code != status {
 				t.Errorf("%s %s: got %d", method, path, w.Code)
 			}
+			script := ""
+			if path == "/s/"+otherID { // the page that asks for the secret
+				script = "script-src 'self'; "
+			}
 			for name, want := range map[string]string{
-				"Content-Security-Policy":      "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+				"Content-Security-Policy":      "default-src 'none'; " + script + "style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
 				"X-Content-Type-Options":       "nosniff",
 				"Referrer-Policy":              "no-referrer",
 				"Cross-Origin-Opener-Policy":   "same-origin",
@@ -102,9 +106,6 @@ func TestEveryAnswerIsHardened(t *testing.T) {
 	if got := visit(c, "GET", style[1], "").Header(); got.Get("Cache-Control") != "public, max-age=31536000, immutable" || got.Get("Content-Type") != "text/css; charset=utf-8" {
 		t.Errorf("style sheet: %v", got)
 	}
-	if got := visit(c, "POST", "/s/"+knownID, ""); got.Code != http.StatusMethodNotAllowed {
-		t.Errorf("POST: %d", got.Code)
-	}
 }
 
 // The pages work under their own policy: nothing inline, nothing foreign.
@@ -115,7 +116,8 @@ func TestPagesObeyTheirPolicy(t *testing.T) {
 		for _, path := range []string{"/", "/docs", "/s/" + knownID, "/s/" + otherID} {
 			page := visit(c, "GET", path, "").Body.String()
 			for _, bad := range []string{"<script", "<style", " style=", " onclick", "javascript:", "http://", "https://", "//cdn", "<iframe", "<form"} {
-				if strings.Contains(strings.ReplaceAll(page, "http://www.w3.org/2000/svg", ""), bad) && !(path == "/docs" && bad == "https://") {
+				if strings.Contains(strings.ReplaceAll(page, "http://www.w3.org/2000/svg", ""), bad) && !(path == "/docs" && bad == "https://") &&
+					!(path == "/s/"+otherID && (bad == "<form" || bad == "<script" && strings.Contains(page, `<script src="/assets/record-`) && strings.Count(page, "<script") == 1)) {
 					t.Errorf("%s holds %q", path, bad)
 				}
 			}
@@ -193,7 +195,7 @@ func TestCertificateJSON(t *testing.T) {
 func TestUnknownAndMalformedAnswerAlike(t *testing.T) {
 	c, records := config(record())
 	for _, accept := range []string{"text/html", "application/json"} {
-		want := visit(c, "GET", "/s/"+otherID, accept)
+		want := visit(c, "POST", "/s/"+otherID, accept)
 		if want.Code != 404 || strings.Contains(want.Body.String(), otherID) {
 			t.Fatalf("got %d %s", want.Code, want.Body)
 		}
@@ -273,5 +275,49 @@ func TestLanding(t *testing.T) {
 	c.Links = web.Links{CRL: "/crl/x.crl"}
 	if page := visit(c, "GET", "/", "").Body.String(); !strings.Contains(page, `href="/crl/x.crl"`) || strings.Contains(page, "/ca/root.cer") {
 		t.Error("the links are not those given")
+	}
+}
+
+// A record with a secret looks like none until the secret is posted; the page that
+// asks for it has the script that posts what is behind the #.
+func TestSecretOpensTheRecord(t *testing.T) {
+	c, records := config(record())
+	const secret = "Yk7TqLz0hXr3VnMwE9sCaG"
+	records.secrets = map[string]string{knownID: secret}
+	asked := visit(c, "GET", "/s/"+knownID, "text/html")
+	if none := visit(c, "GET", "/s/"+otherID, "text/html"); asked.Code != 200 || asked.Body.String() != none.Body.String() || strings.Contains(asked.Body.String(), "S102251979") {
+		t.Fatalf("got %d %s", asked.Code, asked.Body)
+	}
+	src := regexp.MustCompile(`<script src="(/assets/record-[^"]+)" defer></script>`).FindStringSubmatch(asked.Body.String())
+	if src == nil || !strings.Contains(asked.Body.String(), `<form id="rekod" class="act go fill" method="post">`) {
+		t.Fatalf("no script or no form: %s", asked.Body)
+	}
+	if js := visit(c, "GET", src[1], ""); js.Code != 200 || js.Header().Get("Content-Type") != "text/javascript; charset=utf-8" || !strings.Contains(js.Body.String(), "location.hash") {
+		t.Errorf("script: %d %v", js.Code, js.Header())
+	}
+	if got := visit(c, "GET", "/s/"+knownID+"?secret="+secret, "text/html"); strings.Contains(got.Body.String(), "S102251979") {
+		t.Error("a secret in the address opens the record")
+	}
+	post := func(kind, body string) *httptest.ResponseRecorder {
+		mux := chi.NewRouter()
+		web.Routes(mux, c)
+		r := httptest.NewRequest("POST", "/s/"+knownID, strings.NewReader(body))
+		r.Header.Set("Content-Type", kind)
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		return w
+	}
+	const form = "application/x-www-form-urlencoded"
+	for _, good := range [][2]string{{form, "secret=" + secret}, {form, "secret=+" + secret + "+"}, {form, "secret=https%3A%2F%2Fx%2Fs%2F" + knownID + "%23" + secret}, {"application/json; charset=utf-8", `{"secret":"` + secret + `"}`}} {
+		w := post(good[0], good[1])
+		if w.Code != 200 || !strings.Contains(w.Body.String(), "S102251979") || w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Referrer-Policy") != "no-referrer" ||
+			strings.Contains(w.Header().Get("Content-Security-Policy"), "script-src") || strings.Contains(w.Body.String(), secret) {
+			t.Errorf("%q: %d %v", good[1], w.Code, w.Header())
+		}
+	}
+	for _, bad := range [][2]string{{form, ""}, {form, "secret=" + secret + "A"}, {form, "secret=%zz"}, {"application/json", "{"}, {"application/json", `{"secret":3}`}, {"text/plain", "secret=" + secret}, {form, "x=" + strings.Repeat("a", 1<<16) + "&secret=" + secret}} {
+		if w := post(bad[0], bad[1]); w.Code != 404 || strings.Contains(w.Body.String(), "S102251979") {
+			t.Errorf("%.30q: %d", bad[1], w.Code)
+		}
 	}
 }

@@ -46,6 +46,7 @@ type cli struct {
 	Report     reportCmd       `cmd:"" help:"Users, expiring certificates, pending applications, signatures, the rollout; as table, CSV, XLSX or JSON."`
 	Enrol      enrolCmd        `cmd:"" help:"Officers on their way to a certificate."`
 	Batch      batchCmd        `cmd:"" help:"Batches."`
+	Ecert      ecertCmd        `cmd:"" help:"eCertificates: previews and templates."`
 	Sign       signCmd         `cmd:"" help:"Sign a PDF through a gateway."`
 	Verify     verifyCmds      `cmd:"" help:"Verify signed PDFs, detached signatures, and what batches give out."`
 	CA         caCmd           `cmd:"" name:"ca" help:"The certification authorities."`

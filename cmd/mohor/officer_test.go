@@ -218,20 +218,24 @@ func (o *officer) codes() ([]string, error) {
 	return codes, nil
 }
 
-// cmdCandidates writes a list of N candidates, all good: candidates N FILE.
+// cmdCandidates writes a list of N candidates, all good, with certificates numbered with the letter, S
+// if none is given: candidates N FILE [LETTER]. No two batches take the same number.
 func cmdCandidates(ts *testscript.TestScript, _ bool, args []string) {
-	n := 0
-	if len(args) == 2 {
+	n, letter := 0, "S"
+	if len(args) == 2 || len(args) == 3 {
 		_, err := fmt.Sscan(args[0], &n)
 		ts.Check(err)
 	}
+	if len(args) == 3 {
+		letter = args[2]
+	}
 	if n < 1 || n > 9999 {
-		ts.Fatalf("usage: candidates N FILE")
+		ts.Fatalf("usage: candidates N FILE [LETTER]")
 	}
 	var b strings.Builder
 	b.WriteString("nama,no_kp,no_sijil,kod_program,nama_program,tahap,kod_pusat,pusat,batch,tahun,bahasa\n")
 	for k := range n {
-		fmt.Fprintf(&b, "CALON NOMBOR %d,90010199%04d,S%09d,TP-021-3:2013,PENYEDIAAN MAKANAN,SKM 3,CTH-0601,PUSAT CONTOH,2021/07-A,072021,ms\n", k+1, k+1, k+1)
+		fmt.Fprintf(&b, "CALON NOMBOR %d,90010199%04d,%s%09d,TP-021-3:2013,PENYEDIAAN MAKANAN,SKM 3,CTH-0601,PUSAT CONTOH,2021/07-A,072021,ms\n", k+1, k+1, letter, k+1)
 	}
 	ts.Check(writeFile(ts.MkAbs(args[1]), b.String()))
 }

@@ -214,7 +214,8 @@ func TestForgedRecordIsNotValid(t *testing.T) {
 	finish(t, g, id)
 	items := g.Do("GET", "/v1/batches/"+id+"/items", "", nil).Body["items"].([]any)
 	record := func(k int) *gatewaytest.Reply {
-		return g.Do("GET", "/s/"+items[k].(map[string]any)["record_id"].(string), "", nil, "X-API-Key", "", "Accept", "application/json")
+		path, secret, _ := strings.Cut(strings.TrimPrefix(items[k].(map[string]any)["record_url"].(string), g.URL), "#")
+		return g.Do("POST", path, "application/json", []byte(`{"secret":"`+secret+`"}`), "X-API-Key", "", "Accept", "application/json")
 	}
 	for k := range 2 {
 		if s := record(k).Text("status"); s != "SAH" {
@@ -225,11 +226,17 @@ func TestForgedRecordIsNotValid(t *testing.T) {
 		t.Errorf("signer %q, want the name alone", signer)
 	}
 	edit(t, g, "items", "record", "batch_id = '"+id+"' AND idx = 0", "ALI BIN ABU", "PENIPU BIN PENIPU")
+	// It is passed off as one of a release that knew no secrets.
+	query(t, g, `UPDATE items SET sealed_record = NULL WHERE batch_id = ? AND idx = 0`, id)
 	query(t, g, `UPDATE items SET signed_blob = (SELECT signed_blob FROM items i WHERE i.batch_id = ? AND i.idx = 0) WHERE batch_id = ? AND idx = 1`, id, id)
 	for k := range 2 {
 		if s := record(k); s.Text("status") != "TIDAK SAH" || s.Text("verdict") != "INVALID" {
 			t.Errorf("forged record %d: %s", k, s.Raw)
 		}
+	}
+	query(t, g, `UPDATE items SET sealed_record = zeroblob(400) WHERE batch_id = ? AND idx = 1`, id)
+	if s := record(1); s.Status != 404 {
+		t.Errorf("a record that its secret does not open: %d %s", s.Status, s.Raw)
 	}
 }
 
@@ -335,7 +342,7 @@ func TestRefusalsAreAudited(t *testing.T) {
 			return g.Do("POST", "/v1/documents?name=x.pdf", "application/pdf", []byte("x"))
 		},
 		"bad line": func() *gatewaytest.Reply {
-			return g.Do("POST", "/v1/batches/"+b.Text("batch_id")+"/items", "application/x-ndjson", []byte("{}x\n"))
+			return g.Do("POST", "/v1/batches/"+b.Text("batch_id")+"/items", "application/x-ndjson", []byte("x{}\n"))
 		},
 	} {
 		g.Clock.Advance(10 * time.Second) // of those who are nobody one event in ten seconds tells

@@ -148,7 +148,7 @@ func pageDrawer(r *ecert.Renderer) func() ([]byte, error) {
 			ProgrammeName: "PENYEDIAAN DAN PEMBUATAN MAKANAN", Level: [...]ecert.Level{ecert.SKM1, ecert.SKM2, ecert.SKM3, ecert.DKM, ecert.DLKM}[k%5],
 			CentreCode: "CTH-0601", CentreName: "SLDN HOTEL & RESORT PULAU CONTOH", Batch: "2021/07-A", Month: time.July, Year: 2021,
 			Language: [...]ecert.Language{ecert.Malay, ecert.English}[k%2]}
-		return r.Render(c, fmt.Sprintf("http://127.0.0.1:8080/s/%022d", k))
+		return r.Render(c, fmt.Sprintf("http://127.0.0.1:8080/s/%022d", k), nil)
 	}
 }
 

@@ -69,8 +69,16 @@ type Config struct {
 	Timestamps TimestampConfig `yaml:"timestamps"`
 
 	Templates map[string]TemplateConfig `yaml:"templates"`
+	Ecert     EcertConfig               `yaml:"ecert"`
 	// Processes is a file with the work processes of ICT systems; "" has those of iGFMAS.
 	Processes string `yaml:"processes"`
+}
+
+// EcertConfig is what eCertificates look like.
+type EcertConfig struct {
+	// Templates is a folder with an agency's own layouts, words and pictures, beside
+	// or in place of those that come with the program; "" for none.
+	Templates string `yaml:"templates"`
 }
 
 // TLSConfig names the gateway's own certificate and key, PEM, and whose certificates
@@ -353,7 +361,7 @@ func decodeConfig(raw []byte, strict bool) (Config, error) {
 
 // resolve makes paths absolute.
 func (c *Config) resolve(dir string) {
-	paths := append(c.Timestamps.files(), []*string{&c.TLS.Cert, &c.TLS.Key, &c.TLS.ClientCA, &c.Token.PINFile, &c.Token.Services.PINFile, &c.Token.SoftHSMConf, &c.DatabasePasswordFile, &c.Blobs, &c.S3.SecretKeyFile, &c.S3.CAFile, &c.Retention.Archives, &c.Mail.PasswordFile, &c.Mail.DKIM.KeyFile, &c.Audit.Heads, &c.Redis.PasswordFile, &c.Redis.SentinelPasswordFile, &c.Redis.CAFile, &c.CA.External.RootsFile, &c.CA.External.KeyFile, &c.Processes}...)
+	paths := append(c.Timestamps.files(), []*string{&c.TLS.Cert, &c.TLS.Key, &c.TLS.ClientCA, &c.Token.PINFile, &c.Token.Services.PINFile, &c.Token.SoftHSMConf, &c.DatabasePasswordFile, &c.Blobs, &c.S3.SecretKeyFile, &c.S3.CAFile, &c.Retention.Archives, &c.Mail.PasswordFile, &c.Mail.DKIM.KeyFile, &c.Audit.Heads, &c.Redis.PasswordFile, &c.Redis.SentinelPasswordFile, &c.Redis.CAFile, &c.CA.External.RootsFile, &c.CA.External.KeyFile, &c.Processes, &c.Ecert.Templates}...)
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)

@@ -162,6 +162,7 @@ func (d *doctor) installation(ctx context.Context) {
 	}
 	d.gatewayTLS()
 	d.templates()
+	d.ecerts()
 	d.processes()
 	for _, path := range places {
 		d.space(path)
@@ -288,6 +289,18 @@ func (d *doctor) templates() {
 		return
 	}
 	d.ok("templates of visible signatures can be drawn: %s", strings.Join(slices.Sorted(maps.Keys(d.config.Templates)), ", "))
+}
+
+// ecerts looks at the templates of eCertificates, when there are the agency's own.
+func (d *doctor) ecerts() {
+	if d.config.Ecert.Templates == "" {
+		return
+	}
+	if _, err := d.config.certificates(false); err != nil {
+		d.fault(cause(err), "the gateway refuses to start", "correct it; mohor ecert templates "+d.config.Ecert.Templates+" checks the folder")
+		return
+	}
+	d.ok("templates of eCertificates can be drawn: %s", d.config.Ecert.Templates)
 }
 
 // processes looks at the work processes of ICT systems, when they are the agency's own.

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -334,17 +335,35 @@ func TestBatchOfCertificates(t *testing.T) {
 		}
 	}
 	// The page behind the QR code.
-	path := strings.TrimPrefix(manifest.Items[1].RecordURL, g.URL)
-	page := g.Do("GET", path, "", nil, "X-API-Key", "", "Accept", "text/html")
+	path, secret, _ := strings.Cut(strings.TrimPrefix(manifest.Items[1].RecordURL, g.URL), "#")
+	post := func(path, kind, body, accept string) *gatewaytest.Reply {
+		return g.Do("POST", path, kind, []byte(body), "X-API-Key", "", "Accept", accept)
+	}
+	const form = "application/x-www-form-urlencoded"
+	page := post(path, form, "secret="+secret, "text/html")
 	if page.Status != 200 || !bytes.Contains(page.Raw, []byte("S102200001")) || !bytes.Contains(page.Raw, []byte("SAH")) || bytes.Contains(page.Raw, []byte("SUBRAMANIAM A/L PERIASAMY")) {
 		t.Errorf("public page: %d %s", page.Status, page.Raw)
 	}
-	state := g.Do("GET", path, "", nil, "X-API-Key", "", "Accept", "application/json")
+	if pasted := post(path, form, "secret="+url.QueryEscape(manifest.Items[1].RecordURL), "text/html"); pasted.Status != 200 {
+		t.Errorf("the whole address pasted: %d", pasted.Status)
+	}
+	state := post(path, "application/json", `{"secret":"`+secret+`"}`, "application/json")
 	if state.Text("status") != "SAH" || state.Text("verdict") != "VALID" || state.Text("number") != "S102200001" {
 		t.Errorf("public record: %s", state.Raw)
 	}
-	if none := g.Do("GET", "/s/AAAAAAAAAAAAAAAAAAAAAA", "", nil, "X-API-Key", ""); none.Status != 404 {
-		t.Errorf("unknown record: %d", none.Status)
+	// Without the right secret a certificate that is there and one that is not are alike.
+	_, other, _ := strings.Cut(manifest.Items[0].RecordURL, "#")
+	for _, accept := range []string{"text/html", "application/json"} {
+		none := "/s/AAAAAAAAAAAAAAAAAAAAAA"
+		if a, b := g.Do("GET", path, "", nil, "X-API-Key", "", "Accept", accept), g.Do("GET", none, "", nil, "X-API-Key", "", "Accept", accept); a.Status != b.Status || !bytes.Equal(a.Raw, b.Raw) || bytes.Contains(a.Raw, []byte("S102200001")) {
+			t.Errorf("%s: GET tells a record from none: %d %s\n%d %s", accept, a.Status, a.Raw, b.Status, b.Raw)
+		}
+		want := post(none, form, "secret="+secret, accept)
+		for _, wrong := range []string{other, "", strings.ToLower(secret), secret + "A", strings.Repeat("x", 300), "AAAAAAAAAAAAAAAAAAAAAA"} {
+			if got := post(path, form, "secret="+wrong, accept); got.Status != 404 || got.Status != want.Status || !bytes.Equal(got.Raw, want.Raw) {
+				t.Errorf("%s, secret %.30q: %d %s", accept, wrong, got.Status, got.Raw)
+			}
+		}
 	}
 }
 

@@ -210,13 +210,24 @@ type publicRecords struct {
 }
 
 // CertificateRecord implements web.Records.
-func (p *publicRecords) CertificateRecord(ctx context.Context, id string) (web.Record, error) {
+func (p *publicRecords) CertificateRecord(ctx context.Context, id, secret string) (web.Record, error) {
 	it, err := p.db.ItemByRecord(ctx, id)
-	if errors.Is(err, batch.ErrUnknown) {
+	switch {
+	case errors.Is(err, batch.ErrUnknown):
+		_, _ = batch.OpenRecord(id, secret, nil) // takes as long as one that is there
 		return web.Record{}, web.ErrUnknown
-	}
-	if err != nil {
+	case err != nil:
 		return web.Record{}, err
+	}
+	address := p.url(id)
+	if it.Record.Sealed != nil {
+		if it.Record.Candidate, err = batch.OpenRecord(id, secret, it.Record.Sealed); errors.Is(err, batch.ErrUnknown) {
+			return web.Record{}, web.ErrUnknown
+		} else if err != nil {
+			return web.Record{}, err
+		}
+		it.Record.Secret = secret
+		address += it.Record.Fragment()
 	}
 	c := it.Record.Candidate
 	r := web.Record{ID: id, Number: c.Number, Status: "BELUM DITANDATANGANI", Programme: c.ProgrammeCode, Centre: c.CentreName, Batch: c.Batch,
@@ -235,8 +246,8 @@ func (p *publicRecords) CertificateRecord(ctx context.Context, id string) (web.R
 		}
 	}
 	// What is shown must be what was signed: the record's fields and this very
-	// address are committed to in the signed bytes.
-	want, err := ecert.Commitment(c, p.url(id))
+	// address, secret included, are committed to in the signed bytes.
+	want, err := ecert.Commitment(c, address)
 	if err != nil {
 		return web.Record{}, err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mohor-sign/mohor/archive"
 	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/hsm"
 	"github.com/mohor-sign/mohor/internal/spool"
@@ -169,7 +170,7 @@ func (i *Installation) RunArchive(ctx context.Context, actor string, tell func(a
 	if err != nil {
 		return err
 	}
-	a := &archive.Archiver{Records: i.db.Archives(), Blobs: blobs, MAC: macKey{i.hsm, hsm.IntentKey}, Seal: seal, Public: pub, Dir: r.Archives,
+	a := &archive.Archiver{Records: i.db.Archives(), Blobs: batch.NewPacks(blobs), MAC: macKey{i.hsm, hsm.IntentKey}, Seal: seal, Public: pub, Dir: r.Archives,
 		Before: i.now().UTC().AddDate(-r.ActiveYears, 0, 0), Now: i.now, Actor: actor,
 		Judge: func(ctx context.Context, a *archive.Archive, left func(batch, why string)) error {
 			return i.judgeAll(ctx, a, func(s ArchivedSignature) error {

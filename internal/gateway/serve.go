@@ -19,7 +19,6 @@ import (
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/ca"
-	"github.com/mohor-sign/mohor/ecert"
 	"github.com/mohor-sign/mohor/hsm"
 	"github.com/mohor-sign/mohor/internal/ident"
 	"github.com/mohor-sign/mohor/internal/sandbox"
@@ -47,6 +46,7 @@ type Server struct {
 	postman *notify.Postman
 	events  *notify.Webhooks
 	blobs   documentStore
+	packs   *batch.Packs // blobs, and certificates within one
 	batches *batch.Service
 	time    *timewatch.Watch
 	heads   *headWriter
@@ -115,6 +115,7 @@ func (s *Server) prove(ctx context.Context) error {
 	if err := proveDocuments(ctx, s.blobs); err != nil {
 		return errors.Join(err, s.blobs.Close())
 	}
+	s.packs = batch.NewPacks(s.blobs)
 	s.watchTime(timewatch.Machine)
 	if err := s.wire(); err != nil {
 		return errors.Join(err, s.blobs.Close())
@@ -172,9 +173,9 @@ func (s *Server) wire() error {
 	if err != nil {
 		return err
 	}
-	renderer, err := ecert.NewRenderer(ecert.Options{Sandbox: s.Sandbox})
+	renderer, err := s.Config.certificates(s.Sandbox)
 	if err != nil {
-		return fmt.Errorf("preparing certificates: %w", err)
+		return err
 	}
 	s.courier = notify.NewCourier(mailer, notify.CourierConfig{Now: s.now, Log: s.log})
 	s.postman = &notify.Postman{Outbox: s.db, Mail: mailer, Now: s.now, Log: s.log, Unwanted: map[string]bool{notify.BatchEnded: !s.Config.Batch.MailOfficer}}
@@ -183,7 +184,7 @@ func (s *Server) wire() error {
 	c := &s.Config
 	codes := &otp.Issuer{Records: s.db, Codes: s.codes(), MAC: macKey{s.hsm, hsm.CodeKey}, Senders: map[string]otp.Sender{signer.Email: s.courier},
 		Policy: otp.Policy{TTL: c.Code.TTL, Tries: c.Code.Tries, ResendAfter: c.Code.ResendAfter, MaxSends: c.Code.MaxSends, PerHour: c.Code.PerHour, PerDay: c.Code.PerDay}}
-	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm, s.db.CurrentKEK}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.blobs, Codes: codes, Shares: s.shares(), Now: s.now,
+	s.Signer = &signer.Signer{Records: s.db, Keys: officerKeys{s.hsm, s.db.CurrentKEK}, MAC: macKey{s.hsm, hsm.IntentKey}, Blobs: s.packs, Codes: codes, Shares: s.shares(), Now: s.now,
 		PIN: c.PIN.limits(), CheckPIN: c.PIN.checkPIN, Headers: headers(s.db), Channels: c.Channels.of, AlarmTo: c.Mail.AlarmTo, Proxies: c.BehindProxy.Trusted,
 		Timestamps: stamper, TSARoots: s.trustedTSAs, Outage: signer.Outage{FinishAtB: c.Timestamps.Outage == outageFinishes, Patience: c.Timestamps.Patience}, Revocation: revocation{s.ca}, Templates: templates, Processes: processes, TempDir: s.DataPath("tmp"), Lifetime: 30 * time.Minute, IntentBase: 10 * time.Minute, IntentPerDocument: 250 * time.Millisecond,
 		Lease: c.Batch.Lease, Node: ident.New("no", 10)}
@@ -192,7 +193,7 @@ func (s *Server) wire() error {
 		return err
 	}
 	recordURL := func(id string) string { return c.BaseURL + "/s/" + id }
-	s.batches = &batch.Service{Queue: s.db, Blobs: s.blobs, Passwords: s.Signer, Renderer: renderer, TempDir: s.DataPath("tmp"), Now: s.now,
+	s.batches = &batch.Service{Queue: s.db, Blobs: s.packs, Passwords: s.Signer, Renderer: renderer, TempDir: s.DataPath("tmp"), Now: s.now,
 		RecordURL: recordURL,
 		MaxUpload: c.Limits.UploadMegabytes << 20, MaxPDF: c.Limits.PDFMegabytes << 20, Refuse: c.Limits.refuse()}
 	s.logins = &mailLater{courier: s.courier, log: s.log}
@@ -204,7 +205,7 @@ func (s *Server) wire() error {
 			return trust(ctx, s.ca, s.others, s.tsas, s.now())
 		}, Fingerprint: macKey{s.hsm, hsm.IdempotencyKey}.MAC,
 		Limits: s.limits(), Ready: s.ready, Stopping: s.stopping, Version: Version, MaxPDF: c.Limits.PDFMegabytes << 20, MaxUpload: c.Limits.UploadMegabytes << 20, TempDir: s.DataPath("tmp"), TrustedProxies: c.BehindProxy.Trusted, CertificateHeader: c.BehindProxy.CertificateHeader, Log: s.log, Now: s.now})
-	web.Routes(router, web.Config{Records: &publicRecords{s.db, s.blobs, s.ca, s.others, s.tsas, s.now, recordURL}, Disown: &disowner{s.Signer, s.log}, Confirm: confirmer{s.Desk}, Signing: newHosted(s.Signer, s.Runner, s.db, s.db, s.log),
+	web.Routes(router, web.Config{Records: &publicRecords{s.db, s.packs, s.ca, s.others, s.tsas, s.now, recordURL}, Disown: &disowner{s.Signer, s.log}, Confirm: confirmer{s.Desk}, Signing: newHosted(s.Signer, s.Runner, s.db, s.db, s.log),
 		SecureCookies: secure, Sandbox: s.Sandbox, Title: c.CA.Organization, Log: s.log, Now: s.now,
 		OpenAPI: func() []byte {
 			b, err := doc.MarshalJSON()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/mohor-sign/mohor/ecert"
 	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/process"
 	"github.com/mohor-sign/mohor/signer"
@@ -48,6 +49,18 @@ func (c *Config) processes() (*process.List, error) {
 		return nil, fmt.Errorf("%w: processes: %s: %w", ErrConfig, c.Processes, err)
 	}
 	return l, nil
+}
+
+// certificates makes what draws eCertificates.
+func (c *Config) certificates(sandbox bool) (*ecert.Renderer, error) {
+	t, err := ecert.LoadTemplates(c.Ecert.Templates)
+	if err == nil {
+		var r *ecert.Renderer
+		if r, err = ecert.NewRenderer(ecert.Options{Sandbox: sandbox, Templates: t}); err == nil {
+			return r, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: ecert.templates: %w", ErrConfig, err)
 }
 
 func readImage(path string) (*pdf.Image, error) {

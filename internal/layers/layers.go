@@ -27,7 +27,7 @@ type Package struct {
 // top (L6) to bottom (L0): a package imports only from below.
 func table() map[string]string {
 	return map[string]string{
-		"cmd/mohor": "archive ca internal/apiload internal/gateway internal/myt internal/pdfbench internal/sandbox internal/secret enrol pdf/verify sdk/go",
+		"cmd/mohor": "archive ca ecert internal/apiload internal/gateway internal/raster internal/myt internal/pdfbench internal/sandbox internal/secret enrol pdf/verify sdk/go",
 
 		// L6: wires everything; it alone may import hsm.
 		"internal/gateway":     "* hsm",
@@ -42,7 +42,7 @@ func table() map[string]string {
 		"internal/sandbox": "internal/myt internal/secret",
 
 		// L4
-		"api":        "audit process signer batch ca enrol otp pdf pdf/cms pdf/verify ecert internal/mykad internal/secret internal/spool internal/table",
+		"api":        "audit process signer batch ca enrol otp pdf pdf/cms pdf/verify ecert internal/mykad internal/raster internal/secret internal/spool internal/table",
 		"store":      "archive audit signer batch ca enrol notify otp pdf store/personal store/sqlc internal/ident internal/secret",
 		"store/sqlc": "store/personal",
 		// Encrypted columns: keys, types, and connections that seal and open.
@@ -94,6 +94,7 @@ func table() map[string]string {
 		"internal/keylock":     "",
 		"internal/mykad":       "",
 		"internal/secret":      "",
+		"internal/raster":      "",
 		"internal/spool":       "",
 		"internal/timewatch":   "",
 		"internal/table":       "",

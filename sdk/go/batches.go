@@ -109,8 +109,9 @@ type Item struct {
 	Detail    string     `json:"detail"`
 	Signature []byte     `json:"signature"`
 	SignedAt  *time.Time `json:"signed_at"`
-	Level     string     `json:"level"`     // the one reached, see Signature
-	RecordID  string     `json:"record_id"` // of an eCertificate: its public page is /s/{record_id}
+	Level     string     `json:"level"`      // the one reached, see Signature
+	RecordID  string     `json:"record_id"`  // of an eCertificate: its public page is /s/{record_id}
+	RecordURL string     `json:"record_url"` // the address in its QR code, with the secret that opens that page
 }
 
 // CreateBatch opens a batch of a kind. Executed once however often it is tried.

@@ -69,8 +69,8 @@ SELECT seq, row, col, name, code, detail FROM refused_rows
 WHERE batch_id = @batch_id AND seq > @after AND seq < (SELECT b.refused_rows FROM batches b WHERE b.id = @batch_id) ORDER BY seq LIMIT @lim;
 
 -- name: AddItem :exec
-INSERT INTO items (batch_id, idx, name, hash, digest, blob, size, document_id, reference, reference_key, record_id, number, record, state)
-VALUES (@batch_id, @idx, @name, @hash, @digest, @blob, @size, @document_id, @reference, @reference_key, @record_id, @number, @record, 'pending');
+INSERT INTO items (batch_id, idx, name, hash, digest, blob, size, document_id, reference, reference_key, record_id, number, record, sealed_record, state)
+VALUES (@batch_id, @idx, @name, @hash, @digest, @blob, @size, @document_id, @reference, @reference_key, @record_id, @number, @record, @sealed_record, 'pending');
 
 -- name: AddRefusedRow :exec
 INSERT INTO refused_rows (batch_id, seq, row, col, name, code, detail) VALUES (@batch_id, @seq, @row, @col, @name, @code, @detail);
@@ -113,18 +113,18 @@ SELECT COUNT(*) FROM items WHERE batch_id = @batch_id AND idx = @idx AND state I
 
 -- name: ItemsAfter :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, run_id, level, refusal
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, run_id, level, sealed_record, refusal
 FROM items WHERE batch_id = @batch_id AND idx > @after
     AND idx < (SELECT b.next_index FROM batches b WHERE b.id = @batch_id) ORDER BY idx LIMIT @lim;
 
 -- name: ItemsInState :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, run_id, level, refusal
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, run_id, level, sealed_record, refusal
 FROM items WHERE batch_id = @batch_id AND state = @state AND idx > @after
     AND idx < (SELECT b.next_index FROM batches b WHERE b.id = @batch_id) ORDER BY idx LIMIT @lim;
 
 -- name: ItemByRecord :one
-SELECT batch_id, idx, name, record_id, record, state, signed_blob, signed_at FROM items WHERE record_id = @record_id
+SELECT batch_id, idx, record_id, record, sealed_record, state, signed_blob, signed_at FROM items WHERE record_id = @record_id
     AND idx < (SELECT b.next_index FROM batches b WHERE b.id = items.batch_id);
 
 -- name: PendingAfter :many
@@ -171,7 +171,7 @@ SELECT idx, name, hash, digest FROM items WHERE batch_id = @batch_id AND idx > @
 
 -- name: Item :one
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, run_id, level, refusal
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, run_id, level, sealed_record, refusal
 FROM items WHERE batch_id = @batch_id AND idx = @idx;
 
 -- name: OptionsOfIntents :many

@@ -57,8 +57,8 @@ func (q *Queries) AddBatch(ctx context.Context, arg AddBatchParams) error {
 }
 
 const addItem = `-- name: AddItem :exec
-INSERT INTO items (batch_id, idx, name, hash, digest, blob, size, document_id, reference, reference_key, record_id, number, record, state)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 'pending')
+INSERT INTO items (batch_id, idx, name, hash, digest, blob, size, document_id, reference, reference_key, record_id, number, record, sealed_record, state)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 'pending')
 `
 
 type AddItemParams struct {
@@ -75,6 +75,7 @@ type AddItemParams struct {
 	RecordID     sql.NullString
 	Number       *personal.Number
 	Record       *personal.Note
+	SealedRecord []byte
 }
 
 func (q *Queries) AddItem(ctx context.Context, arg AddItemParams) error {
@@ -92,6 +93,7 @@ func (q *Queries) AddItem(ctx context.Context, arg AddItemParams) error {
 		arg.RecordID,
 		arg.Number,
 		arg.Record,
+		arg.SealedRecord,
 	)
 	return err
 }
@@ -497,7 +499,7 @@ func (q *Queries) HasPayments(ctx context.Context, batchID string) (int64, error
 
 const item = `-- name: Item :one
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, run_id, level, refusal
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, run_id, level, sealed_record, refusal
 FROM items WHERE batch_id = ?1 AND idx = ?2
 `
 
@@ -536,25 +538,26 @@ func (q *Queries) Item(ctx context.Context, arg ItemParams) (Item, error) {
 		&i.ReferenceKey,
 		&i.RunID,
 		&i.Level,
+		&i.SealedRecord,
 		&i.Refusal,
 	)
 	return i, err
 }
 
 const itemByRecord = `-- name: ItemByRecord :one
-SELECT batch_id, idx, name, record_id, record, state, signed_blob, signed_at FROM items WHERE record_id = ?1
+SELECT batch_id, idx, record_id, record, sealed_record, state, signed_blob, signed_at FROM items WHERE record_id = ?1
     AND idx < (SELECT b.next_index FROM batches b WHERE b.id = items.batch_id)
 `
 
 type ItemByRecordRow struct {
-	BatchID    string
-	Idx        int64
-	Name       personal.Name
-	RecordID   sql.NullString
-	Record     *personal.Note
-	State      string
-	SignedBlob string
-	SignedAt   int64
+	BatchID      string
+	Idx          int64
+	RecordID     sql.NullString
+	Record       *personal.Note
+	SealedRecord []byte
+	State        string
+	SignedBlob   string
+	SignedAt     int64
 }
 
 func (q *Queries) ItemByRecord(ctx context.Context, recordID sql.NullString) (ItemByRecordRow, error) {
@@ -563,9 +566,9 @@ func (q *Queries) ItemByRecord(ctx context.Context, recordID sql.NullString) (It
 	err := row.Scan(
 		&i.BatchID,
 		&i.Idx,
-		&i.Name,
 		&i.RecordID,
 		&i.Record,
+		&i.SealedRecord,
 		&i.State,
 		&i.SignedBlob,
 		&i.SignedAt,
@@ -575,7 +578,7 @@ func (q *Queries) ItemByRecord(ctx context.Context, recordID sql.NullString) (It
 
 const itemsAfter = `-- name: ItemsAfter :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, run_id, level, refusal
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, run_id, level, sealed_record, refusal
 FROM items WHERE batch_id = ?1 AND idx > ?2
     AND idx < (SELECT b.next_index FROM batches b WHERE b.id = ?1) ORDER BY idx LIMIT ?3
 `
@@ -622,6 +625,7 @@ func (q *Queries) ItemsAfter(ctx context.Context, arg ItemsAfterParams) ([]Item,
 			&i.ReferenceKey,
 			&i.RunID,
 			&i.Level,
+			&i.SealedRecord,
 			&i.Refusal,
 		); err != nil {
 			return nil, err
@@ -639,7 +643,7 @@ func (q *Queries) ItemsAfter(ctx context.Context, arg ItemsAfterParams) ([]Item,
 
 const itemsInState = `-- name: ItemsInState :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
-    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, run_id, level, refusal
+    signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, run_id, level, sealed_record, refusal
 FROM items WHERE batch_id = ?1 AND state = ?2 AND idx > ?3
     AND idx < (SELECT b.next_index FROM batches b WHERE b.id = ?1) ORDER BY idx LIMIT ?4
 `
@@ -692,6 +696,7 @@ func (q *Queries) ItemsInState(ctx context.Context, arg ItemsInStateParams) ([]I
 			&i.ReferenceKey,
 			&i.RunID,
 			&i.Level,
+			&i.SealedRecord,
 			&i.Refusal,
 		); err != nil {
 			return nil, err

@@ -469,6 +469,7 @@ type Item struct {
 	ReferenceKey personal.Object
 	RunID        string
 	Level        string
+	SealedRecord []byte
 	Refusal      int64
 }
 

@@ -1,0 +1,195 @@
+package batch
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/mohor-sign/mohor/ecert"
+	"github.com/mohor-sign/mohor/signer"
+)
+
+// A pack is the certificates of one upload in one blob: what many share once, what
+// is each one's own behind it. A certificate's blob is then a name such as
+//
+//	original/ba_…/up_…/pack#0+44012/44012+3870
+//
+// that is, 44012 bytes from 0 and 3870 from 44012. Whoever moves these numbers in
+// the database gives a certificate other bytes, and those have another digest than
+// the one authorised.
+
+// packWriter writes a pack.
+type packWriter struct {
+	w    io.Writer
+	name string
+	n    int64
+	// Shared parts by their address: the renderer keeps each once.
+	shared map[*byte]span
+}
+
+type span struct{ at, size int64 }
+
+func newPackWriter(w io.Writer, name string) *packWriter {
+	return &packWriter{w: w, name: name, shared: map[*byte]span{}}
+}
+
+// add writes a certificate and returns the name of its blob.
+func (p *packWriter) add(page ecert.Page) (blob string, size int64, err error) {
+	first, known := p.shared[&page.Shared[0]]
+	if !known {
+		first = span{p.n, int64(len(page.Shared))}
+		if err := copyAll(p.w, page.Shared); err != nil {
+			return "", 0, err
+		}
+		p.n += first.size
+		p.shared[&page.Shared[0]] = first
+	}
+	own := span{p.n, int64(len(page.Own))}
+	if err := copyAll(p.w, page.Own); err != nil {
+		return "", 0, err
+	}
+	p.n += own.size
+	return fmt.Sprintf("%s#%d+%d/%d+%d", p.name, first.at, first.size, own.at, own.size), first.size + own.size, nil
+}
+
+// PackOf names the blob that a blob's bytes are in: itself, or a pack.
+func PackOf(blob string) string {
+	name, _, _ := strings.Cut(blob, "#")
+	return name
+}
+
+// parsePart reads the name of a part of a pack.
+func parsePart(blob string) (pack string, parts [2]span, ok bool) {
+	pack, rest, found := strings.Cut(blob, "#")
+	if !found {
+		return "", parts, false
+	}
+	a, b, found := strings.Cut(rest, "/")
+	if !found {
+		return "", parts, false
+	}
+	for i, s := range []string{a, b} {
+		at, size, found := strings.Cut(s, "+")
+		for _, f := range []struct {
+			text string
+			to   *int64
+		}{{at, &parts[i].at}, {size, &parts[i].size}} {
+			v, err := strconv.ParseUint(f.text, 10, 48)
+			if err != nil || strconv.FormatUint(v, 10) != f.text {
+				return "", parts, false
+			}
+			*f.to = int64(v)
+		}
+		if !found || parts[i].size == 0 || parts[i].size > maxPart {
+			return "", parts, false
+		}
+	}
+	return pack, parts, true
+}
+
+const (
+	maxPart = 64 << 20 // bytes of one part; a certificate has some 50 kB
+	// maxShared bounds the shared parts kept in memory, some 45 kB each.
+	maxShared = 64
+)
+
+// Packs opens the parts of packs beside whole blobs. It is safe for concurrent use.
+type Packs struct {
+	signer.Blobs
+
+	mu     sync.Mutex
+	shared map[string][]byte
+}
+
+// NewPacks wraps the store that packs are in.
+func NewPacks(b signer.Blobs) *Packs { return &Packs{Blobs: b, shared: map[string][]byte{}} }
+
+// Open implements signer.Blobs. The bytes of a part are those that were written,
+// in one piece.
+func (p *Packs) Open(ctx context.Context, id string) (signer.Blob, error) {
+	pack, parts, ok := parsePart(id)
+	if !ok {
+		return p.Blobs.Open(ctx, id)
+	}
+	f, err := p.Blobs.Open(ctx, pack)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	for _, s := range parts {
+		if s.at+s.size > f.Size() {
+			return nil, fmt.Errorf("opening %s: the pack has %d bytes: %w", id, f.Size(), io.ErrUnexpectedEOF)
+		}
+	}
+	first, err := p.sharedPart(f, pack, parts[0])
+	if err != nil {
+		return nil, err
+	}
+	own := make([]byte, parts[1].size)
+	if _, err := f.ReadAt(own, parts[1].at); err != nil && err != io.EOF {
+		return nil, fmt.Errorf("reading %s: %w", id, err)
+	}
+	return &part{first, own}, nil
+}
+
+// Sync implements signer.Blobs. A pack is durable before a part of it has a name.
+func (p *Packs) Sync(ctx context.Context, ids ...string) error {
+	whole := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return strings.Contains(id, "#") })
+	return p.Blobs.Sync(ctx, whole...)
+}
+
+// Remove implements signer.Blobs. A part goes with its pack.
+func (p *Packs) Remove(ctx context.Context, id string) error {
+	return p.Blobs.Remove(ctx, id)
+}
+
+// sharedPart reads what many certificates begin with. Whoever signs one hashes
+// these bytes as they are in memory.
+func (p *Packs) sharedPart(f signer.Blob, pack string, s span) ([]byte, error) {
+	key := fmt.Sprintf("%s#%d+%d", pack, s.at, s.size)
+	p.mu.Lock()
+	b := p.shared[key]
+	p.mu.Unlock()
+	if b != nil {
+		return b, nil
+	}
+	b = make([]byte, s.size)
+	if _, err := f.ReadAt(b, s.at); err != nil && err != io.EOF {
+		return nil, fmt.Errorf("reading %s: %w", key, err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.shared) >= maxShared {
+		clear(p.shared)
+	}
+	p.shared[key] = b
+	return b, nil
+}
+
+// part is one certificate of a pack, in memory.
+type part struct{ first, own []byte }
+
+func (p *part) Size() int64  { return int64(len(p.first) + len(p.own)) }
+func (p *part) Close() error { return nil }
+
+// ReadAt implements io.ReaderAt.
+func (p *part) ReadAt(b []byte, off int64) (n int, err error) {
+	if off < 0 {
+		return 0, fs.ErrInvalid
+	}
+	if off < int64(len(p.first)) {
+		n = copy(b, p.first[off:])
+	}
+	if rest := off + int64(n) - int64(len(p.first)); rest >= 0 && rest < int64(len(p.own)) {
+		n += copy(b[n:], p.own[rest:])
+	}
+	if n < len(b) {
+		return n, io.EOF
+	}
+	return n, nil
+}
