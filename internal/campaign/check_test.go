@@ -8,7 +8,6 @@ import (
 	"database/sql"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -165,11 +164,10 @@ func (e *evidence) firstIntent() (first time.Time) {
 func (r *rig) gather(t *testing.T, b *job) *evidence {
 	t.Helper()
 	e := &evidence{public: r.public, digests: b.digests, files: b.rows != nil, intents: map[string]intentRow{}, calls: r.Calls(t, "C_Sign", "C_Login", "fault:")}
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(r.dir, "mohor.db")+"?mode=ro&_pragma=busy_timeout(15000)")
-	must(t, err)
+	db := r.database(t)
 	defer db.Close()
 	ctx := t.Context()
-	must(t, each(ctx, db, "SELECT idx, digest, state, intent_id FROM items WHERE batch_id = ? ORDER BY idx", []any{b.id}, func(row *sql.Rows) error {
+	must(t, each(ctx, db, "SELECT idx, digest, state, intent_id FROM items WHERE batch_id = '"+b.id+"' ORDER BY idx", nil, func(row *sql.Rows) error {
 		var it itemRow
 		err := row.Scan(&it.index, &it.digest, &it.state, &it.intent)
 		e.items = append(e.items, it)
@@ -192,7 +190,7 @@ func (r *rig) gather(t *testing.T, b *job) *evidence {
 		}
 	}
 	transactions := map[string]bool{}
-	must(t, each(ctx, db, "SELECT id, batch_id, transaction_id, created_at, state FROM intents WHERE batch_id = ?", []any{b.id}, func(row *sql.Rows) error {
+	must(t, each(ctx, db, "SELECT id, batch_id, transaction_id, created_at, state FROM intents WHERE batch_id = '"+b.id+"'", nil, func(row *sql.Rows) error {
 		var id, tx string
 		var in intentRow
 		var at int64

@@ -143,6 +143,8 @@ type rig struct {
 	env     []string // besides that of the module
 	work    string   // where it runs; "" is where the test does
 	points  string   // file of [points]; "" for none
+	driver  string   // and address of its database, past any proxy; "" is a file in dir
+	address string
 	log     *os.File
 	public  *ecdsa.PublicKey
 	client  *http.Client
