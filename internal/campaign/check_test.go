@@ -189,20 +189,28 @@ func (r *rig) gather(t *testing.T, b *job) *evidence {
 			e.items[it.Index].signature, after = it.Signature, it.Index
 		}
 	}
-	transactions := map[string]bool{}
+	transactions := map[string]string{} // their intents
 	must(t, each(ctx, db, "SELECT id, batch_id, transaction_id, created_at, state FROM intents WHERE batch_id = '"+b.id+"'", nil, func(row *sql.Rows) error {
 		var id, tx string
 		var in intentRow
 		var at int64
 		err := row.Scan(&id, &in.batch, &tx, &at, &in.state)
 		in.created = time.UnixMicro(at)
-		e.intents[id], transactions[tx] = in, true
+		e.intents[id], transactions[tx] = in, id
 		return err
 	}))
 	records, err := auditOf(ctx, r.dir, r.Env)
 	must(t, err)
 	for _, rec := range records {
-		if strings.HasPrefix(rec.Action, "signer.complete") && rec.Verdict == audit.Accepted && transactions[rec.Object] {
+		id := transactions[rec.Object]
+		if id == "" || rec.Verdict != audit.Accepted {
+			continue
+		}
+		if in := e.intents[id]; rec.Action == "signer.authorize" && rec.At.After(in.created) { // the intent has whole seconds
+			in.created = rec.At
+			e.intents[id] = in
+		}
+		if strings.HasPrefix(rec.Action, "signer.complete") {
 			n, err := strconv.Atoi(rec.Detail["signed"])
 			must(t, err)
 			e.signed += n
