@@ -303,8 +303,9 @@ func (b *job) list(n int) []byte {
 	return list.Bytes()
 }
 
-// archived is the archive of a batch: the files by certificate number.
-func (r *rig) archived(t *testing.T, b *job) map[string][]byte {
+// archived is the archive of a batch: the files by certificate number. One that the gateway does
+// not give whole has none.
+func (r *rig) archived(t *testing.T, b *job) map[string]*zip.File {
 	t.Helper()
 	r.mu.Lock()
 	dev := r.dev
@@ -312,41 +313,64 @@ func (r *rig) archived(t *testing.T, b *job) map[string][]byte {
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, dev.BaseURL+"/v1/batches/"+b.id+"/archive", nil)
 	must(t, err)
 	req.Header.Set("X-API-Key", string(dev.APIKey.Reveal()))
-	resp, err := r.client.Do(req)
-	if err != nil {
-		t.Logf("archive: %v", err) // it has a file less than the others
-		return nil
-	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Logf("archive: %d, %v", resp.StatusCode, err)
-		return nil
-	}
-	z, err := zip.NewReader(bytes.NewReader(raw), int64(len(raw)))
+	whole := *r.client
+	whole.Timeout = 10 * time.Minute
+	resp, err := whole.Do(req)
 	if err != nil {
 		t.Logf("archive: %v", err)
 		return nil
 	}
-	files := map[string][]byte{}
+	defer resp.Body.Close()
+	path := filepath.Join(t.TempDir(), "archive.zip")
+	f, err := os.Create(path)
+	must(t, err)
+	_, err = io.Copy(f, resp.Body)
+	must(t, f.Close())
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Logf("archive: %d, %v", resp.StatusCode, err)
+		return nil
+	}
+	z, err := zip.OpenReader(path)
+	if err != nil {
+		t.Logf("archive: %v", err)
+		return nil
+	}
+	t.Cleanup(func() { must(t, z.Close()) })
+	files := map[string]*zip.File{}
 	for _, f := range z.File {
 		number, isPDF := strings.CutSuffix(filepath.Base(f.Name), ".pdf")
 		if !isPDF {
 			continue
 		}
-		_, number, _ = strings.Cut(number, "-")
-		rc, err := f.Open()
-		must(t, err)
-		content, err := io.ReadAll(rc)
-		if must(t, rc.Close()); err != nil {
-			t.Logf("archive: %s: %v", f.Name, err)
-		}
+		_, number, _ = strings.Cut(number, "-") // before it is the place in the batch
 		if files[number] != nil {
 			number += " again"
 		}
-		files[number] = content
+		files[number] = f
 	}
 	return files
+}
+
+func unzipped(t *testing.T, f *zip.File) []byte {
+	t.Helper()
+	rc, err := f.Open()
+	must(t, err)
+	content, err := io.ReadAll(rc)
+	if must(t, rc.Close()); err != nil {
+		t.Logf("archive: %s: %v", f.Name, err)
+	}
+	return content
+}
+
+// root is the sandbox's root certificate.
+func (r *rig) root(t *testing.T) *x509.Certificate {
+	t.Helper()
+	raw, err := os.ReadFile(r.dev.RootCert)
+	must(t, err)
+	block, _ := pem.Decode(raw)
+	root, err := x509.ParseCertificate(block.Bytes)
+	must(t, err)
+	return root
 }
 
 // wrongFiles is what must not be in the output of a batch of certificates.
@@ -357,19 +381,14 @@ func (r *rig) wrongFiles(t *testing.T, b *job) (violations []string) {
 	if len(files) != len(b.digests) {
 		bad("the archive has %d files for %d documents", len(files), len(b.digests))
 	}
-	raw, err := os.ReadFile(r.dev.RootCert)
-	must(t, err)
-	block, _ := pem.Decode(raw)
-	root, err := x509.ParseCertificate(block.Bytes)
-	must(t, err)
 	roots := x509.NewCertPool()
-	roots.AddCert(root)
+	roots.AddCert(r.root(t))
 	authorised := map[string]bool{}
 	for _, d := range b.digests {
 		authorised[hex.EncodeToString(d)] = true
 	}
 	for _, number := range slices.Sorted(maps.Keys(files)) {
-		f := files[number]
+		f := unzipped(t, files[number])
 		rep, err := verify.Verify(t.Context(), bytes.NewReader(f), int64(len(f)), verify.Options{Roots: roots, Now: time.Now()})
 		if err != nil || rep.Verdict != verify.Valid || len(rep.Signatures) != 1 || !rep.Signatures[0].Covers {
 			bad("certificate %s of %d bytes: %v, %s with %d signatures: %+v", number, len(f), err, rep.Verdict, len(rep.Signatures), rep.Reasons)
