@@ -95,11 +95,12 @@ bench: deps build bench-contenders
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./hsm ./pdf ./ecert
 	bin/mohor bench sign --json
 	bin/mohor bench pdf --json
+	bin/mohor bench batch --against --json
 
-# What `mohor bench pdf` compares with, besides itself. pdfsign is a module of
+# What `mohor bench pdf` and `bench batch --against` compare with, besides itself. pdfsign is a module of
 # its own that needs a newer Go; the product needs nothing of it.
 bench-contenders: pyhanko bin/pdfsign-bench
-bin/pdfsign-bench: bench/pdfsign/main.go bench/pdfsign/go.mod
+bin/pdfsign-bench: $(wildcard bench/pdfsign/*.go) bench/pdfsign/go.mod
 	GOTOOLCHAIN=go1.27.4 $(GO) build -C bench/pdfsign -o ../../bin/pdfsign-bench .
 
 fmt:
