@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -163,11 +164,18 @@ func (e *evidence) firstIntent() (first time.Time) {
 // gather reads the evidence of a batch past the gateway.
 func (r *rig) gather(t *testing.T, b *job) *evidence {
 	t.Helper()
-	e := &evidence{public: r.public, digests: b.digests, files: b.rows != nil, intents: map[string]intentRow{}, calls: r.Calls(t, "C_Sign", "C_Login", "fault:")}
-	db := r.database(t)
+	return r.gatherFrom(t, b, "sqlite", "file:"+filepath.Join(r.dir, "mohor.db")+"?mode=ro&_pragma=busy_timeout(15000)")
+}
+
+// gatherFrom is gather with any database.
+func (r *rig) gatherFrom(t *testing.T, b *job, driver, address string) *evidence {
+	t.Helper()
+	e := &evidence{public: r.public, digests: b.digests, intents: map[string]intentRow{}, calls: r.Calls(t, "C_Sign", "C_Login", "fault:")}
+	db, err := sql.Open(driver, address)
+	must(t, err)
 	defer db.Close()
 	ctx := t.Context()
-	must(t, each(ctx, db, "SELECT idx, digest, state, intent_id FROM items WHERE batch_id = '"+b.id+"' ORDER BY idx", nil, func(row *sql.Rows) error {
+	must(t, each(ctx, db, "SELECT idx, digest, state, intent_id FROM items WHERE batch_id = $1 ORDER BY idx", []any{b.id}, func(row *sql.Rows) error {
 		var it itemRow
 		err := row.Scan(&it.index, &it.digest, &it.state, &it.intent)
 		e.items = append(e.items, it)
@@ -189,33 +197,27 @@ func (r *rig) gather(t *testing.T, b *job) *evidence {
 			e.items[it.Index].signature, after = it.Signature, it.Index
 		}
 	}
-	transactions := map[string]string{} // their intents
-	must(t, each(ctx, db, "SELECT id, batch_id, transaction_id, created_at, state FROM intents WHERE batch_id = '"+b.id+"'", nil, func(row *sql.Rows) error {
+	transactions := map[string]bool{}
+	must(t, each(ctx, db, "SELECT id, batch_id, transaction_id, created_at, state FROM intents WHERE batch_id = $1", []any{b.id}, func(row *sql.Rows) error {
 		var id, tx string
 		var in intentRow
 		var at int64
 		err := row.Scan(&id, &in.batch, &tx, &at, &in.state)
 		in.created = time.UnixMicro(at)
-		e.intents[id], transactions[tx] = in, id
+		e.intents[id], transactions[tx] = in, true
 		return err
 	}))
 	records, err := auditOf(ctx, r.dir, r.Env)
 	must(t, err)
 	for _, rec := range records {
-		id := transactions[rec.Object]
-		if id == "" || rec.Verdict != audit.Accepted {
-			continue
-		}
-		if in := e.intents[id]; rec.Action == "signer.authorize" && rec.At.After(in.created) { // the intent has whole seconds
-			in.created = rec.At
-			e.intents[id] = in
-		}
-		if strings.HasPrefix(rec.Action, "signer.complete") {
+		if strings.HasPrefix(rec.Action, "signer.complete") && rec.Verdict == audit.Accepted && transactions[rec.Object] {
 			n, err := strconv.Atoi(rec.Detail["signed"])
 			must(t, err)
 			e.signed += n
 		}
 	}
+	e.files = b.rows != nil
+	e.exact(t, db, b, records)
 	must(t, db.QueryRowContext(ctx, "SELECT COALESCE(SUM(pin_total + pin_in_a_row), 0) FROM officers").Scan(&e.wrong))
 	return e
 }

@@ -23,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/pdf/verify"
 	"github.com/mohor-sign/mohor/store/ephemeral/redistest"
 )
@@ -219,12 +220,30 @@ func (r *rig) insist(ctx context.Context, t *testing.T, b *job, res *result) boo
 	}
 }
 
+// exact takes the times of intents from their events: those of the intents are whole seconds.
+func (e *evidence) exact(t *testing.T, db *sql.DB, b *job, records []audit.Record) {
+	t.Helper()
+	of := map[string]string{} // intents by transaction
+	must(t, each(t.Context(), db, "SELECT id, transaction_id FROM intents WHERE batch_id = $1", []any{b.id}, func(row *sql.Rows) error {
+		var id, tx string
+		err := row.Scan(&id, &tx)
+		of[tx] = id
+		return err
+	}))
+	for _, rec := range records {
+		if in, ok := e.intents[of[rec.Object]]; ok && rec.Action == "signer.authorize" && rec.Verdict == audit.Accepted && rec.At.After(in.created) {
+			in.created = rec.At
+			e.intents[of[rec.Object]] = in
+		}
+	}
+}
+
 // waits is the transaction of a batch that waits to be confirmed, of the database.
 func (r *rig) waits(t *testing.T, b *job) (id string) {
 	t.Helper()
 	db := r.database(t)
 	defer db.Close()
-	must(t, each(t.Context(), db, "SELECT id FROM transactions WHERE batch_id = '"+b.id+"' AND status = 'WAITING'", nil, func(row *sql.Rows) error { return row.Scan(&id) }))
+	must(t, each(t.Context(), db, "SELECT id FROM transactions WHERE batch_id = $1 AND status = 'WAITING'", []any{b.id}, func(row *sql.Rows) error { return row.Scan(&id) }))
 	return id
 }
 
@@ -277,7 +296,7 @@ func (r *rig) newList(t *testing.T, n int) *job {
 	}
 	db := r.database(t)
 	defer db.Close()
-	must(t, each(ctx, db, "SELECT digest FROM items WHERE batch_id = '"+b.id+"' ORDER BY idx", nil, func(row *sql.Rows) error {
+	must(t, each(ctx, db, "SELECT digest FROM items WHERE batch_id = $1 ORDER BY idx", []any{b.id}, func(row *sql.Rows) error {
 		var d []byte
 		err := row.Scan(&d)
 		b.digests = append(b.digests, d)

@@ -103,7 +103,7 @@ func TestDatabaseAway(t *testing.T) {
 	if !r.insist(ctx, t, b, &res) {
 		t.Fatalf("the batch did not come to its end: %s, %v", r.status(ctx, b), res.refusals)
 	}
-	res.violations, res.extra = r.gather(t, b).check(b.id)
+	res.violations, res.extra = r.gatherFrom(t, b, c.driver, c.address).check(b.id)
 	complain(t, res)
 	t.Logf("signed %v after an outage of %v, with %d more authorisations and %d signatures beyond one a document", time.Since(began).Round(time.Millisecond), *outage, res.authorised, res.extra)
 }

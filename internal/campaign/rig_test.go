@@ -382,9 +382,9 @@ func (r *rig) do(ctx context.Context, method, path string, body, out any) (statu
 // job is a sealed batch of digests.
 type job struct {
 	id      string
-	digests [][]byte
-	waiting string            // a transaction that was not confirmed
 	rows    map[string]string // of eCertificates: the name by the number
+	digests [][]byte
+	waiting string // a transaction that was not confirmed
 }
 
 func (r *rig) newJob(t *testing.T, n int) *job {
