@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -25,6 +26,7 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/pdf/verify"
+	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store/ephemeral/redistest"
 )
 
@@ -47,7 +49,7 @@ func killPoints() []point {
 	each := func(n int) int { return n }
 	chunk := func(n int) int { return max(1, n/50) }
 	commits := func(n int) int { return 4 + n/50 } // at least so many, however they are shared
-	return []point{
+	all := []point{
 		{"before request", one, false, false}, {"after request", one, false, false},
 		{"after count of the PIN", one, false, false}, {"after opening", one, false, false},
 		{"before intent", one, false, false}, {"after intent", one, false, false},
@@ -60,6 +62,10 @@ func killPoints() []point {
 		{"before commit", commits, false, false}, {"soon after commit", commits, false, false},
 		{"at random", nil, false, false},
 	}
+	if _, many := reflect.TypeFor[signer.Blobs]().MethodByName("Sync"); many { // of several files at once
+		all = append(all, point{"before sync", one, true, false}, point{"after sync", one, true, false})
+	}
+	return all
 }
 
 // TestKilled kills the gateway at points of a batch's way, by SIGKILL, again and again, with and without
@@ -77,10 +83,10 @@ func TestKilled(t *testing.T) {
 	if len(all) == 0 {
 		t.Fatalf("no point %q", *fatal)
 	}
-	seen, resumed, missed := map[string]int{}, 0, 0
+	seen, resumed, missed, extra := map[string]int{}, 0, 0, 0
 	from := rand.IntN(len(all)) // each run of a few has others
 	for k := range *deaths {
-		p := all[(from+k*5)%len(all)] // 5 and the number of points have no common divisor
+		p := all[(from+k*5)%len(all)] // 5 does not divide the number of points
 		r := rigs[p.redis || (k/len(all)+k)%2 == 1]
 		res := r.die(t, p)
 		if complain(t, res); !res.hit {
@@ -88,11 +94,12 @@ func TestKilled(t *testing.T) {
 			t.Errorf("%q was not passed", res.armed)
 		}
 		seen[p.name]++
+		extra += res.extra
 		if res.hit && res.authorised == 1 && p.name != "before request" {
 			resumed++
 		}
 	}
-	t.Logf("%d deaths at %d points, after %d of them the batch went on by itself or had ended; %d points missed: %v", *deaths, len(seen), resumed, missed, listed(seen))
+	t.Logf("%d deaths at %d points, after %d of them the batch went on by itself or had ended; %d points missed; %d signatures beyond one a document, which nobody has: %v", *deaths, len(seen), resumed, missed, extra, listed(seen))
 }
 
 // An order that is turned round is found by what is looked at after a death.
