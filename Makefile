@@ -4,8 +4,10 @@
 # make campaign   each fault of an HSM, 50 times, into batches of 1,000 (an hour); then
 #             1,000 codes submitted 50 times at once to two gateways, and each fault
 #             of Redis and PostgreSQL, 50 times; and 10,000 requests with a key
-#             through connections that break, and while the gateway is killed; 100 examples
-#             of each operation of the API
+#             through connections that break, and while the gateway is killed; 200 deaths of
+#             the gateway while it signs batches, disks, HSM and database away for 20 s;
+#             500 of 10,000 eCertificates judged by others; 100 examples of each operation
+#             of the API
 # ONCE=1      ends `make demo` after its table
 
 SHELL := /bin/bash
@@ -73,10 +75,13 @@ bin/chrony/usr/sbin/chronyd:
 	@mkdir -p bin/chrony && cd bin/chrony && { apt-get download -qq chrony 2>/dev/null || { sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; $$sudo apt-get update -qq && apt-get download -qq chrony; }; } && dpkg -x chrony_*.deb . && rm chrony_*.deb
 
 campaign: PACKAGES := $(TEST_PACKAGES)
-campaign: deps toxiproxy schemathesis
+campaign: deps toxiproxy schemathesis pyhanko
 	$(GO) test -v -run '^TestCampaign$$' -timeout 4h ./internal/campaign -campaign $(or $(TIMES),50) -campaign.items 1000
 	$(GO) test -v -run '^TestOneWinner$$' -timeout 2h ./internal/campaign -campaign.rounds 1000
 	$(GO) test -v -run '^TestStoreFaults$$' -timeout 2h ./internal/campaign -campaign.stores $(or $(TIMES),50)
+	$(GO) test -v -run '^TestKilled' -timeout 1h ./internal/campaign -campaign.deaths 200
+	$(GO) test -v -run '^Test(HSMAway|DatabaseAway|DiskFull|DiskFails)$$' -timeout 1h ./internal/campaign -campaign.outage 20s
+	$(GO) test -v -run '^TestJudges$$' -timeout 1h ./internal/campaign -campaign.certificates 10000 -campaign.judged 500
 	$(GO) test -v -run '^TestKeys' -timeout 1h ./internal/campaign -campaign.keys 10000 -campaign.kills 50
 	$(GO) test -v -run '^TestOpenAPIHolds$$' -timeout 4h ./internal/gateway -schemathesis.examples 100
 	$(GO) test -v -run '^TestLargePDF$$' -timeout 1h ./internal/campaign -campaign.megabytes 1024
@@ -95,11 +100,12 @@ bench: deps build bench-contenders
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./hsm ./pdf ./ecert
 	bin/mohor bench sign --json
 	bin/mohor bench pdf --json
+	bin/mohor bench batch --against --json
 
-# What `mohor bench pdf` compares with, besides itself. pdfsign is a module of
+# What `mohor bench pdf` and `bench batch --against` compare with, besides itself. pdfsign is a module of
 # its own that needs a newer Go; the product needs nothing of it.
 bench-contenders: pyhanko bin/pdfsign-bench
-bin/pdfsign-bench: bench/pdfsign/main.go bench/pdfsign/go.mod
+bin/pdfsign-bench: $(wildcard bench/pdfsign/*.go) bench/pdfsign/go.mod
 	GOTOOLCHAIN=go1.27.4 $(GO) build -C bench/pdfsign -o ../../bin/pdfsign-bench .
 
 fmt:

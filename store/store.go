@@ -86,8 +86,13 @@ func Open(ctx context.Context, path string) (*DB, error) {
 // file is a connector of SQLite.
 type file string
 
-func (f file) Connect(context.Context) (driver.Conn, error) {
-	c, err := f.Driver().Open(string(f))
+// Connect opens with the driver that is registered, whose hooks tests use.
+func (f file) Connect(ctx context.Context) (driver.Conn, error) {
+	to, err := sqlite.NewConnector(string(f))
+	if err != nil {
+		return nil, err
+	}
+	c, err := to.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}

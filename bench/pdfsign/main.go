@@ -25,6 +25,7 @@ type task struct {
 	Output       string `json:"output"`
 	Key          string `json:"key"`
 	Certificates string `json:"certificates"`
+	Token        *token `json:"token"` // in the place of Key
 }
 
 type slice struct {
@@ -125,23 +126,8 @@ func sign(t task, key crypto.Signer, certs []*x509.Certificate) (err error) {
 }
 
 func read(t task) (*counting, []*x509.Certificate, error) {
-	b, err := os.ReadFile(t.Key)
+	b, err := os.ReadFile(t.Certificates)
 	if err != nil {
-		return nil, nil, err
-	}
-	block, _ := pem.Decode(b)
-	if block == nil {
-		return nil, nil, errors.New("no key")
-	}
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, nil, err
-	}
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, nil, errors.New("key cannot sign")
-	}
-	if b, err = os.ReadFile(t.Certificates); err != nil {
 		return nil, nil, err
 	}
 	var certs []*x509.Certificate
@@ -155,7 +141,32 @@ func read(t task) (*counting, []*x509.Certificate, error) {
 	if len(certs) == 0 {
 		return nil, nil, errors.New("no certificate")
 	}
-	return &counting{Signer: signer}, certs, nil
+	key, err := signer(t, certs[0])
+	return &counting{Signer: key}, certs, err
+}
+
+// signer is the key of the file or of the token.
+func signer(t task, cert *x509.Certificate) (crypto.Signer, error) {
+	if t.Token != nil {
+		return t.Token.open(cert)
+	}
+	b, err := os.ReadFile(t.Key)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(b)
+	if block == nil {
+		return nil, errors.New("no key")
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, errors.New("key cannot sign")
+	}
+	return signer, nil
 }
 
 func cpu() float64 {

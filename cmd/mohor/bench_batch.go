@@ -19,13 +19,20 @@ type benchBatchCmd struct {
 	Level      string        `default:"B-B" enum:"B-B,B-T,B-LT,B-LTA" help:"Level of the signatures: ${enum}; of digests the value alone is made."`
 	Slices     int           `default:"3" help:"Rounds; in each the parts are measured, the batch is signed, and the module is measured again."`
 	Slice      time.Duration `default:"2s" help:"How long a part is measured in a round, at most a minute."`
+	Against    bool          `help:"Also have other programs sign such a document, with a key in the same token."`
+	PDFSign    string        `name:"pdfsign" default:"bin/pdfsign-bench" help:"One of them, of make bench-contenders; left out where it is not there."`
+	PyHanko    string        `name:"pyhanko" default:"bin/pyhanko/bin/python" help:"Python with pyHanko, of make pyhanko; left out where it is not there."`
 	CPUProfile string        `name:"cpu-profile" type:"path" help:"Write a processor profile of this process while the batch is signed in the last round, for go tool pprof." placeholder:"FILE"`
 	JSON       bool          `help:"Print JSON."`
 }
 
 func (c *benchBatchCmd) Run(e *env) error {
 	o := gateway.BenchOptions{Slices: c.Slices, Slice: c.Slice, Process: tokenProcess, Now: e.now, Report: e.reporter()}
-	r, err := gateway.BenchBatch(e.ctx, o, gateway.BatchBench{Kind: c.Kind, Key: c.Key, Level: c.Level, Documents: c.Docs, Size: int64(c.Size), Profile: c.CPUProfile})
+	b := gateway.BatchBench{Kind: c.Kind, Key: c.Key, Level: c.Level, Documents: c.Docs, Size: int64(c.Size), Profile: c.CPUProfile}
+	if c.Against {
+		b.Others = others(e, c.PDFSign, c.PyHanko)
+	}
+	r, err := gateway.BenchBatch(e.ctx, o, b)
 	if err != nil {
 		return err
 	}
@@ -56,6 +63,10 @@ func printBatchBench(w io.Writer, r *gateway.BatchReport) error {
 			since = " since the start of the process"
 		}
 		fmt.Fprintf(b, "  memory at most %.1f MB, token %.1f MB%s; %.0f bytes written and %.3f flushes of the device a document; %d bytes signed\n", mega(x.Peak), mega(x.TokenPeak), since, x.Written, x.Flushes, x.Signed)
+	}
+	for _, o := range r.Others {
+		fmt.Fprintf(b, "%s in %d processes, key in the same token: %.1f /s [%.1f %.1f], %.3f ms CPU; the batch is %.2f [%.2f %.2f] times as fast\n", o.What, o.AtOnce,
+			o.PerSecond.Median, o.PerSecond.Q1, o.PerSecond.Q3, o.CPU.Median, o.Times.Median, o.Times.Q1, o.Times.Q3)
 	}
 	for _, t := range r.Targets {
 		sign := ">="

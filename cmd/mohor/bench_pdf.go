@@ -62,7 +62,7 @@ func (c *benchPDFCmd) Run(e *env) (err error) {
 	}
 	bars := map[string]*progress{}
 	o := pdfbench.Options{Keys: c.Keys, Slices: c.Slices, Slice: c.Slice, Output: c.Output, OthersMax: int64(c.OthersMax), Dir: dir, Now: e.now,
-		Others: c.others(e),
+		Others: others(e, c.PDFSign, c.PyHanko),
 		Self: func() *exec.Cmd {
 			cmd := exec.Command(self, "bench", "pdf", "--contender")
 			cmd.Args[0] = os.Args[0]
@@ -88,14 +88,14 @@ func (c *benchPDFCmd) Run(e *env) (err error) {
 }
 
 // others are the other programs that are there.
-func (c *benchPDFCmd) others(e *env) map[string]func() *exec.Cmd {
+func others(e *env, pdfSign, pyHanko string) map[string]func() *exec.Cmd {
 	out := map[string]func() *exec.Cmd{}
 	for _, o := range []struct {
 		name, path string
 		cmd        func() *exec.Cmd
 	}{
-		{pdfbench.PDFSign, c.PDFSign, func() *exec.Cmd { return exec.Command(c.PDFSign) }},
-		{pdfbench.PyHanko, c.PyHanko, func() *exec.Cmd { return pdfbench.PyHankoCommand(c.PyHanko) }},
+		{pdfbench.PDFSign, pdfSign, func() *exec.Cmd { return exec.Command(pdfSign) }},
+		{pdfbench.PyHanko, pyHanko, func() *exec.Cmd { return pdfbench.PyHankoCommand(pyHanko) }},
 	} {
 		if _, err := os.Stat(o.path); err != nil {
 			fmt.Fprintf(e.stderr, "mohor: %s is not measured: %v\n", o.name, err)

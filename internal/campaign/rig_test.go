@@ -128,6 +128,9 @@ func options(dir string, control bool, log *slog.Logger) gateway.DevOptions {
 	if os.Getenv(insideEnv) == "" {
 		o.Process = tokenProcess
 	}
+	if path := os.Getenv(pointsEnv); path != "" {
+		o.Change = pointed(path, os.Getenv(reversedEnv))
+	}
 	return o
 }
 
@@ -139,6 +142,9 @@ type rig struct {
 	control bool
 	env     []string // besides that of the module
 	work    string   // where it runs; "" is where the test does
+	points  string   // file of [points]; "" for none
+	driver  string   // and address of its database, past any proxy; "" is a file in dir
+	address string
 	log     *os.File
 	public  *ecdsa.PublicKey
 	client  *http.Client
@@ -158,8 +164,14 @@ type process struct {
 
 func newRig(t *testing.T, control bool) *rig {
 	t.Helper()
+	return newRigWith(t, &rig{control: control})
+}
+
+// newRigWith fills in what r leaves open; pairs are edits of the configuration.
+func newRigWith(t *testing.T, r *rig, pairs ...string) *rig {
+	t.Helper()
 	module := softHSM(t)
-	r := &rig{dir: filepath.Join(t.TempDir(), "gateway"), control: control, client: &http.Client{Timeout: probeLimit}}
+	r.dir, r.client = filepath.Join(t.TempDir(), "gateway"), &http.Client{Timeout: probeLimit}
 	var err error
 	r.log, err = os.Create(filepath.Join(t.TempDir(), "log"))
 	must(t, err)
@@ -169,14 +181,7 @@ func newRig(t *testing.T, control bool) *rig {
 	// The first start makes everything, without faults; then the module is exchanged.
 	r.start(t)
 	r.stop(t)
-	path := filepath.Join(r.dir, "mohor.yaml")
-	conf, err := os.ReadFile(path)
-	must(t, err)
-	conf = bytes.Replace(conf, []byte("\n  module: \"\"\n"), []byte("\n  module: \""+r.Module+"\"\n"), 1)
-	if !bytes.Contains(conf, []byte(r.Module)) {
-		t.Fatalf("no module in the configuration:\n%s", conf)
-	}
-	must(t, os.WriteFile(path, conf, 0o600))
+	edit(t, r.dir, append(pairs, "\n  module: \"\"\n", "\n  module: \""+r.Module+"\"\n")...)
 	r.start(t)
 	r.findKey(t)
 	return r
@@ -215,6 +220,9 @@ func (r *rig) spawn() error {
 	cmd.Env = append(append(cmd.Env, r.Env...), r.env...)
 	if r.control {
 		cmd.Env = append(cmd.Env, controlEnv+"=1")
+	}
+	if r.points != "" {
+		cmd.Env = append(cmd.Env, pointsEnv+"="+r.points)
 	}
 	cmd.Stderr, cmd.Dir = r.log, r.work
 	stdin, err := cmd.StdinPipe()
@@ -374,6 +382,7 @@ func (r *rig) do(ctx context.Context, method, path string, body, out any) (statu
 // job is a sealed batch of digests.
 type job struct {
 	id      string
+	rows    map[string]string // of eCertificates: the name by the number
 	digests [][]byte
 	waiting string // a transaction that was not confirmed
 	signing string // one that was
@@ -434,7 +443,11 @@ func (r *rig) authorise(ctx context.Context, b *job) error {
 	o := r.dev.Officers[0]
 	asked := time.Now()
 	var tx confirmation
-	ask := map[string]any{"ic": o.IC, "system": r.dev.System, "format": "RAW", "batch_id": b.id, "credential_id": r.credential()}
+	format := "RAW"
+	if b.rows != nil {
+		format = "PADES"
+	}
+	ask := map[string]any{"ic": o.IC, "system": r.dev.System, "format": format, "batch_id": b.id, "credential_id": r.credential()}
 	if status, err := r.do(ctx, "POST", "/v1/transactions", ask, &tx); err != nil || status != 201 {
 		return refused("asking", status, err)
 	}

@@ -31,7 +31,8 @@ type BatchBench struct {
 	// 20,000 eCertificates a tenth of them is measured beside all.
 	Documents int
 	Size      int64
-	// Others are other programs, by name, that sign the same PDFs with a key in the same token.
+	// Others are other programs, by name, that speak as contenders of internal/pdfbench do. They sign
+	// such a document over and over with a key in the same token, and sync nothing.
 	Others map[string]func() *exec.Cmd
 	// Profile is a file for a processor profile of this process while the batch is signed in the last
 	// round; empty for none.
@@ -116,6 +117,7 @@ type BatchRun struct {
 // BatchOther is another program.
 type BatchOther struct {
 	What      string    `json:"what"`
+	AtOnce    int       `json:"processes"`
 	PerSecond Quartiles `json:"per_second"`
 	CPU       Quartiles `json:"cpu_ms_per_document"`
 	// Times is the batch's rate by this one's, round by round.
@@ -184,6 +186,8 @@ func (c *BatchBench) check() error {
 		return fmt.Errorf("%w: key %q; %s and %s can be measured", ErrConfig, c.Key, hsm.RSA2048, hsm.ECDSAP256)
 	case c.Level != "B-B" && c.Kind == mohor.BatchDigest || !slices.Contains([]string{"B-B", "B-T", "B-LT", "B-LTA"}, c.Level):
 		return fmt.Errorf("%w: level %q of %s", ErrConfig, c.Level, c.Kind)
+	case c.Kind == mohor.BatchDigest && len(c.Others) > 0:
+		return fmt.Errorf("%w: other programs sign PDFs", ErrConfig)
 	case c.Kind == mohor.BatchPDF && (c.Size < 2<<10 || c.Size > 1<<30):
 		return fmt.Errorf("%w: documents of %d bytes; 2 KB to 1 GB can be measured", ErrConfig, c.Size)
 	}
@@ -297,6 +301,11 @@ func (b *batchBench) measure(ctx context.Context) (r BatchReport, err error) {
 	}
 	defer func() { err = errors.Join(err, parts.close()) }()
 	r.Size = parts.size
+	others, err := b.startOthers(ctx)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, stopOthers(others)) }()
 	runs := b.c.runs()
 	seen := make([][]batchTaken, len(runs))
 	var limits []roundLimit
@@ -316,6 +325,13 @@ func (b *batchBench) measure(ctx context.Context) (r BatchReport, err error) {
 			return r, err
 		}
 		limits = append(limits, parts.limit())
+		for _, o := range others {
+			slice, err := o.other.Slice(b.Slice)
+			if err != nil {
+				return r, fmt.Errorf("signing with %s: %w", o.what, err)
+			}
+			o.all = append(o.all, slice)
+		}
 		b.Report("batch of "+b.c.Kind, round+1, b.Slices)
 	}
 	r.Limit = limitOf(limits)
@@ -324,6 +340,9 @@ func (b *batchBench) measure(ctx context.Context) (r BatchReport, err error) {
 		runs[k].fill(seen[k], limits)
 	}
 	r.Batches = runs
+	for _, o := range others {
+		r.Others = append(r.Others, o.report(seen[0]))
+	}
 	r.judge()
 	return r, nil
 }

@@ -196,3 +196,23 @@ func JudgeSteady(with, without []map[string][]float64) (s Steady) {
 
 // ParseStat reads /proc/PID/stat.
 var ParseStat = parseStat
+
+// JudgeBatch fills in the targets of a report.
+func JudgeBatch(r *BatchReport) { r.judge() }
+
+// LimitOf composes a round's limit of parts that took this much processor time each, and of the rate at which
+// files are written; a part of 0 is none.
+func LimitOf(raw, verify, floor, page time.Duration, disk float64) (perSecond float64, capped bool) {
+	part := func(cpu time.Duration) *batchPart {
+		if cpu == 0 {
+			return nil
+		}
+		return &batchPart{round: []hsm.Slice{{Ops: 10, Took: time.Second, CPU: 10 * cpu}}}
+	}
+	p := batchParts{raw: part(raw), verify: part(verify), floor: part(floor), page: part(page)}
+	if disk > 0 {
+		p.disk = &batchPart{round: []hsm.Slice{{Ops: int(disk), Took: time.Second}}}
+	}
+	l := p.limit()
+	return l.perSecond, l.capped
+}

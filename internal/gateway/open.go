@@ -45,7 +45,9 @@ type Installation struct {
 	// sink takes a sandbox's mails in the place of its mailbox: host:port of a loopback address.
 	sink string
 	now  func() time.Time
-	Apps *enrol.Apps
+	// change is DevOptions.Change, or nil.
+	change func(*Server)
+	Apps   *enrol.Apps
 	// Registrar enrols officers.
 	Registrar *enrol.Registrar
 	// Accounts are the people who log in; only a gateway that serves mails codes.

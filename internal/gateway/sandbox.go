@@ -45,9 +45,11 @@ type DevOptions struct {
 	Process func() *exec.Cmd
 	// NoRecovery leaves a lost token lost: a control in tests.
 	NoRecovery bool
-	Now        func() time.Time
-	Log        *slog.Logger
-	Report     func(what string, made bool)
+	// Change is called with the gateway before anything runs in it: tests put faults between its parts.
+	Change func(*Server)
+	Now    func() time.Time
+	Log    *slog.Logger
+	Report func(what string, made bool)
 }
 
 // Dev makes or opens the sandbox in o.Dir, proves it and returns it with its
@@ -100,6 +102,7 @@ func (o *DevOptions) start(ctx context.Context, l net.Listener) (*Server, sandbo
 	if err != nil {
 		return nil, none, err
 	}
+	i.change = o.Change
 	mailbox, err := sandbox.StartMailbox(o.Now, o.Log)
 	if err != nil {
 		return nil, none, errors.Join(err, i.Close())

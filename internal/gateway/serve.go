@@ -120,6 +120,9 @@ func (s *Server) prove(ctx context.Context) error {
 	if err := s.wire(); err != nil {
 		return errors.Join(err, s.blobs.Close())
 	}
+	if s.change != nil {
+		s.change(s)
+	}
 	if err := s.db.LeaveReplies(ctx); err != nil {
 		return errors.Join(fmt.Errorf("clearing interrupted requests: %w", err), s.blobs.Close())
 	}

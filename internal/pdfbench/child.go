@@ -28,6 +28,16 @@ type Task struct {
 	Certificates string    `json:"certificates"` // PEM, the signer's first; for verifying the roots
 	Jobs         int       `json:"jobs"`
 	Now          time.Time `json:"now"`
+	// Token has the key in the place of Key, for other programs.
+	Token *Token `json:"token,omitempty"`
+}
+
+// Token is where the key of other programs is: a PKCS #11 token and its key by their labels.
+type Token struct {
+	Module  string `json:"module"`
+	Label   string `json:"label"`
+	PINFile string `json:"pin_file"`
+	Key     string `json:"key"`
 }
 
 // turn asks for a slice of the length given.

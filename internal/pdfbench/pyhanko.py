@@ -29,15 +29,25 @@ def cpu():
 
 task = json.loads(sys.stdin.readline())
 answer()
-with open(task['key'], 'rb') as f:
-    key = PrivateKeyInfo.load(pem.unarmor(f.read())[2])
 with open(task['certificates'], 'rb') as f:
     certs = [x509.Certificate.load(der) for _, _, der in pem.unarmor(f.read(), multiple=True)]
 store = SimpleCertificateStore()
 store.register_multiple(certs[1:])
-signer = signers.SimpleSigner(signing_cert=certs[0], signing_key=key, cert_registry=store)
+token = task.get('token')
+if token:
+    from pyhanko.config.pkcs11 import TokenCriteria
+    from pyhanko.sign.pkcs11 import PKCS11Signer, open_pkcs11_session
+
+    with open(token['pin_file']) as f:
+        session = open_pkcs11_session(token['module'], token_criteria=TokenCriteria(label=token['label']), user_pin=f.read().strip())
+    signer = PKCS11Signer(session, signing_cert=certs[0], ca_chain=certs[1:], key_label=token['key'], use_raw_mechanism=True)
+else:
+    with open(task['key'], 'rb') as f:
+        key = PrivateKeyInfo.load(pem.unarmor(f.read())[2])
+    signer = signers.SimpleSigner(signing_cert=certs[0], signing_key=key, cert_registry=store)
 calls = 0
-sign_raw = signer.sign_raw
+name = 'async_sign_raw' if token else 'sign_raw'
+sign_raw = getattr(signer, name)
 
 
 def counted(*args, **kwargs):
@@ -46,7 +56,7 @@ def counted(*args, **kwargs):
     return sign_raw(*args, **kwargs)
 
 
-signer.sign_raw = counted
+setattr(signer, name, counted)
 metadata = signers.PdfSignatureMetadata(field_name='Signature1', md_algorithm='sha256', subfilter=fields.SigSeedSubFilter.PADES)
 
 
