@@ -55,6 +55,27 @@ func (p *Prepared) Digest(h crypto.Hash) (byteRange, original []byte, err error)
 	return signed.Sum(nil), original, nil
 }
 
+// DigestAfter is Digest of SHA-256 for a document that the caller has hashed already: original is
+// a SHA-256 that was given these size bytes and nothing else, and is not to be used afterwards.
+// The caller has compared what it gave with what was authorised.
+func (p *Prepared) DigestAfter(original hash.Hash, size int64) ([]byte, error) {
+	if size != p.size || original.Size() != sha256.Size {
+		return nil, refuse("a digest of %d bytes for a document of %d", size, p.size)
+	}
+	if p.hashes != nil && !slices.Contains(p.hashes, crypto.SHA256) {
+		return nil, refuse("the field's seed value /DigestMethod is not met")
+	}
+	original.Write(p.increment[:p.gap])
+	original.Write(p.increment[p.end:])
+	return original.Sum(nil), nil
+}
+
+// Held is a document whose bytes are in memory: they need not be read piece by piece.
+type Held interface {
+	// Held returns all of them, or nil. They are not to be changed.
+	Held() []byte
+}
+
 // Complete writes the signed document: the original bytes and the increment
 // with the DER in /Contents, padded with zeros. It returns the number of bytes
 // written. When the DER does not fit it returns ErrOptions with the size needed
@@ -169,6 +190,12 @@ func (j *joined) ReadAt(b []byte, off int64) (n int, err error) {
 
 // copyOriginal copies the document from an offset on.
 func (p *Prepared) copyOriginal(w io.Writer, from int64) error {
+	if h, ok := p.r.(Held); ok && int64(len(h.Held())) == p.size {
+		if _, err := w.Write(h.Held()[from:]); err != nil {
+			return fmt.Errorf("copying document: %w", err)
+		}
+		return nil
+	}
 	b := buffers.Get().(*[buffer]byte)
 	defer buffers.Put(b)
 	// The wrapper keeps io.CopyBuffer from going round the buffer.

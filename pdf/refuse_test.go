@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -235,6 +236,53 @@ func TestDigestShowsThatTheDocumentChanged(t *testing.T) {
 	}
 	if _, _, err := p.Digest(crypto.SHA1); err == nil {
 		t.Error("SHA-1 accepted")
+	}
+}
+
+// held is a document in memory.
+type held struct{ *bytes.Reader }
+
+func (h held) Held() []byte {
+	b := make([]byte, h.Size())
+	_, _ = h.ReadAt(b, 0)
+	return b
+}
+
+// What was hashed before is not read again, and a document in memory is written in one piece.
+func TestDigestAfterIsDigest(t *testing.T) {
+	for _, document := range [][]byte{pdftest.Document(pdftest.Shape{}), pdftest.Document(pdftest.Shape{Pages: 40})} {
+		var want, whole []byte
+		for name, r := range map[string]io.ReaderAt{"read": bytes.NewReader(document), "held": held{bytes.NewReader(document)}} {
+			d, err := pdf.Open(r, int64(len(document)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := d.Prepare(pdf.Options{Time: pdftest.Now()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			byteRange, _, err := p.Digest(crypto.SHA256)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h := crypto.SHA256.New()
+			h.Write(document)
+			after, err := p.DigestAfter(h, int64(len(document)))
+			if err != nil || !bytes.Equal(after, byteRange) || want != nil && !bytes.Equal(after, want) {
+				t.Errorf("%s: %x, want %x, %v", name, after, byteRange, err)
+			}
+			if _, err := p.DigestAfter(crypto.SHA256.New(), int64(len(document))-1); !errors.Is(err, pdf.ErrOptions) {
+				t.Errorf("%s: of another size: %v", name, err)
+			}
+			if _, err := p.DigestAfter(crypto.SHA512.New(), int64(len(document))); !errors.Is(err, pdf.ErrOptions) {
+				t.Errorf("%s: of another hash: %v", name, err)
+			}
+			var out bytes.Buffer
+			if n, err := p.Complete(&out, []byte{0x30, 0}); err != nil || n != int64(out.Len()) || whole != nil && !bytes.Equal(out.Bytes(), whole) {
+				t.Errorf("%s: another file, %v", name, err)
+			}
+			want, whole = after, out.Bytes()
+		}
 	}
 }
 

@@ -119,7 +119,7 @@ func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out
 		return err
 	}
 	defer c.Close()
-	if !bytes.Equal(c.sum[:], d.Digest) {
+	if !bytes.Equal(c.hash.Sum(nil), d.Digest) {
 		return ErrDocuments
 	}
 	b, err := a.builder(crypto.SHA256)
@@ -139,12 +139,9 @@ func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out
 	if err != nil {
 		return err
 	}
-	toSign, original, err := p.Digest(crypto.SHA256)
+	toSign, err := p.DigestAfter(c.hash, c.size)
 	if err != nil {
 		return err
-	}
-	if !bytes.Equal(original, d.Digest) {
-		return ErrDocuments
 	}
 	der, err := a.cmsOnce(ctx, b, d.Index, toSign, crypto.SHA256, token)
 	if err != nil {

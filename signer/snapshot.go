@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 	"slices"
@@ -25,9 +26,17 @@ const inMemory = 1 << 20
 type snapshot struct {
 	io.ReaderAt
 	size int64
-	sum  [32]byte // SHA-256
-	file *os.File // an unlinked file, for large documents
-	held *[]byte  // of the pool, for the others
+	hash hash.Hash // SHA-256, of all of it
+	file *os.File  // an unlinked file, for large documents
+	held *[]byte   // of the pool, for the others
+}
+
+// Held implements [pdf.Held]: nil for a document in a file.
+func (c *snapshot) Held() []byte {
+	if c.held == nil {
+		return nil
+	}
+	return *c.held
 }
 
 // memory is what private copies were held in: of a batch, one after another.
@@ -40,21 +49,21 @@ func (s *Signer) copyBlob(ctx context.Context, id string) (*snapshot, error) {
 		return nil, fmt.Errorf("opening document: %w", err)
 	}
 	defer blob.Close()
-	c := &snapshot{size: blob.Size()}
-	h := sha256.New()
-	src := io.TeeReader(io.NewSectionReader(blob, 0, c.size), h)
+	c := &snapshot{size: blob.Size(), hash: sha256.New()}
+	src := io.NewSectionReader(blob, 0, c.size)
 	if c.size <= inMemory {
 		c.held = memory.Get().(*[]byte)
 		*c.held = slices.Grow((*c.held)[:0], int(c.size))[:c.size]
 		if _, err := io.ReadFull(src, *c.held); err != nil {
 			return nil, errors.Join(fmt.Errorf("copying document: %w", err), c.Close())
 		}
+		_, _ = c.hash.Write(*c.held) // never fails
 		c.ReaderAt = bytes.NewReader(*c.held)
 	} else {
 		if c.file, err = spool.File(s.TempDir); err != nil {
 			return nil, fmt.Errorf("copying document: %w", full(err))
 		}
-		n, err := io.Copy(c.file, src)
+		n, err := io.Copy(c.file, io.TeeReader(src, c.hash))
 		if err == nil && n != c.size {
 			err = io.ErrUnexpectedEOF
 		}
@@ -63,7 +72,6 @@ func (s *Signer) copyBlob(ctx context.Context, id string) (*snapshot, error) {
 		}
 		c.ReaderAt = c.file
 	}
-	c.sum = [32]byte(h.Sum(nil))
 	return c, nil
 }
 

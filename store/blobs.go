@@ -108,6 +108,9 @@ func (b *Blobs) Open(_ context.Context, id string) (signer.Blob, error) {
 	return &blob{f, st.Size()}, nil
 }
 
+// writers are reused: one for each file would be most of the garbage of writing small ones.
+var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 64<<10) }}
+
 // Create implements signer.Blobs.
 func (b *Blobs) Create(ctx context.Context, id string, write func(io.Writer) error) (size int64, err error) {
 	if size, err = b.Stage(ctx, id, write); err != nil {
@@ -122,20 +125,26 @@ func (b *Blobs) Stage(_ context.Context, id string, write func(io.Writer) error)
 	if err != nil {
 		return 0, fmt.Errorf("creating blob: %w", err)
 	}
-	if err := b.makeDir(filepath.Dir(path)); err != nil {
-		return 0, fmt.Errorf("making blob directory: %w", away(err))
-	}
 	// One writer a blob (the claim's fence), so the name needs no randomness.
 	tmp := path + part
 	b.mu.Lock()
 	b.opened++
 	order := b.opened
 	b.mu.Unlock()
-	f, err := b.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	const flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	f, err := b.root.OpenFile(tmp, flags, 0o600)
+	if errors.Is(err, fs.ErrNotExist) { // the first one of its folder
+		if err := b.makeDir(filepath.Dir(path)); err != nil {
+			return 0, fmt.Errorf("making blob directory: %w", away(err))
+		}
+		f, err = b.root.OpenFile(tmp, flags, 0o600)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("creating blob: %w", away(err))
 	}
-	w := bufio.NewWriterSize(f, 64<<10)
+	w := writers.Get().(*bufio.Writer)
+	defer writers.Put(w)
+	w.Reset(f)
 	if err = write(w); err == nil {
 		err = w.Flush()
 	}
