@@ -323,7 +323,7 @@ func (b *job) list(n int) []byte {
 	for k := range n {
 		name, number := awkward[k%len(awkward)], fmt.Sprintf("%s-%05d", of, k)
 		b.rows[number] = name
-		fmt.Fprintf(&list, "\"%s\",%02d010114%04d,%s,TP-021-3:2013,PENYEDIAAN DAN PEMBUATAN MAKANAN,SKM %d,CTH-0601,SLDN HOTEL & RESORT PULAU CONTOH,2021/07-A,072021,%s\n",
+		fmt.Fprintf(&list, "\"%s\",%02d010114%04d,%s,TP-021-%d:2013,PENYEDIAAN DAN PEMBUATAN MAKANAN,SKM %[5]d,CTH-0601,SLDN HOTEL & RESORT PULAU CONTOH,2021/07-A,072021,%s\n",
 			strings.ReplaceAll(name, `"`, `""`), 70+k%30, k, number, k%3+1, []string{"ms", "en"}[k%2])
 	}
 	return list.Bytes()

@@ -252,8 +252,8 @@ func writeCandidates(w io.Writer, batch string, n int) error {
 	of := strings.ToUpper(batch[len(batch)-8:])
 	for k := range n {
 		level, language := [...]string{"SKM 1", "SKM 2", "SKM 3", "DKM", "DLKM"}[k%5], [...]string{"ms", "en"}[k%2]
-		if _, err := fmt.Fprintf(w, "%s,%s,%s-%06d,TP-021-3:2013,PENYEDIAAN DAN PEMBUATAN MAKANAN,%s,CTH-0601,SLDN HOTEL & RESORT PULAU CONTOH,2021/07-A,072021,%s\n",
-			benchNames[k%len(benchNames)], benchIC(k), of, k, level, language); err != nil {
+		if _, err := fmt.Fprintf(w, "%s,%s,%s-%06d,TP-021-%d:2013,PENYEDIAAN DAN PEMBUATAN MAKANAN,%s,CTH-0601,SLDN HOTEL & RESORT PULAU CONTOH,2021/07-A,072021,%s\n",
+			benchNames[k%len(benchNames)], benchIC(k), of, k, k%5+1, level, language); err != nil {
 			return err
 		}
 	}
