@@ -149,3 +149,36 @@ func TestDiskThatStaysBroken(t *testing.T) {
 		}
 	}
 }
+
+// A completion that is asked for again, since nobody heard its answer, syncs nothing again: a disk
+// that fails meanwhile takes no file that a row names.
+func TestCompletedAgainIsNotSyncedAgain(t *testing.T) {
+	h := newHouse(t)
+	r, conf := h.prepare(t, h.pdfs(t, storetest.PDF("a"), storetest.PDF("b"), storetest.PDF("c")))
+	f := &flaky{Blobs: h.blobs, durable: map[string]bool{}}
+	h.s.Blobs = f
+	a, err := h.s.Authorize(ctx, conf)
+	must(t, err)
+	claimed, err := h.s.Claim(ctx, a, 3)
+	must(t, err)
+	var out []signer.Outcome
+	for _, d := range claimed {
+		o, err := h.s.Sign(ctx, a, d)
+		must(t, err)
+		out = append(out, o)
+	}
+	if done, err := h.s.Complete(ctx, a, out); err != nil || !done {
+		t.Fatal(done, err)
+	}
+	before := f.syncs
+	f.failSync = func(int) bool { return true }
+	if done, err := h.s.Complete(ctx, a, out); err != nil || !done || f.syncs != before {
+		t.Errorf("again: %t, %v, %d syncs more", done, err, f.syncs-before)
+	}
+	must(t, a.Close())
+	for _, it := range h.items(t, r) {
+		if it.State != batch.ItemSigned || int64(len(h.content(t, it.SignedBlob))) != it.SignedSize {
+			t.Errorf("document %d is %s", it.Index, it.State)
+		}
+	}
+}

@@ -216,7 +216,6 @@ func (s *Signer) Complete(ctx context.Context, a *Authorization, out []Outcome) 
 	}
 	refused, below := 0, 0
 	for _, o := range out {
-		a.forget(o.Index)
 		if o.Refused != nil {
 			refused++
 		} else if o.below(&a.Request.Options) {
@@ -229,6 +228,11 @@ func (s *Signer) Complete(ctx context.Context, a *Authorization, out []Outcome) 
 		ev.Detail["below_level"] = strconv.Itoa(below)
 	}
 	done, err = s.Records.Complete(ctx, a.Intent.ID, out, s.Now(), ev)
+	if err == nil || statusEnds(err) || errors.Is(err, ErrFence) { // else the signatures may be needed once more
+		for _, o := range out {
+			a.forget(o.Index)
+		}
+	}
 	if statusEnds(err) {
 		return false, s.discard(ctx, out, ev, err)
 	}
@@ -251,20 +255,26 @@ func (s *Signer) Complete(ctx context.Context, a *Authorization, out []Outcome) 
 
 // sync makes the files of outcomes durable.
 func (s *Signer) sync(ctx context.Context, a *Authorization, out []Outcome) error {
-	names := blobsOf(out)
+	var fresh []int
+	var names []string
+	for k := range out {
+		if out[k].Blob != "" && !out[k].durable {
+			fresh, names = append(fresh, k), append(names, out[k].Blob)
+		}
+	}
 	if len(names) == 0 {
 		return nil
 	}
 	err := s.Blobs.Sync(context.WithoutCancel(ctx), names...)
-	if err == nil {
-		return nil
-	}
-	for _, o := range out {
-		if o.Blob != "" {
-			a.unspend(o.Index)
+	for _, k := range fresh {
+		if out[k].durable = err == nil; err != nil {
+			a.unspend(out[k].Index)
 		}
 	}
-	return fmt.Errorf("%w: %w", ErrNotDurable, err)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNotDurable, err)
+	}
+	return nil
 }
 
 // statusEnds says whether err is that of a certificate whose status ended its use.

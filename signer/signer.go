@@ -258,6 +258,7 @@ type Outcome struct {
 	Refused   error     // the document could not be signed; the others go on
 
 	document Document // that was signed
+	durable  bool     // its file is, and may be named by a row: it is neither synced again nor removed for that
 }
 
 // Claimed is what was signed, to be signed again after ErrNotDurable.

@@ -31,6 +31,8 @@ type Blobs struct {
 	// settled is what became of files that were synced before they were asked for, or could
 	// not be synced; until they are asked for, removed or written again.
 	settled map[string]error
+	// settling are files that are being synced unasked; closed when settled says how it went.
+	settling map[string]chan struct{}
 }
 
 // OpenBlobs opens the directory, making it (mode 0700) when it is absent.
@@ -42,7 +44,7 @@ func OpenBlobs(dir string) (*Blobs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening blob directory: %w", err)
 	}
-	return &Blobs{root: r, settled: map[string]error{}}, nil
+	return &Blobs{root: r, settled: map[string]error{}, settling: map[string]chan struct{}{}}, nil
 }
 
 // Close closes the directory. What was staged and not synced is not durable.

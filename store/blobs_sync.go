@@ -44,17 +44,40 @@ func (b *Blobs) stage(f stagedFile) {
 	delete(b.settled, f.id)
 	b.staged = append(b.staged, f)
 	var oldest []stagedFile
+	var verdict chan struct{}
 	if len(b.staged) > mostStaged {
 		oldest, b.staged = b.staged[:eager:eager], slices.Clone(b.staged[eager:])
+		verdict = make(chan struct{})
+		for _, f := range oldest {
+			b.settling[f.id] = verdict
+		}
 	}
 	b.mu.Unlock()
-	if len(oldest) == 0 || b.settle(oldest) != nil { // what is lost is remembered
+	if len(oldest) == 0 {
 		return
 	}
+	err := b.settle(oldest) // what is lost is remembered
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, f := range oldest {
-		b.settled[f.id] = nil
+		if delete(b.settling, f.id); err == nil {
+			b.settled[f.id] = nil
+		}
+	}
+	close(verdict)
+}
+
+// await waits until none of ids is being synced unasked, and returns with b.mu held.
+func (b *Blobs) await(ids []string) {
+	for {
+		b.mu.Lock()
+		k := slices.IndexFunc(ids, func(id string) bool { return b.settling[id] != nil })
+		if k < 0 {
+			return
+		}
+		verdict := b.settling[ids[k]]
+		b.mu.Unlock()
+		<-verdict
 	}
 }
 
@@ -84,7 +107,7 @@ func (b *Blobs) take(ids []string) (files []stagedFile, err error) {
 	for _, id := range ids {
 		want[id] = true
 	}
-	b.mu.Lock()
+	b.await(ids)
 	defer b.mu.Unlock()
 	b.staged = slices.DeleteFunc(b.staged, func(f stagedFile) bool {
 		if want[f.id] {

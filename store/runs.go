@@ -162,6 +162,10 @@ func (d *DB) beside(ctx context.Context, pool *sql.DB, f func(t sqlc.DBTX, now t
 		return fmt.Errorf("beginning transaction: %w", err)
 	}
 	defer t.Rollback() //nolint:errcheck // for an error or a panic; else it is done
+	// Its locks end with it: a node that is stopped here would hold up all others for longer than a lease.
+	if _, err := t.ExecContext(ctx, "SET LOCAL idle_in_transaction_session_timeout = '5s'"); err != nil {
+		return fmt.Errorf("bounding transaction: %w", err)
+	}
 	now := time.Time{}
 	if d.Now != nil {
 		now = d.Now()

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -520,7 +521,9 @@ func stored(ctx context.Context, q *sqlc.Queries, intent, batch string, out []si
 	if len(out) == 0 {
 		return false, nil
 	}
-	n, err := q.OutcomeStored(ctx, sqlc.OutcomeStoredParams{BatchID: batch, Idx: int64(out[0].Index), Attempt: out[0].Attempt, IntentID: intent})
+	// What is signed stays so; a refused one may wait for another authorisation by now.
+	o := &out[max(0, slices.IndexFunc(out, func(o signer.Outcome) bool { return o.Refused == nil }))]
+	n, err := q.OutcomeStored(ctx, sqlc.OutcomeStoredParams{BatchID: batch, Idx: int64(o.Index), Attempt: o.Attempt, IntentID: intent})
 	return n > 0, err
 }
 
