@@ -237,7 +237,8 @@ func retries(t *testing.T, h *House) {
 	refused := func(c signer.Claimed) signer.Outcome {
 		return signer.Outcome{Index: c.Index, Attempt: c.Attempt, Refused: errors.New("x")}
 	}
-	_, err = h.DB.Complete(ctx, in.ID, []signer.Outcome{outcome(got[0]), refused(got[1]), refused(got[2]), refused(got[3])}, h.Clock.Now(), h.ev("complete", in.ID))
+	chunk := []signer.Outcome{refused(got[1]), outcome(got[0]), refused(got[2]), refused(got[3])}
+	_, err = h.DB.Complete(ctx, in.ID, chunk, h.Clock.Now(), h.ev("complete", in.ID))
 	must(t, err)
 	h.is(t, r, signer.SignedWithRefusals, "SIGNED_WITH_REFUSALS")
 	for what, items := range map[string][]uint32{"a signed one": {0, 1}, "none there": {9}, "one twice": {1, 1}} {
@@ -245,6 +246,10 @@ func retries(t *testing.T, h *House) {
 	}
 	h.is(t, r, signer.SignedWithRefusals, "SIGNED_WITH_REFUSALS")
 	must(t, h.DB.RetryItems(ctx, r.Batch, []uint32{1, 2}, h.ev("retry", "")))
+	// Whoever heard no answer and asks again is not told that another has the chunk: it would remove the file.
+	if done, err := h.DB.Complete(ctx, in.ID, chunk, h.Clock.Now(), h.ev("complete", in.ID)); err != nil || !done {
+		t.Errorf("the chunk again, after a retry: %t, %v", done, err)
+	}
 	wants(t, "again at once", h.DB.RetryItems(ctx, r.Batch, nil, h.ev("retry", "")), batch.ErrNotRefused)
 	again := func(id string, end func(signer.Claimed) signer.Outcome) *signer.Request {
 		t.Helper()
