@@ -172,6 +172,9 @@ func (u *upload) judgeList(ctx context.Context, list io.ReaderAt, size int64, ph
 		if err := ctx.Err(); err != nil { // who sent it has gone
 			return good, err
 		}
+		if err := u.full(ctx); err != nil {
+			return good, err
+		}
 		c, refusal, err := rd.Next()
 		if err == io.EOF {
 			break
