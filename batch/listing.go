@@ -60,7 +60,7 @@ func (s *Service) readManifest(zr *zip.Reader) (*listing, error) {
 			continue
 		}
 		if found != nil {
-			return nil, fmt.Errorf("%w: the ZIP holds two manifests", ErrInput)
+			return nil, unreadable("ZIP mengandungi dua manifes, "+quoted(found.Name)+" dan "+quoted(zf.Name)+"; masukkan satu sahaja", "the ZIP holds two manifests, "+quoted(found.Name)+" and "+quoted(zf.Name)+"; put in one alone")
 		}
 		found = zf
 	}
@@ -175,7 +175,7 @@ func (m *listing) readCSV(f *os.File, size int64) error {
 // add judges a row.
 func (m *listing) add(row int, v, column [len(manifestColumns)]string) error {
 	if len(m.rows) == maxItems {
-		return fmt.Errorf("%w: more than %d rows of a manifest", ErrTooLarge, maxItems)
+		return tooMany("baris manifes", "rows of a manifest")
 	}
 	e := &entry{row: row, file: v[0], Reference: v[1], Title: v[2], Payee: v[5]}
 	m.rows = append(m.rows, e)

@@ -34,9 +34,12 @@ func (s *Service) AddPDF(ctx context.Context, app, id, requestID string, file Fi
 		if file.Reference == "" {
 			file.Reference = file.Name
 		}
+		if err := file.check(); err != nil {
+			return err
+		}
 		amount, ok := signer.ParseAmount(file.Amount)
-		if !cleanText(file.Name, 200) || !cleanText(file.Reference, 200) || file.Payee != "" && !cleanText(file.Payee, maxPayee) || file.Amount != "" && !ok {
-			return fmt.Errorf("%w: name, reference, amount or payee", ErrInput)
+		if file.Amount != "" && !ok {
+			return &InputError{EN: "not an amount such as 29911.35", MS: "bukan amaun seperti 29911.35", Field: "amount", Kind: ErrInput}
 		}
 		file.Amount = amount
 		it, err := u.storePDF(ctx, file, f)
@@ -45,6 +48,20 @@ func (s *Service) AddPDF(ctx context.Context, app, id, requestID string, file Fi
 		}
 		return u.accept(ctx, it)
 	}})
+}
+
+// check judges the texts.
+func (f *File) check() error {
+	for _, x := range []struct {
+		field, value string
+		limit        int
+	}{{"name", f.Name, 200}, {"reference", f.Reference, 200}, {"payee", f.Payee, maxPayee}} {
+		if (x.field != "payee" || x.value != "") && !cleanText(x.value, x.limit) {
+			return &InputError{EN: fmt.Sprintf("%s must have 1 to %d printable characters", x.field, x.limit),
+				MS: fmt.Sprintf("%s mesti 1 hingga %d aksara yang boleh dicetak", x.field, x.limit), Field: x.field, Kind: ErrInput}
+		}
+	}
+	return nil
 }
 
 // storePDF writes a PDF as a blob and checks that it can be signed.
@@ -63,7 +80,7 @@ func (s *Service) openZIP(f *os.File, size int64) (*zip.Reader, error) {
 		return nil, fmt.Errorf("%w: %w", ErrInput, err)
 	}
 	if len(zr.File) > maxItems {
-		return nil, fmt.Errorf("%w: more than %d files", ErrTooLarge, maxItems)
+		return nil, tooMany("fail", "files")
 	}
 	return zr, s.checkZIP(zr)
 }

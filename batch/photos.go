@@ -34,20 +34,20 @@ func takeListAndPhotos(ctx context.Context, u *upload, f *os.File, size int64) e
 		switch strings.ToLower(path.Ext(name)) {
 		case ".csv", ".xlsx":
 			if list != nil {
-				return fmt.Errorf("%w: the ZIP holds two lists", ErrInput)
+				return unreadable("ZIP mengandungi dua senarai, "+quoted(list.Name)+" dan "+quoted(zf.Name)+"; masukkan satu sahaja", "the ZIP holds two lists, "+quoted(list.Name)+" and "+quoted(zf.Name)+"; put in one alone")
 			}
 			list = zf
 		case ".jpg", ".jpeg":
 			if photos.files[name] != nil {
-				return fmt.Errorf("%w: two pictures have one name", ErrInput)
+				return unreadable("dua gambar dalam ZIP bernama "+quoted(name)+"; namakan semula satu daripadanya", "two pictures in the ZIP are named "+quoted(name)+"; rename one of them")
 			}
 			photos.files[name] = zf
 		default:
-			return fmt.Errorf("%w: the ZIP holds what is neither a list nor a JPEG picture", ErrInput)
+			return unreadable(quoted(zf.Name)+" dalam ZIP bukan senarai (CSV atau XLSX) atau gambar JPEG; keluarkannya", quoted(zf.Name)+" in the ZIP is neither a list (CSV or XLSX) nor a JPEG picture; take it out")
 		}
 	}
 	if list == nil {
-		return fmt.Errorf("%w: the ZIP holds no list (CSV or XLSX)", ErrInput)
+		return unreadable("ZIP tiada senarai (CSV atau XLSX)", "the ZIP holds no list (CSV or XLSX)")
 	}
 	r, err := list.Open()
 	if err != nil {

@@ -47,7 +47,7 @@ func (u *upload) next() uint32 { return u.b.Next + uint32(u.accepted) }
 // accept takes in an item, whose index is next().
 func (u *upload) accept(ctx context.Context, it Item) error {
 	if u.accepted == maxItems {
-		return fmt.Errorf("%w: more than %d items", ErrTooLarge, maxItems)
+		return tooMany("dokumen", "documents")
 	}
 	u.page.Items = append(u.page.Items, it)
 	u.accepted++
