@@ -59,3 +59,44 @@ func TestUploadsRefusedWholeSayWhy(t *testing.T) {
 		}
 	}
 }
+
+// However a manifest is named, its amounts are never lost in silence.
+func TestManifestNames(t *testing.T) {
+	a := storetest.PDF("a")
+	const rows, object = "fail,jumlah\na.pdf,1.50\n", `[{"file":"a.pdf","amount":"1.50"}]`
+	for name, text := range map[string]string{"manifest.csv": rows, "Manifest.csv": rows, "MANIFEST.CSV": rows, "MANIFEST.JSON": object, "Manifest.Json": object} {
+		h := newHouse(t)
+		id := h.create(t, batch.PDF)
+		got, err := h.addPDFs(id, archive(t, name, []byte(text), "a.pdf", a))
+		must(t, err)
+		n := 0
+		for p, err := range h.DB.Payments(ctx, id) {
+			if n++; err != nil || p.Amount != "1.50" {
+				t.Errorf("%s: %+v, %v", name, p, err)
+			}
+		}
+		if n != 1 || got.Accepted != 1 || got.RefusedCount != 0 {
+			t.Errorf("%s: %d payments, %+v", name, n, got)
+		}
+	}
+	h := newHouse(t)
+	id := h.create(t, batch.PDF)
+	for what, names := range map[string][]string{"in a folder": {"Folder/manifest.csv"}, "of Windows": {`Folder\Manifest.CSV`}, "JSON": {"a/b/MANIFEST.json"}, "beside one at the root": {"manifest.csv", "Folder/manifest.csv"}, "two": {"manifest.csv", "Manifest.csv"}} {
+		files := []any{"a.pdf", a}
+		for _, name := range names {
+			files = append(files, name, []byte(rows))
+		}
+		h.refuses(t, what, id, batch.ErrInput, func() error {
+			_, err := h.addPDFs(id, archive(t, files...))
+			var said *batch.InputError
+			if !errors.As(err, &said) || !strings.Contains(said.EN, "manifest") || !strings.Contains(said.MS, "manifes") {
+				t.Errorf("%s: %v", what, err)
+			}
+			return err
+		})
+	}
+	got, err := h.addPDFs(id, archive(t, "a.pdf", a, "__MACOSX/._manifest.csv", []byte("x"), "manifest.csv", []byte(rows)))
+	if err != nil || got.Accepted != 1 || got.RefusedCount != 0 {
+		t.Errorf("what macOS adds: %+v, %v", got, err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"slices"
 	"strings"
 
@@ -56,8 +57,11 @@ var manifestColumns = [...][]string{
 func (s *Service) readManifest(zr *zip.Reader) (*listing, error) {
 	var found *zip.File
 	for _, zf := range zr.File {
-		if !isManifest(zf.Name) {
+		if aside(zf.Name) || !isManifest(path.Base(strings.ReplaceAll(zf.Name, `\`, "/"))) {
 			continue
+		}
+		if !isManifest(zf.Name) { // to take it for a PDF would be to lose the amounts
+			return nil, unreadable("manifes "+quoted(zf.Name)+" berada dalam folder; letakkannya di luar folder, di akar ZIP", "the manifest "+quoted(zf.Name)+" is in a folder; put it at the root of the ZIP, outside all folders")
 		}
 		if found != nil {
 			return nil, unreadable("ZIP mengandungi dua manifes, "+quoted(found.Name)+" dan "+quoted(zf.Name)+"; masukkan satu sahaja", "the ZIP holds two manifests, "+quoted(found.Name)+" and "+quoted(zf.Name)+"; put in one alone")
@@ -78,7 +82,7 @@ func (s *Service) readManifest(zr *zip.Reader) (*listing, error) {
 	}
 	defer f.Close()
 	m := &listing{byFile: map[string]*entry{}}
-	if strings.HasSuffix(found.Name, ".json") {
+	if strings.EqualFold(found.Name, "manifest.json") {
 		err = m.readJSON(f)
 	} else {
 		err = m.readCSV(f, size)
@@ -90,7 +94,10 @@ func (s *Service) readManifest(zr *zip.Reader) (*listing, error) {
 	return m, nil
 }
 
-func isManifest(name string) bool { return name == "manifest.json" || name == "manifest.csv" }
+// isManifest: programs of Windows change upper and lower case.
+func isManifest(name string) bool {
+	return strings.EqualFold(name, "manifest.json") || strings.EqualFold(name, "manifest.csv")
+}
 
 func (m *listing) readJSON(f *os.File) error {
 	no := func() error {
