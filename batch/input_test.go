@@ -2,11 +2,14 @@ package batch_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/ecert"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store/storetest"
 )
@@ -99,4 +102,69 @@ func TestManifestNames(t *testing.T) {
 	if err != nil || got.Accepted != 1 || got.RefusedCount != 0 {
 		t.Errorf("what macOS adds: %+v, %v", got, err)
 	}
+}
+
+// manyEntries is a ZIP of one empty file, named n times; it announces no more than the lowest 16 bits.
+func manyEntries(n int) []byte {
+	var b bytes.Buffer
+	b.WriteString("PK\x03\x04" + strings.Repeat("\x00", 26))
+	for range n {
+		b.WriteString("PK\x01\x02" + strings.Repeat("\x00", 42))
+	}
+	end := append([]byte("PK\x05\x06"), make([]byte, 18)...)
+	binary.LittleEndian.PutUint16(end[8:], uint16(n))
+	binary.LittleEndian.PutUint16(end[10:], uint16(n))
+	binary.LittleEndian.PutUint32(end[12:], uint32(46*n))
+	binary.LittleEndian.PutUint32(end[16:], 30)
+	b.Write(end)
+	return b.Bytes()
+}
+
+// A directory of more files than an upload has is not built, whatever it announces.
+func TestZIPOfTooManyFiles(t *testing.T) {
+	read := func(p []byte, limit int) (int, error) { return batch.ReadZIP(bytes.NewReader(p), int64(len(p)), limit) }
+	for _, n := range []int{1, 2, 500, 50_000} {
+		if got, err := read(manyEntries(n), n); err != nil || got != n {
+			t.Errorf("%d files: %d, %v", n, got, err)
+		}
+		if _, err := read(manyEntries(n), n-1); !errors.Is(err, batch.ErrTooLarge) {
+			t.Errorf("one too many of %d: %v", n, err)
+		}
+	}
+	large := manyEntries(200_000)
+	if n := testing.AllocsPerRun(1, func() {
+		if _, err := read(large, 1000); !errors.Is(err, batch.ErrTooLarge) {
+			t.Error(err)
+		}
+	}); n > 20_000 {
+		t.Errorf("%v pieces of memory for what is refused", n)
+	}
+}
+
+// A manifest's size, and that of each of its texts, is bounded before it is in memory.
+func TestLargeManifest(t *testing.T) {
+	h := newHouse(t)
+	h.svc.MaxUpload = 1 << 30
+	id := h.create(t, batch.PDF)
+	long := strings.Repeat("x", 64<<20)
+	for what, text := range map[string]string{
+		"a long text": `[{"file":"` + long + `"}]`, "an unknown member": `[{"file":"a.pdf","x":"` + long + `"}]`, "spaces": `[{"file":"a.pdf"}` + strings.Repeat(" ", 64<<20) + `]`, "spaces at the end": `[]` + strings.Repeat(" ", 64<<20),
+	} {
+		zipped := archive(t, "manifest.json", []byte(text), "a.pdf", storetest.PDF("a"))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		h.refuses(t, what, id, ecert.ErrCSV, func() error { _, err := h.addPDFs(id, zipped); return err })
+		runtime.ReadMemStats(&after)
+		if n := (after.TotalAlloc - before.TotalAlloc) >> 20; n > 32 {
+			t.Errorf("%s: %d MB", what, n)
+		}
+	}
+	got, err := h.addPDFs(id, archive(t, "manifest.json", []byte(`[{"file":"a.pdf","title":"`+strings.Repeat("y", 15<<10)+`"}]`), "a.pdf", storetest.PDF("a")))
+	if err != nil || got.Accepted != 0 || got.RefusedCount != 1 || got.Refused[0].Code != ecert.CodeFieldInvalid || got.Refused[0].Column != "title" {
+		t.Errorf("a title of 15 kB: %+v, %v", got, err)
+	}
+	h.refuses(t, "257 MiB", id, batch.ErrTooLarge, func() error {
+		_, err := h.addPDFs(id, archive(t, "manifest.csv", make([]byte, 257<<20)))
+		return err
+	})
 }

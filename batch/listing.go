@@ -26,7 +26,10 @@ const (
 	codeCurrency      = "row_currency_invalid"
 )
 
-const maxPayee = 120 // characters
+const (
+	maxPayee    = 120       // characters
+	maxManifest = 256 << 20 // bytes: a million rows have some 100
+)
 
 // entry is what a manifest says of a file.
 type entry struct {
@@ -71,6 +74,9 @@ func (s *Service) readManifest(zr *zip.Reader) (*listing, error) {
 	if found == nil {
 		return nil, nil
 	}
+	if found.UncompressedSize64 > maxManifest { // archive/zip gives no more than it claims
+		return nil, &InputError{EN: fmt.Sprintf("the manifest is larger than %d bytes", maxManifest), MS: fmt.Sprintf("manifes lebih besar daripada %d bait", maxManifest), Kind: ErrTooLarge}
+	}
 	r, err := found.Open()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInput, err)
@@ -105,12 +111,13 @@ func (m *listing) readJSON(f *os.File) error {
 		return table.Refuse(at, 0, fmt.Sprintf("manifest.json is not an array of objects of the texts file, reference, title, amount, currency, payee (object %d)", at),
 			fmt.Sprintf("manifest.json bukan tatasusunan objek dengan teks file, reference, title, amount, currency, payee (objek %d)", at))
 	}
-	dec := json.NewDecoder(f)
+	part := &parts{r: f}
+	dec := json.NewDecoder(part)
 	dec.DisallowUnknownFields()
 	if t, err := dec.Token(); err != nil || t != json.Delim('[') {
 		return no()
 	}
-	for dec.More() {
+	for part.begin(dec); dec.More(); part.begin(dec) {
 		var x struct{ File, Reference, Title, Amount, Currency, Payee string }
 		if err := dec.Decode(&x); err != nil {
 			return no()
@@ -126,6 +133,24 @@ func (m *listing) readJSON(f *os.File) error {
 		return no()
 	}
 	return nil
+}
+
+// parts gives a decoder no more of one value than maxLine, and what it reads ahead: what is longer
+// would be in memory before anything can be said of it.
+type parts struct {
+	r       io.Reader
+	n, from int64
+}
+
+func (p *parts) begin(dec *json.Decoder) { p.from = dec.InputOffset() }
+
+func (p *parts) Read(b []byte) (int, error) {
+	if p.n-p.from >= maxLine {
+		return 0, errors.New("a value is too long")
+	}
+	n, err := p.r.Read(b[:min(len(b), maxLine/4)])
+	p.n += int64(n)
+	return n, err
 }
 
 func (m *listing) readCSV(f *os.File, size int64) error {
@@ -187,6 +212,13 @@ func (m *listing) add(row int, v, column [len(manifestColumns)]string) error {
 	e := &entry{row: row, file: v[0], Reference: v[1], Title: v[2], Payee: v[5]}
 	m.rows = append(m.rows, e)
 	e.judge(v, column)
+	if e.bad != nil { // of what was refused no text is kept
+		e.Reference, e.Title, e.Payee = "", "", ""
+	}
+	if !cleanText(e.file, 200) { // nor looked for: no file of the ZIP is taken in under it
+		e.file = ""
+		return nil
+	}
 	if first := m.byFile[e.file]; first != nil {
 		// Which of the two is right is not for the program to guess.
 		for _, x := range []*entry{first, e} {
