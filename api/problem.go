@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/ecert"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/otp"
@@ -123,6 +124,7 @@ func (p *Problem) explain(err error, en bool) {
 		doc    *signer.DocumentError
 		broken *pdf.Error
 		csv    *ecert.CSVError
+		upload *batch.InputError
 		code   *enrol.CodeError
 		later  *enrol.ThrottledError
 		secret *enrol.PasswordError
@@ -184,6 +186,12 @@ func (p *Problem) explain(err error, en bool) {
 	var of *ofField
 	if errors.As(err, &of) {
 		p.Field = of.field
+	}
+	if errors.As(err, &upload) {
+		p.Detail = pick(en, upload.EN, upload.MS)
+		if upload.Field != "" {
+			p.Field = upload.Field
+		}
 	}
 	if errors.As(err, &csv) {
 		p.Row, p.Detail = csv.Line, pick(en, csv.Detail, csv.DetailMS)

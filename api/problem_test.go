@@ -1,9 +1,11 @@
 package api_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/mohor-sign/mohor/api"
+	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/signer"
 )
 
@@ -19,6 +21,16 @@ func TestWorkRefusalsNameTheField(t *testing.T) {
 	} {
 		if field, ms, en := api.FieldOf(c.err); field != c.want || ms == en || ms == "Permintaan tidak sah" {
 			t.Errorf("%v: field %q, want %q; %q, %q", c.err, field, c.want, ms, en)
+		}
+	}
+}
+
+// What is wrong with an upload that is refused whole stands in the detail, in the reader's language.
+func TestUploadsRefusedWholeSayWhy(t *testing.T) {
+	for kind, code := range map[error]string{batch.ErrInput: "invalid_request", batch.ErrTooLarge: "too_large"} {
+		ms, en := api.Explain(fmt.Errorf("taking in: %w", &batch.InputError{EN: "two lists", MS: "dua senarai", Field: "name", Kind: kind}))
+		if ms.Detail != "dua senarai" || en.Detail != "two lists" || ms.Field != "name" || ms.Code != code {
+			t.Errorf("%+v, %+v", ms, en)
 		}
 	}
 }

@@ -156,17 +156,22 @@ type Queue interface {
 	Batch(ctx context.Context, id string) (Batch, error)
 	// AddItems appends items, whose indexes must follow on the batch's Next, and
 	// refused rows. ErrSealed when it is not OPEN, ErrIntake when an upload in pages
-	// is under way, or another batch got one of the numbers meanwhile.
+	// is under way, another was quicker, or another batch got one of the numbers meanwhile.
 	AddItems(ctx context.Context, id string, items []Item, refused []Refusal, ev audit.Event) error
 	// ClaimIntake begins an upload in pages, and removes what one that died has left.
 	// ErrIntake while another lives, ErrSealed when the batch is not OPEN.
 	ClaimIntake(ctx context.Context, id, upload string) error
 	// Stage stores a page of the upload where nobody sees it, from the batch's Next on.
-	// ErrSealed when the upload does not hold the batch any more, ErrIntake as of AddItems.
+	// ErrSealed when the batch is not OPEN, ErrIntake when the upload does not hold it any more,
+	// and as of AddItems. Each page, also an empty one, shows that the upload lives.
 	Stage(ctx context.Context, id, upload string, p Page) error
 	// CommitIntake makes all pages of the upload the batch's, at once. first is the index of
 	// the first item. Errors as of AddItems.
 	CommitIntake(ctx context.Context, id, upload string, first uint32, items, refused int, ev audit.Event) error
+	// InheritIntake gives what the upload dead has left to upload, whatever became of the batch, if
+	// it is over by the clock of the queue: nobody can take it in any more. ErrIntake if it lives, or
+	// does not hold the batch.
+	InheritIntake(ctx context.Context, id, dead, upload string) error
 	// DropIntake ends the upload, and removes its pages, many transactions long. It does
 	// nothing when the upload does not hold the batch.
 	DropIntake(ctx context.Context, id, upload string) error
@@ -293,7 +298,7 @@ func (s *Service) seal(ctx context.Context, id string, acceptRefused bool, ev au
 		return ErrSealed
 	}
 	if b.Intake != "" {
-		if err := s.bury(ctx, b); err != nil {
+		if err := s.bury(ctx, id, b.Intake); err != nil {
 			return err
 		}
 	}

@@ -60,6 +60,9 @@ func takeCandidates(ctx context.Context, u *upload, list io.ReaderAt, size int64
 // are handed to the queue meanwhile are seen by nobody before the pack is there and the last step done.
 func (u *upload) draw(ctx context.Context, p *packWriter, rd *ecert.Reader, good *judgedRows, photos *photoFiles) error {
 	for row := range good.n {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		c, refusal, err := rd.Next()
 		if err != nil {
 			return err
@@ -166,6 +169,12 @@ func (u *upload) judgeList(ctx context.Context, list io.ReaderAt, size int64, ph
 		return nil
 	}
 	for {
+		if err := ctx.Err(); err != nil { // who sent it has gone
+			return good, err
+		}
+		if err := u.full(ctx); err != nil {
+			return good, err
+		}
 		c, refusal, err := rd.Next()
 		if err == io.EOF {
 			break

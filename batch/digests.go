@@ -49,10 +49,10 @@ func takeDigests(ctx context.Context, u *upload, f *os.File, _ int64) error {
 			continue
 		}
 		if rows++; rows == 1 && text[0] != '{' {
-			return fmt.Errorf("%w: it does not begin with a JSON object", ErrInput)
+			return unreadable(`NDJSON tidak bermula dengan objek JSON: setiap baris mesti satu objek {"name": …, "digest": …}`, `the NDJSON does not begin with a JSON object: each line must be an object {"name": …, "digest": …}`)
 		}
 		if rows > maxItems {
-			return fmt.Errorf("%w: more than %d lines", ErrTooLarge, maxItems)
+			return tooMany("baris", "lines")
 		}
 		d, bad := signer.Document{}, &Refusal{Code: ecert.CodeFieldTooLong, Detail: fmt.Sprintf("baris melebihi %d bait / a line of more than %d bytes", maxLine, maxLine)}
 		if !long {

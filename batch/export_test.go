@@ -1,6 +1,9 @@
 package batch
 
-import "context"
+import (
+	"context"
+	"io"
+)
 
 // Gate is a gate for tests.
 type Gate struct{ g gate }
@@ -19,3 +22,12 @@ func (g *Gate) Leave() { g.g.leave() }
 
 // Idle says that nobody waits, and how many places are free.
 func (g *Gate) Idle() (free int, idle bool) { return g.g.free, len(g.g.lanes) == 0 }
+
+// ReadZIP counts a ZIP's files.
+func ReadZIP(f io.ReaderAt, size int64, limit int) (int, error) {
+	zr, err := readZIP(f, size, limit)
+	if err != nil {
+		return 0, err
+	}
+	return len(zr.File), nil
+}

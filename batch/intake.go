@@ -50,11 +50,11 @@ func (s *Service) checkZIP(zr *zip.Reader) error {
 			return fmt.Errorf("%w: %w", ErrInput, err)
 		}
 		if zf.CompressedSize64 > 0 && at[off] {
-			return fmt.Errorf("%w: two files share their bytes", ErrInput)
+			return unreadable("dua fail dalam ZIP berkongsi bait", "two files of the ZIP share their bytes")
 		}
 		at[off] = true
 		if total += zf.UncompressedSize64; zf.UncompressedSize64 > uint64(s.MaxUpload) || total > uint64(s.MaxUpload) {
-			return fmt.Errorf("%w: it unpacks to more than %d bytes", ErrTooLarge, s.MaxUpload)
+			return &InputError{EN: fmt.Sprintf("the ZIP unpacks to more than %d bytes", s.MaxUpload), MS: fmt.Sprintf("ZIP mengembang melebihi %d bait", s.MaxUpload), Kind: ErrTooLarge}
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"slices"
 	"strings"
 
@@ -25,7 +26,10 @@ const (
 	codeCurrency      = "row_currency_invalid"
 )
 
-const maxPayee = 120 // characters
+const (
+	maxPayee    = 120       // characters
+	maxManifest = 256 << 20 // bytes: a million rows have some 100
+)
 
 // entry is what a manifest says of a file.
 type entry struct {
@@ -56,16 +60,22 @@ var manifestColumns = [...][]string{
 func (s *Service) readManifest(zr *zip.Reader) (*listing, error) {
 	var found *zip.File
 	for _, zf := range zr.File {
-		if !isManifest(zf.Name) {
+		if aside(zf.Name) || !isManifest(path.Base(strings.ReplaceAll(zf.Name, `\`, "/"))) {
 			continue
 		}
+		if !isManifest(zf.Name) { // to take it for a PDF would be to lose the amounts
+			return nil, unreadable("manifes "+quoted(zf.Name)+" berada dalam folder; letakkannya di luar folder, di akar ZIP", "the manifest "+quoted(zf.Name)+" is in a folder; put it at the root of the ZIP, outside all folders")
+		}
 		if found != nil {
-			return nil, fmt.Errorf("%w: the ZIP holds two manifests", ErrInput)
+			return nil, unreadable("ZIP mengandungi dua manifes, "+quoted(found.Name)+" dan "+quoted(zf.Name)+"; masukkan satu sahaja", "the ZIP holds two manifests, "+quoted(found.Name)+" and "+quoted(zf.Name)+"; put in one alone")
 		}
 		found = zf
 	}
 	if found == nil {
 		return nil, nil
+	}
+	if found.UncompressedSize64 > maxManifest { // archive/zip gives no more than it claims
+		return nil, &InputError{EN: fmt.Sprintf("the manifest is larger than %d bytes", maxManifest), MS: fmt.Sprintf("manifes lebih besar daripada %d bait", maxManifest), Kind: ErrTooLarge}
 	}
 	r, err := found.Open()
 	if err != nil {
@@ -78,7 +88,7 @@ func (s *Service) readManifest(zr *zip.Reader) (*listing, error) {
 	}
 	defer f.Close()
 	m := &listing{byFile: map[string]*entry{}}
-	if strings.HasSuffix(found.Name, ".json") {
+	if strings.EqualFold(found.Name, "manifest.json") {
 		err = m.readJSON(f)
 	} else {
 		err = m.readCSV(f, size)
@@ -90,7 +100,10 @@ func (s *Service) readManifest(zr *zip.Reader) (*listing, error) {
 	return m, nil
 }
 
-func isManifest(name string) bool { return name == "manifest.json" || name == "manifest.csv" }
+// isManifest: programs of Windows change upper and lower case.
+func isManifest(name string) bool {
+	return strings.EqualFold(name, "manifest.json") || strings.EqualFold(name, "manifest.csv")
+}
 
 func (m *listing) readJSON(f *os.File) error {
 	no := func() error {
@@ -98,12 +111,13 @@ func (m *listing) readJSON(f *os.File) error {
 		return table.Refuse(at, 0, fmt.Sprintf("manifest.json is not an array of objects of the texts file, reference, title, amount, currency, payee (object %d)", at),
 			fmt.Sprintf("manifest.json bukan tatasusunan objek dengan teks file, reference, title, amount, currency, payee (objek %d)", at))
 	}
-	dec := json.NewDecoder(f)
+	part := &parts{r: f}
+	dec := json.NewDecoder(part)
 	dec.DisallowUnknownFields()
 	if t, err := dec.Token(); err != nil || t != json.Delim('[') {
 		return no()
 	}
-	for dec.More() {
+	for part.begin(dec); dec.More(); part.begin(dec) {
 		var x struct{ File, Reference, Title, Amount, Currency, Payee string }
 		if err := dec.Decode(&x); err != nil {
 			return no()
@@ -119,6 +133,24 @@ func (m *listing) readJSON(f *os.File) error {
 		return no()
 	}
 	return nil
+}
+
+// parts gives a decoder no more of one value than maxLine, and what it reads ahead: what is longer
+// would be in memory before anything can be said of it.
+type parts struct {
+	r       io.Reader
+	n, from int64
+}
+
+func (p *parts) begin(dec *json.Decoder) { p.from = dec.InputOffset() }
+
+func (p *parts) Read(b []byte) (int, error) {
+	if p.n-p.from >= maxLine {
+		return 0, errors.New("a value is too long")
+	}
+	n, err := p.r.Read(b[:min(len(b), maxLine/4)])
+	p.n += int64(n)
+	return n, err
 }
 
 func (m *listing) readCSV(f *os.File, size int64) error {
@@ -175,11 +207,18 @@ func (m *listing) readCSV(f *os.File, size int64) error {
 // add judges a row.
 func (m *listing) add(row int, v, column [len(manifestColumns)]string) error {
 	if len(m.rows) == maxItems {
-		return fmt.Errorf("%w: more than %d rows of a manifest", ErrTooLarge, maxItems)
+		return tooMany("baris manifes", "rows of a manifest")
 	}
 	e := &entry{row: row, file: v[0], Reference: v[1], Title: v[2], Payee: v[5]}
 	m.rows = append(m.rows, e)
 	e.judge(v, column)
+	if e.bad != nil { // of what was refused no text is kept
+		e.Reference, e.Title, e.Payee = "", "", ""
+	}
+	if !cleanText(e.file, 200) { // nor looked for: no file of the ZIP is taken in under it
+		e.file = ""
+		return nil
+	}
 	if first := m.byFile[e.file]; first != nil {
 		// Which of the two is right is not for the program to guess.
 		for _, x := range []*entry{first, e} {

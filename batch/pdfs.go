@@ -2,11 +2,13 @@ package batch
 
 import (
 	"archive/zip"
+	"bytes"
 	"context"
 	"crypto"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 
 	"github.com/mohor-sign/mohor/ecert"
@@ -34,9 +36,12 @@ func (s *Service) AddPDF(ctx context.Context, app, id, requestID string, file Fi
 		if file.Reference == "" {
 			file.Reference = file.Name
 		}
+		if err := file.check(); err != nil {
+			return err
+		}
 		amount, ok := signer.ParseAmount(file.Amount)
-		if !cleanText(file.Name, 200) || !cleanText(file.Reference, 200) || file.Payee != "" && !cleanText(file.Payee, maxPayee) || file.Amount != "" && !ok {
-			return fmt.Errorf("%w: name, reference, amount or payee", ErrInput)
+		if file.Amount != "" && !ok {
+			return &InputError{EN: "not an amount such as 29911.35", MS: "bukan amaun seperti 29911.35", Field: "amount", Kind: ErrInput}
 		}
 		file.Amount = amount
 		it, err := u.storePDF(ctx, file, f)
@@ -45,6 +50,20 @@ func (s *Service) AddPDF(ctx context.Context, app, id, requestID string, file Fi
 		}
 		return u.accept(ctx, it)
 	}})
+}
+
+// check judges the texts.
+func (f *File) check() error {
+	for _, x := range []struct {
+		field, value string
+		limit        int
+	}{{"name", f.Name, 200}, {"reference", f.Reference, 200}, {"payee", f.Payee, maxPayee}} {
+		if (x.field != "payee" || x.value != "") && !cleanText(x.value, x.limit) {
+			return &InputError{EN: fmt.Sprintf("%s must have 1 to %d printable characters", x.field, x.limit),
+				MS: fmt.Sprintf("%s mesti 1 hingga %d aksara yang boleh dicetak", x.field, x.limit), Field: x.field, Kind: ErrInput}
+		}
+	}
+	return nil
 }
 
 // storePDF writes a PDF as a blob and checks that it can be signed.
@@ -58,14 +77,61 @@ func (u *upload) storePDF(ctx context.Context, file File, r io.Reader) (Item, er
 
 // openZIP refuses what is no ZIP, or one that would unpack to more than an upload may hold.
 func (s *Service) openZIP(f *os.File, size int64) (*zip.Reader, error) {
-	zr, err := zip.NewReader(f, size)
+	zr, err := readZIP(f, size, maxItems)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInput, err)
-	}
-	if len(zr.File) > maxItems {
-		return nil, fmt.Errorf("%w: more than %d files", ErrTooLarge, maxItems)
+		return nil, err
 	}
 	return zr, s.checkZIP(zr)
+}
+
+// readZIP reads the directory of a ZIP of at most limit files. What the ZIP announces may be a lie;
+// so the entries are counted as they are read, before they take memory.
+func readZIP(f io.ReaderAt, size int64, limit int) (*zip.Reader, error) {
+	c := &entryCounter{ReaderAt: f, limit: limit + endEntries}
+	zr, err := zip.NewReader(c, size)
+	switch {
+	case errors.Is(err, ErrTooLarge), err == nil && len(zr.File) > limit:
+		return nil, tooMany("fail", "files")
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	c.limit = math.MaxInt
+	return zr, nil
+}
+
+// entryCounter is a ZIP whose directory is being read from its beginning on.
+type entryCounter struct {
+	io.ReaderAt
+	limit, n int
+	tail     [3]byte // what was read last
+	at       int64   // where that ends
+}
+
+const (
+	entryMark = "PK\x01\x02" // APPNOTE 4.3.12
+	// endEntries may be counted twice, as who looks for the end of the directory passes them.
+	endEntries = 2 * (66 << 10) / 46
+)
+
+func (c *entryCounter) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.ReaderAt.ReadAt(p, off)
+	if c.limit == math.MaxInt {
+		return n, err
+	}
+	c.n += bytes.Count(p[:n], []byte(entryMark))
+	if k := min(n, 3); off == c.at && k > 0 { // one that two readings share
+		c.n += bytes.Count(append(c.tail[:], p[:k]...), []byte(entryMark))
+	}
+	if n >= 3 {
+		copy(c.tail[:], p[n-3:n])
+	}
+	if c.at = off + int64(n); n < 3 {
+		c.at = -1
+	}
+	if c.n > c.limit {
+		return 0, ErrTooLarge
+	}
+	return n, err
 }
 
 // takePDFs takes in a ZIP of PDFs, and what its manifest says of them. Files that cannot be signed, or

@@ -24,7 +24,7 @@ func takeListAndPhotos(ctx context.Context, u *upload, f *os.File, size int64) e
 	if err != nil {
 		return err
 	}
-	photos := &photoFiles{files: map[string]*zip.File{}, hashes: map[string]string{}, byHash: map[string]*zip.File{}}
+	photos := &photoFiles{files: map[string]*zip.File{}, hashes: map[string]string{}, byHash: map[string]*zip.File{}, bad: map[string]error{}}
 	var list *zip.File
 	for _, zf := range zr.File {
 		name := path.Base(zf.Name)
@@ -34,20 +34,20 @@ func takeListAndPhotos(ctx context.Context, u *upload, f *os.File, size int64) e
 		switch strings.ToLower(path.Ext(name)) {
 		case ".csv", ".xlsx":
 			if list != nil {
-				return fmt.Errorf("%w: the ZIP holds two lists", ErrInput)
+				return unreadable("ZIP mengandungi dua senarai, "+quoted(list.Name)+" dan "+quoted(zf.Name)+"; masukkan satu sahaja", "the ZIP holds two lists, "+quoted(list.Name)+" and "+quoted(zf.Name)+"; put in one alone")
 			}
 			list = zf
 		case ".jpg", ".jpeg":
 			if photos.files[name] != nil {
-				return fmt.Errorf("%w: two pictures have one name", ErrInput)
+				return unreadable("dua gambar dalam ZIP bernama "+quoted(name)+"; namakan semula satu daripadanya", "two pictures in the ZIP are named "+quoted(name)+"; rename one of them")
 			}
 			photos.files[name] = zf
 		default:
-			return fmt.Errorf("%w: the ZIP holds what is neither a list nor a JPEG picture", ErrInput)
+			return unreadable(quoted(zf.Name)+" dalam ZIP bukan senarai (CSV atau XLSX) atau gambar JPEG; keluarkannya", quoted(zf.Name)+" in the ZIP is neither a list (CSV or XLSX) nor a JPEG picture; take it out")
 		}
 	}
 	if list == nil {
-		return fmt.Errorf("%w: the ZIP holds no list (CSV or XLSX)", ErrInput)
+		return unreadable("ZIP tiada senarai (CSV atau XLSX)", "the ZIP holds no list (CSV or XLSX)")
 	}
 	r, err := list.Open()
 	if err != nil {
@@ -72,10 +72,12 @@ type photoFiles struct {
 	files  map[string]*zip.File // by name
 	hashes map[string]string    // by name, of those that a row names
 	byHash map[string]*zip.File
-	again  bool // the second reading of the list
+	bad    map[string]error // by name, of those that were refused
+	again  bool             // the second reading of the list
 }
 
-// find implements ecert.Reader.Photo: no picture is of two people.
+// find implements ecert.Reader.Photo: no picture is of two people. However many rows name a picture,
+// it is decoded once.
 func (p *photoFiles) find(name string) (hash, en, ms string) {
 	if p.again {
 		return p.hashes[name], "", ""
@@ -84,20 +86,49 @@ func (p *photoFiles) find(name string) (hash, en, ms string) {
 	if f == nil {
 		return "", "there is no such picture in the ZIP", "tiada gambar sedemikian dalam ZIP"
 	}
-	clean, err := readPhoto(f)
+	hash, err := p.judge(name, f)
+	if errors.Is(err, errPhotoTwice) {
+		return "", "another row has this picture", "baris lain mempunyai gambar ini"
+	}
 	if errors.Is(err, ErrInput) {
 		return "", "the picture cannot be unpacked", "gambar tidak dapat dinyahmampat"
 	}
 	if err != nil {
 		return "", err.Error(), ecert.PhotoMS(err)
 	}
+	return hash, "", ""
+}
+
+// errPhotoTwice: a row has the picture already, perhaps under another name.
+var errPhotoTwice = errors.New("another row has this picture")
+
+// judge is the hash of a picture that no row has yet.
+func (p *photoFiles) judge(name string, f *zip.File) (hash string, err error) {
+	if p.hashes[name] != "" {
+		return "", errPhotoTwice
+	}
+	if err := p.bad[name]; err != nil {
+		return "", err
+	}
+	defer func() {
+		if err != nil {
+			p.bad[name] = err
+		}
+	}()
+	clean, err := readPhoto(f)
+	if err != nil {
+		return "", err
+	}
 	sum := sha256.Sum256(clean)
 	hash = hex.EncodeToString(sum[:])
 	if p.byHash[hash] != nil {
-		return "", "another row has this picture", "baris lain mempunyai gambar ini"
+		return "", errPhotoTwice
+	}
+	if err := ecert.CheckPhoto(clean); err != nil {
+		return "", err
 	}
 	p.hashes[name], p.byHash[hash] = hash, f
-	return hash, "", ""
+	return hash, nil
 }
 
 // content is the picture that a candidate of the second reading names; nil for none.
@@ -112,6 +143,7 @@ func (p *photoFiles) content(c *ecert.Candidate) ([]byte, error) {
 	return clean, nil
 }
 
+// readPhoto unpacks a picture and takes off what does not belong to it; it is not decoded.
 func readPhoto(f *zip.File) ([]byte, error) {
 	r, err := f.Open()
 	if err != nil {
@@ -122,5 +154,5 @@ func readPhoto(f *zip.File) ([]byte, error) {
 	if _, err := io.Copy(&raw, io.LimitReader(r, ecert.MaxPhoto+1)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInput, err)
 	}
-	return ecert.CleanPhoto(raw.Bytes())
+	return ecert.StripPhoto(raw.Bytes())
 }

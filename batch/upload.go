@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -46,7 +47,7 @@ func (u *upload) next() uint32 { return u.b.Next + uint32(u.accepted) }
 // accept takes in an item, whose index is next().
 func (u *upload) accept(ctx context.Context, it Item) error {
 	if u.accepted == maxItems {
-		return fmt.Errorf("%w: more than %d items", ErrTooLarge, maxItems)
+		return tooMany("dokumen", "documents")
 	}
 	u.page.Items = append(u.page.Items, it)
 	u.accepted++
@@ -63,7 +64,8 @@ func (u *upload) refuse(ctx context.Context, r Refusal) error {
 	return u.full(ctx)
 }
 
-// full hands the page over when it is time.
+// full hands the page over when it is time. It is asked at every row, good or bad, taken in or only
+// judged: who hands nothing over is taken for dead.
 func (u *upload) full(ctx context.Context) error {
 	if len(u.page.Items) < uploadPage && len(u.page.Refused) < uploadPage && u.s.Now().Sub(u.handed) < uploadEvery {
 		return nil
@@ -128,7 +130,15 @@ func (u *upload) drop(ctx context.Context) error {
 	return errors.Join(err, u.s.Blobs.Remove(ctx, u.folder))
 }
 
-func uploadFolder(id, upload string) string { return "original/" + id + "/" + upload }
+// uploadFolder is where the files of an upload are; of one that inherited another's, that one's.
+func uploadFolder(id, upload string) string {
+	first, _, _ := strings.Cut(upload, heir)
+	return "original/" + id + "/" + first
+}
+
+// heir stands behind the name of an upload that died in the name of who buries it, and dies too,
+// perhaps.
+const heir = "~"
 
 // taker reads a spooled upload.
 type taker func(ctx context.Context, u *upload, f *os.File, size int64) error
@@ -168,7 +178,7 @@ func (s *Service) intake(ctx context.Context, id string, ev audit.Event, r io.Re
 	}
 	defer f.Close()
 	if b.Intake != "" {
-		if err := s.bury(ctx, b); err != nil {
+		if err := s.bury(ctx, id, b.Intake); err != nil {
 			return Intake{}, err
 		}
 	}
@@ -185,20 +195,27 @@ func (s *Service) intake(ctx context.Context, id string, ev audit.Event, r io.Re
 	return u.got, nil
 }
 
-// bury removes what an upload that died has left in a batch; ErrIntake if it lives.
-func (s *Service) bury(ctx context.Context, b Batch) error {
-	id := ident.New("up", 10)
-	if err := s.Queue.ClaimIntake(ctx, b.ID, id); err != nil {
+// bury removes what an upload that died has left in a batch; ErrIntake if it lives, or was taken in
+// meanwhile. First it makes sure that the upload, should it wake, cannot be taken in.
+func (s *Service) bury(ctx context.Context, id, dead string) error {
+	first, _, _ := strings.Cut(dead, heir)
+	upload := ident.New(first+heir, 5)
+	if err := s.Queue.InheritIntake(ctx, id, dead, upload); err != nil {
 		return err
 	}
-	return errors.Join(s.Queue.DropIntake(ctx, b.ID, id), s.Blobs.Remove(ctx, uploadFolder(b.ID, b.Intake)))
+	if err := s.Blobs.Remove(ctx, uploadFolder(id, upload)); err != nil { // before the last that names it
+		return err
+	}
+	return s.Queue.DropIntake(ctx, id, upload)
 }
 
 // Sweep removes what uploads that died have left.
 func (s *Service) Sweep(ctx context.Context) error {
 	dead, err := s.Queue.LapsedIntakes(ctx)
 	for id, upload := range dead {
-		err = errors.Join(err, s.Queue.DropIntake(ctx, id, upload), s.Blobs.Remove(ctx, uploadFolder(id, upload)))
+		if e := s.bury(ctx, id, upload); !errors.Is(e, ErrIntake) {
+			err = errors.Join(err, e)
+		}
 	}
 	return err
 }

@@ -131,6 +131,17 @@ func TestCleanPhoto(t *testing.T) {
 	if _, err := ecert.CleanPhoto(jpegOf(t, 120, 160, adobe(1))); err != nil {
 		t.Errorf("Adobe's note of YCbCr: %v", err)
 	}
+	// Each scan is a pass over the whole picture: as many as a file may hold take minutes.
+	sos := bytes.Index(plain, []byte("\xff\xda"))
+	scans := func(n int) []byte {
+		return append(append(bytes.Clone(plain[:sos]), bytes.Repeat(plain[sos:len(plain)-2], n)...), plain[len(plain)-2:]...)
+	}
+	if _, err := ecert.CleanPhoto(scans(64)); err != nil {
+		t.Errorf("64 scans: %v", err)
+	}
+	if _, err := ecert.CleanPhoto(scans(65)); err != ecert.ErrPhotoFormat {
+		t.Errorf("65 scans: %v", err)
+	}
 }
 
 func FuzzCleanPhoto(f *testing.F) {

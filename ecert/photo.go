@@ -12,6 +12,9 @@ const (
 	MaxPhoto     = 300_000 // bytes, as uploaded
 	MinPhotoSide = 100     // pixels
 	MaxPhotoSide = 2000
+
+	// maxScans: programs write some ten; each is a pass over the whole picture, and 20,000 fit in MaxPhoto.
+	maxScans = 64
 )
 
 // What is wrong with a picture. The texts are for those who sent it; PhotoMS has them in Malay.
@@ -38,6 +41,19 @@ func PhotoMS(err error) string {
 // CleanPhoto checks a picture (ITU-T T.81) and returns it without what does not belong to the
 // image: EXIF with place and device, comments, thumbnails, profiles, what follows its end.
 func CleanPhoto(raw []byte) ([]byte, error) {
+	clean, err := StripPhoto(raw)
+	if err == nil {
+		err = CheckPhoto(clean)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return clean, nil
+}
+
+// StripPhoto is the cheap part of CleanPhoto: what it returns has segments as they should be, and may
+// be no picture yet.
+func StripPhoto(raw []byte) ([]byte, error) {
 	if len(raw) > MaxPhoto {
 		return nil, ErrPhotoSize
 	}
@@ -48,18 +64,23 @@ func CleanPhoto(raw []byte) ([]byte, error) {
 	if turned {
 		return nil, ErrPhotoTurned
 	}
+	return clean, nil
+}
+
+// CheckPhoto decodes what StripPhoto returned: up to 64 passes over four million pixels.
+func CheckPhoto(clean []byte) error {
 	// Bounds first: an image of 65,535 squared takes 12 GB.
 	c, err := jpeg.DecodeConfig(bytes.NewReader(clean))
 	if err != nil {
-		return nil, ErrPhotoFormat
+		return ErrPhotoFormat
 	}
 	if min(c.Width, c.Height) < MinPhotoSide || max(c.Width, c.Height) > MaxPhotoSide {
-		return nil, ErrPhotoSides
+		return ErrPhotoSides
 	}
 	if _, err := jpeg.Decode(bytes.NewReader(clean)); err != nil {
-		return nil, ErrPhotoFormat
+		return ErrPhotoFormat
 	}
-	return clean, nil
+	return nil
 }
 
 // Markers (ITU-T T.81, Table B.1).
@@ -78,7 +99,7 @@ func stripJPEG(raw []byte) (clean []byte, turned, ok bool) {
 		return nil, false, false
 	}
 	clean = append(make([]byte, 0, len(raw)), raw[:2]...)
-	frames := 0
+	frames, scans := 0, 0
 	for at := 2; ; {
 		for at < len(raw)-1 && raw[at] == 0xFF && raw[at+1] == 0xFF {
 			at++ // fill bytes (B.1.1.2)
@@ -119,7 +140,11 @@ func stripJPEG(raw []byte) (clean []byte, turned, ok bool) {
 			turned = turned || mark == markAPP1 && exifTurned(body)
 		}
 		at = end
-		if mark == markSOS { // the scan's data: FF is followed by 00, or by the number of a restart
+		if mark == markSOS {
+			if scans++; scans > maxScans {
+				return nil, false, false
+			}
+			// The scan's data: FF is followed by 00, or by the number of a restart.
 			for at < len(raw)-1 && (raw[at] != 0xFF || raw[at+1] == 0 || raw[at+1] >= 0xD0 && raw[at+1] <= 0xD7) {
 				at++
 			}

@@ -54,9 +54,16 @@ func grow(ctx context.Context, q *sqlc.Queries, id, upload string, first int64, 
 	if err != nil || n == 1 {
 		return err
 	}
-	if b, err := q.Batch(ctx, id); err != nil {
+	b, err := q.Batch(ctx, id)
+	if err != nil {
 		return absent(err, batch.ErrUnknown)
-	} else if batch.Status(b.Status) == batch.Open && b.Intake != upload {
+	}
+	return lost(&b)
+}
+
+// lost says why an upload cannot go on.
+func lost(b *sqlc.Batch) error {
+	if batch.Status(b.Status) == batch.Open {
 		return batch.ErrIntake
 	}
 	return batch.ErrSealed
@@ -153,6 +160,17 @@ func (d *DB) ClaimIntake(ctx context.Context, id, upload string) error {
 	return d.dropStaged(ctx, id, upload)
 }
 
+// InheritIntake implements batch.Queue.
+func (d *DB) InheritIntake(ctx context.Context, id, dead, upload string) error {
+	return d.dated(ctx, func(q *sqlc.Queries, now time.Time) error {
+		n, err := q.InheritIntake(ctx, sqlc.InheritIntakeParams{Intake: upload, Until: micros(now.Add(intakeLease)), ID: id, Dead: dead, Now: micros(now)})
+		if err == nil && n != 1 {
+			err = batch.ErrIntake
+		}
+		return err
+	})
+}
+
 // Stage implements batch.Queue.
 func (d *DB) Stage(ctx context.Context, id, upload string, p batch.Page) error {
 	return d.dated(ctx, func(q *sqlc.Queries, now time.Time) error {
@@ -161,7 +179,11 @@ func (d *DB) Stage(ctx context.Context, id, upload string, p batch.Page) error {
 			return err
 		}
 		if n != 1 {
-			return batch.ErrSealed
+			b, err := q.Batch(ctx, id)
+			if err != nil {
+				return absent(err, batch.ErrUnknown)
+			}
+			return lost(&b)
 		}
 		return insertPage(ctx, q, id, &p, now)
 	})

@@ -22,6 +22,10 @@ WHERE id = @id AND status = 'OPEN' AND intake = @intake AND next_index = @expect
 UPDATE batches SET intake = @intake, intake_until = @until
 WHERE id = @id AND status = 'OPEN' AND (intake = '' OR intake_until < @now);
 
+-- Also of a batch that was cancelled meanwhile.
+-- name: InheritIntake :execrows
+UPDATE batches SET intake = @intake, intake_until = @until WHERE id = @id AND intake = @dead AND intake_until < @now;
+
 -- name: ExtendIntake :execrows
 UPDATE batches SET intake_until = @until WHERE id = @id AND status = 'OPEN' AND intake = @intake;
 

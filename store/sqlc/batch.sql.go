@@ -497,6 +497,33 @@ func (q *Queries) HasPayments(ctx context.Context, batchID string) (int64, error
 	return count, err
 }
 
+const inheritIntake = `-- name: InheritIntake :execrows
+UPDATE batches SET intake = ?1, intake_until = ?2 WHERE id = ?3 AND intake = ?4 AND intake_until < ?5
+`
+
+type InheritIntakeParams struct {
+	Intake string
+	Until  int64
+	ID     string
+	Dead   string
+	Now    int64
+}
+
+// Also of a batch that was cancelled meanwhile.
+func (q *Queries) InheritIntake(ctx context.Context, arg InheritIntakeParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, inheritIntake,
+		arg.Intake,
+		arg.Until,
+		arg.ID,
+		arg.Dead,
+		arg.Now,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const item = `-- name: Item :one
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
     signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, run_id, level, sealed_record, refusal

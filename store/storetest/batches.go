@@ -33,8 +33,8 @@ func batchIntake(t *testing.T, h *House) {
 		return db.AddItems(ctx, id, items, refused, h.ev("intake", id))
 	}
 	must(t, add("ba", items(0, 3)))
-	wants(t, "items that do not follow", add("ba", items(5, 1)), batch.ErrSealed)
-	wants(t, "items taken in before", add("ba", items(0, 3)), batch.ErrSealed)
+	wants(t, "items that do not follow", add("ba", items(5, 1)), batch.ErrIntake)
+	wants(t, "items taken in before", add("ba", items(0, 3)), batch.ErrIntake)
 	must(t, add("ba", items(3, 2), batch.Refusal{Row: 4, Column: "nama", Name: "X", Code: "row_field_missing", Detail: "d"}))
 	must(t, add("ba", nil, batch.Refusal{Row: 1, Code: "row_ic_invalid"}))
 	wants(t, "a batch that is not there", add("ba_none", nil), batch.ErrUnknown)
@@ -165,7 +165,8 @@ func batchPages(t *testing.T, h *House) {
 		}
 		return p
 	}
-	wants(t, "a page without a claim", db.Stage(ctx, "ba", "up_1", page(0)), batch.ErrSealed)
+	wants(t, "a page without a claim", db.Stage(ctx, "ba", "up_1", page(0)), batch.ErrIntake)
+	wants(t, "a page of no batch", db.Stage(ctx, "ba_none", "up_1", page(0)), batch.ErrUnknown)
 	wants(t, "claiming nothing", db.ClaimIntake(ctx, "ba_none", "up_1"), batch.ErrUnknown)
 	must(t, db.ClaimIntake(ctx, "ba", "up_1"))
 	wants(t, "a second upload", db.ClaimIntake(ctx, "ba", "up_2"), batch.ErrIntake)
@@ -184,7 +185,7 @@ func batchPages(t *testing.T, h *House) {
 		t.Errorf("dead uploads: %v, %v", dead, err)
 	}
 	must(t, db.ClaimIntake(ctx, "ba", "up_2"))
-	wants(t, "a page of who was taken for dead", db.Stage(ctx, "ba", "up_1", page(6)), batch.ErrSealed)
+	wants(t, "a page of who was taken for dead", db.Stage(ctx, "ba", "up_1", page(6)), batch.ErrIntake)
 	wants(t, "its end", db.CommitIntake(ctx, "ba", "up_1", 0, 6, 2, ev), batch.ErrIntake)
 	must(t, db.DropIntake(ctx, "ba", "up_1")) // of who holds nothing: nothing
 	must(t, db.Stage(ctx, "ba", "up_2", page(0)))
@@ -231,4 +232,20 @@ func batchPages(t *testing.T, h *House) {
 	wants(t, "a page of a cancelled batch", db.Stage(ctx, "bb", "up_4", numbered("4b")), batch.ErrSealed)
 	must(t, db.DropIntake(ctx, "bb", "up_4"))
 	must(t, db.Stage(ctx, "bc", "up_5", numbered("5")))
+
+	// Who buries an upload has it first, and the upload no more.
+	wants(t, "the rest of one that lives", db.InheritIntake(ctx, "bc", "up_5", "up_6"), batch.ErrIntake)
+	must(t, db.CancelBatch(ctx, "bc", h.ev("cancel", "bc")))
+	h.Clock.Advance(time.Hour)
+	wants(t, "the rest of one that is not there", db.InheritIntake(ctx, "bc", "up_4", "up_6"), batch.ErrIntake)
+	must(t, db.InheritIntake(ctx, "bc", "up_5", "up_6"))
+	wants(t, "the rest, twice", db.InheritIntake(ctx, "bc", "up_5", "up_7"), batch.ErrIntake)
+	must(t, db.DropIntake(ctx, "bc", "up_5"))
+	if b, err := db.Batch(ctx, "bc"); err != nil || b.Intake != "up_6" {
+		t.Errorf("%+v, %v", b, err)
+	}
+	must(t, db.DropIntake(ctx, "bc", "up_6"))
+	if b, err := db.Batch(ctx, "bc"); err != nil || b.Intake != "" {
+		t.Errorf("%+v, %v", b, err)
+	}
 }

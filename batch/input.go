@@ -1,0 +1,31 @@
+package batch
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// InputError refuses an upload whole and says why to those who sent it, in words of the gateway; of
+// the upload there is at most a file's name, shortened and without what cannot be printed.
+type InputError struct {
+	EN, MS string
+	Field  string // of the request; "" when it is the upload itself
+	Kind   error  // ErrInput or ErrTooLarge
+}
+
+// Error implements error.
+func (e *InputError) Error() string { return e.Kind.Error() + ": " + e.EN }
+
+// Unwrap is [ErrInput] or [ErrTooLarge].
+func (e *InputError) Unwrap() error { return e.Kind }
+
+func unreadable(ms, en string) error { return &InputError{EN: en, MS: ms, Kind: ErrInput} }
+
+// tooMany are things of which an upload has more than maxItems.
+func tooMany(ms, en string) error {
+	return &InputError{EN: fmt.Sprintf("more than %d %s; send them in several uploads", maxItems, en),
+		MS: fmt.Sprintf("lebih daripada %d %s; hantar dalam beberapa muat naik", maxItems, ms), Kind: ErrTooLarge}
+}
+
+// quoted is a file's name as it can be shown.
+func quoted(name string) string { return strconv.Quote(shownName(name)) }
