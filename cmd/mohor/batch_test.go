@@ -111,6 +111,7 @@ type packing struct {
 	files map[string][]byte
 	count int
 	root  []byte
+	edit  func(manifest []byte) []byte // its text
 }
 
 func packed3(t *testing.T) *packing {
@@ -166,6 +167,9 @@ func (p *packing) write(t *testing.T) (path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if p.edit != nil {
+		text = p.edit(text)
+	}
 	p.files["manifest.json"] = text
 	for name, content := range p.files {
 		w, err := z.Create(name)
@@ -208,7 +212,16 @@ func TestVerifyArchiveFindsChanges(t *testing.T) {
 		"another's file": {func(p *packing) {
 			p.items[0]["file"], p.items[0]["file_sha256"] = p.items[1]["file"], p.items[1]["file_sha256"]
 		}, nil, 1, "it is another document: its digest differs"},
-		"no items and no root": {func(p *packing) { p.items, p.count, p.root = nil, 0, nil }, nil, 1, ""},
+		"no items and no root":    {func(p *packing) { p.items, p.count, p.root = nil, 0, nil }, nil, 1, ""},
+		"another's root behind":   {func(p *packing) { p.edit = last(`"root":"AAAA"`) }, nil, 1, ""},
+		"the same in capitals":    {func(p *packing) { p.edit = last(`"ROOT":"AAAA"`) }, nil, 1, ""},
+		"items twice":             {func(p *packing) { p.edit = last(`"items":[]`) }, nil, 1, ""},
+		"two names":               {func(p *packing) { p.edit = swap(`"name":"surat 1"`, `"Name":"surat 9","name":"surat 1"`) }, nil, 1, ""},
+		"two keys deep down":      {func(p *packing) { p.edit = last(`"x":[{"a":{"b":1,"b":2}}]`) }, nil, 1, ""},
+		"another manifest behind": {func(p *packing) { p.edit = func(m []byte) []byte { return append(m, m...) } }, nil, 1, ""},
+		"the count behind": {func(p *packing) {
+			p.edit = func(m []byte) []byte { return last(`"count":3`)(swap(`"count":3,`, ``)(m)) }
+		}, nil, 1, ""},
 	} {
 		p := packed3(t)
 		if c.change != nil {
@@ -220,6 +233,15 @@ func TestVerifyArchiveFindsChanges(t *testing.T) {
 			t.Errorf("%s: exit %d: %s%s", what, exit, &out, &errs)
 		}
 	}
+}
+
+// last adds to the end of a manifest.
+func last(more string) func([]byte) []byte {
+	return func(m []byte) []byte { return append(bytes.TrimSuffix(m, []byte("}")), ","+more+"}"...) }
+}
+
+func swap(old, by string) func([]byte) []byte {
+	return func(m []byte) []byte { return bytes.Replace(m, []byte(old), []byte(by), 1) }
 }
 
 func TestVerifyProof(t *testing.T) {
