@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -60,6 +61,9 @@ type counted struct {
 	NotSigned     int    `json:"not_signed"`
 	Wrong         int    `json:"wrong"`
 }
+
+// open are the documents of which the archive does not show that they are signed.
+func (n *counted) open() int { return n.NotChecked + n.Refused + n.NotSigned }
 
 // archiveJudge goes through one archive.
 type archiveJudge struct {
@@ -287,7 +291,10 @@ func (j *archiveJudge) item(it *packed) error {
 		return nil
 	}
 	if it.File == "" {
-		j.counted.NotChecked++ // RAW: its certificate is not here
+		if it.Format != "RAW" || len(it.Signature) == 0 {
+			return errors.New("it has no signature: it is said to be signed, and names no file")
+		}
+		j.counted.NotChecked++ // its certificate is not here
 		return nil
 	}
 	f := j.files[it.File]
@@ -325,7 +332,11 @@ func (j *archiveJudge) file(f *zip.File, it *packed, p *mohor.Proof) error {
 	if strings.HasSuffix(it.File, ".p7s") {
 		return j.detached(it, p)
 	}
-	if err := begins(t, size, p); err != nil {
+	// The size is not in the leaf, but no other one has this digest.
+	if it.Size <= 0 || it.Size >= size {
+		return fmt.Errorf("%s: nothing was added to the document that was sealed: it is not signed", it.File)
+	}
+	if err := begins(io.NewSectionReader(t, 0, it.Size), it.Size, p); err != nil {
 		return fmt.Errorf("%s: %w", it.File, err)
 	}
 	if j.c.NoSignatures {
@@ -336,6 +347,10 @@ func (j *archiveJudge) file(f *zip.File, it *packed, p *mohor.Proof) error {
 	if err != nil {
 		return err
 	}
+	if !slices.ContainsFunc(report.Signatures, func(s verify.Signature) bool { return s.End > it.Size }) {
+		return fmt.Errorf("%s: it has no signature over what was sealed", it.File)
+	}
+	// VALID is what has no signature that is not.
 	var why []string
 	for _, s := range report.Signatures {
 		for _, r := range s.Reasons {
@@ -390,7 +405,13 @@ func (j *archiveJudge) end() error {
 			return err
 		}
 	} else {
-		word := map[bool]string{true: "VALID", false: "NOT VALID"}[n.Wrong+n.Invalid+n.Indeterminate == 0]
+		word := "VALID"
+		switch {
+		case n.Wrong+n.Invalid+n.Indeterminate > 0:
+			word = "NOT VALID"
+		case n.open() > 0:
+			word = "INCOMPLETE"
+		}
 		fmt.Fprintf(j.e.stdout, "%s  %s: %d documents, %d files\n", word, j.c.File, n.Documents, n.Files)
 		if n.Wrong > 0 {
 			fmt.Fprintf(j.e.stdout, "  %d faults: it is not what was sealed and archived\n", n.Wrong)
@@ -398,6 +419,9 @@ func (j *archiveJudge) end() error {
 			fmt.Fprintln(j.e.stdout, "  each document is proven to be in the batch, each file is what was archived")
 		}
 		fmt.Fprintf(j.e.stdout, "  signatures: %d valid, %d invalid, %d indeterminate, %d not checked; documents: %d refused, %d not signed\n", n.Valid, n.Invalid, n.Indeterminate, n.NotChecked, n.Refused, n.NotSigned)
+		if n.open() > 0 {
+			fmt.Fprintf(j.e.stdout, "  not shown to be signed: %d documents; only the manifest, which nothing protects, says what became of them\n", n.open())
+		}
 		fmt.Fprintf(j.e.stdout, "  batch %s, fingerprint %s, root %s\n", plainly(n.Batch), n.Fingerprint, base64.StdEncoding.EncodeToString(n.Root))
 	}
 	if j.c.Root == "" && j.c.Fingerprint == "" {
@@ -409,7 +433,7 @@ func (j *archiveJudge) end() error {
 	switch {
 	case n.Wrong > 0 || n.Invalid > 0:
 		return statusInvalid
-	case n.Indeterminate > 0:
+	case n.Indeterminate+n.open() > 0:
 		return statusIndeterminate
 	}
 	return nil
