@@ -95,12 +95,13 @@ func (d *DB) Signings(ctx context.Context, id string) (map[string]signer.Options
 }
 
 // ExpireBatch makes one batch EXPIRED that is OPEN, SEALED or NEEDS_AUTHORISATION, and that nobody
-// has touched since before: a transaction that still waits on it ends, the documents that were not
+// has touched since before (created, added to, sealed, asked for, signed, paused, retried, or a
+// transaction on it ended), nor adds to now: a transaction that still waits on it ends, the documents that were not
 // signed are put down for removal, all with the event in one commit. What was signed stays. false:
 // there was none.
 func (d *DB) ExpireBatch(ctx context.Context, before, now time.Time) (bool, error) {
-	err := d.tx(ctx, func(q *sqlc.Queries) error {
-		ids, err := q.StaleBatches(ctx, sqlc.StaleBatchesParams{Before: micros(before), Lim: 1})
+	err := d.dated(ctx, func(q *sqlc.Queries, clock time.Time) error { // an upload's lease is of the database's clock
+		ids, err := q.StaleBatches(ctx, sqlc.StaleBatchesParams{Before: micros(before), Now: micros(clock), Lim: 1})
 		if err != nil {
 			return err
 		}
@@ -134,7 +135,7 @@ func expireBatch(ctx context.Context, q *sqlc.Queries, id string, now time.Time)
 	if n, err := q.LiveTransactions(ctx, id); err != nil || n > 0 {
 		return errors.Join(err, batch.ErrLive)
 	}
-	n, err := q.SetBatchStatus(ctx, sqlc.SetBatchStatusParams{Status: string(batch.Expired), ID: id, Was: b.Status})
+	n, err := q.SetBatchStatus(ctx, sqlc.SetBatchStatusParams{Status: string(batch.Expired), Now: micros(now), ID: id, Was: b.Status})
 	if err != nil || n != 1 {
 		return errors.Join(err, errNothing)
 	}

@@ -76,6 +76,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"BatchCancel", batchCancel},
 		{"BatchOutcomes", batchOutcomes},
 		{"BatchExpires", batchExpires},
+		{"BatchTouched", batchTouched},
 		{"BatchNotices", batchNotices},
 		{"Documents", documents},
 		{"Certificates", certificates},
