@@ -92,9 +92,17 @@ func (d *DB) CancelBatch(ctx context.Context, id string, ev audit.Event) error {
 		}
 		for _, was := range []batch.Status{batch.Open, batch.Sealed, batch.NeedsAuthorisation} {
 			n, err := q.SetBatchStatus(ctx, sqlc.SetBatchStatusParams{Status: string(batch.Cancelled), Now: micros(ev.At), ID: id, Was: string(was)})
-			if err != nil || n == 1 {
+			if err != nil {
 				return err
 			}
+			if n == 0 {
+				continue
+			}
+			counts, err := q.CountStates(ctx, id)
+			if err == nil && slices.ContainsFunc(counts, func(c sqlc.CountStatesRow) bool { return c.State == batch.ItemSigned }) {
+				err = removeUnsigned(ctx, q, id)
+			}
+			return err
 		}
 		return batch.ErrSealed
 	})

@@ -119,6 +119,39 @@ func (d *DB) ExpireBatch(ctx context.Context, before, now time.Time) (bool, erro
 	return true, nil
 }
 
+// removeUnsigned has the files of documents that were not signed removed after the commit. A pack
+// stays while one certificate in it is signed: it cannot lose a part.
+func removeUnsigned(ctx context.Context, q *sqlc.Queries, id string) error {
+	if err := q.RemoveUnsignedOriginals(ctx, id); err != nil {
+		return err
+	}
+	const page = 1000
+	needed := map[string]bool{} // packs, of which a batch has one an upload
+	for after := int64(-1); ; {
+		rows, err := q.PartsAfter(ctx, sqlc.PartsAfterParams{BatchID: id, After: after, Lim: page})
+		if err != nil {
+			return err
+		}
+		for _, x := range rows {
+			pack := batch.PackOf(x.Blob)
+			needed[pack] = needed[pack] || x.State == batch.ItemSigned
+			after = x.Idx
+		}
+		if len(rows) < page {
+			break
+		}
+	}
+	for pack, stays := range needed {
+		if stays {
+			continue
+		}
+		if err := q.AddFileRemoval(ctx, sqlc.AddFileRemovalParams{Kind: archive.BlobFile, Name: pack}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func expireBatch(ctx context.Context, q *sqlc.Queries, id string, now time.Time) error {
 	b, err := q.Batch(ctx, id)
 	if err != nil {
@@ -148,7 +181,7 @@ func expireBatch(ctx context.Context, q *sqlc.Queries, id string, now time.Time)
 		ev.Detail[c.State] = strconv.FormatInt(c.N, 10)
 	}
 	if ev.Detail[batch.ItemSigned] != "" {
-		err = q.RemoveUnsignedOriginals(ctx, id)
+		err = removeUnsigned(ctx, q, id)
 	} else {
 		err = q.AddFileRemoval(ctx, sqlc.AddFileRemovalParams{Kind: archive.BlobFile, Name: batch.Originals(id)}) // all at once
 	}

@@ -194,11 +194,14 @@ WHERE b.implicit = 0 AND b.status IN ('OPEN', 'SEALED', 'NEEDS_AUTHORISATION') A
     AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.batch_id = b.id AND t.status = 'SIGNING')
 ORDER BY b.touched_at LIMIT @lim;
 
--- With the passwords of those that are encrypted.
+-- With the passwords of those that are encrypted. Parts of packs are no files: see PartsAfter.
 -- name: RemoveUnsignedOriginals :exec
 INSERT INTO file_removals (kind, name)
-SELECT 'blob', i.blob FROM items i WHERE i.batch_id = @batch_id AND i.state <> 'signed' AND i.blob <> ''
-UNION ALL SELECT 'blob', i.blob || '.password' FROM items i WHERE i.batch_id = @batch_id AND i.state <> 'signed' AND i.blob <> '';
+SELECT 'blob', i.blob FROM items i WHERE i.batch_id = @batch_id AND i.state <> 'signed' AND i.blob <> '' AND i.blob NOT LIKE '%#%'
+UNION ALL SELECT 'blob', i.blob || '.password' FROM items i WHERE i.batch_id = @batch_id AND i.state <> 'signed' AND i.blob <> '' AND i.blob NOT LIKE '%#%';
+
+-- name: PartsAfter :many
+SELECT idx, blob, state FROM items WHERE batch_id = @batch_id AND blob LIKE '%#%' AND idx > @after ORDER BY idx LIMIT @lim;
 
 -- name: ReleaseClaimsOfRun :exec
 UPDATE items SET state = 'pending' WHERE batch_id = @batch_id AND state = 'claimed' AND run_id = @run_id;

@@ -984,6 +984,45 @@ func (q *Queries) OutcomeStored(ctx context.Context, arg OutcomeStoredParams) (i
 	return count, err
 }
 
+const partsAfter = `-- name: PartsAfter :many
+SELECT idx, blob, state FROM items WHERE batch_id = ?1 AND blob LIKE '%#%' AND idx > ?2 ORDER BY idx LIMIT ?3
+`
+
+type PartsAfterParams struct {
+	BatchID string
+	After   int64
+	Lim     int64
+}
+
+type PartsAfterRow struct {
+	Idx   int64
+	Blob  string
+	State string
+}
+
+func (q *Queries) PartsAfter(ctx context.Context, arg PartsAfterParams) ([]PartsAfterRow, error) {
+	rows, err := q.db.QueryContext(ctx, partsAfter, arg.BatchID, arg.After, arg.Lim)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PartsAfterRow
+	for rows.Next() {
+		var i PartsAfterRow
+		if err := rows.Scan(&i.Idx, &i.Blob, &i.State); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const paymentsAfter = `-- name: PaymentsAfter :many
 SELECT i.idx, CAST(COALESCE(p.amount, '') AS TEXT) AS amount, CAST(COALESCE(p.payee, '') AS TEXT) AS payee
 FROM items i LEFT JOIN payments p ON p.batch_id = i.batch_id AND p.idx = i.idx
@@ -1308,11 +1347,11 @@ func (q *Queries) ReleaseLostClaims(ctx context.Context, arg ReleaseLostClaimsPa
 
 const removeUnsignedOriginals = `-- name: RemoveUnsignedOriginals :exec
 INSERT INTO file_removals (kind, name)
-SELECT 'blob', i.blob FROM items i WHERE i.batch_id = ?1 AND i.state <> 'signed' AND i.blob <> ''
-UNION ALL SELECT 'blob', i.blob || '.password' FROM items i WHERE i.batch_id = ?1 AND i.state <> 'signed' AND i.blob <> ''
+SELECT 'blob', i.blob FROM items i WHERE i.batch_id = ?1 AND i.state <> 'signed' AND i.blob <> '' AND i.blob NOT LIKE '%#%'
+UNION ALL SELECT 'blob', i.blob || '.password' FROM items i WHERE i.batch_id = ?1 AND i.state <> 'signed' AND i.blob <> '' AND i.blob NOT LIKE '%#%'
 `
 
-// With the passwords of those that are encrypted.
+// With the passwords of those that are encrypted. Parts of packs are no files: see PartsAfter.
 func (q *Queries) RemoveUnsignedOriginals(ctx context.Context, batchID string) error {
 	_, err := q.db.ExecContext(ctx, removeUnsignedOriginals, batchID)
 	return err

@@ -368,3 +368,46 @@ func batchTouched(t *testing.T, h *House) {
 		t.Errorf("when the upload is dead the batch is %s, %v", b.Status, err)
 	}
 }
+
+// Of certificates in packs what goes is the pack, once, when none of it is signed.
+func batchPacks(t *testing.T, h *House) {
+	ctx, db := context.Background(), h.DB
+	for _, id := range []string{"ba_expired", "ba_cancelled"} {
+		h.batch(t, id, batch.Ecert)
+		list := items(0, 6)
+		var tree signer.Tree
+		for k := range list { // two uploads of two, and two files
+			list[k].Blob = fmt.Sprintf("original/%s/up_%d/pack#0+9/%d+7", id, k/2, 9+k)
+			if k >= 4 {
+				list[k].Blob = fmt.Sprintf("original/%s/%d", id, k)
+			}
+			tree.Add(list[k].Leaf())
+		}
+		must(t, db.AddItems(ctx, id, list, nil, h.ev("intake", id)))
+		_, root := tree.Root()
+		must(t, db.Seal(ctx, id, 6, root, false, h.ev("seal", id)))
+		in := h.begunOn(t, "tx_"+id, id, "", 6)
+		h.outcomes(t, in, true)
+		must(t, db.Abandon(ctx, in.ID, h.ev("abandon", in.ID)))
+	}
+	h.sealed(t, "ba_none", 2)
+	must(t, db.CancelBatch(ctx, "ba_none", h.ev("cancel", "ba_none"))) // its caller removes all
+	must(t, db.CancelBatch(ctx, "ba_cancelled", h.ev("cancel", "ba_cancelled")))
+	h.Clock.Advance(time.Hour)
+	if some, err := db.ExpireBatch(ctx, h.Clock.Now(), h.Clock.Now()); err != nil || !some {
+		t.Fatal(some, err)
+	}
+	list, err := db.Archives().Removals(ctx, 1000)
+	must(t, err)
+	var got, want []string
+	for _, r := range list {
+		got = append(got, r.Name)
+	}
+	for _, id := range []string{"ba_cancelled", "ba_expired"} {
+		want = append(want, "original/"+id+"/4", "original/"+id+"/4.password", "original/"+id+"/5", "original/"+id+"/5.password", "original/"+id+"/up_1/pack")
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("removals %q, want %q", got, want)
+	}
+}

@@ -77,6 +77,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"BatchOutcomes", batchOutcomes},
 		{"BatchExpires", batchExpires},
 		{"BatchTouched", batchTouched},
+		{"BatchPacks", batchPacks},
 		{"BatchNotices", batchNotices},
 		{"Documents", documents},
 		{"Certificates", certificates},
