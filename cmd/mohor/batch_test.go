@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -159,7 +160,7 @@ func (p *packing) swap(k int, content []byte) {
 }
 
 // cmdArchived packs a file as the signed one of a batch of one, whose document were its first bytes:
-// archived FILE.pdf BYTES OUT.zip; -1 for all bytes, and then there is one more in the archive.
+// archived FILE.pdf BYTES OUT.zip; -1 for all bytes, and then what is in the archive has an update more.
 func cmdArchived(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 3 {
 		ts.Fatalf("usage: archived FILE.pdf BYTES OUT.zip")
@@ -168,7 +169,7 @@ func cmdArchived(ts *testscript.TestScript, _ bool, args []string) {
 	n, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	if n < 0 {
-		n, file = len(file), append(file, '\n')
+		n, file = len(file), updated(ts, file)
 	}
 	digest, sum := sha256.Sum256(file[:n]), sha256.Sum256(file)
 	d := signer.Document{Name: "surat", Hash: crypto.SHA256, Digest: digest[:]}
@@ -176,6 +177,19 @@ func cmdArchived(ts *testscript.TestScript, _ bool, args []string) {
 	p := &packing{files: map[string][]byte{"00001-surat.pdf": file}, count: 1, root: root[:], items: []map[string]any{{"index": 0, "name": d.Name, "state": "signed", "format": "PADES",
 		"alg": "SHA-256", "digest": hex.EncodeToString(digest[:]), "size": n, "proof": [][]byte{}, "file": "00001-surat.pdf", "file_sha256": hex.EncodeToString(sum[:])}}}
 	ts.Check(p.save(ts.MkAbs(args[2])))
+}
+
+// updated is a PDF with an update that changes nothing.
+func updated(ts *testscript.TestScript, file []byte) []byte {
+	trailer := bytes.LastIndex(file, []byte("trailer"))
+	last := regexp.MustCompile(`startxref\s+(\d+)\s+%%EOF\s*$`).FindSubmatch(file)
+	if trailer < 0 || last == nil {
+		ts.Fatalf("it has no trailer")
+	}
+	dict, _, _ := bytes.Cut(file[trailer:], []byte("startxref"))
+	dict = regexp.MustCompile(`/Prev \d+`).ReplaceAll(dict, nil)
+	dict = bytes.Replace(dict, []byte("<<"), fmt.Appendf(nil, "<< /Prev %s ", last[1]), 1)
+	return fmt.Appendf(file, "xref\n0 0\n%sstartxref\n%d\n%%%%EOF\n", dict, len(file))
 }
 
 func (p *packing) write(t *testing.T) (path string) {
