@@ -187,8 +187,8 @@ type Queue interface {
 	// it is not OPEN, ErrRefusedRows when rows were refused and that was not
 	// accepted, ErrIntake while an upload is under way.
 	Seal(ctx context.Context, id string, count uint32, root [32]byte, acceptRefused bool, ev audit.Event) error
-	// CancelBatch ends a batch that is OPEN, SEALED or NEEDS_AUTHORISATION;
-	// ErrSealed when signing has begun, ErrLive when a transaction waits on it.
+	// CancelBatch ends a batch that is OPEN, SEALED or NEEDS_AUTHORISATION; when some of it is
+	// signed, the documents that are not are put down for removal. ErrSealed when signing has begun, ErrLive when a transaction waits on it.
 	CancelBatch(ctx context.Context, id string, ev audit.Event) error
 	// PauseBatch stops the claims of a batch that is SIGNING, ResumeBatch lets those of one that is
 	// PAUSED go on; ErrNotSigning, ErrNotPaused.
@@ -333,7 +333,7 @@ func (s *Service) Cancel(ctx context.Context, app, id, requestID string) error {
 		return s.refuse(ctx, ev, err)
 	}
 	if b.Signed > 0 {
-		return nil // what was signed stays
+		return nil // what was signed stays, and the queue has put down the rest for removal
 	}
 	// From here on nobody reads the documents.
 	return s.Blobs.Remove(context.WithoutCancel(ctx), Originals(id))

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/ecert"
@@ -115,6 +116,15 @@ func TestPreview(t *testing.T) {
 	moved := &batch.Service{Queue: swapped{h.svc.Queue}, Blobs: h.packs, Now: h.svc.Now}
 	if _, err := moved.Preview(ctx, h.App.ID, id, 1); !errors.Is(err, signer.ErrDocuments) {
 		t.Errorf("another's bytes: %v", err)
+	}
+	h.Clock.Advance(time.Hour)
+	for some := true; some; {
+		var err error
+		some, err = h.DB.ExpireBatch(ctx, h.Clock.Now(), h.Clock.Now())
+		must(t, err)
+	}
+	if _, err := h.svc.Preview(ctx, h.App.ID, id, 1); !errors.Is(err, batch.ErrUnknown) {
+		t.Errorf("of an expired batch: %v", err)
 	}
 }
 

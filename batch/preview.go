@@ -12,7 +12,7 @@ import (
 
 // Preview returns the certificate of an item as it will be signed, byte for byte, as
 // soon as it was taken in: it is drawn once. ErrUnknown when there is no such batch
-// or item, ErrKind when the batch is not one of eCertificates; signer.ErrDocuments
+// or item, or the batch was cancelled or has expired, ErrKind when the batch is not one of eCertificates; signer.ErrDocuments
 // when the stored bytes are not those that were taken in.
 func (s *Service) Preview(ctx context.Context, app, id string, index uint32) ([]byte, error) {
 	b, err := s.Batch(ctx, app, id)
@@ -21,7 +21,7 @@ func (s *Service) Preview(ctx context.Context, app, id string, index uint32) ([]
 		return nil, err
 	case b.Kind != Ecert:
 		return nil, fmt.Errorf("%w: it takes %s", ErrKind, b.Kind)
-	case b.Status == Cancelled:
+	case b.Status == Cancelled, b.Status == Expired:
 		return nil, ErrUnknown
 	}
 	items, err := s.Queue.Items(ctx, id, "", int64(index)-1, 1)

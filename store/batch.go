@@ -74,7 +74,7 @@ func (d *DB) Seal(ctx context.Context, id string, count uint32, root [32]byte, a
 		if b.RefusedRows > 0 && !acceptRefused {
 			return batch.ErrRefusedRows
 		}
-		n, err := q.SealBatch(ctx, sqlc.SealBatchParams{Count: int64(count), Root: root[:], ID: id})
+		n, err := q.SealBatch(ctx, sqlc.SealBatchParams{Count: int64(count), Root: root[:], Now: micros(ev.At), ID: id})
 		if err == nil && n != 1 {
 			err = batch.ErrSealed
 		}
@@ -91,10 +91,18 @@ func (d *DB) CancelBatch(ctx context.Context, id string, ev audit.Event) error {
 			return batch.ErrLive
 		}
 		for _, was := range []batch.Status{batch.Open, batch.Sealed, batch.NeedsAuthorisation} {
-			n, err := q.SetBatchStatus(ctx, sqlc.SetBatchStatusParams{Status: string(batch.Cancelled), ID: id, Was: string(was)})
-			if err != nil || n == 1 {
+			n, err := q.SetBatchStatus(ctx, sqlc.SetBatchStatusParams{Status: string(batch.Cancelled), Now: micros(ev.At), ID: id, Was: string(was)})
+			if err != nil {
 				return err
 			}
+			if n == 0 {
+				continue
+			}
+			counts, err := q.CountStates(ctx, id)
+			if err == nil && slices.ContainsFunc(counts, func(c sqlc.CountStatesRow) bool { return c.State == batch.ItemSigned }) {
+				err = removeUnsigned(ctx, q, id)
+			}
+			return err
 		}
 		return batch.ErrSealed
 	})
@@ -112,7 +120,7 @@ func (d *DB) ResumeBatch(ctx context.Context, id string, ev audit.Event) error {
 
 func (d *DB) turn(ctx context.Context, id string, was, is batch.Status, no error, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		n, err := q.SetBatchStatus(ctx, sqlc.SetBatchStatusParams{Status: string(is), ID: id, Was: string(was)})
+		n, err := q.SetBatchStatus(ctx, sqlc.SetBatchStatusParams{Status: string(is), Now: micros(ev.At), ID: id, Was: string(was)})
 		if err == nil && n != 1 {
 			err = no
 		}
@@ -128,7 +136,7 @@ func (d *DB) RetryItems(ctx context.Context, id string, items []uint32, ev audit
 		} else if n > 0 {
 			return batch.ErrLive
 		}
-		if n, err := q.ReopenBatch(ctx, id); err != nil {
+		if n, err := q.ReopenBatch(ctx, sqlc.ReopenBatchParams{Now: micros(ev.At), ID: id}); err != nil {
 			return err
 		} else if n != 1 {
 			return batch.ErrNotRefused

@@ -37,7 +37,7 @@ func (d *DB) AddItems(ctx context.Context, id string, items []batch.Item, refuse
 		if len(items) > 0 {
 			first = int64(items[0].Index)
 		}
-		if err := grow(ctx, q, id, "", first, len(items), len(refused)); err != nil {
+		if err := grow(ctx, q, id, "", first, len(items), len(refused), ev.At); err != nil {
 			return err
 		}
 		now, err := d.now(ctx)
@@ -49,8 +49,8 @@ func (d *DB) AddItems(ctx context.Context, id string, items []batch.Item, refuse
 }
 
 // grow makes what was stored behind a batch's end the batch's.
-func grow(ctx context.Context, q *sqlc.Queries, id, upload string, first int64, items, refused int) error {
-	n, err := q.GrowBatch(ctx, sqlc.GrowBatchParams{Added: int64(items), Refused: int64(refused), ID: id, Intake: upload, Expected: first})
+func grow(ctx context.Context, q *sqlc.Queries, id, upload string, first int64, items, refused int, at time.Time) error {
+	n, err := q.GrowBatch(ctx, sqlc.GrowBatchParams{Added: int64(items), Refused: int64(refused), Now: micros(at), ID: id, Intake: upload, Expected: first})
 	if err != nil || n == 1 {
 		return err
 	}
@@ -174,7 +174,7 @@ func (d *DB) InheritIntake(ctx context.Context, id, dead, upload string) error {
 // Stage implements batch.Queue.
 func (d *DB) Stage(ctx context.Context, id, upload string, p batch.Page) error {
 	return d.dated(ctx, func(q *sqlc.Queries, now time.Time) error {
-		n, err := q.ExtendIntake(ctx, sqlc.ExtendIntakeParams{Until: micros(now.Add(intakeLease)), ID: id, Intake: upload})
+		n, err := q.ExtendIntake(ctx, sqlc.ExtendIntakeParams{Until: micros(now.Add(intakeLease)), Now: micros(now), ID: id, Intake: upload})
 		if err != nil {
 			return err
 		}
@@ -192,7 +192,7 @@ func (d *DB) Stage(ctx context.Context, id, upload string, p batch.Page) error {
 // CommitIntake implements batch.Queue.
 func (d *DB) CommitIntake(ctx context.Context, id, upload string, first uint32, items, refused int, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		if err := grow(ctx, q, id, upload, int64(first), items, refused); err != nil {
+		if err := grow(ctx, q, id, upload, int64(first), items, refused, ev.At); err != nil {
 			return err
 		}
 		return q.ReleaseIntake(ctx, sqlc.ReleaseIntakeParams{ID: id, Intake: upload})

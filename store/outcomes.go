@@ -95,12 +95,13 @@ func (d *DB) Signings(ctx context.Context, id string) (map[string]signer.Options
 }
 
 // ExpireBatch makes one batch EXPIRED that is OPEN, SEALED or NEEDS_AUTHORISATION, and that nobody
-// has touched since before: a transaction that still waits on it ends, the documents that were not
+// has touched since before (created, added to, sealed, asked for, signed, paused, retried, or a
+// transaction on it ended), nor adds to now: a transaction that still waits on it ends, the documents that were not
 // signed are put down for removal, all with the event in one commit. What was signed stays. false:
 // there was none.
 func (d *DB) ExpireBatch(ctx context.Context, before, now time.Time) (bool, error) {
-	err := d.tx(ctx, func(q *sqlc.Queries) error {
-		ids, err := q.StaleBatches(ctx, sqlc.StaleBatchesParams{Before: micros(before), Lim: 1})
+	err := d.dated(ctx, func(q *sqlc.Queries, clock time.Time) error { // an upload's lease is of the database's clock
+		ids, err := q.StaleBatches(ctx, sqlc.StaleBatchesParams{Before: micros(before), Now: micros(clock), Lim: 1})
 		if err != nil {
 			return err
 		}
@@ -116,6 +117,39 @@ func (d *DB) ExpireBatch(ctx context.Context, before, now time.Time) (bool, erro
 		return false, fmt.Errorf("expiring a batch: %w", err)
 	}
 	return true, nil
+}
+
+// removeUnsigned has the files of documents that were not signed removed after the commit. A pack
+// stays while one certificate in it is signed: it cannot lose a part.
+func removeUnsigned(ctx context.Context, q *sqlc.Queries, id string) error {
+	if err := q.RemoveUnsignedOriginals(ctx, id); err != nil {
+		return err
+	}
+	const page = 1000
+	needed := map[string]bool{} // packs, of which a batch has one an upload
+	for after := int64(-1); ; {
+		rows, err := q.PartsAfter(ctx, sqlc.PartsAfterParams{BatchID: id, After: after, Lim: page})
+		if err != nil {
+			return err
+		}
+		for _, x := range rows {
+			pack := batch.PackOf(x.Blob)
+			needed[pack] = needed[pack] || x.State == batch.ItemSigned
+			after = x.Idx
+		}
+		if len(rows) < page {
+			break
+		}
+	}
+	for pack, stays := range needed {
+		if stays {
+			continue
+		}
+		if err := q.AddFileRemoval(ctx, sqlc.AddFileRemovalParams{Kind: archive.BlobFile, Name: pack}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func expireBatch(ctx context.Context, q *sqlc.Queries, id string, now time.Time) error {
@@ -134,7 +168,7 @@ func expireBatch(ctx context.Context, q *sqlc.Queries, id string, now time.Time)
 	if n, err := q.LiveTransactions(ctx, id); err != nil || n > 0 {
 		return errors.Join(err, batch.ErrLive)
 	}
-	n, err := q.SetBatchStatus(ctx, sqlc.SetBatchStatusParams{Status: string(batch.Expired), ID: id, Was: b.Status})
+	n, err := q.SetBatchStatus(ctx, sqlc.SetBatchStatusParams{Status: string(batch.Expired), Now: micros(now), ID: id, Was: b.Status})
 	if err != nil || n != 1 {
 		return errors.Join(err, errNothing)
 	}
@@ -147,7 +181,7 @@ func expireBatch(ctx context.Context, q *sqlc.Queries, id string, now time.Time)
 		ev.Detail[c.State] = strconv.FormatInt(c.N, 10)
 	}
 	if ev.Detail[batch.ItemSigned] != "" {
-		err = q.RemoveUnsignedOriginals(ctx, id)
+		err = removeUnsigned(ctx, q, id)
 	} else {
 		err = q.AddFileRemoval(ctx, sqlc.AddFileRemovalParams{Kind: archive.BlobFile, Name: batch.Originals(id)}) // all at once
 	}

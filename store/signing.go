@@ -269,6 +269,9 @@ func createRequest(ctx context.Context, q *sqlc.Queries, r *signer.Request, docs
 		if n, err := q.LiveTransactions(ctx, r.Batch); err != nil || n > 0 {
 			return errors.Join(err, signer.ErrBatchBusy)
 		}
+		if err := q.TouchBatch(ctx, sqlc.TouchBatchParams{Now: micros(at), ID: r.Batch}); err != nil {
+			return err
+		}
 	}
 	next := ""
 	if r.Options.Work != nil {
@@ -618,7 +621,7 @@ func abandon(ctx context.Context, q *sqlc.Queries, in *sqlc.Intent, ev audit.Eve
 	if err := q.AbandonTransaction(ctx, sqlc.AbandonTransactionParams{Ended: ev.Detail["reason"], Now: micros(ev.At), ID: in.TransactionID}); err != nil {
 		return err
 	}
-	if err := q.AbandonBatch(ctx, in.BatchID); err != nil {
+	if err := q.AbandonBatch(ctx, sqlc.AbandonBatchParams{Now: micros(ev.At), ID: in.BatchID}); err != nil {
 		return err
 	}
 	if err := tellEnd(ctx, q, in.TransactionID, ev.At); err != nil {

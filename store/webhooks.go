@@ -24,8 +24,11 @@ var (
 )
 
 // tellEnd puts into the outbox, for the officer of a batch and for an app that wants to know, how a
-// transaction has ended, with the change that ended it.
+// transaction has ended, with the change that ended it. Its batch waits from then on.
 func tellEnd(ctx context.Context, q *sqlc.Queries, transaction string, at time.Time) error {
+	if err := q.TouchBatchOf(ctx, sqlc.TouchBatchOfParams{Now: micros(at), TransactionID: transaction}); err != nil {
+		return err
+	}
 	if err := tellOfficer(ctx, q, transaction, at); err != nil {
 		return err
 	}

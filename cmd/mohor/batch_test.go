@@ -12,10 +12,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/mohor-sign/mohor/signer"
 )
@@ -111,6 +115,7 @@ type packing struct {
 	files map[string][]byte
 	count int
 	root  []byte
+	edit  func(manifest []byte) []byte // its text
 }
 
 func packed3(t *testing.T) *packing {
@@ -134,7 +139,7 @@ func packed3(t *testing.T) *packing {
 		for _, h := range tree.Proof(uint32(k)).Path {
 			path = append(path, h[:])
 		}
-		it := map[string]any{"index": k, "name": d.Name, "state": "signed", "alg": "SHA-256", "digest": hex.EncodeToString(d.Digest), "size": len("before 0"), "proof": path}
+		it := map[string]any{"index": k, "name": d.Name, "state": "signed", "format": "PADES", "alg": "SHA-256", "digest": hex.EncodeToString(d.Digest), "size": len("before 0"), "proof": path}
 		if k < 2 {
 			name := fmt.Sprintf("%05d-surat.pdf", k+1)
 			p.files[name] = fmt.Appendf(nil, "before %d and its signature", k)
@@ -148,14 +153,55 @@ func packed3(t *testing.T) *packing {
 	return p
 }
 
+// swap puts another file in the place of an item's.
+func (p *packing) swap(k int, content []byte) {
+	sum := sha256.Sum256(content)
+	p.files[p.items[k]["file"].(string)], p.items[k]["file_sha256"] = content, hex.EncodeToString(sum[:])
+}
+
+// cmdArchived packs a file as the signed one of a batch of one, whose document were its first bytes:
+// archived FILE.pdf BYTES OUT.zip; -1 for all bytes, and then what is in the archive has an update more.
+func cmdArchived(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: archived FILE.pdf BYTES OUT.zip")
+	}
+	file := []byte(ts.ReadFile(args[0]))
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	if n < 0 {
+		n, file = len(file), updated(ts, file)
+	}
+	digest, sum := sha256.Sum256(file[:n]), sha256.Sum256(file)
+	d := signer.Document{Name: "surat", Hash: crypto.SHA256, Digest: digest[:]}
+	root := d.Leaf()
+	p := &packing{files: map[string][]byte{"00001-surat.pdf": file}, count: 1, root: root[:], items: []map[string]any{{"index": 0, "name": d.Name, "state": "signed", "format": "PADES",
+		"alg": "SHA-256", "digest": hex.EncodeToString(digest[:]), "size": n, "proof": [][]byte{}, "file": "00001-surat.pdf", "file_sha256": hex.EncodeToString(sum[:])}}}
+	ts.Check(p.save(ts.MkAbs(args[2])))
+}
+
+// updated is a PDF with an update that changes nothing.
+func updated(ts *testscript.TestScript, file []byte) []byte {
+	trailer := bytes.LastIndex(file, []byte("trailer"))
+	last := regexp.MustCompile(`startxref\s+(\d+)\s+%%EOF\s*$`).FindSubmatch(file)
+	if trailer < 0 || last == nil {
+		ts.Fatalf("it has no trailer")
+	}
+	dict, _, _ := bytes.Cut(file[trailer:], []byte("startxref"))
+	dict = regexp.MustCompile(`/Prev \d+`).ReplaceAll(dict, nil)
+	dict = bytes.Replace(dict, []byte("<<"), fmt.Appendf(nil, "<< /Prev %s ", last[1]), 1)
+	return fmt.Appendf(file, "xref\n0 0\n%sstartxref\n%d\n%%%%EOF\n", dict, len(file))
+}
+
 func (p *packing) write(t *testing.T) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "a.zip")
-	f, err := os.Create(path)
-	if err != nil {
+	if err := p.save(path); err != nil {
 		t.Fatal(err)
 	}
-	z := zip.NewWriter(f)
+	return path
+}
+
+func (p *packing) save(path string) error {
 	text, err := json.Marshal(struct {
 		Batch string           `json:"batch_id"`
 		Name  string           `json:"name"`
@@ -164,25 +210,27 @@ func (p *packing) write(t *testing.T) (path string) {
 		Items []map[string]any `json:"items"`
 	}{"ba_x", "n", p.count, p.root, p.items})
 	if err != nil {
-		t.Fatal(err)
+		return err
+	}
+	if p.edit != nil {
+		text = p.edit(text)
 	}
 	p.files["manifest.json"] = text
+	var out bytes.Buffer
+	z := zip.NewWriter(&out)
 	for name, content := range p.files {
 		w, err := z.Create(name)
 		if err == nil {
 			_, err = w.Write(content)
 		}
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 	}
 	if err := z.Close(); err != nil {
-		t.Fatal(err)
+		return err
 	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return os.WriteFile(path, out.Bytes(), 0o600)
 }
 
 func TestVerifyArchiveFindsChanges(t *testing.T) {
@@ -194,8 +242,8 @@ func TestVerifyArchiveFindsChanges(t *testing.T) {
 		exit   int
 		says   string
 	}{
-		"nothing":           {nil, nil, 0, "VALID  "},
-		"the right batch":   {nil, []string{"--fingerprint", strings.ToLower(fingerprint)}, 0, "VALID  "},
+		"nothing":           {nil, nil, 3, "INCOMPLETE  "},
+		"the right batch":   {nil, []string{"--fingerprint", strings.ToLower(fingerprint)}, 3, "not shown to be signed: 3 documents"},
 		"another batch":     {nil, []string{"--fingerprint", "0000-0000"}, 1, ""},
 		"a byte of a file":  {func(p *packing) { p.files[first][0] ^= 1 }, nil, 1, "00001-surat.pdf is not the file that was archived"},
 		"a file is gone":    {func(p *packing) { delete(p.files, first) }, nil, 1, "00001-surat.pdf is missing"},
@@ -208,7 +256,27 @@ func TestVerifyArchiveFindsChanges(t *testing.T) {
 		"another's file": {func(p *packing) {
 			p.items[0]["file"], p.items[0]["file_sha256"] = p.items[1]["file"], p.items[1]["file_sha256"]
 		}, nil, 1, "it is another document: its digest differs"},
-		"no items and no root": {func(p *packing) { p.items, p.count, p.root = nil, 0, nil }, nil, 1, ""},
+		"no items and no root":    {func(p *packing) { p.items, p.count, p.root = nil, 0, nil }, nil, 1, ""},
+		"said to be refused":      {func(p *packing) { p.items[0]["state"] = "refused"; delete(p.items[0], "file"); delete(p.files, first) }, nil, 3, "1 not checked; documents: 2 refused, 0 not signed"},
+		"said to wait":            {func(p *packing) { p.items[0]["state"] = "pending"; delete(p.items[0], "file"); delete(p.files, first) }, nil, 3, "1 not checked; documents: 1 refused, 1 not signed"},
+		"signed without a file":   {func(p *packing) { p.items[0]["file"] = ""; delete(p.files, first) }, nil, 1, "it has no signature"},
+		"RAW without a signature": {func(p *packing) { p.items[0]["file"], p.items[0]["format"] = "", "RAW"; delete(p.files, first) }, nil, 1, "it has no signature"},
+		"RAW": {func(p *packing) {
+			p.items[0]["file"], p.items[0]["format"], p.items[0]["signature"] = "", "RAW", []byte{1}
+			delete(p.files, first)
+		}, nil, 3, "2 not checked"},
+		"the original":                     {func(p *packing) { p.swap(0, []byte("before 0")) }, nil, 1, "it is not signed"},
+		"the original, without a size":     {func(p *packing) { p.swap(0, []byte("before 0")); delete(p.items[0], "size") }, nil, 1, "it is not signed"},
+		"the original, said to be shorter": {func(p *packing) { p.swap(0, []byte("before 0")); p.items[0]["size"] = 7 }, nil, 1, "it is another document: its digest differs"},
+		"another's root behind":            {func(p *packing) { p.edit = last(`"root":"AAAA"`) }, nil, 1, ""},
+		"the same in capitals":             {func(p *packing) { p.edit = last(`"ROOT":"AAAA"`) }, nil, 1, ""},
+		"items twice":                      {func(p *packing) { p.edit = last(`"items":[]`) }, nil, 1, ""},
+		"two names":                        {func(p *packing) { p.edit = swap(`"name":"surat 1"`, `"Name":"surat 9","name":"surat 1"`) }, nil, 1, ""},
+		"two keys deep down":               {func(p *packing) { p.edit = last(`"x":[{"a":{"b":1,"b":2}}]`) }, nil, 1, ""},
+		"another manifest behind":          {func(p *packing) { p.edit = func(m []byte) []byte { return append(m, m...) } }, nil, 1, ""},
+		"the count behind": {func(p *packing) {
+			p.edit = func(m []byte) []byte { return last(`"count":3`)(swap(`"count":3,`, ``)(m)) }
+		}, nil, 1, ""},
 	} {
 		p := packed3(t)
 		if c.change != nil {
@@ -220,6 +288,15 @@ func TestVerifyArchiveFindsChanges(t *testing.T) {
 			t.Errorf("%s: exit %d: %s%s", what, exit, &out, &errs)
 		}
 	}
+}
+
+// last adds to the end of a manifest.
+func last(more string) func([]byte) []byte {
+	return func(m []byte) []byte { return append(bytes.TrimSuffix(m, []byte("}")), ","+more+"}"...) }
+}
+
+func swap(old, by string) func([]byte) []byte {
+	return func(m []byte) []byte { return bytes.Replace(m, []byte(old), []byte(by), 1) }
 }
 
 func TestVerifyProof(t *testing.T) {

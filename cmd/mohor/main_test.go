@@ -87,6 +87,7 @@ func play(t *testing.T, dir string, files ...string) {
 			"candidates":       cmdCandidates,
 			"unpack":           cmdUnpack,
 			"manifest":         cmdManifest,
+			"archived":         cmdArchived,
 			"contains":         cmdContains,
 			"restore":          cmdRestore,
 			"hides":            cmdHides,

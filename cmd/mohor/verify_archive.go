@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/zip"
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -10,7 +11,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/mohor-sign/mohor/pdf/verify"
 	mohor "github.com/mohor-sign/mohor/sdk/go"
@@ -25,7 +28,7 @@ type verifyArchiveCmd struct {
 }
 
 func (c *verifyArchiveCmd) Help() string {
-	return "Exit status: 0 when everything is as it was sealed and every signature VALID, 1 when something is wrong, else 3 when a signature is INDETERMINATE."
+	return "Exit status: 0 when everything is as it was sealed, and each document signed with a signature that is VALID; 1 when something is wrong; else 3: a signature is INDETERMINATE or was not checked, or a document is refused or not signed, of which the manifest alone speaks."
 }
 
 // packed is a line of the manifest, as far as it is checked.
@@ -33,6 +36,7 @@ type packed struct {
 	Index     int      `json:"index"`
 	Name      string   `json:"name"`
 	State     string   `json:"state"`
+	Format    string   `json:"format"`
 	Alg       string   `json:"alg"`
 	Digest    string   `json:"digest"`
 	Size      int64    `json:"size"`
@@ -57,6 +61,9 @@ type counted struct {
 	NotSigned     int    `json:"not_signed"`
 	Wrong         int    `json:"wrong"`
 }
+
+// open are the documents of which the archive does not show that they are signed.
+func (n *counted) open() int { return n.NotChecked + n.Refused + n.NotSigned }
 
 // archiveJudge goes through one archive.
 type archiveJudge struct {
@@ -116,7 +123,8 @@ func (j *archiveJudge) say(verdict, what, why string) {
 	fmt.Fprintf(j.e.stdout, "%s  %s: %s\n", verdict, plainly(what), plainly(why))
 }
 
-// manifest reads the manifest line by line: it may be larger than memory.
+// manifest reads the manifest line by line: it may be larger than memory. Of a key that is there twice
+// others may read the other value, so there must be none.
 func (j *archiveJudge) manifest(f *zip.File) error {
 	r, err := f.Open()
 	if err != nil {
@@ -124,25 +132,32 @@ func (j *archiveJudge) manifest(f *zip.File) error {
 	}
 	defer r.Close()
 	d := json.NewDecoder(r)
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return errors.Join(errors.New("it is no object"), err)
+	if err := begin(d, '{'); err != nil {
+		return err
 	}
+	keys := onceKeys{}
 	for d.More() {
 		name, err := d.Token()
 		if err != nil {
 			return err
 		}
+		if err := keys.add(name); err != nil {
+			return err
+		}
 		switch name {
 		case "batch_id":
-			err = d.Decode(&j.counted.Batch)
+			err = once(d, &j.counted.Batch)
 		case "root":
-			err = d.Decode(&j.counted.Root)
+			err = once(d, &j.counted.Root)
 		case "count":
-			err = d.Decode(&j.count)
+			err = once(d, &j.count)
 		case "items":
+			if !keys["root"] || !keys["count"] {
+				return errors.New("root and count must stand before items")
+			}
 			err = j.items(d)
 		default:
-			err = d.Decode(new(json.RawMessage))
+			err = once(d, new(json.RawMessage))
 		}
 		if err != nil {
 			return err
@@ -154,7 +169,76 @@ func (j *archiveJudge) manifest(f *zip.File) error {
 	if j.counted.Documents != j.count || j.count == 0 {
 		j.wrong("manifest.json", fmt.Errorf("it has %d documents, and says %d", j.counted.Documents, j.count))
 	}
-	_, err = io.Copy(io.Discard, r) // to its end, for the checksum
+	switch _, err = d.Token(); { // to its end, for the checksum
+	case err == nil:
+		return errors.New("something stands behind its end")
+	case !errors.Is(err, io.EOF):
+		return err
+	}
+	return nil
+}
+
+func begin(d *json.Decoder, with json.Delim) error {
+	if t, err := d.Token(); err != nil || t != with {
+		return errors.Join(fmt.Errorf("%s is missing", with), err)
+	}
+	return nil
+}
+
+// onceKeys are the keys of one object, in one case: encoding/json knows no other.
+type onceKeys map[string]bool
+
+func (k onceKeys) add(key json.Token) error {
+	name, _ := key.(string)
+	folded := strings.Map(func(r rune) rune {
+		for {
+			next := unicode.SimpleFold(r)
+			if next <= r {
+				return unicode.ToLower(next)
+			}
+			r = next
+		}
+	}, name)
+	if k[folded] {
+		return fmt.Errorf("the key %q is there twice", plainly(name))
+	}
+	k[folded] = true
+	return nil
+}
+
+// once decodes the next value, in which no object may have a key twice.
+func once(d *json.Decoder, to any) error {
+	var text json.RawMessage
+	if err := d.Decode(&text); err != nil {
+		return err
+	}
+	if err := noKeyTwice(json.NewDecoder(bytes.NewReader(text))); err != nil {
+		return err
+	}
+	return json.Unmarshal(text, to)
+}
+
+func noKeyTwice(d *json.Decoder) error {
+	t, err := d.Token()
+	if err != nil || t != json.Delim('{') && t != json.Delim('[') {
+		return err
+	}
+	keys := onceKeys{}
+	for d.More() {
+		if t == json.Delim('{') {
+			key, err := d.Token()
+			if err != nil {
+				return err
+			}
+			if err := keys.add(key); err != nil {
+				return err
+			}
+		}
+		if err := noKeyTwice(d); err != nil {
+			return err
+		}
+	}
+	_, err = d.Token()
 	return err
 }
 
@@ -164,12 +248,12 @@ func (j *archiveJudge) items(d *json.Decoder) error {
 	}
 	j.counted.Fingerprint = mohor.FingerprintOf(j.counted.Root)
 	j.bar = j.e.progress("verifying", j.count)
-	if _, err := d.Token(); err != nil {
+	if err := begin(d, '['); err != nil {
 		return err
 	}
 	for d.More() {
 		it := packed{}
-		if err := d.Decode(&it); err != nil {
+		if err := once(d, &it); err != nil {
 			return err
 		}
 		if err := j.item(&it); err != nil {
@@ -207,7 +291,10 @@ func (j *archiveJudge) item(it *packed) error {
 		return nil
 	}
 	if it.File == "" {
-		j.counted.NotChecked++ // RAW: its certificate is not here
+		if it.Format != "RAW" || len(it.Signature) == 0 {
+			return errors.New("it has no signature: it is said to be signed, and names no file")
+		}
+		j.counted.NotChecked++ // its certificate is not here
 		return nil
 	}
 	f := j.files[it.File]
@@ -245,7 +332,11 @@ func (j *archiveJudge) file(f *zip.File, it *packed, p *mohor.Proof) error {
 	if strings.HasSuffix(it.File, ".p7s") {
 		return j.detached(it, p)
 	}
-	if err := begins(t, size, p); err != nil {
+	// The size is not in the leaf, but no other one has this digest.
+	if it.Size <= 0 || it.Size >= size {
+		return fmt.Errorf("%s: nothing was added to the document that was sealed: it is not signed", it.File)
+	}
+	if err := begins(io.NewSectionReader(t, 0, it.Size), it.Size, p); err != nil {
 		return fmt.Errorf("%s: %w", it.File, err)
 	}
 	if j.c.NoSignatures {
@@ -256,6 +347,10 @@ func (j *archiveJudge) file(f *zip.File, it *packed, p *mohor.Proof) error {
 	if err != nil {
 		return err
 	}
+	if !slices.ContainsFunc(report.Signatures, func(s verify.Signature) bool { return s.End > it.Size }) {
+		return fmt.Errorf("%s: it has no signature over what was sealed", it.File)
+	}
+	// VALID is what has no signature that is not.
 	var why []string
 	for _, s := range report.Signatures {
 		for _, r := range s.Reasons {
@@ -310,7 +405,13 @@ func (j *archiveJudge) end() error {
 			return err
 		}
 	} else {
-		word := map[bool]string{true: "VALID", false: "NOT VALID"}[n.Wrong+n.Invalid+n.Indeterminate == 0]
+		word := "VALID"
+		switch {
+		case n.Wrong+n.Invalid+n.Indeterminate > 0:
+			word = "NOT VALID"
+		case n.open() > 0:
+			word = "INCOMPLETE"
+		}
 		fmt.Fprintf(j.e.stdout, "%s  %s: %d documents, %d files\n", word, j.c.File, n.Documents, n.Files)
 		if n.Wrong > 0 {
 			fmt.Fprintf(j.e.stdout, "  %d faults: it is not what was sealed and archived\n", n.Wrong)
@@ -318,6 +419,9 @@ func (j *archiveJudge) end() error {
 			fmt.Fprintln(j.e.stdout, "  each document is proven to be in the batch, each file is what was archived")
 		}
 		fmt.Fprintf(j.e.stdout, "  signatures: %d valid, %d invalid, %d indeterminate, %d not checked; documents: %d refused, %d not signed\n", n.Valid, n.Invalid, n.Indeterminate, n.NotChecked, n.Refused, n.NotSigned)
+		if n.open() > 0 {
+			fmt.Fprintf(j.e.stdout, "  not shown to be signed: %d documents; only the manifest, which nothing protects, says what became of them\n", n.open())
+		}
 		fmt.Fprintf(j.e.stdout, "  batch %s, fingerprint %s, root %s\n", plainly(n.Batch), n.Fingerprint, base64.StdEncoding.EncodeToString(n.Root))
 	}
 	if j.c.Root == "" && j.c.Fingerprint == "" {
@@ -329,7 +433,7 @@ func (j *archiveJudge) end() error {
 	switch {
 	case n.Wrong > 0 || n.Invalid > 0:
 		return statusInvalid
-	case n.Indeterminate > 0:
+	case n.Indeterminate+n.open() > 0:
 		return statusIndeterminate
 	}
 	return nil

@@ -270,7 +270,7 @@ func (v *verifier) write(report *Report) {
 		if s.report != nil {
 			g = *s.report
 		}
-		g.Covers = s.end == v.size
+		g.Covers, g.End = s.end == v.size, s.end
 		if len(s.faults) > 0 {
 			s.out.find("changed_after", short(s.faults))
 		}

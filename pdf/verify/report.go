@@ -47,6 +47,8 @@ type Signature struct {
 	// "B-T", "B-LT", "B-LTA" or empty.
 	Level  string `json:"level"`
 	Covers bool   `json:"covers_whole_document"`
+	// End is the size in bytes of the revision that it signs, 0 when that cannot be said.
+	End int64 `json:"-"`
 	// Changes names what later revisions changed, permitted or not: paths from
 	// the catalog, as pages[0].Annots[2]. Those not permitted come first, and
 	// again in the reason changed_after.

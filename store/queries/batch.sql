@@ -1,6 +1,14 @@
 -- name: AddBatch :exec
-INSERT INTO batches (id, app_id, name, kind, implicit, status, next_index, count, root, created_at)
-VALUES (@id, @app_id, @name, @kind, @implicit, @status, @next_index, @count, @root, @created_at);
+INSERT INTO batches (id, app_id, name, kind, implicit, status, next_index, count, root, created_at, touched_at)
+VALUES (@id, @app_id, @name, @kind, @implicit, @status, @next_index, @count, @root, @created_at, @created_at);
+
+-- What somebody has done with a batch keeps it: see StaleBatches.
+-- name: TouchBatch :exec
+UPDATE batches SET touched_at = @now WHERE id = @id AND touched_at < @now;
+
+-- name: TouchBatchOf :exec
+UPDATE batches SET touched_at = @now
+WHERE id = (SELECT t.batch_id FROM transactions t WHERE t.id = @transaction_id) AND implicit = 0 AND touched_at < @now;
 
 -- name: Batch :one
 SELECT id, app_id, name, kind, implicit, status, next_index, count, root, refused_rows, created_at, started_at, finished_at, intake, intake_until
@@ -15,11 +23,11 @@ WHERE batch_id = @batch_id AND idx < (SELECT b.next_index FROM batches b WHERE b
 SELECT COUNT(*) FROM (SELECT 1 FROM items WHERE batch_id = @batch_id AND state IN ('pending', 'claimed') LIMIT 1) AS unfinished;
 
 -- name: GrowBatch :execrows
-UPDATE batches SET next_index = next_index + @added, refused_rows = refused_rows + @refused
+UPDATE batches SET next_index = next_index + @added, refused_rows = refused_rows + @refused, touched_at = @now
 WHERE id = @id AND status = 'OPEN' AND intake = @intake AND next_index = @expected;
 
 -- name: ClaimIntake :execrows
-UPDATE batches SET intake = @intake, intake_until = @until
+UPDATE batches SET intake = @intake, intake_until = @until, touched_at = @now
 WHERE id = @id AND status = 'OPEN' AND (intake = '' OR intake_until < @now);
 
 -- Also of a batch that was cancelled meanwhile.
@@ -27,7 +35,7 @@ WHERE id = @id AND status = 'OPEN' AND (intake = '' OR intake_until < @now);
 UPDATE batches SET intake = @intake, intake_until = @until WHERE id = @id AND intake = @dead AND intake_until < @now;
 
 -- name: ExtendIntake :execrows
-UPDATE batches SET intake_until = @until WHERE id = @id AND status = 'OPEN' AND intake = @intake;
+UPDATE batches SET intake_until = @until, touched_at = @now WHERE id = @id AND status = 'OPEN' AND intake = @intake;
 
 -- name: ReleaseIntake :exec
 UPDATE batches SET intake = '', intake_until = 0 WHERE id = @id AND intake = @intake;
@@ -80,23 +88,23 @@ VALUES (@batch_id, @idx, @name, @hash, @digest, @blob, @size, @document_id, @ref
 INSERT INTO refused_rows (batch_id, seq, row, col, name, code, detail) VALUES (@batch_id, @seq, @row, @col, @name, @code, @detail);
 
 -- name: SealBatch :execrows
-UPDATE batches SET status = 'SEALED', count = @count, root = @root WHERE id = @id AND status = 'OPEN' AND intake = '' AND next_index = @count;
+UPDATE batches SET status = 'SEALED', count = @count, root = @root, touched_at = @now WHERE id = @id AND status = 'OPEN' AND intake = '' AND next_index = @count;
 
 -- name: SetBatchStatus :execrows
-UPDATE batches SET status = @status WHERE id = @id AND status = @was;
+UPDATE batches SET status = @status, touched_at = @now WHERE id = @id AND status = @was;
 
 -- name: StartBatch :execrows
-UPDATE batches SET status = 'SIGNING', started_at = CASE started_at WHEN 0 THEN @now ELSE started_at END
+UPDATE batches SET status = 'SIGNING', started_at = CASE started_at WHEN 0 THEN @now ELSE started_at END, touched_at = @now
 WHERE id = @id AND status IN ('SEALED', 'NEEDS_AUTHORISATION');
 
 -- name: FinishBatch :exec
-UPDATE batches SET status = @status, finished_at = @now WHERE id = @id AND status IN ('SIGNING', 'PAUSED');
+UPDATE batches SET status = @status, finished_at = @now, touched_at = @now WHERE id = @id AND status IN ('SIGNING', 'PAUSED');
 
 -- name: AbandonBatch :exec
-UPDATE batches SET status = 'NEEDS_AUTHORISATION' WHERE id = @id AND status IN ('SIGNING', 'PAUSED');
+UPDATE batches SET status = 'NEEDS_AUTHORISATION', touched_at = @now WHERE id = @id AND status IN ('SIGNING', 'PAUSED');
 
 -- name: ReopenBatch :execrows
-UPDATE batches SET status = 'NEEDS_AUTHORISATION', finished_at = 0 WHERE id = @id AND status = 'SIGNED_WITH_REFUSALS';
+UPDATE batches SET status = 'NEEDS_AUTHORISATION', finished_at = 0, touched_at = @now WHERE id = @id AND status = 'SIGNED_WITH_REFUSALS';
 
 -- Refused documents wait to be signed again; the next claim has another attempt. RetryItems takes
 -- some, RetryAll all.
@@ -181,19 +189,23 @@ FROM items WHERE batch_id = @batch_id AND idx = @idx;
 -- name: OptionsOfIntents :many
 SELECT i.id, t.options FROM intents i JOIN transactions t ON t.id = i.transaction_id WHERE i.batch_id = @batch_id;
 
--- What nobody has touched since a time: made, begun and asked for before it. One that is being
--- signed has a transaction that says so.
+-- What nobody has touched since a time, and no upload is coming into. One that is being signed has
+-- a transaction that says so.
 -- name: StaleBatches :many
 SELECT b.id FROM batches b
-WHERE b.implicit = 0 AND b.status IN ('OPEN', 'SEALED', 'NEEDS_AUTHORISATION') AND b.created_at < @before AND b.started_at < @before
-    AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.batch_id = b.id AND (t.created_at >= @before OR t.finished_at >= @before OR t.status = 'SIGNING'))
-ORDER BY b.created_at LIMIT @lim;
+WHERE b.implicit = 0 AND b.status IN ('OPEN', 'SEALED', 'NEEDS_AUTHORISATION') AND b.touched_at < @before
+    AND (b.intake = '' OR b.intake_until < @now)
+    AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.batch_id = b.id AND t.status = 'SIGNING')
+ORDER BY b.touched_at LIMIT @lim;
 
--- With the passwords of those that are encrypted.
+-- With the passwords of those that are encrypted. Parts of packs are no files: see PartsAfter.
 -- name: RemoveUnsignedOriginals :exec
 INSERT INTO file_removals (kind, name)
-SELECT 'blob', i.blob FROM items i WHERE i.batch_id = @batch_id AND i.state <> 'signed' AND i.blob <> ''
-UNION ALL SELECT 'blob', i.blob || '.password' FROM items i WHERE i.batch_id = @batch_id AND i.state <> 'signed' AND i.blob <> '';
+SELECT 'blob', i.blob FROM items i WHERE i.batch_id = @batch_id AND i.state <> 'signed' AND i.blob <> '' AND i.blob NOT LIKE '%#%'
+UNION ALL SELECT 'blob', i.blob || '.password' FROM items i WHERE i.batch_id = @batch_id AND i.state <> 'signed' AND i.blob <> '' AND i.blob NOT LIKE '%#%';
+
+-- name: PartsAfter :many
+SELECT idx, blob, state FROM items WHERE batch_id = @batch_id AND blob LIKE '%#%' AND idx > @after ORDER BY idx LIMIT @lim;
 
 -- name: ReleaseClaimsOfRun :exec
 UPDATE items SET state = 'pending' WHERE batch_id = @batch_id AND state = 'claimed' AND run_id = @run_id;

@@ -14,17 +14,22 @@ import (
 )
 
 const abandonBatch = `-- name: AbandonBatch :exec
-UPDATE batches SET status = 'NEEDS_AUTHORISATION' WHERE id = ?1 AND status IN ('SIGNING', 'PAUSED')
+UPDATE batches SET status = 'NEEDS_AUTHORISATION', touched_at = ?1 WHERE id = ?2 AND status IN ('SIGNING', 'PAUSED')
 `
 
-func (q *Queries) AbandonBatch(ctx context.Context, id string) error {
-	_, err := q.db.ExecContext(ctx, abandonBatch, id)
+type AbandonBatchParams struct {
+	Now int64
+	ID  string
+}
+
+func (q *Queries) AbandonBatch(ctx context.Context, arg AbandonBatchParams) error {
+	_, err := q.db.ExecContext(ctx, abandonBatch, arg.Now, arg.ID)
 	return err
 }
 
 const addBatch = `-- name: AddBatch :exec
-INSERT INTO batches (id, app_id, name, kind, implicit, status, next_index, count, root, created_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+INSERT INTO batches (id, app_id, name, kind, implicit, status, next_index, count, root, created_at, touched_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
 `
 
 type AddBatchParams struct {
@@ -215,9 +220,27 @@ SELECT id, app_id, name, kind, implicit, status, next_index, count, root, refuse
 FROM batches WHERE id = ?1
 `
 
-func (q *Queries) Batch(ctx context.Context, id string) (Batch, error) {
+type BatchRow struct {
+	ID          string
+	AppID       string
+	Name        personal.Name
+	Kind        string
+	Implicit    int64
+	Status      string
+	NextIndex   int64
+	Count       int64
+	Root        []byte
+	RefusedRows int64
+	CreatedAt   int64
+	StartedAt   int64
+	FinishedAt  int64
+	Intake      string
+	IntakeUntil int64
+}
+
+func (q *Queries) Batch(ctx context.Context, id string) (BatchRow, error) {
 	row := q.db.QueryRowContext(ctx, batch, id)
-	var i Batch
+	var i BatchRow
 	err := row.Scan(
 		&i.ID,
 		&i.AppID,
@@ -239,23 +262,23 @@ func (q *Queries) Batch(ctx context.Context, id string) (Batch, error) {
 }
 
 const claimIntake = `-- name: ClaimIntake :execrows
-UPDATE batches SET intake = ?1, intake_until = ?2
-WHERE id = ?3 AND status = 'OPEN' AND (intake = '' OR intake_until < ?4)
+UPDATE batches SET intake = ?1, intake_until = ?2, touched_at = ?3
+WHERE id = ?4 AND status = 'OPEN' AND (intake = '' OR intake_until < ?3)
 `
 
 type ClaimIntakeParams struct {
 	Intake string
 	Until  int64
-	ID     string
 	Now    int64
+	ID     string
 }
 
 func (q *Queries) ClaimIntake(ctx context.Context, arg ClaimIntakeParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, claimIntake,
 		arg.Intake,
 		arg.Until,
-		arg.ID,
 		arg.Now,
+		arg.ID,
 	)
 	if err != nil {
 		return 0, err
@@ -427,17 +450,23 @@ func (q *Queries) EndLoneLeases(ctx context.Context) error {
 }
 
 const extendIntake = `-- name: ExtendIntake :execrows
-UPDATE batches SET intake_until = ?1 WHERE id = ?2 AND status = 'OPEN' AND intake = ?3
+UPDATE batches SET intake_until = ?1, touched_at = ?2 WHERE id = ?3 AND status = 'OPEN' AND intake = ?4
 `
 
 type ExtendIntakeParams struct {
 	Until  int64
+	Now    int64
 	ID     string
 	Intake string
 }
 
 func (q *Queries) ExtendIntake(ctx context.Context, arg ExtendIntakeParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, extendIntake, arg.Until, arg.ID, arg.Intake)
+	result, err := q.db.ExecContext(ctx, extendIntake,
+		arg.Until,
+		arg.Now,
+		arg.ID,
+		arg.Intake,
+	)
 	if err != nil {
 		return 0, err
 	}
@@ -445,7 +474,7 @@ func (q *Queries) ExtendIntake(ctx context.Context, arg ExtendIntakeParams) (int
 }
 
 const finishBatch = `-- name: FinishBatch :exec
-UPDATE batches SET status = ?1, finished_at = ?2 WHERE id = ?3 AND status IN ('SIGNING', 'PAUSED')
+UPDATE batches SET status = ?1, finished_at = ?2, touched_at = ?2 WHERE id = ?3 AND status IN ('SIGNING', 'PAUSED')
 `
 
 type FinishBatchParams struct {
@@ -460,13 +489,14 @@ func (q *Queries) FinishBatch(ctx context.Context, arg FinishBatchParams) error 
 }
 
 const growBatch = `-- name: GrowBatch :execrows
-UPDATE batches SET next_index = next_index + ?1, refused_rows = refused_rows + ?2
-WHERE id = ?3 AND status = 'OPEN' AND intake = ?4 AND next_index = ?5
+UPDATE batches SET next_index = next_index + ?1, refused_rows = refused_rows + ?2, touched_at = ?3
+WHERE id = ?4 AND status = 'OPEN' AND intake = ?5 AND next_index = ?6
 `
 
 type GrowBatchParams struct {
 	Added    int64
 	Refused  int64
+	Now      int64
 	ID       string
 	Intake   string
 	Expected int64
@@ -476,6 +506,7 @@ func (q *Queries) GrowBatch(ctx context.Context, arg GrowBatchParams) (int64, er
 	result, err := q.db.ExecContext(ctx, growBatch,
 		arg.Added,
 		arg.Refused,
+		arg.Now,
 		arg.ID,
 		arg.Intake,
 		arg.Expected,
@@ -980,6 +1011,45 @@ func (q *Queries) OutcomeStored(ctx context.Context, arg OutcomeStoredParams) (i
 	return count, err
 }
 
+const partsAfter = `-- name: PartsAfter :many
+SELECT idx, blob, state FROM items WHERE batch_id = ?1 AND blob LIKE '%#%' AND idx > ?2 ORDER BY idx LIMIT ?3
+`
+
+type PartsAfterParams struct {
+	BatchID string
+	After   int64
+	Lim     int64
+}
+
+type PartsAfterRow struct {
+	Idx   int64
+	Blob  string
+	State string
+}
+
+func (q *Queries) PartsAfter(ctx context.Context, arg PartsAfterParams) ([]PartsAfterRow, error) {
+	rows, err := q.db.QueryContext(ctx, partsAfter, arg.BatchID, arg.After, arg.Lim)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PartsAfterRow
+	for rows.Next() {
+		var i PartsAfterRow
+		if err := rows.Scan(&i.Idx, &i.Blob, &i.State); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const paymentsAfter = `-- name: PaymentsAfter :many
 SELECT i.idx, CAST(COALESCE(p.amount, '') AS TEXT) AS amount, CAST(COALESCE(p.payee, '') AS TEXT) AS payee
 FROM items i LEFT JOIN payments p ON p.batch_id = i.batch_id AND p.idx = i.idx
@@ -1304,22 +1374,27 @@ func (q *Queries) ReleaseLostClaims(ctx context.Context, arg ReleaseLostClaimsPa
 
 const removeUnsignedOriginals = `-- name: RemoveUnsignedOriginals :exec
 INSERT INTO file_removals (kind, name)
-SELECT 'blob', i.blob FROM items i WHERE i.batch_id = ?1 AND i.state <> 'signed' AND i.blob <> ''
-UNION ALL SELECT 'blob', i.blob || '.password' FROM items i WHERE i.batch_id = ?1 AND i.state <> 'signed' AND i.blob <> ''
+SELECT 'blob', i.blob FROM items i WHERE i.batch_id = ?1 AND i.state <> 'signed' AND i.blob <> '' AND i.blob NOT LIKE '%#%'
+UNION ALL SELECT 'blob', i.blob || '.password' FROM items i WHERE i.batch_id = ?1 AND i.state <> 'signed' AND i.blob <> '' AND i.blob NOT LIKE '%#%'
 `
 
-// With the passwords of those that are encrypted.
+// With the passwords of those that are encrypted. Parts of packs are no files: see PartsAfter.
 func (q *Queries) RemoveUnsignedOriginals(ctx context.Context, batchID string) error {
 	_, err := q.db.ExecContext(ctx, removeUnsignedOriginals, batchID)
 	return err
 }
 
 const reopenBatch = `-- name: ReopenBatch :execrows
-UPDATE batches SET status = 'NEEDS_AUTHORISATION', finished_at = 0 WHERE id = ?1 AND status = 'SIGNED_WITH_REFUSALS'
+UPDATE batches SET status = 'NEEDS_AUTHORISATION', finished_at = 0, touched_at = ?1 WHERE id = ?2 AND status = 'SIGNED_WITH_REFUSALS'
 `
 
-func (q *Queries) ReopenBatch(ctx context.Context, id string) (int64, error) {
-	result, err := q.db.ExecContext(ctx, reopenBatch, id)
+type ReopenBatchParams struct {
+	Now int64
+	ID  string
+}
+
+func (q *Queries) ReopenBatch(ctx context.Context, arg ReopenBatchParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, reopenBatch, arg.Now, arg.ID)
 	if err != nil {
 		return 0, err
 	}
@@ -1371,17 +1446,23 @@ func (q *Queries) RetryItems(ctx context.Context, arg RetryItemsParams) (int64, 
 }
 
 const sealBatch = `-- name: SealBatch :execrows
-UPDATE batches SET status = 'SEALED', count = ?1, root = ?2 WHERE id = ?3 AND status = 'OPEN' AND intake = '' AND next_index = ?1
+UPDATE batches SET status = 'SEALED', count = ?1, root = ?2, touched_at = ?3 WHERE id = ?4 AND status = 'OPEN' AND intake = '' AND next_index = ?1
 `
 
 type SealBatchParams struct {
 	Count int64
 	Root  []byte
+	Now   int64
 	ID    string
 }
 
 func (q *Queries) SealBatch(ctx context.Context, arg SealBatchParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, sealBatch, arg.Count, arg.Root, arg.ID)
+	result, err := q.db.ExecContext(ctx, sealBatch,
+		arg.Count,
+		arg.Root,
+		arg.Now,
+		arg.ID,
+	)
 	if err != nil {
 		return 0, err
 	}
@@ -1389,17 +1470,23 @@ func (q *Queries) SealBatch(ctx context.Context, arg SealBatchParams) (int64, er
 }
 
 const setBatchStatus = `-- name: SetBatchStatus :execrows
-UPDATE batches SET status = ?1 WHERE id = ?2 AND status = ?3
+UPDATE batches SET status = ?1, touched_at = ?2 WHERE id = ?3 AND status = ?4
 `
 
 type SetBatchStatusParams struct {
 	Status string
+	Now    int64
 	ID     string
 	Was    string
 }
 
 func (q *Queries) SetBatchStatus(ctx context.Context, arg SetBatchStatusParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, setBatchStatus, arg.Status, arg.ID, arg.Was)
+	result, err := q.db.ExecContext(ctx, setBatchStatus,
+		arg.Status,
+		arg.Now,
+		arg.ID,
+		arg.Was,
+	)
 	if err != nil {
 		return 0, err
 	}
@@ -1445,20 +1532,22 @@ func (q *Queries) SignItem(ctx context.Context, arg SignItemParams) (int64, erro
 
 const staleBatches = `-- name: StaleBatches :many
 SELECT b.id FROM batches b
-WHERE b.implicit = 0 AND b.status IN ('OPEN', 'SEALED', 'NEEDS_AUTHORISATION') AND b.created_at < ?1 AND b.started_at < ?1
-    AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.batch_id = b.id AND (t.created_at >= ?1 OR t.finished_at >= ?1 OR t.status = 'SIGNING'))
-ORDER BY b.created_at LIMIT ?2
+WHERE b.implicit = 0 AND b.status IN ('OPEN', 'SEALED', 'NEEDS_AUTHORISATION') AND b.touched_at < ?1
+    AND (b.intake = '' OR b.intake_until < ?2)
+    AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.batch_id = b.id AND t.status = 'SIGNING')
+ORDER BY b.touched_at LIMIT ?3
 `
 
 type StaleBatchesParams struct {
 	Before int64
+	Now    int64
 	Lim    int64
 }
 
-// What nobody has touched since a time: made, begun and asked for before it. One that is being
-// signed has a transaction that says so.
+// What nobody has touched since a time, and no upload is coming into. One that is being signed has
+// a transaction that says so.
 func (q *Queries) StaleBatches(ctx context.Context, arg StaleBatchesParams) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, staleBatches, arg.Before, arg.Lim)
+	rows, err := q.db.QueryContext(ctx, staleBatches, arg.Before, arg.Now, arg.Lim)
 	if err != nil {
 		return nil, err
 	}
@@ -1481,7 +1570,7 @@ func (q *Queries) StaleBatches(ctx context.Context, arg StaleBatchesParams) ([]s
 }
 
 const startBatch = `-- name: StartBatch :execrows
-UPDATE batches SET status = 'SIGNING', started_at = CASE started_at WHEN 0 THEN ?1 ELSE started_at END
+UPDATE batches SET status = 'SIGNING', started_at = CASE started_at WHEN 0 THEN ?1 ELSE started_at END, touched_at = ?1
 WHERE id = ?2 AND status IN ('SEALED', 'NEEDS_AUTHORISATION')
 `
 
@@ -1496,6 +1585,36 @@ func (q *Queries) StartBatch(ctx context.Context, arg StartBatchParams) (int64, 
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const touchBatch = `-- name: TouchBatch :exec
+UPDATE batches SET touched_at = ?1 WHERE id = ?2 AND touched_at < ?1
+`
+
+type TouchBatchParams struct {
+	Now int64
+	ID  string
+}
+
+// What somebody has done with a batch keeps it: see StaleBatches.
+func (q *Queries) TouchBatch(ctx context.Context, arg TouchBatchParams) error {
+	_, err := q.db.ExecContext(ctx, touchBatch, arg.Now, arg.ID)
+	return err
+}
+
+const touchBatchOf = `-- name: TouchBatchOf :exec
+UPDATE batches SET touched_at = ?1
+WHERE id = (SELECT t.batch_id FROM transactions t WHERE t.id = ?2) AND implicit = 0 AND touched_at < ?1
+`
+
+type TouchBatchOfParams struct {
+	Now           int64
+	TransactionID string
+}
+
+func (q *Queries) TouchBatchOf(ctx context.Context, arg TouchBatchOfParams) error {
+	_, err := q.db.ExecContext(ctx, touchBatchOf, arg.Now, arg.TransactionID)
+	return err
 }
 
 const unfinishedItems = `-- name: UnfinishedItems :one

@@ -192,6 +192,7 @@ type Batch struct {
 	FinishedAt  int64
 	Intake      string
 	IntakeUntil int64
+	TouchedAt   int64
 }
 
 type Certificate struct {

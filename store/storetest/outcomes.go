@@ -279,3 +279,135 @@ func batchNotices(t *testing.T, h *House) {
 	must(t, db.CancelRequest(ctx, "tx_no", signer.Cancelled, h.ev("cancel", "tx_no")))
 	told("a single one, and one nobody confirmed", nil)
 }
+
+// Whatever is done with a batch keeps it from then on.
+func batchTouched(t *testing.T, h *House) {
+	ctx, db := context.Background(), h.DB
+	half := func(id string) { // one is signed, one refused
+		h.sealed(t, id, 2)
+		h.outcomes(t, h.begunOn(t, "tx_"+id, id, "", 2), true, false)
+	}
+	kept := map[string]func(id string){
+		"an upload": func(id string) { must(t, db.AddItems(ctx, id, items(0, 1), nil, h.ev("intake", id))) },
+		"one in pages": func(id string) {
+			must(t, db.ClaimIntake(ctx, id, "up"))
+			must(t, db.Stage(ctx, id, "up", batch.Page{Items: items(0, 1)}))
+			must(t, db.CommitIntake(ctx, id, "up", 0, 1, 0, h.ev("intake", id)))
+		},
+		"a page": func(id string) {
+			must(t, db.ClaimIntake(ctx, id, "up"))
+			must(t, db.Stage(ctx, id, "up", batch.Page{Items: items(0, 1)}))
+		},
+		"sealing":   func(id string) { must(t, db.Seal(ctx, id, 0, [32]byte{1}, false, h.ev("seal", id))) },
+		"a request": nil, "its end": nil, "being signed": nil, "a retry": nil,
+	}
+	ids := map[string]string{}
+	for what := range kept {
+		id := fmt.Sprintf("ba_%d", len(ids))
+		ids[what] = id
+		switch what {
+		case "a request", "its end", "being signed":
+			h.sealed(t, id, 1)
+		case "a retry":
+			half(id)
+		default:
+			h.batch(t, id, batch.Digest)
+		}
+	}
+	h.asked(t, "tx_ended", ids["its end"], "", 1)
+	h.sealed(t, "ba_left", 1)
+	h.Clock.Advance(40 * 24 * time.Hour)
+	kept["a request"] = func(id string) {
+		h.asked(t, "tx_new", id, "", 1)
+	}
+	kept["its end"] = func(string) {
+		must(t, db.CancelRequest(ctx, "tx_ended", signer.Cancelled, h.ev("cancel", "tx_ended")))
+	}
+	kept["being signed"] = func(id string) {
+		in := h.begunOn(t, "tx_begun", id, "", 1)
+		must(t, db.PauseBatch(ctx, id, h.ev("pause", id)))
+		must(t, db.ResumeBatch(ctx, id, h.ev("resume", id)))
+		must(t, db.Abandon(ctx, in.ID, h.ev("abandon", in.ID)))
+	}
+	kept["a retry"] = func(id string) { must(t, db.RetryItems(ctx, id, nil, h.ev("retry", id))) }
+	for what, do := range kept {
+		do(ids[what])
+	}
+	touched := h.Clock.Now()
+	h.Clock.Advance(time.Hour) // no upload is alive
+	for range 20 {
+		if _, err := db.ExpireBatch(ctx, touched, h.Clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b, err := db.Batch(ctx, "ba_left"); err != nil || b.Status != batch.Expired {
+		t.Errorf("what nobody touched is %s, %v", b.Status, err)
+	}
+	for what, id := range ids {
+		if b, err := db.Batch(ctx, id); err != nil || b.Status == batch.Expired {
+			t.Errorf("%s did not keep a batch: %s, %v", what, b.Status, err)
+		}
+	}
+	// Nor does one end into which an upload comes, however long ago it was touched.
+	h.batch(t, "ba_fed", batch.Digest)
+	must(t, db.ClaimIntake(ctx, "ba_fed", "up"))
+	later := h.Clock.Now().Add(time.Second)
+	n := 0
+	for some, err := db.ExpireBatch(ctx, later, later); some; some, err = db.ExpireBatch(ctx, later, later) {
+		must(t, err)
+		n++
+	}
+	if b, err := db.Batch(ctx, "ba_fed"); err != nil || b.Status != batch.Open || n == 0 {
+		t.Errorf("%d expired; a batch in intake is %s, %v", n, b.Status, err)
+	}
+	h.Clock.Advance(time.Hour)
+	if some, err := db.ExpireBatch(ctx, later, h.Clock.Now()); err != nil || !some {
+		t.Errorf("when the upload is dead: %v, %v", some, err)
+	}
+	if b, err := db.Batch(ctx, "ba_fed"); err != nil || b.Status != batch.Expired {
+		t.Errorf("when the upload is dead the batch is %s, %v", b.Status, err)
+	}
+}
+
+// Of certificates in packs what goes is the pack, once, when none of it is signed.
+func batchPacks(t *testing.T, h *House) {
+	ctx, db := context.Background(), h.DB
+	for _, id := range []string{"ba_expired", "ba_cancelled"} {
+		h.batch(t, id, batch.Ecert)
+		list := items(0, 6)
+		var tree signer.Tree
+		for k := range list { // two uploads of two, and two files
+			list[k].Blob = fmt.Sprintf("original/%s/up_%d/pack#0+9/%d+7", id, k/2, 9+k)
+			if k >= 4 {
+				list[k].Blob = fmt.Sprintf("original/%s/%d", id, k)
+			}
+			tree.Add(list[k].Leaf())
+		}
+		must(t, db.AddItems(ctx, id, list, nil, h.ev("intake", id)))
+		_, root := tree.Root()
+		must(t, db.Seal(ctx, id, 6, root, false, h.ev("seal", id)))
+		in := h.begunOn(t, "tx_"+id, id, "", 6)
+		h.outcomes(t, in, true)
+		must(t, db.Abandon(ctx, in.ID, h.ev("abandon", in.ID)))
+	}
+	h.sealed(t, "ba_none", 2)
+	must(t, db.CancelBatch(ctx, "ba_none", h.ev("cancel", "ba_none"))) // its caller removes all
+	must(t, db.CancelBatch(ctx, "ba_cancelled", h.ev("cancel", "ba_cancelled")))
+	h.Clock.Advance(time.Hour)
+	if some, err := db.ExpireBatch(ctx, h.Clock.Now(), h.Clock.Now()); err != nil || !some {
+		t.Fatal(some, err)
+	}
+	list, err := db.Archives().Removals(ctx, 1000)
+	must(t, err)
+	var got, want []string
+	for _, r := range list {
+		got = append(got, r.Name)
+	}
+	for _, id := range []string{"ba_cancelled", "ba_expired"} {
+		want = append(want, "original/"+id+"/4", "original/"+id+"/4.password", "original/"+id+"/5", "original/"+id+"/5.password", "original/"+id+"/up_1/pack")
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("removals %q, want %q", got, want)
+	}
+}

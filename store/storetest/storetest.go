@@ -76,6 +76,8 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"BatchCancel", batchCancel},
 		{"BatchOutcomes", batchOutcomes},
 		{"BatchExpires", batchExpires},
+		{"BatchTouched", batchTouched},
+		{"BatchPacks", batchPacks},
 		{"BatchNotices", batchNotices},
 		{"Documents", documents},
 		{"Certificates", certificates},
