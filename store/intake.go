@@ -62,7 +62,7 @@ func grow(ctx context.Context, q *sqlc.Queries, id, upload string, first int64, 
 }
 
 // lost says why an upload cannot go on.
-func lost(b *sqlc.Batch) error {
+func lost(b *sqlc.BatchRow) error {
 	if batch.Status(b.Status) == batch.Open {
 		return batch.ErrIntake
 	}

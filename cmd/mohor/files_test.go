@@ -111,13 +111,16 @@ func table(db *sql.DB, query string) (string, error) {
 }
 
 // cmdEditFile replaces text that occurs exactly once, in any kind of file:
-// editfile FILE OLD NEW.
+// editfile FILE OLD NEW, in which \n ends a line.
 func cmdEditFile(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 3 {
 		ts.Fatalf("usage: editfile FILE OLD NEW")
 	}
 	path := ts.MkAbs(args[0])
 	old := ts.ReadFile(args[0])
+	for k := range args {
+		args[k] = strings.ReplaceAll(args[k], `\n`, "\n")
+	}
 	if n := strings.Count(old, args[1]); n != 1 {
 		ts.Fatalf("%q occurs %d times in %s", args[1], n, args[0])
 	}
