@@ -361,21 +361,13 @@ func TestFirstUploadsAtTwoGateways(t *testing.T) {
 	must(t, err)
 	other := &batch.Service{Queue: h.svc.Queue, Blobs: h.svc.Blobs, Renderer: h.svc.Renderer, RecordURL: h.svc.RecordURL, TempDir: h.svc.TempDir, MaxPDF: h.svc.MaxPDF, MaxUpload: h.svc.MaxUpload, Now: h.svc.Now}
 	id := h.create(t, batch.Ecert)
-	r, w := io.Pipe()
-	late := make(chan error, 1)
-	go func() {
-		_, err := other.AddCandidates(ctx, h.App.ID, id, "r", r)
-		late <- err
-	}()
-	// It has seen an empty batch when it reads.
-	_, err = io.WriteString(w, header)
-	must(t, err)
-	_, err = h.svc.AddCandidates(ctx, h.App.ID, id, "r", strings.NewReader(header+row("SITI", "900101145678", "S1000001")))
-	must(t, err)
-	_, err = io.WriteString(w, row("SITI", "900101145678", "S1000002"))
-	must(t, errors.Join(err, w.Close()))
-	if err := <-late; err == nil {
-		t.Error("both have the first index")
+	// It has seen an empty batch, and drawn its certificate, when the other one is taken in.
+	other.Queue = &late{h.DB, func() {
+		_, err := h.svc.AddCandidates(ctx, h.App.ID, id, "r", strings.NewReader(header+row("SITI", "900101145678", "S1000001")))
+		must(t, err)
+	}}
+	if _, err := other.AddCandidates(ctx, h.App.ID, id, "r", strings.NewReader(header+row("SITI", "900101145678", "S1000002"))); !errors.Is(err, batch.ErrIntake) {
+		t.Errorf("both have the first index: %v", err)
 	}
 	items := h.items(t, id)
 	if len(items) != 1 {
@@ -386,6 +378,17 @@ func TestFirstUploadsAtTwoGateways(t *testing.T) {
 		t.Fatalf("a file that was taken in: %v", err)
 	}
 	must(t, b.Close())
+}
+
+// late is a queue to which somebody else adds first.
+type late struct {
+	batch.Queue
+	first func()
+}
+
+func (l *late) AddItems(ctx context.Context, id string, items []batch.Item, refused []batch.Refusal, ev audit.Event) error {
+	l.first()
+	return l.Queue.AddItems(ctx, id, items, refused, ev)
 }
 
 const header = "nama,no_kp,no_sijil,kod_program,nama_program,tahap,kod_pusat,pusat,batch,tahun,bahasa\n"

@@ -185,3 +185,28 @@ func TestUploadWakes(t *testing.T) {
 type leaving func()
 
 func (l leaving) Read([]byte) (int, error) { l(); return 0, io.EOF }
+
+// Who sends for long finds the batch as others have left it: behind what they added, or sealed.
+func TestUploadFindsTheBatchAsItIs(t *testing.T) {
+	h := newHouse(t)
+	id := h.create(t, batch.PDF)
+	elsewhere := h.other(h.DB)
+	late := func(meanwhile func()) (batch.Intake, error) {
+		r := io.MultiReader(bytes.NewReader(archive(t, "late.pdf", storetest.PDF("late"))), leaving(meanwhile))
+		return h.svc.AddPDFs(ctx, h.App.ID, id, "r", r)
+	}
+	got, err := late(func() {
+		_, err := elsewhere.AddPDFs(ctx, h.App.ID, id, "r", bytes.NewReader(archive(t, "a.pdf", storetest.PDF("a"), "b.pdf", storetest.PDF("b"))))
+		must(t, err)
+	})
+	if n := len(h.items(t, id)); err != nil || got.Accepted != 1 || n != 3 || h.stored(t) != 3 {
+		t.Errorf("%+v, %v; %d items, %d files", got, err, n, h.stored(t))
+	}
+	_, err = late(func() {
+		_, err := elsewhere.Seal(ctx, h.App.ID, id, false, "r")
+		must(t, err)
+	})
+	if !errors.Is(err, batch.ErrSealed) || h.stored(t) != 3 {
+		t.Errorf("sealed meanwhile: %v; %d files", err, h.stored(t))
+	}
+}

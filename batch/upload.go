@@ -177,6 +177,13 @@ func (s *Service) intake(ctx context.Context, id string, ev audit.Event, r io.Re
 		return Intake{}, err
 	}
 	defer f.Close()
+	// Somebody may have sent for long: what others did to the batch meanwhile counts.
+	if b, err = s.Queue.Batch(ctx, id); err != nil {
+		return Intake{}, err
+	}
+	if b.Status != Open {
+		return Intake{}, ErrSealed
+	}
 	if b.Intake != "" {
 		if err := s.bury(ctx, id, b.Intake); err != nil {
 			return Intake{}, err
