@@ -3,20 +3,22 @@ package batch
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/mohor-sign/mohor/signer"
 )
 
 // store completes a chunk. What a disk could not keep is signed again as soon as it can, by again.
-func (r *Runner) store(ctx context.Context, a *signer.Authorization, chunk []signer.Outcome, patience time.Duration, again func(context.Context, signer.Claimed) (signer.Outcome, error)) (done bool, err error) {
+func (r *Runner) store(ctx context.Context, a *signer.Authorization, chunk [][]signer.Outcome, patience time.Duration, again func(context.Context, []signer.Claimed) ([]signer.Outcome, error)) (done bool, err error) {
 	began := time.Now()
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		done, err = r.complete(ctx, a, chunk)
+		all := slices.Concat(chunk...)
+		done, err = r.complete(ctx, a, all)
 		if !errors.Is(err, signer.ErrNotDurable) || time.Since(began)+pause > patience {
 			return done, err
 		}
-		r.Log.Warn("signed documents could not be made durable; they are signed again", "transaction", a.Request.ID, "documents", len(chunk), "error", err)
+		r.Log.Warn("signed documents could not be made durable; they are signed again", "transaction", a.Request.ID, "documents", len(all), "error", err)
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
@@ -24,13 +26,24 @@ func (r *Runner) store(ctx context.Context, a *signer.Authorization, chunk []sig
 			timer.Stop()
 			return false, err
 		}
-		for k := range chunk {
-			if chunk[k].Blob == "" {
+		for k, parcel := range chunk {
+			var docs []signer.Claimed
+			var rest []signer.Outcome
+			for _, o := range parcel {
+				if o.Blob != "" {
+					docs = append(docs, o.Claimed())
+				} else {
+					rest = append(rest, o)
+				}
+			}
+			if len(docs) == 0 {
 				continue
 			}
-			if chunk[k], err = again(ctx, chunk[k].Claimed()); err != nil {
+			out, err := again(ctx, docs)
+			if err != nil {
 				return false, err
 			}
+			chunk[k] = append(rest, out...)
 		}
 	}
 }

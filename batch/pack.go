@@ -21,7 +21,7 @@ import (
 //
 // that is, 44012 bytes from 0 and 3870 from 44012. Whoever moves these numbers in
 // the database gives a certificate other bytes, and those have another digest than
-// the one authorised.
+// the one authorised. Signed documents share blobs, too: see [signer.SignedPart].
 
 // packWriter writes a pack.
 type packWriter struct {
@@ -57,23 +57,18 @@ func (p *packWriter) add(page ecert.Page) (blob string, size int64, err error) {
 	return fmt.Sprintf("%s#%d+%d/%d+%d", p.name, first.at, first.size, own.at, own.size), first.size + own.size, nil
 }
 
-// PackOf names the blob that a blob's bytes are in: itself, or a pack.
-func PackOf(blob string) string {
-	name, _, _ := strings.Cut(blob, "#")
-	return name
-}
-
-// parsePart reads the name of a part of a pack.
-func parsePart(blob string) (pack string, parts [2]span, ok bool) {
+// parsePart reads the name of a part of a pack: one or two spans.
+func parsePart(blob string) (pack string, parts []span, ok bool) {
 	pack, rest, found := strings.Cut(blob, "#")
 	if !found {
-		return "", parts, false
+		return "", nil, false
 	}
-	a, b, found := strings.Cut(rest, "/")
-	if !found {
-		return "", parts, false
+	texts := strings.Split(rest, "/")
+	if len(texts) > 2 {
+		return "", nil, false
 	}
-	for i, s := range []string{a, b} {
+	parts = make([]span, len(texts))
+	for i, s := range texts {
 		at, size, found := strings.Cut(s, "+")
 		for _, f := range []struct {
 			text string
@@ -81,12 +76,12 @@ func parsePart(blob string) (pack string, parts [2]span, ok bool) {
 		}{{at, &parts[i].at}, {size, &parts[i].size}} {
 			v, err := strconv.ParseUint(f.text, 10, 48)
 			if err != nil || strconv.FormatUint(v, 10) != f.text {
-				return "", parts, false
+				return "", nil, false
 			}
 			*f.to = int64(v)
 		}
 		if !found || parts[i].size == 0 || parts[i].size > maxPart {
-			return "", parts, false
+			return "", nil, false
 		}
 	}
 	return pack, parts, true
@@ -126,12 +121,15 @@ func (p *Packs) Open(ctx context.Context, id string) (signer.Blob, error) {
 			return nil, fmt.Errorf("opening %s: the pack has %d bytes: %w", id, f.Size(), io.ErrUnexpectedEOF)
 		}
 	}
-	first, err := p.sharedPart(f, pack, parts[0])
-	if err != nil {
-		return nil, err
+	var first []byte
+	if len(parts) == 2 {
+		if first, err = p.sharedPart(f, pack, parts[0]); err != nil {
+			return nil, err
+		}
 	}
-	own := make([]byte, parts[1].size)
-	if _, err := f.ReadAt(own, parts[1].at); err != nil && err != io.EOF {
+	last := parts[len(parts)-1]
+	own := make([]byte, last.size)
+	if _, err := f.ReadAt(own, last.at); err != nil && err != io.EOF {
 		return nil, fmt.Errorf("reading %s: %w", id, err)
 	}
 	return &part{first, own}, nil

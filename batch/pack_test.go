@@ -38,7 +38,7 @@ func TestPackHoldsAnUpload(t *testing.T) {
 		return err
 	}))
 	items := h.items(t, id)
-	if files != 1 || len(items) != 3 || batch.PackOf(items[0].Blob) != batch.PackOf(items[2].Blob) {
+	if files != 1 || len(items) != 3 || signer.PackOf(items[0].Blob) != signer.PackOf(items[2].Blob) {
 		t.Fatalf("%d files for %d items, %s", files, len(items), items[0].Blob)
 	}
 	var total int64
@@ -70,16 +70,16 @@ func TestPackHoldsAnUpload(t *testing.T) {
 			t.Errorf("behind the end: %d, %v", n, err)
 		}
 	}
-	pack, err := h.blobs.Open(ctx, batch.PackOf(items[0].Blob))
+	pack, err := h.blobs.Open(ctx, signer.PackOf(items[0].Blob))
 	must(t, err)
 	if pack.Size() >= total*9/10 {
 		t.Errorf("%d bytes for certificates of %d: nothing is shared", pack.Size(), total)
 	}
 	must(t, pack.Close())
 
-	name := batch.PackOf(items[0].Blob)
+	name := signer.PackOf(items[0].Blob)
 	for _, wrong := range []string{
-		"#0+1/1+99999999", "#0+0/0+5", "#-1+5/0+5", "#0+5", "#0+5/5+5/5+5", "#00+5/5+5", "#0+5/5+5.password", "#281474976710655+5/0+5", "#0+999999999999/0+1", "#", "#a+b/c+d",
+		"#0+1/1+99999999", "#0+0/0+5", "#-1+5/0+5", "#0", "#0+5/5+5/5+5", "#00+5/5+5", "#0+5/5+5.password", "#281474976710655+5/0+5", "#0+999999999999/0+1", "#", "#a+b/c+d",
 	} {
 		if b, err := h.packs.Open(ctx, name+wrong); err == nil {
 			t.Errorf("%s opens %d bytes", wrong, b.Size())

@@ -1,6 +1,7 @@
 package batch_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"errors"
@@ -197,8 +198,14 @@ func TestRunGoesOnAfterAPanic(t *testing.T) {
 	h := newHouse(t)
 	id := h.sealed(t, 10)
 	a := h.authorize(t, id)
-	h.hook(4, func() error { panic("the PIN is " + storetest.PIN) })
-	must(t, batch.NewRunner(h.s, 1, 2, quiet).Run(ctx, a))
+	fourth := h.items(t, id)[3].Digest
+	h.Keys.OnSign = func(_ signer.Credential, digest []byte) error {
+		if bytes.Equal(digest, fourth) {
+			panic("the PIN is " + storetest.PIN)
+		}
+		return nil
+	}
+	must(t, batch.NewRunner(h.s, 1, 5, quiet).Run(ctx, a))
 	b := h.batch(t, id)
 	if b.Signed != 9 || b.Refused != 1 || b.Status != batch.SignedWithRefusals {
 		t.Errorf("%+v", b)

@@ -49,8 +49,8 @@ type stage struct {
 // was stored by it.
 func (st *stage) sign(ctx context.Context) (done bool, err error) {
 	r, a := st.Runner, st.a
-	work := make(chan signer.Claimed)
-	results := make(chan signer.Outcome, r.Chunk)
+	work := make(chan []signer.Claimed)
+	results := make(chan []signer.Outcome, r.Chunk/together+1)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
@@ -61,8 +61,8 @@ func (st *stage) sign(ctx context.Context) (done bool, err error) {
 	})
 	for range min(r.Width, int(a.Request.Count)) {
 		workers.Go(func() {
-			for d := range work {
-				out, err := st.persist(ctx, d)
+			for docs := range work {
+				out, err := st.persist(ctx, docs)
 				if err != nil {
 					cancel(err)
 					return
@@ -83,7 +83,7 @@ func (st *stage) sign(ctx context.Context) (done bool, err error) {
 			cancel(err)
 			var left []signer.Outcome
 			for out := range results { // let the workers end
-				left = append(left, out)
+				left = append(left, out...)
 			}
 			return false, r.Signer.Discard(context.WithoutCancel(ctx), a, left, err)
 		}
@@ -147,28 +147,31 @@ func (r *Runner) one(ctx context.Context, a *signer.Authorization, patience time
 		return signer.ErrFence
 	}
 	st := &stage{Runner: r, a: a, patience: patience}
-	out, err := st.persist(ctx, claimed[0])
+	out, err := st.persist(ctx, claimed)
 	if err != nil {
 		return err
 	}
-	done, err := r.store(ctx, a, []signer.Outcome{out}, patience, st.persist)
+	done, err := r.store(ctx, a, [][]signer.Outcome{out}, patience, st.persist)
 	if err == nil && !done {
 		err = signer.ErrFence
 	}
 	return err
 }
 
-// persist signs a document as soon as the HSM lets it: what it did not give out does not exist, so
-// the same digest is tried again.
-func (st *stage) persist(ctx context.Context, d signer.Claimed) (signer.Outcome, error) {
+// persist signs documents as soon as the HSM lets it: what it did not give out does not exist, so
+// the same digests are tried again.
+func (st *stage) persist(ctx context.Context, docs []signer.Claimed) ([]signer.Outcome, error) {
 	r, a, began := st.Runner, st.a, time.Now()
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		out, err := st.inTurn(ctx, d)
+		out, panicked, err := st.inTurn(ctx, docs)
+		if panicked && len(docs) > 1 {
+			return st.oneByOne(ctx, docs)
+		}
 		if !temporary(err) || time.Since(began)+pause > st.patience {
 			return out, err
 		}
 		if pause == firstPause {
-			r.Log.Warn("waiting for the HSM, the time-stamping authority or the store of documents", "transaction", a.Request.ID, "index", d.Index, "error", err)
+			r.Log.Warn("waiting for the HSM, the time-stamping authority or the store of documents", "transaction", a.Request.ID, "index", docs[0].Index, "error", err)
 		}
 		if err := r.pause(ctx, pause); err != nil {
 			return out, err // it was not the HSM that ended this
@@ -176,15 +179,28 @@ func (st *stage) persist(ctx context.Context, d signer.Claimed) (signer.Outcome,
 	}
 }
 
-// inTurn signs a document when there is a place for it; while it waits for the HSM others have that.
-func (st *stage) inTurn(ctx context.Context, d signer.Claimed) (signer.Outcome, error) {
+// inTurn signs documents when there is a place for them, one for all: they are signed one after
+// another. While it waits for the HSM others have that.
+func (st *stage) inTurn(ctx context.Context, docs []signer.Claimed) (out []signer.Outcome, panicked bool, err error) {
 	if st.lane != nil {
 		if err := st.gate.enter(ctx, st.lane); err != nil {
-			return signer.Outcome{}, err
+			return nil, false, err
 		}
 		defer st.gate.leave()
 	}
-	return st.try(ctx, d)
+	return st.try(ctx, docs)
+}
+
+// oneByOne finds out over which of docs signing panicked.
+func (st *stage) oneByOne(ctx context.Context, docs []signer.Claimed) (out []signer.Outcome, err error) {
+	for k := range docs {
+		one, err := st.persist(ctx, docs[k:k+1])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, one...)
+	}
+	return out, nil
 }
 
 // Pauses between two tries of the HSM or the database.
@@ -196,22 +212,26 @@ const (
 // errPanicked refuses a document whose handling panicked.
 var errPanicked = errors.New("internal error")
 
-// try keeps a panic over one document from ending every other batch: the
-// document is refused, the log has the stack and not the value.
-func (st *stage) try(ctx context.Context, d signer.Claimed) (out signer.Outcome, err error) {
-	r, a := st.Runner, st.a
+// try keeps a panic over one document from ending every other batch: when it is
+// alone the document is refused, the log has the stack and not the value.
+func (st *stage) try(ctx context.Context, docs []signer.Claimed) (out []signer.Outcome, panicked bool, err error) {
+	r, a, first := st.Runner, st.a, docs[0]
 	defer func() {
-		if recover() != nil {
-			r.Log.Error("signing panicked", "transaction", a.Request.ID, "index", d.Index, "stack", string(debug.Stack()))
-			out, err = signer.Outcome{Index: d.Index, Attempt: d.Attempt, Refused: errPanicked}, nil
+		if recover() == nil {
+			return
+		}
+		r.Log.Error("signing panicked", "transaction", a.Request.ID, "index", first.Index, "documents", len(docs), "stack", string(debug.Stack()))
+		if out, panicked, err = nil, true, nil; len(docs) == 1 {
+			out = []signer.Outcome{{Index: first.Index, Attempt: first.Attempt, Refused: errPanicked}}
 		}
 	}()
-	return r.Signer.Sign(ctx, a, d)
+	out, err = r.Signer.Sign(ctx, a, docs)
+	return out, false, err
 }
 
 // feed claims and hands out documents until none is left or ctx ends. Workers
 // that stopped early are the reason for the select. While the batch is paused it only asks.
-func (st *stage) feed(ctx context.Context, work chan<- signer.Claimed, cancel context.CancelCauseFunc) {
+func (st *stage) feed(ctx context.Context, work chan<- []signer.Claimed, cancel context.CancelCauseFunc) {
 	r, a := st.Runner, st.a
 	for {
 		if st.place.take(ctx) != nil {
@@ -233,36 +253,59 @@ func (st *stage) feed(ctx context.Context, work chan<- signer.Claimed, cancel co
 			cancel(err)
 			return
 		}
-		for _, d := range claimed {
+		more := len(claimed) == r.Chunk
+		for each := (len(claimed) + r.Width - 1) / r.Width; len(claimed) > 0; {
+			n := parcel(claimed, each)
 			select {
-			case work <- d:
+			case work <- claimed[:n]:
+				claimed = claimed[n:]
 			case <-ctx.Done():
 				return
 			}
 		}
-		if len(claimed) < r.Chunk {
-			return // there were no more
+		if !more {
+			return
 		}
+	}
+}
+
+// What is signed together is in memory together, and in the HSM one after another: as many as make
+// messages and files cheap, and no more.
+const (
+	together      = 8
+	togetherBytes = 1 << 20
+)
+
+// parcel says how many of the next documents are signed together, at most as many as each: few are
+// better signed side by side.
+func parcel(docs []signer.Claimed, each int) int {
+	size := docs[0].Size
+	for n := 1; ; n++ {
+		if n == min(len(docs), each, together) || size+docs[n].Size > togetherBytes {
+			return n
+		}
+		size += docs[n].Size
 	}
 }
 
 // gatherFor is how long what is signed waits for more to be stored with it.
 const gatherFor = 100 * time.Millisecond
 
-// gather takes what comes, up to a chunk or until nothing comes any more: a commit costs much the
+// gather takes what comes, until it is a chunk or nothing comes any more: a commit costs much the
 // same whatever is in it, and others wait for theirs meanwhile. A single signature is the last one and
 // stored at once.
-func (r *Runner) gather(first signer.Outcome, results <-chan signer.Outcome) []signer.Outcome {
-	chunk := []signer.Outcome{first}
+func (r *Runner) gather(first []signer.Outcome, results <-chan []signer.Outcome) [][]signer.Outcome {
+	chunk := [][]signer.Outcome{first}
 	enough := time.NewTimer(gatherFor)
 	defer enough.Stop()
-	for len(chunk) < r.Chunk {
+	for n := len(first); n < r.Chunk; {
 		select {
 		case out, ok := <-results:
 			if !ok {
 				return chunk
 			}
 			chunk = append(chunk, out)
+			n += len(out)
 		case <-enough.C:
 			return chunk
 		}

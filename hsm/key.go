@@ -22,7 +22,7 @@ type Key struct {
 
 // opened is a key opened in this process ([Module]) or in another ([Process]).
 type opened interface {
-	signDigest(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error)
+	signDigests(ctx context.Context, digests [][]byte, opts crypto.SignerOpts) ([][]byte, error)
 	activation(ctx context.Context, context []byte, until time.Time) (share secret.Text, sealed []byte, err error)
 	close() error
 }
@@ -37,8 +37,26 @@ func (k *Key) Public() crypto.PublicKey { return k.public }
 // [ErrUnavailable], [ErrBadSignature], [ErrClosed], and those of ctx; after any of them no
 // signature was given out, and the same digest may be signed again.
 func (k *Key) Sign(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	return k.opened.signDigest(ctx, digest, opts)
+	sigs, err := k.opened.signDigests(ctx, [][]byte{digest}, opts)
+	if err != nil {
+		return nil, err
+	}
+	return sigs[0], nil
 }
+
+// SignAll is Sign of each of one to [MaxDigests] digests, one after another: with a [Process], one
+// message there and one back. With an error it gives the signatures made before that, and no other
+// was given out.
+func (k *Key) SignAll(ctx context.Context, digests [][]byte, opts crypto.SignerOpts) ([][]byte, error) {
+	if len(digests) == 0 || len(digests) > MaxDigests {
+		return nil, fmt.Errorf("%w: %d digests at once", ErrInput, len(digests))
+	}
+	return k.opened.signDigests(ctx, digests, opts)
+}
+
+// MaxDigests bounds what SignAll takes: it is not interrupted, and whoever waits for the key to be closed
+// waits for all of it.
+const MaxDigests = 64
 
 // Close waits for signatures under way and destroys the key in the module. If no session comes
 // free in AcquireTimeout the next holder of one destroys it. Closing again does nothing.
@@ -74,6 +92,18 @@ func (k *localKey) unwrap(ctx context.Context) error {
 			return nil
 		})
 	})
+}
+
+func (k *localKey) signDigests(ctx context.Context, digests [][]byte, opts crypto.SignerOpts) ([][]byte, error) {
+	sigs := make([][]byte, 0, len(digests))
+	for _, digest := range digests {
+		sig, err := k.signDigest(ctx, digest, opts)
+		if err != nil {
+			return sigs, err
+		}
+		sigs = append(sigs, sig)
+	}
+	return sigs, nil
 }
 
 func (k *localKey) signDigest(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {

@@ -431,19 +431,27 @@ type remoteSigner struct {
 	public crypto.PublicKey
 }
 
+// one gives the signature of the one digest that was sent.
+func one(sigs [][]byte) ([]byte, error) {
+	if len(sigs) != 1 {
+		return nil, fmt.Errorf("%w: %d signatures of one digest", ErrUnavailable, len(sigs))
+	}
+	return sigs[0], nil
+}
+
 func (k *remoteSigner) Public() crypto.PublicKey { return k.public }
 
 func (k *remoteSigner) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	w, err := newWireSign(k.public, digest, opts)
+	w, err := newWireSign(k.public, opts, digest)
 	if err != nil {
 		return nil, err
 	}
 	w.Label = k.label
-	var reply wireBytes
+	var reply wireSignatures
 	if err := k.p.ask(context.Background(), "ServiceSign", w, &reply, &reply.Err); err != nil {
 		return nil, err
 	}
-	return reply.Bytes, nil
+	return one(reply.Signatures)
 }
 
 // Generate is [Module.Generate].
@@ -560,34 +568,40 @@ func (k *remoteKey) open(method string, args any) error {
 	return nil
 }
 
-func (k *remoteKey) signDigest(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	w, err := newWireSign(k.public, digest, opts)
+func (k *remoteKey) signDigests(ctx context.Context, digests [][]byte, opts crypto.SignerOpts) ([][]byte, error) {
+	w, err := newWireSign(k.public, opts, digests...)
 	if err != nil {
 		return nil, err
 	}
-	sig, at, err := k.sign(ctx, w)
-	if !errors.Is(err, errGone) {
-		return sig, err
+	sigs, at, err := k.sign(ctx, w)
+	if errors.Is(err, errGone) {
+		if err := k.again(at); err != nil {
+			return nil, err
+		}
+		sigs, _, err = k.sign(ctx, w)
 	}
-	if err := k.again(at); err != nil {
-		return nil, err
+	if n := len(sigs); n > len(digests) || err == nil && n < len(digests) {
+		return nil, fmt.Errorf("%w: %d signatures of %d digests", ErrUnavailable, n, len(digests))
 	}
-	sig, _, err = k.sign(ctx, w)
-	return sig, err
+	return sigs, err
 }
 
-func (k *remoteKey) sign(ctx context.Context, w *wireSign) ([]byte, *child, error) {
+func (k *remoteKey) sign(ctx context.Context, w *wireSign) ([][]byte, *child, error) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	if k.closed {
 		return nil, nil, ErrClosed
 	}
 	w.Key = k.id
-	var reply wireBytes
+	var reply wireSignatures
 	if err := askChild(ctx, k.child, "Sign", w, &reply, &reply.Err); err != nil {
-		return nil, k.child, err // and the reply may still come
+		var told *remoteError
+		if errors.As(err, &told) {
+			return reply.Signatures, k.child, err
+		}
+		return nil, k.child, err // the reply may still come
 	}
-	return reply.Bytes, k.child, nil
+	return reply.Signatures, k.child, nil
 }
 
 // again opens the key in the present child, unless another goroutine did.

@@ -128,8 +128,11 @@ func (d *desk) EnsureSigner(w *wireLabel, reply *wireMade) error {
 }
 
 // ServiceSign is the Sign of a [Module.Signer].
-func (d *desk) ServiceSign(w *wireSign, reply *wireBytes) error {
+func (d *desk) ServiceSign(w *wireSign, reply *wireSignatures) error {
 	return d.run(&reply.Err, func(_ context.Context, m *Module) (err error) {
+		if len(w.Digests) != 1 {
+			return fmt.Errorf("%w: %d digests", ErrInput, len(w.Digests))
+		}
 		d.mu.Lock()
 		s := d.signers[w.Label]
 		d.mu.Unlock()
@@ -141,7 +144,10 @@ func (d *desk) ServiceSign(w *wireSign, reply *wireBytes) error {
 			d.signers[w.Label] = s
 			d.mu.Unlock()
 		}
-		reply.Bytes, err = s.Sign(nil, w.Digest, signOpts(w))
+		sig, err := s.Sign(nil, w.Digests[0], signOpts(w))
+		if err == nil {
+			reply.Signatures = [][]byte{sig}
+		}
 		return err
 	})
 }
@@ -275,12 +281,12 @@ func (d *desk) key(id uint64) (*Key, error) {
 	return k, nil
 }
 
-// Sign is [Key.Sign].
-func (d *desk) Sign(w *wireSign, reply *wireBytes) error {
+// Sign is [Key.SignAll].
+func (d *desk) Sign(w *wireSign, reply *wireSignatures) error {
 	return d.run(&reply.Err, func(ctx context.Context, _ *Module) error {
 		k, err := d.key(w.Key)
 		if err == nil {
-			reply.Bytes, err = k.Sign(ctx, w.Digest, signOpts(w))
+			reply.Signatures, err = k.SignAll(ctx, w.Digests, signOpts(w))
 		}
 		return err
 	})

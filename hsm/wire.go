@@ -55,11 +55,15 @@ type (
 		Err   wireError
 	}
 	wireSign = struct {
-		Key    uint64 // of an opened key, or 0
-		Label  string // of a service key
-		Digest []byte
-		Hash   crypto.Hash
-		PSS    bool
+		Key     uint64 // of an opened key, or 0
+		Label   string // of a service key
+		Digests [][]byte
+		Hash    crypto.Hash
+		PSS     bool
+	}
+	wireSignatures = struct {
+		Signatures [][]byte // in the order of the digests; with an error those before it
+		Err        wireError
 	}
 	wireUnseal = struct {
 		Binding  Binding
@@ -142,12 +146,14 @@ func signOpts(w *wireSign) crypto.SignerOpts {
 }
 
 // newWireSign checks what the other side would check, so that what it is asked makes sense.
-func newWireSign(pub crypto.PublicKey, digest []byte, opts crypto.SignerOpts) (*wireSign, error) {
-	if _, err := newSigning(pub, digest, opts); err != nil {
-		return nil, err
+func newWireSign(pub crypto.PublicKey, opts crypto.SignerOpts, digests ...[]byte) (*wireSign, error) {
+	for _, digest := range digests {
+		if _, err := newSigning(pub, digest, opts); err != nil {
+			return nil, err
+		}
 	}
 	_, pss := opts.(*rsa.PSSOptions)
-	return &wireSign{Digest: digest, Hash: opts.HashFunc(), PSS: pss}, nil
+	return &wireSign{Digests: digests, Hash: opts.HashFunc(), PSS: pss}, nil
 }
 
 func parsePublic(der []byte) (crypto.PublicKey, error) {

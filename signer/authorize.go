@@ -64,6 +64,7 @@ type Authorization struct {
 
 // made is a signature, and the size of the time-stamp its document has room for.
 type made struct {
+	value []byte // of a signature without SignedData
 	der   []byte
 	token int
 	with  []byte    // the signature with its time-stamp, once there is one

@@ -44,7 +44,7 @@ func TestAuthorizeThenSign(t *testing.T) {
 	}
 	var out []signer.Outcome
 	for _, d := range claimed {
-		o, err := h.s.Sign(ctx, a, d)
+		o, err := signOne(h.s, a, d)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -270,7 +270,7 @@ func TestAuthorizationCoversOnlyItsDocuments(t *testing.T) {
 		d, signs := claimed[0], h.Keys.Signs.Load()
 		d.Digest = append([]byte(nil), d.Digest...)
 		edit(&d)
-		if o, err := h.s.Sign(ctx, a, d); !errors.Is(err, want) || o.Signature != nil {
+		if o, err := signOne(h.s, a, d); !errors.Is(err, want) || o.Signature != nil {
 			t.Errorf("%s: %v, want %v", what, err, want)
 		}
 		if h.Keys.Signs.Load() != signs {
@@ -290,7 +290,7 @@ func TestAuthorizationCoversOnlyItsDocuments(t *testing.T) {
 	} {
 		refuse(what, signer.ErrDocuments, edit)
 	}
-	if _, err := h.s.Sign(ctx, a, claimed[0]); err != nil {
+	if _, err := signOne(h.s, a, claimed[0]); err != nil {
 		t.Errorf("control: %v", err)
 	}
 	refuse("signed before", signer.ErrSpent, func(*signer.Claimed) {})
@@ -301,7 +301,7 @@ func TestAuthorizationCoversOnlyItsDocuments(t *testing.T) {
 
 	b := h.authorize(t, h.Ask(1))
 	must(t, b.Close())
-	if _, err := h.s.Sign(ctx, b, claimed[0]); !errors.Is(err, signer.ErrDeadline) {
+	if _, err := signOne(h.s, b, claimed[0]); !errors.Is(err, signer.ErrDeadline) {
 		t.Errorf("after Close: %v", err)
 	}
 	must(t, b.Close())
@@ -317,14 +317,14 @@ func TestSpendingIsParallelSafe(t *testing.T) {
 	down := errors.New("HSM is away")
 	h.Keys.OnSign = func(signer.Credential, []byte) error { return down }
 	for range 3 {
-		if _, err := h.s.Sign(ctx, a, claimed[0]); !errors.Is(err, down) {
+		if _, err := signOne(h.s, a, claimed[0]); !errors.Is(err, down) {
 			t.Fatal(err)
 		}
 	}
 	h.Keys.OnSign = nil
 	before := h.Keys.Signs.Load()
 	won, spent := race(t, 50, func() error {
-		_, err := h.s.Sign(ctx, a, claimed[0])
+		_, err := signOne(h.s, a, claimed[0])
 		return err
 	}, signer.ErrSpent)
 	if won != 1 || spent != 49 || h.Keys.Signs.Load() != before+1 {
@@ -429,7 +429,7 @@ func TestSignedElsewhereWhileJudging(t *testing.T) {
 		must(t, err)
 		var out []signer.Outcome
 		for _, d := range claimed {
-			o, err := h.s.Sign(ctx, a, d)
+			o, err := signOne(h.s, a, d)
 			must(t, err)
 			out = append(out, o)
 		}

@@ -69,7 +69,7 @@ type watchedRecords struct {
 func (w *watchedRecords) Complete(ctx context.Context, intent string, out []signer.Outcome, at time.Time, ev audit.Event) (bool, error) {
 	w.f.mu.Lock()
 	for _, o := range out {
-		if o.Blob != "" && !w.f.durable[o.Blob] {
+		if o.Blob != "" && !w.f.durable[signer.PackOf(o.Blob)] {
 			w.t.Errorf("a row names %s, which a crash may take back", o.Blob)
 		}
 	}
@@ -163,7 +163,7 @@ func TestCompletedAgainIsNotSyncedAgain(t *testing.T) {
 	must(t, err)
 	var out []signer.Outcome
 	for _, d := range claimed {
-		o, err := h.s.Sign(ctx, a, d)
+		o, err := signOne(h.s, a, d)
 		must(t, err)
 		out = append(out, o)
 	}

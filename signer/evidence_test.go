@@ -134,7 +134,7 @@ func TestAnswersAreFresh(t *testing.T) {
 	must(t, err)
 	sign := func(k, signed, made int) {
 		t.Helper()
-		out, err := h.s.Sign(ctx, auth, docs[k])
+		out, err := signOne(h.s, auth, docs[k])
 		if err != nil || out.Refused != nil || out.Level != "B-LT" {
 			t.Fatalf("document %d: %v %+v", k, err, out)
 		}
@@ -173,7 +173,7 @@ func TestRevokedWithAGoodAnswerKept(t *testing.T) {
 	must(t, err)
 	sign := func(k int) signer.Outcome {
 		t.Helper()
-		out, err := h.s.Sign(ctx, auth, docs[k])
+		out, err := signOne(h.s, auth, docs[k])
 		must(t, err)
 		return out
 	}

@@ -32,7 +32,7 @@ func TestLateSignatureReplacesNothing(t *testing.T) {
 	a := h.authorize(t, h.pdfs(t, storetest.PDF("satu"), storetest.PDF("dua"), storetest.PDF("tiga")))
 	claimed, err := h.s.Claim(ctx, a, 3)
 	must(t, err)
-	early, err := h.s.Sign(ctx, a, claimed[0])
+	early, err := signOne(h.s, a, claimed[0])
 	must(t, err)
 	must(t, h.s.Abandon(ctx, a.Intent, signer.ErrDeadline)) // as Sweep does
 
@@ -44,12 +44,12 @@ func TestLateSignatureReplacesNothing(t *testing.T) {
 	for _, it := range h.items(t, a.Request) {
 		files = append(files, h.content(t, it.SignedBlob))
 	}
-	late, err := h.s.Sign(ctx, a, claimed[1])
+	late, err := signOne(h.s, a, claimed[1])
 	must(t, err)
 	if _, err := h.s.Complete(ctx, a, []signer.Outcome{late}); !errors.Is(err, signer.ErrFence) {
 		t.Fatalf("completing too late: %v", err)
 	}
-	inHand, err := h.s.Sign(ctx, a, claimed[2])
+	inHand, err := signOne(h.s, a, claimed[2])
 	must(t, err)
 	if err := h.s.Discard(ctx, a, []signer.Outcome{inHand}, signer.ErrFence); !errors.Is(err, signer.ErrFence) {
 		t.Errorf("discarding: %v", err)
@@ -87,14 +87,14 @@ func TestSigningTimeIsTheIntents(t *testing.T) {
 	}
 	claimed, err := h.s.Claim(ctx, a, 2)
 	must(t, err)
-	before, err := h.s.Sign(ctx, a, claimed[1])
+	before, err := signOne(h.s, a, claimed[1])
 	must(t, err)
 	h.crash(t, a)
 	h.Clock.Advance(time.Minute)
 	a = h.recovers(t)
 	claimed, err = h.s.Claim(ctx, a, 2)
 	must(t, err)
-	after, err := h.s.Sign(ctx, a, claimed[1])
+	after, err := signOne(h.s, a, claimed[1])
 	must(t, err)
 	if want := r.CreatedAt.Add(4 * time.Minute); !at(before).Equal(want) || !at(after).Equal(want) {
 		t.Errorf("signed at %s, and after a crash at %s; want %s", at(before), at(after), want)

@@ -63,52 +63,51 @@ func (s *Signer) tokenSize(a *Authorization, index uint32) (int, error) {
 
 func stamped(level string) bool { return level != "" && pdf.Level(level) != pdf.LevelB }
 
-// signCMS makes a detached signature of its level: CAdES, or what a prepared PDF has
+// finishCMS brings a detached signature to its level: CAdES, or what a prepared PDF has
 // room for.
-func (s *Signer) signCMS(ctx context.Context, a *Authorization, d *Document, out *Outcome) error {
-	b, err := a.builder(d.Hash)
-	if err != nil {
-		return err
-	}
-	der, err := a.cmsOnce(ctx, b, d.Index, d.Digest, d.Hash, 0)
-	if err != nil {
-		return err
-	}
-	began := s.Now()
-	out.Level = reached(&a.Request.Options, d.Index)
-	out.Signature, out.Timestamp, err = s.stamp(ctx, a, out.Level, der)
+func (s *Signer) finishCMS(ctx context.Context, a *Authorization, j *job) (err error) {
+	began, out := s.Now(), &j.out
+	out.Level = reached(&a.Request.Options, j.Index)
+	out.Signature, out.Timestamp, err = s.stamp(ctx, a, out.Level, j.der)
 	if stamped(out.Level) && s.settle(a, began, err) {
-		out.Signature, out.Level, err = der, string(pdf.LevelB), nil
+		out.Signature, out.Level, err = j.der, string(pdf.LevelB), nil
 	}
 	if err == nil {
-		a.forget(d.Index)
+		a.forget(j.Index)
 	}
 	return err
 }
 
-// cmsOnce is cms, but gives the signature that was made before when what came
-// after it failed: one use of the key for one document. token is the size of
-// the time-stamp the document has room for.
-func (a *Authorization) cmsOnce(ctx context.Context, b *cms.Builder, index uint32, digest []byte, h crypto.Hash, token int) ([]byte, error) {
+// madeBefore gives the signature of a document that was made before, when what came
+// after it failed; nil when there is none.
+func (a *Authorization) madeBefore(index uint32, digest []byte) []byte {
 	a.mu.Lock()
 	before, ok := a.made[index]
 	a.mu.Unlock()
-	if ok {
-		if sd, err := cms.Parse(before.der, a.parsed()...); err == nil && sd.Verify(digest) == nil {
-			return before.der, nil
-		}
+	if !ok || before.der == nil {
+		return nil
 	}
-	der, err := a.cms(ctx, b, digest, h)
-	if err != nil {
-		return nil, err
+	if sd, err := cms.Parse(before.der, a.parsed()...); err != nil || sd.Verify(digest) != nil {
+		return nil
 	}
+	return before.der
+}
+
+// madeValue is madeBefore of a signature value alone.
+func (a *Authorization) madeValue(index uint32) []byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.made[index].value
+}
+
+// keepMade keeps a signature until [Authorization.forget].
+func (a *Authorization) keepMade(index uint32, m made) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.made == nil {
 		a.made = map[uint32]made{}
 	}
-	a.made[index] = made{der: der, token: token}
-	return der, nil
+	a.made[index] = m
 }
 
 // stampOf is the signature with its time-stamp, had before something after it failed;
@@ -130,7 +129,7 @@ func (a *Authorization) keepStamp(index uint32, with []byte, at time.Time) {
 	}
 }
 
-// forget drops the signature kept by cmsOnce.
+// forget drops it.
 func (a *Authorization) forget(index uint32) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -180,11 +180,11 @@ func TestUnitOff(t *testing.T) {
 		auth := h.authorize(t, a)
 		docs, err := h.s.Claim(ctx, auth, 1)
 		must(t, err)
-		if _, err := h.s.Sign(ctx, auth, docs[0]); !errors.Is(err, signer.ErrTimestamp) || h.Keys.Signs.Load() != 0 {
+		if _, err := signOne(h.s, auth, docs[0]); !errors.Is(err, signer.ErrTimestamp) || h.Keys.Signs.Load() != 0 {
 			t.Errorf("%s: %v, the officer's key was used %d times", level, err, h.Keys.Signs.Load())
 		}
 		u.size = u.services.TokenSize()
-		out, err := h.s.Sign(ctx, auth, docs[0])
+		out, err := signOne(h.s, auth, docs[0])
 		if err != nil || out.Refused != nil || h.Keys.Signs.Load() != 1 {
 			t.Errorf("%s: %v, %v, the officer's key was used %d times", level, err, out.Refused, h.Keys.Signs.Load())
 		}
@@ -205,7 +205,7 @@ func TestUnitReplaced(t *testing.T) {
 	must(t, err)
 	for i, size := range []int{u.size, 0, u.size + 100} {
 		u.size = size
-		out, err := h.s.Sign(ctx, auth, docs[0])
+		out, err := signOne(h.s, auth, docs[0])
 		if out.Refused != nil || (i < 2) != errors.Is(err, signer.ErrTimestamp) || i == 2 && err != nil {
 			t.Errorf("try %d: %v, refused %v", i, err, out.Refused)
 		}
@@ -225,7 +225,7 @@ func TestLastingOutage(t *testing.T) {
 	docs, err := h.s.Claim(ctx, auth, 1)
 	must(t, err)
 	for range 3 {
-		if _, err := h.s.Sign(ctx, auth, docs[0]); !errors.Is(err, signer.ErrTimestamp) || !errors.Is(err, errOutage) {
+		if _, err := signOne(h.s, auth, docs[0]); !errors.Is(err, signer.ErrTimestamp) || !errors.Is(err, errOutage) {
 			t.Fatal(err)
 		}
 	}

@@ -102,7 +102,7 @@ func TestOutageOfAnExternalServer(t *testing.T) {
 			var done []signer.Outcome
 			sign := func(k int, want string) {
 				t.Helper()
-				out, err := h.s.Sign(ctx, auth, docs[k])
+				out, err := signOne(h.s, auth, docs[k])
 				if want == "" {
 					wants(t, "while the server is away", err, signer.ErrTimestamp)
 					return
@@ -193,16 +193,16 @@ func TestOutageOfRevocationData(t *testing.T) {
 	docs, err := h.s.Claim(ctx, auth, 2)
 	must(t, err)
 	for range 3 {
-		_, err := h.s.Sign(ctx, auth, docs[0])
+		_, err := signOne(h.s, auth, docs[0])
 		wants(t, "without revocation data", err, signer.ErrTimestamp)
 	}
 	h.Clock.Advance(time.Minute)
-	out, err := h.s.Sign(ctx, auth, docs[0])
+	out, err := signOne(h.s, auth, docs[0])
 	if err != nil || out.Level != "B-T" || out.Timestamp.IsZero() || counted.n != 1 || h.Keys.Signs.Load() != 1 {
 		t.Errorf("%v, %+v, %d time-stamps, %d signatures", err, out, counted.n, h.Keys.Signs.Load())
 	}
 	s.revocationFails = 0
-	if out, err = h.s.Sign(ctx, auth, docs[1]); err != nil || out.Level != "B-LT" {
+	if out, err = signOne(h.s, auth, docs[1]); err != nil || out.Level != "B-LT" {
 		t.Errorf("afterwards: %v, %+v", err, out)
 	}
 }
@@ -268,13 +268,13 @@ func TestUnitOffForGood(t *testing.T) {
 	auth := h.authorize(t, a)
 	docs, err := h.s.Claim(ctx, auth, 2)
 	must(t, err)
-	_, err = h.s.Sign(ctx, auth, docs[0])
+	_, err = signOne(h.s, auth, docs[0])
 	wants(t, "a unit that is off", err, signer.ErrTimestamp)
 	if n := h.Keys.Signs.Load(); n != 0 {
 		t.Errorf("%d signatures", n)
 	}
 	h.Clock.Advance(time.Minute)
-	out, err := h.s.Sign(ctx, auth, docs[0])
+	out, err := signOne(h.s, auth, docs[0])
 	if err != nil || out.Level != "B-B" || h.Keys.Signs.Load() != 1 {
 		t.Errorf("%v, %+v", err, out)
 	}

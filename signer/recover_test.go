@@ -27,7 +27,7 @@ func TestRecoverAbandonsOpenIntents(t *testing.T) {
 	r := a.Request
 	claimed, err := h.s.Claim(ctx, a, 2)
 	must(t, err)
-	o, err := h.s.Sign(ctx, a, claimed[0])
+	o, err := signOne(h.s, a, claimed[0])
 	must(t, err)
 	if done, err := h.s.Complete(ctx, a, []signer.Outcome{o}); err != nil || done {
 		t.Fatalf("%v, %v", done, err)
@@ -48,7 +48,7 @@ func TestRecoverAbandonsOpenIntents(t *testing.T) {
 		t.Errorf("the last record is %+v", last.Event)
 	}
 	// The process that is gone cannot go on.
-	o, err = h.s.Sign(ctx, a, claimed[1])
+	o, err = signOne(h.s, a, claimed[1])
 	must(t, err)
 	if _, err := h.s.Complete(ctx, a, []signer.Outcome{o}); !errors.Is(err, signer.ErrFence) {
 		t.Errorf("completing after a restart: %v", err)

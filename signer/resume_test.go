@@ -63,7 +63,7 @@ func (h *house) sign(t testing.TB, a *signer.Authorization, n int) signer.Claime
 	}
 	var out []signer.Outcome
 	for _, d := range claimed[:n] {
-		o, err := h.s.Sign(ctx, a, d)
+		o, err := signOne(h.s, a, d)
 		must(t, err)
 		out = append(out, o)
 	}
@@ -121,12 +121,12 @@ func TestBatchResumesAfterCrashes(t *testing.T) {
 		// The process that was thought dead cannot store what it has in hand.
 		_, err := before.Complete(ctx, dead, []signer.Outcome{{Index: inHand.Index, Attempt: inHand.Attempt, Signature: []byte("s")}})
 		wants(t, "the dead process", err, signer.ErrFence)
-		_, err = before.Sign(ctx, dead, inHand)
+		_, err = signOne(before, dead, inHand)
 		wants(t, "the dead process", err, signer.ErrDeadline)
 		// What has its outcome is not signed again.
 		done := inHand
 		done.Index, done.Document = 0, h.Ask(1).Documents[0]
-		_, err = h.s.Sign(ctx, a, done)
+		_, err = signOne(h.s, a, done)
 		wants(t, "a document that is signed", err, signer.ErrSpent)
 		records := storetest.Chain(t, h.DB)
 		last := records[len(records)-1]

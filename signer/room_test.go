@@ -124,7 +124,7 @@ func TestNoRoomAndNoNewField(t *testing.T) {
 	docs, err := h.s.Claim(ctx, auth, 1)
 	must(t, err)
 	for range 2 {
-		out, err := h.s.Sign(ctx, auth, docs[0])
+		out, err := signOne(h.s, auth, docs[0])
 		if !errors.Is(err, signer.ErrTimestamp) || out.Refused != nil {
 			t.Fatalf("%v, refused %v", err, out.Refused)
 		}

@@ -73,13 +73,13 @@ type leasedKey struct {
 	a *Authorization
 }
 
-// Sign implements Key.
-func (k leasedKey) Sign(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+// SignAll implements Key.
+func (k leasedKey) SignAll(ctx context.Context, digests [][]byte, opts crypto.SignerOpts) ([][]byte, error) {
 	if err := k.a.held(ctx); err != nil {
 		return nil, err
 	}
 	// What is under way in the HSM is not cut off: it would be made, and lost.
-	return k.Key.Sign(context.WithoutCancel(ctx), digest, opts)
+	return k.Key.SignAll(context.WithoutCancel(ctx), digests, opts)
 }
 
 // Beat gives a sign of life of a's run, and says how it stands with its intent: ErrLease when

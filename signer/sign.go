@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"sync"
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/internal/secret"
@@ -16,43 +17,310 @@ import (
 	"github.com/mohor-sign/mohor/pdf/cms"
 )
 
-// Sign spends one claimed document and makes its signature. A document that
-// cannot be signed comes back as a refused Outcome and the others may go on;
-// an error stops the authorisation: ErrDocuments when a row or the stored
-// bytes are not what was authorised, ErrDeadline, ErrKeysUnavailable.
-func (s *Signer) Sign(ctx context.Context, a *Authorization, d Claimed) (Outcome, error) {
-	if err := a.spend(&d.Document, s.Now()); err != nil {
-		return Outcome{}, err
-	}
-	out := Outcome{Index: d.Index, Attempt: d.Attempt, document: d.Document}
-	if a.Request.Options.Work != nil {
-		out.Result = d.Digest
-	}
-	var err error
-	switch a.Request.Options.Format {
-	case RAW:
-		out.Signature, err = a.key.Sign(ctx, d.Digest, a.Request.Options.signerOpts(d.Hash))
-	case CMS:
-		err = s.signCMS(ctx, a, &d.Document, &out)
-	case PADES:
-		if d.Blob == "" { // a prepared PDF that is elsewhere
-			err = s.signCMS(ctx, a, &d.Document, &out)
-			break
+// Sign spends claimed documents and makes their signatures, with one message to
+// the HSM for all that have the same digest algorithm. A document that cannot be signed comes
+// back as a refused Outcome and the others go on; an error stops them all:
+// ErrDocuments when a row or the stored bytes are not what was authorised,
+// ErrDeadline, ErrKeysUnavailable. After an error none is spent. Signed files that are small
+// share one, see [SignedPart]: all of docs are to be stored, or given up, together.
+func (s *Signer) Sign(ctx context.Context, a *Authorization, docs []Claimed) (out []Outcome, err error) {
+	jobs := make([]job, len(docs))
+	defer func() {
+		for k := range jobs {
+			jobs[k].close()
+			if (err != nil || out == nil) && jobs[k].spent { // out is nil after a panic, too
+				a.unspend(docs[k].Index)
+			}
 		}
-		err = s.signPDF(ctx, a, &d.Document, &out)
-	default:
-		err = fmt.Errorf("signing: unknown format %q", a.Request.Options.Format)
+	}()
+	for k := range jobs {
+		j := &jobs[k]
+		j.Claimed, j.out = docs[k], Outcome{Index: docs[k].Index, Attempt: docs[k].Attempt, document: docs[k].Document}
+		if err := a.spend(&j.Document, s.Now()); err != nil {
+			return nil, err
+		}
+		j.spent = true
+		if err := j.refused(s.begin(ctx, a, j)); err != nil {
+			return nil, err
+		}
 	}
-	var bad *pdf.Error
-	if errors.As(err, &bad) {
-		out.Refused = bad
-		return out, nil
+	if err := a.use(ctx, jobs); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		a.unspend(d.Index)
-		return Outcome{}, err
+	if err := s.finishAll(ctx, a, jobs); err != nil {
+		return nil, err
+	}
+	if err := s.keep(ctx, a, jobs); err != nil {
+		return nil, err
+	}
+	out = make([]Outcome, len(jobs))
+	for k := range jobs {
+		out[k] = jobs[k].out
 	}
 	return out, nil
+}
+
+// job is one document on its way to its outcome.
+type job struct {
+	Claimed
+	out   Outcome
+	spent bool
+
+	hash    crypto.Hash
+	digest  []byte       // what the signature is of
+	builder *cms.Builder // nil: the signature value alone is wanted
+	attrs   []byte       // signed attributes
+	toSign  []byte       // what the key is given; nil when there is a signature already
+	token   int          // size of the time-stamp that there is room for
+	der     []byte       // SignedData
+
+	// Of a PDF:
+	copy     *snapshot
+	password []byte
+	pdf      *pdf.Prepared
+	end      finished
+}
+
+// close frees what a job holds.
+func (j *job) close() {
+	if j.copy != nil {
+		_ = j.copy.Close() // an unlinked file at most
+		j.copy = nil
+	}
+	clear(j.password)
+}
+
+// refused notes that the document cannot be signed, where err says so, and returns any other.
+func (j *job) refused(err error) error {
+	var bad *pdf.Error
+	if !errors.As(err, &bad) {
+		return err
+	}
+	j.out = Outcome{Index: j.Index, Attempt: j.Attempt, document: j.Document, Refused: bad}
+	return nil
+}
+
+// begin does all that comes before the key is used.
+func (s *Signer) begin(ctx context.Context, a *Authorization, j *job) (err error) {
+	if a.Request.Options.Work != nil {
+		j.out.Result = j.Digest
+	}
+	j.hash, j.digest = j.Hash, j.Digest
+	switch a.Request.Options.Format {
+	case RAW:
+		if j.out.Signature = a.madeValue(j.Index); j.out.Signature == nil {
+			j.toSign = j.Digest
+		}
+		return nil
+	case CMS:
+	case PADES:
+		if j.Blob == "" { // a prepared PDF that is elsewhere
+			break
+		}
+		if err := s.beginPDF(ctx, a, j); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("signing: unknown format %q", a.Request.Options.Format)
+	}
+	if j.builder, err = a.builder(j.hash); err != nil {
+		return err
+	}
+	if j.der = a.madeBefore(j.Index, j.digest); j.der != nil {
+		return nil
+	}
+	if j.attrs, err = j.builder.SignedAttributes(j.digest); err != nil {
+		return fmt.Errorf("building signed attributes: %w", err)
+	}
+	sum := j.hash.New()
+	sum.Write(j.attrs)
+	j.toSign = sum.Sum(nil)
+	return nil
+}
+
+// beginPDF copies the stored document, checks that the copy is what was
+// authorised, and from then on works on the copy alone.
+func (s *Signer) beginPDF(ctx context.Context, a *Authorization, j *job) (err error) {
+	if j.copy, err = s.copyBlob(ctx, j.Blob); err != nil {
+		return err
+	}
+	if !bytes.Equal(j.copy.hash.Sum(nil), j.Digest) {
+		return ErrDocuments
+	}
+	b, err := a.builder(crypto.SHA256)
+	if err != nil {
+		return err
+	}
+	doc, password, err := s.openPDF(ctx, j.Blob, j.copy, j.copy.size)
+	if err != nil {
+		return err
+	}
+	j.password = password
+	if j.token, err = s.tokenSize(a, j.Index); err != nil {
+		return err
+	}
+	if j.pdf, err = s.preparePDF(doc, &a.Request.Options, j.Index, a.Credential, b, j.token); err != nil {
+		return err
+	}
+	j.hash = crypto.SHA256
+	j.digest, err = j.pdf.DigestAfter(j.copy.hash, j.copy.size)
+	return err
+}
+
+// use gives the key what is to be signed, and keeps what came of it until that is stored: one use of
+// the key for one document.
+func (a *Authorization) use(ctx context.Context, jobs []job) error {
+	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512} {
+		var these []*job
+		var digests [][]byte
+		for k := range jobs {
+			if j := &jobs[k]; j.out.Refused == nil && j.toSign != nil && j.hash == h {
+				these, digests = append(these, j), append(digests, j.toSign)
+			}
+		}
+		if len(these) == 0 {
+			continue
+		}
+		sigs, err := a.key.SignAll(ctx, digests, a.Request.Options.signerOpts(h))
+		for i, sig := range sigs {
+			err = errors.Join(err, a.assemble(these[i], sig))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// assemble takes in a signature value that [Key.SignAll] has verified.
+func (a *Authorization) assemble(j *job, sig []byte) (err error) {
+	if j.builder == nil {
+		j.out.Signature = sig
+		a.keepMade(j.Index, made{value: sig})
+		return nil
+	}
+	if j.der, err = j.builder.AssembleVerified(j.attrs, sig, j.digest); err != nil {
+		return fmt.Errorf("assembling SignedData: %w", err)
+	}
+	a.keepMade(j.Index, made{der: j.der, token: j.token})
+	return nil
+}
+
+// finishAll brings signatures to their levels. Where services are asked for that, for all at once.
+func (s *Signer) finishAll(ctx context.Context, a *Authorization, jobs []job) error {
+	errs := make([]error, len(jobs))
+	var asking sync.WaitGroup
+	for k := range jobs {
+		j := &jobs[k]
+		if j.out.Refused != nil || j.builder == nil {
+			continue
+		}
+		finish := func() { errs[k] = j.refused(s.finishOne(ctx, a, j)) }
+		if len(jobs) > 1 && stamped(reached(&a.Request.Options, j.Index)) {
+			asking.Go(finish)
+		} else {
+			finish()
+		}
+	}
+	asking.Wait()
+	return errors.Join(errs...)
+}
+
+func (s *Signer) finishOne(ctx context.Context, a *Authorization, j *job) (err error) {
+	if j.pdf == nil {
+		return s.finishCMS(ctx, a, j)
+	}
+	if j.end, err = s.finish(ctx, a, j.Index, j.pdf, j.der, j.password); err != nil {
+		return err
+	}
+	j.out.Timestamp, j.out.Level = j.end.at, string(j.end.level)
+	return nil
+}
+
+// shared is the largest signed document, in bytes, that is kept in one file with others.
+const shared = inMemory
+
+// keep writes signed PDFs. What claims before these left no row names, nor can any: it goes. It
+// includes what was left of files that documents shared: they have the name of the claim of the
+// first of them, which was stored with the others or not at all.
+func (s *Signer) keep(ctx context.Context, a *Authorization, jobs []job) error {
+	var together []*job
+	for k := range jobs {
+		j := &jobs[k]
+		if j.out.Refused != nil || j.pdf == nil {
+			continue
+		}
+		names := SignedBlobs(a.Request.Batch, j.Index, j.Attempt)
+		last := len(names) - 1
+		if last > 1 {
+			if err := s.remove(ctx, names[:last]...); err != nil {
+				return fmt.Errorf("removing what was not stored: %w", err)
+			}
+		}
+		j.out.Blob = names[last]
+		if a.Request.Options.Work == nil && j.copy.size <= shared {
+			together = append(together, j)
+		} else if err := s.keepAlone(ctx, a, j); err != nil {
+			return err
+		}
+	}
+	if len(together) == 0 {
+		return nil
+	}
+	pack := together[0].out.Blob
+	_, err := s.Blobs.Stage(ctx, pack, func(w io.Writer) error {
+		at := int64(0)
+		for _, j := range together {
+			n, err := j.write(w)
+			if err != nil {
+				return err
+			}
+			if j.out.Size = n; len(together) > 1 {
+				j.out.Blob = SignedPart(pack, at, n)
+			}
+			at += n
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("storing signed documents: %w", err)
+	}
+	return nil
+}
+
+// write writes the signed document, and says how many bytes it has.
+func (j *job) write(w io.Writer) (int64, error) {
+	n, err := j.pdf.Complete(w, j.end.contents)
+	if err != nil {
+		return n, err
+	}
+	more, err := w.Write(j.end.more)
+	return n + int64(more), err
+}
+
+// keepAlone writes a signed document into a file of its own, with what a role that is next needs.
+func (s *Signer) keepAlone(ctx context.Context, a *Authorization, j *job) (err error) {
+	work, sum := a.Request.Options.Work, sha256.New()
+	j.out.Size, err = s.Blobs.Stage(ctx, j.out.Blob, func(w io.Writer) error {
+		if work != nil {
+			w = io.MultiWriter(w, sum)
+		}
+		_, err := j.write(w)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("storing signed document: %w", err)
+	}
+	if work == nil {
+		return nil
+	}
+	j.out.Result = sum.Sum(nil)
+	if len(j.password) == 0 {
+		return nil
+	}
+	again := secret.New(string(j.password))
+	defer again.Wipe()
+	return s.SealPassword(ctx, j.out.Blob, again)
 }
 
 // builder makes SignedData as the format wants it: CAdES says the time itself (ETSI
@@ -79,26 +347,6 @@ func (a *Authorization) builder(h crypto.Hash) (b *cms.Builder, err error) {
 	return b, nil
 }
 
-// cms makes one SignedData over a content digest with one use of the key, and
-// checks the finished structure before believing it.
-func (a *Authorization) cms(ctx context.Context, b *cms.Builder, digest []byte, h crypto.Hash) ([]byte, error) {
-	attrs, err := b.SignedAttributes(digest)
-	if err != nil {
-		return nil, fmt.Errorf("building signed attributes: %w", err)
-	}
-	sum := h.New()
-	sum.Write(attrs)
-	sig, err := a.key.Sign(ctx, sum.Sum(nil), a.Request.Options.signerOpts(h))
-	if err != nil {
-		return nil, err
-	}
-	der, err := b.AssembleVerified(attrs, sig, digest) // by [Key.Sign]
-	if err != nil {
-		return nil, fmt.Errorf("assembling SignedData: %w", err)
-	}
-	return der, nil
-}
-
 // SignedBlobs names the files that attempts at a document of a batch may have left, the newest
 // last. Each claim has a name of its own, so that who lost it replaces nobody's file. The first is
 // that of releases that had one for all.
@@ -108,84 +356,6 @@ func SignedBlobs(batch string, index uint32, attempt int64) []string {
 		names = append(names, fmt.Sprintf("%s-%d", names[0], k+1))
 	}
 	return names
-}
-
-// signPDF copies the stored document, checks that the copy is what was
-// authorised, and from then on works on the copy alone. What claims before this
-// one left no row names, nor can any: it goes.
-func (s *Signer) signPDF(ctx context.Context, a *Authorization, d *Document, out *Outcome) error {
-	c, err := s.copyBlob(ctx, d.Blob)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	if !bytes.Equal(c.hash.Sum(nil), d.Digest) {
-		return ErrDocuments
-	}
-	b, err := a.builder(crypto.SHA256)
-	if err != nil {
-		return err
-	}
-	doc, password, err := s.openPDF(ctx, d.Blob, c, c.size)
-	if err != nil {
-		return err
-	}
-	defer clear(password)
-	token, err := s.tokenSize(a, d.Index)
-	if err != nil {
-		return err
-	}
-	p, err := s.preparePDF(doc, &a.Request.Options, d.Index, a.Credential, b, token)
-	if err != nil {
-		return err
-	}
-	toSign, err := p.DigestAfter(c.hash, c.size)
-	if err != nil {
-		return err
-	}
-	der, err := a.cmsOnce(ctx, b, d.Index, toSign, crypto.SHA256, token)
-	if err != nil {
-		return err
-	}
-	end, err := s.finish(ctx, a, d.Index, p, der, password)
-	if err != nil {
-		return err
-	}
-	out.Timestamp, out.Level = end.at, string(end.level)
-	names := SignedBlobs(a.Request.Batch, d.Index, out.Attempt)
-	last := len(names) - 1
-	if last > 1 {
-		if err := s.remove(ctx, names[:last]...); err != nil {
-			return fmt.Errorf("removing what was not stored: %w", err)
-		}
-	}
-	out.Blob = names[last]
-	work, sum := a.Request.Options.Work, sha256.New()
-	out.Size, err = s.Blobs.Stage(ctx, out.Blob, func(w io.Writer) error {
-		sum.Reset()
-		if work != nil {
-			w = io.MultiWriter(w, sum)
-		}
-		if _, err := p.Complete(w, end.contents); err != nil {
-			return err
-		}
-		_, err := w.Write(end.more)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("storing signed document: %w", err)
-	}
-	if work != nil {
-		out.Result = sum.Sum(nil)
-	}
-	if work != nil && len(password) > 0 { // for the role that is next
-		again := secret.New(string(password))
-		defer again.Wipe()
-		if err := s.SealPassword(ctx, out.Blob, again); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Claim hands out up to n of the authorisation's documents; fewer are the last ones.
@@ -256,16 +426,16 @@ func (s *Signer) Complete(ctx context.Context, a *Authorization, out []Outcome) 
 // sync makes the files of outcomes durable.
 func (s *Signer) sync(ctx context.Context, a *Authorization, out []Outcome) error {
 	var fresh []int
-	var names []string
+	var written []Outcome
 	for k := range out {
 		if out[k].Blob != "" && !out[k].durable {
-			fresh, names = append(fresh, k), append(names, out[k].Blob)
+			fresh, written = append(fresh, k), append(written, out[k])
 		}
 	}
-	if len(names) == 0 {
+	if len(fresh) == 0 {
 		return nil
 	}
-	err := s.Blobs.Sync(context.WithoutCancel(ctx), names...)
+	err := s.Blobs.Sync(context.WithoutCancel(ctx), blobsOf(written)...)
 	for _, k := range fresh {
 		if out[k].durable = err == nil; err != nil {
 			a.unspend(out[k].Index)
@@ -288,11 +458,13 @@ func (s *Signer) discard(ctx context.Context, out []Outcome, ev audit.Event, why
 	return s.refuse(ctx, ev, errors.Join(why, s.remove(ctx, blobsOf(out)...)))
 }
 
-// blobsOf are the files of outcomes.
+// blobsOf are the files of outcomes, each once.
 func blobsOf(out []Outcome) (names []string) {
+	seen := make(map[string]bool, len(out))
 	for _, o := range out {
-		if o.Blob != "" {
-			names = append(names, o.Blob)
+		if file := PackOf(o.Blob); file != "" && !seen[file] {
+			seen[file] = true
+			names = append(names, file)
 		}
 	}
 	return names

@@ -11,6 +11,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store"
 	"github.com/mohor-sign/mohor/store/storetest"
@@ -18,11 +19,20 @@ import (
 
 var ctx = context.Background()
 
+// signOne signs one claimed document.
+func signOne(s *signer.Signer, a *signer.Authorization, d signer.Claimed) (signer.Outcome, error) {
+	out, err := s.Sign(ctx, a, []signer.Claimed{d})
+	if err != nil {
+		return signer.Outcome{}, err
+	}
+	return out[0], nil
+}
+
 // house is a gateway's signer on SQLite with keys in memory.
 type house struct {
 	*storetest.House
 	s     *signer.Signer
-	blobs *store.Blobs
+	blobs *batch.Packs
 	path  string
 }
 
@@ -42,7 +52,7 @@ func (h *house) another(t testing.TB) *store.DB {
 func newHouse(t testing.TB) *house {
 	t.Helper()
 	db, path := storetest.SQLite(t)
-	h := &house{House: storetest.NewHouse(t, db), path: path, blobs: openBlobs(t, t.TempDir())}
+	h := &house{House: storetest.NewHouse(t, db), path: path, blobs: batch.NewPacks(openBlobs(t, t.TempDir()))}
 	h.s = h.Signer(nil, h.blobs)
 	return h
 }

@@ -9,14 +9,13 @@ import (
 	"testing"
 
 	"github.com/mohor-sign/mohor/signer"
-	"github.com/mohor-sign/mohor/store"
 	"github.com/mohor-sign/mohor/store/storetest"
 )
 
 // fickle is a blob store in the hands of an attacker: once armed, the first
 // evil reads of a document come from another file of the same size.
 type fickle struct {
-	*store.Blobs
+	signer.Blobs
 	armed bool
 	evil  int
 	other []byte

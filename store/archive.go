@@ -12,7 +12,6 @@ import (
 
 	"github.com/mohor-sign/mohor/archive"
 	"github.com/mohor-sign/mohor/audit"
-	batches "github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store/personal"
@@ -310,13 +309,13 @@ func commitCase(ctx context.Context, q *sqlc.Queries, id string, c *archive.Case
 				return err
 			}
 		}
-		files := []string{b.SignedBlob}
+		files := []string{signer.PackOf(b.SignedBlob)}
 		if b.Blob != "" { // with what a crash left of other attempts
 			files = append(files, signer.SignedBlobs(batch, uint32(b.Idx), b.Attempt)...)
 		}
 		if b.DocumentID == "" {
 			// The certificates of an upload lie in one file, which goes once.
-			if pack := batches.PackOf(b.Blob); !packs[pack] {
+			if pack := signer.PackOf(b.Blob); !packs[pack] {
 				packs[pack] = true
 				files = append(files, pack)
 			}

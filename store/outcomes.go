@@ -133,7 +133,7 @@ func removeUnsigned(ctx context.Context, q *sqlc.Queries, id string) error {
 			return err
 		}
 		for _, x := range rows {
-			pack := batch.PackOf(x.Blob)
+			pack := signer.PackOf(x.Blob)
 			needed[pack] = needed[pack] || x.State == batch.ItemSigned
 			after = x.Idx
 		}

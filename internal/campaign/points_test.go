@@ -175,7 +175,7 @@ func (r *pointedRecords) RecordIntent(ctx context.Context, in signer.Intent, non
 			if made == early {
 				break
 			}
-			if _, err := key.Sign(ctx, d.Digest, d.Hash); err != nil {
+			if _, err := key.SignAll(ctx, [][]byte{d.Digest}, d.Hash); err != nil {
 				return nil, err
 			}
 			made++
@@ -232,12 +232,12 @@ type pointedKey struct {
 	k *pointedKeys
 }
 
-func (k *pointedKey) Sign(ctx context.Context, digest []byte, opts crypto.SignerOpts) (signature []byte, err error) {
+func (k *pointedKey) SignAll(ctx context.Context, digests [][]byte, opts crypto.SignerOpts) (signatures [][]byte, err error) {
 	err = k.k.p.around("signature", func() error {
-		signature, err = k.Key.Sign(ctx, digest, opts)
+		signatures, err = k.Key.SignAll(ctx, digests, opts)
 		return err
 	})
-	return signature, err
+	return signatures, err
 }
 
 func (k *pointedKey) Split(ctx context.Context, context []byte, until time.Time) (share secret.Text, sealed []byte, err error) {

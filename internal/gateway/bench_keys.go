@@ -289,6 +289,6 @@ func (r *register) sign(ctx context.Context, _ int) error {
 	if err != nil {
 		return err
 	}
-	_, err = key.Sign(ctx, make([]byte, crypto.SHA256.Size()), crypto.SHA256)
+	_, err = key.SignAll(ctx, [][]byte{make([]byte, crypto.SHA256.Size())}, crypto.SHA256)
 	return errors.Join(err, key.Close())
 }

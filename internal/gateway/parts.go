@@ -147,10 +147,10 @@ func binding(officer, credential, algorithm string, version uint32) hsm.Binding 
 
 type openedKey struct{ *hsm.Key }
 
-// Sign implements signer.Key.
-func (k openedKey) Sign(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	sig, err := k.Key.Sign(ctx, digest, opts)
-	return sig, keysError(err)
+// SignAll implements signer.Key.
+func (k openedKey) SignAll(ctx context.Context, digests [][]byte, opts crypto.SignerOpts) ([][]byte, error) {
+	sigs, err := k.Key.SignAll(ctx, digests, opts)
+	return sigs, keysError(err)
 }
 
 // Split implements signer.Key.

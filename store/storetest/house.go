@@ -183,8 +183,20 @@ type openKey struct {
 	closed     atomic.Bool
 }
 
-// Sign implements signer.Key.
-func (o *openKey) Sign(_ context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+// SignAll implements signer.Key.
+func (o *openKey) SignAll(_ context.Context, digests [][]byte, opts crypto.SignerOpts) ([][]byte, error) {
+	var sigs [][]byte
+	for _, digest := range digests {
+		sig, err := o.sign(digest, opts)
+		if err != nil {
+			return nil, err
+		}
+		sigs = append(sigs, sig)
+	}
+	return sigs, nil
+}
+
+func (o *openKey) sign(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if o.closed.Load() {
 		return nil, errors.New("signing: the key is closed")
 	}
