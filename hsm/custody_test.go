@@ -340,6 +340,51 @@ func TestSignChecksInput(t *testing.T) {
 	}
 }
 
+// Several digests at once: signatures in their order, here and in another process, and those before one
+// that cannot be had.
+func TestSignAll(t *testing.T) {
+	p, _ := openProcess(t)
+	for name, m := range map[string]interface {
+		Generate(context.Context, string, hsm.Binding, []byte, secret.Text) (hsm.SealedKey, *x509.CertificateRequest, error)
+		Unseal(context.Context, hsm.Binding, hsm.SealedKey, crypto.PublicKey, secret.Text, hsm.Use) (*hsm.Key, error)
+	}{"module": open(t), "process": p} {
+		b := binding(hsm.ECDSAP256)
+		s, request, err := m.Generate(t.Context(), firstKEK, b, nil, pin(officerPIN))
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := m.Unseal(t.Context(), b, s, request.PublicKey, pin(officerPIN), soon())
+		if err != nil {
+			t.Fatal(err)
+		}
+		digests := make([][]byte, hsm.MaxDigests)
+		for i := range digests {
+			sum := sha256.Sum256([]byte{byte(i)})
+			digests[i] = sum[:]
+		}
+		sigs, err := k.SignAll(t.Context(), digests, crypto.SHA256)
+		if err != nil || len(sigs) != len(digests) {
+			t.Fatalf("%s: %d signatures, %v", name, len(sigs), err)
+		}
+		for i, sig := range sigs {
+			if !ecdsa.VerifyASN1(request.PublicKey.(*ecdsa.PublicKey), digests[i], sig) {
+				t.Errorf("%s: signature %d is not of its digest", name, i)
+			}
+		}
+		for what, some := range map[string][][]byte{"none": nil, "too many": append(digests, digests[0]), "one short": {digests[0], digests[1][:31]}} {
+			if sigs, err := k.SignAll(t.Context(), some, crypto.SHA256); !errors.Is(err, hsm.ErrInput) || len(sigs) > 1 {
+				t.Errorf("%s, %s: %d signatures, %v", name, what, len(sigs), err)
+			}
+		}
+		if err := k.Close(); err != nil {
+			t.Error(err)
+		}
+		if sigs, err := k.SignAll(t.Context(), digests, crypto.SHA256); !errors.Is(err, hsm.ErrClosed) || len(sigs) != 0 {
+			t.Errorf("%s, closed: %d signatures, %v", name, len(sigs), err)
+		}
+	}
+}
+
 func TestConcurrentSigning(t *testing.T) {
 	m := open(t, func(c *hsm.Config) { c.Sessions = 4 })
 	s, pub := generate(t, m, hsm.ECDSAP256)

@@ -205,7 +205,11 @@ func TestProcessSurvivesItsProcess(t *testing.T) {
 		for range 4 {
 			load.Go(func() {
 				for ctx.Err() == nil {
-					if _, err := k.Sign(ctx, make([]byte, 32), crypto.SHA256); err != nil && !errors.Is(err, hsm.ErrUnavailable) && ctx.Err() == nil {
+					sigs, err := k.SignAll(ctx, [][]byte{make([]byte, 32), make([]byte, 32), make([]byte, 32)}, crypto.SHA256)
+					if err == nil && len(sigs) != 3 {
+						t.Errorf("%v: %d signatures of 3 digests", sig, len(sigs))
+					}
+					if err != nil && !errors.Is(err, hsm.ErrUnavailable) && ctx.Err() == nil {
 						t.Errorf("%v: %v", sig, err)
 						return
 					}

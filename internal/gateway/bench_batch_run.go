@@ -260,9 +260,9 @@ func writeCandidates(w io.Writer, batch string, n int) error {
 	return nil
 }
 
-// clear removes the batch's files, of which the first signed one is measured.
+// clear removes the batch's files, after the signed ones were measured.
 func (b *batchBench) clear(id string, t *batchTaken) error {
-	signed := filepath.Join(b.Config.Blobs, "signed", id)
+	signed, all := filepath.Join(b.Config.Blobs, "signed", id), int64(0)
 	err := filepath.WalkDir(signed, func(_ string, d os.DirEntry, err error) error {
 		if errors.Is(err, os.ErrNotExist) {
 			return nil // digests have none
@@ -272,10 +272,11 @@ func (b *batchBench) clear(id string, t *batchTaken) error {
 		}
 		st, err := d.Info()
 		if err == nil {
-			t.signedBytes, err = st.Size(), filepath.SkipAll
+			all += st.Size()
 		}
 		return err
 	})
+	t.signedBytes = all / int64(t.documents)
 	return errors.Join(err, os.RemoveAll(signed), os.RemoveAll(filepath.Join(b.Config.Blobs, "original", id)))
 }
 

@@ -10,11 +10,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/mohor-sign/mohor/archive"
 	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store"
 )
@@ -22,7 +24,7 @@ import (
 // tenYears is the active period of the tests.
 const tenYears = 10
 
-// signed makes a transaction over n documents with bytes, and signs it.
+// signed makes a transaction over n documents with bytes, and signs it. All but the first share a file.
 func (h *House) signed(t *testing.T, blobs *store.Blobs, id string, n int) *signer.Request {
 	t.Helper()
 	for k := range n {
@@ -37,12 +39,18 @@ func (h *House) signed(t *testing.T, blobs *store.Blobs, id string, n int) *sign
 	must(t, err)
 	var out []signer.Outcome
 	for _, c := range got {
-		name := fmt.Sprintf("signed/%s/%d", r.Batch, c.Index)
+		name, times := fmt.Sprintf("signed/%s/%d", r.Batch, min(c.Index, 1)), 1
+		if c.Index > 0 {
+			times = n - 1
+		}
 		_, err := blobs.Create(context.Background(), name, func(w io.Writer) error {
-			_, err := io.WriteString(w, "signed")
+			_, err := io.WriteString(w, strings.Repeat("signed", times))
 			return err
 		})
 		must(t, err)
+		if c.Index > 0 {
+			name = signer.SignedPart(name, 6*int64(c.Index-1), 6)
+		}
 		out = append(out, signer.Outcome{Index: c.Index, Attempt: c.Attempt, Signature: []byte("signature"), Blob: name, Size: 6})
 	}
 	done, err := h.DB.Complete(context.Background(), in.ID, out, h.Clock.Now(), h.ev("complete", in.ID))
@@ -53,12 +61,27 @@ func (h *House) signed(t *testing.T, blobs *store.Blobs, id string, n int) *sign
 	return r
 }
 
+// parts opens parts of shared files, too, and all else as it was.
+type parts struct{ archive.Blobs }
+
+func (p parts) Open(ctx context.Context, id string) (signer.Blob, error) {
+	return batch.NewPacks(opener{b: p.Blobs}).Open(ctx, id)
+}
+
+// opener is a store that is only opened from.
+type opener struct {
+	signer.Blobs
+	b archive.Blobs
+}
+
+func (o opener) Open(ctx context.Context, id string) (signer.Blob, error) { return o.b.Open(ctx, id) }
+
 // archiver is one over the House, whose clock says what is old.
 func (h *House) archiver(t *testing.T, records archive.Records, blobs archive.Blobs, dir string) *archive.Archiver {
 	t.Helper()
 	seal, err := h.Keys.Signer(context.Background(), "seal")
 	must(t, err)
-	return &archive.Archiver{Records: records, Blobs: blobs, MAC: MAC("archive key"), Seal: seal, Public: seal.Public().(*ecdsa.PublicKey), Dir: dir, Now: h.Clock.Now,
+	return &archive.Archiver{Records: records, Blobs: parts{blobs}, MAC: MAC("archive key"), Seal: seal, Public: seal.Public().(*ecdsa.PublicKey), Dir: dir, Now: h.Clock.Now,
 		Before: h.Clock.Now().AddDate(-tenYears, 0, 0), Actor: "test", Judge: func(context.Context, *archive.Archive, func(batch, why string)) error { return nil }}
 }
 
@@ -101,8 +124,10 @@ func archives(t *testing.T, h *House) {
 	if _, err := blobs.Open(ctx, "b/0"); err != nil { // of an upload that is not registered, so nobody's to remove
 		t.Error(err)
 	}
-	if _, err := blobs.Open(ctx, "signed/"+old.Batch+"/0"); !errors.Is(err, store.ErrNoBlob) {
-		t.Errorf("the signed document is still there: %v", err)
+	for _, file := range []string{"/0", "/1"} {
+		if _, err := blobs.Open(ctx, "signed/"+old.Batch+file); !errors.Is(err, store.ErrNoBlob) {
+			t.Errorf("the signed document %s is still there: %v", file, err)
+		}
 	}
 	arch := h.openArchive(t, in.ID, dir)
 	must(t, arch.Check(ctx))
@@ -228,7 +253,7 @@ func archivesCrash(t *testing.T, h *House) {
 			r := h.signed(t, blobs, id, 2)
 			h.Clock.Advance(11 * 365 * 24 * time.Hour)
 			a := h.archiver(t, nil, nil, dir)
-			c := &crashing{Records: h.DB.Archives(), Blobs: blobs, Signer: a.Seal, n: n, after: after}
+			c := &crashing{Records: h.DB.Archives(), Blobs: parts{blobs}, Signer: a.Seal, n: n, after: after}
 			a.Records, a.Blobs, a.Seal = c, c, c
 			err := a.Run(ctx, ignore)
 			if err != nil && !errors.Is(err, errCrash) {
