@@ -190,16 +190,24 @@ func replication(t *testing.T, s *redistest.Server, field string) string {
 
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
+	if !comes(time.Minute, is) { // of a busy machine
+		t.Fatalf("not in a minute: %s", what)
+	}
+}
+
+// comes waits until something is so, and says whether it was in time.
+func comes(d time.Duration, is func() bool) bool {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	over := time.After(time.Minute) // of a busy machine
+	over := time.After(d)
 	for !is() {
 		select {
 		case <-tick.C:
 		case <-over:
-			t.Fatalf("not in a minute: %s", what)
+			return false
 		}
 	}
+	return true
 }
 
 func pgKilled(t *testing.T, c *cluster) func() {
@@ -393,6 +401,30 @@ func (c *cluster) suffer(t *testing.T, f storeFault) (recovery time.Duration, ro
 	defer l.end() // also when the test ends here
 	begun := time.Now()
 	eventually(t, "the load wins before the fault", func() bool { return l.find(begun, won) != nil })
+	over := c.inject(t, f, l, begun)
+	var first *timed
+	eventually(t, "the load wins after the fault", func() bool {
+		first = l.find(over, won)
+		return first != nil
+	})
+	return first.to.Sub(over), l.end()
+}
+
+// inject has the fault until a round has seen it, and gives when it was over. One that heals by
+// itself may do so between two rounds: it is injected again.
+func (c *cluster) inject(t *testing.T, f storeFault, l *rush, begun time.Time) time.Time {
+	t.Helper()
+	for range 3 {
+		if over, seen := c.injectOnce(t, f, l, begun); seen {
+			return over
+		}
+	}
+	t.Fatal("the fault is not seen")
+	return time.Time{}
+}
+
+func (c *cluster) injectOnce(t *testing.T, f storeFault, l *rush, begun time.Time) (over time.Time, seen bool) {
+	t.Helper()
 	at := time.Now()
 	end := f.begin(t, c)
 	ended := sync.OnceFunc(end)
@@ -402,18 +434,13 @@ func (c *cluster) suffer(t *testing.T, f storeFault) (recovery time.Duration, ro
 	if f.late {
 		ended()
 	}
-	over := time.Now()
-	eventually(t, "the fault is seen", func() bool {
+	over = time.Now()
+	seen = comes(20*time.Second, func() bool {
 		return f.seen == nil || l.find(begun, func(d *timed) bool { return d.to.After(at) && f.seen(d) }) != nil
 	})
 	if !f.late {
 		ended()
 		over = time.Now()
 	}
-	var first *timed
-	eventually(t, "the load wins after the fault", func() bool {
-		first = l.find(over, won)
-		return first != nil
-	})
-	return first.to.Sub(over), l.end()
+	return over, seen
 }
