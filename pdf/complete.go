@@ -101,15 +101,16 @@ func (p *Prepared) Append(w io.Writer, cms []byte) (int64, error) {
 	if err := p.fits(cms); err != nil {
 		return 0, err
 	}
-	counter := &counter{w: w}
-	at := p.gap + 1
-	hexadecimal := hex.AppendEncode(make([]byte, 0, 2*len(cms)), cms)
-	for _, b := range [][]byte{p.increment[:at], hexadecimal, p.increment[at+len(hexadecimal):]} {
-		if _, err := counter.Write(b); err != nil {
-			return counter.n, fmt.Errorf("writing signed document: %w", err)
-		}
+	gap := p.increment[p.gap+1 : p.end-1]
+	rest := gap[hex.Encode(gap, cms):]
+	for k := range rest { // where a longer one was before
+		rest[k] = '0'
 	}
-	return counter.n, nil
+	n, err := w.Write(p.increment)
+	if err != nil {
+		return int64(n), fmt.Errorf("writing signed document: %w", err)
+	}
+	return int64(n), nil
 }
 
 // Room is the number of bytes of DER reserved, the most that Complete takes.

@@ -2,12 +2,14 @@ package signer
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -46,8 +48,7 @@ type Authorization struct {
 	key    Key
 	code   otp.Challenge
 	mu     sync.Mutex
-	leaves map[uint32][32]byte // what may be signed, by index
-	spent  map[uint32]bool
+	leaves leaves // what may be signed
 	// made keeps signatures until they are stored, so that a document whose
 	// time-stamp could not be had at once is not signed twice.
 	made   map[uint32]made
@@ -172,7 +173,7 @@ func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Autho
 	if subtle.ConstantTimeCompare(ch.Nonce[:], f.Nonce[:]) != 1 {
 		return nil, otp.ErrNonce
 	}
-	leaves, err := s.documents(ctx, r, f)
+	permitted, err := s.documents(ctx, r, f)
 	if errors.Is(err, ErrDocuments) {
 		// What another node has signed since the request was read is pending no more.
 		if ch, cerr := s.Codes.Records.Challenge(ctx, r.ID); cerr == nil && ch.Redeemed {
@@ -236,7 +237,7 @@ func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Autho
 	if in.Seal, err = s.MAC.MAC(ctx, in.message()); err != nil {
 		return nil, errors.Join(ErrKeysUnavailable, err, key.Close(), s.Records.UncountPIN(ctx, r.Officer, s.PIN))
 	}
-	a := &Authorization{Request: r, Credential: &c, Intent: in, Run: Run{in.ID, in.Run, in.Lease}, code: ch, leaves: leaves, spent: make(map[uint32]bool, len(leaves))}
+	a := &Authorization{Request: r, Credential: &c, Intent: in, Run: Run{in.ID, in.Run, in.Lease}, code: ch, leaves: permitted}
 	a.key = leasedKey{key, a}
 	return a, nil
 }
@@ -244,25 +245,25 @@ func (s *Signer) judge(ctx context.Context, r *Request, f *Confirmation) (*Autho
 // documents reads the rows that are to be signed, compares them and how they
 // are to be signed with what the code was bound to and with what the app
 // believes, and keeps the leaves.
-func (s *Signer) documents(ctx context.Context, r *Request, f *Confirmation) (map[uint32][32]byte, error) {
+func (s *Signer) documents(ctx context.Context, r *Request, f *Confirmation) (leaves, error) {
 	if len(f.Root) > 0 && !bytes.Equal(f.Root, r.Root[:]) {
 		return nil, ErrDocuments
 	}
 	if len(f.Digests) > 0 && len(f.Digests) != int(r.Count) {
 		return nil, ErrDocuments
 	}
-	leaves := make(map[uint32][32]byte, r.Count)
+	permitted := make(leaves, 0, r.Count)
 	var t Tree
 	refs := newReferences()
 	for d, err := range s.Records.Pending(ctx, r.Batch) {
 		if err != nil {
 			return nil, err
 		}
-		if n := len(leaves); len(f.Digests) > 0 && (n >= len(f.Digests) || !bytes.Equal(f.Digests[n], d.Digest)) {
+		if n := len(permitted); len(f.Digests) > 0 && (n >= len(f.Digests) || !bytes.Equal(f.Digests[n], d.Digest)) {
 			return nil, ErrDocuments
 		}
 		leaf := d.Leaf()
-		leaves[d.Index] = leaf
+		permitted = append(permitted, permit{index: d.Index, leaf: leaf})
 		t.Add(leaf)
 		refs.add(&d)
 	}
@@ -275,7 +276,7 @@ func (s *Signer) documents(ctx context.Context, r *Request, f *Confirmation) (ma
 	if err := refs.same(r); err != nil {
 		return nil, err
 	}
-	return leaves, s.Templates.same(&r.Options)
+	return permitted, s.Templates.same(&r.Options)
 }
 
 // message is the input of the seal.
@@ -313,16 +314,16 @@ func (s *Signer) VerifySeal(ctx context.Context, in Intent) error {
 func (a *Authorization) spend(d *Document, now time.Time) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	leaf, ok := a.leaves[d.Index]
+	p := a.leaves.of(d.Index)
 	switch {
 	case a.closed || !now.Before(a.Intent.Deadline):
 		return ErrDeadline
-	case !ok || leaf != d.Leaf():
+	case p == nil || p.leaf != d.Leaf():
 		return ErrDocuments
-	case a.spent[d.Index]:
+	case p.spent:
 		return ErrSpent
 	}
-	a.spent[d.Index] = true
+	p.spent = true
 	return nil
 }
 
@@ -330,7 +331,28 @@ func (a *Authorization) spend(d *Document, now time.Time) error {
 func (a *Authorization) unspend(index uint32) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.spent, index)
+	if p := a.leaves.of(index); p != nil {
+		p.spent = false
+	}
+}
+
+// permit is permission to sign one document, once.
+type permit struct {
+	index uint32
+	spent bool
+	leaf  [32]byte
+}
+
+// leaves are permits by ascending index; a map of 100,000 takes twice the memory.
+type leaves []permit
+
+// of gives the permit of a document, nil when there is none.
+func (l leaves) of(index uint32) *permit {
+	k, ok := slices.BinarySearchFunc(l, index, func(p permit, index uint32) int { return cmp.Compare(p.index, index) })
+	if !ok {
+		return nil
+	}
+	return &l[k]
 }
 
 // Close destroys the opened key. Closing twice is no error.

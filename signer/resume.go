@@ -182,7 +182,7 @@ func (s *Signer) found(ctx context.Context, in Intent) (*Authorization, error) {
 	if c.Certificate.SerialNumber.String() != r.Options.Certificate {
 		return nil, ErrDocuments
 	}
-	a := &Authorization{Request: &r, Credential: &c, Intent: in, leaves: make(map[uint32][32]byte, in.Count), spent: make(map[uint32]bool, in.Count)}
+	a := &Authorization{Request: &r, Credential: &c, Intent: in, leaves: make(leaves, 0, in.Count)}
 	// Others may be storing outcomes meanwhile: rows and audit are read as of one moment.
 	return a, s.Records.Moment(ctx, func(now Records) error { return s.leavesOf(ctx, now, a) })
 }
@@ -198,11 +198,10 @@ func (s *Signer) leavesOf(ctx context.Context, now Records, a *Authorization) er
 			return err
 		}
 		leaf := d.Leaf()
-		a.leaves[d.Index] = leaf
+		a.leaves = append(a.leaves, permit{index: d.Index, leaf: leaf, spent: d.Done})
 		t.Add(leaf)
 		refs.add(&d.Document)
 		if d.Done {
-			a.spent[d.Index] = true
 			a.stored++
 		}
 	}

@@ -84,7 +84,7 @@ func (a Archives) Removed(ctx context.Context, r archive.Removal) error {
 
 // Items implements archive.Records.
 func (a Archives) Items(ctx context.Context, batch string, after int64, limit int) ([]archive.Item, error) {
-	rows, err := a.d.q.ItemsAfter(ctx, sqlc.ItemsAfterParams{BatchID: batch, After: after, Lim: int64(limit)})
+	rows, err := a.d.paged().ItemsAfter(ctx, sqlc.ItemsAfterParams{BatchID: batch, After: after, Lim: int64(limit)})
 	out := make([]archive.Item, len(rows))
 	for k, r := range rows {
 		if strings.HasPrefix(r.Blob, "signed/") && r.SignedBlob != "" {

@@ -40,24 +40,12 @@ func (d *DB) Batch(ctx context.Context, id string) (batch.Batch, error) {
 		return batch.Batch{}, absent(err, batch.ErrUnknown)
 	}
 	b := batch.Batch{ID: row.ID, App: row.AppID, Name: string(row.Name), Kind: row.Kind, Status: batch.Status(row.Status), Next: uint32(row.NextIndex),
-		Intake: row.Intake, Count: uint32(row.Count), RefusedRows: uint32(row.RefusedRows), CreatedAt: instant(row.CreatedAt), StartedAt: instant(row.StartedAt), FinishedAt: instant(row.FinishedAt)}
+		Intake: row.Intake, Count: uint32(row.Count), RefusedRows: uint32(row.RefusedRows), CreatedAt: instant(row.CreatedAt), StartedAt: instant(row.StartedAt), FinishedAt: instant(row.FinishedAt),
+		Signed: uint32(row.Signed), Refused: uint32(row.Refused)}
 	if len(row.Root) == 32 {
 		b.Root = [32]byte(row.Root)
 	}
-	counts, err := d.q.CountStates(ctx, id)
-	if err != nil {
-		return batch.Batch{}, err
-	}
-	for _, c := range counts {
-		switch c.State {
-		case batch.ItemSigned:
-			b.Signed = uint32(c.N)
-		case batch.ItemRefused:
-			b.Refused = uint32(c.N)
-		default:
-			b.Pending += uint32(c.N)
-		}
-	}
+	b.Pending = b.Next - b.Signed - b.Refused
 	return b, nil
 }
 
@@ -142,8 +130,11 @@ func (d *DB) RetryItems(ctx context.Context, id string, items []uint32, ev audit
 			return batch.ErrNotRefused
 		}
 		if len(items) == 0 {
-			_, err := q.RetryAll(ctx, id)
-			return err
+			n, err := q.RetryAll(ctx, id)
+			if err != nil {
+				return err
+			}
+			return q.CountOutcomes(ctx, sqlc.CountOutcomesParams{Refused: -n, ID: id})
 		}
 		const some = 500 // parameters of one statement
 		for left := range slices.Chunk(items, some) {
@@ -159,7 +150,7 @@ func (d *DB) RetryItems(ctx context.Context, id string, items []uint32, ev audit
 				return err
 			}
 		}
-		return nil
+		return q.CountOutcomes(ctx, sqlc.CountOutcomesParams{Refused: -int64(len(items)), ID: id})
 	})
 }
 
@@ -168,9 +159,9 @@ func (d *DB) Items(ctx context.Context, id, state string, after int64, limit int
 	var rows []sqlc.Item
 	var err error
 	if state == "" {
-		rows, err = d.q.ItemsAfter(d.short(ctx), sqlc.ItemsAfterParams{BatchID: id, After: after, Lim: int64(limit)})
+		rows, err = d.paged().ItemsAfter(d.short(ctx), sqlc.ItemsAfterParams{BatchID: id, After: after, Lim: int64(limit)})
 	} else {
-		rows, err = d.q.ItemsInState(ctx, sqlc.ItemsInStateParams{BatchID: id, State: state, After: after, Lim: int64(limit)})
+		rows, err = d.paged().ItemsInState(ctx, sqlc.ItemsInStateParams{BatchID: id, State: state, After: after, Lim: int64(limit)})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading items: %w", err)

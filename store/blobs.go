@@ -25,9 +25,11 @@ var ErrNoBlob = fmt.Errorf("document bytes are missing: %w", fs.ErrNotExist)
 type Blobs struct {
 	root *os.Root
 
-	mu     sync.Mutex
-	opened uint64       // files opened for writing
-	staged []stagedFile // the oldest first
+	mu      sync.Mutex
+	closed  bool
+	folders map[string]*os.Root // some that were used
+	opened  uint64              // files opened for writing
+	staged  []stagedFile        // the oldest first
 	// settled is what became of files that were synced before they were asked for, or could
 	// not be synced; until they are asked for, removed or written again.
 	settled map[string]error
@@ -44,7 +46,7 @@ func OpenBlobs(dir string) (*Blobs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening blob directory: %w", err)
 	}
-	return &Blobs{root: r, settled: map[string]error{}, settling: map[string]chan struct{}{}}, nil
+	return &Blobs{root: r, folders: map[string]*os.Root{}, settled: map[string]error{}, settling: map[string]chan struct{}{}}, nil
 }
 
 // Close closes the directory. What was staged and not synced is not durable.
@@ -52,6 +54,8 @@ func (b *Blobs) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.drop(func(string) bool { return true })
+	b.closed = true
+	b.dropFolders(func(string) bool { return true })
 	return b.root.Close()
 }
 
@@ -93,7 +97,11 @@ func (b *Blobs) Open(_ context.Context, id string) (signer.Blob, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening blob: %w", err)
 	}
-	f, err := b.root.Open(path)
+	var f *os.File
+	err = b.in(path, func(folder *os.Root, name string) error {
+		f, err = folder.Open(name)
+		return err
+	})
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = ErrNoBlob
@@ -128,18 +136,21 @@ func (b *Blobs) Stage(_ context.Context, id string, write func(io.Writer) error)
 		return 0, fmt.Errorf("creating blob: %w", err)
 	}
 	// One writer a blob (the claim's fence), so the name needs no randomness.
-	tmp := path + part
 	b.mu.Lock()
 	b.opened++
 	order := b.opened
 	b.mu.Unlock()
-	const flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
-	f, err := b.root.OpenFile(tmp, flags, 0o600)
+	var f *os.File
+	create := func(folder *os.Root, name string) (err error) {
+		f, err = folder.OpenFile(name+part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+		return err
+	}
+	err = b.in(path, create)
 	if errors.Is(err, fs.ErrNotExist) { // the first one of its folder
 		if err := b.makeDir(filepath.Dir(path)); err != nil {
 			return 0, fmt.Errorf("making blob directory: %w", away(err))
 		}
-		f, err = b.root.OpenFile(tmp, flags, 0o600)
+		err = b.in(path, create)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("creating blob: %w", away(err))
@@ -154,10 +165,10 @@ func (b *Blobs) Stage(_ context.Context, id string, write func(io.Writer) error)
 		size, err = f.Seek(0, io.SeekCurrent)
 	}
 	if err == nil {
-		err = b.root.Rename(tmp, path)
+		err = b.in(path, func(folder *os.Root, name string) error { return folder.Rename(name+part, name) })
 	}
 	if err != nil {
-		return 0, errors.Join(fmt.Errorf("writing blob: %w", away(err)), f.Close(), b.root.Remove(tmp))
+		return 0, errors.Join(fmt.Errorf("writing blob: %w", away(err)), f.Close(), b.root.Remove(path+part))
 	}
 	b.stage(stagedFile{f, id, order})
 	return size, nil

@@ -98,6 +98,7 @@ func (b *Blobs) forget(id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.drop(below)
+	b.dropFolders(func(dir string) bool { return below(filepath.ToSlash(dir)) })
 	maps.DeleteFunc(b.settled, func(name string, _ error) bool { return below(name) })
 }
 

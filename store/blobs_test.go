@@ -3,11 +3,13 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/mohor-sign/mohor/store"
@@ -181,5 +183,66 @@ func TestOpenBlobsRefusesAFile(t *testing.T) {
 	}
 	if _, err := b.Create(context.Background(), "a/b", text("x")); err == nil {
 		t.Error("a blob was made below another")
+	}
+}
+
+// Folders that are kept open are those that are there: one that was removed, by whom ever, is made again.
+func TestFoldersThatGoMeanwhile(t *testing.T) {
+	ctx, dir := context.Background(), t.TempDir()
+	b, err := store.OpenBlobs(filepath.Join(dir, "blobs"))
+	must(t, err)
+	read := func(id string) string {
+		f, err := b.Open(ctx, id)
+		if err != nil {
+			return err.Error()
+		}
+		defer f.Close()
+		p := make([]byte, f.Size())
+		_, err = f.ReadAt(p, 0)
+		if err != nil && !errors.Is(err, io.EOF) {
+			t.Error(err)
+		}
+		return string(p)
+	}
+	for _, remove := range []func(folder string) error{
+		func(folder string) error { return b.Remove(ctx, folder) },
+		func(folder string) error { return os.RemoveAll(filepath.Join(dir, "blobs", folder)) },
+	} {
+		for k := range 40 { // more than are kept open
+			id := fmt.Sprintf("signed/ba_%d/1", k)
+			_, err := b.Create(ctx, id, text(id))
+			must(t, err)
+		}
+		for k := range 40 {
+			if id := fmt.Sprintf("signed/ba_%d/1", k); read(id) != id {
+				t.Errorf("%s is %q", id, read(id))
+			}
+		}
+		must(t, remove("signed/ba_39"))
+		if got := read("signed/ba_39/1"); !strings.Contains(got, "missing") {
+			t.Errorf("removed, and %q", got)
+		}
+		_, err := b.Create(ctx, "signed/ba_39/2", text("again"))
+		must(t, err)
+		if got := read("signed/ba_39/2"); got != "again" {
+			t.Errorf("written again, and %q", got)
+		}
+		must(t, remove("signed"))
+	}
+	var wg sync.WaitGroup
+	for w := range 4 { // who uses a folder that another closes has it opened anew
+		wg.Go(func() {
+			for k := range 200 {
+				id := fmt.Sprintf("signed/ba_%d/%d", (k*7+w)%33, w)
+				if _, err := b.Stage(ctx, id, text(id)); err != nil || read(id) != id {
+					t.Errorf("%s: %v, %q", id, err, read(id))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	must(t, b.Close())
+	if _, err := b.Open(ctx, "signed/ba_1/1"); err == nil {
+		t.Error("a closed store opens")
 	}
 }

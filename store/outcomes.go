@@ -27,7 +27,7 @@ func (d *DB) Item(ctx context.Context, id string, index uint32) (batch.Item, err
 
 // Leaves implements batch.Queue.
 func (d *DB) Leaves(ctx context.Context, id string, after int64, limit int) ([]signer.Document, error) {
-	rows, err := d.q.LeavesAfter(ctx, sqlc.LeavesAfterParams{BatchID: id, After: after, Lim: int64(limit)})
+	rows, err := d.paged().LeavesAfter(ctx, sqlc.LeavesAfterParams{BatchID: id, After: after, Lim: int64(limit)})
 	if err != nil {
 		return nil, fmt.Errorf("reading documents: %w", tampered(err))
 	}

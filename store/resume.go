@@ -23,7 +23,7 @@ func (d *DB) Authorised(ctx context.Context, in signer.Intent) iter.Seq2[signer.
 	return func(yield func(signer.Authorised, error) bool) {
 		after := int64(-1)
 		for {
-			rows, err := d.q.AuthorisedAfter(ctx, sqlc.AuthorisedAfterParams{BatchID: in.Batch, IntentID: in.ID, After: after, Lim: page})
+			rows, err := d.paged().AuthorisedAfter(ctx, sqlc.AuthorisedAfterParams{BatchID: in.Batch, IntentID: in.ID, After: after, Lim: page})
 			if err != nil {
 				yield(signer.Authorised{}, tampered(fmt.Errorf("reading authorised documents: %w", err)))
 				return

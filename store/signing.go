@@ -328,7 +328,7 @@ func (d *DB) Pending(ctx context.Context, batch string) iter.Seq2[signer.Documen
 	return func(yield func(signer.Document, error) bool) {
 		after := int64(-1)
 		for {
-			rows, err := d.q.PendingAfter(d.short(ctx), sqlc.PendingAfterParams{BatchID: batch, After: after, Lim: page})
+			rows, err := d.paged().PendingAfter(d.short(ctx), sqlc.PendingAfterParams{BatchID: batch, After: after, Lim: page})
 			if err != nil {
 				yield(signer.Document{}, fmt.Errorf("reading documents: %w", tampered(err)))
 				return
@@ -500,10 +500,19 @@ func (d *DB) Complete(ctx context.Context, id string, out []signer.Outcome, now 
 		if err := active(ctx, q, in.CredentialID); err != nil {
 			return err
 		}
+		count := sqlc.CountOutcomesParams{ID: in.BatchID}
 		for k := range out {
 			if err := storeOutcome(ctx, q, &in, &out[k], now); err != nil {
 				return err
 			}
+			if out[k].Refused != nil {
+				count.Refused++
+			} else {
+				count.Signed++
+			}
+		}
+		if err := q.CountOutcomes(ctx, count); err != nil {
+			return err
 		}
 		left, err := q.UnfinishedItems(ctx, in.BatchID)
 		if err == nil && left == 0 {

@@ -38,6 +38,9 @@ var migrations embed.FS
 // readers is how many connections to a SQLite database read.
 const readers = 8
 
+// pagers is how many read batches page by page.
+const pagers = 2
+
 // DB is an open database.
 type DB struct {
 	// Now replaces the clock that codes live by: PostgreSQL's own, which all
@@ -46,7 +49,9 @@ type DB struct {
 
 	write, read *sql.DB
 	long        *sql.DB       // PostgreSQL: for what may take as long as it takes
+	pager       *sql.DB       // SQLite: reads page by page
 	q           *sqlc.Queries // reads
+	pages       *sqlc.Queries // reads over pager; see paged
 	joined      *joined       // inside Together
 	group       group         // of those who share a commit
 	parsed      parsed
@@ -80,7 +85,11 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	r := sql.OpenDB(personal.Connector{Connector: file(dsn("&_pragma=query_only(1)&_pragma=mmap_size(2147418112)")), Lock: fields})
 	r.SetMaxOpenConns(readers)
 	r.SetMaxIdleConns(readers) // opening one costs more than most of what is read
-	return &DB{write: w, read: r, q: sqlc.New(brief{r}), fields: fields}, nil
+	// Not those of questions about a whole batch, for which the whole file would be in memory.
+	p := sql.OpenDB(personal.Connector{Connector: file(dsn("&_pragma=query_only(1)")), Lock: fields})
+	p.SetMaxOpenConns(pagers)
+	p.SetMaxIdleConns(pagers)
+	return &DB{write: w, read: r, pager: p, q: sqlc.New(brief{r}), pages: sqlc.New(brief{p}), fields: fields}, nil
 }
 
 // file is a connector of SQLite.
@@ -118,8 +127,10 @@ func migrate(ctx context.Context, db *sql.DB) error {
 // Close closes the database.
 func (d *DB) Close() error {
 	err := errors.Join(d.read.Close(), d.write.Close())
-	if d.long != nil {
-		err = errors.Join(err, d.long.Close())
+	for _, other := range []*sql.DB{d.long, d.pager} {
+		if other != nil {
+			err = errors.Join(err, other.Close())
+		}
 	}
 	return err
 }
@@ -251,6 +262,14 @@ func (d *DB) glance(ctx context.Context, f func(q *sqlc.Queries) error) error {
 		}
 	}()
 	return f(sqlc.New(c))
+}
+
+// paged is for questions about whole batches.
+func (d *DB) paged() *sqlc.Queries {
+	if d.pages == nil { // PostgreSQL, or within a transaction
+		return d.q
+	}
+	return d.pages
 }
 
 // short is ctx for a question that SQLite answers sooner than a goroutine could begin to watch for

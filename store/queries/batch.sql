@@ -11,8 +11,11 @@ UPDATE batches SET touched_at = @now
 WHERE id = (SELECT t.batch_id FROM transactions t WHERE t.id = @transaction_id) AND implicit = 0 AND touched_at < @now;
 
 -- name: Batch :one
-SELECT id, app_id, name, kind, implicit, status, next_index, count, root, refused_rows, created_at, started_at, finished_at, intake, intake_until
+SELECT id, app_id, name, kind, implicit, status, next_index, count, root, refused_rows, created_at, started_at, finished_at, intake, intake_until, signed, refused
 FROM batches WHERE id = @id;
+
+-- name: CountOutcomes :exec
+UPDATE batches SET signed = signed + @signed, refused = refused + @refused WHERE id = @id;
 
 -- name: CountStates :many
 SELECT state, COUNT(*) AS n FROM items

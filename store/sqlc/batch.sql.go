@@ -216,7 +216,7 @@ func (q *Queries) AuthorisedAfter(ctx context.Context, arg AuthorisedAfterParams
 }
 
 const batch = `-- name: Batch :one
-SELECT id, app_id, name, kind, implicit, status, next_index, count, root, refused_rows, created_at, started_at, finished_at, intake, intake_until
+SELECT id, app_id, name, kind, implicit, status, next_index, count, root, refused_rows, created_at, started_at, finished_at, intake, intake_until, signed, refused
 FROM batches WHERE id = ?1
 `
 
@@ -236,6 +236,8 @@ type BatchRow struct {
 	FinishedAt  int64
 	Intake      string
 	IntakeUntil int64
+	Signed      int64
+	Refused     int64
 }
 
 func (q *Queries) Batch(ctx context.Context, id string) (BatchRow, error) {
@@ -257,6 +259,8 @@ func (q *Queries) Batch(ctx context.Context, id string) (BatchRow, error) {
 		&i.FinishedAt,
 		&i.Intake,
 		&i.IntakeUntil,
+		&i.Signed,
+		&i.Refused,
 	)
 	return i, err
 }
@@ -350,6 +354,21 @@ func (q *Queries) ClaimItems(ctx context.Context, arg ClaimItemsParams) ([]Claim
 		return nil, err
 	}
 	return items, nil
+}
+
+const countOutcomes = `-- name: CountOutcomes :exec
+UPDATE batches SET signed = signed + ?1, refused = refused + ?2 WHERE id = ?3
+`
+
+type CountOutcomesParams struct {
+	Signed  int64
+	Refused int64
+	ID      string
+}
+
+func (q *Queries) CountOutcomes(ctx context.Context, arg CountOutcomesParams) error {
+	_, err := q.db.ExecContext(ctx, countOutcomes, arg.Signed, arg.Refused, arg.ID)
+	return err
 }
 
 const countStates = `-- name: CountStates :many

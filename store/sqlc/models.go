@@ -193,6 +193,8 @@ type Batch struct {
 	Intake      string
 	IntakeUntil int64
 	TouchedAt   int64
+	Signed      int64
+	Refused     int64
 }
 
 type Certificate struct {
