@@ -55,7 +55,9 @@ func (h *house) settled(t testing.TB, id string, signed int) {
 		t.Errorf("open intents: %+v, %v", open, err)
 	}
 	n := 0
+	states := map[string]int{}
 	for _, it := range h.items(t, id) {
+		states[it.State]++
 		switch {
 		case it.State == batch.ItemSigned && len(it.Signature) > 0:
 			n++
@@ -65,6 +67,9 @@ func (h *house) settled(t testing.TB, id string, signed int) {
 	}
 	if signed >= 0 && n != signed {
 		t.Errorf("%d documents are signed, want %d", n, signed)
+	}
+	if b := h.batch(t, id); int(b.Signed) != states[batch.ItemSigned] || int(b.Refused) != states[batch.ItemRefused] {
+		t.Errorf("the batch counts %d signed and %d refused, its documents are %v", b.Signed, b.Refused, states)
 	}
 	storetest.Chain(t, h.DB)
 }

@@ -28,6 +28,7 @@ type Blobs struct {
 	mu      sync.Mutex
 	closed  bool
 	folders map[string]*os.Root // some that were used
+	written map[string]int64    // bytes of signed files, by folder
 	opened  uint64              // files opened for writing
 	staged  []stagedFile        // the oldest first
 	// settled is what became of files that were synced before they were asked for, or could
@@ -46,7 +47,7 @@ func OpenBlobs(dir string) (*Blobs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening blob directory: %w", err)
 	}
-	return &Blobs{root: r, folders: map[string]*os.Root{}, settled: map[string]error{}, settling: map[string]chan struct{}{}}, nil
+	return &Blobs{root: r, folders: map[string]*os.Root{}, written: map[string]int64{}, settled: map[string]error{}, settling: map[string]chan struct{}{}}, nil
 }
 
 // Close closes the directory. What was staged and not synced is not durable.
@@ -170,7 +171,7 @@ func (b *Blobs) Stage(_ context.Context, id string, write func(io.Writer) error)
 	if err != nil {
 		return 0, errors.Join(fmt.Errorf("writing blob: %w", away(err)), f.Close(), b.root.Remove(path+part))
 	}
-	b.stage(stagedFile{f, id, order})
+	b.stage(stagedFile{f, id, order, size})
 	return size, nil
 }
 

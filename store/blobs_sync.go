@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,6 +35,7 @@ type stagedFile struct {
 	*os.File
 	id    string
 	order uint64 // of opening; 0 for one that was opened again
+	size  int64  // 0 where it is not known
 }
 
 // stage takes in a written file. When there are too many, the oldest are synced: their own Sync
@@ -125,11 +127,11 @@ func (b *Blobs) take(ids []string) (files []stagedFile, err error) {
 			}
 			continue
 		}
-		path, perr := blobPath(id)
+		at, perr := blobPath(id)
 		if perr != nil {
 			return files, errors.Join(err, perr)
 		}
-		f, ferr := b.root.Open(path)
+		f, ferr := b.root.Open(at)
 		if errors.Is(ferr, fs.ErrNotExist) {
 			ferr = ErrNoBlob
 		}
@@ -153,6 +155,28 @@ func (b *Blobs) Sync(_ context.Context, ids ...string) error {
 	return nil
 }
 
+// remembered is how many bytes of signed files of one folder the kernel may keep in memory when
+// they are on the disk.
+const remembered = 512 << 20
+
+// many says whether a file is one of so many signed ones that nobody reads it soon.
+func (b *Blobs) many(f stagedFile) bool {
+	folder, _ := path.Split(f.id)
+	if !strings.HasPrefix(folder, "signed/") {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.written[folder] > remembered {
+		return true
+	}
+	if len(b.written) >= folders {
+		clear(b.written)
+	}
+	b.written[folder] += f.size
+	return false
+}
+
 // settle syncs files with their names, and closes them.
 func (b *Blobs) settle(files []stagedFile) error {
 	if len(files) == 0 {
@@ -160,6 +184,9 @@ func (b *Blobs) settle(files []stagedFile) error {
 	}
 	err := b.syncAll(files)
 	for _, f := range files {
+		if err == nil && b.many(f) {
+			uncache(f.File)
+		}
 		err = errors.Join(err, f.Close())
 	}
 	if err == nil {

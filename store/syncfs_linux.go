@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -64,3 +65,8 @@ var tellsErrors = sync.OnceValue(func() bool {
 	b, _ := strconv.Atoi(minor)
 	return a > 5 || a == 5 && b >= 8
 })
+
+// uncache has the kernel forget the contents of a file that is on the disk, when it likes: a batch of 100,000
+// else takes gigabytes of memory from what is read again, and memory that was just released is the
+// quickest to write into.
+func uncache(f *os.File) { _ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) }
