@@ -86,7 +86,7 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	r.SetMaxOpenConns(readers)
 	r.SetMaxIdleConns(readers) // opening one costs more than most of what is read
 	// Not those of questions about a whole batch, for which the whole file would be in memory.
-	p := sql.OpenDB(personal.Connector{Connector: file(dsn("&_pragma=query_only(1)")), Lock: fields})
+	p := sql.OpenDB(personal.Connector{Connector: file(dsn("&_pragma=query_only(1)&_pragma=cache_size(-512)")), Lock: fields})
 	p.SetMaxOpenConns(pagers)
 	p.SetMaxIdleConns(pagers)
 	return &DB{write: w, read: r, pager: p, q: sqlc.New(brief{r}), pages: sqlc.New(brief{p}), fields: fields}, nil
