@@ -46,7 +46,7 @@ type point struct {
 // killPoints are all commits, calls of the module and steps of a file on a batch's way.
 func killPoints() []point {
 	one := func(int) int { return 1 }
-	each := func(n int) int { return n }
+	each := func(n int) int { return max(1, n/8) } // parcels of up to eight: at least so many
 	chunk := func(n int) int { return max(1, n/50) }
 	commits := func(n int) int { return 4 + n/50 } // at least so many, however they are shared
 	all := []point{
