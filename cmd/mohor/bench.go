@@ -133,7 +133,7 @@ func (c *benchSignCmd) batch(e *env, s *gateway.Server, api *client, dev sandbox
 	if _, err = api.Sign(e.ctx, t.ID, mohor.Confirmation{Nonce: t.Nonce, PIN: o.PIN, OTP: secret.New(mail.Code)}); err != nil {
 		return 0, err
 	}
-	quiet := &env{ctx: e.ctx, stderr: new(bytes.Buffer)}
+	quiet := &env{ctx: e.ctx, stderr: new(bytes.Buffer), now: e.now}
 	if b, _, err = api.follow(quiet, b.ID); err != nil {
 		return 0, err
 	}
