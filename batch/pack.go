@@ -91,14 +91,26 @@ const (
 	maxPart = 64 << 20 // bytes of one part; a certificate has some 50 kB
 	// maxShared bounds the shared parts kept in memory, some 45 kB each.
 	maxShared = 64
+	// A window is what is read of a blob that signed documents share, when one of them is asked for: whoever
+	// reads a batch reads the others next, and a bucket is not asked for each.
+	windowSize = 1 << 20
+	windows    = 4
 )
+
+// window is some of a blob, and not changed.
+type window struct {
+	pack string
+	at   int64
+	b    []byte
+}
 
 // Packs opens the parts of packs beside whole blobs. It is safe for concurrent use.
 type Packs struct {
 	signer.Blobs
 
-	mu     sync.Mutex
-	shared map[string][]byte
+	mu      sync.Mutex
+	shared  map[string][]byte
+	windows []window // the last one used is the last
 }
 
 // NewPacks wraps the store that packs are in.
@@ -111,6 +123,13 @@ func (p *Packs) Open(ctx context.Context, id string) (signer.Blob, error) {
 	if !ok {
 		return p.Blobs.Open(ctx, id)
 	}
+	if len(parts) == 1 {
+		own, err := p.signed(ctx, pack, parts[0])
+		if err != nil {
+			return nil, fmt.Errorf("opening %s: %w", id, err)
+		}
+		return &part{nil, own}, nil
+	}
 	f, err := p.Blobs.Open(ctx, pack)
 	if err != nil {
 		return nil, err
@@ -121,18 +140,70 @@ func (p *Packs) Open(ctx context.Context, id string) (signer.Blob, error) {
 			return nil, fmt.Errorf("opening %s: the pack has %d bytes: %w", id, f.Size(), io.ErrUnexpectedEOF)
 		}
 	}
-	var first []byte
-	if len(parts) == 2 {
-		if first, err = p.sharedPart(f, pack, parts[0]); err != nil {
-			return nil, err
-		}
+	first, err := p.sharedPart(f, pack, parts[0])
+	if err != nil {
+		return nil, err
 	}
-	last := parts[len(parts)-1]
-	own := make([]byte, last.size)
-	if _, err := f.ReadAt(own, last.at); err != nil && err != io.EOF {
+	own := make([]byte, parts[1].size)
+	if _, err := f.ReadAt(own, parts[1].at); err != nil && err != io.EOF {
 		return nil, fmt.Errorf("reading %s: %w", id, err)
 	}
 	return &part{first, own}, nil
+}
+
+// signed reads one of the documents that share a blob.
+func (p *Packs) signed(ctx context.Context, pack string, s span) ([]byte, error) {
+	if own := p.seen(pack, s); own != nil {
+		return own, nil
+	}
+	f, err := p.Blobs.Open(ctx, pack)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if s.at+s.size > f.Size() {
+		return nil, fmt.Errorf("%s has %d bytes: %w", pack, f.Size(), io.ErrUnexpectedEOF)
+	}
+	w := window{pack, s.at, make([]byte, min(max(s.size, windowSize), f.Size()-s.at))}
+	if n, err := f.ReadAt(w.b, w.at); n < len(w.b) {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.windows = append(p.windows, w); len(p.windows) > windows {
+		p.windows = slices.Delete(p.windows, 0, 1)
+	}
+	return w.b[:s.size:s.size], nil
+}
+
+// seen finds a document in what was read before; nil when it is not there.
+func (p *Packs) seen(pack string, s span) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k := len(p.windows) - 1; k >= 0; k-- {
+		w := p.windows[k]
+		if from := s.at - w.at; w.pack == pack && from >= 0 && from+s.size <= int64(len(w.b)) {
+			p.windows = append(slices.Delete(p.windows, k, k+1), w)
+			return w.b[from : from+s.size : from+s.size]
+		}
+	}
+	return nil
+}
+
+// forget drops what was read of a blob, or of all in a folder.
+func (p *Packs) forget(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.windows = slices.DeleteFunc(p.windows, func(w window) bool { return w.pack == id || strings.HasPrefix(w.pack, id+"/") })
+}
+
+// Stage implements signer.Blobs.
+func (p *Packs) Stage(ctx context.Context, id string, write func(io.Writer) error) (int64, error) {
+	p.forget(id)
+	return p.Blobs.Stage(ctx, id, write)
 }
 
 // Sync implements signer.Blobs. A pack is durable before a part of it has a name.
@@ -143,6 +214,7 @@ func (p *Packs) Sync(ctx context.Context, ids ...string) error {
 
 // Remove implements signer.Blobs. A part goes with its pack.
 func (p *Packs) Remove(ctx context.Context, id string) error {
+	p.forget(id)
 	return p.Blobs.Remove(ctx, id)
 }
 

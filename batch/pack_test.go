@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -186,4 +187,66 @@ func draws(t testing.TB, h *house) {
 	var err error
 	h.svc.Renderer, err = ecert.NewRenderer(ecert.Options{Sandbox: true})
 	must(t, err)
+}
+
+// Documents that share a blob are read with one look at it, as a bucket wants; what was written anew or
+// removed is not told from memory.
+func TestPartsAreReadTogether(t *testing.T) {
+	h := newHouse(t)
+	looked := &looked{Blobs: h.blobs}
+	packs := batch.NewPacks(looked)
+	write := func(content string) {
+		_, err := packs.Stage(ctx, "signed/ba/0-1", func(w io.Writer) error {
+			_, err := io.WriteString(w, content)
+			return err
+		})
+		must(t, err)
+	}
+	read := func(at, size int64) string {
+		f, err := packs.Open(ctx, signer.SignedPart("signed/ba/0-1", at, size))
+		if err != nil {
+			return err.Error()
+		}
+		defer f.Close()
+		p := make([]byte, f.Size())
+		if n, err := f.ReadAt(p, 0); n != len(p) {
+			t.Errorf("%d bytes of %d, %v", n, len(p), err)
+		}
+		return string(p)
+	}
+	large := strings.Repeat("x", 1<<20)
+	write("satu" + "dua" + large + "akhir")
+	for _, c := range []struct {
+		at, size int64
+		want     string
+	}{{0, 4, "satu"}, {4, 3, "dua"}, {7, 1 << 20, large}, {7 + 1<<20, 5, "akhir"}, {4, 3, "dua"}} {
+		if got := read(c.at, c.size); got != c.want {
+			t.Errorf("%d bytes at %d are %.20q", c.size, c.at, got)
+		}
+	}
+	if looked.opened.Load() > 3 {
+		t.Errorf("the blob was opened %d times", looked.opened.Load())
+	}
+	if got := read(7+1<<20, 6); !strings.Contains(got, "unexpected EOF") {
+		t.Errorf("beyond the end: %.40q", got)
+	}
+	write("lain" + "nya")
+	if got := read(0, 4); got != "lain" {
+		t.Errorf("written anew, and %q", got)
+	}
+	must(t, packs.Remove(ctx, "signed/ba"))
+	if got := read(0, 4); !strings.Contains(got, "missing") {
+		t.Errorf("removed, and %q", got)
+	}
+}
+
+// looked counts what is opened.
+type looked struct {
+	signer.Blobs
+	opened atomic.Int64
+}
+
+func (l *looked) Open(ctx context.Context, id string) (signer.Blob, error) {
+	l.opened.Add(1)
+	return l.Blobs.Open(ctx, id)
 }

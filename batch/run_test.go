@@ -338,3 +338,33 @@ func TestRunWithDatabaseFaults(t *testing.T) {
 		}
 	}
 }
+
+// While a batch is being signed its progress is counted by the commits, and counted anew by each authorisation.
+func TestProgressIsCounted(t *testing.T) {
+	h := newHouse(t)
+	id := h.sealed(t, 20)
+	signed := 0
+	for _, n := range []int{5, 3} {
+		a := h.authorize(t, id)
+		for range n {
+			claimed, err := h.s.Claim(ctx, a, 1)
+			must(t, err)
+			out, err := h.s.Sign(ctx, a, claimed)
+			must(t, err)
+			if signed == 6 {
+				out[0].Signature, out[0].Refused = nil, errors.New("refused")
+			}
+			_, err = h.s.Complete(ctx, a, out)
+			must(t, err)
+			signed++
+			if b := h.batch(t, id); b.Status != batch.Signing || int(b.Signed+b.Refused) != signed || int(b.Pending) != 20-signed || (b.Refused == 1) != (signed > 6) {
+				t.Errorf("after %d: %s, %d signed, %d refused, %d pending", signed, b.Status, b.Signed, b.Refused, b.Pending)
+			}
+		}
+		must(t, h.s.Abandon(ctx, a.Intent, signer.ErrDeadline))
+		must(t, a.Close())
+	}
+	if b := h.batch(t, id); b.Status != batch.NeedsAuthorisation || b.Signed != 7 || b.Refused != 1 || b.Pending != 12 {
+		t.Errorf("%+v", b)
+	}
+}

@@ -50,7 +50,7 @@ type stage struct {
 func (st *stage) sign(ctx context.Context) (done bool, err error) {
 	r, a := st.Runner, st.a
 	work := make(chan []signer.Claimed)
-	results := make(chan []signer.Outcome, r.Chunk/together+1)
+	results := make(chan []signer.Outcome, r.Chunk/a.Parcel()+1)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
@@ -255,7 +255,7 @@ func (st *stage) feed(ctx context.Context, work chan<- []signer.Claimed, cancel 
 		}
 		more := len(claimed) == r.Chunk
 		for each := (len(claimed) + r.Width - 1) / r.Width; len(claimed) > 0; {
-			n := parcel(claimed, each)
+			n := parcel(claimed, min(each, a.Parcel()))
 			select {
 			case work <- claimed[:n]:
 				claimed = claimed[n:]
@@ -269,19 +269,15 @@ func (st *stage) feed(ctx context.Context, work chan<- []signer.Claimed, cancel 
 	}
 }
 
-// What is signed together is in memory together, and in the HSM one after another: as many as make
-// messages and files cheap, and no more.
-const (
-	together      = 8
-	togetherBytes = 1 << 20
-)
+// togetherBytes bounds what is signed together, for it is in memory together.
+const togetherBytes = 1 << 20
 
 // parcel says how many of the next documents are signed together, at most as many as each: few are
 // better signed side by side.
 func parcel(docs []signer.Claimed, each int) int {
 	size := docs[0].Size
 	for n := 1; ; n++ {
-		if n == min(len(docs), each, together) || size+docs[n].Size > togetherBytes {
+		if n == min(len(docs), each) || size+docs[n].Size > togetherBytes {
 			return n
 		}
 		size += docs[n].Size

@@ -70,6 +70,7 @@ type made struct {
 	token int
 	with  []byte    // the signature with its time-stamp, once there is one
 	at    time.Time // of the time-stamp
+	end   *finished // the signature at its level, once it is
 }
 
 // complete counts stored outcomes; it reports whether the batch is said to be

@@ -65,17 +65,14 @@ func stamped(level string) bool { return level != "" && pdf.Level(level) != pdf.
 
 // finishCMS brings a detached signature to its level: CAdES, or what a prepared PDF has
 // room for.
-func (s *Signer) finishCMS(ctx context.Context, a *Authorization, j *job) (err error) {
-	began, out := s.Now(), &j.out
-	out.Level = reached(&a.Request.Options, j.Index)
-	out.Signature, out.Timestamp, err = s.stamp(ctx, a, out.Level, j.der)
-	if stamped(out.Level) && s.settle(a, began, err) {
-		out.Signature, out.Level, err = j.der, string(pdf.LevelB), nil
+func (s *Signer) finishCMS(ctx context.Context, a *Authorization, j *job) (f finished, err error) {
+	began, level := s.Now(), reached(&a.Request.Options, j.Index)
+	f.level = pdf.Level(level)
+	f.contents, f.at, err = s.stamp(ctx, a, level, j.der)
+	if stamped(level) && s.settle(a, began, err) {
+		return finished{contents: j.der, level: pdf.LevelB}, nil
 	}
-	if err == nil {
-		a.forget(j.Index)
-	}
-	return err
+	return f, err
 }
 
 // madeBefore gives the signature of a document that was made before, when what came
@@ -98,6 +95,23 @@ func (a *Authorization) madeValue(index uint32) []byte {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.made[index].value
+}
+
+// endedBefore is what a signature came to at its level in a try before; nil when there was none.
+func (a *Authorization) endedBefore(index uint32) *finished {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.made[index].end
+}
+
+// keepEnd keeps that: no authority is asked again for what it gave.
+func (a *Authorization) keepEnd(index uint32, f finished) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if m, ok := a.made[index]; ok {
+		m.end = &f
+		a.made[index] = m
+	}
 }
 
 // keepMade keeps a signature until [Authorization.forget].

@@ -1,10 +1,14 @@
 package signer_test
 
 import (
+	"context"
+	"crypto"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/mohor-sign/mohor/batch"
@@ -101,4 +105,105 @@ func TestPartsAreWhatTheyWere(t *testing.T) {
 	if _, err := h.blobs.Open(ctx, beyond); err == nil {
 		t.Errorf("%s opens", beyond)
 	}
+}
+
+// uneasy is a time-stamp service that fails, or panics, at some requests.
+type uneasy struct {
+	*services
+	asked atomic.Int64
+	fails func(n int64) error
+}
+
+func (u *uneasy) Timestamp(ctx context.Context, h crypto.Hash, digest []byte) ([]byte, error) {
+	if err := u.fails(u.asked.Add(1)); err != nil {
+		return nil, err
+	}
+	return u.services.Timestamp(ctx, h, digest)
+}
+
+// Where some time-stamps cannot be had at once, what was had for the other documents of a parcel is
+// kept: the key is used once for each, and no authority is asked again.
+func TestParcelsGoOnWhereTheyWere(t *testing.T) {
+	for name, c := range map[string]struct {
+		format, level string
+		each          int64 // time-stamps of a document
+	}{"CMS": {signer.CMS, "B-T", 1}, "PAdES": {signer.PADES, "B-T", 1}, "with evidence": {signer.PADES, "B-LTA", 2}} {
+		t.Run(name, func(t *testing.T) {
+			const docs = 16
+			h := newHouse(t)
+			failed := atomic.Int64{}
+			u := &uneasy{services: h.serve(t), fails: func(n int64) error {
+				if n%5 == 0 {
+					failed.Add(1)
+					return errOutage
+				}
+				return nil
+			}}
+			h.s.Timestamps = u
+			var files [][]byte
+			for k := range docs {
+				files = append(files, storetest.PDF(fmt.Sprint(k)))
+			}
+			ask := h.pdfs(t, files...)
+			if c.format == signer.CMS {
+				ask = h.Ask(docs)
+				ask.Options.Format = signer.CMS
+			}
+			ask.Options.Level = c.level
+			r, f := h.prepare(t, ask)
+			auth, err := h.s.Authorize(ctx, f)
+			must(t, err)
+			before := h.Keys.Signs.Load()
+			must(t, batch.NewRunner(h.s, 2, 50, quiet).Run(ctx, auth))
+			for _, it := range h.items(t, r) {
+				if it.State != batch.ItemSigned || it.Level != c.level {
+					t.Errorf("document %d is %s at %s", it.Index, it.State, it.Level)
+				}
+			}
+			if n := h.Keys.Signs.Load() - before; n != docs {
+				t.Errorf("the key was used %d times for %d documents", n, docs)
+			}
+			// One that has evidence asks for its first time-stamp once, and for the last one again when that failed.
+			if n, most := u.asked.Load(), docs*c.each+failed.Load(); n != most || failed.Load() == 0 {
+				t.Errorf("%d time-stamps were asked for, of which %d failed; want %d", n, failed.Load(), most)
+			}
+		})
+	}
+}
+
+// A panic over a document of a parcel, also in the goroutine beside the one that signs, ends no more than
+// that document: the others are signed one by one.
+func TestPanicInAParcel(t *testing.T) {
+	for name, c := range map[string]struct {
+		fails          func(n int64) error
+		signed, denied int
+	}{
+		"once":   {func(n int64) error { return panicAt(n == 2) }, 4, 0},
+		"always": {func(int64) error { return panicAt(true) }, 0, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			h.s.Timestamps = &uneasy{services: h.serve(t), fails: c.fails}
+			ask := h.pdfs(t, storetest.PDF("0"), storetest.PDF("1"), storetest.PDF("2"), storetest.PDF("3"))
+			ask.Options.Level = "B-T"
+			r, f := h.prepare(t, ask)
+			auth, err := h.s.Authorize(ctx, f)
+			must(t, err)
+			must(t, batch.NewRunner(h.s, 1, 50, quiet).Run(ctx, auth))
+			states := map[string]int{}
+			for _, it := range h.items(t, r) {
+				states[it.State]++
+			}
+			if states[batch.ItemSigned] != c.signed || states[batch.ItemRefused] != c.denied {
+				t.Errorf("%v; want %d signed and %d refused", states, c.signed, c.denied)
+			}
+		})
+	}
+}
+
+func panicAt(now bool) error {
+	if now {
+		panic("of a time-stamp")
+	}
+	return nil
 }

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/internal/secret"
@@ -170,7 +172,13 @@ func (s *Signer) beginPDF(ctx context.Context, a *Authorization, j *job) (err er
 // use gives the key what is to be signed, and keeps what came of it until that is stored: one use of
 // the key for one document.
 func (a *Authorization) use(ctx context.Context, jobs []job) error {
-	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512} {
+	hashes := []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512}
+	for k := range jobs {
+		if j := &jobs[k]; j.toSign != nil && !slices.Contains(hashes, j.hash) {
+			return fmt.Errorf("signing: digest algorithm %v", j.hash)
+		}
+	}
+	for _, h := range hashes {
 		var these []*job
 		var digests [][]byte
 		for k := range jobs {
@@ -206,34 +214,85 @@ func (a *Authorization) assemble(j *job, sig []byte) (err error) {
 	return nil
 }
 
-// finishAll brings signatures to their levels. Where services are asked for that, for all at once.
+// finishers is how many documents of a parcel are finished at once where services are asked for that:
+// while one waits, another is worked at.
+const finishers = 2
+
+// Parcel is how many documents are best given to [Signer.Sign] at once. At levels above B-B each brings
+// evidence that is held in memory, and all wait for the slowest.
+func (a *Authorization) Parcel() int {
+	o := &a.Request.Options
+	above := stamped(o.PAdES.Level)
+	for _, each := range o.Each {
+		above = above || stamped(each.Level)
+	}
+	if above {
+		return 4
+	}
+	return 8
+}
+
+// finishAll brings signatures to their levels. What panics over one panics here, when nothing works
+// at the others any more.
 func (s *Signer) finishAll(ctx context.Context, a *Authorization, jobs []job) error {
-	errs := make([]error, len(jobs))
-	var asking sync.WaitGroup
-	for k := range jobs {
-		j := &jobs[k]
-		if j.out.Refused != nil || j.builder == nil {
-			continue
-		}
-		finish := func() { errs[k] = j.refused(s.finishOne(ctx, a, j)) }
-		if len(jobs) > 1 && stamped(reached(&a.Request.Options, j.Index)) {
-			asking.Go(finish)
-		} else {
-			finish()
+	errs, panics := make([]error, len(jobs)), make([]any, len(jobs))
+	var at atomic.Int64
+	work := func() {
+		for {
+			k := int(at.Add(1)) - 1
+			if k >= len(jobs) {
+				return
+			}
+			func() {
+				defer func() { panics[k] = recover() }()
+				errs[k] = jobs[k].refused(s.finishOne(ctx, a, &jobs[k]))
+			}()
 		}
 	}
-	asking.Wait()
+	var beside sync.WaitGroup
+	if len(jobs) > 1 && a.asks(jobs) {
+		for range finishers - 1 {
+			beside.Go(work)
+		}
+	}
+	work()
+	beside.Wait()
+	for _, p := range panics {
+		if p != nil {
+			panic(p)
+		}
+	}
 	return errors.Join(errs...)
 }
 
+// asks says whether the level of any of jobs needs a service.
+func (a *Authorization) asks(jobs []job) bool {
+	return slices.ContainsFunc(jobs, func(j job) bool { return stamped(reached(&a.Request.Options, j.Index)) })
+}
+
+// finishOne brings a signature to its level, or takes it from the try before, in which another
+// document of the parcel failed.
 func (s *Signer) finishOne(ctx context.Context, a *Authorization, j *job) (err error) {
-	if j.pdf == nil {
-		return s.finishCMS(ctx, a, j)
+	if j.out.Refused != nil || j.builder == nil {
+		return nil
 	}
-	if j.end, err = s.finish(ctx, a, j.Index, j.pdf, j.der, j.password); err != nil {
+	if before := a.endedBefore(j.Index); before != nil && j.toSign == nil {
+		j.end = *before
+	} else if j.pdf != nil {
+		j.end, err = s.finish(ctx, a, j.Index, j.pdf, j.der, j.password)
+	} else {
+		j.end, err = s.finishCMS(ctx, a, j)
+	}
+	if err != nil {
 		return err
 	}
+	if stamped(string(j.end.level)) {
+		a.keepEnd(j.Index, j.end)
+	}
 	j.out.Timestamp, j.out.Level = j.end.at, string(j.end.level)
+	if j.pdf == nil {
+		j.out.Signature = j.end.contents
+	}
 	return nil
 }
 
@@ -247,7 +306,7 @@ func (s *Signer) keep(ctx context.Context, a *Authorization, jobs []job) error {
 	var together []*job
 	for k := range jobs {
 		j := &jobs[k]
-		if j.out.Refused != nil || j.pdf == nil {
+		if j.copy == nil {
 			continue
 		}
 		names := SignedBlobs(a.Request.Batch, j.Index, j.Attempt)
@@ -256,6 +315,9 @@ func (s *Signer) keep(ctx context.Context, a *Authorization, jobs []job) error {
 			if err := s.remove(ctx, names[:last]...); err != nil {
 				return fmt.Errorf("removing what was not stored: %w", err)
 			}
+		}
+		if j.out.Refused != nil {
+			continue
 		}
 		j.out.Blob = names[last]
 		if a.Request.Options.Work == nil && j.copy.size <= shared {
@@ -282,6 +344,15 @@ func (s *Signer) keep(ctx context.Context, a *Authorization, jobs []job) error {
 		}
 		return nil
 	})
+	var bad *pdf.Error
+	if errors.As(err, &bad) { // one that has no room for its signature: the others have
+		for _, j := range together {
+			if err := j.refused(s.keepAlone(ctx, a, j)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("storing signed documents: %w", err)
 	}
@@ -300,6 +371,7 @@ func (j *job) write(w io.Writer) (int64, error) {
 
 // keepAlone writes a signed document into a file of its own, with what a role that is next needs.
 func (s *Signer) keepAlone(ctx context.Context, a *Authorization, j *job) (err error) {
+	j.out.Blob = PackOf(j.out.Blob)
 	work, sum := a.Request.Options.Work, sha256.New()
 	j.out.Size, err = s.Blobs.Stage(ctx, j.out.Blob, func(w io.Writer) error {
 		if work != nil {

@@ -292,7 +292,7 @@ func commitCase(ctx context.Context, q *sqlc.Queries, id string, c *archive.Case
 		return err
 	}
 	batch := c.Batch.ID
-	for _, drop := range []func(context.Context, string) error{q.DropCodeSendsOfBatch, q.DropChallengesOfBatch, q.DropSigningPagesOfBatch, q.DropIntentsOfBatch, q.DropRefusedRowsOfBatch, q.DropPaymentsOfBatch, q.DropSignatoriesOfBatch} {
+	for _, drop := range []func(context.Context, string) error{q.DropCodeSendsOfBatch, q.DropChallengesOfBatch, q.DropSigningPagesOfBatch, q.DropIntentsOfBatch, q.DropRefusedRowsOfBatch, q.DropPaymentsOfBatch, q.DropSignatoriesOfBatch, q.DropOutcomesOfBatch} {
 		if err := drop(ctx, batch); err != nil {
 			return err
 		}

@@ -40,12 +40,34 @@ func (d *DB) Batch(ctx context.Context, id string) (batch.Batch, error) {
 		return batch.Batch{}, absent(err, batch.ErrUnknown)
 	}
 	b := batch.Batch{ID: row.ID, App: row.AppID, Name: string(row.Name), Kind: row.Kind, Status: batch.Status(row.Status), Next: uint32(row.NextIndex),
-		Intake: row.Intake, Count: uint32(row.Count), RefusedRows: uint32(row.RefusedRows), CreatedAt: instant(row.CreatedAt), StartedAt: instant(row.StartedAt), FinishedAt: instant(row.FinishedAt),
-		Signed: uint32(row.Signed), Refused: uint32(row.Refused)}
+		Intake: row.Intake, Count: uint32(row.Count), RefusedRows: uint32(row.RefusedRows), CreatedAt: instant(row.CreatedAt), StartedAt: instant(row.StartedAt), FinishedAt: instant(row.FinishedAt)}
 	if len(row.Root) == 32 {
 		b.Root = [32]byte(row.Root)
 	}
-	b.Pending = b.Next - b.Signed - b.Refused
+	if b.Status == batch.Signing { // each poll of a client that waits; all else is decided by the rows
+		switch o, err := d.q.Outcomes(ctx, id); {
+		case err == nil:
+			b.Signed, b.Refused = uint32(o.Signed), uint32(o.Refused)
+			b.Pending = b.Next - min(b.Next, b.Signed+b.Refused)
+			return b, nil
+		case !errors.Is(err, sql.ErrNoRows): // begun by an earlier release
+			return batch.Batch{}, err
+		}
+	}
+	counts, err := d.paged().CountStates(ctx, id)
+	if err != nil {
+		return batch.Batch{}, err
+	}
+	for _, c := range counts {
+		switch c.State {
+		case batch.ItemSigned:
+			b.Signed = uint32(c.N)
+		case batch.ItemRefused:
+			b.Refused = uint32(c.N)
+		default:
+			b.Pending += uint32(c.N)
+		}
+	}
 	return b, nil
 }
 
@@ -130,11 +152,8 @@ func (d *DB) RetryItems(ctx context.Context, id string, items []uint32, ev audit
 			return batch.ErrNotRefused
 		}
 		if len(items) == 0 {
-			n, err := q.RetryAll(ctx, id)
-			if err != nil {
-				return err
-			}
-			return q.CountOutcomes(ctx, sqlc.CountOutcomesParams{Refused: -n, ID: id})
+			_, err := q.RetryAll(ctx, id)
+			return err
 		}
 		const some = 500 // parameters of one statement
 		for left := range slices.Chunk(items, some) {
@@ -150,7 +169,7 @@ func (d *DB) RetryItems(ctx context.Context, id string, items []uint32, ev audit
 				return err
 			}
 		}
-		return q.CountOutcomes(ctx, sqlc.CountOutcomesParams{Refused: -int64(len(items)), ID: id})
+		return nil
 	})
 }
 

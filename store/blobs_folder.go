@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // folders is how many folders are kept open: os.Root opens each part of a path by itself, which for the
@@ -25,7 +26,7 @@ func (b *Blobs) in(path string, do func(folder *os.Root, name string) error) err
 	b.mu.Unlock()
 	if kept != nil {
 		err := do(kept, name)
-		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, os.ErrClosed) {
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, os.ErrClosed) && !errors.Is(err, syscall.ESTALE) { // of NFS: removed elsewhere
 			return err
 		}
 		b.leave(dir, kept)

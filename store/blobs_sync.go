@@ -170,10 +170,16 @@ func (b *Blobs) many(f stagedFile) bool {
 	if b.written[folder] > remembered {
 		return true
 	}
-	if len(b.written) >= folders {
-		clear(b.written)
-	}
 	b.written[folder] += f.size
+	if len(b.written) > folders { // the smallest of the others is forgotten, for it has the longest way
+		least := ""
+		for other, n := range b.written {
+			if other != folder && (least == "" || n < b.written[least]) {
+				least = other
+			}
+		}
+		delete(b.written, least)
+	}
 	return false
 }
 

@@ -459,6 +459,9 @@ func (d *DB) RecordIntent(ctx context.Context, in signer.Intent, nonce [otp.Nonc
 		if err == nil && run.ID != "" {
 			err = addRun(ctx, q, run, now)
 		}
+		if err == nil && in.Count > 1 {
+			err = q.BeginOutcomes(ctx, in.Batch)
+		}
 		if err == nil && n > 0 {
 			out, err = claimed(q.ClaimItems(ctx, claimOf(run, in.Batch, n, now)))
 		}
@@ -500,7 +503,7 @@ func (d *DB) Complete(ctx context.Context, id string, out []signer.Outcome, now 
 		if err := active(ctx, q, in.CredentialID); err != nil {
 			return err
 		}
-		count := sqlc.CountOutcomesParams{ID: in.BatchID}
+		count := sqlc.CountOutcomesParams{BatchID: in.BatchID}
 		for k := range out {
 			if err := storeOutcome(ctx, q, &in, &out[k], now); err != nil {
 				return err
@@ -511,8 +514,10 @@ func (d *DB) Complete(ctx context.Context, id string, out []signer.Outcome, now 
 				count.Signed++
 			}
 		}
-		if err := q.CountOutcomes(ctx, count); err != nil {
-			return err
+		if in.Count > 1 {
+			if err := q.CountOutcomes(ctx, count); err != nil {
+				return err
+			}
 		}
 		left, err := q.UnfinishedItems(ctx, in.BatchID)
 		if err == nil && left == 0 {

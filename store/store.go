@@ -39,7 +39,7 @@ var migrations embed.FS
 const readers = 8
 
 // pagers is how many read batches page by page.
-const pagers = 2
+const pagers = 4
 
 // DB is an open database.
 type DB struct {

@@ -94,6 +94,9 @@ DELETE FROM payments WHERE batch_id = @batch_id;
 -- name: DropItemsOfBatch :execrows
 DELETE FROM items WHERE batch_id = @batch_id;
 
+-- name: DropOutcomesOfBatch :exec
+DELETE FROM batch_outcomes WHERE batch_id = @batch_id;
+
 -- name: DropBatch :execrows
 DELETE FROM batches WHERE id = @id;
 

@@ -11,11 +11,20 @@ UPDATE batches SET touched_at = @now
 WHERE id = (SELECT t.batch_id FROM transactions t WHERE t.id = @transaction_id) AND implicit = 0 AND touched_at < @now;
 
 -- name: Batch :one
-SELECT id, app_id, name, kind, implicit, status, next_index, count, root, refused_rows, created_at, started_at, finished_at, intake, intake_until, signed, refused
+SELECT id, app_id, name, kind, implicit, status, next_index, count, root, refused_rows, created_at, started_at, finished_at, intake, intake_until
 FROM batches WHERE id = @id;
 
+-- Begins anew what CountOutcomes adds to.
+-- name: BeginOutcomes :exec
+INSERT INTO batch_outcomes (batch_id, signed, refused)
+SELECT @batch_id, COUNT(CASE WHEN i.state = 'signed' THEN 1 END), COUNT(CASE WHEN i.state = 'refused' THEN 1 END) FROM items i WHERE i.batch_id = @batch_id
+ON CONFLICT (batch_id) DO UPDATE SET signed = excluded.signed, refused = excluded.refused;
+
 -- name: CountOutcomes :exec
-UPDATE batches SET signed = signed + @signed, refused = refused + @refused WHERE id = @id;
+UPDATE batch_outcomes SET signed = signed + @signed, refused = refused + @refused WHERE batch_id = @batch_id;
+
+-- name: Outcomes :one
+SELECT signed, refused FROM batch_outcomes WHERE batch_id = @batch_id;
 
 -- name: CountStates :many
 SELECT state, COUNT(*) AS n FROM items

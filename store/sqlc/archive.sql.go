@@ -382,6 +382,15 @@ func (q *Queries) DropItemsOfBatch(ctx context.Context, batchID string) (int64, 
 	return result.RowsAffected()
 }
 
+const dropOutcomesOfBatch = `-- name: DropOutcomesOfBatch :exec
+DELETE FROM batch_outcomes WHERE batch_id = ?1
+`
+
+func (q *Queries) DropOutcomesOfBatch(ctx context.Context, batchID string) error {
+	_, err := q.db.ExecContext(ctx, dropOutcomesOfBatch, batchID)
+	return err
+}
+
 const dropPaymentsOfBatch = `-- name: DropPaymentsOfBatch :exec
 DELETE FROM payments WHERE batch_id = ?1
 `

@@ -216,7 +216,7 @@ func (q *Queries) AuthorisedAfter(ctx context.Context, arg AuthorisedAfterParams
 }
 
 const batch = `-- name: Batch :one
-SELECT id, app_id, name, kind, implicit, status, next_index, count, root, refused_rows, created_at, started_at, finished_at, intake, intake_until, signed, refused
+SELECT id, app_id, name, kind, implicit, status, next_index, count, root, refused_rows, created_at, started_at, finished_at, intake, intake_until
 FROM batches WHERE id = ?1
 `
 
@@ -236,8 +236,6 @@ type BatchRow struct {
 	FinishedAt  int64
 	Intake      string
 	IntakeUntil int64
-	Signed      int64
-	Refused     int64
 }
 
 func (q *Queries) Batch(ctx context.Context, id string) (BatchRow, error) {
@@ -259,10 +257,20 @@ func (q *Queries) Batch(ctx context.Context, id string) (BatchRow, error) {
 		&i.FinishedAt,
 		&i.Intake,
 		&i.IntakeUntil,
-		&i.Signed,
-		&i.Refused,
 	)
 	return i, err
+}
+
+const beginOutcomes = `-- name: BeginOutcomes :exec
+INSERT INTO batch_outcomes (batch_id, signed, refused)
+SELECT ?1, COUNT(CASE WHEN i.state = 'signed' THEN 1 END), COUNT(CASE WHEN i.state = 'refused' THEN 1 END) FROM items i WHERE i.batch_id = ?1
+ON CONFLICT (batch_id) DO UPDATE SET signed = excluded.signed, refused = excluded.refused
+`
+
+// Begins anew what CountOutcomes adds to.
+func (q *Queries) BeginOutcomes(ctx context.Context, batchID string) error {
+	_, err := q.db.ExecContext(ctx, beginOutcomes, batchID)
+	return err
 }
 
 const claimIntake = `-- name: ClaimIntake :execrows
@@ -357,17 +365,17 @@ func (q *Queries) ClaimItems(ctx context.Context, arg ClaimItemsParams) ([]Claim
 }
 
 const countOutcomes = `-- name: CountOutcomes :exec
-UPDATE batches SET signed = signed + ?1, refused = refused + ?2 WHERE id = ?3
+UPDATE batch_outcomes SET signed = signed + ?1, refused = refused + ?2 WHERE batch_id = ?3
 `
 
 type CountOutcomesParams struct {
 	Signed  int64
 	Refused int64
-	ID      string
+	BatchID string
 }
 
 func (q *Queries) CountOutcomes(ctx context.Context, arg CountOutcomesParams) error {
-	_, err := q.db.ExecContext(ctx, countOutcomes, arg.Signed, arg.Refused, arg.ID)
+	_, err := q.db.ExecContext(ctx, countOutcomes, arg.Signed, arg.Refused, arg.BatchID)
 	return err
 }
 
@@ -1028,6 +1036,22 @@ func (q *Queries) OutcomeStored(ctx context.Context, arg OutcomeStoredParams) (i
 	var count int64
 	err := row.Scan(&count)
 	return count, err
+}
+
+const outcomes = `-- name: Outcomes :one
+SELECT signed, refused FROM batch_outcomes WHERE batch_id = ?1
+`
+
+type OutcomesRow struct {
+	Signed  int64
+	Refused int64
+}
+
+func (q *Queries) Outcomes(ctx context.Context, batchID string) (OutcomesRow, error) {
+	row := q.db.QueryRowContext(ctx, outcomes, batchID)
+	var i OutcomesRow
+	err := row.Scan(&i.Signed, &i.Refused)
+	return i, err
 }
 
 const partsAfter = `-- name: PartsAfter :many

@@ -193,8 +193,12 @@ type Batch struct {
 	Intake      string
 	IntakeUntil int64
 	TouchedAt   int64
-	Signed      int64
-	Refused     int64
+}
+
+type BatchOutcome struct {
+	BatchID string
+	Signed  int64
+	Refused int64
 }
 
 type Certificate struct {

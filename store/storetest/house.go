@@ -189,7 +189,7 @@ func (o *openKey) SignAll(_ context.Context, digests [][]byte, opts crypto.Signe
 	for _, digest := range digests {
 		sig, err := o.sign(digest, opts)
 		if err != nil {
-			return nil, err
+			return sigs, err
 		}
 		sigs = append(sigs, sig)
 	}
