@@ -21,6 +21,14 @@ func (e *InputError) Unwrap() error { return e.Kind }
 
 func unreadable(ms, en string) error { return &InputError{EN: en, MS: ms, Kind: ErrInput} }
 
+// damaged is a ZIP, or a file in it when name is not "", that err keeps from being read.
+func damaged(name string, err error) error {
+	if name == "" {
+		return unreadable("muat naik ini bukan ZIP yang boleh dibaca ("+err.Error()+"); buat ZIP itu semula", "the upload is no ZIP that can be read ("+err.Error()+"); make the ZIP anew")
+	}
+	return unreadable(quoted(name)+" dalam ZIP tidak boleh dibaca ("+err.Error()+"); buat ZIP itu semula", quoted(name)+" in the ZIP cannot be read ("+err.Error()+"); make the ZIP anew")
+}
+
 // tooMany are things of which an upload has more than maxItems.
 func tooMany(ms, en string) error {
 	return &InputError{EN: fmt.Sprintf("more than %d %s; send them in several uploads", maxItems, en),

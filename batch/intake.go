@@ -47,7 +47,7 @@ func (s *Service) checkZIP(zr *zip.Reader) error {
 	for _, zf := range zr.File {
 		off, err := zf.DataOffset()
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrInput, err)
+			return damaged(zf.Name, err)
 		}
 		if zf.CompressedSize64 > 0 && at[off] {
 			return unreadable("dua fail dalam ZIP berkongsi bait", "two files of the ZIP share their bytes")

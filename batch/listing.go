@@ -79,7 +79,7 @@ func (s *Service) readManifest(zr *zip.Reader) (*listing, error) {
 	}
 	r, err := found.Open()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInput, err)
+		return nil, damaged(found.Name, err)
 	}
 	defer r.Close()
 	f, size, err := spool.Copy(s.TempDir, r, s.MaxUpload)

@@ -77,6 +77,10 @@ func TestPDFs(t *testing.T) {
 	} {
 		h.refuses(t, what, id, batch.ErrInput, func() error { _, err := h.addPDFs(id, bad); return err })
 	}
+	var told *batch.InputError
+	if _, err := h.addPDFs(id, []byte("no ZIP")); !errors.As(err, &told) || !strings.Contains(told.EN, "no ZIP that can be read") || !strings.Contains(told.MS, "bukan ZIP yang boleh dibaca") {
+		t.Errorf("no ZIP is told as %v", err)
+	}
 	got, err = h.addPDFs(id, archive(t, "a\x07.pdf", a, strings.Repeat("n", 201), a))
 	if err != nil || got.Accepted != 0 || len(got.Refused) != 2 || got.Refused[0].Name != "a.pdf" || got.Refused[1].Code != ecert.CodeFieldInvalid {
 		t.Errorf("names of controls, long names: %+v, %v", got, err)

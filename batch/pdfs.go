@@ -93,7 +93,7 @@ func readZIP(f io.ReaderAt, size int64, limit int) (*zip.Reader, error) {
 	case errors.Is(err, ErrTooLarge), err == nil && len(zr.File) > limit:
 		return nil, tooMany("fail", "files")
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrInput, err)
+		return nil, damaged("", err)
 	}
 	c.limit = math.MaxInt
 	return zr, nil
@@ -184,7 +184,7 @@ func (u *upload) takePDF(ctx context.Context, row int, zf *zip.File, m *listing)
 	}
 	rc, err := zf.Open()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %q: %w", ErrInput, zf.Name, err)
+		return nil, damaged(zf.Name, err)
 	}
 	defer rc.Close()
 	it, err := u.storePDF(ctx, file, rc)

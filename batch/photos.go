@@ -51,7 +51,7 @@ func takeListAndPhotos(ctx context.Context, u *upload, f *os.File, size int64) e
 	}
 	r, err := list.Open()
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrInput, err)
+		return damaged(list.Name, err)
 	}
 	defer r.Close()
 	in, n, err := spool.Copy(u.s.TempDir, r, u.s.MaxUpload)
@@ -147,12 +147,12 @@ func (p *photoFiles) content(c *ecert.Candidate) ([]byte, error) {
 func readPhoto(f *zip.File) ([]byte, error) {
 	r, err := f.Open()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInput, err)
+		return nil, damaged(f.Name, err)
 	}
 	defer r.Close()
 	var raw bytes.Buffer
 	if _, err := io.Copy(&raw, io.LimitReader(r, ecert.MaxPhoto+1)); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInput, err)
+		return nil, damaged(f.Name, err)
 	}
 	return ecert.StripPhoto(raw.Bytes())
 }
