@@ -188,15 +188,7 @@ func TestBatchesWaitAndPause(t *testing.T) {
 	must(t, h.DB.PauseBatch(ctx, ids[2], audit.Event{At: h.Clock.Now(), Action: "pause"}))
 	until := func(what string, is func() bool) {
 		t.Helper()
-		over, tick := time.After(time.Minute), time.NewTicker(2*time.Millisecond)
-		defer tick.Stop()
-		for !is() {
-			select {
-			case <-over:
-				t.Fatal(what)
-			case <-tick.C:
-			}
-		}
+		eventually(t, what, is)
 	}
 	// One that is paused keeps nobody from his turn.
 	r.Start(all[2])

@@ -44,6 +44,20 @@ func (h *house) status(t testing.TB, a *signer.Authorization) signer.Status {
 	return r.Status
 }
 
+// eventually waits until something is so.
+func eventually(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	over, tick := time.After(time.Minute), time.NewTicker(2*time.Millisecond)
+	defer tick.Stop()
+	for !is() {
+		select {
+		case <-over:
+			t.Fatal(what)
+		case <-tick.C:
+		}
+	}
+}
+
 // settled checks that a run, however it ended, left nothing half-done.
 func (h *house) settled(t testing.TB, id string, signed int) {
 	t.Helper()
@@ -349,7 +363,7 @@ func TestProgressIsCounted(t *testing.T) {
 		for range n {
 			claimed, err := h.s.Claim(ctx, a, 1)
 			must(t, err)
-			out, err := h.s.Sign(ctx, a, claimed)
+			out, err := h.s.Sign(ctx, a, claimed, nil)
 			must(t, err)
 			if signed == 6 {
 				out[0].Signature, out[0].Refused = nil, errors.New("refused")

@@ -180,15 +180,17 @@ func (st *stage) persist(ctx context.Context, docs []signer.Claimed) ([]signer.O
 }
 
 // inTurn signs documents when there is a place for them, one for all: they are signed one after
-// another. While it waits for the HSM others have that.
+// another. While it waits for the HSM, or for a time-stamping authority, others have that.
 func (st *stage) inTurn(ctx context.Context, docs []signer.Claimed) (out []signer.Outcome, panicked bool, err error) {
-	if st.lane != nil {
-		if err := st.gate.enter(ctx, st.lane); err != nil {
-			return nil, false, err
-		}
-		defer st.gate.leave()
+	if st.lane == nil {
+		return st.try(ctx, docs, nil)
 	}
-	return st.try(ctx, docs)
+	if err := st.gate.enter(ctx, st.lane); err != nil {
+		return nil, false, err
+	}
+	leave := sync.OnceFunc(st.gate.leave)
+	defer leave()
+	return st.try(ctx, docs, leave)
 }
 
 // oneByOne finds out over which of docs signing panicked.
@@ -214,7 +216,7 @@ var errPanicked = errors.New("internal error")
 
 // try keeps a panic over one document from ending every other batch: when it is
 // alone the document is refused, the log has the stack and not the value.
-func (st *stage) try(ctx context.Context, docs []signer.Claimed) (out []signer.Outcome, panicked bool, err error) {
+func (st *stage) try(ctx context.Context, docs []signer.Claimed, made func()) (out []signer.Outcome, panicked bool, err error) {
 	r, a, first := st.Runner, st.a, docs[0]
 	defer func() {
 		if recover() == nil {
@@ -225,7 +227,7 @@ func (st *stage) try(ctx context.Context, docs []signer.Claimed) (out []signer.O
 			out = []signer.Outcome{{Index: first.Index, Attempt: first.Attempt, Refused: errPanicked}}
 		}
 	}()
-	out, err = r.Signer.Sign(ctx, a, docs)
+	out, err = r.Signer.Sign(ctx, a, docs, made)
 	return out, false, err
 }
 

@@ -53,7 +53,7 @@ func TestDocumentsShareFiles(t *testing.T) {
 	must(t, err)
 	claimed, err := h.s.Claim(ctx, auth, 5)
 	must(t, err)
-	lost, err := h.s.Sign(ctx, auth, claimed[:2]) // and never stored
+	lost, err := h.s.Sign(ctx, auth, claimed[:2], nil) // and never stored
 	must(t, err)
 	if lost[0].Blob == lost[1].Blob || signer.PackOf(lost[0].Blob) != signer.PackOf(lost[1].Blob) {
 		t.Errorf("signed as %s and %s", lost[0].Blob, lost[1].Blob)

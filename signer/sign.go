@@ -25,7 +25,10 @@ import (
 // ErrDocuments when a row or the stored bytes are not what was authorised,
 // ErrDeadline, ErrKeysUnavailable. After an error none is spent. Signed files that are small
 // share one, see [SignedPart]: all of docs are to be stored, or given up, together.
-func (s *Signer) Sign(ctx context.Context, a *Authorization, docs []Claimed) (out []Outcome, err error) {
+//
+// made, unless it is nil, is called when the key has been used and services are about to be asked, which
+// may take long.
+func (s *Signer) Sign(ctx context.Context, a *Authorization, docs []Claimed, made func()) (out []Outcome, err error) {
 	jobs := make([]job, len(docs))
 	defer func() {
 		for k := range jobs {
@@ -48,6 +51,9 @@ func (s *Signer) Sign(ctx context.Context, a *Authorization, docs []Claimed) (ou
 	}
 	if err := a.use(ctx, jobs); err != nil {
 		return nil, err
+	}
+	if made != nil && a.asks(jobs) {
+		made()
 	}
 	if err := s.finishAll(ctx, a, jobs); err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ var ctx = context.Background()
 
 // signOne signs one claimed document.
 func signOne(s *signer.Signer, a *signer.Authorization, d signer.Claimed) (signer.Outcome, error) {
-	out, err := s.Sign(ctx, a, []signer.Claimed{d})
+	out, err := s.Sign(ctx, a, []signer.Claimed{d}, nil)
 	if err != nil {
 		return signer.Outcome{}, err
 	}
