@@ -219,10 +219,15 @@ var errPanicked = errors.New("internal error")
 func (st *stage) try(ctx context.Context, docs []signer.Claimed, made func()) (out []signer.Outcome, panicked bool, err error) {
 	r, a, first := st.Runner, st.a, docs[0]
 	defer func() {
-		if recover() == nil {
+		v := recover()
+		if v == nil {
 			return
 		}
-		r.Log.Error("signing panicked", "transaction", a.Request.ID, "index", first.Index, "documents", len(docs), "stack", string(debug.Stack()))
+		stack := debug.Stack()
+		if p, beside := v.(*signer.Panic); beside {
+			stack = p.Stack
+		}
+		r.Log.Error("signing panicked", "transaction", a.Request.ID, "index", first.Index, "documents", len(docs), "stack", string(stack))
 		if out, panicked, err = nil, true, nil; len(docs) == 1 {
 			out = []signer.Outcome{{Index: first.Index, Attempt: first.Attempt, Refused: errPanicked}}
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync"
@@ -87,6 +88,7 @@ type job struct {
 	password []byte
 	pdf      *pdf.Prepared
 	end      finished
+	name     string // of a file of its own
 }
 
 // close frees what a job holds.
@@ -238,10 +240,14 @@ func (a *Authorization) Parcel() int {
 	return 8
 }
 
+// Panic is what Sign panics with when that began in a goroutine beside the caller's. It keeps where, and not
+// the value, which may hold secrets.
+type Panic struct{ Stack []byte }
+
 // finishAll brings signatures to their levels. What panics over one panics here, when nothing works
 // at the others any more.
 func (s *Signer) finishAll(ctx context.Context, a *Authorization, jobs []job) error {
-	errs, panics := make([]error, len(jobs)), make([]any, len(jobs))
+	errs, panics := make([]error, len(jobs)), make([]*Panic, len(jobs))
 	var at atomic.Int64
 	work := func() {
 		for {
@@ -250,7 +256,11 @@ func (s *Signer) finishAll(ctx context.Context, a *Authorization, jobs []job) er
 				return
 			}
 			func() {
-				defer func() { panics[k] = recover() }()
+				defer func() {
+					if recover() != nil {
+						panics[k] = &Panic{debug.Stack()}
+					}
+				}()
 				errs[k] = jobs[k].refused(s.finishOne(ctx, a, &jobs[k]))
 			}()
 		}
@@ -325,7 +335,7 @@ func (s *Signer) keep(ctx context.Context, a *Authorization, jobs []job) error {
 		if j.out.Refused != nil {
 			continue
 		}
-		j.out.Blob = names[last]
+		j.name = names[last]
 		if a.Request.Options.Work == nil && j.copy.size <= shared {
 			together = append(together, j)
 		} else if err := s.keepAlone(ctx, a, j); err != nil {
@@ -335,7 +345,7 @@ func (s *Signer) keep(ctx context.Context, a *Authorization, jobs []job) error {
 	if len(together) == 0 {
 		return nil
 	}
-	pack := together[0].out.Blob
+	pack := together[0].name
 	_, err := s.Blobs.Stage(ctx, pack, func(w io.Writer) error {
 		at := int64(0)
 		for _, j := range together {
@@ -343,7 +353,7 @@ func (s *Signer) keep(ctx context.Context, a *Authorization, jobs []job) error {
 			if err != nil {
 				return err
 			}
-			if j.out.Size = n; len(together) > 1 {
+			if j.out.Size, j.out.Blob = n, pack; len(together) > 1 {
 				j.out.Blob = SignedPart(pack, at, n)
 			}
 			at += n
@@ -377,7 +387,7 @@ func (j *job) write(w io.Writer) (int64, error) {
 
 // keepAlone writes a signed document into a file of its own, with what a role that is next needs.
 func (s *Signer) keepAlone(ctx context.Context, a *Authorization, j *job) (err error) {
-	j.out.Blob = PackOf(j.out.Blob)
+	j.out.Blob = j.name
 	work, sum := a.Request.Options.Work, sha256.New()
 	j.out.Size, err = s.Blobs.Stage(ctx, j.out.Blob, func(w io.Writer) error {
 		if work != nil {
