@@ -1,7 +1,11 @@
 package batch
 
 import (
+	"archive/zip"
+	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strconv"
 )
 
@@ -23,6 +27,10 @@ func unreadable(ms, en string) error { return &InputError{EN: en, MS: ms, Kind: 
 
 // damaged is a ZIP, or a file in it when name is not "", that err keeps from being read.
 func damaged(name string, err error) error {
+	known := []error{zip.ErrFormat, zip.ErrAlgorithm, zip.ErrChecksum, zip.ErrInsecurePath, io.ErrUnexpectedEOF, io.EOF}
+	if !slices.ContainsFunc(known, func(k error) bool { return errors.Is(err, k) }) {
+		return fmt.Errorf("%w: %w", ErrInput, err) // not the ZIP's fault, perhaps
+	}
 	if name == "" {
 		return unreadable("muat naik ini bukan ZIP yang boleh dibaca ("+err.Error()+"); buat ZIP itu semula", "the upload is no ZIP that can be read ("+err.Error()+"); make the ZIP anew")
 	}

@@ -91,8 +91,8 @@ const (
 	maxPart = 64 << 20 // bytes of one part; a certificate has some 50 kB
 	// maxShared bounds the shared parts kept in memory, some 45 kB each.
 	maxShared = 64
-	// A window is what is read of a blob that signed documents share, when one of them is asked for: whoever
-	// reads a batch reads the others next, and a bucket is not asked for each.
+	// A window is what is read of a blob that signed documents share: the one that is asked for, and
+	// when that follows another, more, for then somebody reads the batch, and a bucket is not to be asked for each.
 	windowSize = 1 << 20
 	windows    = 4
 )
@@ -164,7 +164,10 @@ func (p *Packs) signed(ctx context.Context, pack string, s span) ([]byte, error)
 	if s.at+s.size > f.Size() {
 		return nil, fmt.Errorf("%s has %d bytes: %w", pack, f.Size(), io.ErrUnexpectedEOF)
 	}
-	w := window{pack, s.at, make([]byte, min(max(s.size, windowSize), f.Size()-s.at))}
+	w := window{pack, s.at, make([]byte, s.size)}
+	if p.follows(pack, s) {
+		w.b = make([]byte, min(max(s.size, windowSize), f.Size()-s.at))
+	}
 	if n, err := f.ReadAt(w.b, w.at); n < len(w.b) {
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
@@ -177,6 +180,13 @@ func (p *Packs) signed(ctx context.Context, pack string, s span) ([]byte, error)
 		p.windows = slices.Delete(p.windows, 0, 1)
 	}
 	return w.b[:s.size:s.size], nil
+}
+
+// follows says whether who asks for a part has had the one before it.
+func (p *Packs) follows(pack string, s span) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.windows, func(w window) bool { return w.pack == pack && w.at+int64(len(w.b)) == s.at })
 }
 
 // seen finds a document in what was read before; nil when it is not there.

@@ -14,7 +14,7 @@ import (
 // time, signs them in Width goroutines, and stores finished ones together.
 type Runner struct {
 	Signer *signer.Signer
-	Width  int // documents of all batches in work at once
+	Width  int // parcels of documents before the HSM at once, of all batches; twice as many are finished
 	Chunk  int // most documents claimed or stored at once
 	Log    *slog.Logger
 	// Patience is how long Run waits for an HSM that is away or too busy.
@@ -26,7 +26,8 @@ type Runner struct {
 	// Batches is how many batches are signed at once; the next ones wait. Read at the first Start.
 	Batches int
 
-	gate  gate
+	gate  gate          // to the HSM
+	late  gate          // to time-stamps and revocation data
 	turns chan struct{} // of batches
 	once  sync.Once
 
@@ -53,7 +54,7 @@ var ErrShutdown = errors.New("gateway is stopping")
 // before it is used.
 func NewRunner(s *signer.Signer, width, chunk int, log *slog.Logger) *Runner {
 	r := &Runner{Signer: s, Width: max(1, width), Chunk: max(1, chunk), Log: log, Patience: 10 * time.Second, Look: time.Second, Batches: 8, runs: make(map[string]*running)}
-	r.gate.free = r.Width
+	r.gate.free, r.late.free = r.Width, 2*r.Width
 	r.base, r.stop = context.WithCancel(context.Background())
 	return r
 }

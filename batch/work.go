@@ -15,7 +15,7 @@ import (
 func (r *Runner) run(ctx context.Context, a *signer.Authorization, patience time.Duration, place *turn) error {
 	st := &stage{Runner: r, a: a, patience: patience, place: place}
 	if place.turns != nil {
-		st.lane = &lane{}
+		st.lane, st.after = &lane{}, &lane{}
 	}
 	for {
 		done, err := st.sign(ctx)
@@ -42,6 +42,7 @@ type stage struct {
 	a        *signer.Authorization
 	patience time.Duration
 	lane     *lane // nil: does not wait for other batches
+	after    *lane // where what is to be finished waits
 	place    *turn // the feeder's, and given up in a pause
 }
 
@@ -63,11 +64,13 @@ func (st *stage) sign(ctx context.Context) (done bool, err error) {
 		workers.Go(func() {
 			for docs := range work {
 				out, err := st.persist(ctx, docs)
+				if len(out) > 0 {
+					results <- out
+				}
 				if err != nil {
 					cancel(err)
 					return
 				}
-				results <- out
 			}
 		})
 	}
@@ -188,19 +191,25 @@ func (st *stage) inTurn(ctx context.Context, docs []signer.Claimed) (out []signe
 	if err := st.gate.enter(ctx, st.lane); err != nil {
 		return nil, false, err
 	}
-	leave := sync.OnceFunc(st.gate.leave)
-	defer leave()
-	return st.try(ctx, docs, leave)
+	leave := st.gate.leave
+	defer func() { leave() }()
+	return st.try(ctx, docs, func() {
+		leave()
+		leave = func() {}
+		if st.late.enter(ctx, st.after) == nil { // else ctx has ended, and who is asked notices that
+			leave = st.late.leave
+		}
+	})
 }
 
-// oneByOne finds out over which of docs signing panicked.
+// oneByOne finds out over which of docs signing panicked. With an error it gives what was signed before.
 func (st *stage) oneByOne(ctx context.Context, docs []signer.Claimed) (out []signer.Outcome, err error) {
 	for k := range docs {
 		one, err := st.persist(ctx, docs[k:k+1])
-		if err != nil {
-			return nil, err
-		}
 		out = append(out, one...)
+		if err != nil {
+			return out, err
+		}
 	}
 	return out, nil
 }

@@ -57,3 +57,10 @@ var BulkPlaces = bulkPlaces
 
 // GiveWayFor is the longest wait for one signature.
 const GiveWayFor = giveWayFor
+
+// As gives a service key of a [Process] as it would be had another one been found under its label.
+func As(s, other crypto.Signer) crypto.Signer {
+	k := *s.(*remoteSigner)
+	k.public, k.der = other.Public(), other.(*remoteSigner).der
+	return &k
+}

@@ -413,7 +413,7 @@ func (p *Process) Signer(label string) (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &remoteSigner{p, label, pub}, nil
+	return &remoteSigner{p, label, pub, reply.DER}, nil
 }
 
 // EnsureSigner is [Module.EnsureSigner].
@@ -429,6 +429,7 @@ type remoteSigner struct {
 	p      *Process
 	label  string
 	public crypto.PublicKey
+	der    []byte // SubjectPublicKeyInfo
 }
 
 // one gives the signature of the one digest that was sent.
@@ -446,7 +447,7 @@ func (k *remoteSigner) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) 
 	if err != nil {
 		return nil, err
 	}
-	w.Label = k.label
+	w.Label, w.Public = k.label, k.der
 	var reply wireSignatures
 	if err := k.p.ask(context.Background(), "ServiceSign", w, &reply, &reply.Err); err != nil {
 		return nil, err

@@ -237,6 +237,40 @@ func TestProcessSurvivesItsProcess(t *testing.T) {
 	}
 }
 
+// A label that has another key now, in this process or the next, signs nothing for who knows the earlier one.
+func TestServiceKeyIsTheOneThatWasFound(t *testing.T) {
+	p, ps := openProcess(t)
+	one, err := p.Signer(makeSigner(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := p.Signer(makeSigner(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced := hsm.As(one, other)
+	for _, restarted := range []bool{false, true} {
+		if restarted {
+			before := p.Generation()
+			if err := ps.last().Signal(syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, func() error {
+				if p.Generation() == before {
+					return errors.New("not started again")
+				}
+				return nil
+			})
+		}
+		if sig, err := replaced.Sign(nil, make([]byte, 32), crypto.SHA256); !errors.Is(err, hsm.ErrKeyPolicy) || sig != nil {
+			t.Errorf("restarted %t: %x, %v", restarted, sig, err)
+		}
+		if _, err := one.Sign(nil, make([]byte, 32), crypto.SHA256); err != nil {
+			t.Errorf("restarted %t: %v", restarted, err)
+		}
+	}
+}
+
 func makeSigner(t testing.TB) string {
 	t.Helper()
 	label := "process-" + fresh(t)

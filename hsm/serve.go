@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/x509"
@@ -22,7 +23,7 @@ const HungStatus = 75 // EX_TEMPFAIL of sysexits.h
 // conn asks, and closes the token when conn ends. exit ends this process at once; it is called with
 // [HungStatus] when the module hangs, since no call into it can be ended otherwise.
 func ServeProcess(conn net.Conn, log *slog.Logger, exit func(status int)) error {
-	d := &desk{log: log, exit: exit, keys: make(map[uint64]*Key), signers: make(map[string]crypto.Signer)}
+	d := &desk{log: log, exit: exit, keys: make(map[uint64]*Key), signers: make(map[string]deskSigner)}
 	server := rpc.NewServer()
 	if err := server.RegisterName("HSM", d); err != nil {
 		return fmt.Errorf("registering: %w", err)
@@ -47,7 +48,27 @@ type desk struct {
 	module  *Module
 	keys    map[uint64]*Key
 	last    uint64
-	signers map[string]crypto.Signer // service keys, which outlive what becomes of the module
+	signers map[string]deskSigner // service keys, which outlive what becomes of the module
+}
+
+// deskSigner is a service key with its public half as SubjectPublicKeyInfo.
+type deskSigner struct {
+	crypto.Signer
+	der []byte
+}
+
+// signer finds a service key in the token.
+func (d *desk) signer(m *Module, label string) (s deskSigner, err error) {
+	if s.Signer, err = m.Signer(label); err != nil {
+		return s, err
+	}
+	if s.der, err = x509.MarshalPKIXPublicKey(s.Public()); err != nil {
+		return s, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.signers[label] = s
+	return s, nil
 }
 
 var errNotOpen = errors.New("hsm: process was not told which token to open")
@@ -107,14 +128,8 @@ func (d *desk) MAC(w *wireMAC, reply *wireBytes) error {
 // Signer is [Module.Signer], for its public key.
 func (d *desk) Signer(w *wireLabel, reply *wirePublic) error {
 	return d.run(&reply.Err, func(_ context.Context, m *Module) error {
-		s, err := m.Signer(w.Label) // looked at anew, whatever was found before
-		if err != nil {
-			return err
-		}
-		d.mu.Lock()
-		d.signers[w.Label] = s
-		d.mu.Unlock()
-		reply.DER, err = x509.MarshalPKIXPublicKey(s.Public())
+		s, err := d.signer(m, w.Label) // looked at anew, whatever was found before
+		reply.DER = s.der
 		return err
 	})
 }
@@ -134,15 +149,15 @@ func (d *desk) ServiceSign(w *wireSign, reply *wireSignatures) error {
 			return fmt.Errorf("%w: %d digests", ErrInput, len(w.Digests))
 		}
 		d.mu.Lock()
-		s := d.signers[w.Label]
+		s, known := d.signers[w.Label]
 		d.mu.Unlock()
-		if s == nil { // asked for in an earlier process
-			if s, err = m.Signer(w.Label); err != nil {
+		if !known { // asked for in an earlier process
+			if s, err = d.signer(m, w.Label); err != nil {
 				return err
 			}
-			d.mu.Lock()
-			d.signers[w.Label] = s
-			d.mu.Unlock()
+		}
+		if !bytes.Equal(s.der, w.Public) { // its signatures would not be those of the certificate
+			return fmt.Errorf("%w: another key is labelled %q now", ErrKeyPolicy, w.Label)
 		}
 		sig, err := s.Sign(nil, w.Digests[0], signOpts(w))
 		if err == nil {

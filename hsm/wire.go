@@ -57,6 +57,7 @@ type (
 	wireSign = struct {
 		Key     uint64 // of an opened key, or 0
 		Label   string // of a service key
+		Public  []byte // of a service key, SubjectPublicKeyInfo: it must be this one
 		Digests [][]byte
 		Hash    crypto.Hash
 		PSS     bool

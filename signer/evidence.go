@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -74,7 +75,12 @@ func (x answers) Revocation(ctx context.Context, cert, issuer *x509.Certificate)
 		since = x.a.Intent.CreatedAt
 	}
 	// The answer is for all documents: one that gives up must not spoil it.
-	done := e.flight.DoChan(string(key[:]), func() (any, error) {
+	done := e.flight.DoChan(string(key[:]), func() (kept any, err error) {
+		defer func() { // nobody could recover behind this: who waits panics
+			if recover() != nil {
+				kept, err = &Panic{debug.Stack()}, nil
+			}
+		}()
 		if answer, ok := e.get(key, x.s.Now()); ok { // of a flight that has just ended
 			return answer, nil
 		}
@@ -90,6 +96,9 @@ func (x answers) Revocation(ctx context.Context, cert, issuer *x509.Certificate)
 	})
 	select {
 	case r := <-done:
+		if p, ok := r.Val.(*Panic); ok {
+			panic(p)
+		}
 		answer, _ := r.Val.(pdf.Answer)
 		return answer, r.Err
 	case <-ctx.Done():

@@ -257,7 +257,11 @@ func (s *Signer) finishAll(ctx context.Context, a *Authorization, jobs []job) er
 			}
 			func() {
 				defer func() {
-					if recover() != nil {
+					switch v := recover().(type) {
+					case nil:
+					case *Panic:
+						panics[k] = v
+					default:
 						panics[k] = &Panic{debug.Stack()}
 					}
 				}()
@@ -302,7 +306,7 @@ func (s *Signer) finishOne(ctx context.Context, a *Authorization, j *job) (err e
 	if err != nil {
 		return err
 	}
-	if stamped(string(j.end.level)) {
+	if level := string(j.end.level); stamped(level) && level == reached(&a.Request.Options, j.Index) {
 		a.keepEnd(j.Index, j.end)
 	}
 	j.out.Timestamp, j.out.Level = j.end.at, string(j.end.level)

@@ -457,10 +457,9 @@ func (d *DB) RecordIntent(ctx context.Context, in signer.Intent, nonce [otp.Nonc
 			Count: int64(in.Count), OptionsHash: in.OptionsHash[:], CreatedAt: micros(in.CreatedAt), Deadline: micros(in.Deadline), Seal: in.Seal, Activation: in.Activation})
 		run := signer.Run{Intent: in.ID, ID: in.Run, Lease: in.Lease}
 		if err == nil && run.ID != "" {
-			err = addRun(ctx, q, run, now)
-		}
-		if err == nil && in.Count > 1 {
-			err = q.BeginOutcomes(ctx, in.Batch)
+			if err = addRun(ctx, q, run, now); err == nil {
+				err = q.BeginOutcomes(ctx, in.Batch)
+			}
 		}
 		if err == nil && n > 0 {
 			out, err = claimed(q.ClaimItems(ctx, claimOf(run, in.Batch, n, now)))
@@ -514,10 +513,8 @@ func (d *DB) Complete(ctx context.Context, id string, out []signer.Outcome, now 
 				count.Signed++
 			}
 		}
-		if in.Count > 1 {
-			if err := q.CountOutcomes(ctx, count); err != nil {
-				return err
-			}
+		if err := q.CountOutcomes(ctx, count); err != nil {
+			return err
 		}
 		left, err := q.UnfinishedItems(ctx, in.BatchID)
 		if err == nil && left == 0 {
