@@ -68,7 +68,7 @@ func (a *Authorities) current(ctx context.Context, name string) (c CRL, ok bool,
 
 // publishTries bounds how often a CRL is made when other processes are faster and
 // theirs lacks what this one must have.
-const publishTries = 5
+const publishTries = 12
 
 func (a *Authorities) publish(ctx context.Context, name string) (c CRL, err error) {
 	for range publishTries {
