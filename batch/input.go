@@ -25,16 +25,19 @@ func (e *InputError) Unwrap() error { return e.Kind }
 
 func unreadable(ms, en string) error { return &InputError{EN: en, MS: ms, Kind: ErrInput} }
 
-// damaged is a ZIP, or a file in it when name is not "", that err keeps from being read.
+// damaged is a ZIP, or a file in it when name is not "", that err keeps from being read. What is not
+// known to be the ZIP's fault is told to nobody.
 func damaged(name string, err error) error {
 	known := []error{zip.ErrFormat, zip.ErrAlgorithm, zip.ErrChecksum, zip.ErrInsecurePath, io.ErrUnexpectedEOF, io.EOF}
-	if !slices.ContainsFunc(known, func(k error) bool { return errors.Is(err, k) }) {
-		return fmt.Errorf("%w: %w", ErrInput, err) // not the ZIP's fault, perhaps
+	k := slices.IndexFunc(known, func(k error) bool { return errors.Is(err, k) })
+	if k < 0 {
+		return fmt.Errorf("%w: %w", ErrInput, err)
 	}
+	why := known[k].Error()
 	if name == "" {
-		return unreadable("muat naik ini bukan ZIP yang boleh dibaca ("+err.Error()+"); buat ZIP itu semula", "the upload is no ZIP that can be read ("+err.Error()+"); make the ZIP anew")
+		return unreadable("muat naik ini bukan ZIP yang boleh dibaca ("+why+"); buat ZIP itu semula", "the upload is no ZIP that can be read ("+why+"); make the ZIP anew")
 	}
-	return unreadable(quoted(name)+" dalam ZIP tidak boleh dibaca ("+err.Error()+"); buat ZIP itu semula", quoted(name)+" in the ZIP cannot be read ("+err.Error()+"); make the ZIP anew")
+	return unreadable(quoted(name)+" dalam ZIP tidak boleh dibaca ("+why+"); buat ZIP itu semula", quoted(name)+" in the ZIP cannot be read ("+why+"); make the ZIP anew")
 }
 
 // tooMany are things of which an upload has more than maxItems.

@@ -15,7 +15,7 @@ import (
 type Runner struct {
 	Signer *signer.Signer
 	Width  int // parcels of documents before the HSM at once, of all batches; twice as many are finished
-	Chunk  int // most documents claimed or stored at once
+	Chunk  int // most documents claimed at once; so many, and what is left of the last parcel, are stored at once
 	Log    *slog.Logger
 	// Patience is how long Run waits for an HSM that is away or too busy.
 	Patience time.Duration

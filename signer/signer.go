@@ -466,14 +466,11 @@ type KeyUse struct {
 	Until time.Time // the key destroys itself then, should nobody close it
 }
 
-// MaxTogether bounds the documents of one [Signer.Sign].
-const MaxTogether = 64
-
 // Key is an opened key; it may be used by several goroutines.
 type Key interface {
-	// SignAll signs at least one and at most [MaxTogether] digests (PKCS #1 v1.5, PSS or ECDSA as
-	// opts says; ECDSA as ASN.1 DER), one after another, and has verified the results with the
-	// credential's public key. With an error it returns those made before that.
+	// SignAll signs 1 to 64 digests (PKCS #1 v1.5, PSS or ECDSA as opts says; ECDSA as ASN.1
+	// DER), one after another, and has verified the results with the credential's public key.
+	// With an error it returns those made before that.
 	SignAll(ctx context.Context, digests [][]byte, opts crypto.SignerOpts) ([][]byte, error)
 	// Split makes two halves with which, and with the HSM's log-in, the key can
 	// be opened again without its PIN; one alone is worth nothing. context is

@@ -513,8 +513,10 @@ func (d *DB) Complete(ctx context.Context, id string, out []signer.Outcome, now 
 				count.Signed++
 			}
 		}
-		if err := q.CountOutcomes(ctx, count); err != nil {
-			return err
+		if in.Count > 1 { // the only one ends the batch, and then the rows are counted
+			if err := q.CountOutcomes(ctx, count); err != nil {
+				return err
+			}
 		}
 		left, err := q.UnfinishedItems(ctx, in.BatchID)
 		if err == nil && left == 0 {
