@@ -25,6 +25,8 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/mohor-sign/mohor/internal/myt"
+	"github.com/mohor-sign/mohor/web/page"
+	"github.com/mohor-sign/mohor/web/portal"
 )
 
 // ErrUnknown is returned by [Records] and [Disowner] for what nobody issued.
@@ -78,6 +80,10 @@ type Config struct {
 	Signing Signing
 	// SecureCookies: browsers reach the pages by https.
 	SecureCookies bool
+	// API answers requests for /v1/ paths within the process, Inner marks those that pages make;
+	// API nil: there are no pages for people who log in.
+	API   http.Handler
+	Inner func(context.Context) context.Context
 	// OpenAPI returns the OpenAPI 3.1 document in JSON. It is asked when the
 	// reference is first read, and may not change afterwards.
 	OpenAPI func() []byte
@@ -141,6 +147,7 @@ func Routes(r chi.Router, c Config) {
 		c.Now = time.Now
 	}
 	s := &site{Config: c}
+	all := r
 	r = r.With(protect)
 	for path, h := range map[string]http.HandlerFunc{"/": s.landing, "/docs": s.docs, "/s/{id}": s.certificate, styleURL: serveStyle, recordScriptURL: serveRecordScript} {
 		r.Get(path, h)
@@ -155,6 +162,11 @@ func Routes(r chi.Router, c Config) {
 	}
 	if s.Signing != nil {
 		s.signingRoutes(r)
+	}
+	if s.API != nil {
+		p := &page.Site{API: s.API, Inner: s.Inner, SecureCookies: s.SecureCookies, Sandbox: s.Sandbox, Title: s.Title, Log: s.Log, Now: s.Now}
+		page.AssetRoutes(all)
+		portal.Routes(all, p)
 	}
 }
 

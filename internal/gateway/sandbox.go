@@ -177,8 +177,11 @@ func (s *Server) enrolPeople(ctx context.Context) (sandbox.DevFile, error) {
 
 func (s *Server) enrolOfficer(ctx context.Context, o enrol.Officer) (sandbox.DevOfficer, error) {
 	pin := randomPIN()
-	d := sandbox.DevOfficer{IC: o.IC, Name: o.Name, Email: o.Email, PIN: pin}
+	d := sandbox.DevOfficer{IC: o.IC, Name: o.Name, Email: o.Email, PIN: pin, Password: randomPIN()}
 	if err := s.Registrar.AddOfficer(ctx, "sandbox", o, sandboxSystem); err != nil {
+		return d, err
+	}
+	if err := s.Accounts.SetPassword(ctx, enrol.Actor{Name: "sandbox"}, o, d.Password); err != nil {
 		return d, err
 	}
 	for _, alg := range []hsm.Algorithm{hsm.RSA2048, hsm.ECDSAP256} {
@@ -191,7 +194,7 @@ func (s *Server) enrolOfficer(ctx context.Context, o enrol.Officer) (sandbox.Dev
 	return d, nil
 }
 
-// randomPIN makes twelve letters and digits: 60 bits.
+// randomPIN makes twelve letters and digits, 60 bits, for a PIN or a password.
 func randomPIN() secret.Text {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // crypto/rand never fails (it ends the process)

@@ -33,6 +33,7 @@ type DevOfficer struct {
 	Name        string
 	Email       string
 	PIN         secret.Text
+	Password    secret.Text // of the portal
 	Credentials []DevCredential
 }
 
@@ -59,6 +60,7 @@ type devOfficerJSON struct {
 	Name        string          `json:"name"`
 	Email       string          `json:"email"`
 	PIN         string          `json:"pin"`
+	Password    string          `json:"password"`
 	Credentials []DevCredential `json:"credentials"`
 }
 
@@ -71,7 +73,7 @@ func WriteDevFile(path string, f DevFile) (err error) {
 	}
 	for _, o := range f.Officers {
 		credentials := append([]DevCredential{}, o.Credentials...)
-		out.Officers = append(out.Officers, devOfficerJSON{o.IC, o.Name, o.Email, string(o.PIN.Reveal()), credentials})
+		out.Officers = append(out.Officers, devOfficerJSON{o.IC, o.Name, o.Email, string(o.PIN.Reveal()), string(o.Password.Reveal()), credentials})
 	}
 	var p bytes.Buffer
 	enc := json.NewEncoder(&p)
@@ -124,7 +126,7 @@ func ReadDevFile(path string) (DevFile, error) {
 		System: in.System, MailboxURL: in.MailboxURL, RootCert: in.RootCert,
 	}
 	for _, o := range in.Officers {
-		f.Officers = append(f.Officers, DevOfficer{o.IC, o.Name, o.Email, secret.New(o.PIN), o.Credentials})
+		f.Officers = append(f.Officers, DevOfficer{o.IC, o.Name, o.Email, secret.New(o.PIN), secret.New(o.Password), o.Credentials})
 	}
 	return f, nil
 }

@@ -1,0 +1,151 @@
+package page
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+type contextKey int
+
+const visitKey contextKey = iota
+
+// visit is one request for a page: what its parts are made with.
+type visit struct {
+	site    *Site
+	words   *words
+	path    string // to which a switch of the language comes back
+	request string
+	proof   string // of forms
+	person  *Person
+}
+
+func visitOf(ctx context.Context) *visit {
+	v, _ := ctx.Value(visitKey).(*visit)
+	if v == nil { // a part that is shown outside a visit
+		return &visit{site: &Site{Title: "Mohor", Now: time.Now}, words: wordsOf(Malay)}
+	}
+	return v
+}
+
+// Languages of pages.
+const (
+	Malay   = "ms"
+	English = "en"
+)
+
+const languageCookie = "mohor-lang"
+
+// visited prepares a request for a page: its language, and the proof for its forms. ?lang= chooses
+// the language from then on.
+func (s *Site) visited(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		language := Malay
+		if c, err := r.Cookie(languageCookie); err == nil && c.Value == English {
+			language = English
+		}
+		if chosen := r.URL.Query().Get("lang"); chosen == Malay || chosen == English {
+			language = chosen
+			http.SetCookie(w, &http.Cookie{Name: languageCookie, Value: chosen, Path: "/", MaxAge: 365 * 24 * 60 * 60, HttpOnly: true, Secure: s.SecureCookies, SameSite: http.SameSiteLaxMode})
+			if r.Method == http.MethodGet {
+				w.Header().Set("Cache-Control", "no-store")
+				http.Redirect(w, r, without(r.URL, "lang"), http.StatusSeeOther)
+				return
+			}
+		}
+		v := &visit{site: s, words: wordsOf(language), path: r.URL.Path, request: requestID(w), proof: s.proof(w, r)}
+		if r.Method == http.MethodGet {
+			v.path = without(r.URL, "lang")
+		}
+		w.Header().Set("Content-Language", language)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey, v)))
+	})
+}
+
+// without is the address of u, within this site, without a part of its query.
+func without(u *url.URL, name string) string {
+	q := u.Query()
+	q.Del(name)
+	// Two slashes would begin another site's address.
+	at := url.URL{Path: "/" + strings.TrimLeft(u.Path, "/"), RawQuery: q.Encode()}
+	return at.RequestURI()
+}
+
+// Returning changes the address to which a switch of the language comes back, for pages that
+// answer a form.
+func Returning(r *http.Request, path string) { visitOf(r.Context()).path = path }
+
+// Language is the page's, "ms" or "en".
+func Language(ctx context.Context) string { return visitOf(ctx).words.language }
+
+// Now is the time at which the page is made.
+func Now(ctx context.Context) time.Time { return visitOf(ctx).site.Now() }
+
+// Cookies of the API, which prove a session and a browser in which somebody has logged in
+// before, and the one that ties forms to a browser without a session.
+func (s *Site) cookieName(what string) string {
+	if s.SecureCookies {
+		return "__Host-mohor-" + what // RFC 6265bis, Section 4.1.3.2: nobody else can set it
+	}
+	return "mohor-" + what
+}
+
+// Cookie is a cookie of the pages for this browser alone; seconds as MaxAge of [http.Cookie].
+func (s *Site) Cookie(what, value string, seconds int) *http.Cookie {
+	return &http.Cookie{Name: s.cookieName(what), Value: value, Path: "/", MaxAge: seconds, HttpOnly: true, Secure: s.SecureCookies, SameSite: http.SameSiteStrictMode}
+}
+
+// CookieValue is the value of a cookie of [Site.Cookie], "" for none.
+func (s *Site) CookieValue(r *http.Request, what string) string {
+	if c, err := r.Cookie(s.cookieName(what)); err == nil {
+		return c.Value
+	}
+	return ""
+}
+
+// proof ties the forms of a page to the browser's session, or before there is one to a cookie of
+// its own, which is set here. A session's forms are of no use to the next one.
+func (s *Site) proof(w http.ResponseWriter, r *http.Request) string {
+	key := s.CookieValue(r, "session")
+	if key == "" {
+		if key = s.CookieValue(r, "form"); len(key) < 22 {
+			var b [16]byte
+			_, _ = rand.Read(b[:]) // crypto/rand never fails (it ends the process)
+			key = base64.RawURLEncoding.EncodeToString(b[:])
+			// Lax: the first page is often one to which another site's link leads.
+			c := s.Cookie("form", key, 0)
+			c.SameSite = http.SameSiteLaxMode
+			http.SetCookie(w, c)
+		}
+	}
+	mac := hmac.New(sha256.New, []byte(key))
+	mac.Write([]byte("mohor form v1\n"))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// proven says whether a form was made for this browser.
+func proven(r *http.Request, form string) bool {
+	return subtle.ConstantTimeCompare([]byte(form), []byte(visitOf(r.Context()).proof)) == 1
+}
+
+// MaxForm bounds what a form without files may hold, in bytes.
+const MaxForm = 64 << 10
+
+// Form is the middleware of POSTs without files: a form of ours, for this browser, parsed.
+func (s *Site) Form(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, MaxForm)
+		if r.ParseForm() != nil || !proven(r, r.PostForm.Get("form")) {
+			s.Stray(w, r)
+			return
+		}
+		next(w, r)
+	}
+}
