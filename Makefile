@@ -118,14 +118,16 @@ lint:
 	bin/staticcheck ./...
 	CGO_ENABLED=0 $(GO) build ./api ./audit ./batch ./ca ./ecert ./enrol ./notify ./otp ./pdf/... ./signer ./store/... ./internal/ceremony ./web
 
-# store/sqlc from store/queries, api/openapi.json from the code.
+# store/sqlc from store/queries, pages from their templates, api/openapi.json from the code.
 generate:
 	$(GO) build -C tools -o ../bin/sqlc github.com/sqlc-dev/sqlc/cmd/sqlc
 	cd store && ../bin/sqlc generate
+	$(GO) build -C tools -o ../bin/templ github.com/a-h/templ/cmd/templ
+	bin/templ generate -path ./web
 	$(GO) run ./cmd/mohor openapi > api/openapi.json
 
 check-generated: generate
-	git diff --exit-code -- store/sqlc api/openapi.json
+	git diff --exit-code -- store/sqlc api/openapi.json web
 
 # Installs the Debian packages that are missing; nothing when all are there.
 deps:

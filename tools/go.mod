@@ -2,6 +2,8 @@ module github.com/mohor-sign/mohor/tools
 
 go 1.26.0
 
+tool github.com/a-h/templ/cmd/templ
+
 tool github.com/sqlc-dev/sqlc/cmd/sqlc
 
 tool honnef.co/go/tools/cmd/staticcheck

@@ -181,7 +181,7 @@ func (s *Server) enrolOfficer(ctx context.Context, o enrol.Officer) (sandbox.Dev
 	if err := s.Registrar.AddOfficer(ctx, "sandbox", o, sandboxSystem); err != nil {
 		return d, err
 	}
-	if err := s.Accounts.SetPassword(ctx, enrol.Actor{Name: "sandbox"}, o, d.Password); err != nil {
+	if err := s.Accounts.SetPassword(ctx, enrol.Actor{Name: "sandbox"}, o, d.Password.Copy()); err != nil {
 		return d, err
 	}
 	for _, alg := range []hsm.Algorithm{hsm.RSA2048, hsm.ECDSAP256} {

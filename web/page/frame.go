@@ -3,6 +3,7 @@ package page
 import (
 	"context"
 	"net/url"
+	"strings"
 )
 
 // menu is the portal's.
@@ -94,13 +95,12 @@ func (f Faults) Of(field string) string {
 	return ""
 }
 
-// FaultsOf is what the API found wrong; names gives for its fields those of the form, where they
-// differ. What it says of other fields is about the whole form.
-func FaultsOf(ctx context.Context, p *Problem, fields map[string]string) Faults {
-	place := func(field string) string { return fields[field] }
+// FaultsOf is what the API found wrong. places gives for its fields, and for codes of problems that
+// name none, the fields of the form; what has no place is about the whole form.
+func FaultsOf(ctx context.Context, p *Problem, places map[string]string) Faults {
 	var out Faults
 	for _, e := range p.Errors {
-		out = append(out, Fault{place(e.Field), e.Detail})
+		out = append(out, Fault{places[e.Field], e.Detail})
 	}
 	if len(out) > 0 {
 		return out
@@ -109,8 +109,15 @@ func FaultsOf(ctx context.Context, p *Problem, fields map[string]string) Faults 
 	if text == "" {
 		text = p.Title
 	}
+	if !strings.HasSuffix(text, ".") {
+		text += "."
+	}
 	if p.AttemptsLeft != nil {
 		text += " " + T(ctx, "page.left", "Count", *p.AttemptsLeft)
 	}
-	return append(out, Fault{place(p.Field), text})
+	place := places[p.Field]
+	if p.Field == "" {
+		place = places[p.Code]
+	}
+	return append(out, Fault{place, text})
 }

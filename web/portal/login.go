@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-chi/chi/v5"
+
 	"github.com/mohor-sign/mohor/web/page"
 )
 
@@ -14,6 +16,14 @@ const (
 	// loginCookie names a log-in until its second step; it opens nothing.
 	loginCookie = "login"
 )
+
+func (d *desk) loginRoutes(r chi.Router) {
+	r.Get(page.LoginPath, d.login)
+	r.Post(page.LoginPath, d.Form(d.begin))
+	r.Get(codePath, d.code)
+	r.Post(codePath, d.Form(d.finish))
+	r.Post("/logout", d.Form(d.logout))
+}
 
 // attempt is the first form of a log-in as it is shown again.
 type attempt struct {
@@ -67,7 +77,7 @@ func (d *desk) finish(w http.ResponseWriter, r *http.Request) {
 	r.PostForm.Del("code")
 	err := d.CallFor(w, r, http.MethodPost, "/v1/sessions/"+url.PathEscape(d.CookieValue(r, loginCookie))+"/code", map[string]string{"code": given}, nil)
 	if p := page.Of(err); p != nil && p.Status < 500 {
-		a.Faults = page.FaultsOf(r.Context(), p, map[string]string{"code": "code"})
+		a.Faults = page.FaultsOf(r.Context(), p, map[string]string{"code": "code", "otp_wrong": "code"})
 		d.Show(w, r, p.Status, code(a))
 		return
 	}

@@ -4,8 +4,6 @@
 package portal
 
 import (
-	"net/http"
-
 	"github.com/go-chi/chi/v5"
 
 	"github.com/mohor-sign/mohor/web/page"
@@ -18,15 +16,12 @@ type desk struct{ *page.Site }
 func Routes(r chi.Router, s *page.Site) {
 	d := &desk{s}
 	r = r.With(s.Pages, page.Private)
-	r.Get(page.LoginPath, d.login)
-	r.Post(page.LoginPath, s.Form(d.begin))
-	r.Get(codePath, d.code)
-	r.Post(codePath, s.Form(d.finish))
-	r.Post("/logout", s.Form(d.logout))
+	d.loginRoutes(r)
 	r = r.With(s.SignedIn)
 	r.Get("/portal", d.home)
-}
-
-func (d *desk) home(w http.ResponseWriter, r *http.Request) {
-	d.Show(w, r, http.StatusOK, home())
+	d.documentRoutes(r)
+	d.batchRoutes(r)
+	d.historyRoutes(r)
+	d.certificateRoutes(r)
+	d.profileRoutes(r)
 }
