@@ -15,11 +15,11 @@ export GOFLAGS ?= -buildvcs=false
 GO ?= go
 DEMO_PACKAGES := gcc libc6-dev softhsm2 poppler-utils qpdf libnss3-tools openssl
 TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools opencryptoki redis-server postgresql libgnutls30 libseccomp2 python3-venv postfix python3-dkim python3-nacl python3-openpyxl curl jq unzip \
-  $(if $(shell command -v java),,default-jdk-headless) $(if $(shell command -v mvn),,maven)
+  $(if $(shell command -v java),,default-jdk-headless) $(if $(shell command -v mvn),,maven) $(if $(shell command -v node),,nodejs) $(if $(shell command -v npm),,npm)
 # The module that holds the tools' exact versions.
 TOOL := $(GO) run -C tools
 
-.PHONY: demo test test-tools test-race test-lone campaign build run bench fmt lint generate check-generated deps pyhanko schemathesis verapdf stepca toxiproxy versitygw chrony fuzz
+.PHONY: demo test test-tools test-race test-lone campaign build run bench fmt lint generate check-generated deps pyhanko schemathesis verapdf stepca toxiproxy versitygw chrony browser vendor-assets journeys fuzz
 
 demo: PACKAGES := $(DEMO_PACKAGES)
 demo: deps build
@@ -40,7 +40,7 @@ GOTEST = MOHOR_VERAPDF=$(CURDIR)/bin/verapdf $(GO) test -p 3 -shuffle=on -timeou
 test: test-race test-lone
 
 test-tools: PACKAGES := $(TEST_PACKAGES)
-test-tools: deps pyhanko schemathesis verapdf stepca toxiproxy versitygw chrony
+test-tools: deps pyhanko schemathesis verapdf stepca toxiproxy versitygw chrony browser
 
 test-race: test-tools
 	$(GOTEST) $(RACE) $(LONG) $$($(GO) list ./... | grep -v /pdf/internal/corpus)
@@ -73,6 +73,21 @@ bin/versitygw: tools/versitygw/go.mod
 chrony: bin/chrony/usr/sbin/chronyd
 bin/chrony/usr/sbin/chronyd:
 	@mkdir -p bin/chrony && cd bin/chrony && { apt-get download -qq chrony 2>/dev/null || { sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; $$sudo apt-get update -qq && apt-get download -qq chrony; }; } && dpkg -x chrony_*.deb . && rm chrony_*.deb
+
+# What drives a browser and judges pages, and the packages whose files the pages carry.
+browser: bin/browser/.done
+bin/browser/.done: tools/browser/package-lock.json tools/browser/package.json tools/browser/.npmrc
+	@mkdir -p bin/browser && cp $^ bin/browser/
+	cd bin/browser && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --loglevel=error && touch .done
+
+# Copies web/page/assets/vendor anew out of the packages, after a version has changed.
+vendor-assets: browser
+	node tools/browser/vendor.mjs
+
+# The pages in a browser, alone. Their pictures are in bin/screenshots.
+journeys: PACKAGES := softhsm2 chromium $(if $(shell command -v node),,nodejs) $(if $(shell command -v npm),,npm)
+journeys: deps browser
+	MOHOR_TEST_REQUIRE=all $(GO) test -count=1 -v ./internal/journeys
 
 campaign: PACKAGES := $(TEST_PACKAGES)
 campaign: deps toxiproxy schemathesis pyhanko

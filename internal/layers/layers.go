@@ -107,6 +107,7 @@ func table() map[string]string {
 		"internal/pdfbench": "pdf pdf/cms pdf/verify",
 		// Tests alone.
 		"internal/campaign":   "",
+		"internal/journeys":   "",
 		"internal/stepcatest": "",
 	}
 }
