@@ -166,7 +166,7 @@ func description(version string) huma.Config {
 	return c
 }
 
-// secured is the security requirement of every /v1 operation: one of three.
+// secured is the security requirement of the operations of apps: one of three.
 func secured() []map[string][]string {
 	return []map[string][]string{{"oauth2": {}}, {"apiKey": {}}, {"basic": {}}}
 }
@@ -177,7 +177,9 @@ func op(tag, id, method, path, summary string, codes ...int) huma.Operation {
 	if len(path) > 3 && path[:4] == "/v1/" {
 		switch kindOf(path) {
 		case "app":
-			o.Security = secured()
+			if o.Security = secured(); ownPath(path) {
+				o.Security = append(o.Security, map[string][]string{"cookie": {}}, map[string][]string{"device": {}})
+			}
 		case "person", "administrator":
 			o.Security = []map[string][]string{{"cookie": {}}, {"device": {}}}
 		}

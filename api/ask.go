@@ -61,7 +61,7 @@ type payeesBody struct {
 }
 
 type createBody struct {
-	IC             string        `json:"ic" doc:"The officer who is to sign"`
+	IC             string        `json:"ic,omitempty" doc:"The officer who is to sign; with a session the own one, as when absent"`
 	System         string        `json:"system" maxLength:"32"`
 	DataHeader     string        `json:"data_header,omitempty" maxLength:"200"`
 	Process        string        `json:"process,omitempty" maxLength:"64" doc:"Code of a work process of the system: then role and the reference of each document are needed, roles sign in order, and nobody signs a reference in two"`
@@ -96,11 +96,18 @@ func named(b *createBody, err error) error {
 // ask turns the request into the signer's words, checking what only the API
 // knows: grants, systems, and parts that are not offered yet.
 func (s *server) ask(ctx context.Context, b *createBody) (*signer.Ask, error) {
-	app := appOf(ctx)
+	app, person := appOf(ctx), personOf(ctx)
+	if person != nil && b.IC == "" {
+		b.IC = person.Account.IC
+	}
 	if _, err := mykad.Parse(b.IC); err != nil {
 		return nil, badIC("ic")
 	}
-	if !app.Serves(b.System) || (b.Format == signer.RAW && !app.Granted(enrol.GrantRAW)) {
+	if err := onlyOwn(ctx, b.IC); err != nil {
+		return nil, err
+	}
+	// At the portal PDFs are signed, which can be looked at.
+	if !app.Serves(b.System) || b.Format == signer.RAW && !app.Granted(enrol.GrantRAW) || person != nil && b.Format != signer.PADES {
 		return nil, errForbidden
 	}
 	page, err := pageOf(app, b)

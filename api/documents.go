@@ -159,7 +159,7 @@ func (s *server) content(ctx context.Context, in *contentInput) (*huma.StreamRes
 	d, err := s.document(ctx, in.ID)
 	if errors.Is(err, batch.ErrUnknown) && in.Version != "original" {
 		// Of another app: who takes part in its work process may read what is to be signed.
-		if err = s.Signer.Readable(ctx, appOf(ctx).ID, appOf(ctx).Serves, in.ID); err == nil {
+		if err = s.Signer.Readable(ctx, appOf(ctx).ID, appOf(ctx).Serves, personOf(ctx) != nil, in.ID); err == nil {
 			d.ID = in.ID
 		}
 	}

@@ -215,7 +215,7 @@ func (s *server) follow(r *http.Request, b batch.Batch, told int64, to eventSend
 			return nil
 		case <-tick.C:
 		}
-		app, err := s.app(r)
+		app, err := s.again(r)
 		if errors.Is(err, enrol.ErrUnknown) || err == nil && !app.Granted(enrol.GrantSign) {
 			return nil
 		}

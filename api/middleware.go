@@ -31,6 +31,7 @@ const (
 	keyVisitor
 	keyPerson
 	keyCertificates
+	keyInner
 )
 
 func requestIDOf(ctx context.Context) string {
@@ -44,7 +45,21 @@ func english(ctx context.Context) bool {
 	return en
 }
 
-// appOf is the authenticated app; every /v1 request has one, but for those of people.
+// Inner is ctx for a request that the gateway makes of its own API on behalf of one that it is
+// answering, so that one visit counts once against its network. It takes nothing else away: who
+// asks proves it as always. Nothing that comes over a connection can carry it.
+func Inner(ctx context.Context) context.Context {
+	ctx = context.WithValue(ctx, keyInner, true)
+	return context.WithValue(ctx, chi.RouteCtxKey, nil) // it is routed anew
+}
+
+func isInner(ctx context.Context) bool {
+	in, _ := ctx.Value(keyInner).(bool)
+	return in
+}
+
+// appOf is the app that asks, authenticated, or a person's own; /v1/me, /v1/admin and what is for
+// everybody have none.
 func appOf(ctx context.Context) *enrol.App {
 	a, _ := ctx.Value(keyApp).(*enrol.App)
 	return a
@@ -100,8 +115,11 @@ func (s *server) logRequest(next http.Handler) http.Handler {
 		next.ServeHTTP(ww, r)
 		route := chi.RouteContext(r.Context()).RoutePattern()
 		level := slog.LevelInfo
-		if ww.Status() >= 500 {
+		switch {
+		case ww.Status() >= 500:
 			level = slog.LevelError
+		case isInner(r.Context()):
+			level = slog.LevelDebug
 		}
 		s.Log.Log(r.Context(), level, "request", "request_id", requestIDOf(r.Context()), "method", r.Method, "route", route,
 			"status", ww.Status(), "bytes", ww.BytesWritten(), "ms", s.Now().Sub(start).Milliseconds(), "peer", s.peer(r))
@@ -161,22 +179,42 @@ func secureHeaders(next http.Handler) http.Handler {
 }
 
 // authenticate lets a request of a /v1 route of apps through with its app: bearer
-// token, API key or Basic, exactly one of them; then the app's rate limit. Routes of
-// people are for people alone.
+// token, API key or Basic, exactly one of them; then the app's rate limit. Where people may
+// act for themselves a session stands for their own app. Routes of people are for people alone.
 func (s *server) authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if kind := kindOf(r.URL.Path); kind != "app" {
-			if wait, ok := s.peers.take(network(s.peer(r)), peerRate); !ok {
+		kind := kindOf(r.URL.Path)
+		own := kind == "app" && s.bySession(r)
+		if kind != "app" || own {
+			if wait, ok := s.admit(r); !ok {
 				writeProblem(w, r.Context(), &retry{errRateLimited, wait})
 				return
 			}
-			if kind != "anybody" {
-				s.people(kind, next).ServeHTTP(w, r)
-				return
-			}
-			next.ServeHTTP(w, r)
-			return
 		}
+		switch {
+		case own:
+			s.people(kind, s.asOwnApp(next)).ServeHTTP(w, r)
+		case kind == "anybody":
+			next.ServeHTTP(w, r)
+		case kind != "app":
+			s.people(kind, next).ServeHTTP(w, r)
+		default:
+			s.asApp(next).ServeHTTP(w, r)
+		}
+	})
+}
+
+// admit counts a request that no app answers for against its network.
+func (s *server) admit(r *http.Request) (wait time.Duration, ok bool) {
+	if isInner(r.Context()) || strings.HasPrefix(r.URL.Path, "/assets/") { // those never change, and cost nothing
+		return 0, true
+	}
+	return s.peers.take(network(s.peer(r)), peerRate)
+}
+
+// asApp lets a request through with the app whose credential it carries.
+func (s *server) asApp(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		app, err := s.app(r)
 		if err != nil {
 			if errors.Is(err, enrol.ErrUnknown) {
@@ -186,31 +224,41 @@ func (s *server) authenticate(next http.Handler) http.Handler {
 			writeProblem(w, r.Context(), s.logged(r.Context(), err))
 			return
 		}
-		if wait, ok := s.allow(r.Context(), &app); !ok {
-			writeProblem(w, r.Context(), &retry{errRateLimited, wait})
-			return
-		}
-		r = r.WithContext(authenticated(r.Context(), &app))
-		if op := grantOf(s.operation(r)); !app.Granted(op) {
-			err := errors.Join(errForbidden, s.audit(r.Context(), "app.authorize", op, audit.Refused, "forbidden"))
-			writeProblem(w, r.Context(), s.logged(r.Context(), err))
-			return
-		}
-		next.ServeHTTP(w, r)
+		s.letIn(w, r, &app, next)
 	})
+}
+
+// letIn lets a request through within the rate and the grants of its app.
+func (s *server) letIn(w http.ResponseWriter, r *http.Request, app *enrol.App, next http.Handler) {
+	if wait, ok := s.allow(r.Context(), app); !ok {
+		writeProblem(w, r.Context(), &retry{errRateLimited, wait})
+		return
+	}
+	r = r.WithContext(authenticated(r.Context(), app))
+	// An own app without a system can have nothing signed; what was signed before stays readable.
+	idle := app.Person != "" && len(app.Systems) == 0 && r.Method != http.MethodGet && r.Method != http.MethodHead
+	if op := grantOf(s.operation(r)); idle || !app.Granted(op) {
+		err := errors.Join(errForbidden, s.audit(r.Context(), "app.authorize", op, audit.Refused, "forbidden"))
+		writeProblem(w, r.Context(), s.logged(r.Context(), err))
+		return
+	}
+	next.ServeHTTP(w, r)
 }
 
 // authenticated is ctx for what is done for an app that has proved itself.
 func authenticated(ctx context.Context, app *enrol.App) context.Context {
 	if o := audit.OriginOf(ctx); o != nil {
 		o.Credential = app.Credential()
+		if app.Person != "" {
+			o.Person = "account:" + app.Person
+		}
 	}
 	return context.WithValue(ctx, keyApp, app)
 }
 
 func (s *server) app(r *http.Request) (enrol.App, error) {
 	// One that came past a proxy beside another's would otherwise depend on who reads which.
-	if len(r.Header.Values("X-API-Key"))+len(r.Header.Values("Authorization")) != 1 {
+	if len(r.Header.Values("X-API-Key"))+len(r.Header.Values("Authorization")) != 1 || len(r.CookiesNamed(s.cookieName("session"))) > 0 {
 		return enrol.App{}, enrol.ErrUnknown
 	}
 	key, auth := r.Header.Get("X-API-Key"), r.Header.Get("Authorization")

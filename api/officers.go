@@ -67,7 +67,11 @@ func (s *server) medium(ctx context.Context, in *mediumInput) (*officerOutput, e
 		return nil, s.fail(ctx, badIC("ic"))
 	}
 	const action = "officer.lookup"
-	out, err := s.mediaOf(ctx, in)
+	err := onlyOwn(ctx, in.IC)
+	var out *officerOutput
+	if err == nil {
+		out, err = s.mediaOf(ctx, in)
+	}
 	if err != nil {
 		return nil, s.refused(ctx, action, "officer:"+in.IC, err)
 	}

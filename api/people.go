@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/mohor-sign/mohor/enrol"
@@ -42,6 +43,51 @@ func kindOf(path string) string {
 		return "app"
 	}
 	return "anybody"
+}
+
+// ownPaths are the routes of apps on which a session acts for the person's own signature.
+func ownPaths() []string {
+	return []string{"/v1/documents", "/v1/batches", "/v1/transactions", "/v1/processes", "/v1/inbox", "/v1/certificates", "/v1/officers"}
+}
+
+// ownPath says whether a path is one of them.
+func ownPath(path string) bool {
+	return slices.ContainsFunc(ownPaths(), func(base string) bool { return path == base || strings.HasPrefix(path, base+"/") })
+}
+
+// bySession says whether a request of a route of apps is to be judged by a session: it has one's
+// token, and nothing of an app.
+func (s *server) bySession(r *http.Request) bool {
+	if !ownPath(r.URL.Path) || len(r.Header.Values("X-API-Key")) > 0 {
+		return false
+	}
+	auth := r.Header.Values("Authorization")
+	if len(auth) == 0 {
+		return len(r.CookiesNamed(s.cookieName("session"))) > 0
+	}
+	scheme, token, _ := strings.Cut(auth[0], " ")
+	return strings.EqualFold(scheme, "Bearer") && strings.HasPrefix(token, enrol.SessionPrefix)
+}
+
+// asOwnApp lets a request of a person through as that of the person's own app.
+func (s *server) asOwnApp(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		keeps := r.Method != http.MethodGet && r.Method != http.MethodHead
+		app, err := s.Apps.Own(r.Context(), personOf(r.Context()), keeps)
+		if err != nil {
+			writeProblem(w, r.Context(), s.logged(r.Context(), err))
+			return
+		}
+		s.letIn(w, r, &app, next)
+	})
+}
+
+// onlyOwn is [enrol.ErrUnknown] where a person asks about somebody else; apps ask about anybody.
+func onlyOwn(ctx context.Context, ic string) error {
+	if p := personOf(ctx); p != nil && p.Account.IC != ic {
+		return enrol.ErrUnknown
+	}
+	return nil
 }
 
 // people guards the routes of people: no other site's page may use them, no app
@@ -84,6 +130,23 @@ func (s *server) crossOrigin() *http.CrossOriginProtection {
 
 // person is who holds the request's session: a cookie or a bearer token, not both.
 func (s *server) person(r *http.Request) (enrol.Person, error) {
+	return s.holder(r, s.Accounts.Authenticate)
+}
+
+// again is the app of a request that is still being answered; [enrol.ErrUnknown] when it would not
+// be let in any more.
+func (s *server) again(r *http.Request) (enrol.App, error) {
+	if personOf(r.Context()) == nil {
+		return s.app(r)
+	}
+	p, err := s.holder(r, s.Accounts.Holds)
+	if err != nil {
+		return enrol.App{}, err
+	}
+	return s.Apps.Own(r.Context(), &p, false)
+}
+
+func (s *server) holder(r *http.Request, of func(context.Context, secret.Text, string) (enrol.Person, error)) (enrol.Person, error) {
 	var token string
 	c, err := r.Cookie(s.cookieName("session"))
 	if err == nil {
@@ -99,7 +162,7 @@ func (s *server) person(r *http.Request) (enrol.Person, error) {
 	if token == "" || r.Header.Get("X-API-Key") != "" || len(r.Header.Values("Authorization")) > 1 || len(r.CookiesNamed(s.cookieName("session"))) > 1 {
 		return enrol.Person{}, enrol.ErrUnknown
 	}
-	p, err := s.Accounts.Authenticate(r.Context(), secret.New(token), requestIDOf(r.Context()))
+	p, err := of(r.Context(), secret.New(token), requestIDOf(r.Context()))
 	// A cookie is no bearer token, nor the other way round: what leaks from one place
 	// is of no use in the other.
 	if err == nil && p.Session.Bearer != (c == nil) {

@@ -104,7 +104,7 @@ func (s *server) certificate(ctx context.Context, in *serialInput) (*certificate
 }
 
 // certificateOf finds an officer's certificate that the calling app may see:
-// one of an officer with a medium for one of its systems.
+// one of an officer with a medium for one of its systems; a person the own ones.
 func (s *server) certificateOf(ctx context.Context, serial string) (ca.Certificate, error) {
 	row, err := s.CA.BySerial(ctx, serial)
 	if err != nil {
@@ -112,6 +112,9 @@ func (s *server) certificateOf(ctx context.Context, serial string) (ca.Certifica
 	}
 	cert, err := x509.ParseCertificate(row.DER)
 	if err != nil || row.Status == ca.Reserved || strings.HasPrefix(row.Credential, "authority:") {
+		return row, ca.ErrUnknown
+	}
+	if onlyOwn(ctx, cert.Subject.SerialNumber) != nil {
 		return row, ca.ErrUnknown
 	}
 	_, media, err := s.People.Officer(ctx, cert.Subject.SerialNumber)

@@ -74,7 +74,7 @@ type inboxOutput struct {
 
 func (s *server) work(h huma.API) {
 	huma.Register(h, op("Work", "processes", http.MethodGet, "/v1/processes", "Work processes of the app's systems, with their roles in order"), s.processes)
-	huma.Register(h, op("Work", "inbox", http.MethodGet, "/v1/inbox", "References that wait for a role, longest first"), s.inbox)
+	huma.Register(h, op("Work", "inbox", http.MethodGet, "/v1/inbox", "References that wait for a role, longest first; with a session those that are not classified"), s.inbox)
 }
 
 func (s *server) processes(ctx context.Context, in *processesInput) (*processesOutput, error) {
@@ -123,7 +123,9 @@ func (s *server) inbox(ctx context.Context, in *inboxInput) (*inboxOutput, error
 	out := &inboxOutput{}
 	out.Body.Waiting = make([]waitingBody, 0, len(list))
 	for k := range list {
-		out.Body.Waiting = append(out.Body.Waiting, waitingOut(&list[k]))
+		if b := waitingOut(&list[k]); personOf(ctx) == nil || !signer.Classified(b.Classification) {
+			out.Body.Waiting = append(out.Body.Waiting, b)
+		}
 	}
 	if len(list) == in.Limit {
 		out.Body.Next = cursorText(list[len(list)-1].Cursor)

@@ -13,7 +13,9 @@ type Origin struct {
 	// Credential is the id of what an app proved itself with, set before anything is done for
 	// it; "" for all others.
 	Credential string
-	recorded   atomic.Bool
+	// Person is "account:" and the account of somebody who acts as the own app; "" for all others.
+	Person   string
+	recorded atomic.Bool
 }
 
 type originKey struct{}
@@ -29,8 +31,8 @@ func OriginOf(ctx context.Context) *Origin {
 	return o
 }
 
-// From is ev with where the request of ctx came from, as details "address" and "app_credential";
-// ev itself where there is no request.
+// From is ev with where the request of ctx came from, as details "address", "app_credential" and
+// "person"; ev itself where there is no request.
 func (ev Event) From(ctx context.Context) Event {
 	o := OriginOf(ctx)
 	if o == nil {
@@ -42,7 +44,7 @@ func (ev Event) From(ctx context.Context) Event {
 	if ev.Detail = maps.Clone(ev.Detail); ev.Detail == nil {
 		ev.Detail = map[string]string{}
 	}
-	for name, v := range map[string]string{"address": o.Address, "app_credential": o.Credential} {
+	for name, v := range map[string]string{"address": o.Address, "app_credential": o.Credential, "person": o.Person} {
 		if v != "" {
 			ev.Detail[name] = v
 		}

@@ -57,7 +57,9 @@ type App struct {
 	State        string // AppActive …
 	// MTLS: no credential and no token works but over a connection with a client certificate
 	// that the app is bound to (RFC 8705).
-	MTLS      bool
+	MTLS bool
+	// Person is the account whose own app it is, see [Apps.Own]; "" for a program.
+	Person    string       `json:"-"`
 	Proposal  *AppProposal `json:"-"` // what awaits a second person; nil for nothing
 	Revision  int64        `json:"-"` // counts its changes
 	CreatedAt time.Time
@@ -134,6 +136,8 @@ type AppRecords interface {
 	recorder
 	Systems(ctx context.Context) ([]System, error)
 	Hand(ctx context.Context, ic string) ([]string, error)
+	// Officer gives an officer with the media, or ErrUnknown.
+	Officer(ctx context.Context, ic string) (Officer, []Medium, error)
 	// PutApp inserts an app with its first credentials; ErrExists when its id is taken.
 	PutApp(ctx context.Context, a App, credentials []AppCredential, ev audit.Event) error
 	// SetApp stores a as it is now, and with awaits makes all its credentials await a second
@@ -144,7 +148,7 @@ type AppRecords interface {
 	AppByID(ctx context.Context, id string) (App, error)
 	AppBySecret(ctx context.Context, kind string, hash [32]byte) (App, AppCredential, error)
 	AppByToken(ctx context.Context, hash [32]byte, now time.Time) (a App, c AppCredential, bound [32]byte, err error)
-	// ListApps gives at most limit apps behind an id, by id.
+	// ListApps gives at most limit apps behind an id, by id; none of a person.
 	ListApps(ctx context.Context, after string, limit int) ([]App, error)
 	// AppCredentials lists all of an app's, also those that have ended, the oldest first.
 	AppCredentials(ctx context.Context, app string) ([]AppCredential, error)
@@ -176,6 +180,8 @@ type Apps struct {
 	Receiver func(url string) error
 	// Sandbox allows redirect URIs with http to a loopback address.
 	Sandbox bool
+	// Portal is where the signing page leads back to those who asked with a session.
+	Portal string
 }
 
 // Register stores a new app with a client secret, good as Basic, too, and an API key, which are

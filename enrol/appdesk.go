@@ -128,7 +128,7 @@ func decideApp(ctx context.Context, r recorder, now time.Time, by Actor, act Act
 
 // find reads an app and decides; who may do that with none is not told which there are.
 func (s *Apps) find(ctx context.Context, by Actor, act Action, id string) (App, audit.Event, error) {
-	a, err := s.Records.AppByID(ctx, id)
+	a, err := program(s.Records.AppByID(ctx, id))
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return a, audit.Event{}, fmt.Errorf("reading app: %w", err)
 	}
@@ -171,7 +171,7 @@ func (s *Apps) Add(ctx context.Context, by Actor, a App) (App, error) {
 // URIs, webhook, and MTLS. What would make it more powerful, and what a SAP asks for, awaits a
 // second person, in the place of what awaited one before. A *[Refusal].
 func (s *Apps) Change(ctx context.Context, by Actor, id string, edit func(*App)) (App, error) {
-	a, err := s.Records.AppByID(ctx, id)
+	a, err := program(s.Records.AppByID(ctx, id))
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return App{}, fmt.Errorf("reading app: %w", err)
 	}
@@ -264,8 +264,8 @@ func (s *Apps) fault(a *App, systems []System) *Refusal {
 		return slices.Contains(append(operations(), power()...), g)
 	}
 	switch {
-	case !validID(a.ID):
-		return no("app_id", "id aplikasi: 1 hingga 32 huruf, angka, - atau _", "an app's id has 1 to 32 letters, digits, - or _")
+	case !validID(a.ID) || strings.HasPrefix(a.ID, ownPrefix):
+		return no("app_id", "id aplikasi: 1 hingga 32 huruf, angka, - atau _, tidak bermula dengan me_", "an app's id has 1 to 32 letters, digits, - or _, and does not begin with me_")
 	case !showable(a.Name, maxAppName):
 		return no("name", "beri nama aplikasi, paling banyak 120 aksara", "give the app a name of at most 120 characters")
 	case len(a.Systems) == 0 || len(a.Systems) > maxAppSystems || !each(a.Systems, known):

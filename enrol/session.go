@@ -21,8 +21,11 @@ const (
 	ByPasskey = "webauthn"
 )
 
-// Session is somebody logged in. Its token is 256 random bits behind "mss_"; what is
-// stored is SHA-256 of it.
+// SessionPrefix begins each token of a session.
+const SessionPrefix = "mss_"
+
+// Session is somebody logged in. Its token is 256 random bits behind [SessionPrefix]; what
+// is stored is SHA-256 of it.
 type Session struct {
 	ID        string // "se_…", for lists: it opens nothing
 	Account   string
@@ -75,6 +78,16 @@ type Person struct {
 // Authenticate finds who holds a session's token; ErrUnknown when nobody does (any
 // more): unknown, closed, too long unused, too old, or the account has ended.
 func (a *Accounts) Authenticate(ctx context.Context, token secret.Text, request string) (Person, error) {
+	return a.whose(ctx, token, request, true)
+}
+
+// Holds is Authenticate for an answer that goes on: to read it is no use of the session, which
+// ends meanwhile as it would without.
+func (a *Accounts) Holds(ctx context.Context, token secret.Text, request string) (Person, error) {
+	return a.whose(ctx, token, request, false)
+}
+
+func (a *Accounts) whose(ctx context.Context, token secret.Text, request string, used bool) (Person, error) {
 	hash := sha256.Sum256(token.Reveal())
 	s, err := a.Records.Session(ctx, hash)
 	if err != nil {
@@ -89,7 +102,7 @@ func (a *Accounts) Authenticate(ctx context.Context, token secret.Text, request 
 	if !now.Before(s.ExpiresAt) || acct.State != AccountActive {
 		return Person{}, ErrUnknown
 	}
-	if now.Sub(s.SeenAt) >= seenEvery {
+	if used && now.Sub(s.SeenAt) >= seenEvery {
 		if err := a.Records.Touch(ctx, hash, now); err != nil {
 			return Person{}, fmt.Errorf("storing use of session: %w", err)
 		}
@@ -190,7 +203,7 @@ func (a *Accounts) event(by *Actor, action, object string) audit.Event {
 func (a *Accounts) newSession(account, method string, bearer bool, peer Peer) (Session, secret.Text) {
 	now := a.Now().UTC()
 	return Session{ID: ident.New("se", 16), Account: account, Method: method, Bearer: bearer, Address: peer.Address, Agent: printable(peer.Agent, 200), CreatedAt: now, SeenAt: now},
-		secret.New(ident.New("mss", 32))
+		secret.New(ident.New(strings.TrimSuffix(SessionPrefix, "_"), 32))
 }
 
 // printable keeps what can be shown of s, at most n bytes.

@@ -222,7 +222,7 @@ func (w *Webhooks) found(ctx context.Context, ev audit.Event, err error) error {
 
 // decide reads an app and decides; who may do that with none is not told which there are.
 func (w *Webhooks) decide(ctx context.Context, a Actor, act Action, app string) (App, audit.Event, error) {
-	x, err := w.Records.AppByID(ctx, app)
+	x, err := program(w.Records.AppByID(ctx, app))
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return App{}, audit.Event{}, fmt.Errorf("reading app: %w", err)
 	}

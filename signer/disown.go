@@ -79,7 +79,10 @@ func (s *Signer) disowned(r *Request, requestID string) audit.Event {
 }
 
 // Classified says that neither titles nor total may travel.
-func (r *Request) Classified() bool { return r.Class != "" && r.Class != "terbuka" }
+func (r *Request) Classified() bool { return Classified(r.Class) }
+
+// Classified says whether a classification is more than open.
+func Classified(class string) bool { return class != "" && class != "terbuka" }
 
 // Confirmed says that somebody gave the right PIN and code: documents are being
 // signed, or were.

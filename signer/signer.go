@@ -439,8 +439,9 @@ type Records interface {
 	// WaitingReferences lists what waits for a role, longest first, without Signed.
 	WaitingReferences(ctx context.Context, q Inbox) ([]WaitingReference, error)
 	// OnTheMove gives the system of the reference that a document is of, whether that waits for a
-	// role, and whether app asked for one of its signatures; ErrUnknown when nothing of it is signed.
-	OnTheMove(ctx context.Context, document, app string) (system string, waits, part bool, err error)
+	// role, whether app asked for one of its signatures, and whether it is classified; ErrUnknown when
+	// nothing of it is signed.
+	OnTheMove(ctx context.Context, document, app string) (system string, waits, part, classified bool, err error)
 	// Audit appends a lone event: a refusal, an alarm.
 	Audit(ctx context.Context, ev audit.Event) error
 }

@@ -275,10 +275,10 @@ func (s *Signer) Inbox(ctx context.Context, q Inbox) ([]WaitingReference, error)
 
 // Readable says whether an app may read the signed version of a document that another uploaded:
 // it is one of a work process of a system that the app serves, and waits for a role there or was
-// signed for the app.
-func (s *Signer) Readable(ctx context.Context, app string, serves func(system string) bool, document string) error {
-	system, waits, part, err := s.Records.OnTheMove(ctx, document, app)
-	if err == nil && (!serves(system) || !waits && !part) {
+// signed for the app. With open a classified one has to be signed for it.
+func (s *Signer) Readable(ctx context.Context, app string, serves func(system string) bool, open bool, document string) error {
+	system, waits, part, classified, err := s.Records.OnTheMove(ctx, document, app)
+	if err == nil && (!serves(system) || !part && (!waits || open && classified)) {
 		err = ErrUnknown
 	}
 	return err

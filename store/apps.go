@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ func (d *DB) PutApp(ctx context.Context, a enrol.App, credentials []enrol.AppCre
 		// The two hashes are of a time when an app had one secret of each kind.
 		n, err := q.PutApp(ctx, sqlc.PutAppParams{ID: a.ID, Name: a.Name, Systems: systems, Grants: grants, PinEntry: a.PINEntry, Rate: a.Rate,
 			SecretHash: []byte{}, KeyHash: []byte(a.ID), CreatedAt: micros(a.CreatedAt), RedirectUris: uris, Webhook: a.Webhook, State: a.State, Mtls: flag(a.MTLS),
-			Proposal: proposal, ProposedBy: proposer(&a)})
+			Proposal: proposal, ProposedBy: proposer(&a), Person: sql.NullString{String: a.Person, Valid: a.Person != ""}})
 		if err != nil {
 			return err
 		}
@@ -92,7 +93,7 @@ func app(row sqlc.App, err error) (enrol.App, error) {
 		return enrol.App{}, absent(err, enrol.ErrUnknown)
 	}
 	a := enrol.App{ID: row.ID, Name: row.Name, PINEntry: row.PinEntry, Rate: row.Rate, Webhook: row.Webhook, State: row.State, MTLS: row.Mtls == 1, Revision: row.Revision,
-		CreatedAt: instant(row.CreatedAt)}
+		Person: row.Person.String, CreatedAt: instant(row.CreatedAt)}
 	if row.Proposal != "" {
 		a.Proposal = &enrol.AppProposal{By: string(row.ProposedBy)}
 		err = json.Unmarshal([]byte(row.Proposal), a.Proposal)

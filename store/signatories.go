@@ -130,10 +130,10 @@ func (d *DB) WaitingReferences(ctx context.Context, in signer.Inbox) ([]signer.W
 }
 
 // OnTheMove implements signer.Records.
-func (d *DB) OnTheMove(ctx context.Context, document, app string) (system string, waits, part bool, err error) {
+func (d *DB) OnTheMove(ctx context.Context, document, app string) (system string, waits, part, classified bool, err error) {
 	x, err := d.q.DocumentOnTheMove(ctx, sqlc.DocumentOnTheMoveParams{AppID: app, DocumentID: document})
 	if errors.Is(err, sql.ErrNoRows) {
 		err = signer.ErrUnknown
 	}
-	return x.System, x.Waits != 0, x.Part != 0, err
+	return x.System, x.Waits != 0, x.Part != 0, x.Classified != 0, err
 }

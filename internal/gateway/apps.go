@@ -40,8 +40,11 @@ func (c *Config) apps(db *store.DB, now func() time.Time, sandbox bool) (*enrol.
 	if err != nil {
 		return nil, fmt.Errorf("tls.client_ca: %w", err)
 	}
-	return &enrol.Apps{Records: db, Now: now, TokenFor: time.Hour, ClientCAs: roots, Audiences: []string{c.BaseURL + "/oauth2/token", c.BaseURL}, Sandbox: sandbox}, nil
+	return &enrol.Apps{Records: db, Now: now, TokenFor: time.Hour, ClientCAs: roots, Audiences: []string{c.BaseURL + "/oauth2/token", c.BaseURL}, Sandbox: sandbox, Portal: c.portal()}, nil
 }
+
+// portal is where the signing page leads back to those who asked with a session.
+func (c *Config) portal() string { return c.BaseURL + "/portal/return" }
 
 // headers knows what the data headers of systems are made of.
 func headers(db *store.DB) func(ctx context.Context, system string) (signer.HeaderFits, error) {

@@ -35,13 +35,14 @@ type hosted struct {
 	runner *batch.Runner
 	queue  batch.Queue
 	looks  looks
+	portal string // the redirect URI of people's own apps
 	log    *slog.Logger
 
 	digests chan struct{} // holds one for each document being hashed
 }
 
-func newHosted(s *signer.Signer, r *batch.Runner, queue batch.Queue, l looks, log *slog.Logger) *hosted {
-	return &hosted{s, r, queue, l, log, make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+func newHosted(s *signer.Signer, r *batch.Runner, queue batch.Queue, l looks, portal string, log *slog.Logger) *hosted {
+	return &hosted{s, r, queue, l, portal, log, make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 }
 
 // looks is who asks and for which system, as registered now.
@@ -117,7 +118,7 @@ func (h *hosted) look(ctx context.Context, r *signer.Request, p *web.SigningPage
 	}
 	app, err := h.looks.AppByID(ctx, r.App)
 	// What was taken off the list since leads nowhere any more.
-	if err == nil && slices.Contains(app.RedirectURIs, r.Page.RedirectURI) {
+	if err == nil && (slices.Contains(app.RedirectURIs, r.Page.RedirectURI) || app.Person != "" && r.Page.RedirectURI == h.portal) {
 		p.Back = back(r)
 	}
 	return err

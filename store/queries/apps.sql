@@ -1,6 +1,6 @@
 -- name: PutApp :execrows
-INSERT INTO apps (id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at, redirect_uris, webhook, state, mtls, proposal, proposed_by, revision)
-VALUES (@id, @name, @systems, @grants, @pin_entry, @rate, @secret_hash, @key_hash, @created_at, @redirect_uris, @webhook, @state, @mtls, @proposal, @proposed_by, 0)
+INSERT INTO apps (id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at, redirect_uris, webhook, state, mtls, proposal, proposed_by, revision, person)
+VALUES (@id, @name, @systems, @grants, @pin_entry, @rate, @secret_hash, @key_hash, @created_at, @redirect_uris, @webhook, @state, @mtls, @proposal, @proposed_by, 0, @person)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: SetApp :execrows
@@ -12,7 +12,7 @@ WHERE id = @id AND revision = @revision;
 SELECT * FROM apps WHERE id = @id;
 
 -- name: Apps :many
-SELECT * FROM apps WHERE id > @after ORDER BY id LIMIT @lim;
+SELECT * FROM apps WHERE id > @after AND person IS NULL ORDER BY id LIMIT @lim;
 
 -- name: AppByCredential :many
 SELECT sqlc.embed(apps), sqlc.embed(app_credentials) FROM app_credentials JOIN apps ON apps.id = app_credentials.app_id

@@ -92,7 +92,8 @@ ORDER BY s.signed_at, s.batch_id, s.idx LIMIT @lim;
 -- a role, and whether an app signed it for somebody.
 -- name: DocumentOnTheMove :one
 SELECT s.system, CAST(MAX(CASE WHEN s.next_role <> '' AND s.signed_at > 0 THEN 1 ELSE 0 END) AS BIGINT) AS waits,
-    CAST(MAX(CASE WHEN t.app_id = @app_id THEN 1 ELSE 0 END) AS BIGINT) AS part
+    CAST(MAX(CASE WHEN t.app_id = @app_id THEN 1 ELSE 0 END) AS BIGINT) AS part,
+    CAST(MAX(CASE WHEN t.classification <> '' AND t.classification <> 'terbuka' THEN 1 ELSE 0 END) AS BIGINT) AS classified
 FROM signatories s JOIN transactions t ON t.id = s.transaction_id
 WHERE s.document_id = @document_id AND s.document_id <> '' AND s.signed_at > 0
 GROUP BY s.system;

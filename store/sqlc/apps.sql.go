@@ -7,12 +7,13 @@ package sqlc
 
 import (
 	"context"
+	"database/sql"
 
 	"github.com/mohor-sign/mohor/store/personal"
 )
 
 const appByCredential = `-- name: AppByCredential :many
-SELECT apps.id, apps.name, apps.systems, apps.grants, apps.pin_entry, apps.rate, apps.secret_hash, apps.key_hash, apps.created_at, apps.redirect_uris, apps.webhook, apps.state, apps.mtls, apps.proposal, apps.proposed_by, apps.revision, app_credentials.id, app_credentials.app_id, app_credentials.kind, app_credentials.hash, app_credentials.public, app_credentials.awaits, app_credentials.created_by, app_credentials.created_at, app_credentials.expires_at, app_credentials.revoked_at, app_credentials.replaces, app_credentials.replaces_until, app_credentials.last_used FROM app_credentials JOIN apps ON apps.id = app_credentials.app_id
+SELECT apps.id, apps.name, apps.systems, apps.grants, apps.pin_entry, apps.rate, apps.secret_hash, apps.key_hash, apps.created_at, apps.redirect_uris, apps.webhook, apps.state, apps.mtls, apps.proposal, apps.proposed_by, apps.revision, apps.person, app_credentials.id, app_credentials.app_id, app_credentials.kind, app_credentials.hash, app_credentials.public, app_credentials.awaits, app_credentials.created_by, app_credentials.created_at, app_credentials.expires_at, app_credentials.revoked_at, app_credentials.replaces, app_credentials.replaces_until, app_credentials.last_used FROM app_credentials JOIN apps ON apps.id = app_credentials.app_id
 WHERE app_credentials.hash = ?1 AND app_credentials.kind = ?2
 `
 
@@ -52,6 +53,7 @@ func (q *Queries) AppByCredential(ctx context.Context, arg AppByCredentialParams
 			&i.App.Proposal,
 			&i.App.ProposedBy,
 			&i.App.Revision,
+			&i.App.Person,
 			&i.AppCredential.ID,
 			&i.AppCredential.AppID,
 			&i.AppCredential.Kind,
@@ -80,7 +82,7 @@ func (q *Queries) AppByCredential(ctx context.Context, arg AppByCredentialParams
 }
 
 const appByID = `-- name: AppByID :one
-SELECT id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at, redirect_uris, webhook, state, mtls, proposal, proposed_by, revision FROM apps WHERE id = ?1
+SELECT id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at, redirect_uris, webhook, state, mtls, proposal, proposed_by, revision, person FROM apps WHERE id = ?1
 `
 
 func (q *Queries) AppByID(ctx context.Context, id string) (App, error) {
@@ -103,12 +105,13 @@ func (q *Queries) AppByID(ctx context.Context, id string) (App, error) {
 		&i.Proposal,
 		&i.ProposedBy,
 		&i.Revision,
+		&i.Person,
 	)
 	return i, err
 }
 
 const appByToken = `-- name: AppByToken :one
-SELECT apps.id, apps.name, apps.systems, apps.grants, apps.pin_entry, apps.rate, apps.secret_hash, apps.key_hash, apps.created_at, apps.redirect_uris, apps.webhook, apps.state, apps.mtls, apps.proposal, apps.proposed_by, apps.revision, app_credentials.id, app_credentials.app_id, app_credentials.kind, app_credentials.hash, app_credentials.public, app_credentials.awaits, app_credentials.created_by, app_credentials.created_at, app_credentials.expires_at, app_credentials.revoked_at, app_credentials.replaces, app_credentials.replaces_until, app_credentials.last_used, tokens.bound FROM tokens JOIN app_credentials ON app_credentials.id = tokens.credential_id JOIN apps ON apps.id = tokens.app_id
+SELECT apps.id, apps.name, apps.systems, apps.grants, apps.pin_entry, apps.rate, apps.secret_hash, apps.key_hash, apps.created_at, apps.redirect_uris, apps.webhook, apps.state, apps.mtls, apps.proposal, apps.proposed_by, apps.revision, apps.person, app_credentials.id, app_credentials.app_id, app_credentials.kind, app_credentials.hash, app_credentials.public, app_credentials.awaits, app_credentials.created_by, app_credentials.created_at, app_credentials.expires_at, app_credentials.revoked_at, app_credentials.replaces, app_credentials.replaces_until, app_credentials.last_used, tokens.bound FROM tokens JOIN app_credentials ON app_credentials.id = tokens.credential_id JOIN apps ON apps.id = tokens.app_id
 WHERE tokens.hash = ?1 AND tokens.expires_at > ?2
 `
 
@@ -143,6 +146,7 @@ func (q *Queries) AppByToken(ctx context.Context, arg AppByTokenParams) (AppByTo
 		&i.App.Proposal,
 		&i.App.ProposedBy,
 		&i.App.Revision,
+		&i.App.Person,
 		&i.AppCredential.ID,
 		&i.AppCredential.AppID,
 		&i.AppCredential.Kind,
@@ -233,7 +237,7 @@ func (q *Queries) AppCredentials(ctx context.Context, appID string) ([]AppCreden
 }
 
 const apps = `-- name: Apps :many
-SELECT id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at, redirect_uris, webhook, state, mtls, proposal, proposed_by, revision FROM apps WHERE id > ?1 ORDER BY id LIMIT ?2
+SELECT id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at, redirect_uris, webhook, state, mtls, proposal, proposed_by, revision, person FROM apps WHERE id > ?1 AND person IS NULL ORDER BY id LIMIT ?2
 `
 
 type AppsParams struct {
@@ -267,6 +271,7 @@ func (q *Queries) Apps(ctx context.Context, arg AppsParams) ([]App, error) {
 			&i.Proposal,
 			&i.ProposedBy,
 			&i.Revision,
+			&i.Person,
 		); err != nil {
 			return nil, err
 		}
@@ -365,8 +370,8 @@ func (q *Queries) ExpireAppCredential(ctx context.Context, arg ExpireAppCredenti
 }
 
 const putApp = `-- name: PutApp :execrows
-INSERT INTO apps (id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at, redirect_uris, webhook, state, mtls, proposal, proposed_by, revision)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 0)
+INSERT INTO apps (id, name, systems, grants, pin_entry, rate, secret_hash, key_hash, created_at, redirect_uris, webhook, state, mtls, proposal, proposed_by, revision, person)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 0, ?16)
 ON CONFLICT (id) DO NOTHING
 `
 
@@ -386,6 +391,7 @@ type PutAppParams struct {
 	Mtls         int64
 	Proposal     string
 	ProposedBy   personal.Actor
+	Person       sql.NullString
 }
 
 func (q *Queries) PutApp(ctx context.Context, arg PutAppParams) (int64, error) {
@@ -405,6 +411,7 @@ func (q *Queries) PutApp(ctx context.Context, arg PutAppParams) (int64, error) {
 		arg.Mtls,
 		arg.Proposal,
 		arg.ProposedBy,
+		arg.Person,
 	)
 	if err != nil {
 		return 0, err

@@ -79,6 +79,7 @@ type App struct {
 	Proposal     string
 	ProposedBy   personal.Actor
 	Revision     int64
+	Person       sql.NullString
 }
 
 type AppAssertion struct {

@@ -71,7 +71,8 @@ func (q *Queries) ClassesBefore(ctx context.Context, arg ClassesBeforeParams) ([
 
 const documentOnTheMove = `-- name: DocumentOnTheMove :one
 SELECT s.system, CAST(MAX(CASE WHEN s.next_role <> '' AND s.signed_at > 0 THEN 1 ELSE 0 END) AS BIGINT) AS waits,
-    CAST(MAX(CASE WHEN t.app_id = ?1 THEN 1 ELSE 0 END) AS BIGINT) AS part
+    CAST(MAX(CASE WHEN t.app_id = ?1 THEN 1 ELSE 0 END) AS BIGINT) AS part,
+    CAST(MAX(CASE WHEN t.classification <> '' AND t.classification <> 'terbuka' THEN 1 ELSE 0 END) AS BIGINT) AS classified
 FROM signatories s JOIN transactions t ON t.id = s.transaction_id
 WHERE s.document_id = ?2 AND s.document_id <> '' AND s.signed_at > 0
 GROUP BY s.system
@@ -83,9 +84,10 @@ type DocumentOnTheMoveParams struct {
 }
 
 type DocumentOnTheMoveRow struct {
-	System string
-	Waits  int64
-	Part   int64
+	System     string
+	Waits      int64
+	Part       int64
+	Classified int64
 }
 
 // Who may read a document that moves between roles: its reference's system, whether it waits for
@@ -93,7 +95,12 @@ type DocumentOnTheMoveRow struct {
 func (q *Queries) DocumentOnTheMove(ctx context.Context, arg DocumentOnTheMoveParams) (DocumentOnTheMoveRow, error) {
 	row := q.db.QueryRowContext(ctx, documentOnTheMove, arg.AppID, arg.DocumentID)
 	var i DocumentOnTheMoveRow
-	err := row.Scan(&i.System, &i.Waits, &i.Part)
+	err := row.Scan(
+		&i.System,
+		&i.Waits,
+		&i.Part,
+		&i.Classified,
+	)
 	return i, err
 }
 

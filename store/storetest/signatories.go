@@ -382,6 +382,6 @@ func inbox(t *testing.T, h *House) {
 	if classes, err := h.DB.ClassesBefore(ctx, System, "AA-11", "ba_tx_1"); err != nil || len(classes) != 0 {
 		t.Errorf("classes of what is signed: %q, %v", classes, err)
 	}
-	_, _, _, err = h.DB.OnTheMove(ctx, "do_1", apps[0])
+	_, _, _, _, err = h.DB.OnTheMove(ctx, "do_1", apps[0])
 	wants(t, "a document of no reference", err, signer.ErrUnknown)
 }
