@@ -51,7 +51,9 @@ func site(b http.Handler) *page.Site {
 func served(s *page.Site, taken *int) http.Handler {
 	r := chi.NewRouter()
 	p := r.With(s.Pages)
-	p.Get("/borang", func(w http.ResponseWriter, r *http.Request) { s.Show(w, r, 200, page.Message(page.Notice{Tone: page.Info, Word: "W"})) })
+	p.Get("/borang", func(w http.ResponseWriter, r *http.Request) {
+		s.Show(w, r, 200, page.Message(page.Notice{Tone: page.Info, Word: "W"}))
+	})
 	p.Post("/borang", s.Form(func(w http.ResponseWriter, r *http.Request) {
 		*taken++
 		page.See(w, r, "/borang")
@@ -201,7 +203,9 @@ func TestRelay(t *testing.T) {
 	}}
 	s := site(b)
 	r := chi.NewRouter()
-	r.With(s.Pages).Get("/f", func(w http.ResponseWriter, r *http.Request) { s.Relay(w, r, "/v1/documents/d/content?version=original") })
+	r.With(s.Pages).Get("/f", func(w http.ResponseWriter, r *http.Request) {
+		s.Relay(w, r, "/v1/documents/d/content?version=original")
+	})
 	w := ask(r, "GET", "/f", "", "Range", "bytes=0-1")
 	if w.Body.String() != "<script>" || w.Header().Get("Content-Security-Policy") != page.Inert || w.Header().Get("Content-Disposition") != "attachment" || strings.Contains(w.Header().Get("Set-Cookie"), "x=y") {
 		t.Errorf("%v %s", w.Header(), w.Body)
