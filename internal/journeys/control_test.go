@@ -110,7 +110,7 @@ func TestJourneySoundPage(t *testing.T) {
 	for _, noJS := range []bool{false, true} {
 		r, problems, err := play(t, "control", config{Given: given{"base": base, "noJS": noJS, "fail": noJS}}, nil)
 		if noJS {
-			if err == nil || len(problems) != 1 || !strings.HasPrefix(problems[0], "ms-phone › no such button: TimeoutError") {
+			if err == nil || len(problems) != 1 || !strings.HasPrefix(problems[0], "ms-phone › no such button: frame.click: Timeout") {
 				t.Errorf("a failed step: %v %q", err, problems)
 			}
 		} else if err != nil || len(problems) != 0 {

@@ -32,7 +32,7 @@ type given map[string]any
 type acts map[string]func(argument json.RawMessage) (any, error)
 
 // limit is more than a journey ever takes.
-const limit = 8 * time.Minute
+const limit = 5 * time.Minute
 
 // run takes js/<script>.mjs through g and returns its results by name. While it runs,
 // the gateway's clock goes as fast as the browser's. Whatever the script finds wrong

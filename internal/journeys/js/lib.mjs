@@ -155,7 +155,7 @@ export async function visit(options = {}) {
     v.ended = true;
     visits.delete(v);
     // What the page has still to say arrives before the answer to this.
-    for (const p of context.pages()) await p.evaluate(() => new Promise((done) => requestAnimationFrame(() => done()))).catch(() => {});
+    for (const p of context.pages()) await p.evaluate(() => 1).catch(() => {});
     await context.close();
   };
   visits.add(v);
@@ -165,6 +165,13 @@ export async function visit(options = {}) {
 const owners = new WeakMap();
 const page = (x) => x.page ?? x;
 const owner = (x) => (x.page ? x : owners.get(x) ?? { lang: 'ms', size: 'desktop' });
+
+// waited asks the page something that waits, which must come.
+async function waited(p, f, argument) {
+  let timer;
+  const late = new Promise((_, refuse) => { timer = setTimeout(() => refuse(new Error('the page does not answer')), 60_000); });
+  return Promise.race([p.evaluate(f, argument), late]).finally(() => clearTimeout(timer));
+}
 
 const matches = (want, path) => (want instanceof RegExp ? want.test(path) : want === path);
 
@@ -234,12 +241,14 @@ let axeSource = null;
 
 // axe judges the page as it is shown: what is serious or critical is a problem, the rest a note.
 // except names rules that are not asked (say why where it is called). It returns all violations.
+// It needs timers, which a visit without script has not: ask the same page in one with.
 export async function axe(x, { except = [] } = {}) {
   const p = page(x);
+  if (owner(x).noJS) return [];
   axeSource ??= readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
   if (!await p.evaluate(() => Boolean(window.axe))) await p.evaluate(axeSource);
   const rules = Object.fromEntries(except.map((id) => [id, { enabled: false }]));
-  const { violations, passes } = await p.evaluate(([values, rules]) =>
+  const { violations, passes } = await waited(p, ([values, rules]) =>
     window.axe.run(document, { runOnly: { type: 'tag', values }, rules, resultTypes: ['violations'] }), [tags, rules]);
   if (passes.length === 0) problem('axe: nothing was checked');
   for (const r of violations) {
@@ -272,11 +281,13 @@ export async function shot(x, name) {
   const path = join(config.shots, `${lang}-${size}`, `${name}${noJS ? '-nojs' : ''}.png`);
   mkdirSync(dirname(path), { recursive: true });
   await p.waitForLoadState('load');
-  const height = await p.evaluate(async () => {
-    await document.fonts.ready;
-    await Promise.all([...document.images].filter((i) => i.loading !== 'lazy').map((i) => i.decode().catch(() => {})));
-    return document.documentElement.scrollHeight;
-  });
+  if (!noJS) {
+    await waited(p, async () => {
+      await document.fonts.ready;
+      await Promise.all([...document.images].filter((i) => i.loading !== 'lazy').map((i) => i.decode().catch(() => {})));
+    });
+  }
+  const height = await p.evaluate(() => document.documentElement.scrollHeight);
   const options = { path, animations: 'disabled', caret: 'hide' };
   if (height <= tallest) {
     await p.screenshot({ ...options, fullPage: true });
