@@ -67,7 +67,7 @@ func TestVendorFiles(t *testing.T) {
 const strict = "default-src 'none'; script-src 'self'%s; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; worker-src 'self'; font-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 
 var vendorPages = map[string]string{
-	"/htmx": `<meta name="htmx-config" content='{"includeIndicatorCSS":false,"history":false,"mode":"same-origin"}'>
+	"/htmx": `<meta name="htmx-config" content='{"includeIndicatorCSS":false,"history":false,"mode":"same-origin","extensions":"sse"}'>
 <script src="/assets/vendor/htmx.min.js"></script><script src="/assets/vendor/hx-sse.min.js"></script>` +
 		`<button hx-get="/part" hx-target="#to">Muat</button><div id="to"></div><div hx-sse:connect="/stream" hx-swap="innerHTML" hx-target="#progress"></div><p id="progress"></p>`,
 	"/zxing": `<script src="/assets/vendor/zxing-reader.js"></script><script type="module" src="/zxing.mjs"></script><output></output>`,
