@@ -104,6 +104,26 @@ func TestJourneyControl(t *testing.T) {
 	}
 }
 
+// Firefox judges pages, too: what it can be seen to find.
+func TestJourneyFirefox(t *testing.T) {
+	base := control(t).URL
+	r, problems, err := play(t, "control", config{Given: given{"base": base, "engine": "firefox"}}, nil)
+	if err != nil || len(problems) != 0 || r["cookie"] != "mohor-lang=ms" || r["tabs"] != "Nama, Hantar, Lain" {
+		t.Errorf("%v %q %v", err, problems, r)
+	}
+	paths := []string{"/inline", "/console", "/throws", "/label", "/wide", "/no-image", "/not-found"}
+	_, problems, err = play(t, "control", config{Given: given{"base": base, "engine": "firefox", "paths": paths}}, nil)
+	if err == nil {
+		t.Error("a journey with problems ended well")
+	}
+	all := strings.Join(problems, "\n")
+	for _, path := range paths {
+		if !strings.Contains(all, "› "+path) || !strings.Contains(all, faults[path].words) {
+			t.Errorf("not found: %s: %s in\n%s", path, faults[path].words, all)
+		}
+	}
+}
+
 // A sound page has no problem, with script and without; a script that fails says at which step.
 func TestJourneySoundPage(t *testing.T) {
 	base := control(t).URL

@@ -70,6 +70,7 @@ type config struct {
 	Dev     json.RawMessage `json:"dev,omitempty"`
 	Given   given           `json:"given,omitempty"`
 	Browser string          `json:"browser"` // program
+	Firefox string          `json:"firefox"` // program, where given has engine "firefox"
 	Act     string          `json:"act"`     // address that does acts
 	Shots   string          `json:"shots"`   // folder
 }
@@ -89,6 +90,9 @@ func play(t *testing.T, script string, c config, does acts) (results map[string]
 	t.Helper()
 	node := gatewaytest.Tool(t, "node")
 	c.Browser = gatewaytest.Tool(t, "chromium")
+	if c.Given["engine"] == "firefox" {
+		c.Firefox = gatewaytest.Tool(t, "firefox-esr")
+	}
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
