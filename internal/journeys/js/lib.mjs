@@ -213,7 +213,7 @@ async function watch(v) {
     if (why !== 'net::ERR_ABORTED' && !isExpected(r.url())) problem(`no answer: ${r.method()} ${r.url()}: ${why}`);
   });
   v.context.on('response', (r) => {
-    if (r.request().isNavigationRequest()) v.count.pages++;
+    if (r.request().isNavigationRequest() && (r.status() < 300 || r.status() > 399)) v.count.pages++;
     if (r.status() >= 400 && !isExpected(r.url(), r.status())) problem(`${r.status()} for ${r.request().method()} ${r.url()}`);
   });
   await v.context.exposeBinding('__mohorPolicy', (_, what) => {
