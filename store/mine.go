@@ -76,20 +76,18 @@ func (d *DB) BatchesOf(ctx context.Context, app string, waiting bool, before sig
 		if len(r.Root) == 32 {
 			b.Root = [32]byte(r.Root)
 		}
-		switch b.Status {
-		case batch.Signing, batch.Paused, batch.Signed, batch.SignedWithRefusals:
-			if r.Signed >= 0 { // else begun by an earlier release
-				b.Signed, b.Refused = uint32(r.Signed), uint32(r.Refused)
-				b.Pending = b.Next - min(b.Next, b.Signed+b.Refused)
-				break
-			}
-			fallthrough
-		case batch.NeedsAuthorisation, batch.Cancelled: // of which documents went another way since
+		switch {
+		case b.Status == batch.Signed:
+			b.Signed = b.Next
+		case b.Status == batch.Signing && r.Signed >= 0:
+			b.Signed, b.Refused = uint32(r.Signed), uint32(r.Refused)
+			b.Pending = b.Next - min(b.Next, b.Signed+b.Refused)
+		case b.Status == batch.Open, b.Status == batch.Sealed:
+			b.Pending = b.Next
+		default: // the rows decide
 			if b, err = d.Batch(ctx, r.ID); err != nil {
 				return nil, err
 			}
-		default:
-			b.Pending = b.Next
 		}
 		out[k] = b
 	}
