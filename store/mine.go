@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
@@ -59,6 +60,12 @@ func (d *DB) Intended(ctx context.Context, transaction string) (time.Time, error
 		return time.Time{}, nil
 	}
 	return instant(at), err
+}
+
+// SecurityImage implements enrol.AccountRecords.
+func (d *DB) SecurityImage(ctx context.Context, ic string) (string, error) {
+	image, err := d.q.SecurityImage(ctx, personal.IC(ic))
+	return image, absent(err, enrol.ErrUnknown)
 }
 
 // BatchesOf implements batch.Queue.
