@@ -42,8 +42,8 @@ type hosted struct {
 	digests chan struct{} // holds one for each document being hashed
 }
 
-func newHosted(s *signer.Signer, r *batch.Runner, queue batch.Queue, l looks, portal string, log *slog.Logger) *hosted {
-	return &hosted{s, r, queue, l, portal, log, make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+func newHosted(s *signer.Signer, r *batch.Runner, queue batch.Queue, l looks, portal string, known pictures, log *slog.Logger) *hosted {
+	return &hosted{s, r, queue, l, portal, known, log, make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 }
 
 // looks is who asks and for which system, as registered now.
@@ -51,6 +51,13 @@ type looks interface {
 	AppByID(ctx context.Context, id string) (enrol.App, error)
 	// System gives ErrUnknown for a code that nobody described.
 	System(ctx context.Context, code string) (enrol.System, error)
+}
+
+// pictures knows whose security image may be shown where.
+type pictures interface {
+	// ImageFor gives who logged in last where device is, and that officer's picture; ErrUnknown
+	// for a device on which nobody did, or without a picture.
+	ImageFor(ctx context.Context, device string) (ic, image string, err error)
 }
 
 // listed is how many documents a page lists.
@@ -97,8 +104,8 @@ func (h *hosted) Page(ctx context.Context, v signing.Visit, after int) (signing.
 	if x := r.Options.Payees; x != nil {
 		p.Payees, p.FirstPayees = x.Count, x.First
 	}
-	for _, fill := range []func(context.Context, *signer.Request, *signing.Page) error{h.look, h.waiting, h.ended} {
-		if err := fill(ctx, r, &p); err != nil {
+	for _, fill := range []func(context.Context, *signing.Visit, *signer.Request, *signing.Page) error{h.look, h.waiting, h.ended} {
+		if err := fill(ctx, &v, r, &p); err != nil {
 			return p, err
 		}
 	}
@@ -106,7 +113,7 @@ func (h *hosted) Page(ctx context.Context, v signing.Visit, after int) (signing.
 }
 
 // look fills in how the system looks, and the way back.
-func (h *hosted) look(ctx context.Context, r *signer.Request, p *signing.Page) error {
+func (h *hosted) look(ctx context.Context, _ *signing.Visit, r *signer.Request, p *signing.Page) error {
 	switch s, err := h.looks.System(ctx, r.System); {
 	case errors.Is(err, enrol.ErrUnknown):
 	case err != nil:
@@ -143,7 +150,7 @@ func back(r *signer.Request) string {
 }
 
 // waiting fills in what PIN and code need.
-func (h *hosted) waiting(ctx context.Context, r *signer.Request, p *signing.Page) error {
+func (h *hosted) waiting(ctx context.Context, v *signing.Visit, r *signer.Request, p *signing.Page) error {
 	if r.Status != signer.Waiting {
 		return nil
 	}
@@ -157,6 +164,13 @@ func (h *hosted) waiting(ctx context.Context, r *signer.Request, p *signing.Page
 	if err != nil {
 		return err
 	}
+	switch ic, image, err := h.known.ImageFor(ctx, string(v.Device.Reveal())); {
+	case err == nil && ic == r.Officer:
+		p.Picture = image
+	case err != nil && !errors.Is(err, enrol.ErrUnknown):
+		// A page without it can be signed on.
+		h.log.WarnContext(ctx, "no security image could be looked up", "request_id", v.RequestID, "error", err)
+	}
 	if st.Blocked {
 		p.Locked = true
 	} else if h.signer.Now().Before(st.LockedUntil) {
@@ -166,7 +180,7 @@ func (h *hosted) waiting(ctx context.Context, r *signer.Request, p *signing.Page
 }
 
 // ended fills in what became of it.
-func (h *hosted) ended(ctx context.Context, r *signer.Request, p *signing.Page) error {
+func (h *hosted) ended(ctx context.Context, _ *signing.Visit, r *signer.Request, p *signing.Page) error {
 	switch r.Status {
 	case signer.Signing, signer.Signed, signer.SignedWithRefusals:
 	default:
@@ -223,7 +237,12 @@ func viewable(r *signer.Request, d *batch.Item) bool {
 
 // Open implements signing.Signing.
 func (h *hosted) Open(ctx context.Context, v signing.Visit, seed secret.Text) (secret.Text, time.Time, error) {
-	o, err := h.signer.OpenPage(ctx, visit(&v), seed)
+	at := visit(&v)
+	var err error
+	if at.Own, err = h.own(ctx, &at); err != nil {
+		return secret.Text{}, time.Time{}, err
+	}
+	o, err := h.signer.OpenPage(ctx, at, seed)
 	if err != nil {
 		return secret.Text{}, time.Time{}, unpaged(err)
 	}
@@ -231,6 +250,23 @@ func (h *hosted) Open(ctx context.Context, v signing.Visit, seed secret.Text) (s
 		h.log.WarnContext(ctx, "a signing page was opened from the address of the app that asked for it", "request_id", v.RequestID, "transaction", o.Request.ID, "app", o.Request.App, "system", o.Request.System)
 	}
 	return o.Session, o.Until, nil
+}
+
+// own says whether the page is of a transaction that an officer asked for at the portal: nobody
+// stands between the two then.
+func (h *hosted) own(ctx context.Context, at *signer.Visit) (bool, error) {
+	r, err := h.signer.Page(ctx, at)
+	if r == nil {
+		if mapped := unpaged(err); errors.Is(mapped, signing.ErrUnknown) || errors.Is(mapped, signing.ErrElsewhere) {
+			return false, nil // which is judged, and noted, with the opening
+		}
+		return false, err
+	}
+	app, err := h.looks.AppByID(ctx, r.App)
+	if errors.Is(err, enrol.ErrUnknown) {
+		err = nil
+	}
+	return app.Person != "", err
 }
 
 // Stray implements signing.Signing.
