@@ -405,7 +405,7 @@ func TestSigningPageShowsText(t *testing.T) {
 			if r.Status != 200 {
 				t.Fatalf("%d %.300s", r.Status, r.Raw)
 			}
-			text := ours.ReplaceAllString(string(r.Raw), "")
+			text := strings.ReplaceAll(ours.ReplaceAllString(string(r.Raw), ""), `<details class="more small">`, "")
 			if strings.ContainsAny(x, `<>"'`) && strings.Contains(text, x) {
 				t.Errorf("payload %d stands in the %s as it is", k, name)
 			}
