@@ -28,6 +28,7 @@ import (
 	"github.com/mohor-sign/mohor/web/joining"
 	"github.com/mohor-sign/mohor/web/page"
 	"github.com/mohor-sign/mohor/web/portal"
+	"github.com/mohor-sign/mohor/web/signing"
 )
 
 // ErrUnknown is returned by [Records] and [Signing] for what nobody issued.
@@ -78,7 +79,7 @@ type Config struct {
 	// Confirm judges the links of mails to officers being enrolled; nil: no such page.
 	Confirm joining.Confirmer
 	// Signing is what is confirmed here; nil: there is no such page.
-	Signing Signing
+	Signing signing.Signing
 	// SecureCookies: browsers reach the pages by https.
 	SecureCookies bool
 	// API answers requests for /v1/ paths within the process, Inner marks those that pages make;
@@ -155,11 +156,11 @@ func Routes(r chi.Router, c Config) {
 		r.Head(path, h)
 	}
 	r.Post("/s/{id}", s.opened)
-	if s.Signing != nil {
-		s.signingRoutes(r)
-	}
 	p := &page.Site{API: s.API, Inner: s.Inner, SecureCookies: s.SecureCookies, Sandbox: s.Sandbox, Title: s.Title, Log: s.Log, Now: s.Now}
 	page.AssetRoutes(all)
+	if s.Signing != nil {
+		signing.Routes(all, p, s.Signing)
+	}
 	joining.Routes(all, p, joining.Links{Confirm: s.Confirm, Disown: s.Disown})
 	if s.API != nil {
 		portal.Routes(all, p)

@@ -6,7 +6,7 @@ const side = 2000; // pixels: all that is printed on a card can be read
 
 for (const part of document.querySelectorAll("[data-picture]")) {
   const field = document.getElementById(part.dataset.picture);
-  const preview = part.querySelector(".preview");
+  const preview = part.querySelector(".photo-preview");
   const [img, said, none] = ["img", "[role=status]", "button"].map((s) => preview.querySelector(s));
   const say = (text, wrong) => {
     preview.hidden = false;
