@@ -89,6 +89,15 @@ func (t *Templates) Of(name string) (Template, bool) {
 	return found.Template, ok
 }
 
+// Label is the words with which a line of a template begins, or of which it consists.
+func (t *Templates) Label(name, line string) string {
+	found, _ := t.find(name)
+	if line == "name" || line == "time" {
+		return ""
+	}
+	return found.label(line)
+}
+
 // templateName is small enough for a URL, a command line and a table.
 var templateName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 
