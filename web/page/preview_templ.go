@@ -255,7 +255,7 @@ func Preview(p PDF) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 21, "</button> <span class=\"n\" data-preview-number aria-live=\"polite\"></span> <button type=\"button\" data-preview-next aria-label=\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 21, "</button> <span class=\"n\"><span aria-hidden=\"true\" data-preview-short></span><span class=\"unseen\" aria-live=\"polite\" data-preview-number></span></span> <button type=\"button\" data-preview-next aria-label=\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -152,6 +152,7 @@ class Preview {
       this.viewport = viewport;
       this.size = { width: plain.width, height: plain.height };
       this.at("number").textContent = label;
+      this.at("short").textContent = `${this.number} / ${this.count}`;
       for (const [name, off] of [["back", this.number === 1], ["next", this.number === this.count], ["out", this.step === 0], ["in", this.step === steps.length - 1]]) {
         this.at(name)?.setAttribute("aria-disabled", String(off));
       }
