@@ -84,6 +84,9 @@ type Config struct {
 	// API nil: there are no pages for people who log in.
 	API   http.Handler
 	Inner func(context.Context) context.Context
+	// Return is the address to which signing pages lead back, MaxUpload the most bytes of an upload.
+	Return    string
+	MaxUpload int64
 	// OpenAPI returns the OpenAPI 3.1 document in JSON. It is asked when the
 	// reference is first read, and may not change afterwards.
 	OpenAPI func() []byte
@@ -164,7 +167,7 @@ func Routes(r chi.Router, c Config) {
 		s.signingRoutes(r)
 	}
 	if s.API != nil {
-		p := &page.Site{API: s.API, Inner: s.Inner, SecureCookies: s.SecureCookies, Sandbox: s.Sandbox, Title: s.Title, Log: s.Log, Now: s.Now}
+		p := &page.Site{API: s.API, Inner: s.Inner, SecureCookies: s.SecureCookies, Sandbox: s.Sandbox, Title: s.Title, Return: s.Return, MaxUpload: s.MaxUpload, Log: s.Log, Now: s.Now}
 		page.AssetRoutes(all)
 		portal.Routes(all, p)
 	}

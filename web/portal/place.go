@@ -320,7 +320,7 @@ func (d *desk) ask(w http.ResponseWriter, r *http.Request) {
 	}
 	var made asked
 	err = d.Call(r, http.MethodPost, "/v1/transactions", map[string]any{"system": system, "credential_id": f.Credential, "format": "PADES", "documents": []any{map[string]string{"document_id": p.ID}},
-		"pades": opts, "redirect_uri": d.Base + returnPath, "state": "doc:" + p.ID}, &made)
+		"pades": opts, "redirect_uri": d.Return, "state": "doc:" + p.ID}, &made)
 	if x := page.Of(err); x != nil && x.Status != http.StatusUnauthorized {
 		f.Faults = placed(r, x)
 		d.showForm(w, r, x.Status, &p, &standing{}, &f)
@@ -336,7 +336,7 @@ func (d *desk) ask(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.remember(w, &made, p.ID, u.EscapedPath())
-	page.See(w, r, u.EscapedPath())
+	d.Sign(w, r, made.SigningURL)
 }
 
 // placed gives what the API refused to the fields of the form.
