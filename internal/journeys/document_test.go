@@ -42,6 +42,13 @@ func TestJourneyDocument(t *testing.T) {
 			}
 			return string(out), nil
 		},
+		"many": func(argument json.RawMessage) (any, error) {
+			var n int
+			if err := json.Unmarshal(argument, &n); err != nil {
+				return nil, err
+			}
+			return nil, asked(g, n)
+		},
 		"compare": func(argument json.RawMessage) (any, error) {
 			var in landed
 			if err := json.Unmarshal(argument, &in); err != nil {
@@ -50,6 +57,23 @@ func TestJourneyDocument(t *testing.T) {
 			return in.compare(dir)
 		},
 	})
+}
+
+// asked has another system ask for n signatures, and cancels most of them.
+func asked(g *gatewaytest.Gateway, n int) error {
+	for k := range n {
+		digest := map[string]any{"name": fmt.Sprintf("Baucar %d", k+1), "digest": map[string]string{"alg": "SHA-256", "value": "n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg="}}
+		tx := g.Do(http.MethodPost, "/v1/transactions", "", map[string]any{"ic": g.Dev.Officers[0].IC, "system": g.Dev.System, "format": "RAW", "documents": []any{digest, digest}})
+		if tx.Status != http.StatusCreated {
+			return fmt.Errorf("asking: %s", tx.Raw)
+		}
+		if k%7 != 0 {
+			if r := g.Do(http.MethodDelete, "/v1/transactions/"+tx.Text("transaction_id"), "", nil); r.Status != http.StatusNoContent {
+				return fmt.Errorf("cancelling: %s", r.Raw)
+			}
+		}
+	}
+	return nil
 }
 
 // landed is a signature that was placed: Box as parts of the page (left, top, width, height, each 0 to 1)
@@ -135,7 +159,8 @@ func papers(t *testing.T, g *gatewaytest.Gateway, dir string) map[string]string 
 		"portrait": paperOf("/MediaBox[0 0 595 842]", 3),
 		"rotated":  paperOf("/MediaBox[0 0 595 842]/Rotate 90", 2),
 		"offset":   paperOf("/MediaBox[-20 -30 595 842]/CropBox[50 100 450 700]", 1),
-		"script":   bytes.Replace(voucher, []byte("/Type /Catalog"), []byte("/Type /Catalog /OpenAction<</S/JavaScript/JS(1)>>"), 1),
+		"script":   paperWith("/OpenAction<</S/JavaScript/JS(1)>>", "/MediaBox[0 0 595 842]", 1),
+		"link":     paperWith("/OpenAction<</S/SubmitForm/F(https://jpk.example)>>", "/MediaBox[0 0 595 842]", 1),
 		"text":     []byte("Ini bukan PDF.\n"),
 		"empty":    {},
 	}
@@ -167,15 +192,23 @@ func papers(t *testing.T, g *gatewaytest.Gateway, dir string) map[string]string 
 func certified(t *testing.T, g *gatewaytest.Gateway, plain []byte) []byte {
 	t.Helper()
 	up := g.Do(http.MethodPost, "/v1/documents?name=diperakui.pdf", "application/pdf", plain)
-	tx, code := g.Ask(map[string]any{"format": "PADES", "documents": []any{map[string]string{"document_id": up.Text("document_id")}}, "pades": map[string]any{"certify": 1}})
-	if r := g.Confirm(tx, code, nil); r.Status != http.StatusOK {
-		t.Fatalf("%s %s", tx.Raw, r.Raw)
+	o := g.Dev.Officers[1]
+	mark := g.Server.Mailbox.Mark()
+	tx := g.Do(http.MethodPost, "/v1/transactions", "", map[string]any{"ic": o.IC, "system": g.Dev.System, "format": "PADES", "documents": []any{map[string]string{"document_id": up.Text("document_id")}}, "pades": map[string]any{"certify": 1}})
+	if tx.Status != http.StatusCreated {
+		t.Fatalf("%s", tx.Raw)
+	}
+	if r := g.Confirm(tx, g.Code(o.Email, mark), map[string]any{"pin": string(o.PIN.Reveal())}); r.Status != http.StatusOK {
+		t.Fatalf("%s", r.Raw)
 	}
 	return g.Do(http.MethodGet, "/v1/documents/"+up.Text("document_id")+"/content", "", nil).Raw
 }
 
 // paperOf is a document of pages that have entries and a text.
-func paperOf(entries string, pages int) []byte {
+func paperOf(entries string, pages int) []byte { return paperWith("", entries, pages) }
+
+// paperWith is one whose catalog has entries, too.
+func paperWith(catalog, entries string, pages int) []byte {
 	var b bytes.Buffer
 	var places []int
 	object := func(body string) {
@@ -187,7 +220,7 @@ func paperOf(entries string, pages int) []byte {
 	for k := range pages {
 		fmt.Fprintf(&kids, "%d 0 R ", 4+2*k)
 	}
-	object("<</Type/Catalog/Pages 2 0 R>>")
+	object("<</Type/Catalog/Pages 2 0 R" + catalog + ">>")
 	object(fmt.Sprintf("<</Type/Pages/Count %d/Kids[%s]%s/Resources<</Font<</F0 3 0 R>>>>>>", pages, kids.String(), ""))
 	object("<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>")
 	for k := range pages {

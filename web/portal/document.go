@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/base64"
 	"io"
@@ -166,30 +167,27 @@ func (d *desk) upload(w http.ResponseWriter, r *http.Request, u *page.Upload) {
 	case p == nil || p.Status == http.StatusUnauthorized:
 		d.Failed(w, r, err)
 	default:
-		field := "file"
 		if p.Code == "pdf_encrypted" {
 			if c.Locked = true; header.Get("X-PDF-Password") != "" {
-				field = "password"
+				again(p.Status, "password", page.T(ctx, "doc.password.wrong"))
+				return
 			}
 		}
-		again(p.Status, field, d.refusal(r, p))
+		again(p.Status, "file", refusal(ctx, p))
 	}
 }
 
-// refusal says why a document is not taken, and what to do about it.
-func (d *desk) refusal(r *http.Request, p *page.Problem) string {
-	ctx := r.Context()
+// refusal says why a document is not taken, and what to do about it: in our words, where there are
+// some, with the API's detail where that names the place.
+func refusal(ctx context.Context, p *page.Problem) string {
 	text := p.Title
-	if p.Code == "too_large" {
-		text = "" // our words say the same
-	}
 	if id := "doc.refused." + p.Code; page.Has(ctx, id) {
-		text = strings.TrimSuffix(text, ".") + ". " + page.T(ctx, "doc.refused."+p.Code)
+		text = page.T(ctx, "doc.refused."+p.Code)
 	}
-	if p.Detail != "" {
-		text += " (" + strings.TrimSuffix(p.Detail, ".") + ")"
+	if p.Detail != "" && p.Code != "pdf_invalid" && p.Code != "pdf_encrypted" {
+		text = strings.TrimSuffix(text, ".") + " (" + strings.TrimSuffix(p.Detail, ".") + ")."
 	}
-	return strings.TrimPrefix(text, ". ")
+	return text
 }
 
 // cleanName makes of the name that a browser gives one that is shown as it is: without folders, and

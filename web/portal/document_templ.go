@@ -73,14 +73,14 @@ func levelOptions(ctx context.Context) []page.Option {
 func penOptions(ctx context.Context, pens []pen) []page.Option {
 	var out []page.Option
 	for _, p := range pens {
-		out = append(out, page.Option{Value: p.Credential, Text: page.T(ctx, "doc.pen", "System", p.System, "Until", page.Day(ctx, p.Until), "Serial", short(p.Serial))})
+		out = append(out, page.Option{Value: p.Credential, Text: page.T(ctx, "doc.pen", "System", p.System, "Until", p.Until.In(myt.Zone).Format("02/01/2006"), "Serial", short(p.Serial))})
 	}
 	return out
 }
 
 func short(serial string) string {
-	if len(serial) > 10 {
-		return "…" + serial[len(serial)-8:]
+	if len(serial) > 8 {
+		return "…" + serial[len(serial)-6:]
 	}
 	return serial
 }

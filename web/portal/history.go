@@ -43,6 +43,7 @@ type past struct {
 	} `json:"total"`
 	BatchID    string     `json:"batch_id"`
 	BatchName  string     `json:"batch_name"`
+	Name       string     `json:"name"` // of the first document
 	CreatedAt  time.Time  `json:"created_at"`
 	ExpiresAt  time.Time  `json:"expires_at"`
 	FinishedAt *time.Time `json:"finished_at"`

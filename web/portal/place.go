@@ -347,19 +347,15 @@ func placed(r *http.Request, x *page.Problem) page.Faults {
 	if strings.HasPrefix(x.Field, "documents[0]") { // the document is the only one: the code says more
 		x.Field = ""
 	}
-	if id := "doc.refused." + x.Code; page.Has(r.Context(), id) {
-		x.Detail = strings.TrimSuffix(x.Title, ".") + ". " + page.T(r.Context(), "doc.refused."+x.Code) + inBrackets(x.Detail)
-	} else if x.Detail != "" && x.Code != "invalid_request" {
+	switch id := "doc.refused." + x.Code; {
+	case x.Code == "pdf_encrypted": // it could be opened: its permissions are meant
+		x.Detail = page.T(r.Context(), "doc.refused.locked")
+	case page.Has(r.Context(), id):
+		x.Detail = refusal(r.Context(), x)
+	case x.Detail != "" && x.Code != "invalid_request":
 		x.Detail = strings.TrimSuffix(x.Title, ".") + ": " + x.Detail
 	}
 	return page.FaultsOf(r.Context(), x, places)
-}
-
-func inBrackets(text string) string {
-	if text == "" {
-		return ""
-	}
-	return " (" + strings.TrimSuffix(text, ".") + ")"
 }
 
 // cancel ends what waits for PIN and code. What has ended already is told by the page.

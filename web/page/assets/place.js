@@ -17,7 +17,6 @@ document.querySelectorAll("form[data-place]").forEach((form) => {
   const number = (name) => parseFloat(field(name).value.replace(",", ".")) || 0;
   const page = () => Math.round(number("page")) || 1;
   const onPage = () => field("where").value === "page";
-  let turned = false; // to the box's page, once
 
   // In millimetres, as the fields have it.
   const at = () => ({ x: number("x"), y: number("y"), width: number("width"), height: number("height") });
@@ -162,14 +161,8 @@ document.querySelectorAll("form[data-place]").forEach((form) => {
     draw();
   });
   el.addEventListener("preview-shown", () => {
-    if (!turned) {
-      turned = true;
-      if (onPage() && page() !== p.number && page() <= p.count) {
-        p.show(page());
-        return;
-      }
-    }
     if (onPage() && p.number === page()) place(at());
     else draw();
   });
+  el.dataset.first = page();
 });
