@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/mohor-sign/mohor/web/page"
 )
@@ -322,7 +324,7 @@ func (d *desk) ask(w http.ResponseWriter, r *http.Request) {
 	err = d.Call(r, http.MethodPost, "/v1/transactions", map[string]any{"system": system, "credential_id": f.Credential, "format": "PADES", "documents": []any{map[string]string{"document_id": p.ID}},
 		"pades": opts, "redirect_uri": d.Return, "state": "doc:" + p.ID}, &made)
 	if x := page.Of(err); x != nil && x.Status != http.StatusUnauthorized {
-		f.Faults = placed(r, x)
+		f.Faults = placed(r, &f, x)
 		d.showForm(w, r, x.Status, &p, &standing{}, &f)
 		return
 	}
@@ -340,10 +342,13 @@ func (d *desk) ask(w http.ResponseWriter, r *http.Request) {
 }
 
 // placed gives what the API refused to the fields of the form.
-func placed(r *http.Request, x *page.Problem) page.Faults {
+func placed(r *http.Request, f *wish, x *page.Problem) page.Faults {
 	places := map[string]string{"anchor_not_found": "anchor", "template_changed": "template", "pades.visible.template": "template", "pades.visible.anchor": "anchor", "pades.visible.page": "page",
 		"pades.visible.x": "x", "pades.visible.y": "y", "pades.visible.width": "width", "pades.visible.height": "height", "pades.reason": "reason", "pades.location": "location", "pades.level": "level",
 		"credential_id": "credential", "system": "credential"}
+	if f.Where == onPage { // what cannot be drawn there
+		places["invalid_request"] = "x"
+	}
 	if strings.HasPrefix(x.Field, "documents[0]") { // the document is the only one: the code says more
 		x.Field = ""
 	}
@@ -352,7 +357,10 @@ func placed(r *http.Request, x *page.Problem) page.Faults {
 		x.Detail = page.T(r.Context(), "doc.refused.locked")
 	case page.Has(r.Context(), id):
 		x.Detail = refusal(r.Context(), x)
-	case x.Detail != "" && x.Code != "invalid_request":
+	case x.Detail != "" && x.Code == "invalid_request":
+		first, n := utf8.DecodeRuneInString(x.Detail)
+		x.Detail = string(unicode.ToUpper(first)) + x.Detail[n:]
+	case x.Detail != "":
 		x.Detail = strings.TrimSuffix(x.Title, ".") + ": " + x.Detail
 	}
 	return page.FaultsOf(r.Context(), x, places)
