@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
@@ -66,6 +67,30 @@ func (d *DB) Intended(ctx context.Context, transaction string) (time.Time, error
 		return time.Time{}, nil
 	}
 	return instant(at), err
+}
+
+// SecurityImage implements enrol.AccountRecords.
+func (d *DB) SecurityImage(ctx context.Context, ic string) (string, error) {
+	image, err := d.q.SecurityImage(ctx, personal.IC(ic))
+	return image, absent(err, enrol.ErrUnknown)
+}
+
+// ByNumber finds eCertificates with a number, but for those that were given up unsigned.
+func (d *DB) ByNumber(ctx context.Context, number string) ([]batch.Numbered, error) {
+	n := personal.Number(number)
+	rows, err := d.q.ItemsByNumber(ctx, &n)
+	if err != nil {
+		return nil, fmt.Errorf("looking for a certificate number: %w", err)
+	}
+	out := make([]batch.Numbered, len(rows))
+	for k := range rows {
+		r, rec := &rows[k], &batch.Record{}
+		if err := rec.UnmarshalText([]byte(plain(r.Record))); err != nil {
+			return nil, err
+		}
+		out[k] = batch.Numbered{RecordID: r.RecordID.String, Candidate: rec.Candidate, State: r.State, Batch: batch.Status(r.Status), SignedAt: instant(r.SignedAt)}
+	}
+	return out, nil
 }
 
 // BatchesOf implements batch.Queue.
