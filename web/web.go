@@ -1,9 +1,9 @@
 // Package web serves the pages: the landing page, the verification page of an
-// eCertificate, the page "this was not me", the page on which officers sign, and
-// the API reference. They are plain HTML in Malay with English beside it, made
-// on the server from embedded templates; nothing fetched from elsewhere, no cookie
-// but the signing page's, and no script but one of a few lines, which sends the
-// secret behind the # of a certificate's address.
+// eCertificate, the page "this was not me", and the API reference. They are plain
+// HTML in Malay with English beside it, made on the server from embedded templates;
+// nothing fetched from elsewhere, no cookie, and no script but one of a few lines,
+// which sends the secret behind the # of a certificate's address. The page on which
+// officers sign ([signing]) and the portal are packages of their own.
 //
 // What a page says about a certificate is never better than what the record
 // proves: the word SAH needs both the record's status and a signature that
@@ -78,7 +78,7 @@ type Config struct {
 	Disown joining.Disowner
 	// Confirm judges the links of mails to officers being enrolled; nil: no such page.
 	Confirm joining.Confirmer
-	// Signing is what is confirmed here; nil: there is no such page.
+	// Signing is what is confirmed on the signing page; nil: there is no such page.
 	Signing signing.Signing
 	// SecureCookies: browsers reach the pages by https.
 	SecureCookies bool

@@ -79,6 +79,12 @@ type testimony struct {
 	Information *information `json:"signature_information"`
 	Documents   []exhibit    `json:"documents"`
 	More        bool         `json:"more"`
+	Audit       []struct {
+		Number  int64     `json:"number"`
+		At      time.Time `json:"at"`
+		Action  string    `json:"action"`
+		Verdict string    `json:"verdict"`
+	} `json:"audit"`
 }
 
 // exhibit is a document that was authorised.
