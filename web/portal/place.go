@@ -222,6 +222,9 @@ func (d *desk) document(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.Signed {
+		if s.Asked != nil && s.Asked.Information == nil {
+			s.Asked = nil // another one, which ended unsigned
+		}
 		d.Show(w, r, http.StatusOK, signed(&p, &s))
 		return
 	}
@@ -295,6 +298,15 @@ func (d *desk) ask(w http.ResponseWriter, r *http.Request) {
 	page.Returning(r, r.URL.Path)
 	p, ok := d.paper(w, r)
 	if !ok {
+		return
+	}
+	s, err := d.standing(r, p.ID)
+	if err != nil {
+		d.Failed(w, r, err)
+		return
+	}
+	if s.Signed { // in another tab, or before somebody went back
+		page.See(w, r, signPath+"/"+p.ID)
 		return
 	}
 	f := wishOf(r.PostForm)
