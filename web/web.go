@@ -1,9 +1,9 @@
 // Package web serves the pages: the landing page, the verification page of an
-// eCertificate, the page "this was not me", the page on which officers sign, and
-// the API reference. They are plain HTML in Malay with English beside it, made
-// on the server from embedded templates; nothing fetched from elsewhere, no cookie
-// but the signing page's, and no script but one of a few lines, which sends the
-// secret behind the # of a certificate's address.
+// eCertificate, the page "this was not me", and the API reference. They are plain
+// HTML in Malay with English beside it, made on the server from embedded templates;
+// nothing fetched from elsewhere, no cookie, and no script but one of a few lines,
+// which sends the secret behind the # of a certificate's address. The page on which
+// officers sign ([signing]) and the portal are packages of their own.
 //
 // What a page says about a certificate is never better than what the record
 // proves: the word SAH needs both the record's status and a signature that
@@ -78,7 +78,7 @@ type Config struct {
 	Disown joining.Disowner
 	// Confirm judges the links of mails to officers being enrolled; nil: no such page.
 	Confirm joining.Confirmer
-	// Signing is what is confirmed here; nil: there is no such page.
+	// Signing is what is confirmed on the signing page; nil: there is no such page.
 	Signing signing.Signing
 	// SecureCookies: browsers reach the pages by https.
 	SecureCookies bool
@@ -86,6 +86,9 @@ type Config struct {
 	// API nil: there are no pages for people who log in.
 	API   http.Handler
 	Inner func(context.Context) context.Context
+	// Return is the address to which signing pages lead back, MaxUpload the most bytes of an upload.
+	Return    string
+	MaxUpload int64
 	// OpenAPI returns the OpenAPI 3.1 document in JSON. It is asked when the
 	// reference is first read, and may not change afterwards.
 	OpenAPI func() []byte
@@ -156,7 +159,7 @@ func Routes(r chi.Router, c Config) {
 		r.Head(path, h)
 	}
 	r.Post("/s/{id}", s.opened)
-	p := &page.Site{API: s.API, Inner: s.Inner, SecureCookies: s.SecureCookies, Sandbox: s.Sandbox, Title: s.Title, Log: s.Log, Now: s.Now}
+	p := &page.Site{API: s.API, Inner: s.Inner, SecureCookies: s.SecureCookies, Sandbox: s.Sandbox, Title: s.Title, Return: s.Return, MaxUpload: s.MaxUpload, Log: s.Log, Now: s.Now}
 	page.AssetRoutes(all)
 	if s.Signing != nil {
 		signing.Routes(all, p, s.Signing)
