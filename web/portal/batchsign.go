@@ -170,12 +170,7 @@ func (d *desk) able(r *http.Request, v *view) error {
 			System string `json:"system"`
 		} `json:"media"`
 	}
-	err := d.Call(r, http.MethodGet, "/v1/officers/"+url.PathEscape(page.Who(r.Context()).IC)+"/medium", nil, &got)
-	if p := page.Of(err); p != nil && (p.Status == http.StatusNotFound || p.Status == http.StatusForbidden) {
-		v.Unable = page.T(r.Context(), "batch.unable.text")
-		return nil
-	}
-	if err != nil {
+	if err := d.Call(r, http.MethodGet, "/v1/me/certificate", nil, &got); err != nil {
 		return err
 	}
 	for _, m := range got.Media {
@@ -184,7 +179,9 @@ func (d *desk) able(r *http.Request, v *view) error {
 		}
 	}
 	if !got.CanSign || len(v.Systems) == 0 {
-		v.Systems, v.Unable = nil, got.Next
+		if v.Systems, v.Unable = nil, got.Next; v.Unable == "" {
+			v.Unable = page.T(r.Context(), "batch.unable.text")
+		}
 	}
 	return nil
 }
