@@ -40,7 +40,7 @@ func table() map[string]string {
 		// L5
 		"web":              "internal/myt internal/secret web/page web/portal",
 		"web/page":         "internal/myt",
-		"web/portal":       "internal/secret internal/table web/page",
+		"web/portal":       "internal/myt internal/secret internal/table web/page",
 		"internal/sandbox": "internal/myt internal/secret",
 
 		// L4

@@ -99,18 +99,18 @@ func (d *desk) batches(w http.ResponseWriter, r *http.Request) {
 }
 
 // beginning is the form of a new batch as it is shown again.
-type beginning struct {
+type lotForm struct {
 	Name, Kind string
 	Most       int64 // megabytes
 	Faults     page.Faults
 }
 
 func (d *desk) newBatch(w http.ResponseWriter, r *http.Request) {
-	d.Show(w, r, http.StatusOK, newBatch(beginning{Kind: "ecert", Most: d.MaxUpload >> 20}))
+	d.Show(w, r, http.StatusOK, newBatch(lotForm{Kind: "ecert", Most: d.MaxUpload >> 20}))
 }
 
 // types are what files of a name hold, for each kind of batch.
-var types = map[string]map[string]string{
+var lotTypes = map[string]map[string]string{
 	"ecert": {".csv": "text/csv", ".txt": "text/csv", ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", ".zip": "application/zip"},
 	"pdf":   {".zip": "application/zip", ".pdf": "application/pdf"},
 }
@@ -120,7 +120,7 @@ func fileFault(ctx context.Context, u *page.Upload, kind string) (contentType, f
 	if u.File == nil {
 		return "", page.T(ctx, "batch.file.none")
 	}
-	contentType = types[kind][strings.ToLower(path.Ext(u.Name))]
+	contentType = lotTypes[kind][strings.ToLower(path.Ext(u.Name))]
 	switch {
 	case contentType != "":
 		return contentType, ""
@@ -134,8 +134,8 @@ func fileFault(ctx context.Context, u *page.Upload, kind string) (contentType, f
 func (d *desk) makeBatch(w http.ResponseWriter, r *http.Request, u *page.Upload) {
 	defer d.drain(u)
 	page.Returning(r, batchesPath+"/new")
-	f := beginning{Name: strings.TrimSpace(u.Values.Get("name")), Kind: u.Values.Get("kind"), Most: d.MaxUpload >> 20}
-	if types[f.Kind] == nil {
+	f := lotForm{Name: strings.TrimSpace(u.Values.Get("name")), Kind: u.Values.Get("kind"), Most: d.MaxUpload >> 20}
+	if lotTypes[f.Kind] == nil {
 		f.Kind = "ecert"
 	}
 	contentType, fault := fileFault(r.Context(), u, f.Kind)
@@ -149,9 +149,9 @@ func (d *desk) makeBatch(w http.ResponseWriter, r *http.Request, u *page.Upload)
 		name = nameOf(u.Name)
 	}
 	b, got, err := d.takenIn(r, name, f.Kind, contentType, u)
-	if p := shown(err); p != nil {
+	if p := lotRefusal(err); p != nil {
 		// Of an upload the API names no field; of what was wrong before it, the name alone can be.
-		f.Faults = at(page.FaultsOf(r.Context(), p, nil), map[bool]string{true: "name", false: "file"}[b == nil])
+		f.Faults = placedAt(page.FaultsOf(r.Context(), p, nil), map[bool]string{true: "name", false: "file"}[b == nil])
 		d.Show(w, r, p.Status, newBatch(f))
 		return
 	}
@@ -164,7 +164,7 @@ func (d *desk) makeBatch(w http.ResponseWriter, r *http.Request, u *page.Upload)
 }
 
 // shown is a refusal that the page can show beside its form; nil for another error.
-func shown(err error) *page.Problem {
+func lotRefusal(err error) *page.Problem {
 	if p := page.Of(err); p != nil && p.Status < 500 && p.Status != http.StatusUnauthorized {
 		return p
 	}
@@ -172,7 +172,7 @@ func shown(err error) *page.Problem {
 }
 
 // at gives all faults one place.
-func at(f page.Faults, field string) page.Faults {
+func placedAt(f page.Faults, field string) page.Faults {
 	for k := range f {
 		f[k].Field = field
 	}
@@ -187,7 +187,7 @@ func nameOf(file string) string {
 }
 
 // takenIn makes a batch of one upload; when that is refused the batch is cancelled.
-func (d *desk) takenIn(r *http.Request, name, kind, contentType string, u *page.Upload) (*lot, *intake, error) {
+func (d *desk) takenIn(r *http.Request, name, kind, contentType string, u *page.Upload) (*lot, *lotIntake, error) {
 	b := &lot{}
 	if err := d.Call(r, http.MethodPost, "/v1/batches", map[string]string{"name": name, "kind": kind}, b); err != nil {
 		return nil, nil, err
@@ -204,7 +204,7 @@ func (d *desk) takenIn(r *http.Request, name, kind, contentType string, u *page.
 }
 
 // intake is what an upload came to.
-type intake struct {
+type lotIntake struct {
 	Accepted     int `json:"accepted"`
 	RefusedCount int `json:"refused_count"`
 	Notes        []struct {
@@ -214,7 +214,7 @@ type intake struct {
 }
 
 // intake hands a file on to the batch as it arrives.
-func (d *desk) intake(r *http.Request, b *lot, contentType string, u *page.Upload) (*intake, error) {
+func (d *desk) intake(r *http.Request, b *lot, contentType string, u *page.Upload) (*lotIntake, error) {
 	at := "/v1/batches/" + url.PathEscape(b.ID) + "/items"
 	if contentType == "application/pdf" {
 		at += "?" + url.Values{"name": {path.Base(u.Name)}}.Encode()
@@ -223,7 +223,7 @@ func (d *desk) intake(r *http.Request, b *lot, contentType string, u *page.Uploa
 	if err != nil {
 		return nil, err
 	}
-	got := &intake{}
+	got := &lotIntake{}
 	return got, a.Decode(got)
 }
 
@@ -238,13 +238,13 @@ func (d *desk) drain(u *page.Upload) {
 // notesCookie has what the API said of the newest upload, for the page of its batch.
 const notesCookie = "notes"
 
-type notes struct {
+type lotNotes struct {
 	Batch string   `json:"b"`
 	Texts []string `json:"t"`
 }
 
-func (d *desk) taken(w http.ResponseWriter, b *lot, got *intake) {
-	n := notes{Batch: b.ID}
+func (d *desk) taken(w http.ResponseWriter, b *lot, got *lotIntake) {
+	n := lotNotes{Batch: b.ID}
 	for _, x := range got.Notes {
 		n.Texts = append(n.Texts, x.Detail)
 	}
@@ -257,7 +257,7 @@ func (d *desk) taken(w http.ResponseWriter, b *lot, got *intake) {
 }
 
 func (d *desk) notesOf(r *http.Request, b *lot) (out []string) {
-	var n notes
+	var n lotNotes
 	text, err := base64.RawURLEncoding.DecodeString(d.CookieValue(r, notesCookie))
 	if err != nil || json.Unmarshal(text, &n) != nil || n.Batch != b.ID {
 		return nil
@@ -293,7 +293,7 @@ func (d *desk) moreOfBatch(w http.ResponseWriter, r *http.Request, u *page.Uploa
 		d.showBatch(w, r, http.StatusUnprocessableEntity, b, page.Faults{{Field: "file", Text: fault}})
 		return
 	}
-	var got *intake
+	var got *lotIntake
 	if u.Values.Get("how") == "replace" {
 		// First: the same numbers may not be in two batches. What was in it the clerk has in the file.
 		if err = d.Call(r, http.MethodDelete, batchAPI(r), nil, nil); err == nil {
@@ -305,21 +305,21 @@ func (d *desk) moreOfBatch(w http.ResponseWriter, r *http.Request, u *page.Uploa
 	} else {
 		got, err = d.intake(r, b, contentType, u)
 	}
-	switch p := shown(err); {
+	switch p := lotRefusal(err); {
 	case err == nil:
 		d.taken(w, b, got)
 		page.See(w, r, b.path())
 	case p == nil:
 		d.Failed(w, r, err)
 	default:
-		faults := at(page.FaultsOf(r.Context(), p, nil), "file")
+		faults := placedAt(page.FaultsOf(r.Context(), p, nil), "file")
 		now, err := d.lot(r)
 		switch {
 		case err != nil:
 			d.Failed(w, r, err)
 		case now.Status == "CANCELLED":
 			page.Returning(r, batchesPath+"/new")
-			d.Show(w, r, p.Status, newBatch(beginning{Name: b.Name, Kind: b.Kind, Most: d.MaxUpload >> 20, Faults: faults}))
+			d.Show(w, r, p.Status, newBatch(lotForm{Name: b.Name, Kind: b.Kind, Most: d.MaxUpload >> 20, Faults: faults}))
 		default:
 			d.showBatch(w, r, p.Status, now, faults)
 		}

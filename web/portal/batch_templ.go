@@ -14,7 +14,7 @@ import (
 	"github.com/mohor-sign/mohor/web/page"
 )
 
-func batchPage(v *view) templ.Component {
+func batchPage(v *lotView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -47,7 +47,7 @@ func batchPage(v *view) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = way(stage(v.lot)).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = lotWay(lotStage(v.lot)).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -76,7 +76,7 @@ func batchPage(v *view) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = status(v.lot).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = lotStatus(v.lot).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -96,22 +96,22 @@ func batchPage(v *view) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			case "SIGNING", "PAUSED":
-				templ_7745c5c3_Err = work(v).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = lotWork(v).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 			case "NEEDS_AUTHORISATION":
-				templ_7745c5c3_Err = stopped(v).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = lotStopped(v).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 			case "SIGNED", "SIGNED_WITH_REFUSALS":
-				templ_7745c5c3_Err = signed(v).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = lotSigned(v).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 			default:
-				templ_7745c5c3_Err = ended(v).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = lotEnded(v).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -156,7 +156,7 @@ func batchPage(v *view) templ.Component {
 	})
 }
 
-func openBatch(v *view) templ.Component {
+func openBatch(v *lotView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -262,7 +262,7 @@ func openBatch(v *view) templ.Component {
 			}
 		}
 		if v.Previewed != nil {
-			templ_7745c5c3_Err = previewed(v).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = lotPreview(v).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -358,7 +358,7 @@ func openBatch(v *view) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = cancelling(v).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = lotCancel(v).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -367,7 +367,7 @@ func openBatch(v *view) templ.Component {
 }
 
 // signForm asks for the signature: of an open batch after sealing it.
-func signForm(v *view, button string) templ.Component {
+func signForm(v *lotView, button string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -555,7 +555,7 @@ func signForm(v *view, button string) templ.Component {
 }
 
 // refusedRows are those of the lists that were not taken in.
-func refusedRows(v *view) templ.Component {
+func refusedRows(v *lotView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -793,9 +793,9 @@ func refusedRows(v *view) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var41 string
-				templ_7745c5c3_Var41, templ_7745c5c3_Err = templ.JoinStringErrs(todo(ctx, r.Code))
+				templ_7745c5c3_Var41, templ_7745c5c3_Err = templ.JoinStringErrs(lotTodo(ctx, r.Code))
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `portal/batch.templ`, Line: 132, Col: 68}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `portal/batch.templ`, Line: 132, Col: 71}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var41))
 				if templ_7745c5c3_Err != nil {
@@ -909,7 +909,7 @@ func refusedRows(v *view) templ.Component {
 }
 
 // anotherList takes in a corrected list, or one that goes on.
-func anotherList(v *view) templ.Component {
+func anotherList(v *lotView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -997,7 +997,7 @@ func anotherList(v *view) templ.Component {
 }
 
 // previewed is one of the certificates, as it will be signed.
-func previewed(v *view) templ.Component {
+func lotPreview(v *lotView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -1149,11 +1149,11 @@ func previewed(v *view) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = leaf(v, 1, page.T(ctx, "batch.leaf.first"), v.Previewed.Index > 0).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = lotLeaf(v, 1, page.T(ctx, "batch.leaf.first"), v.Previewed.Index > 0).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = leaf(v, v.Previewed.Index, page.T(ctx, "batch.leaf.before"), v.Previewed.Index > 0).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = lotLeaf(v, v.Previewed.Index, page.T(ctx, "batch.leaf.before"), v.Previewed.Index > 0).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -1174,11 +1174,11 @@ func previewed(v *view) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = leaf(v, v.Previewed.Index+2, page.T(ctx, "batch.leaf.after"), v.Previewed.Index+1 < v.Count).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = lotLeaf(v, v.Previewed.Index+2, page.T(ctx, "batch.leaf.after"), v.Previewed.Index+1 < v.Count).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = leaf(v, v.Count, page.T(ctx, "batch.leaf.last"), v.Previewed.Index+1 < v.Count).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = lotLeaf(v, v.Count, page.T(ctx, "batch.leaf.last"), v.Previewed.Index+1 < v.Count).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -1268,7 +1268,7 @@ func previewed(v *view) templ.Component {
 	})
 }
 
-func leaf(v *view, n int, text string, there bool) templ.Component {
+func lotLeaf(v *lotView, n int, text string, there bool) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -1344,7 +1344,7 @@ func leaf(v *view, n int, text string, there bool) templ.Component {
 }
 
 // cancelling ends a batch for good.
-func cancelling(v *view) templ.Component {
+func lotCancel(v *lotView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // item is a document of a batch.
-type item struct {
+type lotItem struct {
 	Index    int        `json:"index"`
 	Name     string     `json:"name"`
 	State    string     `json:"state"`
@@ -22,7 +22,7 @@ type item struct {
 }
 
 // row is one that was refused when the list came in.
-type row struct {
+type lotRow struct {
 	Row    int    `json:"row"`
 	Column string `json:"column"`
 	Name   string `json:"name"`
@@ -31,26 +31,26 @@ type row struct {
 }
 
 // view is a batch with what its page shows of it.
-type view struct {
+type lotView struct {
 	*lot
 	Faults page.Faults
 	Notes  []string
-	Rows   []row // refused at intake, the first hundred
+	Rows   []lotRow // refused at intake, the first hundred
 	Most   int64 // megabytes of an upload
 
-	Previewed *item  // that is looked at
+	Previewed *lotItem  // that is looked at
 	Find      string // what was looked for
 	Missing   bool   // it was not there
 
 	Systems []page.Option // that the officer can sign for now
 	Unable  string        // why for none
-	Waiting *asked        // a signing page is open
+	Waiting *lotAsked        // a signing page is open
 
-	Items []item // refused while signing, the first hundred
+	Items []lotItem // refused while signing, the first hundred
 }
 
 // asked is a transaction of the officer's own.
-type asked struct {
+type lotAsked struct {
 	ID        string    `json:"transaction_id"`
 	Status    string    `json:"status"`
 	BatchID   string    `json:"batch_id"`
@@ -60,7 +60,7 @@ type asked struct {
 }
 
 // shows says in how many rows a page shows a long list.
-const shows = 100
+const lotShows = 100
 
 func (d *desk) batch(w http.ResponseWriter, r *http.Request) {
 	b, err := d.lot(r)
@@ -73,7 +73,7 @@ func (d *desk) batch(w http.ResponseWriter, r *http.Request) {
 
 // showBatch shows how a batch stands, and what to do next.
 func (d *desk) showBatch(w http.ResponseWriter, r *http.Request, status int, b *lot, faults page.Faults) {
-	v := &view{lot: b, Faults: faults, Most: d.MaxUpload >> 20}
+	v := &lotView{lot: b, Faults: faults, Most: d.MaxUpload >> 20}
 	if err := d.fill(r, v); err != nil {
 		d.Failed(w, r, err)
 		return
@@ -82,15 +82,15 @@ func (d *desk) showBatch(w http.ResponseWriter, r *http.Request, status int, b *
 }
 
 // fill asks for what the page of a batch in its state needs.
-func (d *desk) fill(r *http.Request, v *view) error {
+func (d *desk) fill(r *http.Request, v *lotView) error {
 	unsigned := v.Status == "OPEN" || v.Status == "SEALED" || v.Status == "NEEDS_AUTHORISATION"
 	if v.Status == "OPEN" {
 		v.Notes = d.notesOf(r, v.lot)
 		if v.RefusedRows > 0 {
 			var got struct {
-				Refused []row `json:"refused"`
+				Refused []lotRow `json:"refused"`
 			}
-			if err := d.Call(r, http.MethodGet, batchAPI(r)+"/refused?limit="+strconv.Itoa(shows), nil, &got); err != nil {
+			if err := d.Call(r, http.MethodGet, batchAPI(r)+"/refused?limit="+strconv.Itoa(lotShows), nil, &got); err != nil {
 				return err
 			}
 			v.Rows = got.Refused
@@ -113,7 +113,7 @@ func (d *desk) fill(r *http.Request, v *view) error {
 		}
 	}
 	if v.Refused > 0 && strings.HasPrefix(v.Status, "SIGNED") {
-		got, _, err := d.items(r, url.Values{"state": {"refused"}, "limit": {strconv.Itoa(shows)}})
+		got, _, err := d.items(r, url.Values{"state": {"refused"}, "limit": {strconv.Itoa(lotShows)}})
 		v.Items = got
 		return err
 	}
@@ -121,9 +121,9 @@ func (d *desk) fill(r *http.Request, v *view) error {
 }
 
 // items are a page of a batch's, and after which to go on.
-func (d *desk) items(r *http.Request, q url.Values) ([]item, *int, error) {
+func (d *desk) items(r *http.Request, q url.Values) ([]lotItem, *int, error) {
 	var got struct {
-		Items []item `json:"items"`
+		Items []lotItem `json:"items"`
 		Next  *int   `json:"next"`
 	}
 	err := d.Call(r, http.MethodGet, batchAPI(r)+"/items?"+q.Encode(), nil, &got)
@@ -132,7 +132,7 @@ func (d *desk) items(r *http.Request, q url.Values) ([]item, *int, error) {
 
 // preview finds the certificate to be looked at: by its place, from 1, or by name or number; else
 // the first.
-func (d *desk) preview(r *http.Request, v *view) error {
+func (d *desk) preview(r *http.Request, v *lotView) error {
 	q := url.Values{"limit": {"1"}}
 	at, err := strconv.Atoi(strings.TrimSpace(r.URL.Query().Get("sijil")))
 	switch v.Find = strings.TrimSpace(r.URL.Query().Get("cari")); {
@@ -146,7 +146,7 @@ func (d *desk) preview(r *http.Request, v *view) error {
 		q.Set("after", strconv.Itoa(at-2))
 	}
 	got, _, err := d.items(r, q)
-	if p := shown(err); p != nil && v.Find != "" { // too long to be a name
+	if p := lotRefusal(err); p != nil && v.Find != "" { // too long to be a name
 		got, err = nil, nil
 	}
 	if err == nil && len(got) == 0 {
@@ -160,7 +160,7 @@ func (d *desk) preview(r *http.Request, v *view) error {
 }
 
 // able finds for which systems the officer can sign now.
-func (d *desk) able(r *http.Request, v *view) error {
+func (d *desk) able(r *http.Request, v *lotView) error {
 	var got struct {
 		CanSign bool   `json:"can_sign"`
 		Next    string `json:"next_step"`
@@ -187,9 +187,9 @@ func (d *desk) able(r *http.Request, v *view) error {
 }
 
 // ofBatch is the officer's newest transaction in a state for a batch; nil for none.
-func (d *desk) ofBatch(r *http.Request, id, status string) (*asked, error) {
+func (d *desk) ofBatch(r *http.Request, id, status string) (*lotAsked, error) {
 	var got struct {
-		Transactions []asked `json:"transactions"`
+		Transactions []lotAsked `json:"transactions"`
 	}
 	if err := d.Call(r, http.MethodGet, "/v1/me/transactions?"+url.Values{"status": {status}, "limit": {"200"}}.Encode(), nil, &got); err != nil {
 		return nil, err
@@ -213,11 +213,11 @@ func (d *desk) signBatch(w http.ResponseWriter, r *http.Request) {
 			err = nil
 		}
 	}
-	var tx *asked
+	var tx *lotAsked
 	if err == nil {
 		tx, err = d.askFor(r, page.Param(r, "id"))
 	}
-	if p := shown(err); p != nil {
+	if p := lotRefusal(err); p != nil {
 		now, err := d.lot(r)
 		if err != nil {
 			d.Failed(w, r, err)
@@ -230,18 +230,18 @@ func (d *desk) signBatch(w http.ResponseWriter, r *http.Request) {
 		d.Failed(w, r, err)
 		return
 	}
-	page.See(w, r, tx.URL)
+	d.Sign(w, r, tx.URL)
 }
 
 // askFor asks for the signature of a sealed batch. A signing page that is open already, in a window
 // that was closed perhaps, makes room if the officer says so.
-func (d *desk) askFor(r *http.Request, id string) (*asked, error) {
+func (d *desk) askFor(r *http.Request, id string) (*lotAsked, error) {
 	if r.PostForm.Get("again") == "1" {
 		old, err := d.ofBatch(r, id, "WAITING")
 		if err == nil && old != nil {
 			err = d.Call(r, http.MethodDelete, "/v1/transactions/"+url.PathEscape(old.ID), nil, nil)
 		}
-		if p := shown(err); err != nil && (p == nil || p.Status != http.StatusGone && p.Status != http.StatusConflict) {
+		if p := lotRefusal(err); err != nil && (p == nil || p.Status != http.StatusGone && p.Status != http.StatusConflict) {
 			return nil, err
 		}
 	}
@@ -249,7 +249,7 @@ func (d *desk) askFor(r *http.Request, id string) (*asked, error) {
 	if level := r.PostForm.Get("level"); level != "" {
 		ask["pades"] = map[string]string{"level": level}
 	}
-	tx := &asked{}
+	tx := &lotAsked{}
 	return tx, d.Call(r, http.MethodPost, "/v1/transactions", ask, tx)
 }
 
@@ -261,7 +261,7 @@ func (d *desk) acting(act func(*http.Request, *lot) error) http.HandlerFunc {
 		if err == nil {
 			err = act(r, b)
 		}
-		if p := shown(err); p != nil && b.ID != "" {
+		if p := lotRefusal(err); p != nil && b.ID != "" {
 			now, err := d.lot(r)
 			if err != nil {
 				d.Failed(w, r, err)

@@ -28,7 +28,7 @@ func (d *desk) batchEvents(w http.ResponseWriter, r *http.Request) {
 		if e.Name == "done" || b.Status != as {
 			return "done", nil
 		}
-		return "", progress(b)
+		return "", lotProgress(b)
 	})
 }
 
@@ -39,14 +39,14 @@ func (d *desk) batchProgress(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		d.Failed(w, r, err)
 	case b.Status != r.URL.Query().Get("as"):
-		d.Show(w, r, http.StatusOK, over())
+		d.Show(w, r, http.StatusOK, lotOver())
 	default:
-		d.Show(w, r, http.StatusOK, progress(b))
+		d.Show(w, r, http.StatusOK, lotProgress(b))
 	}
 }
 
 // left says in words how long the work still takes.
-func left(ctx context.Context, b *lot) string {
+func lotLeft(ctx context.Context, b *lot) string {
 	if b.ETA == nil || b.Pending == 0 {
 		return page.T(ctx, "batch.left.unknown")
 	}
@@ -61,15 +61,15 @@ func left(ctx context.Context, b *lot) string {
 }
 
 // rate says how fast the work is.
-func rate(ctx context.Context, b *lot) string {
+func lotRate(ctx context.Context, b *lot) string {
 	if b.Rate >= 1 {
-		return page.T(ctx, "batch.rate.second", "N", page.Number(b.Rate+0.5))
+		return page.T(ctx, "batch.rate.second", "N", page.Number(int(b.Rate+0.5)))
 	}
-	return page.T(ctx, "batch.rate.minute", "N", page.Number(60*b.Rate+0.5))
+	return page.T(ctx, "batch.rate.minute", "N", page.Number(int(60*b.Rate+0.5)))
 }
 
 // took is how long signing took, in words.
-func took(ctx context.Context, b *lot) string {
+func lotTook(ctx context.Context, b *lot) string {
 	s := int(b.FinishedAt.Sub(*b.StartedAt).Seconds() + 0.5)
 	if s < 60 {
 		return page.T(ctx, "batch.took.seconds", "Count", max(s, 1))
@@ -78,7 +78,7 @@ func took(ctx context.Context, b *lot) string {
 }
 
 // tone is the colour of a state.
-func tone(status string) string {
+func lotTone(status string) string {
 	switch status {
 	case "SIGNED":
 		return page.Good
@@ -91,7 +91,7 @@ func tone(status string) string {
 }
 
 // stage is where on the way a batch stands.
-func stage(b *lot) int {
+func lotStage(b *lot) int {
 	switch b.Status {
 	case "OPEN":
 		return 2
@@ -102,7 +102,7 @@ func stage(b *lot) int {
 }
 
 // todo says what to do about a refusal.
-func todo(ctx context.Context, code string) string {
+func lotTodo(ctx context.Context, code string) string {
 	if page.Has(ctx, "batch.todo."+code) {
 		return page.T(ctx, "batch.todo."+code)
 	}
@@ -110,16 +110,16 @@ func todo(ctx context.Context, code string) string {
 }
 
 // listed is a page of a batch's documents.
-type listed struct {
+type lotList struct {
 	*lot
 	State, Find string
-	Items       []item
+	Items       []lotItem
 	Next        *int
 	First       bool
 }
 
 // at is the address of the same list from another place on; after nil: its beginning.
-func (l *listed) at(after *int) string {
+func (l *lotList) at(after *int) string {
 	q := url.Values{}
 	for name, v := range map[string]string{"state": l.State, "cari": l.Find} {
 		if v != "" {
@@ -140,7 +140,7 @@ func (d *desk) batchItems(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	in := r.URL.Query()
-	l := &listed{lot: b, Find: strings.TrimSpace(in.Get("cari")), First: in.Get("after") == ""}
+	l := &lotList{lot: b, Find: strings.TrimSpace(in.Get("cari")), First: in.Get("after") == ""}
 	q := url.Values{"limit": {"50"}}
 	if s := in.Get("state"); s == "signed" || s == "refused" || s == "pending" {
 		l.State = s
@@ -153,7 +153,7 @@ func (d *desk) batchItems(w http.ResponseWriter, r *http.Request) {
 		q.Set("after", strconv.Itoa(n))
 	}
 	if l.Items, l.Next, err = d.items(r, q); err != nil {
-		if p := shown(err); p == nil || l.Find == "" {
+		if p := lotRefusal(err); p == nil || l.Find == "" {
 			d.Failed(w, r, err)
 			return
 		}
@@ -175,7 +175,7 @@ func (d *desk) exampleList(w http.ResponseWriter, r *http.Request) {
 	form := map[string]struct {
 		contentType string
 		begin       func(io.Writer) (table.Writer, error)
-	}{"csv": {"text/csv; charset=utf-8", table.NewCSVWriter}, "xlsx": {types["ecert"][".xlsx"], table.NewXLSXWriter}}[kind]
+	}{"csv": {"text/csv; charset=utf-8", table.NewCSVWriter}, "xlsx": {lotTypes["ecert"][".xlsx"], table.NewXLSXWriter}}[kind]
 	if form.begin == nil {
 		d.NotFound(w, r)
 		return
@@ -217,7 +217,7 @@ func itemTone(state string) string {
 }
 
 // why says why a document was refused.
-func why(ctx context.Context, x *item) string {
+func lotWhy(ctx context.Context, x *lotItem) string {
 	text := half(ctx, x.Detail)
 	if text == "" {
 		text = x.Code
@@ -226,10 +226,10 @@ func why(ctx context.Context, x *item) string {
 }
 
 // moving says whether the page tells how the work goes on.
-func (v *view) moving() bool { return v.Status == "SIGNING" || v.Status == "PAUSED" }
+func (v *lotView) moving() bool { return v.Status == "SIGNING" || v.Status == "PAUSED" }
 
 // reload is for browsers without scripts.
-func (v *view) reload() int {
+func (v *lotView) reload() int {
 	if v.moving() {
 		return 3
 	}
@@ -237,14 +237,14 @@ func (v *view) reload() int {
 }
 
 // how is what most people want to do with another list: after refusals mend the whole of it.
-func (v *view) how() string {
+func (v *lotView) how() string {
 	if v.RefusedRows > 0 || v.Count == 0 {
 		return "replace"
 	}
 	return "add"
 }
 
-func (v *view) accept() string {
+func (v *lotView) accept() string {
 	if v.Kind == "pdf" {
 		return ".zip,.pdf"
 	}
@@ -252,9 +252,9 @@ func (v *view) accept() string {
 }
 
 // when says when the work was done, and how long it took.
-func (v *view) when(ctx context.Context) string {
+func (v *lotView) when(ctx context.Context) string {
 	if v.FinishedAt == nil || v.StartedAt == nil {
 		return ""
 	}
-	return page.T(ctx, "batch.signed.at", "When", page.Moment(ctx, *v.FinishedAt), "Took", took(ctx, v.lot))
+	return page.T(ctx, "batch.signed.at", "When", page.Moment(ctx, *v.FinishedAt), "Took", lotTook(ctx, v.lot))
 }

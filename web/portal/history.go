@@ -2,4 +2,6 @@ package portal
 
 import "github.com/go-chi/chi/v5"
 
+const historyPath = "/portal/history"
+
 func (d *desk) historyRoutes(chi.Router) {}
