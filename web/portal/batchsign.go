@@ -36,15 +36,15 @@ type lotView struct {
 	Faults page.Faults
 	Notes  []string
 	Rows   []lotRow // refused at intake, the first hundred
-	Most   int64 // megabytes of an upload
+	Most   int64    // megabytes of an upload
 
-	Previewed *lotItem  // that is looked at
-	Find      string // what was looked for
-	Missing   bool   // it was not there
+	Previewed *lotItem // that is looked at
+	Find      string   // what was looked for
+	Missing   bool     // it was not there
 
 	Systems []page.Option // that the officer can sign for now
 	Unable  string        // why for none
-	Waiting *lotAsked        // a signing page is open
+	Waiting *lotAsked     // a signing page is open
 
 	Items []lotItem // refused while signing, the first hundred
 }
@@ -124,7 +124,7 @@ func (d *desk) fill(r *http.Request, v *lotView) error {
 func (d *desk) items(r *http.Request, q url.Values) ([]lotItem, *int, error) {
 	var got struct {
 		Items []lotItem `json:"items"`
-		Next  *int   `json:"next"`
+		Next  *int      `json:"next"`
 	}
 	err := d.Call(r, http.MethodGet, batchAPI(r)+"/items?"+q.Encode(), nil, &got)
 	return got.Items, got.Next, err
