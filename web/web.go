@@ -27,6 +27,7 @@ import (
 	"github.com/mohor-sign/mohor/internal/myt"
 	"github.com/mohor-sign/mohor/web/page"
 	"github.com/mohor-sign/mohor/web/portal"
+	"github.com/mohor-sign/mohor/web/signing"
 )
 
 // ErrUnknown is returned by [Records] and [Disowner] for what nobody issued.
@@ -77,7 +78,7 @@ type Config struct {
 	// Confirm judges the links of mails to officers being enrolled; nil: no such page.
 	Confirm Confirmer
 	// Signing is what is confirmed here; nil: there is no such page.
-	Signing Signing
+	Signing signing.Signing
 	// SecureCookies: browsers reach the pages by https.
 	SecureCookies bool
 	// API answers requests for /v1/ paths within the process, Inner marks those that pages make;
@@ -163,12 +164,12 @@ func Routes(r chi.Router, c Config) {
 	if s.Confirm != nil {
 		s.confirmRoutes(r)
 	}
+	p := &page.Site{API: s.API, Inner: s.Inner, SecureCookies: s.SecureCookies, Sandbox: s.Sandbox, Title: s.Title, Return: s.Return, MaxUpload: s.MaxUpload, Log: s.Log, Now: s.Now}
+	page.AssetRoutes(all)
 	if s.Signing != nil {
-		s.signingRoutes(r)
+		signing.Routes(all, p, s.Signing)
 	}
 	if s.API != nil {
-		p := &page.Site{API: s.API, Inner: s.Inner, SecureCookies: s.SecureCookies, Sandbox: s.Sandbox, Title: s.Title, Return: s.Return, MaxUpload: s.MaxUpload, Log: s.Log, Now: s.Now}
-		page.AssetRoutes(all)
 		portal.Routes(all, p)
 	}
 }

@@ -13,6 +13,7 @@
 //   p.toPDF(x, y), p.fromPDF(x, y)       between pixels from the sheet's top left corner and points of the PDF
 //   p.size                               of the sheet as it is shown, in points: { width, height }
 //   el.addEventListener("preview-shown", f)    after a sheet, or another size of it, was drawn
+//   el.addEventListener("preview-closed", f)
 //   el.addEventListener("preview-failed", f)   detail: "answer", "password" or "unreadable"
 
 const steps = [1, 1.25, 1.5, 2, 3, 4];
@@ -95,6 +96,7 @@ class Preview {
     this.view.hidden = true;
     this.opened(false);
     if (inside) this.at("open")?.focus();
+    this.el.dispatchEvent(new CustomEvent("preview-closed", { bubbles: true }));
   }
 
   opened(is) {
