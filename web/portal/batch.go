@@ -150,8 +150,10 @@ func (d *desk) makeBatch(w http.ResponseWriter, r *http.Request, u *page.Upload)
 	}
 	b, got, err := d.takenIn(r, name, f.Kind, contentType, u)
 	if p := lotRefusal(err); p != nil {
-		// Of an upload the API names no field; of what was wrong before it, the name alone can be.
-		f.Faults = placedAt(page.FaultsOf(r.Context(), p, nil), map[bool]string{true: "name", false: "file"}[b == nil])
+		f.Faults = fileFaults(r.Context(), p)
+		if b == nil { // before the upload the name alone can be wrong
+			f.Faults = page.Faults{{Field: "name", Text: p.Detail}}
+		}
 		d.Show(w, r, p.Status, newBatch(f))
 		return
 	}
@@ -171,10 +173,15 @@ func lotRefusal(err error) *page.Problem {
 	return nil
 }
 
-// at gives all faults one place.
-func placedAt(f page.Faults, field string) page.Faults {
+// fileFaults are what was wrong with an upload. The API says it in the middle of a sentence.
+func fileFaults(ctx context.Context, p *page.Problem) page.Faults {
+	f := page.FaultsOf(ctx, p, nil)
 	for k := range f {
-		f[k].Field = field
+		text := []rune(f[k].Text)
+		f[k] = page.Fault{Field: "file", Text: strings.ToUpper(string(text[:1])) + string(text[1:])}
+		if p.Row > 1 {
+			f[k].Text = page.T(ctx, "batch.file.row", "N", p.Row, "Text", f[k].Text)
+		}
 	}
 	return f
 }
@@ -312,7 +319,7 @@ func (d *desk) moreOfBatch(w http.ResponseWriter, r *http.Request, u *page.Uploa
 	case p == nil:
 		d.Failed(w, r, err)
 	default:
-		faults := placedAt(page.FaultsOf(r.Context(), p, nil), "file")
+		faults := fileFaults(r.Context(), p)
 		now, err := d.lot(r)
 		switch {
 		case err != nil:

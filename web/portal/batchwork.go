@@ -258,3 +258,11 @@ func (v *lotView) when(ctx context.Context) string {
 	}
 	return page.T(ctx, "batch.signed.at", "When", page.Moment(ctx, *v.FinishedAt), "Took", lotTook(ctx, v.lot))
 }
+
+// dash stands where there is nothing.
+func dash(text string) string {
+	if text == "" {
+		return "–"
+	}
+	return text
+}
