@@ -121,19 +121,23 @@ func TestJourneyBatch(t *testing.T) {
 		"few":   candidates(t, filepath.Join(dir, "sedikit.csv"), "SK-", 4, nil),
 		"other": candidates(t, filepath.Join(dir, "lain.csv"), "LN-", 4, nil),
 		"more":  candidates(t, filepath.Join(dir, "tambah.csv"), "TB-", 2, nil),
-		"wrong": candidates(t, filepath.Join(dir, "salah.csv"), "SL-", 12, func(k int, row []string) {
+	}
+	for k, where := range []string{"ms-phone", "ms-desktop", "en-phone", "en-desktop"} {
+		prefix := fmt.Sprintf("SL%d-", k)
+		with["mended-"+where] = candidates(t, filepath.Join(dir, "betul-"+where+".csv"), prefix, 12, nil)
+		with["drop-"+where] = candidates(t, filepath.Join(dir, "batal-"+where+".csv"), "BT-", 4, nil)
+		with["wrong-"+where] = candidates(t, filepath.Join(dir, "salah-"+where+".csv"), prefix, 12, func(k int, row []string) {
 			switch k {
 			case 1:
 				row[1] = "801301149002"
 			case 3:
 				row[0] = ""
 			case 5:
-				row[2] = "SL-00001"
+				row[2] = prefix + "00001"
 			case 7:
 				row[3] = "TP-021-1:2013"
 			}
-		}),
-		"mended": candidates(t, filepath.Join(dir, "betul.csv"), "SL-", 12, nil),
+		})
 	}
 	if only := os.Getenv("ONLY"); only != "" {
 		with["only"] = strings.Split(only, " ")
