@@ -42,7 +42,7 @@ func table() map[string]string {
 		"web/manual":       "web/page",
 		"web/joining":      "web/page",
 		"web/page":         "internal/myt",
-		"web/portal":       "internal/myt internal/secret web/page",
+		"web/portal":       "internal/myt internal/secret internal/table web/page",
 		"web/signing":      "internal/myt internal/secret web/page",
 		"internal/sandbox": "internal/myt internal/secret",
 
