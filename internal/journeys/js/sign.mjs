@@ -153,7 +153,8 @@ async function aBatch(v, documents) {
   await v.page.getByText(v.t('MAKLUMAT TANDATANGAN (SIGNATURE INFORMATION)', 'SIGNATURE INFORMATION')).waitFor();
 }
 
-async function locked(v) {
+// Five wrong PINs lock it for some time; ten since the last right one, for good.
+async function locked(v, forGood) {
   const who = config.dev.officers[1];
   let tx;
   for (let k = 0; k < 5; k++) {
@@ -166,6 +167,12 @@ async function locked(v) {
     await confirm(v, tx, { pin: `bukan-pin-ini-${k}` });
     await answered;
     await v.page.locator('#ralat').waitFor();
+  }
+  if (forGood) {
+    await verdict(v, 'PIN DISEKAT', 'THE PIN IS BLOCKED');
+    await scan(v, 'sign-blocked');
+    await v.page.getByRole('link', { name: v.t('Lupa PIN', 'Forgotten PIN') }).waitFor();
+    return;
   }
   await verdict(v, 'PIN DIKUNCI', 'THE PIN IS LOCKED');
   await scan(v, 'sign-locked');
@@ -197,7 +204,7 @@ await journey(async () => {
     await step('mistakes', () => mistakes(v));
     await step('a batch', () => aBatch(v, 400));
     if (all) {
-      await step('locked', () => locked(v));
+      await step('locked', () => locked(v, v.lang === 'en'));
       await step('strangers', () => strangers(v));
     }
   });
