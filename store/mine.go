@@ -68,6 +68,24 @@ func (d *DB) SecurityImage(ctx context.Context, ic string) (string, error) {
 	return image, absent(err, enrol.ErrUnknown)
 }
 
+// ByNumber finds eCertificates with a number, but for those that were given up unsigned.
+func (d *DB) ByNumber(ctx context.Context, number string) ([]batch.Numbered, error) {
+	n := personal.Number(number)
+	rows, err := d.q.ItemsByNumber(ctx, &n)
+	if err != nil {
+		return nil, fmt.Errorf("looking for a certificate number: %w", err)
+	}
+	out := make([]batch.Numbered, len(rows))
+	for k := range rows {
+		r, rec := &rows[k], &batch.Record{}
+		if err := rec.UnmarshalText([]byte(plain(r.Record))); err != nil {
+			return nil, err
+		}
+		out[k] = batch.Numbered{RecordID: r.RecordID.String, Candidate: rec.Candidate, State: r.State, Batch: batch.Status(r.Status), SignedAt: instant(r.SignedAt)}
+	}
+	return out, nil
+}
+
 // BatchesOf implements batch.Queue.
 func (d *DB) BatchesOf(ctx context.Context, app string, waiting bool, before signer.Newest, limit int) ([]batch.Batch, error) {
 	at, id := newestAs(before)

@@ -25,12 +25,13 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/mohor-sign/mohor/internal/myt"
+	"github.com/mohor-sign/mohor/web/joining"
 	"github.com/mohor-sign/mohor/web/page"
 	"github.com/mohor-sign/mohor/web/portal"
 	"github.com/mohor-sign/mohor/web/signing"
 )
 
-// ErrUnknown is returned by [Records] and [Disowner] for what nobody issued.
+// ErrUnknown is returned by [Records] and [Signing] for what nobody issued.
 var ErrUnknown = errors.New("no such record")
 
 // Record is what is publicly known of one eCertificate.
@@ -74,9 +75,9 @@ type Links struct {
 type Config struct {
 	Records Records
 	// Disown judges the links of mails with codes; nil: there is no such page.
-	Disown Disowner
+	Disown joining.Disowner
 	// Confirm judges the links of mails to officers being enrolled; nil: no such page.
-	Confirm Confirmer
+	Confirm joining.Confirmer
 	// Signing is what is confirmed on the signing page; nil: there is no such page.
 	Signing signing.Signing
 	// SecureCookies: browsers reach the pages by https.
@@ -155,17 +156,12 @@ func Routes(r chi.Router, c Config) {
 		r.Head(path, h)
 	}
 	r.Post("/s/{id}", s.opened)
-	if s.Disown != nil {
-		s.disownRoutes(r)
-	}
-	if s.Confirm != nil {
-		s.confirmRoutes(r)
-	}
 	p := &page.Site{API: s.API, Inner: s.Inner, SecureCookies: s.SecureCookies, Sandbox: s.Sandbox, Title: s.Title, Log: s.Log, Now: s.Now}
 	page.AssetRoutes(all)
 	if s.Signing != nil {
 		signing.Routes(all, p, s.Signing)
 	}
+	joining.Routes(all, p, joining.Links{Confirm: s.Confirm, Disown: s.Disown})
 	if s.API != nil {
 		portal.Routes(all, p)
 	}

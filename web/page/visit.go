@@ -70,6 +70,16 @@ func (s *Site) visited(next http.Handler) http.Handler {
 	})
 }
 
+// Linked is the middleware of pages to which the links of mails lead, in place of [Site.Pages]: what is
+// secret in their addresses no answer repeats, and who looks is given no cookie.
+func (s *Site) Linked(next http.Handler) http.Handler {
+	return Protect(s.visited(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Del("Set-Cookie")
+		Returning(r, "")
+		next.ServeHTTP(w, r)
+	})))
+}
+
 // without is the address of u, within this site, without a part of its query.
 func without(u *url.URL, name string) string {
 	q := u.Query()
@@ -80,7 +90,7 @@ func without(u *url.URL, name string) string {
 }
 
 // Returning changes the address to which a switch of the language comes back, for pages that
-// answer a form.
+// answer a form; "" is where the browser is.
 func Returning(r *http.Request, path string) { visitOf(r.Context()).path = path }
 
 // Language is the page's, "ms" or "en".
