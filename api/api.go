@@ -153,6 +153,7 @@ func description(version string) huma.Config {
 		{Name: "Work", Description: "Work processes: who signs in which role, and what waits for a role"},
 		{Name: "Batches", Description: "Many documents under one transaction"},
 		{Name: "Verification", Description: "Is a signature valid?"},
+		{Name: "Public", Description: "What anybody may ask, without an app or a log-in"},
 		{Name: "PKI", Description: "Certificates, revocation, time-stamps"},
 		{Name: "Apps", Description: "Tokens for applications, and how administrators register them"},
 		{Name: "Sessions", Description: "People log in: officers with password and mailed code, administrators with password and TOTP or a passkey"},

@@ -113,7 +113,7 @@ func (s *server) mediaOf(ctx context.Context, in *mediumInput) (*officerOutput, 
 		}
 		if e := open[m.System]; e != nil && status == "NO_CERTIFICATE" {
 			status = statusOf(e.State)
-			b.NextStep, _ = nextStep(e, english(ctx))
+			b.NextStep, _ = e.Next(english(ctx))
 		}
 		if b.Status == "NO_CERTIFICATE" || status == "ISSUED" || status == "RENEW" && b.Status != "ISSUED" {
 			b.Status = status
