@@ -1,12 +1,16 @@
 package joining
 
 import (
+	"context"
 	"encoding/base64"
 	"io"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/mohor-sign/mohor/web/page"
 )
@@ -215,13 +219,31 @@ func (d *desk) apply(w http.ResponseWriter, r *http.Request, u *page.Upload) {
 		d.showApplication(w, r, p.Status, withdrawal{})
 		return
 	}
-	f.Faults = page.FaultsOf(r.Context(), p, places)
+	f.Faults = named(r.Context(), page.FaultsOf(r.Context(), p, places))
 	f.Code = !kept || p.Code == "link_invalid"
 	if kept && f.Code {
 		http.SetCookie(w, d.Cookie(codeCookie, "", -1))
 	}
 	f.remind(r, v, len(copied) > 0)
 	d.Show(w, r, p.Status, application(f))
+}
+
+// named are faults that say which field they are about, for the list of them above the form.
+func named(ctx context.Context, all page.Faults) page.Faults {
+	for k := range all {
+		x := &all[k]
+		first, size := utf8.DecodeRuneInString(x.Text)
+		switch {
+		case slices.Contains([]string{"address", "phone", "fax", "mobile"}, x.Field):
+			x.Text = page.T(ctx, "join.apply."+x.Field) + ": " + x.Text
+		case size > 0:
+			x.Text = string(unicode.ToUpper(first)) + x.Text[size:]
+		}
+		if !strings.HasSuffix(x.Text, ".") {
+			x.Text += "."
+		}
+	}
+	return all
 }
 
 // remind says of what was given and is not kept that it has to be given again.
@@ -243,6 +265,8 @@ func sent(v url.Values, code string, copied []byte) map[string]string {
 	for _, name := range []string{"pin", "pin_again", "address", "postcode", "state", "phone", "mobile", "mail_kind", "image"} {
 		body[name] = v.Get(name)
 	}
+	// The API takes one line; people write an address in several.
+	body["address"] = strings.Join(strings.FieldsFunc(v.Get("address"), func(c rune) bool { return c == '\r' || c == '\n' }), ", ")
 	for _, name := range []string{"fax", "algorithm"} {
 		if s := v.Get(name); s != "" {
 			body[name] = s

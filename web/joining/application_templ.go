@@ -521,7 +521,7 @@ func office(f form) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = page.Field(page.Input{ID: "fax", Label: page.T(ctx, "join.apply.fax"), Value: f.Given.Fax, Error: f.Faults.Of("fax"), Type: "tel", Complete: "work fax", Max: 30, Width: 20, Optional: true}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = page.Field(page.Input{ID: "fax", Label: page.T(ctx, "join.apply.fax"), Value: f.Given.Fax, Error: f.Faults.Of("fax"), Type: "tel", Complete: "fax tel", Max: 30, Width: 20, Optional: true}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -155,7 +155,8 @@ export async function visit(options = {}) {
     v.ended = true;
     visits.delete(v);
     // What the page has still to say arrives before the answer to this.
-    for (const p of context.pages()) await p.evaluate(() => new Promise((done) => requestAnimationFrame(() => done()))).catch(() => {});
+    // Without scripts a page has nothing to say, and no frame is ever asked for.
+    if (!noJS) for (const p of context.pages()) await p.evaluate(() => new Promise((done) => requestAnimationFrame(() => done()))).catch(() => {});
     await context.close();
   };
   visits.add(v);
