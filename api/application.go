@@ -169,15 +169,13 @@ func (s *server) myApplications(ctx context.Context, _ *struct{}) (*applications
 	for k := range found.Enrolments {
 		e := &found.Enrolments[k]
 		one := applicationOut(ctx, e)
-		if e.State.Open() {
-			g, err := s.Desk.Guide(ctx, by, e)
-			if err != nil {
-				return nil, s.fail(ctx, err)
-			}
-			one.SystemTitle, one.AgencyName, one.PersonalMail = g.System, g.Agency, g.PersonalMail
-			if f := g.Form; f != nil {
-				one.Given = &givenFormBody{f.Address, f.Postcode, f.State, f.Phone, f.Fax, f.Mobile, f.MailKind, f.Image}
-			}
+		g, err := s.Desk.Guide(ctx, by, e)
+		if err != nil {
+			return nil, s.fail(ctx, err)
+		}
+		one.SystemTitle, one.AgencyName, one.PersonalMail = g.System, g.Agency, g.PersonalMail
+		if f := g.Form; f != nil {
+			one.Given = &givenFormBody{f.Address, f.Postcode, f.State, f.Phone, f.Fax, f.Mobile, f.MailKind, f.Image}
 		}
 		b.Applications = append(b.Applications, one)
 	}

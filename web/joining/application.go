@@ -220,6 +220,9 @@ func (d *desk) apply(w http.ResponseWriter, r *http.Request, u *page.Upload) {
 		return
 	}
 	f.Faults = named(r.Context(), page.FaultsOf(r.Context(), p, places))
+	if p.Code == "link_invalid" {
+		f.Faults = page.Faults{{Field: "code", Text: page.T(r.Context(), "join.open.wrong")}}
+	}
 	f.Code = !kept || p.Code == "link_invalid"
 	if kept && f.Code {
 		http.SetCookie(w, d.Cookie(codeCookie, "", -1))
@@ -232,18 +235,24 @@ func (d *desk) apply(w http.ResponseWriter, r *http.Request, u *page.Upload) {
 func named(ctx context.Context, all page.Faults) page.Faults {
 	for k := range all {
 		x := &all[k]
-		first, size := utf8.DecodeRuneInString(x.Text)
-		switch {
-		case slices.Contains([]string{"address", "phone", "fax", "mobile"}, x.Field):
+		if slices.Contains([]string{"address", "phone", "fax", "mobile"}, x.Field) {
 			x.Text = page.T(ctx, "join.apply."+x.Field) + ": " + x.Text
-		case size > 0:
-			x.Text = string(unicode.ToUpper(first)) + x.Text[size:]
 		}
+		x.Text = capital(x.Text)
 		if !strings.HasSuffix(x.Text, ".") {
 			x.Text += "."
 		}
 	}
 	return all
+}
+
+// capital begins a sentence.
+func capital(s string) string {
+	first, size := utf8.DecodeRuneInString(s)
+	if size == 0 {
+		return s
+	}
+	return string(unicode.ToUpper(first)) + s[size:]
 }
 
 // remind says of what was given and is not kept that it has to be given again.
@@ -283,7 +292,7 @@ func (d *desk) withdraw(w http.ResponseWriter, r *http.Request) {
 	err := d.Call(r, http.MethodPost, applicationAPI+"/withdraw", map[string]string{"enrolment_id": end.ID, "reason": end.Reason}, nil)
 	if p := page.Of(err); p != nil && p.Status != http.StatusUnauthorized && p.Status < 500 {
 		page.Returning(r, applicationPath)
-		end.Faults = page.FaultsOf(r.Context(), p, map[string]string{"reason": "reason"})
+		end.Faults = page.FaultsOf(r.Context(), p, map[string]string{"reason": "reason", "reason_missing": "reason"})
 		d.showApplication(w, r, p.Status, end)
 		return
 	}
