@@ -292,7 +292,7 @@ func (d *desk) withdraw(w http.ResponseWriter, r *http.Request) {
 	err := d.Call(r, http.MethodPost, applicationAPI+"/withdraw", map[string]string{"enrolment_id": end.ID, "reason": end.Reason}, nil)
 	if p := page.Of(err); p != nil && p.Status != http.StatusUnauthorized && p.Status < 500 {
 		page.Returning(r, applicationPath)
-		end.Faults = page.FaultsOf(r.Context(), p, map[string]string{"reason": "reason", "reason_missing": "reason"})
+		end.Faults = named(r.Context(), page.FaultsOf(r.Context(), p, map[string]string{"reason": "reason", "reason_missing": "reason"}))
 		d.showApplication(w, r, p.Status, end)
 		return
 	}

@@ -270,7 +270,7 @@ async function disown(v) {
   await is(v, 'Pautan ini tidak boleh digunakan', 'This link cannot be used');
   await scan(v, 'join-disown-again');
   const second = await ask();
-  const done = await api('POST', `/v1/transactions/${second.tx.transaction_id}/confirm`, { nonce: second.tx.nonce, root: second.tx.root, pin: officer.pin, otp: second.code });
+  const done = await api('POST', `/v1/transactions/${second.tx.transaction_id}/sign`, { nonce: second.tx.nonce, pin: officer.pin, otp: second.code });
   if (done.status !== 200) throw new Error(done.raw);
   await v.page.goto(second.to);
   await scan(v, 'join-disown-late');
