@@ -77,7 +77,9 @@ func renderLetter(l enrol.Letter, base string) (*rendered, error) {
 		p.TitleMS, p.TitleEN = "Kod pengesahan permohonan sijil", "Verification code for your application"
 		p.MS = "E-mel anda telah disahkan. Gunakan kod ini untuk memohon sijil digital. Jangan beri kepada sesiapa."
 		p.EN = "Your address is confirmed. Apply for your certificate with this code. Give it to nobody."
+		page := "/join"
 		if l.Rekey {
+			page = "/portal/certificate"
 			p.TitleMS, p.TitleEN = "Kod untuk PIN baharu", "Code for a new PIN"
 			p.MS = "Anda meminta PIN baharu. Dengan kod ini anda membuat kunci baharu; agensi anda kemudian mengesahkannya. Jangan beri kepada sesiapa. Jika bukan anda, maklumkan segera kepada agensi anda."
 			p.EN = "You asked for a new PIN. With this code you make a new key; your agency then confirms it. Give it to nobody. If it was not you, tell your agency at once."
@@ -86,7 +88,10 @@ func renderLetter(l enrol.Letter, base string) (*rendered, error) {
 		if p.Reason != "" {
 			p.TitleMS, p.TitleEN = "Permohonan sijil dikembalikan", "Your application was returned"
 			p.MS, p.EN = "Sila betulkan dan mohon sekali lagi dengan kod ini.", "Please put it right and apply again with this code."
+			page = "/portal/application"
 		}
+		p.MS += " Halamannya: " + base + page
+		p.EN += " The page: " + base + page
 	case l.Change != "" && !deliverable(l.Address):
 		return nil, fmt.Errorf("%w: no new address", ErrMessage)
 	case l.Change != "" && token.Match(l.Link.Reveal()):
