@@ -84,6 +84,8 @@ type Config struct {
 	// API nil: there are no pages for people who log in.
 	API   http.Handler
 	Inner func(context.Context) context.Context
+	// Images are the security images that the log-in shows; nil: it shows none.
+	Images portal.Images
 	// OpenAPI returns the OpenAPI 3.1 document in JSON. It is asked when the
 	// reference is first read, and may not change afterwards.
 	OpenAPI func() []byte
@@ -166,7 +168,7 @@ func Routes(r chi.Router, c Config) {
 	if s.API != nil {
 		p := &page.Site{API: s.API, Inner: s.Inner, SecureCookies: s.SecureCookies, Sandbox: s.Sandbox, Title: s.Title, Log: s.Log, Now: s.Now}
 		page.AssetRoutes(all)
-		portal.Routes(all, p)
+		portal.Routes(all, p, s.Images)
 	}
 }
 
