@@ -594,6 +594,17 @@ func (q *Queries) Intent(ctx context.Context, id string) (Intent, error) {
 	return i, err
 }
 
+const intentOfTransaction = `-- name: IntentOfTransaction :one
+SELECT created_at FROM intents WHERE transaction_id = ?1
+`
+
+func (q *Queries) IntentOfTransaction(ctx context.Context, transactionID string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, intentOfTransaction, transactionID)
+	var created_at int64
+	err := row.Scan(&created_at)
+	return created_at, err
+}
+
 const linked = `-- name: Linked :one
 SELECT t.id, t.status, c.issued_at FROM challenges c JOIN transactions t ON t.id = c.transaction_id
 WHERE c.link = ?1 AND t.expires_at > ?2
@@ -1119,6 +1130,105 @@ func (q *Queries) Transaction(ctx context.Context, id string) (TransactionRow, e
 		&i.Hosted,
 	)
 	return i, err
+}
+
+const transactionsOfOfficer = `-- name: TransactionsOfOfficer :many
+SELECT t.id, t.app_id, t.system_name, t.ic, t.system, t.data_header, t.process, t.role, t.step, t.classification, t.credential_id, t.options, t.options_hash,
+    t.batch_id, t.implicit, t.count, t.root, t.status, t.created_at, t.expires_at, t.finished_at, t.ended, b.name AS batch_name,
+    (SELECT COUNT(*) FROM signing_pages p WHERE p.transaction_id = t.id) AS hosted
+FROM transactions t JOIN batches b ON b.id = t.batch_id
+WHERE t.ic = ?1 AND t.created_at <= ?2 AND (t.created_at < ?2 OR t.id < ?3) AND (CAST(?4 AS TEXT) = '' OR t.status = ?4)
+ORDER BY t.created_at DESC, t.id DESC LIMIT ?5
+`
+
+type TransactionsOfOfficerParams struct {
+	Ic     personal.IC
+	At     int64
+	ID     string
+	Status string
+	Lim    int64
+}
+
+type TransactionsOfOfficerRow struct {
+	ID             string
+	AppID          string
+	SystemName     string
+	Ic             personal.IC
+	System         string
+	DataHeader     personal.Note
+	Process        string
+	Role           string
+	Step           int64
+	Classification string
+	CredentialID   string
+	Options        personal.Note
+	OptionsHash    []byte
+	BatchID        string
+	Implicit       int64
+	Count          int64
+	Root           []byte
+	Status         string
+	CreatedAt      int64
+	ExpiresAt      int64
+	FinishedAt     int64
+	Ended          string
+	BatchName      personal.Name
+	Hosted         int64
+}
+
+// The newest first; behind a place, which is the first one's time and id.
+func (q *Queries) TransactionsOfOfficer(ctx context.Context, arg TransactionsOfOfficerParams) ([]TransactionsOfOfficerRow, error) {
+	rows, err := q.db.QueryContext(ctx, transactionsOfOfficer,
+		arg.Ic,
+		arg.At,
+		arg.ID,
+		arg.Status,
+		arg.Lim,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []TransactionsOfOfficerRow
+	for rows.Next() {
+		var i TransactionsOfOfficerRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.AppID,
+			&i.SystemName,
+			&i.Ic,
+			&i.System,
+			&i.DataHeader,
+			&i.Process,
+			&i.Role,
+			&i.Step,
+			&i.Classification,
+			&i.CredentialID,
+			&i.Options,
+			&i.OptionsHash,
+			&i.BatchID,
+			&i.Implicit,
+			&i.Count,
+			&i.Root,
+			&i.Status,
+			&i.CreatedAt,
+			&i.ExpiresAt,
+			&i.FinishedAt,
+			&i.Ended,
+			&i.BatchName,
+			&i.Hosted,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const unredeemedSends = `-- name: UnredeemedSends :one
