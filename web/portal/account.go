@@ -187,7 +187,9 @@ func (d *desk) refused(w http.ResponseWriter, r *http.Request, err error, places
 // What a form did is said on the next page, once. The cookie can only choose among the words.
 const saidCookie = "said"
 
-func (d *desk) say(w http.ResponseWriter, what string) { http.SetCookie(w, d.Cookie(saidCookie, what, 60)) }
+func (d *desk) say(w http.ResponseWriter, what string) {
+	http.SetCookie(w, d.Cookie(saidCookie, what, 60))
+}
 
 func (d *desk) said(w http.ResponseWriter, r *http.Request) string {
 	what := d.CookieValue(r, saidCookie)
