@@ -1,8 +1,10 @@
 package portal
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -117,9 +119,30 @@ func (a *applications) newest() *application {
 // certificates asks for what there is and what is under way.
 func (d *desk) certificates(r *http.Request) (c ownCertificate, a applications, err error) {
 	if err = d.Call(r, http.MethodGet, "/v1/me/certificate", nil, &c); err == nil {
+		c.order()
 		err = d.Call(r, http.MethodGet, "/v1/me/application", nil, &a)
 	}
 	return c, a, err
+}
+
+// order puts what can sign first, then the newest.
+func (c *ownCertificate) order() {
+	rank := func(m *medium) (int, int64) {
+		switch {
+		case m.Certificate == nil:
+			return 3, 0
+		case m.Certificate.Status == "REVOKED":
+			return 2, -m.Certificate.NotBefore.Unix()
+		case !m.live():
+			return 1, -m.Certificate.NotBefore.Unix()
+		}
+		return 0, -m.Certificate.NotBefore.Unix()
+	}
+	slices.SortStableFunc(c.Media, func(a, b medium) int {
+		x, t := rank(&a)
+		y, u := rank(&b)
+		return cmp.Or(cmp.Compare(x, y), cmp.Compare(t, u))
+	})
 }
 
 // of finds the officer's roaming certificate for a system, nil for none.

@@ -640,7 +640,7 @@ func certificateCard(o *overview) templ.Component {
 				}
 			} else {
 				for k := range o.Own.Media {
-					if m := &o.Own.Media[k]; m.Certificate != nil {
+					if m := &o.Own.Media[k]; m.Certificate != nil && (!m.revoked() || o.Own.signs() == nil) {
 						templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 33, "<div class=\"brief\"><p class=\"head\"><strong>")
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err

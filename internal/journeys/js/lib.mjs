@@ -155,7 +155,7 @@ export async function visit(options = {}) {
     v.ended = true;
     visits.delete(v);
     // What the page has still to say arrives before the answer to this.
-    for (const p of context.pages()) await p.evaluate(() => new Promise((done) => requestAnimationFrame(() => done()))).catch(() => {});
+    for (const p of noJS ? [] : context.pages()) await p.evaluate(() => new Promise((done) => requestAnimationFrame(() => done()))).catch(() => {});
     await context.close();
   };
   visits.add(v);
