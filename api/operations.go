@@ -54,6 +54,7 @@ func operationCodes() map[string]string {
 		"previewItem":       "not_found documents_mismatch preview_unavailable",
 		"cancelBatch":       "not_found batch_sealed batch_busy",
 		// Strangers.
+		"publicVerify": "busy", "publicCandidate": "not_found", "publicCertificate": "not_found not_signed busy",
 		"crl": "not_found", "token": "store_unavailable", "timestamp": "invalid_request hsm_unavailable", "ocsp": "invalid_request hsm_unavailable", "ocspGet": "invalid_request hsm_unavailable",
 		// People who log in.
 		"logIn": "", "logInCode": codesSecond, "logInPasskey": "passkey_unavailable", "finishPasskey": "passkey_refused passkey_unavailable otp_already_used not_found",

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mohor-sign/mohor/batch"
+	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store/personal"
 	"github.com/mohor-sign/mohor/store/sqlc"
@@ -61,6 +62,30 @@ func (d *DB) Intended(ctx context.Context, transaction string) (time.Time, error
 	return instant(at), err
 }
 
+// SecurityImage implements enrol.AccountRecords.
+func (d *DB) SecurityImage(ctx context.Context, ic string) (string, error) {
+	image, err := d.q.SecurityImage(ctx, personal.IC(ic))
+	return image, absent(err, enrol.ErrUnknown)
+}
+
+// ByNumber finds eCertificates with a number, but for those that were given up unsigned.
+func (d *DB) ByNumber(ctx context.Context, number string) ([]batch.Numbered, error) {
+	n := personal.Number(number)
+	rows, err := d.q.ItemsByNumber(ctx, &n)
+	if err != nil {
+		return nil, fmt.Errorf("looking for a certificate number: %w", err)
+	}
+	out := make([]batch.Numbered, len(rows))
+	for k := range rows {
+		r, rec := &rows[k], &batch.Record{}
+		if err := rec.UnmarshalText([]byte(plain(r.Record))); err != nil {
+			return nil, err
+		}
+		out[k] = batch.Numbered{RecordID: r.RecordID.String, Candidate: rec.Candidate, State: r.State, Batch: batch.Status(r.Status), SignedAt: instant(r.SignedAt)}
+	}
+	return out, nil
+}
+
 // BatchesOf implements batch.Queue.
 func (d *DB) BatchesOf(ctx context.Context, app string, waiting bool, before signer.Newest, limit int) ([]batch.Batch, error) {
 	at, id := newestAs(before)
@@ -76,20 +101,18 @@ func (d *DB) BatchesOf(ctx context.Context, app string, waiting bool, before sig
 		if len(r.Root) == 32 {
 			b.Root = [32]byte(r.Root)
 		}
-		switch b.Status {
-		case batch.Signing, batch.Paused, batch.Signed, batch.SignedWithRefusals:
-			if r.Signed >= 0 { // else begun by an earlier release
-				b.Signed, b.Refused = uint32(r.Signed), uint32(r.Refused)
-				b.Pending = b.Next - min(b.Next, b.Signed+b.Refused)
-				break
-			}
-			fallthrough
-		case batch.NeedsAuthorisation, batch.Cancelled: // of which documents went another way since
+		switch {
+		case b.Status == batch.Signed:
+			b.Signed = b.Next
+		case b.Status == batch.Signing && r.Signed >= 0:
+			b.Signed, b.Refused = uint32(r.Signed), uint32(r.Refused)
+			b.Pending = b.Next - min(b.Next, b.Signed+b.Refused)
+		case b.Status == batch.Open, b.Status == batch.Sealed:
+			b.Pending = b.Next
+		default: // the rows decide
 			if b, err = d.Batch(ctx, r.ID); err != nil {
 				return nil, err
 			}
-		default:
-			b.Pending = b.Next
 		}
 		out[k] = b
 	}

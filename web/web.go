@@ -25,11 +25,13 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/mohor-sign/mohor/internal/myt"
+	"github.com/mohor-sign/mohor/web/joining"
 	"github.com/mohor-sign/mohor/web/page"
 	"github.com/mohor-sign/mohor/web/portal"
+	"github.com/mohor-sign/mohor/web/signing"
 )
 
-// ErrUnknown is returned by [Records] and [Disowner] for what nobody issued.
+// ErrUnknown is returned by [Records] and [Signing] for what nobody issued.
 var ErrUnknown = errors.New("no such record")
 
 // Record is what is publicly known of one eCertificate.
@@ -73,11 +75,11 @@ type Links struct {
 type Config struct {
 	Records Records
 	// Disown judges the links of mails with codes; nil: there is no such page.
-	Disown Disowner
+	Disown joining.Disowner
 	// Confirm judges the links of mails to officers being enrolled; nil: no such page.
-	Confirm Confirmer
+	Confirm joining.Confirmer
 	// Signing is what is confirmed here; nil: there is no such page.
-	Signing Signing
+	Signing signing.Signing
 	// SecureCookies: browsers reach the pages by https.
 	SecureCookies bool
 	// API answers requests for /v1/ paths within the process, Inner marks those that pages make;
@@ -156,18 +158,13 @@ func Routes(r chi.Router, c Config) {
 		r.Head(path, h)
 	}
 	r.Post("/s/{id}", s.opened)
-	if s.Disown != nil {
-		s.disownRoutes(r)
-	}
-	if s.Confirm != nil {
-		s.confirmRoutes(r)
-	}
+	p := &page.Site{API: s.API, Inner: s.Inner, SecureCookies: s.SecureCookies, Sandbox: s.Sandbox, Title: s.Title, Log: s.Log, Now: s.Now}
+	page.AssetRoutes(all)
 	if s.Signing != nil {
-		s.signingRoutes(r)
+		signing.Routes(all, p, s.Signing)
 	}
+	joining.Routes(all, p, joining.Links{Confirm: s.Confirm, Disown: s.Disown})
 	if s.API != nil {
-		p := &page.Site{API: s.API, Inner: s.Inner, SecureCookies: s.SecureCookies, Sandbox: s.Sandbox, Title: s.Title, Log: s.Log, Now: s.Now}
-		page.AssetRoutes(all)
 		portal.Routes(all, p, s.Images)
 	}
 }

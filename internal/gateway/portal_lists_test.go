@@ -153,6 +153,7 @@ func TestWhatWaitsForAnOfficer(t *testing.T) {
 	want(t, open, 201, "")
 	want(t, two.do("POST", "/v1/batches/"+b.Text("batch_id")+"/items", "text/csv", []byte(header+line(1, "ALI"))), 200, "")
 	want(t, two.do("POST", "/v1/batches/"+b.Text("batch_id")+"/seal", "", nil), 200, "")
+	g.Clock.Advance(time.Second)
 	two.signedBatch("Siap", 2)
 
 	r := two.do("GET", "/v1/me/waiting", "", nil)

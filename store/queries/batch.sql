@@ -238,3 +238,8 @@ FROM batches b LEFT JOIN batch_outcomes o ON o.batch_id = b.id
 WHERE b.app_id = @app_id AND b.implicit = 0 AND b.created_at <= @at AND (b.created_at < @at OR b.id < @id)
     AND (CAST(@waiting AS BIGINT) = 0 OR b.status IN ('SEALED', 'NEEDS_AUTHORISATION'))
 ORDER BY b.created_at DESC, b.id DESC LIMIT @lim;
+
+-- name: ItemsByNumber :many
+SELECT i.record_id, i.record, i.state, i.signed_at, b.status FROM items i JOIN batches b ON b.id = i.batch_id
+WHERE i.number = @number AND i.number IS NOT NULL AND i.idx < b.next_index AND (b.status NOT IN ('CANCELLED', 'EXPIRED') OR i.state = 'signed')
+ORDER BY b.created_at DESC, i.batch_id LIMIT 20;

@@ -806,6 +806,49 @@ func (q *Queries) ItemsAfter(ctx context.Context, arg ItemsAfterParams) ([]Item,
 	return items, nil
 }
 
+const itemsByNumber = `-- name: ItemsByNumber :many
+SELECT i.record_id, i.record, i.state, i.signed_at, b.status FROM items i JOIN batches b ON b.id = i.batch_id
+WHERE i.number = ?1 AND i.number IS NOT NULL AND i.idx < b.next_index AND (b.status NOT IN ('CANCELLED', 'EXPIRED') OR i.state = 'signed')
+ORDER BY b.created_at DESC, i.batch_id LIMIT 20
+`
+
+type ItemsByNumberRow struct {
+	RecordID sql.NullString
+	Record   *personal.Note
+	State    string
+	SignedAt int64
+	Status   string
+}
+
+func (q *Queries) ItemsByNumber(ctx context.Context, number *personal.Number) ([]ItemsByNumberRow, error) {
+	rows, err := q.db.QueryContext(ctx, itemsByNumber, number)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ItemsByNumberRow
+	for rows.Next() {
+		var i ItemsByNumberRow
+		if err := rows.Scan(
+			&i.RecordID,
+			&i.Record,
+			&i.State,
+			&i.SignedAt,
+			&i.Status,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const itemsInState = `-- name: ItemsInState :many
 SELECT batch_id, idx, name, hash, digest, blob, size, document_id, reference, record_id, number, record, state, attempt, lease_until, code, detail,
     signature, signed_blob, signed_size, signed_at, intent_id, timestamp, reference_key, run_id, level, sealed_record, refusal
