@@ -57,7 +57,7 @@ async function pages(v) {
     await scan(v, 'home');
     for (const [name, path] of [['certificate', '/portal/certificate'], ['pin', null], ['forgotten-pin', '/portal/certificate/forgotten'], ['renew', '/portal/certificate/renew'], ['suspend', '/portal/certificate/suspend'],
       ['revoke', '/portal/certificate/revoke'], ['replace', '/portal/certificate/replace'], ['remove', '/portal/certificate/remove'], ['add', '/portal/certificate/add'], ['profile', '/portal/profile'], ['email', '/portal/profile/email'],
-      ['phone', '/portal/profile/phone'], ['password', '/portal/profile/password'], ['passkey', '/portal/profile/passkeys'], ['export', '/portal/profile/export'], ['delete', '/portal/profile/delete']]) {
+      ['phone', '/portal/profile/phone'], ['password', '/portal/profile/password'], ['export', '/portal/profile/export'], ['delete', '/portal/profile/delete']]) {
       if (path) await v.page.goto(`${path}?system=${config.dev.system}`);
       else await follow(v, 'Tukar PIN', 'Change the PIN');
       await scan(v, `account-${name}`);
@@ -89,12 +89,16 @@ async function newcomer(v) {
   await scan(v, 'account-profile-newcomer');
 }
 
-async function administrator(v) {
-  await v.page.goto('/login');
+async function enter(v, at = '/login') {
+  await v.page.goto(at);
   await first(v, admin);
   await v.page.fill('#code', await act('totp'));
   await v.page.click('#masuk');
-  await v.page.waitForURL(/\/portal$/);
+  await v.page.waitForURL((u) => u.pathname.startsWith('/portal'));
+}
+
+async function administrator(v) {
+  await enter(v);
   await scan(v, 'home-administrator');
   await v.page.goto('/portal/profile');
   await scan(v, 'account-profile-administrator');
@@ -104,7 +108,7 @@ async function passkeys(v) {
   const cdp = await v.context.newCDPSession(v.page);
   await cdp.send('WebAuthn.enable');
   await cdp.send('WebAuthn.addVirtualAuthenticator', { options: { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true } });
-  await logIn(v, one, '/login?next=/portal/profile/passkeys');
+  await enter(v, '/login?next=/portal/profile/passkeys');
   is('after the log-in', new URL(v.page.url()).pathname, '/portal/profile/passkeys');
   await v.page.fill('#label', 'Komputer riba pejabat');
   await press(v, 'Buat kunci laluan', 'Make the passkey');
