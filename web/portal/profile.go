@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,6 +116,7 @@ func (d *desk) profile(w http.ResponseWriter, r *http.Request) {
 		}
 		s.Sessions, s.Passkeys = list.Sessions, list.Passkeys
 	}
+	s.Own.Ways = slices.Compact(s.Own.Ways) // of several keys for one system
 	if err == nil && s.Officer {
 		var phone struct {
 			Mobile string `json:"mobile"`
