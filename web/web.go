@@ -89,6 +89,8 @@ type Config struct {
 	// Return is the address to which signing pages lead back, MaxUpload the most bytes of an upload.
 	Return    string
 	MaxUpload int64
+	// Images are the security images that the log-in shows; nil: it shows none.
+	Images portal.Images
 	// OpenAPI returns the OpenAPI 3.1 document in JSON. It is asked when the
 	// reference is first read, and may not change afterwards.
 	OpenAPI func() []byte
@@ -166,7 +168,7 @@ func Routes(r chi.Router, c Config) {
 	}
 	joining.Routes(all, p, joining.Links{Confirm: s.Confirm, Disown: s.Disown})
 	if s.API != nil {
-		portal.Routes(all, p)
+		portal.Routes(all, p, s.Images)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/url"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // menu is the portal's.
@@ -104,7 +106,7 @@ func (f Faults) Of(field string) string {
 func FaultsOf(ctx context.Context, p *Problem, places map[string]string) Faults {
 	var out Faults
 	for _, e := range p.Errors {
-		out = append(out, Fault{places[e.Field], e.Detail})
+		out = append(out, Fault{places[e.Field], sentence(e.Detail)})
 	}
 	if len(out) > 0 {
 		return out
@@ -123,5 +125,11 @@ func FaultsOf(ctx context.Context, p *Problem, places map[string]string) Faults 
 	if p.Field == "" {
 		place = places[p.Code]
 	}
-	return append(out, Fault{place, text})
+	return append(out, Fault{place, sentence(text)})
+}
+
+// sentence begins with a capital letter.
+func sentence(text string) string {
+	first, n := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(first)) + text[n:]
 }

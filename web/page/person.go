@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"time"
 )
 
 // Person is who is logged in in this browser.
@@ -15,8 +16,19 @@ type Person struct {
 	Email   string `json:"email"`
 	Kind    string `json:"kind"` // "officer" or "administrator"
 	Session struct {
-		ID string `json:"session_id"`
+		ID        string    `json:"session_id"`
+		Method    string    `json:"method"` // "password+code", "password+totp" or "webauthn"
+		CreatedAt time.Time `json:"created_at"`
 	} `json:"session"`
+	Appointments []Appointment `json:"appointments"` // of administrators
+}
+
+// Appointment is what an administrator may decide about.
+type Appointment struct {
+	Role   string     `json:"role"`
+	Agency string     `json:"agency"`
+	System string     `json:"system"`
+	Until  *time.Time `json:"until"`
 }
 
 // Initials are of the first two names, for the mark beside the name.

@@ -10,15 +10,19 @@ import (
 )
 
 // desk is the portal at work.
-type desk struct{ *page.Site }
+type desk struct {
+	*page.Site
+	images Images
+}
 
-// Routes adds /login, /logout and all below /portal.
-func Routes(r chi.Router, s *page.Site) {
-	d := &desk{s}
+// Routes adds /login, /logout and all below /portal. images is nil where the log-in shows none.
+func Routes(r chi.Router, s *page.Site, images Images) {
+	d := &desk{s, images}
 	r = r.With(s.Pages, page.Private)
 	d.loginRoutes(r)
 	r = r.With(s.SignedIn)
 	r.Get("/portal", d.home)
+	d.accountRoutes(r)
 	d.documentRoutes(r)
 	d.batchRoutes(r)
 	d.historyRoutes(r)
