@@ -75,6 +75,13 @@ type codeSentBody struct {
 	SentAt  time.Time `json:"sent_at" doc:"The newest one"`
 }
 
+type traceBody struct {
+	Number  int64     `json:"number" doc:"Of the row in the audit chain, which whoever runs the gateway can prove"`
+	At      time.Time `json:"at"`
+	Action  string    `json:"action" example:"signer.authorize"`
+	Verdict string    `json:"verdict" enum:"accepted,refused,noted"`
+}
+
 // mineFull is a transaction with what it leaves as evidence.
 type mineFull struct {
 	MineBody
@@ -85,6 +92,7 @@ type mineFull struct {
 	Information *informationBody `json:"signature_information,omitempty"`
 	Documents   []mineDocument   `json:"documents" doc:"The first hundred of what it authorised, or of its batch"`
 	More        bool             `json:"more" doc:"There are others"`
+	Audit       []traceBody      `json:"audit" doc:"What the audit has about it, the oldest first; a hundred at most"`
 }
 
 // MineBody is mineBody, to be embedded.
@@ -234,6 +242,14 @@ func (s *server) evidence(ctx context.Context, p *enrol.Person, r *signer.Reques
 		b.Sent = &codeSentBody{ch.Channel, ch.SentTo, ch.IssuedAt.UTC()}
 	case !errors.Is(err, otp.ErrUnknown): // forgotten with its time
 		return err
+	}
+	traces, err := s.Signer.Records.Traces(ctx, r.ID, minePage)
+	if err != nil {
+		return err
+	}
+	b.Audit = []traceBody{}
+	for _, x := range traces {
+		b.Audit = append(b.Audit, traceBody{x.Seq, x.At, x.Action, x.Verdict})
 	}
 	items, err := s.Batches.Queue.Items(ctx, r.Batch, "", -1, minePage+1)
 	if err != nil {

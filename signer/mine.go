@@ -16,6 +16,13 @@ type Mine struct {
 	Limit   int
 }
 
+// Trace is where an audit event stands that is about something.
+type Trace struct {
+	Seq             int64
+	At              time.Time
+	Action, Verdict string
+}
+
 // OwnTransaction is one of them. Its Page says only that there is one, its Image is left out.
 type OwnTransaction struct {
 	Request

@@ -93,6 +93,19 @@ func (d *DB) ByNumber(ctx context.Context, number string) ([]batch.Numbered, err
 	return out, nil
 }
 
+// Traces implements signer.Records.
+func (d *DB) Traces(ctx context.Context, object string, limit int) ([]signer.Trace, error) {
+	rows, err := d.q.EventsAbout(ctx, sqlc.EventsAboutParams{Object: personal.Object(object), Lim: int64(limit)})
+	if err != nil {
+		return nil, fmt.Errorf("reading audit: %w", err)
+	}
+	out := make([]signer.Trace, len(rows))
+	for k, r := range rows {
+		out[k] = signer.Trace{Seq: r.Seq, At: instant(r.At), Action: r.Action, Verdict: r.Verdict}
+	}
+	return out, nil
+}
+
 // BatchesOf implements batch.Queue.
 func (d *DB) BatchesOf(ctx context.Context, app string, waiting bool, before signer.Newest, limit int) ([]batch.Batch, error) {
 	at, id := newestAs(before)

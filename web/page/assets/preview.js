@@ -65,7 +65,7 @@ class Preview {
     this.el.setAttribute("aria-busy", "true");
     try {
       const [lib, data] = await Promise.all([library(this.el), bytes(source)]);
-      const task = lib.getDocument({ data, isEvalSupported: false, useWasm: false, enableXfa: false, useWorkerFetch: false, stopAtErrors: false, verbosity: 0 });
+      const task = lib.getDocument({ data, isEvalSupported: false, useWasm: false, wasmUrl: this.el.dataset.pictures, enableXfa: false, useWorkerFetch: false, stopAtErrors: false, verbosity: 0 });
       const pdf = await task.promise;
       if (turn !== this.turn) {
         task.destroy();
