@@ -80,6 +80,13 @@ type documentBody struct {
 	Signatures []string      `json:"signatures" doc:"Fields that hold a signature"`
 	Warnings   []string      `json:"warnings" doc:"What a signatory should know, as codes: scripts, hidden or covering annotations, content from elsewhere …"`
 	Findings   []findingBody `json:"findings" doc:"The same in words, in the language of the request"`
+	Refusal    *refusalBody  `json:"refusal,omitempty" doc:"Why it takes no more signatures. Of GET; a transaction would be refused alike"`
+}
+
+type refusalBody struct {
+	Code   string `json:"code" example:"pdf_certified_no_changes"`
+	Title  string `json:"title"`
+	Detail string `json:"detail,omitempty"`
 }
 
 type findingBody struct {
@@ -162,7 +169,16 @@ func (s *server) describe(ctx context.Context, in *describeInput) (*documentOutp
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	return documentView(&d, &found, english(ctx)), nil
+	out := documentView(&d, &found, english(ctx))
+	var refused *pdf.Error
+	switch err := s.Signer.Signable(ctx, d.Blob); {
+	case errors.As(err, &refused):
+		p := newProblem(ctx, err)
+		out.Body.Refusal = &refusalBody{p.Code, p.Title, p.Detail}
+	case err != nil:
+		return nil, s.fail(ctx, err)
+	}
+	return out, nil
 }
 
 // document finds an upload of the calling app.

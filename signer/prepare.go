@@ -283,6 +283,23 @@ func (s *Signer) tryPDF(ctx context.Context, r *Request, d *Document, c *Credent
 	return err
 }
 
+// Signable is nil when a stored PDF takes one more signature, which need not be seen; a *[pdf.Error]
+// says why it does not.
+func (s *Signer) Signable(ctx context.Context, blob string) error {
+	b, err := s.Blobs.Open(ctx, blob)
+	if err != nil {
+		return fmt.Errorf("opening document: %w", err)
+	}
+	defer b.Close()
+	doc, password, err := s.openPDF(ctx, blob, b, b.Size())
+	if err != nil {
+		return err
+	}
+	clear(password)
+	_, err = doc.Prepare(pdf.Options{Time: s.Now()})
+	return err
+}
+
 // Resend issues a new code and nonce for a waiting request, perhaps by another
 // channel; the old ones die.
 func (s *Signer) Resend(ctx context.Context, app, id, channel, requestID string) (*Request, *otp.Challenge, error) {

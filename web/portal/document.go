@@ -46,7 +46,8 @@ type paper struct {
 		Alg   string `json:"alg"`
 		Value string `json:"value"`
 	} `json:"digest"`
-	Signatures []string `json:"signatures"`
+	Signatures []string      `json:"signatures"`
+	Refusal    *page.Problem `json:"refusal"` // why it takes no more signatures
 	Findings   []struct {
 		Code     string `json:"code"`
 		Severity string `json:"severity"`
@@ -121,6 +122,14 @@ func (d *desk) choose(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.Show(w, r, http.StatusOK, chooseFile(choice{CanSign: len(pens) > 0}))
+}
+
+// unsignable says why a document that was uploaded cannot be signed.
+func unsignable(ctx context.Context, p *page.Problem) string {
+	if p.Code == "pdf_encrypted" { // it could be opened: its permissions are meant
+		return page.T(ctx, "doc.refused.locked")
+	}
+	return refusal(ctx, p)
 }
 
 // mostDrained is how much of a file that was refused is read to its end, in bytes: a browser that still

@@ -228,6 +228,10 @@ func (d *desk) document(w http.ResponseWriter, r *http.Request) {
 		d.Show(w, r, http.StatusOK, signed(&p, &s))
 		return
 	}
+	if p.Refusal != nil {
+		d.Show(w, r, http.StatusOK, refusedPaper(&p))
+		return
+	}
 	d.showForm(w, r, http.StatusOK, &p, &s, nil)
 }
 
@@ -305,7 +309,7 @@ func (d *desk) ask(w http.ResponseWriter, r *http.Request) {
 		d.Failed(w, r, err)
 		return
 	}
-	if s.Signed { // in another tab, or before somebody went back
+	if s.Signed || p.Refusal != nil { // in another tab, or before somebody went back
 		page.See(w, r, signPath+"/"+p.ID)
 		return
 	}
@@ -365,10 +369,8 @@ func placed(r *http.Request, f *wish, x *page.Problem) page.Faults {
 		x.Field = ""
 	}
 	switch id := "doc.refused." + x.Code; {
-	case x.Code == "pdf_encrypted": // it could be opened: its permissions are meant
-		x.Detail = page.T(r.Context(), "doc.refused.locked")
 	case page.Has(r.Context(), id):
-		x.Detail = refusal(r.Context(), x)
+		x.Detail = unsignable(r.Context(), x)
 	case x.Detail != "" && x.Code == "invalid_request":
 		first, n := utf8.DecodeRuneInString(x.Detail)
 		x.Detail = string(unicode.ToUpper(first)) + x.Detail[n:]
