@@ -37,6 +37,7 @@ type mineBody struct {
 	Total       *totalBody `json:"total,omitempty"`
 	BatchID     string     `json:"batch_id,omitempty"`
 	BatchName   string     `json:"batch_name,omitempty"`
+	Name        string     `json:"name,omitempty" example:"Memo 12.pdf" doc:"Of the first document, where it is no batch"`
 	Hosted      bool       `json:"hosted" doc:"Confirmed on the gateway's own page, whose address whoever asked has"`
 	CreatedAt   time.Time  `json:"created_at"`
 	ExpiresAt   time.Time  `json:"expires_at"`
@@ -74,6 +75,13 @@ type codeSentBody struct {
 	SentAt  time.Time `json:"sent_at" doc:"The newest one"`
 }
 
+type traceBody struct {
+	Number  int64     `json:"number" doc:"Of the row in the audit chain, which whoever runs the gateway can prove"`
+	At      time.Time `json:"at"`
+	Action  string    `json:"action" example:"signer.authorize"`
+	Verdict string    `json:"verdict" enum:"accepted,refused,noted"`
+}
+
 // mineFull is a transaction with what it leaves as evidence.
 type mineFull struct {
 	MineBody
@@ -84,6 +92,7 @@ type mineFull struct {
 	Information *informationBody `json:"signature_information,omitempty"`
 	Documents   []mineDocument   `json:"documents" doc:"The first hundred of what it authorised, or of its batch"`
 	More        bool             `json:"more" doc:"There are others"`
+	Audit       []traceBody      `json:"audit" doc:"What the audit has about it, the oldest first; a hundred at most"`
 }
 
 // MineBody is mineBody, to be embedded.
@@ -145,7 +154,7 @@ func (s *server) mineOut(p *enrol.Person, x *signer.OwnTransaction) mineBody {
 	r := &x.Request
 	b := mineBody{ID: r.ID, Status: string(r.Status), Code: codeOf(r.Ended), Own: r.App == enrol.OwnApp(p.Account.ID), App: r.SystemName, System: r.System, Process: r.Process, Role: r.Role,
 		Class: r.Class, DataHeader: r.DataHeader, Format: r.Options.Format, Level: r.Options.PAdES.Level, Count: r.Count, Root: base64.StdEncoding.EncodeToString(r.Root[:]),
-		Fingerprint: signer.Fingerprint(r.Root), BatchName: x.BatchName, Hosted: r.Page != nil, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, FinishedAt: when(r.FinishedAt)}
+		Fingerprint: signer.Fingerprint(r.Root), BatchName: x.BatchName, Name: x.First, Hosted: r.Page != nil, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, FinishedAt: when(r.FinishedAt)}
 	if r.Status == signer.Waiting && !s.Now().Before(r.ExpiresAt) { // nobody has looked since
 		b.Status = string(signer.Expired)
 	}
@@ -234,6 +243,14 @@ func (s *server) evidence(ctx context.Context, p *enrol.Person, r *signer.Reques
 	case !errors.Is(err, otp.ErrUnknown): // forgotten with its time
 		return err
 	}
+	traces, err := s.Signer.Records.Traces(ctx, r.ID, minePage)
+	if err != nil {
+		return err
+	}
+	b.Audit = []traceBody{}
+	for _, x := range traces {
+		b.Audit = append(b.Audit, traceBody{x.Seq, x.At, x.Action, x.Verdict})
+	}
 	items, err := s.Batches.Queue.Items(ctx, r.Batch, "", -1, minePage+1)
 	if err != nil {
 		return err
@@ -241,6 +258,9 @@ func (s *server) evidence(ctx context.Context, p *enrol.Person, r *signer.Reques
 	b.More, b.Documents = len(items) > minePage, []mineDocument{}
 	for k := range items[:min(len(items), minePage)] {
 		it := &items[k]
+		if it.Index == 0 && r.Implicit {
+			b.Name = it.Name
+		}
 		b.Documents = append(b.Documents, mineDocument{it.Index, it.Name, it.Reference, digestBody{hashName(it.Hash), base64.StdEncoding.EncodeToString(it.Digest)}, it.State, when(it.SignedAt), it.Level, it.Code, it.Detail})
 	}
 	return nil

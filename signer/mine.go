@@ -16,8 +16,16 @@ type Mine struct {
 	Limit   int
 }
 
+// Trace is where an audit event stands that is about something.
+type Trace struct {
+	Seq             int64
+	At              time.Time
+	Action, Verdict string
+}
+
 // OwnTransaction is one of them. Its Page says only that there is one, its Image is left out.
 type OwnTransaction struct {
 	Request
 	BatchName string // "" for a batch that was made for the transaction
+	First     string // name of the first document of such a batch; "" for any other
 }

@@ -446,6 +446,8 @@ type Records interface {
 	OwnTransactions(ctx context.Context, q Mine) ([]OwnTransaction, error)
 	// Intended is when a transaction's intent was recorded; zero before.
 	Intended(ctx context.Context, transaction string) (time.Time, error)
+	// Traces lists at most limit audit events about an object, the oldest first.
+	Traces(ctx context.Context, object string, limit int) ([]Trace, error)
 	// Audit appends a lone event: a refusal, an alarm.
 	Audit(ctx context.Context, ev audit.Event) error
 }

@@ -48,6 +48,13 @@ func (d *DB) OwnTransactions(ctx context.Context, q signer.Mine) ([]signer.OwnTr
 		}
 		if !x.Implicit {
 			x.BatchName = string(t.BatchName)
+			continue
+		}
+		switch first, err := d.q.Item(ctx, sqlc.ItemParams{BatchID: t.BatchID, Idx: 0}); {
+		case err == nil:
+			x.First = string(first.Name)
+		case !errors.Is(err, sql.ErrNoRows): // gone with its time
+			return nil, fmt.Errorf("reading the first document of %s: %w", t.ID, err)
 		}
 	}
 	return out, nil
@@ -82,6 +89,19 @@ func (d *DB) ByNumber(ctx context.Context, number string) ([]batch.Numbered, err
 			return nil, err
 		}
 		out[k] = batch.Numbered{RecordID: r.RecordID.String, Candidate: rec.Candidate, State: r.State, Batch: batch.Status(r.Status), SignedAt: instant(r.SignedAt)}
+	}
+	return out, nil
+}
+
+// Traces implements signer.Records.
+func (d *DB) Traces(ctx context.Context, object string, limit int) ([]signer.Trace, error) {
+	rows, err := d.q.EventsAbout(ctx, sqlc.EventsAboutParams{Object: personal.Object(object), Lim: int64(limit)})
+	if err != nil {
+		return nil, fmt.Errorf("reading audit: %w", err)
+	}
+	out := make([]signer.Trace, len(rows))
+	for k, r := range rows {
+		out[k] = signer.Trace{Seq: r.Seq, At: instant(r.At), Action: r.Action, Verdict: r.Verdict}
 	}
 	return out, nil
 }

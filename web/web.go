@@ -86,6 +86,9 @@ type Config struct {
 	// API nil: there are no pages for people who log in.
 	API   http.Handler
 	Inner func(context.Context) context.Context
+	// Return is the address to which signing pages lead back, MaxUpload the most bytes of an upload.
+	Return    string
+	MaxUpload int64
 	// OpenAPI returns the OpenAPI 3.1 document in JSON. It is asked when the
 	// reference is first read, and may not change afterwards.
 	OpenAPI func() []byte
@@ -156,7 +159,7 @@ func Routes(r chi.Router, c Config) {
 		r.Head(path, h)
 	}
 	r.Post("/s/{id}", s.opened)
-	p := &page.Site{API: s.API, Inner: s.Inner, SecureCookies: s.SecureCookies, Sandbox: s.Sandbox, Title: s.Title, Log: s.Log, Now: s.Now}
+	p := &page.Site{API: s.API, Inner: s.Inner, SecureCookies: s.SecureCookies, Sandbox: s.Sandbox, Title: s.Title, Return: s.Return, MaxUpload: s.MaxUpload, Log: s.Log, Now: s.Now}
 	page.AssetRoutes(all)
 	if s.Signing != nil {
 		signing.Routes(all, p, s.Signing)

@@ -80,6 +80,10 @@ func TestOwnTransactions(t *testing.T) {
 		r.Body["signed"] != 3.0 || docs[0].(map[string]any)["state"] != "signed" || strings.Contains(string(r.Raw), "nonce") {
 		t.Errorf("evidence: %s", r.Raw)
 	}
+	trail := fmt.Sprint(ids(r, "audit", "action"))
+	if number, _ := r.Body["audit"].([]any)[0].(map[string]any)["number"].(float64); number < 1 || !strings.Contains(trail, "transaction.create") || !strings.Contains(trail, "signer.authorize") {
+		t.Errorf("audit: %v", r.Body["audit"])
+	}
 	r = one.do("GET", "/v1/me/transactions/"+want3[2], "", nil)
 	if want(t, r, 200, ""); r.Text("intended_at") != "" || strings.Contains(string(r.Raw), "nonce") || strings.Contains(string(r.Raw), "security_image") {
 		t.Errorf("evidence of one that waits: %s", r.Raw)

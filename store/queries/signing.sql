@@ -188,3 +188,6 @@ ORDER BY t.created_at DESC, t.id DESC LIMIT @lim;
 
 -- name: IntentOfTransaction :one
 SELECT created_at FROM intents WHERE transaction_id = @transaction_id;
+
+-- name: EventsAbout :many
+SELECT seq, at, action, verdict FROM audit_events WHERE object = @object ORDER BY seq LIMIT @lim;

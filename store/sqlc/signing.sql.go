@@ -502,6 +502,50 @@ func (q *Queries) EndWaiting(ctx context.Context, arg EndWaitingParams) (int64, 
 	return result.RowsAffected()
 }
 
+const eventsAbout = `-- name: EventsAbout :many
+SELECT seq, at, action, verdict FROM audit_events WHERE object = ?1 ORDER BY seq LIMIT ?2
+`
+
+type EventsAboutParams struct {
+	Object personal.Object
+	Lim    int64
+}
+
+type EventsAboutRow struct {
+	Seq     int64
+	At      int64
+	Action  string
+	Verdict string
+}
+
+func (q *Queries) EventsAbout(ctx context.Context, arg EventsAboutParams) ([]EventsAboutRow, error) {
+	rows, err := q.db.QueryContext(ctx, eventsAbout, arg.Object, arg.Lim)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []EventsAboutRow
+	for rows.Next() {
+		var i EventsAboutRow
+		if err := rows.Scan(
+			&i.Seq,
+			&i.At,
+			&i.Action,
+			&i.Verdict,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const expireTransactions = `-- name: ExpireTransactions :many
 UPDATE transactions SET status = 'EXPIRED', finished_at = ?1 WHERE batch_id = ?2 AND status = 'WAITING' AND expires_at <= ?1 RETURNING id
 `
