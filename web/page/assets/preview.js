@@ -141,7 +141,7 @@ class Preview {
       canvas.width = Math.floor(viewport.width * sharp);
       canvas.height = Math.floor(viewport.height * sharp);
       this.job = sheet.render({ canvas, viewport, transform: [sharp, 0, 0, sharp, 0, 0], background: "#fff" });
-      await this.job.promise;
+      const [text] = await Promise.all([sheet.getTextContent().catch(() => ({ items: [] })), this.job.promise]);
       if (turn !== this.turn) return;
       const label = this.el.dataset.sheet.replace("{n}", this.number).replace("{all}", this.count);
       canvas.setAttribute("role", "img");
@@ -159,8 +159,6 @@ class Preview {
       for (const [name, off] of [["back", this.number === 1], ["next", this.number === this.count], ["out", this.step === 0], ["in", this.step === steps.length - 1]]) {
         this.at(name)?.setAttribute("aria-disabled", String(off));
       }
-      const text = await sheet.getTextContent();
-      if (turn !== this.turn) return;
       this.at("text").textContent = text.items.map((i) => i.str + (i.hasEOL ? "\n" : " ")).join("").slice(0, 20000);
       this.el.dispatchEvent(new CustomEvent("preview-shown", { bubbles: true }));
     } catch (e) {
