@@ -370,6 +370,39 @@ async function noOverflowOn(v) {
   await v.page.setViewportSize({ width: 1280, height: 800 });
 }
 
+// pdfs: a ZIP of letters, of which one cannot be signed as was asked, and is tried again.
+async function pdfs() {
+  const v = await visit({ lang: 'en' });
+  await login(v, batches);
+  await v.page.goto(`${batches}/new`);
+  await v.page.locator('#kind-1').check();
+  await v.page.locator('#file').setInputFiles(given.pdfs);
+  await submit(v).click();
+  await v.page.getByText('2 taken in, rows refused: 1').waitFor();
+  await scan(v, 'batch-pdfs');
+  const id = path(v).split('/').pop();
+  const since = await mark(officer);
+  // A seal that can be seen on page 2, which one letter does not have: no button of ours asks for it.
+  const url = await v.page.evaluate(async ({ id, system, back }) => {
+    const post = (at, body) => fetch(at, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }).then((r) => r.json());
+    await post(`/v1/batches/${id}/seal`, { accept_refused: true });
+    const visible = { page: 2, x: 50, y: 50, width: 200, height: 50 };
+    return (await post('/v1/transactions', { system, format: 'PADES', batch_id: id, redirect_uri: back, state: `batch:${id}`, pades: { visible } })).signing_url;
+  }, { id, system: config.dev.system, back: `${config.base}/portal/return` });
+  await v.page.goto(url);
+  await v.page.locator('main form button[type=submit]').first().click();
+  await sign(v, since);
+  await v.page.getByText('1 signed, 1 refused').waitFor();
+  await scan(v, 'batch-refusals');
+  await v.page.getByRole('button', { name: 'Try again: surat-2.pdf' }).click();
+  await v.page.getByText('Signing has stopped').waitFor();
+  const again = await mark(officer);
+  await v.page.getByRole('button', { name: 'Sign the remaining 1' }).click();
+  await sign(v, again);
+  await signed(v, 2);
+  await v.end();
+}
+
 // plain: the same way without a script.
 async function plain() {
   const v = await visit({ lang: 'ms', size: 'phone', noJS: true });
@@ -388,6 +421,6 @@ async function plain() {
 
 const only = given.only ?? [];
 await journey(async () => {
-  for (const [name, f] of Object.entries({ newcomer, plain, twoWindows, wrong, inert, slow })) if (!only.length || only.includes(name)) await step(name, f);
+  for (const [name, f] of Object.entries({ newcomer, plain, twoWindows, wrong, pdfs, inert, slow })) if (!only.length || only.includes(name)) await step(name, f);
   if (!only.length || only.includes('pages')) await step('pages', () => everywhere({}, pages));
 });
