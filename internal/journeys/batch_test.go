@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -117,8 +118,13 @@ func TestJourneyBatch(t *testing.T) {
 	gatewaytest.Tool(t, "pdfsig")
 	g := gatewaytest.New(t)
 	dir := t.TempDir()
+	// Enough that the work can be watched, paused and stopped. MOHOR_JOURNEY_ROWS=10000 takes half a minute.
+	rows := 6000
+	if n, err := strconv.Atoi(os.Getenv("MOHOR_JOURNEY_ROWS")); err == nil {
+		rows = n
+	}
 	with := given{"dir": dir, "hundred": "../../examples/candidates.csv", "hostile": hostile(t, dir), "broken": broken(t, dir),
-		"many":  candidates(t, filepath.Join(dir, "banyak.csv"), "SR-", 10000, nil),
+		"many": candidates(t, filepath.Join(dir, "banyak.csv"), "SR-", rows, nil), "rows": rows,
 		"few":   candidates(t, filepath.Join(dir, "sedikit.csv"), "SK-", 4, nil),
 		"other": candidates(t, filepath.Join(dir, "lain.csv"), "LN-", 4, nil),
 		"more":  candidates(t, filepath.Join(dir, "tambah.csv"), "TB-", 2, nil),
@@ -142,7 +148,7 @@ func TestJourneyBatch(t *testing.T) {
 		})
 	}
 	r := run(t, g, "batch", with, nil)
-	t.Logf("10,000 certificates, paused, stopped and gone on with: %v", r["many"])
+	t.Logf("a large batch, paused, stopped and gone on with: %v", r["many"])
 	for k, v := range r {
 		if file, ok := strings.CutPrefix(k, "said-"); ok {
 			t.Logf("%s: %v", file, v)
