@@ -12,10 +12,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/mohor-sign/mohor/internal/gatewaytest"
+	"github.com/mohor-sign/mohor/store/storetest"
 )
 
 // columnsOf are those of a list of candidates, with values that are good.
@@ -116,12 +118,18 @@ func TestJourneyBatch(t *testing.T) {
 	gatewaytest.Tool(t, "pdfsig")
 	g := gatewaytest.New(t)
 	dir := t.TempDir()
+	// Enough that the work can be watched, paused and stopped. MOHOR_JOURNEY_ROWS=10000 takes half a minute.
+	rows := 6000
+	if n, err := strconv.Atoi(os.Getenv("MOHOR_JOURNEY_ROWS")); err == nil {
+		rows = n
+	}
 	with := given{"dir": dir, "hundred": "../../examples/candidates.csv", "hostile": hostile(t, dir), "broken": broken(t, dir),
-		"many":  candidates(t, filepath.Join(dir, "banyak.csv"), "SR-", 10000, nil),
+		"many": candidates(t, filepath.Join(dir, "banyak.csv"), "SR-", rows, nil), "rows": rows,
 		"few":   candidates(t, filepath.Join(dir, "sedikit.csv"), "SK-", 4, nil),
 		"other": candidates(t, filepath.Join(dir, "lain.csv"), "LN-", 4, nil),
 		"more":  candidates(t, filepath.Join(dir, "tambah.csv"), "TB-", 2, nil),
 	}
+	with["pdfs"] = letters(t, dir)
 	for k, where := range []string{"ms-phone", "ms-desktop", "en-phone", "en-desktop"} {
 		prefix := fmt.Sprintf("SL%d-", k)
 		with["mended-"+where] = candidates(t, filepath.Join(dir, "betul-"+where+".csv"), prefix, 12, nil)
@@ -139,12 +147,12 @@ func TestJourneyBatch(t *testing.T) {
 			}
 		})
 	}
-	if only := os.Getenv("ONLY"); only != "" {
-		with["only"] = strings.Split(only, " ")
-	}
 	r := run(t, g, "batch", with, nil)
+	t.Logf("a large batch, paused, stopped and gone on with: %v", r["many"])
 	for k, v := range r {
-		t.Log(k, v)
+		if file, ok := strings.CutPrefix(k, "said-"); ok {
+			t.Logf("%s: %v", file, v)
+		}
 	}
 	c, _ := r["newcomer"].(map[string]any)
 	t.Logf("from the log-in to the ZIP of 100 certificates: %v", c)
@@ -154,6 +162,30 @@ func TestJourneyBatch(t *testing.T) {
 		}
 	}
 	archived(t, filepath.Join(dir, "newcomer.zip"), 100, 3)
+}
+
+// letters is a ZIP of PDFs: one of two pages, one of one, and one that is none.
+func letters(t *testing.T, dir string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	for name, content := range map[string][]byte{"surat-1.pdf": storetest.PDF("satu", "dua"), "surat-2.pdf": storetest.PDF("satu"), "rosak.pdf": []byte("bukan PDF")} {
+		f, err := w.Create(name)
+		if err == nil {
+			_, err = f.Write(content)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(dir, "surat.zip")
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // archived checks the ZIP of a batch: n PDFs, of which another program judges some, and their manifest.

@@ -64,9 +64,14 @@ func (s *Site) SignedIn(next http.Handler) http.Handler {
 
 // LogIn sends the browser to the log-in; after it the page that was asked for is shown.
 func (s *Site) LogIn(w http.ResponseWriter, r *http.Request) {
-	at := LoginPath
-	if r.Method == http.MethodGet && r.URL.Path != LoginPath {
-		at += "?" + url.Values{"next": {without(r.URL, "lang")}}.Encode()
+	at, asked := LoginPath, r.URL
+	if htmx(r) { // a part of a page is none to come back to
+		if u, err := url.Parse(r.Header.Get("HX-Current-URL")); err == nil {
+			asked = u
+		}
+	}
+	if r.Method == http.MethodGet && asked.Path != LoginPath {
+		at += "?" + url.Values{"next": {without(asked, "lang")}}.Encode()
 	}
 	See(w, r, at)
 }

@@ -152,7 +152,7 @@ func (d *desk) makeBatch(w http.ResponseWriter, r *http.Request, u *page.Upload)
 	if p := lotRefusal(err); p != nil {
 		f.Faults = fileFaults(r.Context(), p)
 		if b == nil { // before the upload the name alone can be wrong
-			f.Faults = page.Faults{{Field: "name", Text: p.Detail}}
+			f.Faults = page.Faults{{Field: "name", Text: page.FaultsOf(r.Context(), p, nil)[0].Text}}
 		}
 		d.Show(w, r, p.Status, newBatch(f))
 		return

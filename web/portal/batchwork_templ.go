@@ -2080,7 +2080,7 @@ func itemRow(b *lot, x *lotItem) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if x.State == "signed" {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 135, "<div><a href=\"")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 135, "<div class=\"nb\"><a href=\"")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
