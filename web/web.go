@@ -27,51 +27,15 @@ import (
 	"github.com/mohor-sign/mohor/internal/myt"
 	"github.com/mohor-sign/mohor/web/page"
 	"github.com/mohor-sign/mohor/web/portal"
+	"github.com/mohor-sign/mohor/web/public"
 )
 
-// ErrUnknown is returned by [Records] and [Disowner] for what nobody issued.
+// ErrUnknown is returned by [Disowner] for what nobody issued.
 var ErrUnknown = errors.New("no such record")
-
-// Record is what is publicly known of one eCertificate.
-type Record struct {
-	ID          string // 16 bytes in base64url, 22 characters
-	Number      string // certificate number, "S102251979"
-	Status      string // the record's own word, see Conclude
-	Programme   string // NOSS code, "TP-021-3:2013"
-	Centre      string // accredited centre
-	Batch       string
-	MonthYear   string    // "072021"
-	NameMasked  string    // never the full name
-	Verdict     string    // of the signature: VALID, INVALID, INDETERMINATE, or "" when not checked
-	SignedAt    time.Time // zero: not signed yet
-	Signer      string
-	Fingerprint string // as the signatory saw it, XXXX-XXXX
-}
-
-// Records finds what is publicly known of certificates.
-type Records interface {
-	// CertificateRecord returns the record with this id (22 characters of
-	// base64url, already checked for form), or ErrUnknown: also when secret is not
-	// the one that the record asks for. secret is what somebody typed, "" for
-	// nothing. Any other error is shown as "try again later", never with its
-	// words. Concurrent calls are usual; the answer should take as long for
-	// unknown ids and wrong secrets as for known ones.
-	CertificateRecord(ctx context.Context, id, secret string) (Record, error)
-}
-
-// Links are shown on the landing page; an empty one is left out. When all are
-// empty, the routes of the API are shown: /ca/root.cer, /ca/chain.pem,
-// /crl/issuing.crl and, in a sandbox, /dev/mailbox.
-type Links struct {
-	CRL             string // of the issuing CA, DER
-	RootCertificate string // DER
-	Chain           string // PEM
-	Mailbox         string // sandbox only
-}
 
 // Config is what the pages need.
 type Config struct {
-	Records Records
+	Records public.Records
 	// Disown judges the links of mails with codes; nil: there is no such page.
 	Disown Disowner
 	// Confirm judges the links of mails to officers being enrolled; nil: no such page.
@@ -89,8 +53,8 @@ type Config struct {
 	OpenAPI func() []byte
 	// Sandbox marks every page: nothing made here is valid.
 	Sandbox bool
-	Title   string // of the service or agency; "" means "Mohor"
-	Links   Links
+	Title   string           // of the service or agency; "" means "Mohor"
+	Links   public.Links     // all empty: the API's own
 	Log     *slog.Logger     // internal failures; nil drops them
 	Now     func() time.Time // time of a check, as printed; nil means time.Now
 }
@@ -100,17 +64,6 @@ var templates embed.FS
 
 //go:embed assets/mohor.css
 var stylesheet []byte
-
-// recordScript sends the secret that a QR code has behind the #, which no browser
-// sends by itself.
-//
-//go:embed assets/record.js
-var recordScript []byte
-
-var recordScriptURL = func() string {
-	sum := sha256.Sum256(recordScript)
-	return "/assets/record-" + base64.RawURLEncoding.EncodeToString(sum[:9]) + ".js"
-}()
 
 // styleURL changes with the content, so that it can be cached for good.
 var styleURL = func() string {
@@ -124,6 +77,7 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{"myt": myt.For
 // site holds the configuration and the reference once it is made.
 type site struct {
 	Config
+	pages     *page.Site
 	reference reference
 }
 
@@ -134,12 +88,6 @@ func Routes(r chi.Router, c Config) {
 	if c.Title == "" {
 		c.Title = "Mohor"
 	}
-	if c.Links == (Links{}) {
-		c.Links = Links{CRL: "/crl/issuing.crl", RootCertificate: "/ca/root.cer", Chain: "/ca/chain.pem"}
-		if c.Sandbox {
-			c.Links.Mailbox = "/dev/mailbox"
-		}
-	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -149,11 +97,10 @@ func Routes(r chi.Router, c Config) {
 	s := &site{Config: c}
 	all := r
 	r = r.With(protect)
-	for path, h := range map[string]http.HandlerFunc{"/": s.landing, "/docs": s.docs, "/s/{id}": s.certificate, styleURL: serveStyle, recordScriptURL: serveRecordScript} {
+	for path, h := range map[string]http.HandlerFunc{styleURL: serveStyle} {
 		r.Get(path, h)
 		r.Head(path, h)
 	}
-	r.Post("/s/{id}", s.opened)
 	if s.Disown != nil {
 		s.disownRoutes(r)
 	}
@@ -163,11 +110,16 @@ func Routes(r chi.Router, c Config) {
 	if s.Signing != nil {
 		s.signingRoutes(r)
 	}
+	p := &page.Site{API: s.API, Inner: s.Inner, SecureCookies: s.SecureCookies, Sandbox: s.Sandbox, Title: s.Title, Log: s.Log, Now: s.Now}
+	s.pages = p
+	page.AssetRoutes(all)
+	public.Routes(all, p, s.Records, s.Links)
+	all.With(p.Pages).Get("/docs", s.docs)
+	all.With(p.Pages).Head("/docs", s.docs)
 	if s.API != nil {
-		p := &page.Site{API: s.API, Inner: s.Inner, SecureCookies: s.SecureCookies, Sandbox: s.Sandbox, Title: s.Title, Log: s.Log, Now: s.Now}
-		page.AssetRoutes(all)
 		portal.Routes(all, p)
 	}
+	s.strays(all)
 }
 
 // protect sets what every answer carries. Nothing may run or be framed.
@@ -189,17 +141,6 @@ func serveStyle(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/css; charset=utf-8")
 	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(stylesheet))
-}
-
-func serveRecordScript(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
-	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(recordScript))
-}
-
-func (s *site) landing(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Cache-Control", "public, max-age=300")
-	s.show(w, http.StatusOK, "landing", s.Links)
 }
 
 // frame is what every template gets.

@@ -38,9 +38,10 @@ func table() map[string]string {
 		"sdk/go/pades": "sdk/go pdf pdf/cms",
 
 		// L5
-		"web":              "internal/myt internal/secret web/page web/portal",
+		"web":              "internal/myt internal/secret web/page web/portal web/public",
 		"web/page":         "internal/myt",
 		"web/portal":       "internal/secret web/page",
+		"web/public":       "web/page",
 		"internal/sandbox": "internal/myt internal/secret",
 
 		// L4

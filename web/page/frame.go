@@ -21,7 +21,11 @@ func homeOf(ctx context.Context) string {
 
 // switched is the address of this page in the other language.
 func switched(ctx context.Context, language string) string {
-	u, err := url.Parse(visitOf(ctx).path)
+	path := visitOf(ctx).path
+	if path == "" { // the very address at hand, which the page does not repeat
+		return "?lang=" + language
+	}
+	u, err := url.Parse(path)
 	if err != nil {
 		return "/?lang=" + language
 	}
