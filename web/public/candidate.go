@@ -3,6 +3,7 @@ package public
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/mohor-sign/mohor/web/page"
 )
@@ -13,15 +14,18 @@ type claim struct {
 	question
 }
 
-// standing is what the API says of a candidate's certificate. Unknown people and numbers, and
-// those that do not belong together, are "none".
+// standing is how far a candidate's certificate is; there may be one for each language.
 type standing struct {
-	State      string `json:"state"` // "none", "in_batch", "signed", "issued"
-	Number     string `json:"number"`
-	NameMasked string `json:"name_masked"`
-	Programme  string `json:"programme"`
-	Centre     string `json:"centre"`
-	MonthYear  string `json:"month_year"`
+	Number    string     `json:"certificate_number"`
+	Name      string     `json:"name"` // masked
+	Kind      string     `json:"kind"`
+	Programme string     `json:"programme"`
+	Code      string     `json:"programme_code"`
+	Batch     string     `json:"batch"`
+	MonthYear string     `json:"month_year"`
+	Language  string     `json:"language"`
+	Status    string     `json:"status"` // "IN_BATCH", "SIGNED", "ISSUED"
+	SignedAt  *time.Time `json:"signed_at"`
 }
 
 func (h *hall) candidate(w http.ResponseWriter, r *http.Request) {
@@ -41,26 +45,30 @@ func (h *hall) status(w http.ResponseWriter, r *http.Request) {
 		h.Show(w, r, http.StatusBadRequest, candidate(c))
 		return
 	}
-	var out standing
-	err := h.Call(r, http.MethodPost, "/v1/public/candidate", map[string]string{"ic": c.IC, "number": c.Number}, &out)
-	if err != nil {
+	var out struct {
+		Certificates []standing `json:"certificates"`
+	}
+	err := h.Call(r, http.MethodPost, "/v1/public/candidate", map[string]string{"ic": c.IC, "certificate_number": c.Number}, &out)
+	switch p := page.Of(err); {
+	case err == nil || p != nil && p.Status == http.StatusNotFound:
+		// Unknown people and numbers, and those that do not belong together, are alike.
+		h.Show(w, r, http.StatusOK, found(out.Certificates, c.Number))
+	default:
 		h.refused(w, r, err, func(q question) {
 			c.question = q
-			h.Show(w, r, page.Of(err).Status, candidate(c))
+			h.Show(w, r, p.Status, candidate(c))
 		})
-		return
 	}
-	h.Show(w, r, http.StatusOK, found(out, c.Number))
 }
 
 // stateOf gives a state its colour, its name in the catalogue and its place on the way, from 1.
 func stateOf(state string) (tone, name string, at int) {
 	switch state {
-	case "in_batch":
+	case "IN_BATCH":
 		return page.Wait, "batch", 2
-	case "signed":
+	case "SIGNED":
 		return page.Good, "signed", 3
-	case "issued":
+	case "ISSUED":
 		return page.Good, "issued", 4
 	}
 	return page.Wait, "none", 1

@@ -61,11 +61,11 @@ func keyOf(c *x509.Certificate) string {
 	return c.PublicKeyAlgorithm.String()
 }
 
-// pairs writes bytes as 9A:0F:…, which can be broken into lines.
+// pairs writes bytes as 9A 0F …, which can be broken into lines.
 func pairs(b []byte) string {
 	var out []string
 	for _, x := range b {
 		out = append(out, strings.ToUpper(hex.EncodeToString([]byte{x})))
 	}
-	return strings.Join(out, ":")
+	return strings.Join(out, " ")
 }

@@ -19,7 +19,11 @@ type report struct {
 	Reasons       []reason    `json:"reasons"`
 	Indication    string      `json:"indication"`
 	SubIndication string      `json:"sub_indication"`
-	Record        string      `json:"record_url"` // of an eCertificate that this gateway issued
+	// Officers are those whose certificate was issued here.
+	Officers []struct {
+		Field string `json:"field"`
+		Name  string `json:"name"`
+	} `json:"officers"`
 }
 
 type signature struct {
@@ -59,12 +63,22 @@ type reason struct {
 	Detail string `json:"detail"`
 }
 
+// officer is who made the signature in a field, by the certificate that was issued here; "" for others.
+func (r *report) officer(field string) string {
+	for _, o := range r.Officers {
+		if o.Field == field {
+			return o.Name
+		}
+	}
+	return ""
+}
+
 // has says whether one of the codes is among reasons.
 func has(reasons []reason, codes ...string) bool {
 	return slices.ContainsFunc(reasons, func(r reason) bool { return slices.Contains(codes, r.Code) })
 }
 
-// about are codes of reasons that say that a document is not what was signed.
+// altered are codes of reasons that say that a document is not what was signed.
 var altered = []string{"changed_after", "digest_mismatch", "revision_incomplete", "gap_not_contents", "byte_range_malformed", "signature_moved", "bytes_unexplained"}
 
 // unknownSigner says that nothing but the authority is wanting: the signature itself is good. One
@@ -174,7 +188,7 @@ func (h *hall) refused(w http.ResponseWriter, r *http.Request, err error, form f
 	case http.StatusRequestEntityTooLarge:
 		q.Faults = page.Faults{{Field: "file", Text: page.T(r.Context(), "public.verify.large")}}
 	default:
-		q.Faults = page.FaultsOf(r.Context(), p, map[string]string{"body": "file", "ic": "ic", "number": "number"})
+		q.Faults = page.FaultsOf(r.Context(), p, map[string]string{"body": "file", "ic": "ic", "certificate_number": "number"})
 	}
 	form(q)
 }
