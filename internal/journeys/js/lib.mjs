@@ -96,10 +96,10 @@ export async function journey(f) {
   process.exitCode = failed ? 1 : 0;
 }
 
-// browser starts Chromium once.
+// browser starts Chromium once, with given.args.
 export function browser() {
   const path = config.browser ?? ['/usr/bin/chromium', '/usr/bin/google-chrome'].find(existsSync);
-  if (!engines.has(path)) engines.set(path, require('playwright-core').chromium.launch({ executablePath: path }));
+  if (!engines.has(path)) engines.set(path, require('playwright-core').chromium.launch({ executablePath: path, args: config.given.args ?? [] }));
   return engines.get(path);
 }
 
