@@ -43,6 +43,8 @@ type Config struct {
 	// Codes gives the newest codes sent to an officer, at most limit.
 	Codes   func(ctx context.Context, ic string, limit int) ([]otp.Send, error)
 	Replies Replies
+	// Certificates are the eCertificates, as the public asks about them.
+	Certificates Certificates
 	// Trust says whom /v1/verify trusts now: our root, with current CRLs.
 	Trust func(ctx context.Context) (verify.Options, error)
 	// Fingerprint is HMAC-SHA-256 under an HSM key over a request body, so that
@@ -59,7 +61,9 @@ type Config struct {
 	Version string
 	// MaxPDF bounds a PDF in bytes, MaxUpload any upload; TempDir spools uploads.
 	MaxPDF, MaxUpload int64
-	TempDir           string
+	// MaxPublic bounds a PDF that anybody may have checked.
+	MaxPublic int64
+	TempDir   string
 	// SecureCookies: browsers reach the gateway by https. Without it, in a sandbox, the
 	// cookies of people lose what only https gives them.
 	SecureCookies bool
@@ -85,6 +89,9 @@ type server struct {
 	cross      *http.CrossOriginProtection
 	units      chan struct{} // holds one for each request being answered by a unit
 	checks     chan struct{} // holds one for each signature being verified
+	visits     chan struct{} // holds one for each PDF that the public sends
+	glances    chan struct{} // holds one for each of these being verified
+	public     *limiter      // what the public asks, by network and by IC
 
 	settling atomic.Int32 // claims of keys, see settle
 }
@@ -92,7 +99,8 @@ type server struct {
 // New builds the API's handler on a new router and returns both it and the
 // OpenAPI 3.1 description. More routes (pages) can be added to the router.
 func New(c Config) (*chi.Mux, *huma.OpenAPI) {
-	s := &server{Config: c, limits: newLimiter(c.Now), peers: newLimiter(c.Now), units: make(chan struct{}, unitWidth), checks: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	s := &server{Config: c, limits: newLimiter(c.Now), peers: newLimiter(c.Now), units: make(chan struct{}, unitWidth), checks: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		visits: make(chan struct{}, maxVisits), glances: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), public: newLimiter(c.Now)}
 	s.cross = s.crossOrigin()
 	useProblems()
 	r := chi.NewRouter()
@@ -102,6 +110,9 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	h := humachi.New(r, description(c.Version))
 	s.sessions(h)
 	s.me(h)
+	s.mine(h)
+	s.pins(h)
+	s.ownCertificate(h)
 	s.applications(h)
 	s.enrolments(h)
 	s.renewals(h)
@@ -122,6 +133,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.work(h)
 	s.batches(h)
 	s.verification(h)
+	s.publicRoutes(h)
 	s.pki(h)
 	s.responders(r, h)
 	s.oauth(h)
@@ -153,6 +165,7 @@ func description(version string) huma.Config {
 		{Name: "Work", Description: "Work processes: who signs in which role, and what waits for a role"},
 		{Name: "Batches", Description: "Many documents under one transaction"},
 		{Name: "Verification", Description: "Is a signature valid?"},
+		{Name: "Public", Description: "What anybody may ask, without an app or a log-in"},
 		{Name: "PKI", Description: "Certificates, revocation, time-stamps"},
 		{Name: "Apps", Description: "Tokens for applications, and how administrators register them"},
 		{Name: "Sessions", Description: "People log in: officers with password and mailed code, administrators with password and TOTP or a passkey"},

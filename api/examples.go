@@ -98,7 +98,7 @@ func answerExamples() map[string]any {
 	return map[string]any{
 		"medium": object{"ic": exampleIC, "can_sign": true, "next_step": "Minta kod dan tandatangan.", "status": "ISSUED", "media": []any{
 			object{"medium": "ROAMING_OTP", "status": "ACTIVE", "system": "IGFMAS", "credential_id": "cr_w5t3yq7kzn2hd6vbc4xml2ajoe", "channels": []any{"email"}, "key": object{"alg": "RSA-2048"},
-				"certificate": object{"serial_number": exampleSerial, "subject": "CN=AISYAH BINTI OMAR, serialNumber=" + exampleIC + ", O=JANM, C=MY", "not_before": "2026-01-02T00:00:00Z",
+				"certificate": object{"serial_number": exampleSerial, "subject": "CN=AISYAH BINTI OMAR, serialNumber=" + exampleIC + ", O=JANM, C=MY", "issuer": "CN=Mohor Issuing CA, O=Mohor, C=MY", "not_before": "2026-01-02T00:00:00Z",
 					"not_after": "2028-01-02T00:00:00Z", "status": "ACTIVE", "der": exampleDER, "chain": []any{exampleDER}}}}},
 		"createTransaction": exampleWaiting(),
 		"resend":            without(exampleWaiting(), "documents"),

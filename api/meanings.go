@@ -108,6 +108,8 @@ func meanings() []meaning {
 		{signer.ErrOtherProcess, "role_out_of_order", 409, "Rujukan ini telah bermula dalam proses kerja lain", "The reference was begun in another work process"},
 		{signer.ErrTemplate, "template_changed", 409, "Templat tandatangan telah diubah selepas transaksi ini dibuat; buat transaksi baharu", "The template of the signature was changed after this transaction was made; make a new one"},
 		{signer.ErrPINWrong, "pin_wrong", 403, "PIN salah", "The PIN is wrong"},
+		{signer.ErrPINSame, "pin_same", 422, "PIN baharu ini sama dengan yang lama", "The new PIN is the old one"},
+		{signer.ErrPINChanged, "pin_changed", 409, "PIN ini telah ditukar oleh permintaan lain", "Another request has changed this PIN"},
 		{signer.ErrPINLocked, "pin_locked", 423, "PIN dikunci", "The PIN is locked"},
 		{signer.ErrTransactionExpired, "transaction_expired", 410, "Transaksi telah tamat tempoh", "The transaction has expired"},
 		{signer.ErrCancelled, "transaction_cancelled", 409, "Transaksi telah dibatalkan", "The transaction was cancelled"},

@@ -315,6 +315,11 @@ func newLimiter(now func() time.Time) *limiter {
 }
 
 func (l *limiter) take(key string, perSecond float64) (wait time.Duration, ok bool) {
+	return l.takeOf(key, perSecond, max(1, int(2*perSecond)))
+}
+
+// takeOf is take with another burst.
+func (l *limiter) takeOf(key string, perSecond float64, burst int) (wait time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.m) > maxBuckets {
@@ -322,7 +327,7 @@ func (l *limiter) take(key string, perSecond float64) (wait time.Duration, ok bo
 	}
 	b := l.m[key]
 	if b == nil || float64(b.Limit()) != perSecond {
-		b = rate.NewLimiter(rate.Limit(perSecond), max(1, int(2*perSecond)))
+		b = rate.NewLimiter(rate.Limit(perSecond), burst)
 		l.m[key] = b
 	}
 	now := l.now()

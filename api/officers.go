@@ -23,6 +23,7 @@ type mediumInput struct {
 type certificateBody struct {
 	SerialNumber string    `json:"serial_number" doc:"Decimal"`
 	Subject      string    `json:"subject"`
+	Issuer       string    `json:"issuer"`
 	NotBefore    time.Time `json:"not_before"`
 	NotAfter     time.Time `json:"not_after"`
 	Status       string    `json:"status" enum:"ACTIVE,SUSPENDED,REVOKED,EXPIRED"`
@@ -70,7 +71,7 @@ func (s *server) medium(ctx context.Context, in *mediumInput) (*officerOutput, e
 	err := onlyOwn(ctx, in.IC)
 	var out *officerOutput
 	if err == nil {
-		out, err = s.mediaOf(ctx, in)
+		out, err = s.mediaOf(ctx, in.IC, appOf(ctx).Serves)
 	}
 	if err != nil {
 		return nil, s.refused(ctx, action, "officer:"+in.IC, err)
@@ -81,12 +82,13 @@ func (s *server) medium(ctx context.Context, in *mediumInput) (*officerOutput, e
 	return out, nil
 }
 
-func (s *server) mediaOf(ctx context.Context, in *mediumInput) (*officerOutput, error) {
-	o, media, err := s.People.Officer(ctx, in.IC)
+// mediaOf tells about an officer what concerns some systems.
+func (s *server) mediaOf(ctx context.Context, ic string, serves func(system string) bool) (*officerOutput, error) {
+	o, media, err := s.People.Officer(ctx, ic)
 	if err != nil {
 		return nil, err
 	}
-	open, err := s.openEnrolments(ctx, in.IC)
+	open, err := s.openEnrolments(ctx, ic)
 	if err != nil {
 		return nil, err
 	}
@@ -94,9 +96,9 @@ func (s *server) mediaOf(ctx context.Context, in *mediumInput) (*officerOutput, 
 	if err != nil {
 		return nil, err
 	}
-	b, issued, known := officerBody{IC: in.IC, Status: "NO_CERTIFICATE", Media: []mediumBody{}}, false, false
+	b, issued, known := officerBody{IC: ic, Status: "NO_CERTIFICATE", Media: []mediumBody{}}, false, false
 	for _, m := range media {
-		if !appOf(ctx).Serves(m.System) {
+		if !serves(m.System) {
 			continue
 		}
 		known = true
@@ -181,7 +183,7 @@ func (s *server) mediumBody(ctx context.Context, m *enrol.Medium, email string) 
 		status = "RENEW"
 	}
 	b.Key = &keyBody{m.Algorithm}
-	b.Certificate = &certificateBody{SerialNumber: m.Serial, Subject: verify.Subject(cert), NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(), Status: shown,
+	b.Certificate = &certificateBody{SerialNumber: m.Serial, Subject: verify.Subject(cert), Issuer: verify.Issuer(cert), NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(), Status: shown,
 		DER: base64.StdEncoding.EncodeToString(m.DER)}
 	above, err := s.CA.Above(ctx, cert)
 	if err != nil {

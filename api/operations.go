@@ -54,6 +54,7 @@ func operationCodes() map[string]string {
 		"previewItem":       "not_found documents_mismatch preview_unavailable",
 		"cancelBatch":       "not_found batch_sealed batch_busy",
 		// Strangers.
+		"publicVerify": "busy", "publicCandidate": "not_found", "publicCertificate": "not_found not_signed busy",
 		"crl": "not_found", "token": "store_unavailable", "timestamp": "invalid_request hsm_unavailable", "ocsp": "invalid_request hsm_unavailable", "ocspGet": "invalid_request hsm_unavailable",
 		// People who log in.
 		"logIn": "", "logInCode": codesSecond, "logInPasskey": "passkey_unavailable", "finishPasskey": "passkey_refused passkey_unavailable otp_already_used not_found",
@@ -61,6 +62,7 @@ func operationCodes() map[string]string {
 		"openAccount": "link_invalid account_exists account_ended enrolment_state password_refused", "forgotPassword": "",
 		"resetPassword": "password_refused request_pending certificate_missing_pin no_active_certificate certificate_expired certificate_revoked certificate_suspended" + codesSecond + codesPIN,
 		// Officers.
+		"changePIN": "pin_wrong pin_locked pin_same pin_changed no_active_certificate certificate_expired certificate_revoked certificate_suspended medium_not_roaming_otp token_ended" + codesNewPIN, "myTransaction": "not_found",
 		"changePassword": "password_wrong password_refused", "secondFactor": "session_not_fresh setup_done not_appointed", "completeSecondFactor": "otp_wrong session_not_fresh setup_done not_appointed",
 		"beginPasskey": "session_not_fresh passkey_unavailable", "addPasskey": "session_not_fresh passkey_refused passkey_unavailable otp_already_used already_registered otp_expired",
 		"apply":            "link_invalid enrolment_state enrolment_changed already_applied enrolment_open" + codesForm,

@@ -37,7 +37,7 @@ func kindOf(path string) string {
 		return "person"
 	case under("/v1/admin"):
 		return "administrator"
-	case under("/v1/sessions"), under("/v1/setup"), under("/v1/account"), under("/v1/password"):
+	case under("/v1/sessions"), under("/v1/setup"), under("/v1/account"), under("/v1/password"), under("/v1/public"):
 		return "visitor"
 	case strings.HasPrefix(path, "/v1/"):
 		return "app"

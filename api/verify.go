@@ -76,13 +76,17 @@ func (s *server) verify(ctx context.Context, in *verifyInput) (*verifyOutput, er
 }
 
 func (s *server) verifyPDF(ctx context.Context, body io.Reader, o verify.Options) (*verify.Report, error) {
-	f, n, err := s.spool(body, s.MaxPDF)
+	return s.verified(ctx, body, o, s.checks)
+}
+
+func (s *server) verified(ctx context.Context, body io.Reader, o verify.Options, places chan struct{}) (*verify.Report, error) {
+	f, n, err := s.spool(body, o.MaxFile)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	// Only now: whoever sends slowly holds no place.
-	release, err := slot(ctx, s.checks)
+	release, err := slot(ctx, places)
 	if err != nil {
 		return nil, err
 	}

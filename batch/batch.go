@@ -154,6 +154,9 @@ type Queue interface {
 	CreateBatch(ctx context.Context, b Batch, ev audit.Event) error
 	// Batch returns a batch with its counts, or ErrUnknown.
 	Batch(ctx context.Context, id string) (Batch, error)
+	// BatchesOf lists an app's, the newest first, with their counts; with waiting alone those that
+	// are to be authorised.
+	BatchesOf(ctx context.Context, app string, waiting bool, before signer.Newest, limit int) ([]Batch, error)
 	// AddItems appends items, whose indexes must follow on the batch's Next, and
 	// refused rows. ErrSealed when it is not OPEN, ErrIntake when an upload in pages
 	// is under way, another was quicker, or another batch got one of the numbers meanwhile.

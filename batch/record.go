@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/mohor-sign/mohor/ecert"
 )
@@ -25,6 +26,15 @@ type Record struct {
 	// Sealed is the candidate under the secret; nil without one.
 	Sealed    []byte
 	Candidate ecert.Candidate
+}
+
+// Numbered is an eCertificate that was found by its number.
+type Numbered struct {
+	RecordID  string
+	Candidate ecert.Candidate
+	State     string // of the item
+	Batch     Status
+	SignedAt  time.Time
 }
 
 // NewRecord makes id and secret of a certificate and seals its record.

@@ -81,6 +81,9 @@ type AccountRecords interface {
 	// Account and AccountByIC return an account with all appointments, or ErrUnknown.
 	Account(ctx context.Context, id string) (Account, Proofs, error)
 	AccountByIC(ctx context.Context, ic string) (Account, Proofs, error)
+	// SecurityImage is the name of the picture that an officer chose for the newest key that
+	// works, or ErrUnknown.
+	SecurityImage(ctx context.Context, ic string) (string, error)
 	// Administrators lists the accounts of that kind, the oldest first.
 	Administrators(ctx context.Context) ([]Account, error)
 	// PutPassword makes the password of a.IC's account hash, and its state ACTIVE,

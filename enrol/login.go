@@ -3,16 +3,11 @@ package enrol
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
-
-	"crypto/rand"
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/internal/ident"
@@ -226,7 +221,7 @@ func (a *Accounts) Finish(ctx context.Context, id string, code secret.Text, bear
 // open opens the session: from here on both steps were right.
 func (a *Accounts) open(ctx context.Context, l Login, acct Account, proofs Proofs, method string, step int64, bearer bool, peer Peer, request string) (Opened, error) {
 	s, token := a.newSession(acct.ID, method, bearer, peer)
-	device, err := a.device(ctx, acct.IC, proofs.Epoch)
+	device, err := a.device(ctx, &acct, proofs.Epoch)
 	if err != nil {
 		return Opened{}, err
 	}
@@ -238,59 +233,6 @@ func (a *Accounts) open(ctx context.Context, l Login, acct Account, proofs Proof
 	a.addresses.add(network(peer.Address), -successWeight, a.Now())
 	s.ExpiresAt = a.ends(&s, &acct)
 	return Opened{s, token, device}, nil
-}
-
-// A remembered device holds epoch ‖ expiry ‖ 16 random bytes ‖ HMAC over them and the
-// IC, in base64url. What it is worth ends with the password it was made under.
-const deviceSize = 8 + 8 + 16
-
-// DeviceFor is how long a device is remembered.
-const DeviceFor = 180 * 24 * time.Hour
-
-func (a *Accounts) device(ctx context.Context, ic string, epoch int64) (secret.Text, error) {
-	b := binary.BigEndian.AppendUint64(nil, uint64(epoch))
-	b = binary.BigEndian.AppendUint64(b, uint64(a.Now().Add(DeviceFor).Unix()))
-	b = append(b, make([]byte, 16)...)
-	_, _ = rand.Read(b[16:]) // crypto/rand never fails (it ends the process)
-	mac, err := a.MAC.MAC(ctx, deviceMessage(ic, b))
-	if err != nil {
-		return secret.Text{}, fmt.Errorf("remembering device: %w", err)
-	}
-	return secret.New(base64.RawURLEncoding.EncodeToString(append(b, mac...))), nil
-}
-
-func deviceMessage(ic string, b []byte) []byte {
-	return append([]byte("mohor device v1\n"+ic+"\n"), b...)
-}
-
-// devicesOf is the subject of an account's devices, all of them: who clears failures need
-// not know which there are.
-func devicesOf(account string) string { return "device:" + account }
-
-// knows gives the device's subject when ic has logged in on it; "" otherwise. A forged one
-// costs the HSM a MAC, so an address has no more of those than of other failures.
-func (a *Accounts) knows(ctx context.Context, ic, device, address string) (string, error) {
-	b, err := base64.RawURLEncoding.DecodeString(device)
-	forged := "device " + address
-	if err != nil || len(b) != deviceSize+32 || a.addresses.allow(forged, a.Now()) != nil {
-		return "", nil
-	}
-	if until := time.Unix(int64(binary.BigEndian.Uint64(b[8:16])), 0); !a.Now().Before(until) || until.After(a.Now().Add(DeviceFor)) {
-		return "", nil
-	}
-	mac, err := a.MAC.MAC(ctx, deviceMessage(ic, b[:deviceSize]))
-	if err != nil {
-		return "", fmt.Errorf("looking at device: %w", err)
-	}
-	if subtle.ConstantTimeCompare(mac, b[deviceSize:]) != 1 {
-		a.addresses.add(forged, 1, a.Now())
-		return "", nil
-	}
-	acct, proofs, err := a.Records.AccountByIC(ctx, ic)
-	if errors.Is(err, ErrUnknown) || err == nil && uint64(proofs.Epoch) != binary.BigEndian.Uint64(b[:8]) {
-		return "", nil
-	}
-	return devicesOf(acct.ID), err
 }
 
 // flush writes the refusals that earlier log-ins left, so that whether this one is

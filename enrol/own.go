@@ -22,7 +22,7 @@ const (
 // moment (none: it can ask for nothing), has no credentials and no power, and leads back to the
 // portal. With keep it is stored at the first need, for what is made refers to it.
 func (s *Apps) Own(ctx context.Context, p *Person, keep bool) (App, error) {
-	a := App{ID: ownPrefix + strings.TrimPrefix(p.Account.ID, "ac_"), Name: ownName, Systems: []string{}, Grants: operations(), PINEntry: PINHosted, Rate: ownRate,
+	a := App{ID: OwnApp(p.Account.ID), Name: ownName, Systems: []string{}, Grants: operations(), PINEntry: PINHosted, Rate: ownRate,
 		RedirectURIs: []string{s.Portal}, State: AppActive, Person: p.Account.ID, CreatedAt: s.Now().UTC(), via: "session:" + p.Session.ID}
 	var err error
 	if a.Systems, err = s.systemsOf(ctx, p.Account.IC); err != nil || !keep || len(a.Systems) == 0 {
@@ -52,6 +52,9 @@ func (s *Apps) Own(ctx context.Context, p *Person, keep bool) (App, error) {
 	}
 	return a, nil
 }
+
+// OwnApp is the id of an account's own app, whether or not there is one yet.
+func OwnApp(account string) string { return ownPrefix + strings.TrimPrefix(account, "ac_") }
 
 // systemsOf are those that an officer can sign for with a key that is here.
 func (s *Apps) systemsOf(ctx context.Context, ic string) ([]string, error) {

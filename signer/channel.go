@@ -60,6 +60,19 @@ func (s *Signer) ChannelsOf(c *Credential) []string {
 	return out
 }
 
+// Way is a channel, with the address as an officer is shown it: masked.
+type Way struct{ Channel, SentTo string }
+
+// Ways are the channels of ChannelsOf.
+func (s *Signer) Ways(c *Credential) []Way {
+	out := []Way{}
+	for _, channel := range s.ChannelsOf(c) {
+		a, _ := c.address(channel)
+		out = append(out, Way{channel, a.Shown})
+	}
+	return out
+}
+
 // channelsFor are the channels to try, in order, when asked is asked for: "" and
 // "auto" fall back from each to the next, a named one does not. *ChannelError
 // when there is none.

@@ -156,7 +156,8 @@ func (s *Signer) fromApp(ctx context.Context, transaction string) (bool, error) 
 	asked, err := s.Records.Accepted(ctx, transaction, "transaction.create")
 	return slices.ContainsFunc(asked, func(ev audit.Event) bool {
 		there, err := netip.ParseAddr(ev.Detail["address"])
-		return err == nil && network(there) == network(here)
+		// Who asked with a session of the own is the officer, and nobody stands between.
+		return err == nil && network(there) == network(here) && ev.Detail["person"] == ""
 	}), err
 }
 

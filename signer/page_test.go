@@ -137,16 +137,18 @@ func TestPageOpenedByItsApp(t *testing.T) {
 	for _, c := range []struct {
 		asked, opened string
 		told          bool
+		person        string
 	}{
-		{"198.51.100.7", "198.51.100.7", true}, {"198.51.100.7", "198.51.100.8", false},
-		{"2001:db8::1", "2001:db8::ffff", true}, {"2001:db8::1", "2001:db8:0:1::1", false},
-		{"10.0.0.5", "10.0.0.5", false}, {"127.0.0.1", "127.0.0.1", false}, {"::1", "::1", false},
-		{"", "", false}, {"198.51.100.7", "", false}, {"", "198.51.100.7", false},
+		{asked: "198.51.100.7", opened: "198.51.100.7", person: "account:ac_x"},
+		{"198.51.100.7", "198.51.100.7", true, ""}, {"198.51.100.7", "198.51.100.8", false, ""},
+		{"2001:db8::1", "2001:db8::ffff", true, ""}, {"2001:db8::1", "2001:db8:0:1::1", false, ""},
+		{"10.0.0.5", "10.0.0.5", false, ""}, {"127.0.0.1", "127.0.0.1", false, ""}, {"::1", "::1", false, ""},
+		{"", "", false, ""}, {"198.51.100.7", "", false, ""}, {"", "198.51.100.7", false, ""},
 	} {
 		h := newHouse(t)
 		h.s.Proxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}
 		from := func(address string) context.Context {
-			return audit.WithOrigin(ctx, &audit.Origin{Address: address})
+			return audit.WithOrigin(ctx, &audit.Origin{Address: address, Person: c.person})
 		}
 		a := h.Ask(1)
 		a.Page = &signer.Page{}

@@ -442,6 +442,12 @@ type Records interface {
 	// role, whether app asked for one of its signatures, and whether it is classified; ErrUnknown when
 	// nothing of it is signed.
 	OnTheMove(ctx context.Context, document, app string) (system string, waits, part, classified bool, err error)
+	// OwnTransactions lists what an officer was asked to sign, the newest first.
+	OwnTransactions(ctx context.Context, q Mine) ([]OwnTransaction, error)
+	// Intended is when a transaction's intent was recorded; zero before.
+	Intended(ctx context.Context, transaction string) (time.Time, error)
+	// Traces lists at most limit audit events about an object, the oldest first.
+	Traces(ctx context.Context, object string, limit int) ([]Trace, error)
 	// Audit appends a lone event: a refusal, an alarm.
 	Audit(ctx context.Context, ev audit.Event) error
 }

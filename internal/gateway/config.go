@@ -264,6 +264,8 @@ func (c *SessionConfig) check() (field, want string) {
 type LimitConfig struct {
 	PDFMegabytes    int64 `yaml:"pdf_megabytes"`
 	UploadMegabytes int64 `yaml:"upload_megabytes"`
+	// PublicMegabytes bounds a PDF that anybody may have checked.
+	PublicMegabytes int64 `yaml:"public_megabytes"`
 	// PDFRefuse is the severity of findings for which a PDF is refused, or none.
 	PDFRefuse string `yaml:"pdf_refuse"`
 }
@@ -350,7 +352,7 @@ func decodeConfig(raw []byte, strict bool) (Config, error) {
 	p := enrol.DefaultPINPolicy()
 	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}, CA: CAConfig{TSAPolicy: ca.DefaultTSAPolicy, Time: TimeConfig{MaxOffset: 500 * time.Millisecond, MaxAge: 30 * time.Minute, Accuracy: ca.DefaultProfile().Accuracy}, External: ExternalCAConfig{Timeout: 20 * time.Second}},
 		Timestamps: TimestampConfig{From: stampsOwn, Outage: outageWaits, Patience: time.Minute}, S3: defaultS3(),
-		Limits: LimitConfig{PDFRefuse: string(pdf.Danger)}, Channels: defaultChannels(), Sessions: defaultSessions(), Renewal: defaultRenewal(), Retention: defaultRetention(), Enrolment: defaultEnrolment(), Batch: defaultBatch()}
+		Limits: LimitConfig{PDFRefuse: string(pdf.Danger), PublicMegabytes: 25}, Channels: defaultChannels(), Sessions: defaultSessions(), Renewal: defaultRenewal(), Retention: defaultRetention(), Enrolment: defaultEnrolment(), Batch: defaultBatch()}
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(strict)
 	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
@@ -458,6 +460,8 @@ func (c *Config) check() error {
 		return bad("pin.min_length and max_length", fmt.Sprintf("%d to %d characters, max_length not below min_length", enrol.MinPIN, enrol.MaxPIN))
 	case c.Limits.PDFMegabytes < 1 || c.Limits.UploadMegabytes < c.Limits.PDFMegabytes:
 		return bad("limits", "at least 1, upload_megabytes not below pdf_megabytes")
+	case c.Limits.PublicMegabytes < 1:
+		return bad("limits.public_megabytes", "at least 1")
 	case c.Limits.PDFRefuse != "none" && c.Limits.refuse() != pdf.Warning && c.Limits.refuse() != pdf.Danger:
 		return bad("limits.pdf_refuse", "danger, warning or none")
 	case c.Batch.OpenFor < minOpenFor || c.Batch.OpenFor > 10*365*24*time.Hour:

@@ -209,24 +209,62 @@ type publicRecords struct {
 	url    func(id string) string
 }
 
+// open finds a record and reads it with its secret; batch.ErrUnknown when there is none, or it is
+// not that one's.
+func (p *publicRecords) open(ctx context.Context, id, secret string) (batch.Item, error) {
+	it, err := p.db.ItemByRecord(ctx, id)
+	if errors.Is(err, batch.ErrUnknown) {
+		_, _ = batch.OpenRecord(id, secret, nil) // takes as long as one that is there
+	}
+	if err != nil || it.Record.Sealed == nil {
+		return it, err
+	}
+	it.Record.Candidate, err = batch.OpenRecord(id, secret, it.Record.Sealed)
+	it.Record.Secret = secret
+	return it, err
+}
+
+// ByNumber implements api.Certificates.
+func (p *publicRecords) ByNumber(ctx context.Context, number string) ([]batch.Numbered, error) {
+	return p.db.ByNumber(ctx, number)
+}
+
+// Signed implements api.Certificates: what is given out is VALID, and what the record says.
+func (p *publicRecords) Signed(ctx context.Context, id, secret string) (signer.Blob, string, error) {
+	it, err := p.open(ctx, id, secret)
+	switch {
+	case err != nil:
+		return nil, "", err
+	case it.Record.Sealed == nil: // whose address anybody may have
+		return nil, "", batch.ErrUnknown
+	case it.State != batch.ItemSigned:
+		return nil, "", batch.ErrNotSigned
+	}
+	report, err := p.verify(ctx, it.SignedBlob)
+	if err != nil {
+		return nil, "", err
+	}
+	want, err := ecert.Commitment(it.Record.Candidate, p.url(id)+it.Record.Fragment())
+	if err != nil {
+		return nil, "", err
+	}
+	if report.Verdict != verify.Valid || !bytes.Equal(report.DocumentID, want[:]) {
+		return nil, "", batch.ErrNotSigned
+	}
+	f, err := p.blobs.Open(ctx, it.SignedBlob)
+	return f, it.Record.Candidate.Number, err
+}
+
 // CertificateRecord implements public.Records.
 func (p *publicRecords) CertificateRecord(ctx context.Context, id, secret string) (public.Record, error) {
-	it, err := p.db.ItemByRecord(ctx, id)
-	switch {
-	case errors.Is(err, batch.ErrUnknown):
-		_, _ = batch.OpenRecord(id, secret, nil) // takes as long as one that is there
+	it, err := p.open(ctx, id, secret)
+	if errors.Is(err, batch.ErrUnknown) {
 		return public.Record{}, public.ErrUnknown
-	case err != nil:
+	} else if err != nil {
 		return public.Record{}, err
 	}
 	address := p.url(id)
 	if it.Record.Sealed != nil {
-		if it.Record.Candidate, err = batch.OpenRecord(id, secret, it.Record.Sealed); errors.Is(err, batch.ErrUnknown) {
-			return public.Record{}, public.ErrUnknown
-		} else if err != nil {
-			return public.Record{}, err
-		}
-		it.Record.Secret = secret
 		address += it.Record.Fragment()
 	}
 	c := it.Record.Candidate

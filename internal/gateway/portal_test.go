@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/mohor-sign/mohor/api"
@@ -210,6 +211,32 @@ func serialOf(t *testing.T, m *member) string {
 	r := m.do("GET", "/v1/officers/"+m.who.IC+"/medium", "", nil)
 	want(t, r, 200, "")
 	return r.Body["media"].([]any)[0].(map[string]any)["certificate"].(map[string]any)["serial_number"].(string)
+}
+
+// Of first requests that come at once each is answered, and one app is made.
+func TestOwnAppIsMadeOnce(t *testing.T) {
+	g := gatewaytest.New(t)
+	m := memberOf(t, g, g.Dev.Officers[0], false)
+	status := make([]int, 8)
+	var all sync.WaitGroup
+	for k := range status {
+		all.Go(func() {
+			status[k] = m.do("POST", "/v1/batches", "", map[string]string{"name": "A", "kind": "pdf"}).Status
+		})
+	}
+	all.Wait()
+	for _, s := range status {
+		if s != http.StatusCreated {
+			t.Errorf("answers %v", status)
+			break
+		}
+	}
+	if n := count(t, g, "SELECT COUNT(*) FROM apps WHERE person IS NOT NULL"); n != 1 {
+		t.Errorf("%d own apps", n)
+	}
+	if n := len(ids(m.do("GET", "/v1/me/batches", "", nil), "batches", "batch_id")); n != len(status) {
+		t.Errorf("%d batches", n)
+	}
 }
 
 // A session is no app's credential, and what a browser sends for another site's page is not the

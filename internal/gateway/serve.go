@@ -202,13 +202,14 @@ func (s *Server) wire() error {
 	s.logins = &mailLater{courier: s.courier, log: s.log}
 	s.Accounts = s.accounts(newLoginCodes(codes, s.db.LoginCodes(), s.logins))
 	secure := strings.HasPrefix(c.BaseURL, "https://")
-	router, doc := api.New(api.Config{Signer: s.Signer, Runner: s.Runner, Batches: s.batches, Documents: s.db, CA: s.ca, Apps: s.Apps, Accounts: s.Accounts, Desk: s.Desk, Kept: s.Kept(), Webhooks: s.Webhooks(), Subject: s.db, Codes: s.db.CodeSends, People: s.db, Replies: s.db,
+	records := &publicRecords{s.db, s.packs, s.ca, s.others, s.tsas, s.now, recordURL}
+	router, doc := api.New(api.Config{Certificates: records, MaxPublic: min(c.Limits.PublicMegabytes, c.Limits.PDFMegabytes) << 20, Signer: s.Signer, Runner: s.Runner, Batches: s.batches, Documents: s.db, CA: s.ca, Apps: s.Apps, Accounts: s.Accounts, Desk: s.Desk, Kept: s.Kept(), Webhooks: s.Webhooks(), Subject: s.db, Codes: s.db.CodeSends, People: s.db, Replies: s.db,
 		SecureCookies: secure, SigningURL: func(token string) string { return c.BaseURL + "/sign/" + token },
 		Trust: func(ctx context.Context) (verify.Options, error) {
 			return trust(ctx, s.ca, s.others, s.tsas, s.now())
 		}, Fingerprint: macKey{s.hsm, hsm.IdempotencyKey}.MAC,
 		Limits: s.limits(), Ready: s.ready, Stopping: s.stopping, Version: Version, MaxPDF: c.Limits.PDFMegabytes << 20, MaxUpload: c.Limits.UploadMegabytes << 20, TempDir: s.DataPath("tmp"), TrustedProxies: c.BehindProxy.Trusted, CertificateHeader: c.BehindProxy.CertificateHeader, Log: s.log, Now: s.now})
-	web.Routes(router, web.Config{Records: &publicRecords{s.db, s.packs, s.ca, s.others, s.tsas, s.now, recordURL}, Disown: &disowner{s.Signer, s.log}, Confirm: confirmer{s.Desk}, Signing: newHosted(s.Signer, s.Runner, s.db, s.db, c.portal(), s.log),
+	web.Routes(router, web.Config{Records: records, Disown: &disowner{s.Signer, s.log}, Confirm: confirmer{s.Desk}, Signing: newHosted(s.Signer, s.Runner, s.db, s.db, c.portal(), s.log),
 		API: router, SecureCookies: secure, Sandbox: s.Sandbox, Title: c.CA.Organization, Log: s.log, Now: s.now,
 		OpenAPI: func() []byte {
 			b, err := doc.MarshalJSON()

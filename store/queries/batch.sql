@@ -230,3 +230,16 @@ UPDATE items SET state = 'pending' WHERE items.batch_id = @batch_id AND items.st
 -- Leases of claims without a run are over: for a gateway that is alone and has just started.
 -- name: EndLoneLeases :exec
 UPDATE items SET lease_until = 0 WHERE lease_until > 0 AND state = 'claimed' AND batch_id IN (SELECT i.batch_id FROM intents i WHERE i.state = 'open');
+
+-- name: BatchesOfApp :many
+SELECT b.id, b.app_id, b.name, b.kind, b.status, b.next_index, b.count, b.root, b.refused_rows, b.created_at, b.started_at, b.finished_at, b.intake,
+    CAST(COALESCE(o.signed, -1) AS BIGINT) AS signed, CAST(COALESCE(o.refused, 0) AS BIGINT) AS refused
+FROM batches b LEFT JOIN batch_outcomes o ON o.batch_id = b.id
+WHERE b.app_id = @app_id AND b.implicit = 0 AND b.created_at <= @at AND (b.created_at < @at OR b.id < @id)
+    AND (CAST(@waiting AS BIGINT) = 0 OR b.status IN ('SEALED', 'NEEDS_AUTHORISATION'))
+ORDER BY b.created_at DESC, b.id DESC LIMIT @lim;
+
+-- name: ItemsByNumber :many
+SELECT i.record_id, i.record, i.state, i.signed_at, b.status FROM items i JOIN batches b ON b.id = i.batch_id
+WHERE i.number = @number AND i.number IS NOT NULL AND i.idx < b.next_index AND (b.status NOT IN ('CANCELLED', 'EXPIRED') OR i.state = 'signed')
+ORDER BY b.created_at DESC, i.batch_id LIMIT 20;

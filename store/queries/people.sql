@@ -114,3 +114,6 @@ DELETE FROM idempotency WHERE created_at < @before;
 
 -- name: LeaveReplies :exec
 UPDATE idempotency SET lease_until = 0 WHERE status = 0;
+
+-- name: SecurityImage :one
+SELECT image FROM credentials WHERE ic = @ic AND image <> '' AND status IN ('ACTIVE', 'SUSPENDED') ORDER BY created_at DESC, id DESC LIMIT 1;

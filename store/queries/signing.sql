@@ -176,3 +176,18 @@ WHERE i.document_id = @document_id AND i.state = 'signed' ORDER BY COALESCE(s.st
 -- name: AcceptedEvents :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail FROM audit_events
 WHERE object = @object AND action = @action AND verdict = 'accepted' ORDER BY seq;
+
+-- The newest first; behind a place, which is the first one's time and id.
+-- name: TransactionsOfOfficer :many
+SELECT t.id, t.app_id, t.system_name, t.ic, t.system, t.data_header, t.process, t.role, t.step, t.classification, t.credential_id, t.options, t.options_hash,
+    t.batch_id, t.implicit, t.count, t.root, t.status, t.created_at, t.expires_at, t.finished_at, t.ended, b.name AS batch_name,
+    (SELECT COUNT(*) FROM signing_pages p WHERE p.transaction_id = t.id) AS hosted
+FROM transactions t JOIN batches b ON b.id = t.batch_id
+WHERE t.ic = @ic AND t.created_at <= @at AND (t.created_at < @at OR t.id < @id) AND (CAST(@status AS TEXT) = '' OR t.status = @status)
+ORDER BY t.created_at DESC, t.id DESC LIMIT @lim;
+
+-- name: IntentOfTransaction :one
+SELECT created_at FROM intents WHERE transaction_id = @transaction_id;
+
+-- name: EventsAbout :many
+SELECT seq, at, action, verdict FROM audit_events WHERE object = @object ORDER BY seq LIMIT @lim;

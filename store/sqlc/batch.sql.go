@@ -261,6 +261,86 @@ func (q *Queries) Batch(ctx context.Context, id string) (BatchRow, error) {
 	return i, err
 }
 
+const batchesOfApp = `-- name: BatchesOfApp :many
+SELECT b.id, b.app_id, b.name, b.kind, b.status, b.next_index, b.count, b.root, b.refused_rows, b.created_at, b.started_at, b.finished_at, b.intake,
+    CAST(COALESCE(o.signed, -1) AS BIGINT) AS signed, CAST(COALESCE(o.refused, 0) AS BIGINT) AS refused
+FROM batches b LEFT JOIN batch_outcomes o ON o.batch_id = b.id
+WHERE b.app_id = ?1 AND b.implicit = 0 AND b.created_at <= ?2 AND (b.created_at < ?2 OR b.id < ?3)
+    AND (CAST(?4 AS BIGINT) = 0 OR b.status IN ('SEALED', 'NEEDS_AUTHORISATION'))
+ORDER BY b.created_at DESC, b.id DESC LIMIT ?5
+`
+
+type BatchesOfAppParams struct {
+	AppID   string
+	At      int64
+	ID      string
+	Waiting int64
+	Lim     int64
+}
+
+type BatchesOfAppRow struct {
+	ID          string
+	AppID       string
+	Name        personal.Name
+	Kind        string
+	Status      string
+	NextIndex   int64
+	Count       int64
+	Root        []byte
+	RefusedRows int64
+	CreatedAt   int64
+	StartedAt   int64
+	FinishedAt  int64
+	Intake      string
+	Signed      int64
+	Refused     int64
+}
+
+func (q *Queries) BatchesOfApp(ctx context.Context, arg BatchesOfAppParams) ([]BatchesOfAppRow, error) {
+	rows, err := q.db.QueryContext(ctx, batchesOfApp,
+		arg.AppID,
+		arg.At,
+		arg.ID,
+		arg.Waiting,
+		arg.Lim,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []BatchesOfAppRow
+	for rows.Next() {
+		var i BatchesOfAppRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.AppID,
+			&i.Name,
+			&i.Kind,
+			&i.Status,
+			&i.NextIndex,
+			&i.Count,
+			&i.Root,
+			&i.RefusedRows,
+			&i.CreatedAt,
+			&i.StartedAt,
+			&i.FinishedAt,
+			&i.Intake,
+			&i.Signed,
+			&i.Refused,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const beginOutcomes = `-- name: BeginOutcomes :exec
 INSERT INTO batch_outcomes (batch_id, signed, refused)
 SELECT ?1, COUNT(CASE WHEN i.state = 'signed' THEN 1 END), COUNT(CASE WHEN i.state = 'refused' THEN 1 END) FROM items i WHERE i.batch_id = ?1
@@ -712,6 +792,49 @@ func (q *Queries) ItemsAfter(ctx context.Context, arg ItemsAfterParams) ([]Item,
 			&i.Level,
 			&i.SealedRecord,
 			&i.Refusal,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const itemsByNumber = `-- name: ItemsByNumber :many
+SELECT i.record_id, i.record, i.state, i.signed_at, b.status FROM items i JOIN batches b ON b.id = i.batch_id
+WHERE i.number = ?1 AND i.number IS NOT NULL AND i.idx < b.next_index AND (b.status NOT IN ('CANCELLED', 'EXPIRED') OR i.state = 'signed')
+ORDER BY b.created_at DESC, i.batch_id LIMIT 20
+`
+
+type ItemsByNumberRow struct {
+	RecordID sql.NullString
+	Record   *personal.Note
+	State    string
+	SignedAt int64
+	Status   string
+}
+
+func (q *Queries) ItemsByNumber(ctx context.Context, number *personal.Number) ([]ItemsByNumberRow, error) {
+	rows, err := q.db.QueryContext(ctx, itemsByNumber, number)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ItemsByNumberRow
+	for rows.Next() {
+		var i ItemsByNumberRow
+		if err := rows.Scan(
+			&i.RecordID,
+			&i.Record,
+			&i.State,
+			&i.SignedAt,
+			&i.Status,
 		); err != nil {
 			return nil, err
 		}

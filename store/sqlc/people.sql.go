@@ -743,6 +743,17 @@ func (q *Queries) Reseal(ctx context.Context, arg ResealParams) (ResealRow, erro
 	return i, err
 }
 
+const securityImage = `-- name: SecurityImage :one
+SELECT image FROM credentials WHERE ic = ?1 AND image <> '' AND status IN ('ACTIVE', 'SUSPENDED') ORDER BY created_at DESC, id DESC LIMIT 1
+`
+
+func (q *Queries) SecurityImage(ctx context.Context, ic personal.IC) (string, error) {
+	row := q.db.QueryRowContext(ctx, securityImage, ic)
+	var image string
+	err := row.Scan(&image)
+	return image, err
+}
+
 const setPIN = `-- name: SetPIN :exec
 UPDATE officers SET pin_in_a_row = ?1, pin_total = ?2, pin_locked_until = ?3, pin_blocked = ?4 WHERE ic = ?5
 `

@@ -502,6 +502,50 @@ func (q *Queries) EndWaiting(ctx context.Context, arg EndWaitingParams) (int64, 
 	return result.RowsAffected()
 }
 
+const eventsAbout = `-- name: EventsAbout :many
+SELECT seq, at, action, verdict FROM audit_events WHERE object = ?1 ORDER BY seq LIMIT ?2
+`
+
+type EventsAboutParams struct {
+	Object personal.Object
+	Lim    int64
+}
+
+type EventsAboutRow struct {
+	Seq     int64
+	At      int64
+	Action  string
+	Verdict string
+}
+
+func (q *Queries) EventsAbout(ctx context.Context, arg EventsAboutParams) ([]EventsAboutRow, error) {
+	rows, err := q.db.QueryContext(ctx, eventsAbout, arg.Object, arg.Lim)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []EventsAboutRow
+	for rows.Next() {
+		var i EventsAboutRow
+		if err := rows.Scan(
+			&i.Seq,
+			&i.At,
+			&i.Action,
+			&i.Verdict,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const expireTransactions = `-- name: ExpireTransactions :many
 UPDATE transactions SET status = 'EXPIRED', finished_at = ?1 WHERE batch_id = ?2 AND status = 'WAITING' AND expires_at <= ?1 RETURNING id
 `
@@ -592,6 +636,17 @@ func (q *Queries) Intent(ctx context.Context, id string) (Intent, error) {
 		&i.StoppedAt,
 	)
 	return i, err
+}
+
+const intentOfTransaction = `-- name: IntentOfTransaction :one
+SELECT created_at FROM intents WHERE transaction_id = ?1
+`
+
+func (q *Queries) IntentOfTransaction(ctx context.Context, transactionID string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, intentOfTransaction, transactionID)
+	var created_at int64
+	err := row.Scan(&created_at)
+	return created_at, err
 }
 
 const linked = `-- name: Linked :one
@@ -1119,6 +1174,105 @@ func (q *Queries) Transaction(ctx context.Context, id string) (TransactionRow, e
 		&i.Hosted,
 	)
 	return i, err
+}
+
+const transactionsOfOfficer = `-- name: TransactionsOfOfficer :many
+SELECT t.id, t.app_id, t.system_name, t.ic, t.system, t.data_header, t.process, t.role, t.step, t.classification, t.credential_id, t.options, t.options_hash,
+    t.batch_id, t.implicit, t.count, t.root, t.status, t.created_at, t.expires_at, t.finished_at, t.ended, b.name AS batch_name,
+    (SELECT COUNT(*) FROM signing_pages p WHERE p.transaction_id = t.id) AS hosted
+FROM transactions t JOIN batches b ON b.id = t.batch_id
+WHERE t.ic = ?1 AND t.created_at <= ?2 AND (t.created_at < ?2 OR t.id < ?3) AND (CAST(?4 AS TEXT) = '' OR t.status = ?4)
+ORDER BY t.created_at DESC, t.id DESC LIMIT ?5
+`
+
+type TransactionsOfOfficerParams struct {
+	Ic     personal.IC
+	At     int64
+	ID     string
+	Status string
+	Lim    int64
+}
+
+type TransactionsOfOfficerRow struct {
+	ID             string
+	AppID          string
+	SystemName     string
+	Ic             personal.IC
+	System         string
+	DataHeader     personal.Note
+	Process        string
+	Role           string
+	Step           int64
+	Classification string
+	CredentialID   string
+	Options        personal.Note
+	OptionsHash    []byte
+	BatchID        string
+	Implicit       int64
+	Count          int64
+	Root           []byte
+	Status         string
+	CreatedAt      int64
+	ExpiresAt      int64
+	FinishedAt     int64
+	Ended          string
+	BatchName      personal.Name
+	Hosted         int64
+}
+
+// The newest first; behind a place, which is the first one's time and id.
+func (q *Queries) TransactionsOfOfficer(ctx context.Context, arg TransactionsOfOfficerParams) ([]TransactionsOfOfficerRow, error) {
+	rows, err := q.db.QueryContext(ctx, transactionsOfOfficer,
+		arg.Ic,
+		arg.At,
+		arg.ID,
+		arg.Status,
+		arg.Lim,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []TransactionsOfOfficerRow
+	for rows.Next() {
+		var i TransactionsOfOfficerRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.AppID,
+			&i.SystemName,
+			&i.Ic,
+			&i.System,
+			&i.DataHeader,
+			&i.Process,
+			&i.Role,
+			&i.Step,
+			&i.Classification,
+			&i.CredentialID,
+			&i.Options,
+			&i.OptionsHash,
+			&i.BatchID,
+			&i.Implicit,
+			&i.Count,
+			&i.Root,
+			&i.Status,
+			&i.CreatedAt,
+			&i.ExpiresAt,
+			&i.FinishedAt,
+			&i.Ended,
+			&i.BatchName,
+			&i.Hosted,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const unredeemedSends = `-- name: UnredeemedSends :one
