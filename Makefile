@@ -14,7 +14,7 @@ SHELL := /bin/bash
 export GOFLAGS ?= -buildvcs=false
 GO ?= go
 DEMO_PACKAGES := gcc libc6-dev softhsm2 poppler-utils qpdf libnss3-tools openssl
-TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium zbar-tools opencryptoki redis-server postgresql libgnutls30 libseccomp2 python3-venv postfix python3-dkim python3-nacl python3-openpyxl curl jq unzip \
+TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium firefox-esr zbar-tools opencryptoki redis-server postgresql libgnutls30 libseccomp2 python3-venv postfix python3-dkim python3-nacl python3-openpyxl curl jq unzip \
   $(if $(shell command -v java),,default-jdk-headless) $(if $(shell command -v mvn),,maven) $(if $(shell command -v node),,nodejs) $(if $(shell command -v npm),,npm)
 # The module that holds the tools' exact versions.
 TOOL := $(GO) run -C tools
@@ -85,7 +85,7 @@ vendor-assets: browser
 	node tools/browser/vendor.mjs
 
 # The pages in a browser, alone. Their pictures are in bin/screenshots.
-journeys: PACKAGES := softhsm2 chromium $(if $(shell command -v node),,nodejs) $(if $(shell command -v npm),,npm)
+journeys: PACKAGES := softhsm2 chromium firefox-esr $(if $(shell command -v node),,nodejs) $(if $(shell command -v npm),,npm)
 journeys: deps browser
 	MOHOR_TEST_REQUIRE=all $(GO) test -count=1 -v ./internal/journeys
 

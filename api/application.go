@@ -62,6 +62,23 @@ type applicationBody struct {
 	NextStep  string     `json:"next_step"`
 	Ask       string     `json:"ask" doc:"Whom to ask"`
 	CodeUntil *time.Time `json:"code_until,omitempty" doc:"Until when the verification code is good"`
+	// What the form needs to be shown.
+	SystemTitle  string         `json:"system_title,omitempty"`
+	AgencyName   string         `json:"agency_name,omitempty"`
+	PersonalMail bool           `json:"personal_mail,omitempty" doc:"The agency takes personal addresses"`
+	Given        *givenFormBody `json:"form,omitempty" doc:"Of an application that was returned: what was sent in last"`
+}
+
+// givenFormBody is a form as its officer gave it, but for what is asked anew: PIN, declaration, copy.
+type givenFormBody struct {
+	Address  string `json:"address"`
+	Postcode string `json:"postcode"`
+	State    string `json:"state"`
+	Phone    string `json:"phone"`
+	Fax      string `json:"fax,omitempty"`
+	Mobile   string `json:"mobile"`
+	MailKind string `json:"mail_kind"`
+	Image    string `json:"image"`
 }
 
 type applicationsOutput struct {
@@ -73,6 +90,11 @@ type applicationsOutput struct {
 		} `json:"declaration"`
 		States []string `json:"states"`
 		Images []string `json:"images"`
+		PIN    struct {
+			Shortest int `json:"min_length"`
+			Longest  int `json:"max_length"`
+		} `json:"pin" doc:"How long a PIN is"`
+		MyKad bool `json:"mykad_required" doc:"An application needs a copy of the MyKad"`
 	}
 }
 
@@ -133,7 +155,10 @@ func (s *server) myApplications(ctx context.Context, _ *struct{}) (*applications
 	b.Applications = []applicationBody{}
 	b.States, b.Images = enrol.MalaysianStates(), enrol.SecurityImages()
 	b.Declaration.Version, b.Declaration.Text = enrol.DeclarationVersion, pick(english(ctx), enrol.DeclarationEN, enrol.DeclarationMS)
-	found, err := s.Desk.Lookup(ctx, enrol.Actor{Name: p.Actor.Name, IC: p.Account.IC, Request: p.Actor.Request}, p.Account.IC)
+	b.PIN.Shortest, b.PIN.Longest = s.Desk.PIN.Lengths()
+	b.MyKad = s.Desk.Policy.MyKad
+	by := enrol.Actor{Name: p.Actor.Name, IC: p.Account.IC, Request: p.Actor.Request}
+	found, err := s.Desk.Lookup(ctx, by, p.Account.IC)
 	if errors.Is(err, enrol.ErrUnknown) { // an administrator who signs nothing
 		return out, nil
 	}
@@ -141,7 +166,19 @@ func (s *server) myApplications(ctx context.Context, _ *struct{}) (*applications
 		return nil, s.fail(ctx, err)
 	}
 	for k := range found.Enrolments {
-		b.Applications = append(b.Applications, applicationOut(ctx, &found.Enrolments[k]))
+		e := &found.Enrolments[k]
+		one := applicationOut(ctx, e)
+		if e.State.Open() {
+			g, err := s.Desk.Guide(ctx, by, e)
+			if err != nil {
+				return nil, s.fail(ctx, err)
+			}
+			one.SystemTitle, one.AgencyName, one.PersonalMail = g.System, g.Agency, g.PersonalMail
+			if f := g.Form; f != nil {
+				one.Given = &givenFormBody{f.Address, f.Postcode, f.State, f.Phone, f.Fax, f.Mobile, f.MailKind, f.Image}
+			}
+		}
+		b.Applications = append(b.Applications, one)
 	}
 	return out, nil
 }

@@ -49,15 +49,20 @@ func (e *PINError) Error() string { return e.MS + " / " + e.EN }
 // Is reports that every PINError is an ErrPINPolicy.
 func (e *PINError) Is(target error) bool { return target == ErrPINPolicy }
 
+// Lengths are the least and the most characters of a PIN.
+func (p PINPolicy) Lengths() (shortest, longest int) {
+	shortest, longest = min(max(p.MinLength, MinPIN), MaxPIN), p.MaxLength
+	if longest < shortest || longest > MaxPIN {
+		longest = MaxPIN
+	}
+	return shortest, longest
+}
+
 // Check says whether o may have the PIN; a *PINError with the first reason when
 // not. Fields of o that are empty are not looked for.
 func (p PINPolicy) Check(pin secret.Text, o Officer) error {
 	raw := string(pin.Reveal())
-	shortest := min(max(p.MinLength, MinPIN), MaxPIN)
-	longest := p.MaxLength
-	if longest < shortest || longest > MaxPIN {
-		longest = MaxPIN
-	}
+	shortest, longest := p.Lengths()
 	n := utf8.RuneCountInString(raw)
 	switch {
 	case !utf8.ValidString(raw) || strings.ContainsFunc(raw, unprintable):

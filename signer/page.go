@@ -54,6 +54,9 @@ type Visit struct {
 	Session   secret.Text // in its cookie; may be empty
 	Agent     string      // what the browser calls itself, for the audit
 	RequestID string
+	// Own: the officer asked for the transaction, without an app between; it may well come from
+	// the same address.
+	Own bool
 }
 
 // newPage gives a page its address.
@@ -123,7 +126,11 @@ func (s *Signer) OpenPage(ctx context.Context, v Visit, seed secret.Text) (*Open
 	o := &Opened{Request: r, Session: v.Session}
 	if errors.Is(err, ErrUnopened) {
 		ev.Object = r.ID
-		if o.FromApp, err = s.fromApp(ctx, r.ID); o.FromApp {
+		err = nil
+		if !v.Own {
+			o.FromApp, err = s.fromApp(ctx, r.ID)
+		}
+		if o.FromApp {
 			ev.Detail["same_address_as"] = "transaction.create"
 		}
 		if err == nil {

@@ -9,30 +9,30 @@ import (
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/signer"
-	"github.com/mohor-sign/mohor/web"
+	"github.com/mohor-sign/mohor/web/joining"
 )
 
-// disowner is web.Disowner on the signer; it tells the log. The audit event and
+// disowner is joining.Disowner on the signer; it tells the log. The audit event and
 // the notices of mail.alarm_to, written with the deed, are the alarm that lasts.
 type disowner struct {
 	signer *signer.Signer
 	log    *slog.Logger
 }
 
-// Asked implements web.Disowner.
-func (d *disowner) Asked(ctx context.Context, token string) (web.Asked, error) {
+// Asked implements joining.Disowner.
+func (d *disowner) Asked(ctx context.Context, token string) (joining.Asked, error) {
 	r, at, err := d.signer.Asked(ctx, secret.New(token))
 	if err != nil {
-		return web.Asked{}, unlinked(err)
+		return joining.Asked{}, unlinked(err)
 	}
 	return asked(r, at), nil
 }
 
-// Disown implements web.Disowner.
-func (d *disowner) Disown(ctx context.Context, token, requestID string) (web.Asked, error) {
+// Disown implements joining.Disowner.
+func (d *disowner) Disown(ctx context.Context, token, requestID string) (joining.Asked, error) {
 	r, at, err := d.signer.Disown(ctx, secret.New(token), requestID)
 	if err != nil {
-		return web.Asked{}, unlinked(err)
+		return joining.Asked{}, unlinked(err)
 	}
 	level, message := slog.LevelWarn, "an officer says: this was not me; nothing was signed"
 	if r.Confirmed() {
@@ -43,32 +43,32 @@ func (d *disowner) Disown(ctx context.Context, token, requestID string) (web.Ask
 	return asked(r, at), nil
 }
 
-func asked(r *signer.Request, at time.Time) web.Asked {
-	a := web.Asked{System: r.SystemName, Count: int(r.Count), Fingerprint: signer.Fingerprint(r.Root), SentAt: at, State: web.AskedEnded}
+func asked(r *signer.Request, at time.Time) joining.Asked {
+	a := joining.Asked{System: r.SystemName, Count: int(r.Count), Fingerprint: signer.Fingerprint(r.Root), SentAt: at, State: joining.AskedEnded}
 	switch {
 	case r.Confirmed():
-		a.State = web.AskedConfirmed
+		a.State = joining.AskedConfirmed
 	case r.Status == signer.Waiting:
-		a.State = web.AskedWaiting
+		a.State = joining.AskedWaiting
 	}
 	return a
 }
 
 func unlinked(err error) error {
 	if errors.Is(err, signer.ErrUnknown) {
-		return web.ErrUnknown
+		return joining.ErrUnknown
 	}
 	return err
 }
 
-// confirmer is web.Confirmer on the desk.
+// confirmer is joining.Confirmer on the desk.
 type confirmer struct{ desk *enrol.Desk }
 
-// ConfirmAddress implements web.Confirmer.
+// ConfirmAddress implements joining.Confirmer.
 func (c confirmer) ConfirmAddress(ctx context.Context, token, requestID string) error {
 	_, err := c.desk.Confirm(ctx, secret.New(token), requestID)
 	if errors.Is(err, enrol.ErrLink) {
-		return web.ErrUnknown
+		return joining.ErrUnknown
 	}
 	return err
 }

@@ -60,7 +60,7 @@ func TestThisWasNotMe(t *testing.T) {
 		t.Fatalf("looking made it %s", got)
 	}
 	done := visit(g, "POST", path)
-	if done.Status != 200 || !bytes.Contains(done.Raw, []byte("NOTHING WAS SIGNED")) || !bytes.Contains(done.Raw, []byte(done.Header.Get("X-Request-Id"))) {
+	if done.Status != 200 || !bytes.Contains(done.Raw, []byte("Tiada apa-apa ditandatangani")) || !bytes.Contains(done.Raw, []byte(done.Header.Get("X-Request-Id"))) {
 		t.Fatalf("%d %s", done.Status, done.Raw)
 	}
 	if got := g.Do("GET", "/v1/transactions/"+tx.Text("transaction_id"), "", nil).Text("status"); got != "CANCELLED" {

@@ -26,23 +26,24 @@ import (
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/pdf/verify"
 	"github.com/mohor-sign/mohor/signer"
-	"github.com/mohor-sign/mohor/web"
+	"github.com/mohor-sign/mohor/web/signing"
 )
 
-// hosted is web.Signing on signer and runner, which judge; it finds out what is shown.
+// hosted is signing.Signing on signer and runner, which judge; it finds out what is shown.
 type hosted struct {
 	signer *signer.Signer
 	runner *batch.Runner
 	queue  batch.Queue
 	looks  looks
 	portal string // the redirect URI of people's own apps
+	known  pictures
 	log    *slog.Logger
 
 	digests chan struct{} // holds one for each document being hashed
 }
 
-func newHosted(s *signer.Signer, r *batch.Runner, queue batch.Queue, l looks, portal string, log *slog.Logger) *hosted {
-	return &hosted{s, r, queue, l, portal, log, make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+func newHosted(s *signer.Signer, r *batch.Runner, queue batch.Queue, l looks, portal string, known pictures, log *slog.Logger) *hosted {
+	return &hosted{s, r, queue, l, portal, known, log, make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 }
 
 // looks is who asks and for which system, as registered now.
@@ -52,15 +53,22 @@ type looks interface {
 	System(ctx context.Context, code string) (enrol.System, error)
 }
 
+// pictures knows whose security image may be shown where.
+type pictures interface {
+	// ImageFor gives who logged in last where device is, and that officer's picture; ErrUnknown
+	// for a device on which nobody did, or without a picture.
+	ImageFor(ctx context.Context, device string) (ic, image string, err error)
+}
+
 // listed is how many documents a page lists.
 const listed = 50
 
-func visit(v *web.Visit) signer.Visit {
+func visit(v *signing.Visit) signer.Visit {
 	agent := strings.ToValidUTF8(v.Agent[:min(len(v.Agent), 200)], "")
 	return signer.Visit{Token: v.Token, Session: v.Session, Agent: agent, RequestID: v.RequestID}
 }
 
-func (h *hosted) request(ctx context.Context, v *web.Visit) (*signer.Request, error) {
+func (h *hosted) request(ctx context.Context, v *signing.Visit) (*signer.Request, error) {
 	at := visit(v)
 	r, err := h.signer.Page(ctx, &at)
 	return r, unpaged(err)
@@ -70,7 +78,7 @@ func unpaged(err error) error {
 	if errors.Is(err, audit.ErrNotRecorded) {
 		return err
 	}
-	for from, to := range map[error]error{signer.ErrUnknown: web.ErrUnknown, signer.ErrUnopened: web.ErrUnopened, signer.ErrElsewhere: web.ErrElsewhere} {
+	for from, to := range map[error]error{signer.ErrUnknown: signing.ErrUnknown, signer.ErrUnopened: signing.ErrUnopened, signer.ErrElsewhere: signing.ErrElsewhere} {
 		if errors.Is(err, from) {
 			return to
 		}
@@ -78,13 +86,13 @@ func unpaged(err error) error {
 	return err
 }
 
-// Page implements web.Signing.
-func (h *hosted) Page(ctx context.Context, v web.Visit, after int) (web.SigningPage, error) {
+// Page implements signing.Signing.
+func (h *hosted) Page(ctx context.Context, v signing.Visit, after int) (signing.Page, error) {
 	r, err := h.request(ctx, &v)
 	if err != nil {
-		return web.SigningPage{}, err
+		return signing.Page{}, err
 	}
-	p := web.SigningPage{Transaction: r.ID, Status: string(r.Status), Owner: r.System, System: r.SystemName, Notice: web.Notice{System: r.System},
+	p := signing.Page{Transaction: r.ID, Status: string(r.Status), Owner: r.System, System: r.SystemName, Notice: signing.Notice{System: r.System},
 		DataHeader: r.DataHeader, Classification: r.Class, Process: r.Process, Role: r.Role, Count: int(r.Count), Next: -1, Unseen: r.Options.Format != signer.PADES || r.Options.Unseen,
 		Fingerprint: signer.Fingerprint(r.Root), Root: base64.StdEncoding.EncodeToString(r.Root[:]), ExpiresAt: r.ExpiresAt}
 	if x, ok := h.signer.Processes.Find(r.System, r.Process); ok && r.Step > 0 {
@@ -96,8 +104,8 @@ func (h *hosted) Page(ctx context.Context, v web.Visit, after int) (web.SigningP
 	if x := r.Options.Payees; x != nil {
 		p.Payees, p.FirstPayees = x.Count, x.First
 	}
-	for _, fill := range []func(context.Context, *signer.Request, *web.SigningPage) error{h.look, h.waiting, h.ended} {
-		if err := fill(ctx, r, &p); err != nil {
+	for _, fill := range []func(context.Context, *signing.Visit, *signer.Request, *signing.Page) error{h.look, h.waiting, h.ended} {
+		if err := fill(ctx, &v, r, &p); err != nil {
 			return p, err
 		}
 	}
@@ -105,7 +113,7 @@ func (h *hosted) Page(ctx context.Context, v web.Visit, after int) (web.SigningP
 }
 
 // look fills in how the system looks, and the way back.
-func (h *hosted) look(ctx context.Context, r *signer.Request, p *web.SigningPage) error {
+func (h *hosted) look(ctx context.Context, _ *signing.Visit, r *signer.Request, p *signing.Page) error {
 	switch s, err := h.looks.System(ctx, r.System); {
 	case errors.Is(err, enrol.ErrUnknown):
 	case err != nil:
@@ -119,7 +127,7 @@ func (h *hosted) look(ctx context.Context, r *signer.Request, p *web.SigningPage
 	app, err := h.looks.AppByID(ctx, r.App)
 	// What was taken off the list since leads nowhere any more.
 	if err == nil && (slices.Contains(app.RedirectURIs, r.Page.RedirectURI) || app.Person != "" && r.Page.RedirectURI == h.portal) {
-		p.Back = back(r)
+		p.Back, p.Portal = back(r), app.Person != ""
 	}
 	return err
 }
@@ -142,7 +150,7 @@ func back(r *signer.Request) string {
 }
 
 // waiting fills in what PIN and code need.
-func (h *hosted) waiting(ctx context.Context, r *signer.Request, p *web.SigningPage) error {
+func (h *hosted) waiting(ctx context.Context, v *signing.Visit, r *signer.Request, p *signing.Page) error {
 	if r.Status != signer.Waiting {
 		return nil
 	}
@@ -156,6 +164,13 @@ func (h *hosted) waiting(ctx context.Context, r *signer.Request, p *web.SigningP
 	if err != nil {
 		return err
 	}
+	switch ic, image, err := h.known.ImageFor(ctx, string(v.Device.Reveal())); {
+	case err == nil && ic == r.Officer:
+		p.Picture = image
+	case err != nil && !errors.Is(err, enrol.ErrUnknown):
+		// A page without it can be signed on.
+		h.log.WarnContext(ctx, "no security image could be looked up", "request_id", v.RequestID, "error", err)
+	}
 	if st.Blocked {
 		p.Locked = true
 	} else if h.signer.Now().Before(st.LockedUntil) {
@@ -165,7 +180,7 @@ func (h *hosted) waiting(ctx context.Context, r *signer.Request, p *web.SigningP
 }
 
 // ended fills in what became of it.
-func (h *hosted) ended(ctx context.Context, r *signer.Request, p *web.SigningPage) error {
+func (h *hosted) ended(ctx context.Context, _ *signing.Visit, r *signer.Request, p *signing.Page) error {
 	switch r.Status {
 	case signer.Signing, signer.Signed, signer.SignedWithRefusals:
 	default:
@@ -186,12 +201,12 @@ func (h *hosted) ended(ctx context.Context, r *signer.Request, p *web.SigningPag
 	if err != nil {
 		return err
 	}
-	p.Information = &web.SignatureInformation{IC: r.Officer, Subject: verify.Subject(x), Serial: x.SerialNumber.String(), NotBefore: x.NotBefore, NotAfter: x.NotAfter, SignedAt: r.FinishedAt}
+	p.Information = &signing.Information{IC: r.Officer, Subject: verify.Subject(x), Serial: x.SerialNumber.String(), NotBefore: x.NotBefore, NotAfter: x.NotAfter, SignedAt: r.FinishedAt}
 	return nil
 }
 
 // list fills in the documents that are authorised; afterwards only one that is alone.
-func (h *hosted) list(ctx context.Context, r *signer.Request, after int, p *web.SigningPage) error {
+func (h *hosted) list(ctx context.Context, r *signer.Request, after int, p *signing.Page) error {
 	state := batch.Pending
 	if r.Status != signer.Waiting {
 		if state, after = "", -1; r.Count != 1 || !r.Implicit {
@@ -208,7 +223,7 @@ func (h *hosted) list(ctx context.Context, r *signer.Request, after int, p *web.
 	}
 	for k := range items {
 		d := &items[k]
-		p.Documents = append(p.Documents, web.SigningDocument{Index: int(d.Index), Name: d.Name, Alg: algorithm(d.Hash), Digest: base64.StdEncoding.EncodeToString(d.Digest), View: viewable(r, d)})
+		p.Documents = append(p.Documents, signing.Document{Index: int(d.Index), Name: d.Name, Alg: algorithm(d.Hash), Digest: base64.StdEncoding.EncodeToString(d.Digest), View: viewable(r, d)})
 	}
 	return nil
 }
@@ -220,9 +235,14 @@ func viewable(r *signer.Request, d *batch.Item) bool {
 	return r.Options.Format == signer.PADES && d.Blob != "" && d.Hash == crypto.SHA256
 }
 
-// Open implements web.Signing.
-func (h *hosted) Open(ctx context.Context, v web.Visit, seed secret.Text) (secret.Text, time.Time, error) {
-	o, err := h.signer.OpenPage(ctx, visit(&v), seed)
+// Open implements signing.Signing.
+func (h *hosted) Open(ctx context.Context, v signing.Visit, seed secret.Text) (secret.Text, time.Time, error) {
+	at := visit(&v)
+	var err error
+	if at.Own, err = h.own(ctx, &at); err != nil {
+		return secret.Text{}, time.Time{}, err
+	}
+	o, err := h.signer.OpenPage(ctx, at, seed)
 	if err != nil {
 		return secret.Text{}, time.Time{}, unpaged(err)
 	}
@@ -232,8 +252,25 @@ func (h *hosted) Open(ctx context.Context, v web.Visit, seed secret.Text) (secre
 	return o.Session, o.Until, nil
 }
 
-// Stray implements web.Signing.
-func (h *hosted) Stray(ctx context.Context, v web.Visit) error {
+// own says whether the page is of a transaction that an officer asked for at the portal: nobody
+// stands between the two then.
+func (h *hosted) own(ctx context.Context, at *signer.Visit) (bool, error) {
+	r, err := h.signer.Page(ctx, at)
+	if r == nil {
+		if mapped := unpaged(err); errors.Is(mapped, signing.ErrUnknown) || errors.Is(mapped, signing.ErrElsewhere) {
+			return false, nil // which is judged, and noted, with the opening
+		}
+		return false, err
+	}
+	app, err := h.looks.AppByID(ctx, r.App)
+	if errors.Is(err, enrol.ErrUnknown) {
+		err = nil
+	}
+	return app.Person != "", err
+}
+
+// Stray implements signing.Signing.
+func (h *hosted) Stray(ctx context.Context, v signing.Visit) error {
 	if err := h.signer.RefusePage(ctx, visit(&v), "page.form", signer.ErrForm); errors.Is(err, audit.ErrNotRecorded) {
 		return err
 	}
@@ -241,7 +278,7 @@ func (h *hosted) Stray(ctx context.Context, v web.Visit) error {
 }
 
 // acting finds the transaction of v, who wants to do something: to others it is refused.
-func (h *hosted) acting(ctx context.Context, v *web.Visit, action string) (*signer.Request, error) {
+func (h *hosted) acting(ctx context.Context, v *signing.Visit, action string) (*signer.Request, error) {
 	at := visit(v)
 	r, err := h.signer.Page(ctx, &at)
 	if err != nil {
@@ -250,8 +287,8 @@ func (h *hosted) acting(ctx context.Context, v *web.Visit, action string) (*sign
 	return r, h.served(ctx, v, r, action)
 }
 
-// Confirm implements web.Signing.
-func (h *hosted) Confirm(ctx context.Context, v web.Visit, c web.Confirmation) error {
+// Confirm implements signing.Signing.
+func (h *hosted) Confirm(ctx context.Context, v signing.Visit, c signing.Confirmation) error {
 	const action = "signer.authorize"
 	r, err := h.acting(ctx, &v, action)
 	if err != nil {
@@ -289,8 +326,8 @@ func (h *hosted) Confirm(ctx context.Context, v web.Visit, c web.Confirmation) e
 	return nil
 }
 
-// Resend implements web.Signing.
-func (h *hosted) Resend(ctx context.Context, v web.Visit) error {
+// Resend implements signing.Signing.
+func (h *hosted) Resend(ctx context.Context, v signing.Visit) error {
 	if _, err := h.acting(ctx, &v, "otp.resend"); err != nil {
 		return err
 	}
@@ -302,7 +339,7 @@ func (h *hosted) Resend(ctx context.Context, v web.Visit) error {
 var errAppStopped = errors.New("the app is not active")
 
 // served refuses what an app asked for that was stopped since: it could not do it itself either.
-func (h *hosted) served(ctx context.Context, v *web.Visit, r *signer.Request, action string) error {
+func (h *hosted) served(ctx context.Context, v *signing.Visit, r *signer.Request, action string) error {
 	app, err := h.looks.AppByID(ctx, r.App)
 	if err != nil || app.State == enrol.AppActive {
 		return err
@@ -312,18 +349,18 @@ func (h *hosted) served(ctx context.Context, v *web.Visit, r *signer.Request, ac
 	if err != nil {
 		return err
 	}
-	return &web.Refusal{Status: http.StatusForbidden, Left: -1, MS: "Sistem yang meminta tandatangan ini telah dihentikan. Hubungi pentadbir GPKI agensi anda.",
+	return &signing.Refusal{Status: http.StatusForbidden, Left: -1, MS: "Sistem yang meminta tandatangan ini telah dihentikan. Hubungi pentadbir GPKI agensi anda.",
 		EN: "The system that asked for this signature was stopped. Call your agency’s GPKI administrator."}
 }
 
-// Cancel implements web.Signing.
-func (h *hosted) Cancel(ctx context.Context, v web.Visit) error {
+// Cancel implements signing.Signing.
+func (h *hosted) Cancel(ctx context.Context, v signing.Visit) error {
 	return h.refusal(&v, h.signer.CancelFrom(ctx, visit(&v)))
 }
 
 // refusal puts an error into words. What only says how the transaction ended is none: the page
 // shows that.
-func (h *hosted) refusal(v *web.Visit, err error) error {
+func (h *hosted) refusal(v *signing.Visit, err error) error {
 	for _, over := range []error{otp.ErrUsed, signer.ErrTransactionExpired, signer.ErrCancelled, signer.ErrFinished} {
 		if errors.Is(err, over) {
 			return nil
@@ -333,11 +370,11 @@ func (h *hosted) refusal(v *web.Visit, err error) error {
 		return mapped
 	}
 	if errors.Is(err, signer.ErrFormSent) && !errors.Is(err, audit.ErrNotRecorded) {
-		return &web.Refusal{Status: http.StatusConflict, Left: -1, MS: "Borang itu sudah dihantar sebelum ini dan tidak dicuba lagi. Masukkan PIN dan kod sekali lagi.",
+		return &signing.Refusal{Status: http.StatusConflict, Left: -1, MS: "Borang itu sudah dihantar sebelum ini dan tidak dicuba lagi. Masukkan PIN dan kod sekali lagi.",
 			EN: "That form was sent before and was not tried again. Enter PIN and code once more."}
 	}
 	ms, en := api.Explain(err)
-	no := &web.Refusal{Status: ms.Status, MS: sentence(ms), EN: sentence(en), Left: -1, RetryAfter: ms.RetryAfter}
+	no := &signing.Refusal{Status: ms.Status, Code: ms.Code, MS: sentence(ms), EN: sentence(en), Left: -1, RetryAfter: ms.RetryAfter}
 	if ms.AttemptsLeft != nil {
 		no.Left = *ms.AttemptsLeft
 	}
@@ -371,21 +408,21 @@ func sentence(p *api.Problem) string {
 	return s
 }
 
-// Logo implements web.Signing.
-func (h *hosted) Logo(ctx context.Context, v web.Visit) (string, []byte, error) {
+// Logo implements signing.Signing.
+func (h *hosted) Logo(ctx context.Context, v signing.Visit) (string, []byte, error) {
 	r, err := h.request(ctx, &v)
 	if err != nil {
 		return "", nil, err
 	}
 	s, err := h.looks.System(ctx, r.System)
 	if errors.Is(err, enrol.ErrUnknown) || err == nil && len(s.Logo) == 0 {
-		err = web.ErrUnknown
+		err = signing.ErrUnknown
 	}
 	return s.LogoType, s.Logo, err
 }
 
-// Document implements web.Signing.
-func (h *hosted) Document(ctx context.Context, v web.Visit, index int) (io.ReadCloser, int64, error) {
+// Document implements signing.Signing.
+func (h *hosted) Document(ctx context.Context, v signing.Visit, index int) (io.ReadCloser, int64, error) {
 	r, err := h.request(ctx, &v)
 	if err != nil {
 		return nil, 0, err
@@ -395,11 +432,11 @@ func (h *hosted) Document(ctx context.Context, v web.Visit, index int) (io.ReadC
 		return nil, 0, err
 	}
 	if len(items) != 1 || int(items[0].Index) != index || !viewable(r, &items[0]) {
-		return nil, 0, web.ErrUnknown
+		return nil, 0, signing.ErrUnknown
 	}
 	blob, err := h.signer.Blobs.Open(ctx, items[0].Blob)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = web.ErrUnknown
+		err = signing.ErrUnknown
 	}
 	if err != nil {
 		return nil, 0, err

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -254,6 +255,9 @@ func TestSigningPageIsForOneBrowser(t *testing.T) {
 	}
 }
 
+// ours are the scripts of pages: modules among the assets, without a word of their own.
+var ours = regexp.MustCompile(`<script type="module" src="/assets/[a-z./]+-[A-Za-z0-9_-]{12}\.js"></script>`)
+
 // Nothing may frame, cache, or be told of any of these answers.
 func TestSigningPageHeaders(t *testing.T) {
 	g := gatewaytest.New(t)
@@ -272,7 +276,8 @@ func TestSigningPageHeaders(t *testing.T) {
 				t.Errorf("%s: policy %q", name, csp)
 			}
 		}
-		if strings.Contains(csp, "script") || strings.Contains(csp, "unsafe") {
+		// Scripts are files of this gateway's, or there are none.
+		if strings.Contains(strings.ReplaceAll(csp, "script-src 'self';", ""), "script") || strings.Contains(csp, "unsafe") || strings.Contains(csp, "*") {
 			t.Errorf("%s: policy %q", name, csp)
 		}
 		for header, value := range map[string]string{"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Robots-Tag": "noindex, nofollow", "Cross-Origin-Opener-Policy": "same-origin"} {
@@ -281,7 +286,7 @@ func TestSigningPageHeaders(t *testing.T) {
 			}
 		}
 		for _, no := range []string{"<script", "onclick", "onload", "style=", "javascript:"} {
-			if strings.Contains(string(r.Raw), no) {
+			if strings.Contains(ours.ReplaceAllString(string(r.Raw), ""), no) {
 				t.Errorf("%s holds %q", name, no)
 			}
 		}
@@ -400,7 +405,7 @@ func TestSigningPageShowsText(t *testing.T) {
 			if r.Status != 200 {
 				t.Fatalf("%d %.300s", r.Status, r.Raw)
 			}
-			text := string(r.Raw)
+			text := strings.ReplaceAll(ours.ReplaceAllString(string(r.Raw), ""), `<details class="more small">`, "")
 			if strings.ContainsAny(x, `<>"'`) && strings.Contains(text, x) {
 				t.Errorf("payload %d stands in the %s as it is", k, name)
 			}

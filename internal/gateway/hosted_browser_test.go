@@ -31,9 +31,9 @@ func TestHostedSigningInChromium(t *testing.T) {
 	described(t, g, "KEMENTERIAN KEWANGAN", "sijil")
 	redirect := strings.Replace(app.URL, "127.0.0.1", "localhost", 1) + "/kembali?modul=AP" // another site
 	key := hostedApp(t, g, redirect)
-	for _, lang := range []struct{ code, open, pin, otp, sign, wrong, signed, back string }{
-		{"ms", "Buka halaman tandatangan", "PIN sijil", "Kod OTP", "Tandatangan", "Kod OTP salah.", "TELAH DITANDATANGANI", "Kembali ke iGFMAS"},
-		{"en", "Open the signing page", "Certificate PIN", "One-time code", "Confirm Signature", "The code is wrong.", "SIGNED", "Back to iGFMAS"},
+	for _, lang := range []struct{ code, open, pin, otp, sign, wrong, signed, back, elsewhere string }{
+		{"ms", "Buka halaman tandatangan", "PIN sijil", "Kod OTP", "Tandatangan", "Kod OTP salah.", "TELAH DITANDATANGANI", "Kembali ke iGFMAS", "PELAYAR LAIN"},
+		{"en", "Open the signing page", "Certificate PIN", "One-time code", "Confirm Signature", "The code is wrong.", "SIGNED", "Back to iGFMAS", "ANOTHER BROWSER"},
 	} {
 		t.Run(lang.code, func(t *testing.T) {
 			ask := raw("Baucar 1")
@@ -43,7 +43,7 @@ func TestHostedSigningInChromium(t *testing.T) {
 			// As wide as at 400 % (WCAG 2.2, Success Criterion 1.4.10).
 			c.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": 320, "height": 640, "deviceScaleFactor": 1, "mobile": false}, nil)
 			c.visit(app.URL + "/senarai")
-			c.visit(tx.Text("signing_url"))
+			c.visit(tx.Text("signing_url") + "?lang=" + lang.code)
 			shows := func(words ...string) {
 				t.Helper()
 				text := c.value("document.body.innerText")
@@ -91,7 +91,7 @@ func TestHostedSigningInChromium(t *testing.T) {
 			tx, _ = asked(t, g, key, raw("Baucar 2"))
 			newSurfer(t, g).enter(tx.Text("signing_url"))
 			c.visit(tx.Text("signing_url"))
-			shows("PELAYAR LAIN")
+			shows(lang.elsewhere)
 		})
 	}
 }

@@ -85,7 +85,7 @@ func TestHostedSigningEnds(t *testing.T) {
 	first := page
 	for left := 2; left >= 0; left-- {
 		page = s.confirm(page, address, pin(g), other(code))
-		got(t, page, 403, "Kod OTP salah", fmt.Sprintf("Tries left: %d.", left))
+		got(t, page, 403, "Kod OTP salah", fmt.Sprintf("Baki cubaan: %d.", left))
 	}
 	got(t, s.confirm(page, address, pin(g), code), 403, "minta kod baharu", `href="#code"`, `id="code"`, "Kod itu tidak boleh digunakan lagi")
 	got(t, s.send("POST", address+"/code", formFor(page, address, "/code")), 429, "Cuba lagi selepas")
@@ -144,7 +144,7 @@ func TestHostedSigningEnds(t *testing.T) {
 	for range 3 {
 		page = s.confirm(page, tx.Text("signing_url"), "bukan-pin-ini", code)
 	}
-	got(t, page, 403, "PIN DIKUNCI", "MYT", "Baki cubaan: <strong>0</strong>")
+	got(t, page, 403, "PIN DIKUNCI", "MYT", "Baki cubaan: 0.")
 	end = s.send("GET", tx.Text("signing_url"), nil)
 	got(t, end, 200, "PIN DIKUNCI", "Anda boleh menutup halaman ini")
 	if strings.Contains(string(end.Raw), `name="pin"`) {

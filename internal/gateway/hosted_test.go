@@ -225,14 +225,14 @@ func TestHostedSigning(t *testing.T) {
 		}
 	}
 
-	got(t, s.confirm(page, address, "", code), 400, "Masukkan PIN sijil anda", `id="pin-ralat"`, `aria-describedby="pin-ralat"`)
-	got(t, s.confirm(page, address, "x", "12345"), 400, "enam digit", `id="otp-ralat"`)
+	got(t, s.confirm(page, address, "", code), 400, "Masukkan PIN sijil anda", `id="pin-error"`, `aria-describedby="pin-hint pin-error"`)
+	got(t, s.confirm(page, address, "x", "12345"), 400, "enam digit", `id="otp-error"`)
 	wrong := s.confirm(page, address, pin(g), other(code))
-	got(t, wrong, 403, "Kod OTP salah. Baki cubaan: <strong>2</strong>", `href="#otp"`, "Tries left: 2")
+	got(t, wrong, 403, "Kod OTP salah. Baki cubaan: 2. Semak kod", `href="#otp"`)
 	// The same form again, as a browser sends it when it reloads, costs no try.
 	got(t, s.confirm(page, address, pin(g), code), 409, "tidak dicuba lagi")
 	wrong = s.confirm(wrong, address, "salah-sekali", code)
-	got(t, wrong, 403, "PIN salah. Baki cubaan: <strong>4</strong>", `href="#pin"`)
+	got(t, wrong, 403, "PIN salah. Baki cubaan: 4. Masukkan PIN", `href="#pin"`)
 	done := s.confirm(wrong, address, pin(g), code[:3]+" "+code[3:])
 	if done.Status != http.StatusSeeOther {
 		t.Fatalf("%d %s", done.Status, done.Raw)

@@ -32,7 +32,7 @@ type given map[string]any
 type acts map[string]func(argument json.RawMessage) (any, error)
 
 // limit is more than a journey ever takes.
-const limit = 8 * time.Minute
+const limit = 5 * time.Minute
 
 // run takes js/<script>.mjs through g and returns its results by name. While it runs,
 // the gateway's clock goes as fast as the browser's. Whatever the script finds wrong
@@ -70,6 +70,7 @@ type config struct {
 	Dev     json.RawMessage `json:"dev,omitempty"`
 	Given   given           `json:"given,omitempty"`
 	Browser string          `json:"browser"` // program
+	Firefox string          `json:"firefox"` // program, where given has engine "firefox"
 	Act     string          `json:"act"`     // address that does acts
 	Shots   string          `json:"shots"`   // folder
 }
@@ -89,6 +90,9 @@ func play(t *testing.T, script string, c config, does acts) (results map[string]
 	t.Helper()
 	node := gatewaytest.Tool(t, "node")
 	c.Browser = gatewaytest.Tool(t, "chromium")
+	if c.Given["engine"] == "firefox" {
+		c.Firefox = gatewaytest.Tool(t, "firefox-esr")
+	}
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)

@@ -70,6 +70,9 @@ func (s *Site) request(r *http.Request, method, path, contentType string, body i
 	if err != nil {
 		return nil, fmt.Errorf("asking the API for %s: %w", path, err)
 	}
+	if q.Body == nil {
+		q.Body = http.NoBody // as a server's request has it
+	}
 	q.Host, q.RemoteAddr, q.TLS, q.RequestURI = r.Host, r.RemoteAddr, r.TLS, path
 	v := visitOf(ctx)
 	q.Header = http.Header{"Accept-Language": {v.words.language}, "User-Agent": r.Header["User-Agent"], "X-Forwarded-For": r.Header["X-Forwarded-For"], "X-Request-Id": {v.request}}

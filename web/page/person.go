@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 )
 
@@ -64,7 +65,7 @@ func Next(r *http.Request) string {
 	const portal = "/portal"
 	next := r.FormValue("next")
 	u, err := url.Parse(next)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(next, "/portal") || strings.ContainsAny(next, "\\\r\n\t") {
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || strings.ContainsAny(next, "\\\r\n\t") || path.Clean(u.Path) != u.Path || u.Path != portal && !strings.HasPrefix(u.Path, portal+"/") {
 		return portal
 	}
 	return u.RequestURI()

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -33,6 +34,8 @@ type Site struct {
 	Title   string // of the service or agency
 	Log     *slog.Logger
 	Now     func() time.Time
+	// OpenSigning opens the signing page at an address for the browser of r; see [Site.Sign].
+	OpenSigning func(w http.ResponseWriter, r *http.Request, address string) error
 }
 
 // policy is the Content-Security-Policy of pages: nothing inline, nothing from elsewhere,
@@ -44,10 +47,13 @@ const Inert = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 // Pages is the middleware of all pages: headers, language, and forms of other sites, which
 // are refused before anything is read of them.
-func (s *Site) Pages(next http.Handler) http.Handler {
+func (s *Site) Pages(next http.Handler) http.Handler { return s.PagesDenying(s.Stray)(next) }
+
+// PagesDenying is Pages where deny answers forms of other sites.
+func (s *Site) PagesDenying(deny http.HandlerFunc) func(http.Handler) http.Handler {
 	cross := http.NewCrossOriginProtection()
-	cross.SetDenyHandler(s.visited(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.Stray(w, r) })))
-	return Protect(cross.Handler(s.visited(next)))
+	cross.SetDenyHandler(s.visited(deny))
+	return func(next http.Handler) http.Handler { return Protect(cross.Handler(s.visited(next))) }
 }
 
 // Protect sets what every answer carries: nothing from elsewhere may run or be shown, and
@@ -143,6 +149,27 @@ func See(w http.ResponseWriter, r *http.Request, path string) {
 		return
 	}
 	http.Redirect(w, r, path, http.StatusSeeOther)
+}
+
+// Sign answers a form that has just made a transaction for who is logged in: the browser goes to
+// its signing page, already opened, for it is the first to be there. To be called by the POST that
+// made the transaction, with the signing_url that the API answered:
+//
+//	d.Sign(w, r, made.SigningURL)
+//
+// Where the page cannot be opened now the browser goes there all the same: the page has a button.
+func (s *Site) Sign(w http.ResponseWriter, r *http.Request, signingURL string) {
+	u, err := url.Parse(signingURL)
+	if err != nil || !strings.HasPrefix(u.Path, "/sign/") {
+		s.Failed(w, r, errors.New("opening a signing page: the API gave no address of one"))
+		return
+	}
+	if s.OpenSigning != nil {
+		if err := s.OpenSigning(w, r, u.Path); err != nil {
+			s.Log.WarnContext(r.Context(), "a signing page was not opened for its own browser", "request_id", requestID(w), "error", err)
+		}
+	}
+	See(w, r, u.Path)
 }
 
 // htmx says whether a script of ours asks, and takes a part of a page.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -23,14 +24,14 @@ type visit struct {
 	words   *words
 	path    string // to which a switch of the language comes back
 	request string
-	proof   string // of forms
+	proof   func() string // of forms; its cookie is set when there is one
 	person  *Person
 }
 
 func visitOf(ctx context.Context) *visit {
 	v, _ := ctx.Value(visitKey).(*visit)
 	if v == nil { // a part that is shown outside a visit
-		return &visit{site: &Site{Title: "Mohor", Now: time.Now}, words: wordsOf(Malay)}
+		return &visit{site: &Site{Title: "Mohor", Now: time.Now}, words: wordsOf(Malay), proof: func() string { return "" }}
 	}
 	return v
 }
@@ -61,13 +62,23 @@ func (s *Site) visited(next http.Handler) http.Handler {
 				return
 			}
 		}
-		v := &visit{site: s, words: wordsOf(language), path: r.URL.Path, request: requestID(w), proof: s.proof(w, r)}
+		v := &visit{site: s, words: wordsOf(language), path: r.URL.Path, request: requestID(w), proof: sync.OnceValue(func() string { return s.proof(w, r) })}
 		if r.Method == http.MethodGet {
 			v.path = without(r.URL, "lang")
 		}
 		w.Header().Set("Content-Language", language)
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey, v)))
 	})
+}
+
+// Linked is the middleware of pages to which the links of mails lead, in place of [Site.Pages]: what is
+// secret in their addresses no answer repeats, and who looks is given no cookie.
+func (s *Site) Linked(next http.Handler) http.Handler {
+	return Protect(s.visited(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Del("Set-Cookie")
+		Returning(r, "")
+		next.ServeHTTP(w, r)
+	})))
 }
 
 // without is the address of u, within this site, without a part of its query.
@@ -111,21 +122,34 @@ func (s *Site) CookieValue(r *http.Request, what string) string {
 	return ""
 }
 
-// proof ties the forms of a page to the browser's session, or before there is one to a cookie of
-// its own, which is set here. A session's forms are of no use to the next one.
-func (s *Site) proof(w http.ResponseWriter, r *http.Request) string {
-	key := s.CookieValue(r, "session")
-	if key == "" {
-		if key = s.CookieValue(r, "form"); len(key) < 22 {
-			var b [16]byte
-			_, _ = rand.Read(b[:]) // crypto/rand never fails (it ends the process)
-			key = base64.RawURLEncoding.EncodeToString(b[:])
-			// Lax: the first page is often one to which another site's link leads.
-			c := s.Cookie("form", key, 0)
-			c.SameSite = http.SameSiteLaxMode
-			http.SetCookie(w, c)
-		}
+// formKey is what the forms of this browser are tied to: its session, or before there is one a
+// cookie of its own; "" for neither. A session's forms are of no use to the next one.
+func (s *Site) formKey(r *http.Request) string {
+	if key := s.CookieValue(r, "session"); key != "" {
+		return key
 	}
+	if key := s.CookieValue(r, "form"); len(key) >= 22 {
+		return key
+	}
+	return ""
+}
+
+// proof ties the forms of a page to the browser, which gets a cookie for it where it has none.
+func (s *Site) proof(w http.ResponseWriter, r *http.Request) string {
+	key := s.formKey(r)
+	if key == "" {
+		var b [16]byte
+		_, _ = rand.Read(b[:]) // crypto/rand never fails (it ends the process)
+		key = base64.RawURLEncoding.EncodeToString(b[:])
+		// Lax: the first page is often one to which another site's link leads.
+		c := s.Cookie("form", key, 0)
+		c.SameSite = http.SameSiteLaxMode
+		http.SetCookie(w, c)
+	}
+	return proofOf(key)
+}
+
+func proofOf(key string) string {
 	mac := hmac.New(sha256.New, []byte(key))
 	mac.Write([]byte("mohor form v1\n"))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
@@ -133,7 +157,8 @@ func (s *Site) proof(w http.ResponseWriter, r *http.Request) string {
 
 // proven says whether a form was made for this browser.
 func proven(r *http.Request, form string) bool {
-	return subtle.ConstantTimeCompare([]byte(form), []byte(visitOf(r.Context()).proof)) == 1
+	key := visitOf(r.Context()).site.formKey(r)
+	return key != "" && subtle.ConstantTimeCompare([]byte(form), []byte(proofOf(key))) == 1
 }
 
 // MaxForm bounds what a form without files may hold, in bytes.

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"sync"
 	"time"
 
@@ -104,21 +105,13 @@ func Moment(ctx context.Context, t time.Time) string {
 }
 
 // Number writes a whole number with commas at the thousands, as both languages do.
-func Number[N int | int64 | uint32 | float64](n N) string {
-	s := fmt.Sprint(int64(n))
-	at := len(s) % 3
-	if s[0] == '-' {
-		at = (len(s) - 1) % 3
-		if at > 0 {
-			at++
-		}
+func Number[N int | int64 | uint32](n N) string {
+	digits, sign := strconv.FormatInt(int64(n), 10), ""
+	if digits[0] == '-' {
+		sign, digits = "-", digits[1:]
 	}
-	var out []byte
-	for k := range len(s) {
-		if k > 0 && s[k-1] != '-' && (k-at)%3 == 0 && k >= at {
-			out = append(out, ',')
-		}
-		out = append(out, s[k])
+	for k := len(digits) - 3; k > 0; k -= 3 {
+		digits = digits[:k] + "," + digits[k:]
 	}
-	return string(out)
+	return sign + digits
 }

@@ -96,11 +96,16 @@ export async function journey(f) {
   process.exitCode = failed ? 1 : 0;
 }
 
-// browser starts Chromium once, with given.args.
-export function browser() {
-  const path = config.browser ?? ['/usr/bin/chromium', '/usr/bin/google-chrome'].find(existsSync);
-  if (!engines.has(path)) engines.set(path, require('playwright-core').chromium.launch({ executablePath: path, args: config.given.args ?? [] }));
-  return engines.get(path);
+// browser starts Chromium once, with given.args, or with engine 'firefox' Debian's Firefox (by WebDriver BiDi).
+export function browser({ engine = 'chromium' } = {}) {
+  if (!engines.has(engine)) {
+    const playwright = require('playwright-core');
+    const first = (...paths) => paths.find(existsSync);
+    engines.set(engine, engine === 'firefox' ?
+      playwright.firefox.launch({ channel: 'moz-firefox', executablePath: config.firefox || first('/usr/bin/firefox-esr') }) :
+      playwright.chromium.launch({ executablePath: config.browser || first('/usr/bin/chromium', '/usr/bin/google-chrome'), args: config.given.args ?? [] }));
+  }
+  return engines.get(engine);
 }
 
 // everywhere takes f through one visit in each language and size, or in those of options.langs
@@ -119,7 +124,7 @@ export async function everywhere(options, f) {
 }
 
 // visit opens a page. Options: lang ('ms'), size ('desktop'), noJS (no script of a page runs),
-// context (more of playwright's options of a new context), expect (a list for v.expect).
+// engine ('chromium' or 'firefox', or given.engine), context (more of playwright's options of a new context), expect (a list for v.expect).
 //
 // v.page       the page (paths are relative to the gateway)
 // v.lang v.size
@@ -130,8 +135,8 @@ export async function everywhere(options, f) {
 // v.seconds()  since the visit began
 // v.end()      reports what the browser complained of, closes
 export async function visit(options = {}) {
-  const { lang = 'ms', size = 'desktop', noJS = false } = options;
-  const context = await (await browser()).newContext({
+  const { lang = 'ms', size = 'desktop', noJS = false, engine = config.given.engine } = options;
+  const context = await (await browser({ engine })).newContext({
     baseURL: config.base, locale: lang === 'ms' ? 'ms-MY' : 'en-GB', timezoneId: 'Asia/Kuala_Lumpur', reducedMotion: 'reduce',
     javaScriptEnabled: !noJS, ...sizes[size], ...options.context,
   });
@@ -139,7 +144,7 @@ export async function visit(options = {}) {
   await context.addCookies([{ name: 'mohor-lang', value: lang, url: config.base }]);
   const start = Date.now();
   const v = {
-    context, lang, size, noJS, ended: false,
+    context, lang, size, noJS, engine, ended: false,
     count: { clicks: 0, typed: 0, chosen: 0, keys: 0, pages: 0 },
     expected: [], t: (ms, en) => (lang === 'ms' ? ms : en),
     expect: (status, path) => { v.expected.push({ status, path }); },
@@ -155,7 +160,7 @@ export async function visit(options = {}) {
     v.ended = true;
     visits.delete(v);
     // What the page has still to say arrives before the answer to this.
-    for (const p of context.pages()) await p.evaluate(() => new Promise((done) => requestAnimationFrame(() => done()))).catch(() => {});
+    for (const p of context.pages()) await p.evaluate(() => 1).catch(() => {});
     await context.close();
   };
   visits.add(v);
@@ -166,7 +171,18 @@ const owners = new WeakMap();
 const page = (x) => x.page ?? x;
 const owner = (x) => (x.page ? x : owners.get(x) ?? { lang: 'ms', size: 'desktop' });
 
+// waited asks the page something that waits, which must come.
+async function waited(p, f, argument) {
+  let timer;
+  const late = new Promise((_, refuse) => { timer = setTimeout(() => refuse(new Error('the page does not answer')), 60_000); });
+  return Promise.race([p.evaluate(f, argument), late]).finally(() => clearTimeout(timer));
+}
+
 const matches = (want, path) => (want instanceof RegExp ? want.test(path) : want === path);
+
+// Playwright stills a page for its picture by a style sheet, which Firefox holds against the policy: it
+// is known by this hash of "body {}", and by being set by evaluated script, which a page of ours cannot have.
+const playwrights = (text) => text.includes('sha256-YjaKGiklmzC6wjXA513HAMmzus8VE61XCOT+SmwNZWA=') || /style-src-elem .*%20%3E%20eval:\d+$/.test(text);
 
 // watch makes a problem of what the browser complains of.
 async function watch(v) {
@@ -183,7 +199,10 @@ async function watch(v) {
     if (/^Failed to load resource: the server responded with a status of/.test(m.text())) return;
     problem(`console: ${m.text()} (${url})`);
   });
-  v.context.on('weberror', (e) => problem(`exception: ${e.error().stack ?? e.error()}`));
+  v.context.on('weberror', (e) => {
+    const text = String(e.error().stack ?? e.error());
+    if (!(v.engine === 'firefox' && playwrights(text))) problem(`exception: ${text}`);
+  });
   v.context.on('request', (r) => {
     const u = new URL(r.url());
     if (/^https?:$/.test(u.protocol) && u.origin !== ours && !v.expected.some((e) => e.status === 'away' && matches(e.path, u.origin))) problem(`asks another origin: ${r.url()}`);
@@ -194,10 +213,12 @@ async function watch(v) {
     if (why !== 'net::ERR_ABORTED' && !isExpected(r.url())) problem(`no answer: ${r.method()} ${r.url()}: ${why}`);
   });
   v.context.on('response', (r) => {
-    if (r.request().isNavigationRequest()) v.count.pages++;
+    if (r.request().isNavigationRequest() && (r.status() < 300 || r.status() > 399)) v.count.pages++;
     if (r.status() >= 400 && !isExpected(r.url(), r.status())) problem(`${r.status()} for ${r.request().method()} ${r.url()}`);
   });
-  await v.context.exposeBinding('__mohorPolicy', (_, what) => problem(`Content-Security-Policy: ${what}`));
+  await v.context.exposeBinding('__mohorPolicy', (_, what) => {
+    if (!(v.engine === 'firefox' && playwrights(what))) problem(`Content-Security-Policy: ${what}`);
+  });
   await v.context.addInitScript(() => {
     addEventListener('securitypolicyviolation', (e) => {
       window.__mohorPolicy(`${e.effectiveDirective} does not allow ${e.blockedURI} ${e.sample} at ${e.sourceFile ?? document.location.pathname}:${e.lineNumber}`);
@@ -234,12 +255,14 @@ let axeSource = null;
 
 // axe judges the page as it is shown: what is serious or critical is a problem, the rest a note.
 // except names rules that are not asked (say why where it is called). It returns all violations.
+// It needs timers, which a visit without script has not: ask the same page in one with.
 export async function axe(x, { except = [] } = {}) {
   const p = page(x);
+  if (owner(x).noJS) return [];
   axeSource ??= readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
   if (!await p.evaluate(() => Boolean(window.axe))) await p.evaluate(axeSource);
   const rules = Object.fromEntries(except.map((id) => [id, { enabled: false }]));
-  const { violations, passes } = await p.evaluate(([values, rules]) =>
+  const { violations, passes } = await waited(p, ([values, rules]) =>
     window.axe.run(document, { runOnly: { type: 'tag', values }, rules, resultTypes: ['violations'] }), [tags, rules]);
   if (passes.length === 0) problem('axe: nothing was checked');
   for (const r of violations) {
@@ -268,16 +291,18 @@ const tallest = 6000; // no picture may be higher than 16,384 pixels of a screen
 // shot takes a picture of the whole page, bin/screenshots/<lang>-<size>/<name>.png, and returns its path.
 export async function shot(x, name) {
   const p = page(x);
-  const { lang, size, noJS } = owner(x);
-  const path = join(config.shots, `${lang}-${size}`, `${name}${noJS ? '-nojs' : ''}.png`);
+  const { lang, size, noJS, engine } = owner(x);
+  const path = join(config.shots, `${lang}-${size}${engine === 'firefox' ? '-firefox' : ''}`, `${name}${noJS ? '-nojs' : ''}.png`);
   mkdirSync(dirname(path), { recursive: true });
   await p.waitForLoadState('load');
-  const height = await p.evaluate(async () => {
-    await document.fonts.ready;
-    await Promise.all([...document.images].filter((i) => i.loading !== 'lazy').map((i) => i.decode().catch(() => {})));
-    return document.documentElement.scrollHeight;
-  });
-  const options = { path, animations: 'disabled', caret: 'hide' };
+  if (!noJS) {
+    await waited(p, async () => {
+      await document.fonts.ready;
+      await Promise.all([...document.images].filter((i) => i.loading !== 'lazy').map((i) => i.decode().catch(() => {})));
+    });
+  }
+  const height = await p.evaluate(() => document.documentElement.scrollHeight);
+  const options = engine === 'firefox' ? { path, animations: 'allow', caret: 'initial' } : { path, animations: 'disabled', caret: 'hide' };
   if (height <= tallest) {
     await p.screenshot({ ...options, fullPage: true });
     return path;

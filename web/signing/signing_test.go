@@ -1,10 +1,11 @@
-package web_test
+package signing_test
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -16,70 +17,73 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/mohor-sign/mohor/internal/secret"
-	"github.com/mohor-sign/mohor/web"
+	"github.com/mohor-sign/mohor/web/page"
+	"github.com/mohor-sign/mohor/web/signing"
 )
 
 const pageToken = "AAECAwQFBgcICQoLDA0ODw"
 
-// counter is web.Signing in memory, with one page.
+var noon = time.Date(2026, 4, 30, 4, 0, 0, 0, time.UTC)
+
+// counter is signing.Signing in memory, with one page.
 type counter struct {
-	page    web.SigningPage
+	page    signing.Page
 	session string // of who opened it
 	no      error  // what deeds answer
 	did     []string
-	given   web.Confirmation
+	given   signing.Confirmation
 	pin     string
 }
 
-func (d *counter) Page(_ context.Context, v web.Visit, _ int) (web.SigningPage, error) {
+func (d *counter) Page(_ context.Context, v signing.Visit, _ int) (signing.Page, error) {
 	switch given := string(v.Session.Reveal()); {
 	case string(v.Token.Reveal()) != pageToken:
-		return web.SigningPage{}, web.ErrUnknown
+		return signing.Page{}, signing.ErrUnknown
 	case d.session == "":
-		return web.SigningPage{}, web.ErrUnopened
+		return signing.Page{}, signing.ErrUnopened
 	case given != d.session:
-		return web.SigningPage{}, web.ErrElsewhere
+		return signing.Page{}, signing.ErrElsewhere
 	}
 	return d.page, nil
 }
 
-func (d *counter) Open(_ context.Context, v web.Visit, seed secret.Text) (secret.Text, time.Time, error) {
+func (d *counter) Open(_ context.Context, v signing.Visit, seed secret.Text) (secret.Text, time.Time, error) {
 	session := "session of " + string(seed.Reveal())
-	if _, err := d.Page(context.Background(), web.Visit{Token: v.Token, Session: secret.New(session)}, -1); err != nil && !errors.Is(err, web.ErrUnopened) {
+	if _, err := d.Page(context.Background(), signing.Visit{Token: v.Token, Session: secret.New(session)}, -1); err != nil && !errors.Is(err, signing.ErrUnopened) {
 		return secret.Text{}, time.Time{}, err
 	}
 	d.session = strings.ReplaceAll(session, " ", "-")
 	return secret.New(d.session), noon.Add(2 * time.Hour), nil
 }
 
-func (d *counter) Stray(context.Context, web.Visit) error {
+func (d *counter) Stray(context.Context, signing.Visit) error {
 	d.did = append(d.did, "stray")
 	return d.no
 }
 
-func (d *counter) Confirm(_ context.Context, _ web.Visit, c web.Confirmation) error {
+func (d *counter) Confirm(_ context.Context, _ signing.Visit, c signing.Confirmation) error {
 	d.did, d.given, d.pin = append(d.did, "confirm"), c, string(c.PIN.Reveal())+" "+string(c.Code.Reveal())
 	return d.no
 }
 
-func (d *counter) Resend(context.Context, web.Visit) error {
+func (d *counter) Resend(context.Context, signing.Visit) error {
 	d.did = append(d.did, "code")
 	return d.no
 }
 
-func (d *counter) Cancel(context.Context, web.Visit) error {
+func (d *counter) Cancel(context.Context, signing.Visit) error {
 	d.did = append(d.did, "cancel")
 	return d.no
 }
 
-func (d *counter) Logo(ctx context.Context, v web.Visit) (string, []byte, error) {
+func (d *counter) Logo(ctx context.Context, v signing.Visit) (string, []byte, error) {
 	_, err := d.Page(ctx, v, -1)
 	return "image/png", []byte("\x89PNG\r\n\x1a\n"), err
 }
 
-func (d *counter) Document(ctx context.Context, v web.Visit, index int) (io.ReadCloser, int64, error) {
+func (d *counter) Document(ctx context.Context, v signing.Visit, index int) (io.ReadCloser, int64, error) {
 	if _, err := d.Page(ctx, v, -1); err != nil || index != 0 {
-		return nil, 0, errors.Join(err, web.ErrUnknown)
+		return nil, 0, errors.Join(err, signing.ErrUnknown)
 	}
 	if d.no != nil {
 		return nil, 0, d.no
@@ -87,12 +91,12 @@ func (d *counter) Document(ctx context.Context, v web.Visit, index int) (io.Read
 	return io.NopCloser(strings.NewReader("%PDF-1.7")), 8, nil
 }
 
-func signingPage() web.SigningPage {
-	return web.SigningPage{
-		Transaction: "tx_k3v0f0o8h1", Status: "WAITING", Owner: "KEMENTERIAN KEWANGAN\nJABATAN AKAUNTAN NEGARA MALAYSIA", System: "iGFMAS", Notice: web.Notice{Token: true, System: "IGFMAS"},
+func signingPage() signing.Page {
+	return signing.Page{
+		Transaction: "tx_k3v0f0o8h1", Status: "WAITING", Owner: "KEMENTERIAN KEWANGAN\nJABATAN AKAUNTAN NEGARA MALAYSIA", System: "iGFMAS", Notice: signing.Notice{Token: true, System: "IGFMAS"},
 		DataHeader: "110FGOM07022411247A29911.35240405888916", Classification: "terbuka", Process: "AP-01 Baucar Bayaran", Role: "Perakuan 1", Total: "RM 29,911.35", Count: 1,
 		Fingerprint: "7K3M-Q0ZV", Root: "cm9vdA==", Nonce: "bm9uY2U=", Tries: 3, SentTo: "s•••@jpk.gov.my", Next: -1,
-		Documents: []web.SigningDocument{{Index: 0, Name: "Baucar Bayaran 2026/04/001.pdf", Alg: "SHA-256", Digest: "LUsq9prqLRm6heerwwCFRQisYDQzAgKukkb8egTE15w=", View: true}},
+		Documents: []signing.Document{{Index: 0, Name: "Baucar Bayaran 2026/04/001.pdf", Alg: "SHA-256", Digest: "LUsq9prqLRm6heerwwCFRQisYDQzAgKukkb8egTE15w=", View: true}},
 		CodeSent:  noon, CodeUntil: noon.Add(5 * time.Minute), ResendAfter: noon.Add(time.Minute), ExpiresAt: noon.Add(30 * time.Minute),
 	}
 }
@@ -100,14 +104,14 @@ func signingPage() web.SigningPage {
 // browser is one, without a mind of its own.
 type browser struct {
 	t   *testing.T
-	c   web.Config
+	d   *counter
 	jar map[string]*http.Cookie
 }
 
 func (b *browser) send(method, path string, form url.Values, header ...string) *httptest.ResponseRecorder {
 	b.t.Helper()
 	r := chi.NewRouter()
-	web.Routes(r, b.c)
+	signing.Routes(r, &page.Site{SecureCookies: true, Title: "Jabatan Contoh", Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon }}, b.d)
 	q := httptest.NewRequest(method, path, strings.NewReader(form.Encode()))
 	if form != nil {
 		q.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -128,9 +132,7 @@ func (b *browser) send(method, path string, form url.Values, header ...string) *
 }
 
 func newBrowser(t *testing.T, d *counter) *browser {
-	c, _ := config()
-	c.Signing, c.SecureCookies, c.Now = d, true, func() time.Time { return noon }
-	return &browser{t: t, c: c, jar: map[string]*http.Cookie{}}
+	return &browser{t: t, d: d, jar: map[string]*http.Cookie{}}
 }
 
 var hidden = regexp.MustCompile(`<input type="hidden" name="([a-z]+)" value="([^"]*)">`)
@@ -220,9 +222,9 @@ func TestSigningDocumentBusy(t *testing.T) {
 	d := &counter{page: signingPage()}
 	b := newBrowser(t, d)
 	b.open()
-	d.no = &web.Refusal{Status: 503, MS: "Sibuk.", EN: "Busy.", Left: -1, RetryAfter: 5}
+	d.no = &signing.Refusal{Status: 503, MS: "Sibuk.", EN: "Busy.", Left: -1, RetryAfter: 5}
 	w := b.send("GET", "/sign/"+pageToken+"/documents/0", nil)
-	if w.Code != 503 || w.Header().Get("Retry-After") != "5" || !strings.Contains(w.Body.String(), "Busy.") {
+	if w.Code != 503 || w.Header().Get("Retry-After") != "5" || !strings.Contains(w.Body.String(), "Sibuk.") {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
 }
@@ -256,7 +258,7 @@ func TestSigningForms(t *testing.T) {
 		if w.Code != c.status || (len(d.did) == 1) != (c.status == 303) || c.status == 303 && d.pin != pin+" "+code {
 			t.Errorf("%s: %d, %v", what, w.Code, d.did)
 		}
-		if c.field != "" && (!strings.Contains(page, `id="`+c.field+`-ralat"`) || !strings.Contains(page, `href="#`+c.field+`"`) || !strings.Contains(page, "<title>Ralat")) {
+		if c.field != "" && (!strings.Contains(page, `id="`+c.field+`-error"`) || !strings.Contains(page, `href="#`+c.field+`"`) || !strings.Contains(page, "<title>Ralat")) {
 			t.Errorf("%s: %s", what, page)
 		}
 		for _, s := range []string{c.pin, c.otp} {
@@ -279,9 +281,9 @@ func TestSigningForms(t *testing.T) {
 	if w.Code != 503 || w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "database") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
-	d.no = &web.Refusal{Status: 429, MS: "Terlalu awal.", EN: "Too soon.", Left: -1, RetryAfter: 7}
+	d.no = &signing.Refusal{Status: 429, MS: "Terlalu awal.", EN: "Too soon.", Left: -1, RetryAfter: 7}
 	w = b.send("POST", "/sign/"+pageToken+"/code", url.Values{"form": form["form"]})
-	if w.Code != 429 || w.Header().Get("Retry-After") != "7" || !strings.Contains(w.Body.String(), "Too soon.") {
+	if w.Code != 429 || w.Header().Get("Retry-After") != "7" || !strings.Contains(w.Body.String(), "Terlalu awal.") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
@@ -310,7 +312,7 @@ func TestSigningStates(t *testing.T) {
 		if has := strings.Contains(page, `http-equiv="refresh"`); has != (status == "SIGNING") {
 			t.Errorf("%s: reloads: %v", status, has)
 		}
-		word := regexp.MustCompile(`<p class="word">([^<]*)`).FindString(page)
+		word := regexp.MustCompile(`<h1>([^<]*)`).FindString(page)
 		if other, twice := seen[word]; twice {
 			t.Errorf("%s says what %s does: %q", status, other, word)
 		}
@@ -336,25 +338,25 @@ func TestSigningPageLeadsOn(t *testing.T) {
 		}
 	}
 	says(b.send("GET", "/sign/"+pageToken, nil).Body.String(), map[string]bool{dead: false, hasCode: true, toCode: false})
-	d.no = &web.Refusal{Status: 410, Field: "code", MS: "Kod telah luput.", EN: "The code has expired.", Left: -1}
+	d.no = &signing.Refusal{Status: 410, Field: "code", MS: "Kod telah luput.", EN: "The code has expired.", Left: -1}
 	says(b.send("POST", "/sign/"+pageToken+"/confirm", form).Body.String(), map[string]bool{toCode: true, hasCode: true, "aria-invalid": false})
 	d.page.CodeUntil = noon.Add(-time.Second)
 	says(b.send("GET", "/sign/"+pageToken, nil).Body.String(), map[string]bool{dead: true, toCode: true})
 	d.page.CodeUntil, d.page.Tries = noon.Add(time.Minute), 0
 	says(b.send("GET", "/sign/"+pageToken, nil).Body.String(), map[string]bool{dead: true, toCode: true})
 	// The PIN that locked: there is no field any more.
-	d.page.Locked, d.no = true, &web.Refusal{Status: 403, Field: "pin", MS: "PIN salah.", EN: "The PIN is wrong.", Left: 0}
+	d.page.Locked, d.no = true, &signing.Refusal{Status: 403, Field: "pin", MS: "PIN salah.", EN: "The PIN is wrong.", Left: 0}
 	says(b.send("POST", "/sign/"+pageToken+"/confirm", form).Body.String(), map[string]bool{"PIN salah.": true, toPIN: false})
 
 	d.page = signingPage()
 	d.page.Count, d.page.Next = 1000, 99
-	d.page.Documents = []web.SigningDocument{{Index: 50}, {Index: 99}}
-	says(b.send("GET", "/sign/"+pageToken+"?after=49", nil).Body.String(), map[string]bool{"No. 51 – 100; semuanya 1000 dokumen.": true, "?after=99#dokumen": true})
+	d.page.Documents = []signing.Document{{Index: 50}, {Index: 99}}
+	says(b.send("GET", "/sign/"+pageToken+"?after=49", nil).Body.String(), map[string]bool{"No. 51 – 100; semuanya 1,000 dokumen.": true, "?after=99#dokumen": true})
 }
 
 // The four points stand word for word; which word the certificate has is the system's.
 func TestLegalNotice(t *testing.T) {
-	for want, n := range map[string]web.Notice{
+	for want, n := range map[string]signing.Notice{
 		"DOKUMEN KEWANGAN iGFMAS MENGGUNAKAN TOKEN DAN NOMBOR PIN.": {Token: true, System: "IGFMAS"}, "DOKUMEN KEWANGAN iGFMAS MENGGUNAKAN SIJIL DIGITAL DAN NOMBOR PIN.": {System: "IGFMAS"},
 		"DOKUMEN MYSPIKE MENGGUNAKAN SIJIL DIGITAL DAN NOMBOR PIN.": {System: "MYSPIKE"},
 	} {
@@ -382,7 +384,7 @@ func TestSigningPageNamesPayees(t *testing.T) {
 	p.Payees, p.FirstPayees = 12, []string{"SYARIKAT ALI", "<b>ABU</b>"}
 	b := newBrowser(t, &counter{page: p})
 	b.open()
-	if got := b.send("GET", "/sign/"+pageToken, nil).Body.String(); !strings.Contains(got, "12: “SYARIKAT ALI”, “&lt;b&gt;ABU&lt;/b&gt;” …</dd>") {
+	if got := b.send("GET", "/sign/"+pageToken, nil).Body.String(); !strings.Contains(got, "12: “SYARIKAT ALI”, “&lt;b&gt;ABU&lt;/b&gt;” …") {
 		t.Errorf("%s", got)
 	}
 	p.Payees, p.FirstPayees = 0, nil
