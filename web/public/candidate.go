@@ -61,7 +61,8 @@ func (h *hall) status(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// stateOf gives a state its colour, its name in the catalogue and its place on the way, from 1.
+// stateOf gives a state its colour, its name in the catalogue and its place on the way, from 1: behind the
+// last when nothing is left.
 func stateOf(state string) (tone, name string, at int) {
 	switch state {
 	case "IN_BATCH":
@@ -69,7 +70,7 @@ func stateOf(state string) (tone, name string, at int) {
 	case "SIGNED":
 		return page.Good, "signed", 3
 	case "ISSUED":
-		return page.Good, "issued", 4
+		return page.Good, "issued", 5
 	}
 	return page.Wait, "none", 1
 }

@@ -1,6 +1,7 @@
 package public
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"slices"
@@ -123,6 +124,14 @@ func (r *report) situation() (tone, name string) {
 		return page.Wait, "later"
 	}
 	return page.Wait, "uncertain"
+}
+
+// claimant says how sure it is who signed.
+func claimant(ctx context.Context, s *signature) string {
+	if s.Verdict == verdictInvalid {
+		return page.T(ctx, "public.by.claimed")
+	}
+	return page.T(ctx, "public.by")
 }
 
 // toneOf is the colour of a verdict.

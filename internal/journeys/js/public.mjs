@@ -100,7 +100,7 @@ await journey(async () => {
     });
     await step('too often', async () => {
       v.expect(429, '/candidate');
-      for (let k = 0; k < 6 && !await v.page.getByText(v.t('Terlalu ramai', 'Too many people')).count(); k++) await candidate(v, '800101149001', 'S102200002');
+      for (let k = 0; k < 6 && !await v.page.getByText(v.t('Sila tunggu sebentar', 'Please wait a moment')).count(); k++) await candidate(v, '800101149001', 'S102200002');
       await v.page.getByText(v.t(/Cuba lagi dalam \d+:\d\d/, /Try again in \d+:\d\d/)).waitFor();
       await scan(v, 'public-candidate-busy');
     });
