@@ -1,7 +1,7 @@
 // What anybody can do without a session: find the way, verify, look at a record, ask about a
 // certificate, read help.
 import { readFileSync } from 'node:fs';
-import { advance, config, everywhere, journey, problem, scan, shot, step, visit } from './lib.mjs';
+import { advance, config, everywhere, journey, noOverflow, problem, scan, shot, step, visit } from './lib.mjs';
 
 const { documents, record } = config.given;
 
@@ -49,6 +49,11 @@ await journey(async () => {
         await scan(v, `public-${name}`);
       });
     }
+    await step('reference', async () => { // axe has it once, in pages.mjs
+      await v.page.goto('/docs');
+      await noOverflow(v);
+      await shot(v, 'public-reference');
+    });
     for (const name of Object.keys(verdicts)) {
       await step(`a document: ${name}`, async () => {
         await verify(v, name);

@@ -7,13 +7,14 @@ let said = null;
 const say = (text) => {
   if (said) said.remove();
   said = null;
+  for (const id of ["file-error", "ralat"]) document.getElementById(id)?.remove(); // of the file before
   field.removeAttribute("aria-invalid");
   if (!text) return;
   said = document.createElement("p");
   said.className = "error";
   said.setAttribute("role", "alert");
   said.textContent = text;
-  words.append(said);
+  field.closest(".drop").before(said);
   field.setAttribute("aria-invalid", "true");
 };
 
