@@ -130,6 +130,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.officers(h)
 	s.documents(h)
 	s.transactions(h)
+	s.templates(h)
 	s.work(h)
 	s.batches(h)
 	s.verification(h)

@@ -116,6 +116,7 @@ func (s *server) applications(h huma.API) {
 	withdraw := op("Me", "withdraw", http.MethodPost, "/v1/me/application/withdraw", "Withdraw an application; its key is destroyed", http.StatusConflict, http.StatusUnprocessableEntity)
 	withdraw.MaxBodyBytes, withdraw.DefaultStatus = maxPersonal, http.StatusNoContent
 	huma.Register(h, withdraw, s.withdraw)
+	s.asked(h)
 }
 
 func (s *server) openAccount(ctx context.Context, in *accountInput) (*accountOutput, error) {
@@ -168,15 +169,13 @@ func (s *server) myApplications(ctx context.Context, _ *struct{}) (*applications
 	for k := range found.Enrolments {
 		e := &found.Enrolments[k]
 		one := applicationOut(ctx, e)
-		if e.State.Open() {
-			g, err := s.Desk.Guide(ctx, by, e)
-			if err != nil {
-				return nil, s.fail(ctx, err)
-			}
-			one.SystemTitle, one.AgencyName, one.PersonalMail = g.System, g.Agency, g.PersonalMail
-			if f := g.Form; f != nil {
-				one.Given = &givenFormBody{f.Address, f.Postcode, f.State, f.Phone, f.Fax, f.Mobile, f.MailKind, f.Image}
-			}
+		g, err := s.Desk.Guide(ctx, by, e)
+		if err != nil {
+			return nil, s.fail(ctx, err)
+		}
+		one.SystemTitle, one.AgencyName, one.PersonalMail = g.System, g.Agency, g.PersonalMail
+		if f := g.Form; f != nil {
+			one.Given = &givenFormBody{f.Address, f.Postcode, f.State, f.Phone, f.Fax, f.Mobile, f.MailKind, f.Image}
 		}
 		b.Applications = append(b.Applications, one)
 	}
@@ -196,7 +195,7 @@ func (s *server) withdraw(ctx context.Context, in *withdrawInput) (*struct{}, er
 func applicationOut(ctx context.Context, e *enrol.Enrolment) applicationBody {
 	en := english(ctx)
 	b := applicationBody{ID: e.ID, System: e.System, Agency: e.Agency, Kind: string(e.Kind), State: string(e.State), Status: statusOf(e.State), Since: when(e.Since), Reason: e.Reason}
-	b.NextStep, b.Ask = nextStep(e, en)
+	b.NextStep, b.Ask = e.Next(en)
 	if e.State == enrol.Confirmed || e.State == enrol.Returned {
 		b.CodeUntil = when(e.CodeUntil)
 	}
@@ -214,33 +213,4 @@ func statusOf(s enrol.State) string {
 		return "ISSUED"
 	}
 	return "NO_CERTIFICATE"
-}
-
-// nextStep says what the officer does next, and whom to ask.
-func nextStep(e *enrol.Enrolment, en bool) (next, ask string) {
-	agency := pick(en, "the agency administrator (SA or AP) of ", "pentadbir agensi (SA atau AP) ") + e.Agency
-	system := pick(en, "the administrator (SAP) of ", "pentadbir sistem (SAP) ") + e.System
-	switch {
-	case e.Kind == enrol.Rekey && e.State == enrol.Confirmed:
-		return pick(en, "Make a new key under a new PIN with the code in the mail to you.", "Buat kunci baharu dengan PIN baharu, menggunakan kod dalam e-mel anda."), agency
-	case e.Kind == enrol.Rekey && e.State == enrol.Applied:
-		return pick(en, "Wait: your agency confirms that it was you who asked.", "Tunggu: agensi anda mengesahkan bahawa anda yang meminta."), agency + pick(en, ", or ", ", atau ") + system
-	}
-	switch e.State {
-	case enrol.Listed:
-		return pick(en, "Wait: JDN adds the medium.", "Tunggu: JDN menambah medium."), system
-	case enrol.Confirming:
-		return pick(en, "Open the link in the mail to you; it is good for 24 hours.", "Buka pautan dalam e-mel anda; ia sah selama 24 jam."), agency
-	case enrol.Confirmed:
-		return pick(en, "Apply with the verification code in the mail to you.", "Mohon dengan kod pengesahan dalam e-mel anda."), agency
-	case enrol.Returned:
-		return pick(en, "Mend what the reason says and apply again with the new code.", "Betulkan mengikut sebabnya dan mohon semula dengan kod baharu."), agency
-	case enrol.Applied:
-		return pick(en, "Wait: your agency validates the application.", "Tunggu: agensi anda mengesahkan permohonan."), agency
-	case enrol.Validated, enrol.Approved:
-		return pick(en, "Wait: JDN approves the application.", "Tunggu: JDN meluluskan permohonan."), pick(en, "JDN's GPKI administrator", "Pentadbir GPKI JDN")
-	case enrol.Issued:
-		return pick(en, "Ask for a code and sign.", "Minta kod dan tandatangan."), agency
-	}
-	return pick(en, "Ask to be listed again, if you need the certificate.", "Minta disenaraikan semula jika anda memerlukan sijil."), system
 }

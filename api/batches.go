@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -70,6 +71,7 @@ type retryInput struct {
 type itemsInput struct {
 	ID    string `path:"id" maxLength:"64"`
 	State string `query:"state" enum:"pending,claimed,signed,refused"`
+	Named string `query:"named" maxLength:"200" doc:"Items alone whose name or reference has this in it, in capitals or not. A page may then hold fewer than limit, or none, and have a next"`
 	After int64  `query:"after" default:"-1" minimum:"-1" maximum:"4294967295" doc:"Index of the last item seen: next of the page before"`
 	Limit int    `query:"limit" default:"100" minimum:"1" maximum:"1000"`
 }
@@ -95,6 +97,13 @@ type itemsOutput struct {
 		Next  *uint32    `json:"next,omitempty" doc:"For after, when there may be more"`
 	}
 }
+
+// Names are sealed in the database, so that who looks for one has them read; searchPage at a time,
+// and no more than maxSearched for one answer.
+const (
+	searchPage  = 1000
+	maxSearched = 20 * searchPage
+)
 
 func (s *server) batches(h huma.API) {
 	create := op("Batches", "createBatch", http.MethodPost, "/v1/batches", "Open a batch")
@@ -211,11 +220,19 @@ func (s *server) batchItems(ctx context.Context, in *itemsInput) (*itemsOutput, 
 	if _, err := s.Batches.Batch(ctx, appOf(ctx).ID, in.ID); err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	items, err := s.Batches.Queue.Items(ctx, in.ID, in.State, in.After, in.Limit)
+	out := &itemsOutput{}
+	var items []batch.Item
+	var err error
+	if in.Named == "" {
+		if items, err = s.Batches.Queue.Items(ctx, in.ID, in.State, in.After, in.Limit); err == nil && len(items) == in.Limit {
+			out.Body.Next = &items[in.Limit-1].Index
+		}
+	} else {
+		items, out.Body.Next, err = s.named(ctx, in)
+	}
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	out := &itemsOutput{}
 	out.Body.Items = make([]itemBody, len(items))
 	for k := range items {
 		it := &items[k]
@@ -232,10 +249,32 @@ func (s *server) batchItems(ctx context.Context, in *itemsInput) (*itemsOutput, 
 		}
 		out.Body.Items[k] = b
 	}
-	if n := len(items); n == in.Limit {
-		out.Body.Next = &items[n-1].Index
-	}
 	return out, nil
+}
+
+// named finds items by what they are called, and says after which it has not looked.
+func (s *server) named(ctx context.Context, in *itemsInput) (found []batch.Item, next *uint32, err error) {
+	want, after := strings.ToUpper(in.Named), in.After
+	for seen := 0; seen < maxSearched; seen += searchPage {
+		items, err := s.Batches.Queue.Items(ctx, in.ID, in.State, after, searchPage)
+		if err != nil {
+			return nil, nil, err
+		}
+		for k := range items {
+			it := &items[k]
+			if after = int64(it.Index); !strings.Contains(strings.ToUpper(it.Name), want) && !strings.Contains(strings.ToUpper(it.Reference), want) {
+				continue
+			}
+			if found = append(found, *it); len(found) == in.Limit {
+				return found, &it.Index, nil
+			}
+		}
+		if len(items) < searchPage {
+			return found, nil, nil
+		}
+	}
+	at := uint32(after)
+	return found, &at, nil
 }
 
 func (s *server) batchArchive(ctx context.Context, in *batchInput) (*huma.StreamResponse, error) {

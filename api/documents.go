@@ -20,6 +20,7 @@ import (
 
 	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/internal/secret"
+	"github.com/mohor-sign/mohor/pdf"
 )
 
 // upload is a request whose body is a stream, not JSON. Handlers read it once.
@@ -71,13 +72,20 @@ type uploadInput struct {
 }
 
 type documentBody struct {
-	ID         string     `json:"document_id"`
-	Name       string     `json:"name"`
-	Size       int64      `json:"size" doc:"Bytes"`
-	Pages      int        `json:"pages"`
-	Digest     digestBody `json:"digest"`
-	Signatures []string   `json:"signatures" doc:"Fields that hold a signature"`
-	Warnings   []string   `json:"warnings" doc:"What a signatory should know, as codes: scripts, hidden or covering annotations, content from elsewhere …"`
+	ID         string        `json:"document_id"`
+	Name       string        `json:"name"`
+	Size       int64         `json:"size" doc:"Bytes"`
+	Pages      int           `json:"pages"`
+	Digest     digestBody    `json:"digest"`
+	Signatures []string      `json:"signatures" doc:"Fields that hold a signature"`
+	Warnings   []string      `json:"warnings" doc:"What a signatory should know, as codes: scripts, hidden or covering annotations, content from elsewhere …"`
+	Findings   []findingBody `json:"findings" doc:"The same in words, in the language of the request"`
+}
+
+type findingBody struct {
+	Code     string `json:"code" example:"javascript"`
+	Severity string `json:"severity" enum:"info,warning,danger"`
+	Text     string `json:"text" example:"Skrip di dalam dokumen"`
 }
 
 type documentOutput struct{ Body documentBody }
@@ -99,8 +107,8 @@ func (s *server) documents(h huma.API) {
 	huma.Register(h, op("Documents", "document", http.MethodGet, "/v1/documents/{id}", "What was said at the upload; X-PDF-Password for an encrypted one, as then", http.StatusNotFound, http.StatusUnprocessableEntity), s.describe)
 	get := binary(op("Documents", "documentContent", http.MethodGet, "/v1/documents/{id}/content", "Download a document, signed or original; in parts with Range", http.StatusNotFound, http.StatusConflict),
 		"application/pdf", "The PDF")
-	pdf := get.Responses["200"].Content
-	get.Responses["206"] = &huma.Response{Description: "The part that Range asks for (RFC 9110, Section 14)", Content: pdf}
+	content := get.Responses["200"].Content
+	get.Responses["206"] = &huma.Response{Description: "The part that Range asks for (RFC 9110, Section 14)", Content: content}
 	get.Responses["304"] = &huma.Response{Description: "It is what If-None-Match names"}
 	get.Responses["416"] = &huma.Response{Description: "There is no such part", Content: map[string]*huma.MediaType{"text/plain": {Schema: &huma.Schema{Type: "string"}}}}
 	huma.Register(h, get, s.content)
@@ -119,11 +127,16 @@ func (s *server) uploadDocument(ctx context.Context, in *uploadInput) (*document
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	return documentView(&d, &found), nil
+	return documentView(&d, &found, english(ctx)), nil
 }
 
-func documentView(d *batch.Document, found *batch.Findings) *documentOutput {
-	return &documentOutput{documentBody{ID: d.ID, Name: d.Name, Size: d.Size, Pages: d.Pages, Signatures: append([]string{}, found.Signatures...), Warnings: append([]string{}, found.Warnings...),
+func documentView(d *batch.Document, found *batch.Findings, en bool) *documentOutput {
+	told := make([]findingBody, 0, len(found.Warnings))
+	for _, code := range found.Warnings {
+		f := pdf.Finding{Code: code, Severity: pdf.SeverityOf(code)}
+		told = append(told, findingBody{code, string(f.Severity), f.Text(pick(en, "en", "ms"))})
+	}
+	return &documentOutput{documentBody{Findings: told, ID: d.ID, Name: d.Name, Size: d.Size, Pages: d.Pages, Signatures: append([]string{}, found.Signatures...), Warnings: append([]string{}, found.Warnings...),
 		Digest: digestBody{"SHA-256", base64.StdEncoding.EncodeToString(d.Digest)}}}
 }
 
@@ -138,12 +151,18 @@ func (s *server) describe(ctx context.Context, in *describeInput) (*documentOutp
 	}
 	defer release()
 	password := secret.New(in.Password)
-	defer password.Wipe()
+	defer func() { password.Wipe() }()
+	if password.Len() == 0 && personOf(ctx) != nil {
+		// Whose document it is gave the password with it.
+		if password, err = s.Signer.StoredPassword(ctx, d.Blob); err != nil {
+			return nil, s.fail(ctx, err)
+		}
+	}
 	found, err := s.Batches.Inspect(ctx, d, password)
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	return documentView(&d, &found), nil
+	return documentView(&d, &found, english(ctx)), nil
 }
 
 // document finds an upload of the calling app.

@@ -107,7 +107,7 @@ func answerExamples() map[string]any {
 		"sign.202": object{"transaction_id": exampleTx, "system": "IGFMAS", "status": "SIGNING", "expires_at": "2026-04-30T04:39:54Z", "count": 2, "root": exampleRoot, "fingerprint": "V8QM-B9KG",
 			"batch_id": exampleBatch},
 		"uploadDocument": object{"document_id": exampleDocument, "name": "baucar.pdf", "size": 48213, "pages": 2, "digest": object{"alg": "SHA-256", "value": exampleDigest},
-			"signatures": []any{}, "warnings": []any{}},
+			"signatures": []any{}, "warnings": []any{"uri"}, "findings": []any{object{"code": "uri", "severity": "info", "text": "Pautan ke laman web"}}},
 		"createBatch": exampleBatchIn("OPEN"),
 		"sealBatch":   exampleBatchIn("SEALED"),
 		"pauseBatch":  exampleBatchIn("PAUSED"),

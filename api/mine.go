@@ -37,6 +37,7 @@ type mineBody struct {
 	Total       *totalBody `json:"total,omitempty"`
 	BatchID     string     `json:"batch_id,omitempty"`
 	BatchName   string     `json:"batch_name,omitempty"`
+	Name        string     `json:"name,omitempty" example:"Memo 12.pdf" doc:"Of the first document, where it is no batch"`
 	Hosted      bool       `json:"hosted" doc:"Confirmed on the gateway's own page, whose address whoever asked has"`
 	CreatedAt   time.Time  `json:"created_at"`
 	ExpiresAt   time.Time  `json:"expires_at"`
@@ -153,7 +154,7 @@ func (s *server) mineOut(p *enrol.Person, x *signer.OwnTransaction) mineBody {
 	r := &x.Request
 	b := mineBody{ID: r.ID, Status: string(r.Status), Code: codeOf(r.Ended), Own: r.App == enrol.OwnApp(p.Account.ID), App: r.SystemName, System: r.System, Process: r.Process, Role: r.Role,
 		Class: r.Class, DataHeader: r.DataHeader, Format: r.Options.Format, Level: r.Options.PAdES.Level, Count: r.Count, Root: base64.StdEncoding.EncodeToString(r.Root[:]),
-		Fingerprint: signer.Fingerprint(r.Root), BatchName: x.BatchName, Hosted: r.Page != nil, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, FinishedAt: when(r.FinishedAt)}
+		Fingerprint: signer.Fingerprint(r.Root), BatchName: x.BatchName, Name: x.First, Hosted: r.Page != nil, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, FinishedAt: when(r.FinishedAt)}
 	if r.Status == signer.Waiting && !s.Now().Before(r.ExpiresAt) { // nobody has looked since
 		b.Status = string(signer.Expired)
 	}
@@ -257,6 +258,9 @@ func (s *server) evidence(ctx context.Context, p *enrol.Person, r *signer.Reques
 	b.More, b.Documents = len(items) > minePage, []mineDocument{}
 	for k := range items[:min(len(items), minePage)] {
 		it := &items[k]
+		if it.Index == 0 && r.Implicit {
+			b.Name = it.Name
+		}
 		b.Documents = append(b.Documents, mineDocument{it.Index, it.Name, it.Reference, digestBody{hashName(it.Hash), base64.StdEncoding.EncodeToString(it.Digest)}, it.State, when(it.SignedAt), it.Level, it.Code, it.Detail})
 	}
 	return nil

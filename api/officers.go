@@ -115,7 +115,7 @@ func (s *server) mediaOf(ctx context.Context, ic string, serves func(system stri
 		}
 		if e := open[m.System]; e != nil && status == "NO_CERTIFICATE" {
 			status = statusOf(e.State)
-			b.NextStep, _ = nextStep(e, english(ctx))
+			b.NextStep, _ = e.Next(english(ctx))
 		}
 		if b.Status == "NO_CERTIFICATE" || status == "ISSUED" || status == "RENEW" && b.Status != "ISSUED" {
 			b.Status = status

@@ -59,7 +59,7 @@ func operationCodes() map[string]string {
 		// People who log in.
 		"logIn": "", "logInCode": codesSecond, "logInPasskey": "passkey_unavailable", "finishPasskey": "passkey_refused passkey_unavailable otp_already_used not_found",
 		"setup": "not_found", "completeSetup": "not_found password_refused otp_wrong",
-		"openAccount": "link_invalid account_exists account_ended enrolment_state password_refused", "forgotPassword": "",
+		"openAccount": "link_invalid account_exists account_ended enrolment_state password_refused", "forgotPassword": "", "askStatus": "",
 		"resetPassword": "password_refused request_pending certificate_missing_pin no_active_certificate certificate_expired certificate_revoked certificate_suspended" + codesSecond + codesPIN,
 		// Officers.
 		"changePIN": "pin_wrong pin_locked pin_same pin_changed no_active_certificate certificate_expired certificate_revoked certificate_suspended medium_not_roaming_otp token_ended" + codesNewPIN, "myTransaction": "not_found",

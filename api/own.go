@@ -103,6 +103,6 @@ func (s *server) whomToAsk(ctx context.Context, ic string) (string, error) {
 			newest = &all[k]
 		}
 	}
-	_, ask := nextStep(newest, english(ctx))
+	_, ask := newest.Next(english(ctx))
 	return ask, nil
 }

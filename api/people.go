@@ -47,7 +47,7 @@ func kindOf(path string) string {
 
 // ownPaths are the routes of apps on which a session acts for the person's own signature.
 func ownPaths() []string {
-	return []string{"/v1/documents", "/v1/batches", "/v1/transactions", "/v1/processes", "/v1/inbox", "/v1/certificates", "/v1/officers"}
+	return []string{"/v1/documents", "/v1/batches", "/v1/transactions", "/v1/processes", "/v1/inbox", "/v1/certificates", "/v1/officers", "/v1/templates"}
 }
 
 // ownPath says whether a path is one of them.

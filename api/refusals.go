@@ -14,7 +14,7 @@ type Fault struct {
 	Column string `json:"column,omitempty" doc:"As the list spells it"`
 	Field  string `json:"field,omitempty" doc:"Of a form"`
 	Code   string `json:"code" doc:"As docs/enrolment.md lists them"`
-	Detail string `json:"detail" doc:"What is wrong, in Malay and English"`
+	Detail string `json:"detail" doc:"What is wrong; of a row in Malay and English"`
 }
 
 func faults(told []*enrol.Refusal) []Fault {
@@ -76,5 +76,10 @@ func (p *Problem) explainEnrolment(err error, en bool) {
 	}
 	if len(all) > 1 {
 		p.Errors = faults(all)
+		for k, no := range all {
+			if no.Row == 0 {
+				p.Errors[k].Detail = pick(en, no.EN, no.MS)
+			}
+		}
 	}
 }

@@ -6,7 +6,7 @@ func vocabulary() map[string]any {
 		"event": exampleEvent, "event_id": exampleEvent, "url": "https://igfmas.example.my/mohor", "object": exampleTx, "type": "transaction.signed",
 		"sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "jwks": object{"keys": []any{}}, "app_id": "igfmas", "proposal_id": "pr_x6vn7hkz3q2wdy5btcml4ajsre", "redirect_uri": "https://igfmas.example.my/selesai", "redirect_uris": []any{"https://igfmas.example.my/selesai"},
 		"webhook": "https://igfmas.example.my/mohor", "logo": "iVBORw0KGgoAAAANSUhE", "grants": []any{"RAW"}, "classification": "terbuka", "credential": "ck_x6vn7hkz3q2wdy5btcml4ajsre",
-		"account_id": "ac_h6t2vq7nkz3wdy5bxcml4ajpre", "action": "enrol.approve", "address": "Aras 1, Kompleks Kementerian Kewangan", "after": "", "agency": "JANM", "agent": "Mozilla/5.0",
+		"account_id": "ac_h6t2vq7nkz3wdy5bxcml4ajpre", "action": "enrol.approve", "address": "Aras 1, Kompleks Kementerian Kewangan", "after": "", "agency": "JANM", "agency_name": "Jabatan Akauntan Negara Malaysia", "agent": "Mozilla/5.0",
 		"algorithm": "RSA-PKCS1", "anchor": "PERAKUAN 1", "appointment_id": "ap_2xq6vn7hkz3wdy5btcml4ajsre", "approved_by": "NORAINI BINTI OTHMAN", "archive_id": "ar_6vn7hkz3xq2wdy5btcml4ajsre",
 		"ask": "pentadbir agensi", "asked_by": "NORAINI BINTI OTHMAN", "authority": "CN=Mohor TSA, O=Mohor, C=MY", "batch_id": exampleBatch, "batch_root": exampleRoot, "batch_name": "Sijil Kemahiran April 2026", "message": "Buat transaksi dengan batch_id ini: pegawai memberi PIN dan kod.", "old_pin": "Rusa-Sambar-7", "others": []any{},
 		"by": "NORAINI BINTI OTHMAN", "by_name": "NORAINI BINTI OTHMAN", "certificate": exampleDER, "certificates_sha256": []any{"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},
@@ -28,7 +28,7 @@ func vocabulary() map[string]any {
 		"reference": "2026/AB/000123", "replaces": "cr_w5t3yq7kzn2hd6vbc4xml2ajoe", "replaces_serial_number": exampleSerial, "reply": "250", "request": "MEIwQDA%2BMDwwOjAJBgUrDgMCGgUABBQ", "request_id": "or_7hkz3xq6vn2wdy5btcml4ajsre",
 		"reset_id": "pw_k7bn3q5wy2hz6vdctmxl4ajpoe", "role": "AP", "root": exampleRoot, "rows": "2,5-9", "secret": "JBSWY3DPEHPK3PXP", "security_image": "wau", "sent_to": "a•••@anm.gov.my", "serial": exampleSerial, "serial_number": exampleSerial,
 		"serial_numbers": []any{exampleSerial}, "session_id": "lg_k7bn3q5wy2hz6vdctmxl4ajpoe", "signature": exampleSignature, "signatures": []any{"Signature1"}, "signer": "AISYAH BINTI OMAR", "source": "CRL", "state": "Selangor", "states": []any{"Selangor"},
-		"status": "ACTIVE", "sub_indication": "", "subject": "CN=AISYAH BINTI OMAR, serialNumber=" + exampleIC + ", O=JANM, C=MY", "system": "IGFMAS", "template": "standard", "text": "Saya mengaku maklumat yang diberi adalah benar.",
+		"status": "ACTIVE", "sub_indication": "", "subject": "CN=AISYAH BINTI OMAR, serialNumber=" + exampleIC + ", O=JANM, C=MY", "system": "IGFMAS", "system_title": "iGFMAS", "template": "standard", "text": "Saya mengaku maklumat yang diberi adalah benar.",
 		"ticket": "HD-2026-0412", "time_source": "timestamp", "title": "iGFMAS", "token": "mss_…", "totp": "482913", "transaction_id": exampleTx, "until": exampleTime, "validated_by": "NORAINI BINTI OTHMAN", "value": exampleDigest,
 		"verdict": "VALID", "version": "2026-1", "warnings": []any{}, "why": "PIN diketahui orang lain", "withdrawn": []any{"en_v3dq6m2hbk7yz5ntwxac4pljse"},
 	}

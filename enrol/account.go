@@ -152,6 +152,9 @@ type AccountRecords interface {
 	EndAccount(ctx context.Context, id string, ev audit.Event) error
 	// Audit appends a lone event.
 	Audit(ctx context.Context, ev audit.Event) error
+	// AskStatus puts down that somebody asks how far ic is: NoticeStatus, to whoever that
+	// is when it is mailed, with an event; of nobody it is dropped.
+	AskStatus(ctx context.Context, ic string, at time.Time) error
 }
 
 // MAC is HMAC-SHA-256 under a key in the HSM: 32 bytes. It stands behind every

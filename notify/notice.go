@@ -34,6 +34,7 @@ type letter struct {
 	System, Serial string
 	Alarm          *alarm
 	Batch          *ended
+	Progress       []progress
 	When           string
 	WarnMS, WarnEN string
 }
@@ -86,6 +87,10 @@ func renderNotice(n Notice) (*rendered, error) {
 	case OfficerCertificate:
 		if !l.officers(n, until) {
 			return nil, fmt.Errorf("%w: unknown news of an officer", ErrMessage)
+		}
+	case StatusAsked:
+		if err := l.status(n); err != nil {
+			return nil, err
 		}
 	case BatchEnded:
 		if err := l.batch(n); err != nil {

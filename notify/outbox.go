@@ -36,6 +36,9 @@ const (
 	PasswordAsked = enrol.NoticePasswordAsked
 	DeletionAsked = enrol.NoticeDeletionAsked
 	Deleted       = enrol.NoticeDeleted
+	// StatusAsked answers whoever asked how far an officer is. Detail: progress, JSON of
+	// enrol.ProgressOf.
+	StatusAsked = enrol.NoticeStatus
 
 	EnrolmentRejected = enrol.NoticeRejected // detail: system, reason
 

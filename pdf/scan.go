@@ -248,6 +248,9 @@ type meaning struct {
 	ms, en   string
 }
 
+// SeverityOf is how much a code matters, where no finding of it says otherwise.
+func SeverityOf(code string) Severity { return meanings[code].severity }
+
 // FindingCodes returns the codes of findings, sorted.
 func FindingCodes() []string {
 	out := make([]string, 0, len(meanings))

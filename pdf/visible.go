@@ -183,7 +183,9 @@ func (v *Visible) inside(g syntax.Geometry) error {
 	w, h := displayed(g)
 	const slack = 0.01
 	if v.Width < 1 || v.Height < 1 || v.X+v.Width > w+slack || v.Y+v.Height > h+slack {
-		return refuse("appearance outside of the page, which is %s × %s points", number(w), number(h))
+		const mm = 25.4 / 72
+		return syntax.Refusal(ErrOptions, fmt.Sprintf("appearance outside of the page, which is %s × %s points (%.0f × %.0f mm)", number(w), number(h), w*mm, h*mm),
+			fmt.Sprintf("rupa tandatangan di luar halaman, yang berukuran %s × %s point (%.0f × %.0f mm)", number(w), number(h), w*mm, h*mm))
 	}
 	return nil
 }

@@ -27,4 +27,5 @@ type Trace struct {
 type OwnTransaction struct {
 	Request
 	BatchName string // "" for a batch that was made for the transaction
+	First     string // name of the first document of such a batch; "" for any other
 }

@@ -62,29 +62,50 @@ func (s *Signer) openPDF(ctx context.Context, blob string, r io.ReaderAt, size i
 	if !errors.Is(err, pdf.ErrEncrypted) {
 		return doc, nil, err
 	}
-	sealed, rerr := s.sealedPassword(ctx, blob)
+	password, rerr := s.storedPassword(ctx, blob)
 	if errors.Is(rerr, fs.ErrNotExist) {
 		return nil, nil, err // it came without
 	}
 	if rerr != nil {
-		return nil, nil, fmt.Errorf("reading PDF password: %w", rerr)
-	}
-	aead, err := s.passwordCipher(ctx, blob)
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(sealed) < aead.NonceSize() {
-		return nil, nil, ErrDocuments
-	}
-	nonce, sealed := sealed[:aead.NonceSize()], sealed[aead.NonceSize():]
-	if password, err = aead.Open(nil, nonce, sealed, []byte(blob)); err != nil {
-		return nil, nil, ErrDocuments // not what was sealed
+		return nil, nil, rerr
 	}
 	if doc, err = pdf.OpenWith(r, size, pdf.OpenOptions{Password: password}); err != nil {
 		clear(password)
 		return nil, nil, err
 	}
 	return doc, password, nil
+}
+
+// StoredPassword is the password that an encrypted PDF came with, for its owner; empty when it came
+// without.
+func (s *Signer) StoredPassword(ctx context.Context, blob string) (secret.Text, error) {
+	password, err := s.storedPassword(ctx, blob)
+	if errors.Is(err, fs.ErrNotExist) {
+		return secret.Text{}, nil
+	}
+	defer clear(password)
+	return secret.New(string(password)), err
+}
+
+// storedPassword opens what SealPassword sealed, [fs.ErrNotExist] for nothing. It is to be cleared.
+func (s *Signer) storedPassword(ctx context.Context, blob string) ([]byte, error) {
+	sealed, err := s.sealedPassword(ctx, blob)
+	if err != nil {
+		return nil, fmt.Errorf("reading PDF password: %w", err)
+	}
+	aead, err := s.passwordCipher(ctx, blob)
+	if err != nil {
+		return nil, err
+	}
+	if len(sealed) < aead.NonceSize() {
+		return nil, ErrDocuments
+	}
+	nonce, sealed := sealed[:aead.NonceSize()], sealed[aead.NonceSize():]
+	password, err := aead.Open(nil, nonce, sealed, []byte(blob))
+	if err != nil {
+		return nil, ErrDocuments // not what was sealed
+	}
+	return password, nil
 }
 
 func (s *Signer) sealedPassword(ctx context.Context, blob string) ([]byte, error) {

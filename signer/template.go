@@ -77,6 +77,27 @@ func (t *Templates) find(name string) (template, bool) {
 	return template{Template: Template{Lines: usual()}, layout: layout}, ok && slices.Contains(builtIn(), name)
 }
 
+// Of is the template of a name, one of Names, with everything that was left to the usual filled in.
+func (t *Templates) Of(name string) (Template, bool) {
+	found, ok := t.find(name)
+	if found.Style == "" {
+		found.Style = name
+	}
+	if found.Language == "" {
+		found.Language = bilingual
+	}
+	return found.Template, ok
+}
+
+// Label is the words with which a line of a template begins, or of which it consists.
+func (t *Templates) Label(name, line string) string {
+	found, _ := t.find(name)
+	if line == "name" || line == "time" {
+		return ""
+	}
+	return found.label(line)
+}
+
 // templateName is small enough for a URL, a command line and a table.
 var templateName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 

@@ -48,6 +48,13 @@ func (d *DB) OwnTransactions(ctx context.Context, q signer.Mine) ([]signer.OwnTr
 		}
 		if !x.Implicit {
 			x.BatchName = string(t.BatchName)
+			continue
+		}
+		switch first, err := d.q.Item(ctx, sqlc.ItemParams{BatchID: t.BatchID, Idx: 0}); {
+		case err == nil:
+			x.First = string(first.Name)
+		case !errors.Is(err, sql.ErrNoRows): // gone with its time
+			return nil, fmt.Errorf("reading the first document of %s: %w", t.ID, err)
 		}
 	}
 	return out, nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/ident"
 	"github.com/mohor-sign/mohor/notify"
 	"github.com/mohor-sign/mohor/otp"
@@ -218,15 +219,22 @@ func addNotice(ctx context.Context, q *sqlc.Queries, officer, kind string, at ti
 	return nil
 }
 
-// ClaimNotice implements notify.Outbox.
+// ClaimNotice implements notify.Outbox. Questions about nobody end here.
 func (d *DB) ClaimNotice(ctx context.Context, lease time.Duration) (n notify.Notice, ok bool, err error) {
+	for nobody := true; nobody && err == nil; {
+		n, ok, nobody, err = d.claimNotice(ctx, lease)
+	}
+	return n, ok, err
+}
+
+func (d *DB) claimNotice(ctx context.Context, lease time.Duration) (n notify.Notice, ok, nobody bool, err error) {
 	now, err := d.now(ctx)
 	if err != nil {
-		return n, false, err
+		return n, false, false, err
 	}
 	// An empty outbox costs no write.
 	if due, err := d.q.NoticesDue(ctx, micros(now)); err != nil || due == 0 {
-		return n, false, err
+		return n, false, false, err
 	}
 	err = d.tx(ctx, func(q *sqlc.Queries) error {
 		r, err := q.ClaimNotice(ctx, sqlc.ClaimNoticeParams{LeaseUntil: micros(now.Add(lease)), Now: micros(now)})
@@ -238,12 +246,52 @@ func (d *DB) ClaimNotice(ctx context.Context, lease time.Duration) (n notify.Not
 		}
 		ok, n = true, notify.Notice{ID: r.ID, Officer: string(r.Ic), Name: string(r.Name), Email: string(r.Email), Kind: r.Kind, At: instant(r.CreatedAt), Attempt: int(r.Attempts)}
 		_ = json.Unmarshal([]byte(r.Detail), &n.Detail) // a notice that lacks it is given up, and keeps no other waiting
-		return nil
+		if n.Kind != notify.StatusAsked {
+			return nil
+		}
+		err = answerStatus(ctx, q, &n, now)
+		if errors.Is(err, enrol.ErrUnknown) {
+			nobody = true
+			_, err = q.DropNotice(ctx, sqlc.DropNoticeParams{ID: n.ID, Attempts: int64(n.Attempt)})
+		}
+		return err
 	})
 	if err != nil {
-		return notify.Notice{}, false, fmt.Errorf("claiming notice: %w", err)
+		return notify.Notice{}, false, false, fmt.Errorf("claiming notice: %w", err)
 	}
-	return n, ok, nil
+	return n, ok && !nobody, nobody, nil
+}
+
+// AskStatus implements enrol.AccountRecords. It takes as long for everybody: nobody is looked up.
+func (d *DB) AskStatus(ctx context.Context, ic string, at time.Time) error {
+	return d.tx(ctx, func(q *sqlc.Queries) error {
+		return q.AddNotice(ctx, sqlc.AddNoticeParams{ID: ident.New("no", 16), Ic: personal.IC(ic), Kind: notify.StatusAsked, Detail: "{}", CreatedAt: micros(at), DueAt: micros(at)})
+	})
+}
+
+// answerStatus fills in who is asked about and what there is to say, as it is now; enrol.ErrUnknown.
+func answerStatus(ctx context.Context, q *sqlc.Queries, n *notify.Notice, now time.Time) error {
+	o, media, err := officerOf(ctx, q, n.Officer)
+	if err != nil {
+		return err
+	}
+	rows, err := q.EnrolmentsOf(ctx, personal.IC(o.IC))
+	if err != nil {
+		return fmt.Errorf("reading enrolments: %w", err)
+	}
+	all := make([]enrol.Enrolment, len(rows))
+	for k, r := range rows {
+		all[k] = enrolment(&r.Enrolment, string(r.Name), string(r.Email))
+	}
+	raw, err := json.Marshal(enrol.ProgressOf(all, media, now))
+	if err != nil {
+		return fmt.Errorf("encoding progress: %w", err)
+	}
+	n.Name, n.Email, n.Detail = o.Name, o.Email, map[string]string{"progress": string(raw)}
+	if n.Attempt > 1 {
+		return nil
+	}
+	return appendEvent(ctx, q, audit.Event{At: now, Actor: "anonymous", Action: "officer.status", Object: "officer:" + o.IC, Verdict: audit.Accepted, Detail: map[string]string{"notice": n.ID}})
 }
 
 // DeferNotice implements notify.Outbox.

@@ -25,15 +25,19 @@ func (d *DB) PutOfficer(ctx context.Context, o enrol.Officer, system, medium str
 
 // Officer implements enrol.Records.
 func (d *DB) Officer(ctx context.Context, ic string) (enrol.Officer, []enrol.Medium, error) {
-	o, err := d.q.Officer(ctx, personal.IC(ic))
+	return officerOf(ctx, d.q, ic)
+}
+
+func officerOf(ctx context.Context, q *sqlc.Queries, ic string) (enrol.Officer, []enrol.Medium, error) {
+	o, err := q.Officer(ctx, personal.IC(ic))
 	if err != nil {
 		return enrol.Officer{}, nil, absent(err, enrol.ErrUnknown)
 	}
-	media, err := d.q.Media(ctx, personal.IC(ic))
+	media, err := q.Media(ctx, personal.IC(ic))
 	if err != nil {
 		return enrol.Officer{}, nil, err
 	}
-	creds, err := d.q.CredentialsOf(ctx, personal.IC(ic))
+	creds, err := q.CredentialsOf(ctx, personal.IC(ic))
 	if err != nil {
 		return enrol.Officer{}, nil, err
 	}

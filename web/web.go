@@ -28,7 +28,7 @@ type Config struct {
 	Disown joining.Disowner
 	// Confirm judges the links of mails to officers being enrolled; nil: no such page.
 	Confirm joining.Confirmer
-	// Signing is what is confirmed here; nil: there is no such page.
+	// Signing is what is confirmed on the signing page; nil: there is no such page.
 	Signing signing.Signing
 	// SecureCookies: browsers reach the pages by https.
 	SecureCookies bool
@@ -36,6 +36,9 @@ type Config struct {
 	// API nil: there are no pages for people who log in.
 	API   http.Handler
 	Inner func(context.Context) context.Context
+	// Return is the address to which signing pages lead back, MaxUpload the most bytes of an upload.
+	Return    string
+	MaxUpload int64
 	// OpenAPI returns the OpenAPI 3.1 document in JSON. It is asked when the
 	// reference is first read, and may not change afterwards.
 	OpenAPI func() []byte
@@ -70,7 +73,7 @@ func Routes(r chi.Router, c Config) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	p := &page.Site{API: c.API, Inner: c.Inner, SecureCookies: c.SecureCookies, Sandbox: c.Sandbox, Title: c.Title, Log: c.Log, Now: c.Now}
+	p := &page.Site{API: c.API, Inner: c.Inner, SecureCookies: c.SecureCookies, Sandbox: c.Sandbox, Title: c.Title, Return: c.Return, MaxUpload: c.MaxUpload, Log: c.Log, Now: c.Now}
 	s := &site{Config: c, pages: p}
 	page.AssetRoutes(r)
 	if c.Signing != nil {

@@ -203,9 +203,9 @@ func TestRefreshedScreenResumes(t *testing.T) {
 	want(t, g.Confirm(refresh(), code, nil), 200, "")
 }
 
-// What strangers can ask. Two routes take an identity card number, the first steps of a
-// log-in and of a forgotten password: that they tell nothing of people who are known is
-// shown by TestLogInTellsNothing and TestForgottenPassword. Whoever adds another shows the
+// What strangers can ask. Three routes take an identity card number, the first steps of a
+// log-in and of a forgotten password, and the question of a status: that they tell nothing of people who are known is
+// shown by TestLogInTellsNothing, TestForgottenPassword and TestStatusTellsAStrangerNothing. Whoever adds another shows the
 // same.
 func TestRoutesWithoutAnApp(t *testing.T) {
 	g := gatewaytest.New(t)
@@ -221,8 +221,16 @@ func TestRoutesWithoutAnApp(t *testing.T) {
 	err := chi.Walk(routes, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
 		if strings.HasPrefix(route, "/portal") { // pages: without a session they show the log-in, or that the form is not theirs
 			path := strings.NewReplacer("{id}", "x").Replace(route)
-			if r := g.Do(method, path, "", nil, "X-API-Key", ""); r.Status != 403 && (r.Status != 303 || !strings.HasPrefix(r.Header.Get("Location"), "/login")) {
-				t.Errorf("%s %s: %d", method, route, r.Status)
+			q, err := http.NewRequestWithContext(t.Context(), method, g.URL+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := http.DefaultTransport.RoundTrip(q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _ = r.Body.Close(); r.StatusCode != 403 && (r.StatusCode != 303 || !strings.HasPrefix(r.Header.Get("Location"), "/login")) {
+				t.Errorf("%s %s: %d", method, route, r.StatusCode)
 			}
 			return nil
 		}

@@ -76,7 +76,7 @@ func TestThisWasNotMe(t *testing.T) {
 	tx, code = g.Ask(raw("satu"))
 	want(t, g.Confirm(tx, code, nil), 200, "")
 	late := leads(t, g)
-	if done := visit(g, "POST", late); done.Status != 200 || !bytes.Contains(done.Raw, []byte("ALREADY CONFIRMED")) {
+	if done := visit(g, "POST", late); done.Status != 200 || !bytes.Contains(done.Raw, []byte("Terlewat: permintaan ini sudah disahkan")) {
 		t.Errorf("%d %s", done.Status, done.Raw)
 	}
 	for verdict, n := range map[string]int{"accepted": 1, "refused": 1, "noted": 0} {

@@ -210,7 +210,7 @@ func (s *Server) wire() error {
 		}, Fingerprint: macKey{s.hsm, hsm.IdempotencyKey}.MAC,
 		Limits: s.limits(), Ready: s.ready, Stopping: s.stopping, Version: Version, MaxPDF: c.Limits.PDFMegabytes << 20, MaxUpload: c.Limits.UploadMegabytes << 20, TempDir: s.DataPath("tmp"), TrustedProxies: c.BehindProxy.Trusted, CertificateHeader: c.BehindProxy.CertificateHeader, Log: s.log, Now: s.now})
 	web.Routes(router, web.Config{Records: records, Disown: &disowner{s.Signer, s.log}, Confirm: confirmer{s.Desk}, Signing: newHosted(s.Signer, s.Runner, s.db, s.db, c.portal(), s.Accounts, s.log),
-		API: router, Inner: api.Inner, SecureCookies: secure, Sandbox: s.Sandbox, Title: c.CA.Organization, Log: s.log, Now: s.now,
+		API: router, Inner: api.Inner, SecureCookies: secure, Sandbox: s.Sandbox, Title: c.CA.Organization, Return: c.portal(), MaxUpload: c.Limits.UploadMegabytes << 20, Log: s.log, Now: s.now,
 		OpenAPI: func() []byte {
 			b, err := doc.MarshalJSON()
 			if err != nil {

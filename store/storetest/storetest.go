@@ -83,6 +83,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"Certificates", certificates},
 		{"People", people},
 		{"Apps", apps},
+		{"Own", own},
 		{"AppCredentials", appCredentials},
 		{"AppTokens", appTokens},
 		{"Systems", systems},

@@ -1,12 +1,16 @@
 package joining
 
 import (
+	"context"
 	"encoding/base64"
 	"io"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/mohor-sign/mohor/web/page"
 )
@@ -215,13 +219,40 @@ func (d *desk) apply(w http.ResponseWriter, r *http.Request, u *page.Upload) {
 		d.showApplication(w, r, p.Status, withdrawal{})
 		return
 	}
-	f.Faults = page.FaultsOf(r.Context(), p, places)
+	f.Faults = named(r.Context(), page.FaultsOf(r.Context(), p, places))
+	if p.Code == "link_invalid" {
+		f.Faults = page.Faults{{Field: "code", Text: page.T(r.Context(), "join.open.wrong")}}
+	}
 	f.Code = !kept || p.Code == "link_invalid"
 	if kept && f.Code {
 		http.SetCookie(w, d.Cookie(codeCookie, "", -1))
 	}
 	f.remind(r, v, len(copied) > 0)
 	d.Show(w, r, p.Status, application(f))
+}
+
+// named are faults that say which field they are about, for the list of them above the form.
+func named(ctx context.Context, all page.Faults) page.Faults {
+	for k := range all {
+		x := &all[k]
+		if slices.Contains([]string{"address", "phone", "fax", "mobile"}, x.Field) {
+			x.Text = page.T(ctx, "join.apply."+x.Field) + ": " + x.Text
+		}
+		x.Text = capital(x.Text)
+		if !strings.HasSuffix(x.Text, ".") {
+			x.Text += "."
+		}
+	}
+	return all
+}
+
+// capital begins a sentence.
+func capital(s string) string {
+	first, size := utf8.DecodeRuneInString(s)
+	if size == 0 {
+		return s
+	}
+	return string(unicode.ToUpper(first)) + s[size:]
 }
 
 // remind says of what was given and is not kept that it has to be given again.
@@ -243,6 +274,8 @@ func sent(v url.Values, code string, copied []byte) map[string]string {
 	for _, name := range []string{"pin", "pin_again", "address", "postcode", "state", "phone", "mobile", "mail_kind", "image"} {
 		body[name] = v.Get(name)
 	}
+	// The API takes one line; people write an address in several.
+	body["address"] = strings.Join(strings.FieldsFunc(v.Get("address"), func(c rune) bool { return c == '\r' || c == '\n' }), ", ")
 	for _, name := range []string{"fax", "algorithm"} {
 		if s := v.Get(name); s != "" {
 			body[name] = s
@@ -259,7 +292,7 @@ func (d *desk) withdraw(w http.ResponseWriter, r *http.Request) {
 	err := d.Call(r, http.MethodPost, applicationAPI+"/withdraw", map[string]string{"enrolment_id": end.ID, "reason": end.Reason}, nil)
 	if p := page.Of(err); p != nil && p.Status != http.StatusUnauthorized && p.Status < 500 {
 		page.Returning(r, applicationPath)
-		end.Faults = page.FaultsOf(r.Context(), p, map[string]string{"reason": "reason"})
+		end.Faults = named(r.Context(), page.FaultsOf(r.Context(), p, map[string]string{"reason": "reason", "reason_missing": "reason"}))
 		d.showApplication(w, r, p.Status, end)
 		return
 	}

@@ -34,7 +34,10 @@ func (d *desk) open(w http.ResponseWriter, r *http.Request) {
 	if p := page.Of(err); p != nil && p.Status < 500 {
 		o := opening{Has: p.Code == "account_exists" || p.Code == "enrolment_state"}
 		if !o.Has {
-			o.Faults = page.FaultsOf(r.Context(), p, map[string]string{"code": "code", "link_invalid": "code", "password": "password", "password_refused": "password"})
+			o.Faults = named(r.Context(), page.FaultsOf(r.Context(), p, map[string]string{"code": "code", "link_invalid": "code", "password": "password", "password_refused": "password"}))
+			if p.Code == "link_invalid" {
+				o.Faults = page.Faults{{Field: "code", Text: page.T(r.Context(), "join.open.wrong")}}
+			}
 		}
 		d.Show(w, r, p.Status, join(o))
 		return

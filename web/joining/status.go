@@ -28,7 +28,7 @@ func (d *desk) ask(w http.ResponseWriter, r *http.Request) {
 	q := question{IC: digits(r.PostForm.Get("ic"))}
 	err := d.Call(r, http.MethodPost, "/v1/public/status", map[string]string{"ic": q.IC}, nil)
 	if p := page.Of(err); p != nil && p.Status < 500 {
-		q.Faults = page.FaultsOf(r.Context(), p, map[string]string{"ic": "ic", "": "ic"})
+		q.Faults = named(r.Context(), page.FaultsOf(r.Context(), p, map[string]string{"ic": "ic", "": "ic"}))
 		d.Show(w, r, p.Status, status(q))
 		return
 	}

@@ -91,9 +91,19 @@ func (s *Site) request(r *http.Request, method, path, contentType string, body i
 // Ask makes a request of the API and gives whatever it answers. Its error is one that no answer
 // has: the API could not be asked, or answered too long.
 func (s *Site) Ask(r *http.Request, method, path, contentType string, body io.Reader) (*Answer, error) {
-	q, err := s.request(r, method, path, contentType, body)
+	return s.Send(r, method, path, http.Header{"Content-Type": {contentType}}, body)
+}
+
+// Send is Ask with any headers of the request's own, such as X-PDF-Password.
+func (s *Site) Send(r *http.Request, method, path string, header http.Header, body io.Reader) (*Answer, error) {
+	q, err := s.request(r, method, path, header.Get("Content-Type"), body)
 	if err != nil {
 		return nil, err
+	}
+	for name, values := range header {
+		if name != "Content-Type" {
+			q.Header[name] = values
+		}
 	}
 	w := &keeper{header: http.Header{}}
 	s.API.ServeHTTP(w, q)

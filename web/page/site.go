@@ -32,8 +32,12 @@ type Site struct {
 	// Sandbox marks every page: nothing made here is valid.
 	Sandbox bool
 	Title   string // of the service or agency
-	Log     *slog.Logger
-	Now     func() time.Time
+	// Return is the address to which signing pages lead back (redirect_uri), MaxUpload the most
+	// bytes of an upload.
+	Return    string
+	MaxUpload int64
+	Log       *slog.Logger
+	Now       func() time.Time
 	// OpenSigning opens the signing page at an address for the browser of r; see [Site.Sign].
 	OpenSigning func(w http.ResponseWriter, r *http.Request, address string) error
 }

@@ -178,7 +178,9 @@ func TestRefusals(t *testing.T) {
 		"busy":      {problem(503, "busy", object{"retry_after": 7}), 503, "Cuba lagi selepas 7 saat", "7"},
 		"too large": {problem(413, "too_large", nil), 413, `<a href="#file">Fail ini terlalu besar`, ""},
 		"bad":       {problem(400, "invalid_request", object{"field": "body"}), 400, `<a href="#file">Butiran.</a>`, ""},
-		"no JSON":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "dial tcp 10.1.2.3", http.StatusBadGateway) }, 503, "SILA CUBA SEBENTAR LAGI", "5"},
+		"no JSON": {func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "dial tcp 10.1.2.3", http.StatusBadGateway)
+		}, 503, "SILA CUBA SEBENTAR LAGI", "5"},
 	} {
 		w := verify(t, c.api, "surat.pdf", bytes.Repeat([]byte("%PDF-"), 1<<16))
 		if w.Code != c.status || !strings.Contains(w.Body.String(), c.want) || w.Header().Get("Retry-After") != c.retry || strings.Contains(w.Body.String(), "10.1.2.3") {

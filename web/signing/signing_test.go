@@ -394,3 +394,103 @@ func TestSigningPageNamesPayees(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 }
+
+// The notice is the seed's in every language; what else the page says is in one.
+func TestSigningLanguages(t *testing.T) {
+	b := newBrowser(t, &counter{page: signingPage()})
+	b.open()
+	const ms, en = "SATU KESALAHAN DI BAWAH AKTA TANDATANGAN DIGITAL 1997", "It is an offence under the Digital Signature Act 1997"
+	malay := b.send("GET", "/sign/"+pageToken, nil).Body.String()
+	if !strings.Contains(malay, ms) || strings.Contains(malay, en) || !strings.Contains(malay, "Cap jari") || !strings.Contains(malay, `<html lang="ms">`) {
+		t.Errorf("in Malay: %s", malay)
+	}
+	if w := b.send("GET", "/sign/"+pageToken+"?lang=en&after=3", nil); w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/sign/"+pageToken+"?after=3" {
+		t.Fatalf("%d %v", w.Code, w.Header())
+	}
+	english := b.send("GET", "/sign/"+pageToken, nil).Body.String()
+	if !strings.Contains(english, ms) || !strings.Contains(english, en) || strings.Contains(english, "Cap jari") || !strings.Contains(english, `<html lang="en">`) {
+		t.Errorf("in English: %s", english)
+	}
+	// What answers a form leads to the page in the other language, not to the form's address.
+	wrong := b.send("POST", "/sign/"+pageToken+"/confirm", fields(english))
+	if page := wrong.Body.String(); wrong.Code != 400 || !strings.Contains(page, `href="/sign/`+pageToken+`?lang=ms"`) || !strings.Contains(page, "Enter the PIN") {
+		t.Errorf("%d %s", wrong.Code, page)
+	}
+}
+
+// The officer's picture is shown where the officer is known, and who is not is told why there is none.
+func TestSigningPicture(t *testing.T) {
+	d := &counter{page: signingPage()}
+	b := newBrowser(t, d)
+	b.open()
+	const why = "Tiada gambar keselamatan di sini"
+	if page := b.send("GET", "/sign/"+pageToken, nil).Body.String(); strings.Contains(page, "/assets/images/") || !strings.Contains(page, why) {
+		t.Errorf("without one: %s", page)
+	}
+	d.page.Picture = "harimau"
+	if page := b.send("GET", "/sign/"+pageToken, nil).Body.String(); !strings.Contains(page, `src="/assets/images/harimau-`) || strings.Contains(page, why) {
+		t.Errorf("with one: %s", page)
+	}
+}
+
+// How far a batch is can be asked for while it is being signed, by the page's browser.
+func TestSigningProgress(t *testing.T) {
+	d := &counter{page: signingPage()}
+	b := newBrowser(t, d)
+	b.open()
+	if w := b.send("GET", "/sign/"+pageToken+"/progress", nil); w.Code != http.StatusNoContent || w.Body.Len() != 0 {
+		t.Errorf("before: %d %s", w.Code, w.Body)
+	}
+	d.page.Status, d.page.Count, d.page.Signed, d.page.Refused = "SIGNING", 1200, 40, 2
+	w := b.send("GET", "/sign/"+pageToken+"/progress", nil)
+	if w.Code != 200 || !strings.Contains(w.Body.String(), "42 daripada 1,200") || !strings.Contains(w.Body.String(), "40 ditandatangani, 2 ditolak") || strings.Contains(w.Body.String(), "<html") || w.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+	other := newBrowser(t, d)
+	if w := other.send("GET", "/sign/"+pageToken+"/progress", nil); w.Code != http.StatusConflict {
+		t.Errorf("in another browser: %d", w.Code)
+	}
+}
+
+// A browser that has just asked for its own signature has the page without pressing a button, and
+// one that was faster keeps it.
+func TestSigningOpensForItsOwnBrowser(t *testing.T) {
+	d := &counter{page: signingPage()}
+	s := &page.Site{SecureCookies: true, Title: "Jabatan Contoh", Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon }}
+	r := chi.NewRouter()
+	signing.Routes(r, s, d)
+	address := ""
+	r.With(s.Pages).Post("/portal/x", func(w http.ResponseWriter, r *http.Request) { s.Sign(w, r, address) })
+	post := func() *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		r.ServeHTTP(w, httptest.NewRequest("POST", "/portal/x", nil))
+		return w
+	}
+	address = "https://mohor.example/sign/" + pageToken
+	w := post()
+	set := w.Result().Cookies()
+	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/sign/"+pageToken || len(set) != 1 || set[0].Value != d.session || !strings.HasPrefix(set[0].Name, "__Host-mohor-sign-") {
+		t.Fatalf("%d %v, session %q", w.Code, w.Header(), d.session)
+	}
+	q := httptest.NewRequest("GET", "/sign/"+pageToken, nil)
+	q.AddCookie(set[0])
+	shown := httptest.NewRecorder()
+	r.ServeHTTP(shown, q)
+	if shown.Code != 200 || !strings.Contains(shown.Body.String(), `id="pin"`) {
+		t.Errorf("%d %s", shown.Code, shown.Body)
+	}
+	// It is another browser's now: the page says so, and nothing changes hands.
+	if w := post(); w.Code != http.StatusSeeOther || len(w.Result().Cookies()) != 0 || d.session != set[0].Value {
+		t.Errorf("again: %d %v", w.Code, w.Header())
+	}
+	for _, bad := range []string{"", "https://evil.example/", "https://mohor.example/portal", "://"} {
+		address = bad
+		if w := post(); w.Code != http.StatusServiceUnavailable || w.Header().Get("Location") != "" {
+			t.Errorf("%q: %d %v", bad, w.Code, w.Header())
+		}
+	}
+	address = "https://mohor.example/sign/x"
+	if w := post(); w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/sign/x" || len(w.Result().Cookies()) != 0 {
+		t.Errorf("a token that is none: %d %v", w.Code, w.Header())
+	}
+}

@@ -50,17 +50,23 @@ func (v *view) wrong(ctx context.Context, field string) string {
 	if v.Refusal == nil || v.Refusal.Field != field || !v.live() {
 		return ""
 	}
-	return said(ctx, v.Refusal)
+	return v.said(ctx)
 }
 
-// said is a refusal in the language of the page: what is wrong, the tries left, and what to do.
+// said is what went wrong, and what to do next where something can be done on this page.
+func (v *view) said(ctx context.Context) string {
+	text, next := said(ctx, v.Refusal), "sign.next."+v.Refusal.Code
+	if v.live() && v.Refusal.Code != "" && page.Has(ctx, next) {
+		text += " " + page.T(ctx, next)
+	}
+	return text
+}
+
+// said is a refusal in the language of the page, with the tries left.
 func said(ctx context.Context, no *Refusal) string {
 	text := page.Pick(ctx, no.MS, no.EN)
 	if no.Left >= 0 {
 		text += " " + page.T(ctx, "page.left", "Count", no.Left)
-	}
-	if no.Code != "" && page.Has(ctx, "sign.next."+no.Code) && !(no.Code == "pin_wrong" && no.Left == 0) {
-		text += " " + page.T(ctx, "sign.next."+no.Code)
 	}
 	return text
 }

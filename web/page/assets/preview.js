@@ -9,6 +9,7 @@
 //   const p = preview(el);               el is the [data-preview]; the same p each time
 //   await p.open(source);                source: an address, or a Blob (a file that was dropped); none: data-preview
 //   await p.show(3);                     turns to a sheet, from 1; p.number, p.count say where it is
+//   el.dataset.first                     the sheet that is shown first, if not 1
 //   p.sheet                              an element as large as the sheet, for things that stand on it (position: absolute)
 //   p.toPDF(x, y), p.fromPDF(x, y)       between pixels from the sheet's top left corner and points of the PDF
 //   p.size                               of the sheet as it is shown, in points: { width, height }
@@ -64,7 +65,7 @@ class Preview {
     this.el.setAttribute("aria-busy", "true");
     try {
       const [lib, data] = await Promise.all([library(this.el), bytes(source)]);
-      const task = lib.getDocument({ data, isEvalSupported: false, useWasm: false, enableXfa: false, useWorkerFetch: false, stopAtErrors: false, verbosity: 0 });
+      const task = lib.getDocument({ data, isEvalSupported: false, useWasm: false, wasmUrl: this.el.dataset.pictures, enableXfa: false, useWorkerFetch: false, stopAtErrors: false, verbosity: 0 });
       const pdf = await task.promise;
       if (turn !== this.turn) {
         task.destroy();
@@ -74,7 +75,7 @@ class Preview {
       [this.task, this.pdf, this.count, this.step] = [task, pdf, pdf.numPages, 0];
       this.view.hidden = false;
       this.opened(true);
-      await this.show(1);
+      await this.show(Math.min(Number(this.el.dataset.first) || 1, this.count));
       if (button && document.activeElement === button) this.at("sheets").focus({ preventScroll: true });
     } catch (e) {
       if (turn !== this.turn) return;
