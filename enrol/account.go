@@ -87,7 +87,8 @@ type AccountRecords interface {
 	// Administrators lists the accounts of that kind, the oldest first.
 	Administrators(ctx context.Context) ([]Account, error)
 	// PutPassword makes the password of a.IC's account hash, and its state ACTIVE,
-	// inserting a if the person has none. Sessions end. ErrUnknown when the account
+	// inserting a if the person has none. Sessions end and passkeys go: somebody else may
+	// have left one. ErrUnknown when the account
 	// was ended or awaits an administrator's set-up.
 	PutPassword(ctx context.Context, a Account, hash []byte, ev audit.Event) error
 	// Officer is the register's, or ErrUnknown.
@@ -122,7 +123,8 @@ type AccountRecords interface {
 	// PutOwnTOTP keeps a sealed seed that an ACTIVE officer sets up; ErrUnknown for others.
 	PutOwnTOTP(ctx context.Context, id string, sealed []byte, ev audit.Event) error
 	// PutSecondFactor makes such an officer, whose seed is still sealed, an administrator,
-	// with step accepted; the sessions end, and the person is told. ErrUnknown.
+	// with step accepted; the sessions end, passkeys go, which a mailed code was enough for,
+	// and the person is told. ErrUnknown.
 	PutSecondFactor(ctx context.Context, id string, sealed []byte, step int64, ev audit.Event) error
 	// AskSetup makes another set-up code due at a time; ErrState unless the account awaits
 	// its set-up, ErrThrottled when one was mailed after notAfter.

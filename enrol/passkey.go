@@ -101,7 +101,7 @@ func (a *Accounts) holder(ctx context.Context, acct Account) (*holder, []Passkey
 // (PublicKeyCredentialCreationOptions, JSON). ErrStale unless p has just logged in;
 // ErrNoPasskey.
 func (a *Accounts) BeginPasskey(ctx context.Context, p Person) (Login, []byte, error) {
-	if err := a.fresh(&p); err != nil {
+	if err := a.Fresh(&p); err != nil {
 		return Login{}, nil, err
 	}
 	w, err := a.relying()
@@ -125,14 +125,6 @@ func (a *Accounts) BeginPasskey(ctx context.Context, p Person) (Login, []byte, e
 	}
 	out, err := json.Marshal(options)
 	return l, out, err
-}
-
-// fresh is ErrStale when p did not log in just now.
-func (a *Accounts) fresh(p *Person) error {
-	if p.Account.Kind != AdministratorAccount {
-		return ErrNoPasskey
-	}
-	return a.Fresh(p)
 }
 
 // remember stores a ceremony that begins.
@@ -169,7 +161,7 @@ func (a *Accounts) recall(ctx context.Context, id, purpose string) (Login, webau
 
 // AddPasskey registers what the browser made (PublicKeyCredential, JSON).
 func (a *Accounts) AddPasskey(ctx context.Context, p Person, id, label string, response []byte) (Passkey, error) {
-	if err := a.fresh(&p); err != nil {
+	if err := a.Fresh(&p); err != nil {
 		return Passkey{}, err
 	}
 	if label == "" || printable(label, 64) != label {
@@ -284,7 +276,7 @@ func (a *Accounts) FinishWithPasskey(ctx context.Context, id string, response []
 		ev := audit.Event{At: a.Now(), Actor: "account:" + who.ID, Action: "session.open", Object: "account:" + who.ID, Verdict: audit.Refused, RequestID: request,
 			Detail: map[string]string{"method": ByPasskey, "reason": "counter did not grow: the passkey may have been copied", "address": peer.Address}}
 		return Opened{}, errors.Join(ErrPasskey, a.Records.Audit(context.WithoutCancel(ctx), ev))
-	case who.State != AccountActive || who.Kind != AdministratorAccount:
+	case who.State != AccountActive:
 		return refuse(errors.New("account is not active"))
 	}
 	data, err := json.Marshal(used)

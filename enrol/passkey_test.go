@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/secret"
 )
 
 const site = "https://mohor.example"
@@ -255,14 +256,33 @@ func TestPasskeyRegistrationMisuse(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	officer := p.holds(t, p.enter(t, ""), nil)
-	if _, _, err := p.BeginPasskey(ctx, officer); !errors.Is(err, enrol.ErrNoPasskey) {
-		t.Errorf("an officer's passkey: %v", err)
-	}
 	for _, base := range []string{"", "http://mohor.example", "https://10.0.0.1"} {
 		none := enrol.NewAccounts(enrol.AccountConfig{Records: p.DB, MAC: p.MAC, Now: p.Clock.Now, BaseURL: base})
 		if _, _, err := none.BeginWithPasskey(ctx); !errors.Is(err, enrol.ErrNoPasskey) {
 			t.Errorf("passkeys at %q: %v", base, err)
 		}
+	}
+}
+
+// An officer's passkey opens the portal until the password is another, by whomever: whoever had the
+// account before may have left it there.
+func TestOfficersPasskeyGoesWithThePassword(t *testing.T) {
+	p, _, _ := withPasskey(t)
+	officer := p.holds(t, p.enter(t, ""), nil)
+	a := newAuthenticator(t)
+	l, raw, err := p.BeginPasskey(ctx, officer)
+	must(t, err)
+	_, err = p.AddPasskey(ctx, officer, l.ID, "Telefon", a.create(t, raw))
+	must(t, err)
+	opened, err := p.withPasskey(t, a)
+	if err != nil || opened.Session.Method != enrol.ByPasskey || p.holds(t, opened, nil).Account.IC != officer.Account.IC {
+		t.Fatalf("an officer's passkey: %+v, %v", opened.Session, err)
+	}
+	must(t, p.SetPassword(ctx, machine, enrol.Officer{IC: officer.Account.IC, Name: officer.Account.Name, Email: officer.Account.Email}, secret.New("sebuah kata laluan yang lain 7")))
+	if _, err := p.withPasskey(t, a); !errors.Is(err, enrol.ErrPasskey) {
+		t.Errorf("after another password: %v", err)
+	}
+	if left, err := p.DB.Passkeys(ctx, officer.Account.ID); err != nil || len(left) != 0 {
+		t.Errorf("%d passkeys are left, %v", len(left), err)
 	}
 }

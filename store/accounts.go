@@ -93,6 +93,9 @@ func putPassword(ctx context.Context, q *sqlc.Queries, a enrol.Account, hash []b
 	if err != nil {
 		return err
 	}
+	if err := q.DropPasskeys(ctx, old.ID); err != nil {
+		return err
+	}
 	return shutOut(ctx, q, old)
 }
 

@@ -239,6 +239,9 @@ func (d *DB) ResetPassword(ctx context.Context, account string, epoch int64, has
 		if err := q.ForgetLoginFailures(ctx, personal.Subject(enrol.ForPassword+":"+plain(a.Ic))); err != nil {
 			return err
 		}
+		if err := q.DropPasskeys(ctx, account); err != nil { // whoever was there before may have left one
+			return err
+		}
 		if err := shutOut(ctx, q, a); err != nil {
 			return err
 		}

@@ -69,6 +69,9 @@ func (d *DB) PutSecondFactor(ctx context.Context, id string, sealed []byte, step
 		if err != nil {
 			return err
 		}
+		if err := q.DropPasskeys(ctx, id); err != nil {
+			return err
+		}
 		if err := shutOut(ctx, q, a); err != nil {
 			return err
 		}
