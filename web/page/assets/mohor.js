@@ -81,17 +81,20 @@ function count(el) {
 }
 each("[data-until]", count);
 
-// Files are dropped onto their field.
+// Files are dropped onto their field, or chosen with it; the name stands where the hint was.
 each("[data-drop]", (zone) => {
   const field = document.getElementById(zone.dataset.drop);
-  const over = (on) => (e) => { e.preventDefault(); zone.classList.toggle("over", on); };
+  const name = zone.querySelector("[data-file]");
+  const hint = name && name.textContent;
+  const over = (on) => () => zone.classList.toggle("over", on);
   zone.addEventListener("dragover", over(true));
   zone.addEventListener("dragleave", over(false));
-  zone.addEventListener("drop", (e) => {
-    over(false)(e);
-    if (e.dataTransfer.files.length) {
-      field.files = e.dataTransfer.files;
-      field.dispatchEvent(new Event("change", { bubbles: true }));
-    }
+  zone.addEventListener("drop", over(false));
+  field.addEventListener("change", () => {
+    if (!name) return;
+    const file = field.files[0];
+    const size = file && (file.size < 1e6 ? Math.ceil(file.size / 1e3) + " KB" : (file.size / 1e6).toFixed(1) + " MB");
+    name.textContent = file ? `${file.name} (${size})` : hint;
+    name.classList.toggle("chosen", Boolean(file));
   });
 });
