@@ -201,11 +201,12 @@ async function left() {
     await p.locator('form[action="/logout"] button').first().click();
     await p.waitForURL(/\/login/);
     const personal = async (where) => {
-      const text = await p.evaluate(() => document.body.innerText);
-      for (const s of [officer.name, officer.ic, officer.email]) if (text.includes(s)) problem(`${where} shows ${s}`);
+      const text = await p.locator('body').innerText();
+      for (const s of [officer.name, officer.ic, officer.email]) if (text.includes(s)) problem(`${where} shows ${s} at ${new URL(p.url()).pathname}`);
     };
     for (let k = 0; k < 6; k++) {
-      await p.goBack().catch(() => {});
+      await p.goBack({ timeout: 5_000 }).catch(() => {});
+      await p.waitForLoadState();
       await personal(`back ${k + 1}`);
     }
     for (const at of private_) {
