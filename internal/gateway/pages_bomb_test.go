@@ -121,9 +121,26 @@ func TestStrangersBombs(t *testing.T) {
 // BenchmarkPages is how long the server makes a page, and as a ratio to /healthz, over one connection.
 func BenchmarkPages(b *testing.B) {
 	g := gatewaytest.New(b)
+	o := g.Dev.Officers[0]
+	mark := g.Server.Mailbox.Mark()
+	begun := g.Do("POST", "/v1/sessions", "", map[string]string{"ic": o.IC, "password": string(o.Password.Reveal())}, "X-API-Key", "")
+	in := g.Do("POST", "/v1/sessions/"+begun.Text("session_id")+"/code", "", map[string]string{"code": g.Code(o.Email, mark), "token": "cookie"}, "X-API-Key", "")
+	cookie, _, _ := strings.Cut(in.Header.Get("Set-Cookie"), ";")
+	for _, c := range (&http.Response{Header: in.Header}).Cookies() {
+		if c.Name == "mohor-session" {
+			cookie = c.Name + "=" + c.Value
+		}
+	}
 	ask := func(b *testing.B, path string) {
 		g.Clock.Advance(time.Second) // what a network may ask is no matter here
-		r, err := http.DefaultClient.Get(g.URL + path)
+		q, err := http.NewRequestWithContext(b.Context(), http.MethodGet, g.URL+path, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if strings.HasPrefix(path, "/portal") {
+			q.Header.Set("Cookie", cookie)
+		}
+		r, err := http.DefaultTransport.RoundTrip(q) // which follows nothing
 		if err == nil {
 			_, err = io.Copy(io.Discard, r.Body)
 			_ = r.Body.Close() // read to its end
@@ -142,7 +159,7 @@ func BenchmarkPages(b *testing.B) {
 		slices.Sort(all)
 		return all[n/2], all[n*99/100]
 	}
-	for _, path := range []string{"/", "/verify", "/candidate", "/status", "/login", "/join", "/help", "/s/AAAAAAAAAAAAAAAAAAAAAA"} {
+	for _, path := range []string{"/", "/verify", "/candidate", "/status", "/login", "/join", "/help", "/s/AAAAAAAAAAAAAAAAAAAAAA", "/portal", "/portal/sign", "/portal/batches", "/portal/history", "/portal/certificate", "/portal/profile"} {
 		b.Run(strings.ReplaceAll(path, "/", "_"), func(b *testing.B) {
 			ask(b, path)
 			b.ResetTimer()
