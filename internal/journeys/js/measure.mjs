@@ -1,6 +1,5 @@
 // What pages weigh, and with given.times how fast they are seen: in a browser whose cache is empty, as
-// a newcomer's. Times are of a processor slowed down and a network like a slow mobile one, and as
-// a ratio to an empty page with the same style sheet.
+// a newcomer's. Times are of a processor slowed down and a network like a slow mobile one.
 import { code, config, journey, mark, result, visit } from './lib.mjs';
 
 const { given } = config;
