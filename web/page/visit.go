@@ -137,7 +137,7 @@ func (s *Site) formKey(r *http.Request) string {
 // well; that somebody logged in in it once, and the language, stay.
 func (s *Site) Forget(w http.ResponseWriter, r *http.Request) {
 	for _, c := range r.Cookies() {
-		if what, ours := strings.CutPrefix(c.Name, s.cookieName("")); ours && what != "device" && c.Name != LanguageCookie {
+		if what, ours := strings.CutPrefix(c.Name, s.cookieName("")); ours && what != "device" && what != "lang" {
 			http.SetCookie(w, s.Cookie(what, "", -1))
 		}
 	}
