@@ -13,50 +13,61 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/a-h/templ"
+
+	"github.com/mohor-sign/mohor/web/page"
 )
 
-// reference is the API reference, made once.
+// reference is the API reference without the frame around it, made once.
 type reference struct {
-	mu   sync.Mutex
-	page []byte
-	etag string
+	mu    sync.Mutex
+	inner string
 }
 
-// docs answers GET /docs.
+// docs answers GET /docs. The frame is of the visit, so that the tag is that of the whole page.
 func (s *site) docs(w http.ResponseWriter, r *http.Request) {
-	page, etag, err := s.makeReference()
+	inner, err := s.makeReference()
 	if err != nil {
 		s.Log.ErrorContext(r.Context(), "API reference could not be made", "error", err)
 		w.Header().Set("Retry-After", "60")
-		s.show(w, http.StatusServiceUnavailable, "unavailable", nil)
+		s.pages.Show(w, r, http.StatusServiceUnavailable, page.Message(page.Notice{Tone: page.Wait, Word: page.T(r.Context(), "public.later"), Text: page.T(r.Context(), "docs.later")}))
 		return
 	}
+	whole := templ.GetBuffer()
+	defer templ.ReleaseBuffer(whole)
+	if err := book(inner).Render(r.Context(), whole); err != nil {
+		s.pages.Failed(w, r, fmt.Errorf("rendering the frame of the API reference: %w", err))
+		return
+	}
+	sum := sha256.Sum256(whole.Bytes())
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-cache")
-	w.Header().Set("ETag", etag)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(page))
+	w.Header().Add("Vary", "Cookie")
+	w.Header().Set("ETag", `"`+base64.RawURLEncoding.EncodeToString(sum[:12])+`"`)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(whole.Bytes()))
 }
 
-func (s *site) makeReference() (page []byte, etag string, err error) {
+func (s *site) makeReference() (string, error) {
 	ref := &s.reference
 	ref.mu.Lock()
 	defer ref.mu.Unlock()
-	if ref.page != nil {
-		return ref.page, ref.etag, nil
+	if ref.inner != "" {
+		return ref.inner, nil
 	}
 	if s.OpenAPI == nil {
-		return nil, "", errors.New("no OpenAPI document")
+		return "", errors.New("no OpenAPI document")
 	}
 	doc, err := parseDocument(s.OpenAPI())
 	if err != nil {
-		return nil, "", err
+		return "", err
 	}
-	if page, err = s.render("reference", doc.outline()); err != nil {
-		return nil, "", fmt.Errorf("rendering API reference: %w", err)
+	made, err := s.render("reference", doc.outline())
+	if err != nil {
+		return "", fmt.Errorf("rendering API reference: %w", err)
 	}
-	sum := sha256.Sum256(page)
-	ref.page, ref.etag = page, `"`+base64.RawURLEncoding.EncodeToString(sum[:12])+`"`
-	return ref.page, ref.etag, nil
+	ref.inner = string(made)
+	return ref.inner, nil
 }
 
 // outline is the document as the template shows it.

@@ -12,6 +12,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/mohor-sign/mohor/web"
+	"github.com/mohor-sign/mohor/web/public"
 )
 
 const (
@@ -21,35 +22,35 @@ const (
 
 var noon = time.Date(2026, 4, 30, 4, 9, 54, 0, time.UTC)
 
-// shelf is web.Records in memory; it counts what it was asked.
+// shelf is public.Records in memory; it counts what it was asked.
 type shelf struct {
-	records map[string]web.Record
+	records map[string]public.Record
 	secrets map[string]string // of the records that ask for one
 	err     error
 	asked   []string
 }
 
-func (s *shelf) CertificateRecord(_ context.Context, id, secret string) (web.Record, error) {
+func (s *shelf) CertificateRecord(_ context.Context, id, secret string) (public.Record, error) {
 	s.asked = append(s.asked, id)
 	if s.err != nil {
-		return web.Record{}, s.err
+		return public.Record{}, s.err
 	}
 	r, ok := s.records[id]
 	if !ok || secret != s.secrets[id] {
-		return web.Record{}, web.ErrUnknown
+		return public.Record{}, public.ErrUnknown
 	}
 	return r, nil
 }
 
-func record() web.Record {
-	return web.Record{
+func record() public.Record {
+	return public.Record{
 		ID: knownID, Number: "S102251979", Status: "SAH", Programme: "TP-021-3:2013", Centre: "Kolej Kemahiran Tinggi MARA", Batch: "B-0721", MonthYear: "072021",
 		NameMasked: "S•••• b•••• A••••", Verdict: "VALID", SignedAt: noon, Signer: "CN=ROAMINGOTP018916", Fingerprint: "7QK2-M9XD",
 	}
 }
 
-func config(records ...web.Record) (web.Config, *shelf) {
-	s := &shelf{records: map[string]web.Record{}}
+func config(records ...public.Record) (web.Config, *shelf) {
+	s := &shelf{records: map[string]public.Record{}}
 	for _, r := range records {
 		s.records[r.ID] = r
 	}
@@ -57,11 +58,18 @@ func config(records ...web.Record) (web.Config, *shelf) {
 }
 
 func visit(c web.Config, method, path, accept string) *httptest.ResponseRecorder {
+	return visitWith(c, method, path, accept, "")
+}
+
+func visitWith(c web.Config, method, path, accept, cookie string) *httptest.ResponseRecorder {
 	r := chi.NewRouter()
 	web.Routes(r, c)
 	q := httptest.NewRequest(method, path, nil)
 	if accept != "" {
 		q.Header.Set("Accept", accept)
+	}
+	if cookie != "" {
+		q.Header.Set("Cookie", cookie)
 	}
 	w := httptest.NewRecorder()
 	r.ServeHTTP(w, q)
@@ -70,22 +78,18 @@ func visit(c web.Config, method, path, accept string) *httptest.ResponseRecorder
 
 func TestEveryAnswerIsHardened(t *testing.T) {
 	c, _ := config(record())
-	style := regexp.MustCompile(`href="(/assets/[^"]+)"`).FindStringSubmatch(visit(c, "GET", "/", "").Body.String())
+	style := regexp.MustCompile(`href="(/assets/mohor[^"]+)"`).FindStringSubmatch(visit(c, "GET", "/", "").Body.String())
 	if style == nil {
 		t.Fatal("no style sheet")
 	}
-	for path, status := range map[string]int{"/": 200, "/docs": 200, "/s/" + knownID: 200, "/s/" + otherID: 200, "/s/x": 404, style[1]: 200} {
+	for path, status := range map[string]int{"/": 200, "/docs": 200, "/help": 200, "/help/trust": 200, "/help/privacy": 200, "/s/" + knownID: 200, "/s/" + otherID: 200, "/s/x": 404} {
 		for _, method := range []string{"GET", "HEAD"} {
 			w := visit(c, method, path, "text/html")
 			if w.Code != status {
 				t.Errorf("%s %s: got %d", method, path, w.Code)
 			}
-			script := ""
-			if path == "/s/"+otherID { // the page that asks for the secret
-				script = "script-src 'self'; "
-			}
 			for name, want := range map[string]string{
-				"Content-Security-Policy":      "default-src 'none'; " + script + "style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+				"Content-Security-Policy":      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
 				"X-Content-Type-Options":       "nosniff",
 				"Referrer-Policy":              "no-referrer",
 				"Cross-Origin-Opener-Policy":   "same-origin",
@@ -108,16 +112,19 @@ func TestEveryAnswerIsHardened(t *testing.T) {
 	}
 }
 
+// ownScript is a script of ours, as a page loads it.
+var ownScript = regexp.MustCompile(`<script type="module" src="/assets/[\w-]+\.js"></script>`)
+
 // The pages work under their own policy: nothing inline, nothing foreign.
 func TestPagesObeyTheirPolicy(t *testing.T) {
 	c, _ := config(record())
 	for _, sandbox := range []bool{false, true} {
 		c.Sandbox = sandbox
-		for _, path := range []string{"/", "/docs", "/s/" + knownID, "/s/" + otherID} {
+		for _, path := range []string{"/", "/docs", "/help", "/help/trust", "/help/privacy", "/scan", "/s/" + knownID, "/s/" + otherID} {
 			page := visit(c, "GET", path, "").Body.String()
-			for _, bad := range []string{"<script", "<style", " style=", " onclick", "javascript:", "http://", "https://", "//cdn", "<iframe", "<form"} {
-				if strings.Contains(strings.ReplaceAll(page, "http://www.w3.org/2000/svg", ""), bad) && !(path == "/docs" && bad == "https://") &&
-					!(path == "/s/"+otherID && (bad == "<form" || bad == "<script" && strings.Contains(page, `<script src="/assets/record-`) && strings.Count(page, "<script") == 1)) {
+			page = ownScript.ReplaceAllString(strings.ReplaceAll(page, "http://www.w3.org/2000/svg", ""), "")
+			for _, bad := range []string{"<script", "<style", " style=", " onclick", "javascript:", "http://", "https://", "//cdn", "<iframe"} {
+				if strings.Contains(page, bad) && !(path == "/docs" && bad == "https://") {
 					t.Errorf("%s holds %q", path, bad)
 				}
 			}
@@ -127,22 +134,28 @@ func TestPagesObeyTheirPolicy(t *testing.T) {
 
 func TestCertificatePage(t *testing.T) {
 	c, _ := config(record())
-	page := visit(c, "GET", "/s/"+knownID, "text/html,application/xhtml+xml,*/*;q=0.8").Body.String()
-	for _, want := range []string{
-		`<html lang="ms">`, "Jabatan Pembangunan Kemahiran", "Pengesahan eSijil", `<span lang="en">eCertificate verification</span>`, `class="verdict good"`,
-		`SAH <span lang="en">VALID</span>`, "S102251979", "TP-021-3:2013", "07/2021", "S•••• b•••• A••••", "30/04/2026, 12:09:54 MYT", "30/04/2026, 13:09:54 MYT",
-		`Sah <span lang="en">/ Valid</span>`, "CN=ROAMINGOTP018916", "7QK2-M9XD",
+	for _, language := range []struct {
+		cookie string
+		want   []string
+	}{
+		{"", []string{`<html lang="ms">`, "Pengesahan eSijil", "<h1>SAH</h1>", "30 April 2026, 12:09:54 MYT", "30 April 2026, 13:09:54 MYT", "<dd>Sah</dd>", "Penandatangan", "Muat turun PDF"}},
+		{"mohor-lang=en", []string{`<html lang="en">`, "eCertificate verification", "<h1>VALID</h1>", "30 April 2026, 12:09:54 MYT", "<dd>Valid</dd>", "Signer", "Download PDF"}},
 	} {
-		if !strings.Contains(page, want) {
-			t.Errorf("page lacks %q", want)
+		page := squeezed(visitWith(c, "GET", "/s/"+knownID, "text/html,application/xhtml+xml,*/*;q=0.8", language.cookie).Body.String())
+		for _, want := range append(language.want, "Jabatan Pembangunan Kemahiran", `class="verdict good"`, "S102251979", "TP-021-3:2013", "Kolej Kemahiran Tinggi MARA", "07/2021", "S•••• b•••• A••••", "CN=ROAMINGOTP018916", "7QK2-M9XD") {
+			if !strings.Contains(page, want) {
+				t.Errorf("%q: page lacks %q", language.cookie, want)
+			}
+		}
+		if strings.Contains(page, "SANDBOX") || strings.Contains(page, "KOTAK PASIR") {
+			t.Error("a real page says SANDBOX")
 		}
 	}
-	if strings.Index(page, "Penandatangan") > strings.Index(page, "Signer") {
-		t.Error("English stands before Malay")
-	}
-	if strings.Contains(page, "SANDBOX") {
-		t.Error("a real page says SANDBOX")
-	}
+}
+
+// squeezed is a page without the blanks between its elements.
+func squeezed(page string) string {
+	return regexp.MustCompile(`>\s+|\s+<`).ReplaceAllStringFunc(page, strings.TrimSpace)
 }
 
 // SAH appears only when the record says so and the signature verified.
@@ -154,14 +167,14 @@ func TestConclude(t *testing.T) {
 		{"MENUNGGU REKOD", "VALID", "MENUNGGU REKOD", "wait"}, {"BELUM DITANDATANGANI", "", "BELUM DITANDATANGANI", "wait"}, {"TIDAK SAH", "VALID", "TIDAK SAH", "bad"},
 		{"TIDAK DAPAT DISAHKAN", "VALID", "TIDAK DAPAT DISAHKAN", "wait"}, {"", "VALID", "TIDAK DAPAT DISAHKAN", "wait"}, {"sah", "VALID", "TIDAK DAPAT DISAHKAN", "wait"}, {"SAH ", "VALID", "TIDAK DAPAT DISAHKAN", "wait"},
 	} {
-		if got := web.Conclude(c.status, c.verdict); got != c.want {
+		if got := public.Conclude(c.status, c.verdict); got != c.want {
 			t.Errorf("%q with %q: got %q", c.status, c.verdict, got)
 		}
 		r := record()
 		r.Status, r.Verdict = c.status, c.verdict
 		cfg, _ := config(r)
 		page := visit(cfg, "GET", "/s/"+knownID, "").Body.String()
-		if !strings.Contains(page, `class="verdict `+c.tone+`"`) || !strings.Contains(page, `<p class="word">`+c.want+" <") {
+		if !strings.Contains(page, `class="verdict `+c.tone+`"`) || !strings.Contains(page, "<h1>"+c.want+"</h1>") {
 			t.Errorf("%q with %q: the page says otherwise", c.status, c.verdict)
 		}
 		if json := visit(cfg, "GET", "/s/"+knownID, "application/json").Body.String(); !strings.Contains(json, `"status":"`+c.want+`"`) {
@@ -171,7 +184,7 @@ func TestConclude(t *testing.T) {
 }
 
 func TestCertificateJSON(t *testing.T) {
-	unsigned := web.Record{ID: otherID, Number: "S2", Status: "BELUM DITANDATANGANI"}
+	unsigned := public.Record{ID: otherID, Number: "S2", Status: "BELUM DITANDATANGANI"}
 	c, _ := config(record(), unsigned)
 	w := visit(c, "GET", "/s/"+knownID, "application/json")
 	want := `{"id":"` + knownID + `","number":"S102251979","status":"SAH","verdict":"VALID","signed_at":"2026-04-30T04:09:54Z","signer":"CN=ROAMINGOTP018916"}` + "\n"
@@ -227,16 +240,16 @@ func TestFailureShowsNothingOfTheInside(t *testing.T) {
 // Whatever a record or the settings hold, it stays text.
 func TestPagesEscape(t *testing.T) {
 	for _, bad := range []string{`"><script>alert(1)</script>`, `<img src=x onerror=alert(1)>`, `'--><svg/onload=alert(1)>`, `{{.}}<b>`, `</title><script>alert(1)</script>`, "\u202e<i>"} {
-		r := web.Record{ID: knownID, Number: bad, Status: bad, Programme: bad, Centre: bad, Batch: bad, MonthYear: bad, NameMasked: bad, Verdict: bad, Signer: bad, Fingerprint: bad}
+		r := public.Record{ID: knownID, Number: bad, Status: bad, Programme: bad, Centre: bad, Batch: bad, MonthYear: bad, NameMasked: bad, Verdict: bad, Signer: bad, Fingerprint: bad}
 		c, _ := config(r)
 		c.Title = bad
-		c.Links = web.Links{CRL: bad, RootCertificate: "javascript:alert(1)", Mailbox: bad}
+		c.Links = public.Links{CRL: bad, RootCertificate: "javascript:alert(1)", Mailbox: bad}
 		c.Sandbox = true
 		hostileAPI := strings.NewReplacer("@@", strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(bad)).Replace(sampleHostile)
 		c.OpenAPI = func() []byte { return []byte(hostileAPI) }
 		for _, path := range []string{"/", "/s/" + knownID, "/docs"} {
 			w := visit(c, "GET", path, "")
-			page := strings.ReplaceAll(w.Body.String(), "<svg class=", "")
+			page := ownScript.ReplaceAllString(strings.ReplaceAll(w.Body.String(), "<svg class=", ""), "")
 			if w.Code != 200 || strings.Contains(page, "<script") || strings.Contains(page, "<img") || strings.Contains(page, "<svg/") || strings.Contains(page, "<b>") || strings.Contains(page, "<i>") || strings.Contains(page, `="javascript:`) {
 				t.Errorf("%s of %q: %d\n%s", path, bad, w.Code, page)
 			}
@@ -250,29 +263,32 @@ func TestPagesEscape(t *testing.T) {
 func TestLanding(t *testing.T) {
 	c, _ := config()
 	page := visit(c, "GET", "/", "").Body.String()
-	for _, want := range []string{`href="/docs"`, `href="/openapi.json"`, `href="/ca/root.cer"`, `href="/crl/issuing.crl"`, "Gerbang tandatangan digital", "Digital signing gateway"} {
+	for _, want := range []string{`href="/verify"`, `href="/scan"`, `href="/candidate"`, `href="/login"`, `href="/join"`, `href="/status"`, `href="/docs"`, `href="/openapi.json"`, `href="/ca/root.cer"`, `href="/ca/chain.pem"`, `href="/crl/issuing.crl"`, "Gerbang tandatangan digital"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("page lacks %q", want)
 		}
 	}
-	if strings.Contains(page, "SANDBOX") || strings.Contains(page, "/dev/mailbox") {
+	if !strings.Contains(visitWith(c, "GET", "/", "", "mohor-lang=en").Body.String(), "Digital signing gateway") {
+		t.Error("the page has no English")
+	}
+	if strings.Contains(page, "KOTAK PASIR") || strings.Contains(page, "/dev/mailbox") {
 		t.Error("a real gateway calls itself a sandbox")
 	}
 	c.Sandbox = true
 	for _, path := range []string{"/", "/docs", "/s/" + otherID} {
-		if page := visit(c, "GET", path, "").Body.String(); !strings.Contains(page, `SANDBOX – TIDAK SAH / <span lang="en">NOT VALID</span>`) {
+		if page := visit(c, "GET", path, "").Body.String(); !strings.Contains(page, "<strong>KOTAK PASIR – TIDAK SAH</strong>") {
 			t.Errorf("%s of a sandbox does not say so", path)
 		}
 	}
 	box, _ := config(record())
 	box.Sandbox = true
-	if page := visit(box, "GET", "/s/"+knownID, "").Body.String(); !strings.Contains(page, `<p class="word">SAH (SANDBOX) <`) {
+	if page := visit(box, "GET", "/s/"+knownID, "").Body.String(); !strings.Contains(page, "<h1>SAH (KOTAK PASIR)</h1>") {
 		t.Error("a sandbox's certificate looks real")
 	}
 	if page := visit(c, "GET", "/", "").Body.String(); !strings.Contains(page, `href="/dev/mailbox"`) {
 		t.Error("no link to the mailbox")
 	}
-	c.Links = web.Links{CRL: "/crl/x.crl"}
+	c.Links = public.Links{CRL: "/crl/x.crl"}
 	if page := visit(c, "GET", "/", "").Body.String(); !strings.Contains(page, `href="/crl/x.crl"`) || strings.Contains(page, "/ca/root.cer") {
 		t.Error("the links are not those given")
 	}
@@ -288,8 +304,8 @@ func TestSecretOpensTheRecord(t *testing.T) {
 	if none := visit(c, "GET", "/s/"+otherID, "text/html"); asked.Code != 200 || asked.Body.String() != none.Body.String() || strings.Contains(asked.Body.String(), "S102251979") {
 		t.Fatalf("got %d %s", asked.Code, asked.Body)
 	}
-	src := regexp.MustCompile(`<script src="(/assets/record-[^"]+)" defer></script>`).FindStringSubmatch(asked.Body.String())
-	if src == nil || !strings.Contains(asked.Body.String(), `<form id="rekod" class="act go fill" method="post">`) {
+	src := regexp.MustCompile(`<script type="module" src="(/assets/record-[^"]+)"></script>`).FindStringSubmatch(asked.Body.String())
+	if src == nil || !strings.Contains(asked.Body.String(), `<form id="rekod" method="post">`) {
 		t.Fatalf("no script or no form: %s", asked.Body)
 	}
 	if js := visit(c, "GET", src[1], ""); js.Code != 200 || js.Header().Get("Content-Type") != "text/javascript; charset=utf-8" || !strings.Contains(js.Body.String(), "location.hash") {
@@ -311,7 +327,7 @@ func TestSecretOpensTheRecord(t *testing.T) {
 	for _, good := range [][2]string{{form, "secret=" + secret}, {form, "secret=+" + secret + "+"}, {form, "secret=https%3A%2F%2Fx%2Fs%2F" + knownID + "%23" + secret}, {"application/json; charset=utf-8", `{"secret":"` + secret + `"}`}} {
 		w := post(good[0], good[1])
 		if w.Code != 200 || !strings.Contains(w.Body.String(), "S102251979") || w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Referrer-Policy") != "no-referrer" ||
-			strings.Contains(w.Header().Get("Content-Security-Policy"), "script-src") || strings.Contains(w.Body.String(), secret) {
+			strings.Contains(w.Body.String(), secret) {
 			t.Errorf("%q: %d %v", good[1], w.Code, w.Header())
 		}
 	}

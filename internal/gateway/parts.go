@@ -22,7 +22,7 @@ import (
 	"github.com/mohor-sign/mohor/pdf/verify"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store"
-	"github.com/mohor-sign/mohor/web"
+	"github.com/mohor-sign/mohor/web/public"
 )
 
 // sealKey is the label of the key that signs audit heads.
@@ -255,27 +255,27 @@ func (p *publicRecords) Signed(ctx context.Context, id, secret string) (signer.B
 	return f, it.Record.Candidate.Number, err
 }
 
-// CertificateRecord implements web.Records.
-func (p *publicRecords) CertificateRecord(ctx context.Context, id, secret string) (web.Record, error) {
+// CertificateRecord implements public.Records.
+func (p *publicRecords) CertificateRecord(ctx context.Context, id, secret string) (public.Record, error) {
 	it, err := p.open(ctx, id, secret)
 	if errors.Is(err, batch.ErrUnknown) {
-		return web.Record{}, web.ErrUnknown
+		return public.Record{}, public.ErrUnknown
 	} else if err != nil {
-		return web.Record{}, err
+		return public.Record{}, err
 	}
 	address := p.url(id)
 	if it.Record.Sealed != nil {
 		address += it.Record.Fragment()
 	}
 	c := it.Record.Candidate
-	r := web.Record{ID: id, Number: c.Number, Status: "BELUM DITANDATANGANI", Programme: c.ProgrammeCode, Centre: c.CentreName, Batch: c.Batch,
+	r := public.Record{ID: id, Number: c.Number, Status: "BELUM DITANDATANGANI", Programme: c.ProgrammeCode, Centre: c.CentreName, Batch: c.Batch,
 		MonthYear: c.MonthYear(), NameMasked: notify.MaskName(c.Name)}
 	if it.State != batch.ItemSigned {
 		return r, nil
 	}
 	report, err := p.verify(ctx, it.SignedBlob)
 	if err != nil {
-		return web.Record{}, err
+		return public.Record{}, err
 	}
 	r.SignedAt, r.Verdict, r.Status = it.SignedAt, string(report.Verdict), "TIDAK SAH"
 	if len(report.Signatures) == 1 {
@@ -287,7 +287,7 @@ func (p *publicRecords) CertificateRecord(ctx context.Context, id, secret string
 	// address, secret included, are committed to in the signed bytes.
 	want, err := ecert.Commitment(c, address)
 	if err != nil {
-		return web.Record{}, err
+		return public.Record{}, err
 	}
 	switch {
 	case report.Verdict == verify.Valid && !bytes.Equal(report.DocumentID, want[:]):

@@ -38,11 +38,12 @@ func table() map[string]string {
 		"sdk/go/pades": "sdk/go pdf pdf/cms",
 
 		// L5
-		"web":              "internal/myt internal/secret web/joining web/manual web/page web/portal web/signing",
+		"web":              "web/joining web/manual web/page web/portal web/public web/signing",
 		"web/manual":       "web/page",
 		"web/joining":      "web/page",
 		"web/page":         "internal/myt",
 		"web/portal":       "internal/myt internal/secret internal/table web/page",
+		"web/public":       "web/page",
 		"web/signing":      "internal/myt internal/secret web/page",
 		"internal/sandbox": "internal/myt internal/secret",
 

@@ -236,7 +236,7 @@ func named(ctx context.Context, all page.Faults) page.Faults {
 	for k := range all {
 		x := &all[k]
 		if slices.Contains([]string{"address", "phone", "fax", "mobile"}, x.Field) {
-			x.Text = page.T(ctx, "join.apply."+x.Field) + ": " + x.Text
+			x.Text = page.T(ctx, "join.apply."+x.Field) + ": " + strings.ToLower(x.Text[:1]) + x.Text[1:] // the name begins the sentence
 		}
 		x.Text = capital(x.Text)
 		if !strings.HasSuffix(x.Text, ".") {

@@ -24,7 +24,7 @@ func homeOf(ctx context.Context) string {
 // switched is the address of this page in the other language.
 func switched(ctx context.Context, language string) string {
 	path := visitOf(ctx).path
-	if path == "" {
+	if path == "" { // the very address at hand, which the page does not repeat
 		return "?lang=" + language
 	}
 	u, err := url.Parse(path)

@@ -42,19 +42,20 @@ const (
 	English = "en"
 )
 
-const languageCookie = "mohor-lang"
+// LanguageCookie remembers the language that was chosen.
+const LanguageCookie = "mohor-lang"
 
 // visited prepares a request for a page: its language, and the proof for its forms. ?lang= chooses
 // the language from then on.
 func (s *Site) visited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		language := Malay
-		if c, err := r.Cookie(languageCookie); err == nil && c.Value == English {
+		if c, err := r.Cookie(LanguageCookie); err == nil && c.Value == English {
 			language = English
 		}
 		if chosen := r.URL.Query().Get("lang"); chosen == Malay || chosen == English {
 			language = chosen
-			http.SetCookie(w, &http.Cookie{Name: languageCookie, Value: chosen, Path: "/", MaxAge: 365 * 24 * 60 * 60, HttpOnly: true, Secure: s.SecureCookies, SameSite: http.SameSiteLaxMode})
+			http.SetCookie(w, &http.Cookie{Name: LanguageCookie, Value: chosen, Path: "/", MaxAge: 365 * 24 * 60 * 60, HttpOnly: true, Secure: s.SecureCookies, SameSite: http.SameSiteLaxMode})
 			if r.Method == http.MethodGet {
 				w.Header().Set("Cache-Control", "no-store")
 				http.Redirect(w, r, without(r.URL, "lang"), http.StatusSeeOther)
@@ -90,7 +91,7 @@ func without(u *url.URL, name string) string {
 }
 
 // Returning changes the address to which a switch of the language comes back, for pages that
-// answer a form; "" is where the browser is.
+// answer a form. "" is the address at hand, for pages that may not repeat it.
 func Returning(r *http.Request, path string) { visitOf(r.Context()).path = path }
 
 // Language is the page's, "ms" or "en".

@@ -34,7 +34,7 @@ func (s said) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func shop(t *testing.T, api http.Handler) http.Handler {
 	t.Helper()
 	r := chi.NewRouter()
-	portal.Routes(r, &page.Site{API: api, Title: "Mohor", Log: slog.New(slog.DiscardHandler), Now: time.Now, Return: "http://mohor.test/portal/return", MaxUpload: 1 << 20})
+	portal.Routes(r, &page.Site{API: api, Title: "Mohor", Log: slog.New(slog.DiscardHandler), Now: time.Now, Return: "http://mohor.test/portal/return", MaxUpload: 1 << 20}, nil)
 	return r
 }
 

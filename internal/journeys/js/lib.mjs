@@ -96,14 +96,14 @@ export async function journey(f) {
   process.exitCode = failed ? 1 : 0;
 }
 
-// browser starts Chromium once, or with engine 'firefox' Debian's Firefox (by WebDriver BiDi).
+// browser starts Chromium once, with given.args, or with engine 'firefox' Debian's Firefox (by WebDriver BiDi).
 export function browser({ engine = 'chromium' } = {}) {
   if (!engines.has(engine)) {
     const playwright = require('playwright-core');
     const first = (...paths) => paths.find(existsSync);
     engines.set(engine, engine === 'firefox' ?
       playwright.firefox.launch({ channel: 'moz-firefox', executablePath: config.firefox || first('/usr/bin/firefox-esr') }) :
-      playwright.chromium.launch({ executablePath: config.browser || first('/usr/bin/chromium', '/usr/bin/google-chrome') }));
+      playwright.chromium.launch({ executablePath: config.browser || first('/usr/bin/chromium', '/usr/bin/google-chrome'), args: config.given.args ?? [] }));
   }
   return engines.get(engine);
 }
