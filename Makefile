@@ -19,7 +19,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) opensc mupdf-tools chromium firefox-esr zbar-t
 # The module that holds the tools' exact versions.
 TOOL := $(GO) run -C tools
 
-.PHONY: demo test test-tools test-race test-lone campaign build run bench fmt lint generate check-generated deps pyhanko schemathesis verapdf stepca toxiproxy versitygw chrony browser vendor-assets journeys fuzz
+.PHONY: demo test test-tools test-race test-lone campaign build run bench fmt lint generate check-generated deps pyhanko schemathesis verapdf stepca toxiproxy versitygw chrony browser vendor-assets journeys measure-pages fuzz
 
 demo: PACKAGES := $(DEMO_PACKAGES)
 demo: deps build
@@ -88,6 +88,12 @@ vendor-assets: browser
 journeys: PACKAGES := softhsm2 chromium firefox-esr $(if $(shell command -v node),,nodejs) $(if $(shell command -v npm),,npm)
 journeys: deps browser
 	MOHOR_TEST_REQUIRE=all $(GO) test -count=1 -v ./internal/journeys
+
+# What pages weigh and when they are seen on a slow telephone, and how long the gateway makes them.
+measure-pages: PACKAGES := softhsm2 chromium $(if $(shell command -v node),,nodejs) $(if $(shell command -v npm),,npm)
+measure-pages: deps browser
+	MOHOR_MEASURE_PAGES=1 $(GO) test -count=1 -v -run '^TestJourneyWeight$$' ./internal/journeys
+	$(GO) test -run '^$$' -bench '^BenchmarkPages$$' -benchtime 500x ./internal/gateway
 
 campaign: PACKAGES := $(TEST_PACKAGES)
 campaign: deps toxiproxy schemathesis pyhanko

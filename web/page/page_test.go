@@ -272,3 +272,27 @@ func TestMoment(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Who logs out leaves nothing in the browser but the device's mark and the language.
+func TestForget(t *testing.T) {
+	for secure, prefix := range map[bool]string{false: "mohor-", true: "__Host-mohor-"} {
+		s := &page.Site{SecureCookies: secure}
+		r := httptest.NewRequest("POST", "/logout", nil)
+		for _, what := range []string{"session", "form", "code", "sign-abc", "device"} {
+			r.AddCookie(&http.Cookie{Name: prefix + what, Value: "x"})
+		}
+		r.AddCookie(&http.Cookie{Name: "mohor-lang", Value: "en"})
+		r.AddCookie(&http.Cookie{Name: "other", Value: "x"})
+		w := httptest.NewRecorder()
+		s.Forget(w, r)
+		var gone []string
+		for _, c := range w.Result().Cookies() {
+			if gone = append(gone, strings.TrimPrefix(c.Name, prefix)); c.MaxAge >= 0 || c.Value != "" || c.Path != "/" || c.Secure != secure {
+				t.Errorf("%v", c)
+			}
+		}
+		if got := strings.Join(gone, " "); got != "session form code sign-abc" {
+			t.Errorf("gone: %s", got)
+		}
+	}
+}

@@ -134,6 +134,16 @@ func (s *Site) formKey(r *http.Request) string {
 	return ""
 }
 
+// Forget has the browser lose all that the pages keep in it, signing pages that were opened in it as
+// well; that somebody logged in in it once, and the language, stay.
+func (s *Site) Forget(w http.ResponseWriter, r *http.Request) {
+	for _, c := range r.Cookies() {
+		if what, ours := strings.CutPrefix(c.Name, s.cookieName("")); ours && what != "device" && what != "lang" {
+			http.SetCookie(w, s.Cookie(what, "", -1))
+		}
+	}
+}
+
 // proof ties the forms of a page to the browser, which gets a cookie for it where it has none.
 func (s *Site) proof(w http.ResponseWriter, r *http.Request) string {
 	key := s.formKey(r)

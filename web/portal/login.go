@@ -259,6 +259,6 @@ func (d *desk) leave(w http.ResponseWriter, r *http.Request) error {
 	if p := page.Of(err); err != nil && (p == nil || p.Status != http.StatusUnauthorized) {
 		return err
 	}
-	http.SetCookie(w, d.Cookie("session", "", -1))
+	d.Forget(w, r)
 	return nil
 }

@@ -98,3 +98,14 @@ each("[data-drop]", (zone) => {
     name.classList.toggle("chosen", Boolean(file));
   });
 });
+
+// A page that answers a form is kept with what was sent, PIN and code too, for whoever loads it again or
+// restores the browser's session, which is on the disk. From here on it is kept as the page that the
+// switch of languages comes back to, with nothing sent.
+{
+  const back = document.querySelector("a[hreflang]");
+  const at = back ? new URL(back.href) : new URL(location.href);
+  at.searchParams.delete("lang");
+  at.hash = location.hash;
+  if (at.origin === location.origin) history.replaceState(history.state, "", at.pathname + at.search + at.hash);
+}
