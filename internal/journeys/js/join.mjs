@@ -98,7 +98,7 @@ async function whole(v) {
     v.expect(422, '/portal/application');
     await fill(v);
     if (!v.noJS) {
-      await p.locator('.preview img').waitFor();
+      await p.locator('.photo-preview img').waitFor();
       await seen?.('join-apply-filled');
     }
     await p.locator('#postcode').fill('6259');
@@ -116,7 +116,7 @@ async function whole(v) {
     if (v.noJS) {
       await send(v);
     } else {
-      await p.locator('.preview .error').waitFor();
+      await p.locator('.photo-preview .error').waitFor();
       if (await p.locator('#mykad').evaluate((e) => e.files.length)) problem('what is no picture stays chosen');
       await seen?.('join-apply-no-picture');
     }
@@ -127,7 +127,7 @@ async function whole(v) {
       await shot(v, 'join-apply-too-large');
       await fill(v, { rest: false });
     } else {
-      await p.locator('.preview img:visible').waitFor();
+      await p.locator('.photo-preview img:visible').waitFor();
       const size = await p.locator('#mykad').evaluate((e) => e.files[0].size);
       if (size > 2 * 1024 * 1024) problem(`the picture still has ${size} bytes`);
       await seen?.('join-apply-made-smaller');
@@ -177,7 +177,7 @@ async function quick() {
   const who = await act('newcomer');
   await open(v, who, await confirm(v, who));
   await fill(v);
-  await v.page.locator('.preview img').waitFor();
+  await v.page.locator('.photo-preview img').waitFor();
   await send(v);
   await is(v, 'Permohonan saya', 'My applications');
   result('clicks', { ...v.count, seconds: v.seconds() });
@@ -202,7 +202,7 @@ async function ends() {
   const order = await tabOrder(v, 120);
   for (const at of order) if (!at.seen && at.tag !== 'main') note(`the focus is not seen at ${at.tag}#${at.id} "${at.name.slice(0, 40)}"`);
   await fill(v);
-  await v.page.locator('.preview img').waitFor();
+  await v.page.locator('.photo-preview img').waitFor();
   await v.page.getByRole('radio', { name: 'Wau bulan' }).focus();
   await v.page.keyboard.press('ArrowRight');
   if (!await v.page.getByRole('radio', { name: 'Gasing' }).isChecked()) problem('pictures cannot be chosen with the keyboard');
