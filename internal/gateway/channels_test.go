@@ -203,15 +203,21 @@ func TestRefreshedScreenResumes(t *testing.T) {
 	want(t, g.Confirm(refresh(), code, nil), 200, "")
 }
 
-// What strangers can ask. Three routes take an identity card number, the first steps of a
-// log-in and of a forgotten password, and the question of a status: that they tell nothing of people who are known is
-// shown by TestLogInTellsNothing, TestForgottenPassword and TestStatusTellsAStrangerNothing. Whoever adds another shows the
-// same.
+// What strangers can ask. Some routes take an identity card number: the first steps of a log-in and
+// of a forgotten password, how far an officer or a candidate is, and the pages that ask these. That
+// they tell nothing of people who are known is shown by TestLogInTellsNothing, TestForgottenPassword,
+// TestStatusTellsAStrangerNothing, TestPublicCandidate and, of the pages, TestStrangersAnswersAreAlike.
+// Whoever adds another shows the same.
 func TestRoutesWithoutAnApp(t *testing.T) {
 	g := gatewaytest.New(t)
-	strangers := []string{"GET /", "GET /assets/*", "GET /ca/chain.pem", "GET /ca/{name}", "GET /crl/{name}", "GET /dev/mailbox", "GET /dev/mailbox.json", "GET /docs", "GET /e/{token}",
-		"GET /healthz", "GET /join", "GET /login", "GET /login/code", "GET /ocsp/*", "GET /openapi-3.0.json", "GET /openapi-3.0.yaml", "GET /openapi.json", "GET /openapi.yaml", "GET /r/{token}", "GET /readyz", "GET /s/{id}", "GET /sign/{token}", "GET /sign/{token}/documents/{index}", "GET /sign/{token}/logo", "GET /status", "POST /e/{token}", "POST /join", "POST /login", "POST /login/code", "POST /logout", "POST /oauth2/token", "POST /ocsp", "POST /r/{token}", "POST /s/{id}", "POST /sign/{token}", "POST /sign/{token}/cancel", "POST /sign/{token}/code", "POST /sign/{token}/confirm", "POST /status", "POST /tsa", "POST /v1/account", "POST /v1/password/forgotten", "POST /v1/password/{id}/reset", "POST /v1/public/candidate", "POST /v1/public/certificates/{id}/content", "POST /v1/public/status", "POST /v1/public/verify", "POST /v1/sessions", "POST /v1/sessions/webauthn",
-		"POST /v1/sessions/{id}/code", "POST /v1/sessions/{id}/webauthn", "POST /v1/setup", "POST /v1/setup/complete"}
+	strangers := []string{"GET /", "GET /assets/*", "GET /ca/chain.pem", "GET /ca/{name}", "GET /candidate", "GET /crl/{name}", "GET /dev/mailbox", "GET /dev/mailbox.json", "GET /docs",
+		"GET /e/{token}", "GET /healthz", "GET /help", "GET /help/manual", "GET /help/privacy", "GET /help/trust", "GET /join", "GET /login", "GET /login/code",
+		"GET /login/forgotten", "GET /login/forgotten/reset", "GET /ocsp/*", "GET /openapi-3.0.json", "GET /openapi-3.0.yaml", "GET /openapi.json", "GET /openapi.yaml", "GET /r/{token}", "GET /readyz",
+		"GET /s/{id}", "GET /scan", "GET /sign/{token}", "GET /sign/{token}/documents/{index}", "GET /sign/{token}/logo", "GET /sign/{token}/progress", "GET /status", "GET /verify", "POST /candidate",
+		"POST /e/{token}", "POST /join", "POST /login", "POST /login/code", "POST /login/forgotten", "POST /login/forgotten/reset", "POST /login/passkey", "POST /login/passkey/begin", "POST /logout",
+		"POST /oauth2/token", "POST /ocsp", "POST /r/{token}", "POST /s/{id}", "POST /s/{id}/content", "POST /sign/{token}", "POST /sign/{token}/cancel", "POST /sign/{token}/code", "POST /sign/{token}/confirm",
+		"POST /status", "POST /tsa", "POST /v1/account", "POST /v1/password/forgotten", "POST /v1/password/{id}/reset", "POST /v1/public/candidate", "POST /v1/public/certificates/{id}/content", "POST /v1/public/status", "POST /v1/public/verify",
+		"POST /v1/sessions", "POST /v1/sessions/webauthn", "POST /v1/sessions/{id}/code", "POST /v1/sessions/{id}/webauthn", "POST /v1/setup", "POST /v1/setup/complete", "POST /verify"}
 	routes, ok := g.Server.Handler().(chi.Routes)
 	if !ok {
 		t.Fatalf("the handler is %T", g.Server.Handler())
