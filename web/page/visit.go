@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -135,10 +136,16 @@ func (s *Site) formKey(r *http.Request) string {
 }
 
 // Forget has the browser lose all that the pages keep in it, signing pages that were opened in it as
-// well; that somebody logged in in it once, and the language, stay.
-func (s *Site) Forget(w http.ResponseWriter, r *http.Request) {
+// well; that somebody logged in in it once, and the language, stay. So does what keep names; a name
+// that ends in a stroke stands for all that begin with it.
+func (s *Site) Forget(w http.ResponseWriter, r *http.Request, keep ...string) {
+	keep = append(keep, "device", "lang")
 	for _, c := range r.Cookies() {
-		if what, ours := strings.CutPrefix(c.Name, s.cookieName("")); ours && what != "device" && what != "lang" {
+		what, ours := strings.CutPrefix(c.Name, s.cookieName(""))
+		kept := slices.ContainsFunc(keep, func(k string) bool {
+			return what == k || strings.HasSuffix(k, "-") && strings.HasPrefix(what, k)
+		})
+		if ours && !kept {
 			http.SetCookie(w, s.Cookie(what, "", -1))
 		}
 	}

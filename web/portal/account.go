@@ -184,9 +184,10 @@ func (d *desk) accountRoutes(r chi.Router) {
 	r.Post("/portal/again", d.Form(d.again))
 }
 
-// again ends the session for a new log-in, which comes back to where it was.
+// again ends the session for a new log-in, which comes back to where it was: what the same person has
+// begun in other tabs goes on.
 func (d *desk) again(w http.ResponseWriter, r *http.Request) {
-	if err := d.leave(w, r); err != nil {
+	if err := d.leave(w, r, "sign-", askedCookie, "join"); err != nil {
 		d.Failed(w, r, err)
 		return
 	}

@@ -102,7 +102,11 @@ func (d *desk) doReset(w http.ResponseWriter, r *http.Request) {
 		d.Show(w, r, http.StatusOK, resetWaits(done.Detail))
 		return
 	}
-	http.SetCookie(w, d.Cookie("session", "", -1)) // it has ended with all others
+	// The officer's own sessions have ended; the browser's may be somebody else's.
+	if err := d.leave(w, r); err != nil {
+		d.Log.WarnContext(r.Context(), "the session of a browser in which a password was reset could not be ended", "error", err)
+		d.Forget(w, r)
+	}
 	d.say(w, "reset")
 	page.See(w, r, page.LoginPath)
 }

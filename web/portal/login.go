@@ -254,11 +254,12 @@ func (d *desk) logout(w http.ResponseWriter, r *http.Request) {
 	page.See(w, r, page.LoginPath)
 }
 
-func (d *desk) leave(w http.ResponseWriter, r *http.Request) error {
+// leave ends the session, and has the browser forget all but what keep names ([page.Site.Forget]).
+func (d *desk) leave(w http.ResponseWriter, r *http.Request, keep ...string) error {
 	err := d.CallFor(w, r, http.MethodDelete, "/v1/me/sessions/current", nil, nil)
 	if p := page.Of(err); err != nil && (p == nil || p.Status != http.StatusUnauthorized) {
 		return err
 	}
-	d.Forget(w, r)
+	d.Forget(w, r, keep...)
 	return nil
 }

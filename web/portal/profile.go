@@ -305,7 +305,8 @@ func (d *desk) changePassword(w http.ResponseWriter, r *http.Request) {
 		d.refused(w, r, err, map[string]string{"old": "old", "new": "new", "password_wrong": "old", "password_refused": "new"}, e.again(password))
 		return
 	}
-	d.say(w, "password") // the session has ended with all others
+	d.Forget(w, r) // the session has ended with all others
+	d.say(w, "password")
 	page.See(w, r, page.LoginPath)
 }
 
@@ -336,6 +337,9 @@ func (d *desk) endSession(w http.ResponseWriter, r *http.Request) {
 	err := d.CallFor(w, r, http.MethodDelete, "/v1/me/sessions/"+url.PathEscape(r.PostForm.Get("id")), nil, nil)
 	if p := page.Of(err); p != nil && p.Status == http.StatusNotFound { // it has ended meanwhile
 		err = nil
+	}
+	if id := r.PostForm.Get("id"); err == nil && (id == "current" || id == page.Who(r.Context()).Session.ID) {
+		d.Forget(w, r)
 	}
 	d.done(w, r, err, "session")
 }
@@ -406,7 +410,7 @@ func (d *desk) confirmDeletion(w http.ResponseWriter, r *http.Request) {
 	id, until := d.kept(r, deleteCookie)
 	e := &entry{Until: until}
 	if d.coded(w, r, "/v1/me/deletion/", id, map[string]string{"code": digits(secrets(r, "code")["code"])}, e, deletionCode) {
-		http.SetCookie(w, d.Cookie(deleteCookie, "", -1))
+		d.Forget(w, r)
 		d.say(w, "deleted")
 		page.See(w, r, page.LoginPath)
 	}
