@@ -78,6 +78,7 @@ func Routes(r chi.Router, c Config) {
 	}
 	p := &page.Site{API: c.API, Inner: c.Inner, SecureCookies: c.SecureCookies, Sandbox: c.Sandbox, Title: c.Title, Return: c.Return, MaxUpload: c.MaxUpload, Log: c.Log, Now: c.Now}
 	s := &site{Config: c, pages: p}
+	s.strays(r) // first: routers within r take its answers over
 	page.AssetRoutes(r)
 	if c.Signing != nil {
 		signing.Routes(r, p, c.Signing)
@@ -91,7 +92,6 @@ func Routes(r chi.Router, c Config) {
 	if c.API != nil {
 		portal.Routes(r, p, c.Images)
 	}
-	s.strays(r)
 }
 
 // render makes the reference in memory.
