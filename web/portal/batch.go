@@ -103,6 +103,7 @@ type lotForm struct {
 	Name, Kind string
 	Most       int64 // megabytes
 	Faults     page.Faults
+	Replacing  bool // another batch, which was cancelled for this one
 }
 
 func (d *desk) newBatch(w http.ResponseWriter, r *http.Request) {
@@ -301,9 +302,11 @@ func (d *desk) moreOfBatch(w http.ResponseWriter, r *http.Request, u *page.Uploa
 		return
 	}
 	var got *lotIntake
+	cancelled := false
 	if u.Values.Get("how") == "replace" {
 		// First: the same numbers may not be in two batches. What was in it the clerk has in the file.
 		if err = d.Call(r, http.MethodDelete, batchAPI(r), nil, nil); err == nil {
+			cancelled = true
 			var anew *lot
 			if anew, got, err = d.takenIn(r, b.Name, b.Kind, contentType, u); err == nil {
 				b = anew
@@ -316,19 +319,34 @@ func (d *desk) moreOfBatch(w http.ResponseWriter, r *http.Request, u *page.Uploa
 	case err == nil:
 		d.taken(w, b, got)
 		page.See(w, r, b.path())
+	case cancelled:
+		d.notReplaced(w, r, b, err)
 	case p == nil:
 		d.Failed(w, r, err)
 	default:
 		faults := fileFaults(r.Context(), p)
 		now, err := d.lot(r)
-		switch {
-		case err != nil:
+		if err != nil {
 			d.Failed(w, r, err)
-		case now.Status == "CANCELLED":
-			page.Returning(r, batchesPath+"/new")
-			d.Show(w, r, p.Status, newBatch(lotForm{Name: b.Name, Kind: b.Kind, Most: d.MaxUpload >> 20, Faults: faults}))
-		default:
-			d.showBatch(w, r, p.Status, now, faults)
+			return
 		}
+		d.showBatch(w, r, p.Status, now, faults)
 	}
+}
+
+// notReplaced says that a batch was cancelled and the one in its place was not made, whatever the
+// reason: the form with its name and kind. A session that has ended leads to the log-in, and from
+// there to the cancelled batch.
+func (d *desk) notReplaced(w http.ResponseWriter, r *http.Request, b *lot, err error) {
+	p := page.Of(err)
+	switch {
+	case p != nil && p.Status == http.StatusUnauthorized:
+		page.See(w, r, inQuery(page.LoginPath, "next", b.path()))
+		return
+	case p == nil:
+		d.Log.ErrorContext(r.Context(), "a batch could not be replaced", "batch", b.ID, "error", err)
+		p = &page.Problem{Status: http.StatusServiceUnavailable, Title: page.T(r.Context(), "page.later")}
+	}
+	page.Returning(r, batchesPath+"/new")
+	d.Show(w, r, p.Status, newBatch(lotForm{Name: b.Name, Kind: b.Kind, Most: d.MaxUpload >> 20, Faults: fileFaults(r.Context(), p), Replacing: true}))
 }
