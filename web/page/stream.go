@@ -3,6 +3,7 @@ package page
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 
@@ -17,7 +18,9 @@ type Event struct {
 
 // Stream hands the API's stream of events at path on to the browser, in the form that each gives
 // to them: a part of a page, which htmx puts in its place, or without one a name alone, of which
-// scripts hear. An event for which each has neither is passed over.
+// scripts hear. An event for which each has neither is passed over. Without a session the stream is the
+// one event "done": a browser's script asks again and again for a stream that is refused, and follows
+// no way to the log-in; the page that "done" loads anew does.
 func (s *Site) Stream(w http.ResponseWriter, r *http.Request, path string, each func(Event) (name string, part templ.Component)) {
 	q, err := s.request(r, http.MethodGet, path, "", nil)
 	if err != nil {
@@ -26,6 +29,11 @@ func (s *Site) Stream(w http.ResponseWriter, r *http.Request, path string, each 
 	}
 	t := &teller{passer: passer{to: w, header: http.Header{}}, r: r, each: each}
 	s.API.ServeHTTP(t, q)
+	if t.refused && t.status == http.StatusUnauthorized && htmx(r) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "event: done\ndata: \n\n") // an error means that the reader has gone
+		return
+	}
 	if t.refused {
 		a := &Answer{t.status, t.header, t.problem.Bytes()}
 		s.Failed(w, r, a.Decode(nil))

@@ -31,7 +31,6 @@ func (d *desk) batchRoutes(r chi.Router) {
 		for act, f := range map[string]func(*http.Request, *lot) error{"pause": d.pauseBatch, "resume": d.resumeBatch, "stop": d.stopBatch, "cancel": d.cancelBatch, "retry": d.retryBatch} {
 			r.Post("/"+act, d.Form(d.acting(f)))
 		}
-		r.Get("/events", d.batchEvents)
 		r.Get("/progress", d.batchProgress)
 		r.Get("/items", d.batchItems)
 		for to, from := range map[string]string{"/arkib.zip": "/archive", "/ditolak.csv": "/refused?format=csv", "/ditolak.json": "/refused?limit=1000",

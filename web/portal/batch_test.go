@@ -106,6 +106,14 @@ func TestFollowingWithoutSession(t *testing.T) {
 	if to := w.Header().Get("HX-Redirect"); to != "/login?next=%2Fportal%2Fbatches%2Fba_x" {
 		t.Errorf("%d to %q", w.Code, to)
 	}
+	// The script that reads events follows nothing: they end with the one for which it loads the page anew.
+	w = visit(h, "ms", "/portal/batches/ba_x/events?as=SIGNING", "HX-Request", "true")
+	if kind := w.Header().Get("Content-Type"); w.Code != http.StatusOK || kind != "text/event-stream" || w.Body.String() != "event: done\ndata: \n\n" || w.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("%d, %s: %q", w.Code, kind, w.Body)
+	}
+	if w := visit(h, "ms", "/portal/batches/ba_x/events?as=SIGNING"); w.Code != http.StatusSeeOther || !strings.HasPrefix(w.Header().Get("Location"), "/login") {
+		t.Errorf("events as a page: %d to %q", w.Code, w.Header().Get("Location"))
+	}
 }
 
 // Both examples of a list can be had, and nothing else under such a name.
