@@ -17,6 +17,7 @@ const historyPath = "/portal/history"
 func (d *desk) historyRoutes(r chi.Router) {
 	r.Get(historyPath, d.history)
 	r.Get(historyPath+"/{id}", d.evidence)
+	r.Post(historyPath+"/{id}/cancel", d.Form(d.withdraw))
 	r.Get(historyPath+"/{id}/evidence.json", d.evidenceFile)
 	r.Get(historyPath+"/{id}/proof/{index}", d.proof)
 }
@@ -181,6 +182,22 @@ func (d *desk) evidence(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.Show(w, r, http.StatusOK, testify(&t))
+}
+
+// withdraw ends what was asked for here and waits for PIN and code, whatever became of its page. What
+// has ended already, and what is not the officer's to end, the evidence tells.
+func (d *desk) withdraw(w http.ResponseWriter, r *http.Request) {
+	id := page.Param(r, "id")
+	if !identifier.MatchString(id) {
+		d.NotFound(w, r)
+		return
+	}
+	err := d.Call(r, http.MethodDelete, "/v1/transactions/"+id, nil, nil)
+	if p := page.Of(err); err != nil && (p == nil || p.Status == http.StatusUnauthorized || p.Status == http.StatusTooManyRequests || p.Status >= 500) {
+		d.Failed(w, r, err)
+		return
+	}
+	page.See(w, r, historyPath+"/"+id)
 }
 
 // uploads finds the documents of a transaction of the portal, which the officer can fetch.

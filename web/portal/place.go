@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 	"net/http"
@@ -337,7 +338,8 @@ func (d *desk) ask(w http.ResponseWriter, r *http.Request) {
 		_ = d.Call(r, http.MethodDelete, "/v1/transactions/"+f.Asked, nil, nil) // it may have ended by itself
 	}
 	var made asked
-	err = d.Call(r, http.MethodPost, "/v1/transactions", map[string]any{"system": system, "credential_id": f.Credential, "format": "PADES", "documents": []any{map[string]string{"document_id": p.ID}},
+	// Made whole even if the browser goes meanwhile: half made, nothing would end what it had begun.
+	err = d.Call(r.WithContext(context.WithoutCancel(r.Context())), http.MethodPost, "/v1/transactions", map[string]any{"system": system, "credential_id": f.Credential, "format": "PADES", "documents": []any{map[string]string{"document_id": p.ID}},
 		"pades": opts, "redirect_uri": d.Return, "state": "doc:" + p.ID}, &made)
 	if x := page.Of(err); x != nil && x.Status != http.StatusUnauthorized {
 		f.Faults = placed(r, &f, x)
