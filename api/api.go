@@ -89,7 +89,7 @@ type server struct {
 	cross      *http.CrossOriginProtection
 	units      chan struct{} // holds one for each request being answered by a unit
 	checks     chan struct{} // holds one for each signature being verified
-	visits     chan struct{} // holds one for each PDF that the public sends
+	visits     visits        // PDFs that the public sends
 	glances    chan struct{} // holds one for each of these being verified
 	public     *limiter      // what the public asks, by network and by IC
 
@@ -100,7 +100,7 @@ type server struct {
 // OpenAPI 3.1 description. More routes (pages) can be added to the router.
 func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s := &server{Config: c, limits: newLimiter(c.Now), peers: newLimiter(c.Now), units: make(chan struct{}, unitWidth), checks: make(chan struct{}, runtime.GOMAXPROCS(0)),
-		visits: make(chan struct{}, maxVisits), glances: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), public: newLimiter(c.Now)}
+		glances: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), public: newLimiter(c.Now)}
 	s.cross = s.crossOrigin()
 	useProblems()
 	r := chi.NewRouter()

@@ -3,7 +3,9 @@ package api
 import (
 	"context"
 	"crypto/x509"
+	"io"
 	"net/http"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 
@@ -82,3 +84,13 @@ func Accounted(c Config, app enrol.App, o *audit.Origin, next http.Handler) http
 
 // Attachment is a Content-Disposition.
 var Attachment = attachment
+
+// Visits are the uploads of the public that are under way.
+type Visits struct{ v visits }
+
+// Enter takes a place for a network, Leave gives it back.
+func (v *Visits) Enter(from string) bool { return v.v.enter(from) }
+func (v *Visits) Leave(from string)      { v.v.leave(from) }
+
+// Hurried is a body that has to arrive by a time.
+func Hurried(r io.Reader, until time.Time) io.Reader { return hurried{r, until} }

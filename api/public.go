@@ -31,12 +31,11 @@ type Certificates interface {
 	Signed(ctx context.Context, id, secret string) (signer.Blob, string, error)
 }
 
-// What a network may ask, and how many PDFs of the public are taken in at once.
+// What a network may ask.
 const (
 	checksAMinute  = 20 // PDFs
 	recordsAMinute = 5  // certificates
 	perICAnHour    = 20 // about one IC, from wherever
-	maxVisits      = 16
 )
 
 // publicFloor is how long an answer about a candidate takes at least: longer than finding out
@@ -151,12 +150,11 @@ func (s *server) publicReport(ctx context.Context, in *publicVerifyInput) (*veri
 	if mediaType(in.ContentType) != "application/pdf" {
 		return nil, &invalid{"Content-Type", "It must be application/pdf.", "Ia mesti application/pdf."}
 	}
-	select {
-	case s.visits <- struct{}{}:
-		defer func() { <-s.visits }()
-	default:
+	from := network(visitorOf(ctx).peer.Address)
+	if !s.visits.enter(from) {
 		return nil, &retry{signer.ErrBusy, unitWait}
 	}
+	defer s.visits.leave(from)
 	o, err := s.Trust(ctx)
 	if err != nil {
 		return nil, err
@@ -164,7 +162,7 @@ func (s *server) publicReport(ctx context.Context, in *publicVerifyInput) (*veri
 	password := secret.New(in.Password)
 	defer password.Wipe()
 	o.Password, o.MaxFile, o.Timeout = password.Reveal(), s.MaxPublic, verifyTimeout
-	return s.verified(ctx, in.body, o, s.glances)
+	return s.verified(ctx, hurried{in.body, time.Now().Add(visitArrives)}, o, s.glances)
 }
 
 // issuedTo is the name in an officer's certificate that was issued here; "" for any other.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/internal/secret"
 )
 
@@ -110,7 +111,12 @@ func (a *Accounts) knows(ctx context.Context, ic, device, address string) (strin
 // whatever is no device of an active account, and for one without a picture.
 func (a *Accounts) ImageFor(ctx context.Context, device string) (ic, image string, err error) {
 	b, mac, ok := a.deviceIn(device)
-	if !ok || len(b) != deviceNamed {
+	var from string
+	if o := audit.OriginOf(ctx); o != nil {
+		from = o.Address
+	}
+	forged := "device " + network(from) // as in knows
+	if !ok || len(b) != deviceNamed || a.addresses.allow(forged, a.Now()) != nil {
 		return "", "", ErrUnknown
 	}
 	id := "ac_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b[deviceSize:]))
@@ -121,6 +127,9 @@ func (a *Accounts) ImageFor(ctx context.Context, device string) (ic, image strin
 	// Also for nobody's account: time does not tell which there are.
 	if ok, err = a.genuine(ctx, acct.IC, b, mac); err != nil {
 		return "", "", err
+	}
+	if !ok {
+		a.addresses.add(forged, 1, a.Now())
 	}
 	if !ok || acct.State != AccountActive || !remembered(&acct, proofs.Epoch, b) {
 		return "", "", ErrUnknown

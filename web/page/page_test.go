@@ -3,6 +3,7 @@ package page_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -121,6 +122,58 @@ func TestFormsAreOfOneBrowser(t *testing.T) {
 	}
 }
 
+// A form that never comes to its file ends, whatever it is made of.
+func TestUploadsEnd(t *testing.T) {
+	taken := 0
+	h := served(site(&backend{}), &taken)
+	for what, part := range map[string]string{
+		"empty fields": "--b\r\nContent-Disposition: form-data; name=\"%d\"\r\n\r\n\r\n",
+		"long names":   "--b\r\nContent-Disposition: form-data; name=\"%d" + strings.Repeat("n", 5000) + "\"\r\n\r\n\r\n",
+		"long values":  "--b\r\nContent-Disposition: form-data; name=\"%d\"\r\n\r\n" + strings.Repeat("v", 5000) + "\r\n",
+	} {
+		read := 0
+		body := &endless{part: part, read: &read}
+		q := httptest.NewRequest("POST", "/fail", body)
+		q.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, q)
+		if w.Code != http.StatusForbidden || taken != 0 || read > 1<<20 {
+			t.Errorf("%s: %d after %d bytes", what, w.Code, read)
+		}
+	}
+}
+
+// endless is a form of numbered parts.
+type endless struct {
+	part string
+	n    int
+	rest []byte
+	read *int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if len(e.rest) == 0 {
+		e.rest = fmt.Appendf(nil, e.part, e.n)
+		e.n++
+	}
+	n := copy(p, e.rest)
+	e.rest = e.rest[n:]
+	if *e.read += n; *e.read > 64<<20 {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// Where a log-in leads is never looked for in a body that no form of ours has.
+func TestNextReadsNoBody(t *testing.T) {
+	read := 0
+	q := httptest.NewRequest("GET", "/login?next=/portal/sign", &endless{part: "--b\r\nContent-Disposition: form-data; name=\"next\"\r\n\r\n/portal/%d\r\n", read: &read})
+	q.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+	if got := page.Next(q); got != "/portal/sign" || read != 0 {
+		t.Errorf("leads to %q after %d bytes", got, read)
+	}
+}
+
 // The language is chosen once, stays, and its switch leads back to the page, never elsewhere.
 func TestLanguageStays(t *testing.T) {
 	h := served(site(&backend{}), new(int))
@@ -129,7 +182,7 @@ func TestLanguageStays(t *testing.T) {
 		t.Errorf("a switch: %d to %q", w.Code, at)
 	}
 	chosen, _, _ := strings.Cut(w.Header().Get("Set-Cookie"), ";")
-	for cookie, want := range map[string][2]string{"": {"ms", "Terus ke isi"}, chosen: {"en", "Skip to content"}, "mohor-lang=<script>": {"ms", "Terus ke isi"}} {
+	for cookie, want := range map[string][2]string{"": {"ms", "Langkau ke kandungan"}, chosen: {"en", "Skip to content"}, "mohor-lang=<script>": {"ms", "Langkau ke kandungan"}} {
 		w := ask(h, "GET", "/borang", "", "Cookie", cookie, "Accept-Language", "en")
 		if w.Header().Get("Content-Language") != want[0] || !strings.Contains(w.Body.String(), `<html lang="`+want[0]+`">`) || !strings.Contains(w.Body.String(), want[1]) {
 			t.Errorf("with %q: %s", cookie, w.Header())

@@ -80,7 +80,10 @@ func (s *Site) LogIn(w http.ResponseWriter, r *http.Request) {
 // names, else the portal. Whatever could lead elsewhere counts for nothing.
 func Next(r *http.Request) string {
 	const portal = "/portal"
-	next := r.FormValue("next")
+	next := r.PostForm.Get("next") // parsed by [Site.Form]: not r.FormValue, which takes any body
+	if next == "" {
+		next = r.URL.Query().Get("next")
+	}
 	u, err := url.Parse(next)
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || strings.ContainsAny(next, "\\\r\n\t") || path.Clean(u.Path) != u.Path || u.Path != portal && !strings.HasPrefix(u.Path, portal+"/") {
 		return portal

@@ -35,10 +35,15 @@ func (s *Site) Upload(next func(http.ResponseWriter, *http.Request, *Upload)) ht
 	}
 }
 
-// upload reads up to the file.
+// maxParts is how many fields stand before a form's file.
+const maxParts = 64
+
+// upload reads up to the file. Names count as values do, and so does each part: an endless form
+// of empty ones has an end, too.
 func upload(m *multipart.Reader) (*Upload, error) {
 	u := &Upload{Values: url.Values{}}
-	for left := MaxForm; ; {
+	left := MaxForm
+	for range maxParts {
 		p, err := m.NextPart()
 		if errors.Is(err, io.EOF) {
 			return u, nil
@@ -54,9 +59,10 @@ func upload(m *multipart.Reader) (*Upload, error) {
 		if err != nil {
 			return u, err
 		}
-		if left -= len(b); left < 0 {
+		if left -= len(b) + len(p.FormName()); left < 0 {
 			return u, errLong
 		}
 		u.Values.Add(p.FormName(), string(b))
 	}
+	return u, errLong
 }

@@ -125,7 +125,7 @@ func (d *desk) certificateFile(w http.ResponseWriter, r *http.Request) {
 		d.Failed(w, r, err)
 		return
 	}
-	m := own.key(r.FormValue("key"))
+	m := own.key(r.URL.Query().Get("key"))
 	if m == nil {
 		d.NotFound(w, r)
 		return

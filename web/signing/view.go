@@ -155,6 +155,10 @@ func firstNumber(d []Document) int {
 	return d[0].Index + 1
 }
 
+// leaves says whether the page may be left while a batch is signed: for the portal. An app would be
+// told of an end that there is not.
+func (v *view) leaves() bool { return v.Portal && v.Back != "" }
+
 // backTo are the words of the way back.
 func backTo(ctx context.Context, p *Page) string {
 	if p.Portal {

@@ -37,7 +37,7 @@ async function sign(v, since, at = '') {
 const heading = (v, text) => v.page.getByText(text).first();
 const signed = (v, n) => heading(v, v.t(`${n} telah ditandatangani`, `${n} are signed`)).waitFor({ timeout: 120_000 });
 const seal = (v) => v.page.getByRole('button', { name: v.t(/^Meterai dan tandatangan/, /^Seal and sign/) });
-const signer = (v) => v.page.getByRole('button', { name: v.t(/^Tandatangan \d/, /^Sign (\d|the)/) });
+const signer = (v) => v.page.getByRole('button', { name: v.t(/^Tandatangani \d/, /^Sign (\d|the)/) });
 const submit = (v) => v.page.locator('form:has(#file) button[type=submit]');
 const path = (v) => new URL(v.page.url()).pathname;
 
@@ -104,7 +104,7 @@ async function pages(v) {
     const first = path(v);
     await v.page.locator('#file').setInputFiles(given[`mended-${at}`]);
     await submit(v).click();
-    await heading(v, v.t('12 diterima, tiada', '12 taken in, none')).waitFor();
+    await heading(v, v.t('12 diterima, tiada', '12 accepted, none')).waitFor();
     if (path(v) === first) problem('the list was not replaced');
     await scan(v, 'batch-open');
     await v.page.locator('#cari').fill('contoh 00007');
@@ -377,7 +377,7 @@ async function pdfs() {
   await v.page.locator('#kind-1').check();
   await v.page.locator('#file').setInputFiles(given.pdfs);
   await submit(v).click();
-  await v.page.getByText('2 taken in, rows refused: 1').waitFor();
+  await v.page.getByText('2 accepted, rows refused: 1').waitFor();
   await scan(v, 'batch-pdfs');
   const id = path(v).split('/').pop();
   const since = await mark(officer);
