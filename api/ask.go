@@ -106,8 +106,9 @@ func (s *server) ask(ctx context.Context, b *createBody) (*signer.Ask, error) {
 	if err := onlyOwn(ctx, b.IC); err != nil {
 		return nil, err
 	}
-	// At the portal PDFs are signed, which can be looked at.
-	if !app.Serves(b.System) || b.Format == signer.RAW && !app.Granted(enrol.GrantRAW) || person != nil && b.Format != signer.PADES {
+	// At the portal PDFs are signed, which can be looked at; roles of work processes are the ICT
+	// system's to give out, and what they leave may be classified.
+	if !app.Serves(b.System) || b.Format == signer.RAW && !app.Granted(enrol.GrantRAW) || person != nil && (b.Format != signer.PADES || b.Process != "" || b.Role != "") {
 		return nil, errForbidden
 	}
 	page, err := pageOf(app, b)

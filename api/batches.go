@@ -254,6 +254,11 @@ func (s *server) batchItems(ctx context.Context, in *itemsInput) (*itemsOutput, 
 
 // named finds items by what they are called, and says after which it has not looked.
 func (s *server) named(ctx context.Context, in *itemsInput) (found []batch.Item, next *uint32, err error) {
+	release, err := slot(ctx, s.checks) // it unseals thousands of names
+	if err != nil {
+		return nil, nil, err
+	}
+	defer release()
 	want, after := strings.ToUpper(in.Named), in.After
 	for seen := 0; seen < maxSearched; seen += searchPage {
 		items, err := s.Batches.Queue.Items(ctx, in.ID, in.State, after, searchPage)

@@ -293,6 +293,14 @@ func (s *server) myBatches(ctx context.Context, in *myBatchesInput) (*myBatchesO
 func (s *server) myWaiting(ctx context.Context, _ *struct{}) (*myWaitingOutput, error) {
 	p, out := personOf(ctx), &myWaitingOutput{}
 	b := &out.Body
+	// It writes into the audit, so that its rate is that of what the person asks for elsewhere.
+	own, err := s.Apps.Own(ctx, p, false)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	if wait, ok := s.allow(ctx, &own); !ok {
+		return nil, s.fail(ctx, &retry{errRateLimited, wait})
+	}
 	list, err := s.Signer.Records.OwnTransactions(ctx, signer.Mine{Officer: p.Account.IC, Status: signer.Waiting, Limit: minePage})
 	if err != nil {
 		return nil, s.fail(ctx, err)
@@ -315,7 +323,7 @@ func (s *server) myWaiting(ctx context.Context, _ *struct{}) (*myWaitingOutput, 
 			b.Batches = append(b.Batches, myBatchOut(&batches[k], english(ctx)))
 		}
 	}
-	if err := s.referencesOf(ctx, p, out); err != nil {
+	if err := s.referencesOf(ctx, p, own.Systems, out); err != nil {
 		return nil, s.fail(ctx, err)
 	}
 	return out, nil
@@ -323,13 +331,9 @@ func (s *server) myWaiting(ctx context.Context, _ *struct{}) (*myWaitingOutput, 
 
 // referencesOf adds what waits for a role in the person's systems. The reading stands in the audit,
 // as an app's does.
-func (s *server) referencesOf(ctx context.Context, p *enrol.Person, out *myWaitingOutput) error {
-	own, err := s.Apps.Own(ctx, p, false)
-	if err != nil {
-		return err
-	}
+func (s *server) referencesOf(ctx context.Context, p *enrol.Person, systems []string, out *myWaitingOutput) error {
 	b := &out.Body
-	for _, system := range own.Systems {
+	for _, system := range systems {
 		list, err := s.Signer.Inbox(ctx, signer.Inbox{System: system, Limit: minePage})
 		if err != nil {
 			return err

@@ -35,7 +35,7 @@ type Certificates interface {
 const (
 	checksAMinute  = 20 // PDFs
 	recordsAMinute = 5  // certificates
-	perICAnHour    = 20 // about one IC, from wherever
+	perICAnHour    = 20 // about one IC; of all networks together, one could keep the candidate out
 )
 
 // publicFloor is how long an answer about a candidate takes at least: longer than finding out
@@ -103,7 +103,7 @@ func (s *server) publicRoutes(h huma.API) {
 	huma.Register(h, check, s.publicVerify)
 	find := op("Public", "publicCandidate", http.MethodPost, "/v1/public/candidate", "How far a candidate's certificate is", http.StatusNotFound)
 	find.MaxBodyBytes = maxPersonal
-	find.Description = "Only who gives both numbers is told: for an IC that nobody has, a number that there is not and a pair that do not belong together the answer is `not_found`, and takes as long. 5 a minute and network, 20 an hour about one IC."
+	find.Description = "Only who gives both numbers is told: for an IC that nobody has, a number that there is not and a pair that do not belong together the answer is `not_found`, and takes as long. A network asks 5 times a minute, and 20 times an hour about one IC."
 	huma.Register(h, find, s.publicCandidate)
 	get := binary(op("Public", "publicCertificate", http.MethodPost, "/v1/public/certificates/{id}/content", "The signed certificate, for who has its QR code", http.StatusNotFound, http.StatusConflict),
 		"application/pdf", "The PDF")
@@ -209,7 +209,7 @@ func (s *server) candidate(ctx context.Context, in *candidateInput) (*candidateO
 	if err := s.visit(ctx, "record", recordsAMinute); err != nil {
 		return nil, err
 	}
-	if err := s.spare("ic "+string(ic), perICAnHour/3600.0, perICAnHour); err != nil {
+	if err := s.spare("ic "+string(ic)+" "+network(visitorOf(ctx).peer.Address), perICAnHour/3600.0, perICAnHour); err != nil {
 		return nil, err
 	}
 	found, err := s.Certificates.ByNumber(ctx, number)

@@ -17,9 +17,9 @@ const statusEvery = 15 * time.Minute
 // AskStatus has an officer mailed how far applications and certificates are. Nothing of ic is looked
 // up here: the question is put down as it is, for known and unknown people alike, and the postman
 // finds out whether there is anybody to write to. A *ThrottledError counts for the address,
-// whoever it asked about.
+// whoever it asked about; log-ins have a count of their own.
 func (a *Accounts) AskStatus(ctx context.Context, ic string, peer Peer) error {
-	from := network(peer.Address)
+	from := "status " + network(peer.Address)
 	if err := a.addresses.allow(from, a.Now()); err != nil {
 		return err
 	}

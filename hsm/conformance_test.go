@@ -40,7 +40,7 @@ func conform(t *testing.T, p hsm.Probe) map[string]hsm.Conformance {
 // library finds a module as Debian and Ubuntu place it.
 func library(t *testing.T, name string) string {
 	t.Helper()
-	for _, pattern := range []string{"/usr/lib/*/" + name, "/usr/lib/" + name} {
+	for _, pattern := range []string{"/usr/lib/*-linux-gnu*/" + name, "/usr/lib/" + name} {
 		if found, _ := filepath.Glob(pattern); len(found) > 0 {
 			return found[0]
 		}

@@ -257,9 +257,22 @@ func (d *DB) claimNotice(ctx context.Context, lease time.Duration) (n notify.Not
 		return err
 	})
 	if err != nil {
-		return notify.Notice{}, false, false, fmt.Errorf("claiming notice: %w", err)
+		err = fmt.Errorf("claiming notice: %w", err)
+		if ok && ctx.Err() == nil {
+			err = errors.Join(err, d.stepAside(ctx, &n, now))
+		}
+		return notify.Notice{}, false, false, err
 	}
 	return n, ok && !nobody, nobody, nil
+}
+
+// stepAside has a question that could not be answered wait behind the other notices, each time twice
+// as long. No attempt is counted: the claim was undone, and the first that succeeds is audited.
+func (d *DB) stepAside(ctx context.Context, n *notify.Notice, now time.Time) error {
+	return d.tx(ctx, func(q *sqlc.Queries) error {
+		_, err := q.DeferNotice(ctx, sqlc.DeferNoticeParams{DueAt: micros(now.Add(max(time.Minute, now.Sub(n.At)))), ID: n.ID, Attempts: int64(n.Attempt - 1)})
+		return err
+	})
 }
 
 // AskStatus implements enrol.AccountRecords. It takes as long for everybody: nobody is looked up.

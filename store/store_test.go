@@ -16,6 +16,7 @@ import (
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/notify"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store"
 	"github.com/mohor-sign/mohor/store/storetest"
@@ -333,5 +334,54 @@ func TestTogether(t *testing.T) {
 	}
 	if n := len(storetest.Chain(t, other)); n != before+50 {
 		t.Errorf("%d records, want %d", n, before+50)
+	}
+}
+
+// A question about an officer that cannot be answered keeps no other mail waiting, and is answered,
+// with its event, when it can be.
+func TestNoticeThatCannotBeAnsweredStepsAside(t *testing.T) {
+	ctx, path := context.Background(), filepath.Join(t.TempDir(), "mohor.db")
+	h := storetest.NewHouse(t, open(t, path))
+	claim := func() (notify.Notice, bool, error) { return h.DB.ClaimNotice(ctx, time.Minute) }
+	for {
+		n, ok, err := claim()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		if err := h.DB.FinishNotice(ctx, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.DB.AskStatus(ctx, storetest.IC, h.Clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	h.Clock.Advance(time.Second)
+	if err := h.DB.AuditLock(ctx, storetest.IC, signer.PINState{Blocked: true}, audit.Event{Action: "lock", At: h.Clock.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	edit := raw(t, path)
+	exec(t, edit, `CREATE TRIGGER broken BEFORE INSERT ON audit_events WHEN NEW.action = 'officer.status' BEGIN SELECT RAISE(ABORT, 'broken'); END`)
+	if n, ok, err := claim(); err == nil || ok {
+		t.Fatalf("%+v, %v, %v", n, ok, err)
+	}
+	if n, ok, err := claim(); err != nil || !ok || n.Kind != notify.PINBlocked {
+		t.Fatalf("behind it: %+v, %v, %v", n, ok, err)
+	} else if err := h.DB.FinishNotice(ctx, n); err != nil {
+		t.Fatal(err)
+	}
+	if n, ok, err := claim(); err != nil || ok {
+		t.Errorf("at once again: %+v, %v, %v", n, ok, err)
+	}
+	exec(t, edit, `DROP TRIGGER broken`)
+	h.Clock.Advance(time.Minute)
+	if n, ok, err := claim(); err != nil || !ok || n.Kind != notify.StatusAsked || n.Attempt != 1 || n.Detail["progress"] == "" {
+		t.Errorf("when it can be: %+v, %v, %v", n, ok, err)
+	}
+	var told int
+	if err := edit.QueryRow(`SELECT COUNT(*) FROM audit_events WHERE action = 'officer.status'`).Scan(&told); err != nil || told != 1 {
+		t.Errorf("%d events, %v", told, err)
 	}
 }

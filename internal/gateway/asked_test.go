@@ -83,6 +83,8 @@ func TestStatusTellsAStrangerNothing(t *testing.T) {
 	if !limited {
 		t.Error("an address may ask for ever")
 	}
+	// Nobody behind it is kept from a log-in by that.
+	want(t, stranger.do(http.MethodPost, "/v1/sessions", map[string]string{"ic": unknown, "password": officerPassword}), 202, "")
 	// One event for each mail, none of who is nobody.
 	made := events(t, m.Gateway, "officer.status")
 	for _, e := range made {

@@ -494,7 +494,7 @@ func TestVerifyDetachedWithAnotherHash(t *testing.T) {
 
 func TestHealthAndPublicPages(t *testing.T) {
 	g := gatewaytest.New(t)
-	for path, text := range map[string]string{"/healthz": `"ok"`, "/readyz": `"crl":"ok"`, "/": "SANDBOX", "/docs": "/v1/transactions", "/openapi.json": `"3.1.0"`, "/dev/mailbox": "<html", "/ca/chain.pem": "BEGIN CERTIFICATE"} {
+	for path, text := range map[string]string{"/healthz": `"ok"`, "/readyz": `"crl":"ok"`, "/": "KOTAK PASIR – TIDAK SAH", "/docs": "/v1/transactions", "/openapi.json": `"3.1.0"`, "/dev/mailbox": "<html", "/ca/chain.pem": "BEGIN CERTIFICATE"} {
 		r := g.Do("GET", path, "", nil, "X-API-Key", "")
 		if r.Status != 200 || !bytes.Contains(r.Raw, []byte(text)) {
 			t.Errorf("%s: %d, without %q", path, r.Status, text)

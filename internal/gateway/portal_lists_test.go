@@ -191,6 +191,17 @@ func TestWhatWaitsForAnOfficer(t *testing.T) {
 	if r := other.do("GET", "/v1/me/batches", "", nil); len(ids(r, "batches", "name")) != 0 {
 		t.Errorf("another officer sees %s", r.Raw)
 	}
+	// Each reading stands in the audit, which one person cannot fill.
+	read := 0
+	for read < 60 {
+		if r = other.do("GET", "/v1/me/waiting", "", nil); r.Status != 200 {
+			break
+		}
+		read++
+	}
+	if r.Status != 429 || r.Code() != "rate_limited" || read == 0 {
+		t.Errorf("after %d readings: %d %s", read, r.Status, r.Raw)
+	}
 }
 
 // The own certificate, and another PIN for it: the old one counts as on the signing page.

@@ -278,7 +278,15 @@ func TestSessionsAtThePortalAreGuarded(t *testing.T) {
 	want(t, m.do("POST", "/v1/verify", "application/pdf", storetest.PDF("x")), 401, "unauthenticated")
 
 	id := m.upload("surat.pdf")
+	// A reference of a work process, begun by an app and classified there.
+	chief := &role{g, g.Dev.Officers[1], key}
+	begun, otp := chief.ask(map[string]any{"role": "Perakuan 1", "classification": "sulit", "documents": []any{map[string]string{"document_id": upload(t, g, storetest.PDF("x")), "reference": "RUJ-sulit"}}})
+	want(t, begun, 201, "")
+	want(t, chief.sign(begun, otp), 200, "")
 	for name, rest := range map[string]map[string]any{
+		"a role's turn":     {"process": "AA-11", "role": "Perakuan 2", "documents": []any{map[string]string{"reference": "RUJ-sulit"}}},
+		"a process begun":   {"process": "AA-11", "role": "Perakuan 1", "documents": []any{map[string]string{"document_id": id, "reference": "RUJ-9"}}},
+		"a role alone":      {"role": "Perakuan 2", "documents": []any{map[string]string{"document_id": id, "reference": "RUJ-sulit"}}},
 		"RAW":               {"format": "RAW", "documents": []any{digestRef("a")}},
 		"CMS":               {"format": "CMS", "documents": []any{digestRef("a")}},
 		"prepared PDF":      {"documents": []any{digestRef("a")}},

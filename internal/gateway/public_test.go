@@ -142,12 +142,16 @@ func TestPublicCandidate(t *testing.T) {
 	want(t, content(recordID, secret), 404, "not_found")
 }
 
-// A network asks five times a minute, and the same person is asked about twenty times an hour from
-// wherever.
+// A network asks five times a minute, and about the same person twenty times an hour; it keeps nobody
+// elsewhere from asking about that person.
 func TestPublicCandidateIsBounded(t *testing.T) {
 	g := gatewaytest.New(t)
+	g.Stop()
+	configure(t, g, "\n  trusted: []\n", "\n  trusted: [127.0.0.1/32]\n")
+	g.Start()
+	from := "203.0.113.9"
 	ask := func(ic string) int {
-		return visitor(g, "/v1/public/candidate", "", map[string]string{"ic": ic, "certificate_number": "S102200001"}).Status
+		return visitor(g, "/v1/public/candidate", "", map[string]string{"ic": ic, "certificate_number": "S102200001"}, "X-Forwarded-For", from).Status
 	}
 	var got []int
 	for range 7 {
@@ -168,5 +172,11 @@ func TestPublicCandidateIsBounded(t *testing.T) {
 	}
 	if ask("900101149009") != 404 {
 		t.Error("another person waits, too")
+	}
+	if ask("800101149001") != 429 {
+		t.Error("the network may go on about that person")
+	}
+	if from = "198.51.100.9"; ask("800101149001") != 404 {
+		t.Error("another network waits, too")
 	}
 }

@@ -283,7 +283,7 @@ func TestDevFile(t *testing.T) {
 	f := sandbox.DevFile{
 		BaseURL: "https://localhost:8443", APIKey: secret.New("k<1>"), ClientID: "app", ClientSecret: secret.New("s-2"), System: "IGFMAS",
 		MailboxURL: "https://localhost:8443/dev/mailbox", RootCert: "/tmp/root.pem",
-		Officers: []sandbox.DevOfficer{{IC: "240405888916", Name: "Siti", Email: "siti@jpk.gov.my", PIN: secret.New("Kucing-7731"),
+		Officers: []sandbox.DevOfficer{{IC: "240405888916", Name: "Siti", Email: "siti@jpk.gov.my", PIN: secret.New("Kucing-7731"), Password: secret.New("Rumah-8842"),
 			Credentials: []sandbox.DevCredential{{CredentialID: "c1", Key: "RSA-2048"}, {CredentialID: "c2", Key: "ECDSA-P256"}}}},
 	}
 	if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
@@ -301,7 +301,7 @@ func TestDevFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"base_url":"https://localhost:8443","api_key":"k<1>","client_id":"app","client_secret":"s-2","system":"IGFMAS","mailbox_url":"https://localhost:8443/dev/mailbox","root_cert":"/tmp/root.pem",` +
-		`"officers":[{"ic":"240405888916","name":"Siti","email":"siti@jpk.gov.my","pin":"Kucing-7731","credentials":[{"credential_id":"c1","key":"RSA-2048"},{"credential_id":"c2","key":"ECDSA-P256"}]}]}`
+		`"officers":[{"ic":"240405888916","name":"Siti","email":"siti@jpk.gov.my","pin":"Kucing-7731","password":"Rumah-8842","credentials":[{"credential_id":"c1","key":"RSA-2048"},{"credential_id":"c2","key":"ECDSA-P256"}]}]}`
 	if flat.String() != want {
 		t.Errorf("got %s", flat.String())
 	}

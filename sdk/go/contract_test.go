@@ -17,7 +17,7 @@ func TestTypesAreThoseOfTheContract(t *testing.T) {
 	types := map[string]any{
 		"BatchBody": mohor.Batch{}, "Certification": mohor.Certification{}, "CertificateBody": mohor.Certificate{}, "CreateBody": mohor.Ask{}, "DigestBody": mohor.Digest{}, "DocumentBody": mohor.Upload{},
 		"DocumentItem": mohor.Asked{}, "DocumentRef": mohor.Document{}, "InformationBody": mohor.Information{}, "IntakeOutputBody": mohor.Intake{}, "ItemBody": mohor.Item{}, "ItemProofBody": mohor.Proof{}, "NeedsBody": mohor.Needs{},
-		"Lock": mohor.Lock{}, "MediumBody": mohor.Medium{}, "OfficerBody": mohor.Officer{}, "NoteBody": mohor.Note{}, "OtpBody": mohor.OTP{}, "PayeesBody": mohor.Payees{}, "PadesBody": mohor.PAdES{}, "Problem": mohor.Problem{}, "ProcessBody": mohor.Process{},
+		"FindingBody": mohor.Finding{}, "RefusalBody": mohor.UploadRefusal{}, "Lock": mohor.Lock{}, "MediumBody": mohor.Medium{}, "OfficerBody": mohor.Officer{}, "NoteBody": mohor.Note{}, "OtpBody": mohor.OTP{}, "PayeesBody": mohor.Payees{}, "PadesBody": mohor.PAdES{}, "Problem": mohor.Problem{}, "ProcessBody": mohor.Process{},
 		"Reason": mohor.Reason{}, "Refusal": mohor.RefusedRow{}, "Report": mohor.Report{}, "SignatoryBody": mohor.Signatory{}, "Signature": mohor.VerifiedSignature{},
 		"SignatureBody": mohor.Signature{}, "Timestamp": mohor.Timestamp{}, "TotalBody": mohor.Total{}, "TransactionBody": mohor.Transaction{}, "VisibleBody": mohor.Visible{}, "WaitingBody": mohor.Waiting{},
 	}
@@ -80,7 +80,7 @@ func contract(t *testing.T) *document {
 }
 
 // met are the schemas of applications' operations, and those inside them. Certificates by number
-// are not among the client's calls.
+// and templates of appearances are not among the client's calls.
 func (d *document) met() map[string]bool {
 	met := map[string]bool{}
 	var walk func(text []byte)
@@ -99,7 +99,7 @@ func (d *document) met() map[string]bool {
 	}
 	for path, item := range d.Paths {
 		for _, o := range item {
-			if len(o.Security) > 0 && o.Security[0]["oauth2"] != nil && !strings.HasPrefix(path, "/v1/certificates/") {
+			if len(o.Security) > 0 && o.Security[0]["oauth2"] != nil && !strings.HasPrefix(path, "/v1/certificates/") && path != "/v1/templates" {
 				walk(o.Body)
 				walk(o.Answers)
 			}

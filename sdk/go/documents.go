@@ -31,6 +31,24 @@ type Upload struct {
 	// Warnings are codes of what a signatory should know: scripts, hidden or covering
 	// annotations, content from elsewhere.
 	Warnings []string `json:"warnings"`
+	// Findings are the warnings in words.
+	Findings []Finding `json:"findings"`
+	// Refusal is why the document takes no more signatures; nil where it does.
+	Refusal *UploadRefusal `json:"refusal"`
+}
+
+// Finding is what a signatory should know of a document.
+type Finding struct {
+	Code     string `json:"code"`
+	Severity string `json:"severity"`
+	Text     string `json:"text"`
+}
+
+// UploadRefusal is why a document cannot be signed, in the language of the client.
+type UploadRefusal struct {
+	Code   string `json:"code"`
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
 }
 
 // UploadPDF sends a PDF under the name that the officer will read. password is for one

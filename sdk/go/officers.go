@@ -39,6 +39,7 @@ type Medium struct {
 type Certificate struct {
 	SerialNumber string    `json:"serial_number"` // decimal
 	Subject      string    `json:"subject"`
+	Issuer       string    `json:"issuer"`
 	NotBefore    time.Time `json:"not_before"`
 	NotAfter     time.Time `json:"not_after"`
 	Status       string    `json:"status"` // "ACTIVE", "SUSPENDED", "REVOKED" or "EXPIRED"

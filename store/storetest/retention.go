@@ -104,6 +104,10 @@ func (h *House) kept() *enrol.Kept {
 func disposal(t *testing.T, h *House) {
 	ctx, blobs, dir := context.Background(), h.blobs(t), t.TempDir()
 	r := h.signed(t, blobs, "tx_1", 2)
+	// Who has used the portal goes as anybody else does.
+	account := enrol.NewAccount(h.Officer, h.Clock.Now())
+	must(t, h.DB.PutPassword(ctx, account, []byte("one"), h.ev("password", IC)))
+	must(t, h.DB.PutApp(ctx, enrol.App{ID: enrol.OwnApp(account.ID), Name: "Portal", PINEntry: enrol.PINHosted, Rate: 1, CreatedAt: h.Clock.Now(), State: enrol.AppActive, Person: account.ID}, nil, h.ev("app", IC)))
 	h.Clock.Advance(11 * 365 * day)
 	a := h.archiver(t, h.DB.Archives(), blobs, dir)
 	var in archive.Info
