@@ -130,7 +130,7 @@ func needed(name string) (bool, error) {
 
 // library finds a shared library as Debian and Ubuntu place it, or "".
 func library(file string) string {
-	for _, pattern := range []string{"/usr/lib/*/" + file, "/usr/lib/" + file} {
+	for _, pattern := range []string{"/usr/lib/*-linux-gnu*/" + file, "/usr/lib/" + file} {
 		if found, _ := filepath.Glob(pattern); len(found) > 0 {
 			return found[0]
 		}
