@@ -88,11 +88,11 @@ func home(o *overview) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = certificateCard(o).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = waitingCard(&o.Waiting).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = waitingCard(&o.Waiting).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = certificateCard(o).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
