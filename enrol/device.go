@@ -137,17 +137,3 @@ func (a *Accounts) ImageFor(ctx context.Context, device string) (ic, image strin
 	image, err = a.Records.SecurityImage(ctx, acct.IC)
 	return acct.IC, image, err
 }
-
-// DeviceOf says whether ic has completed a log-in where device is, and set no password since: only
-// there is that officer's picture shown.
-func (a *Accounts) DeviceOf(ctx context.Context, device, ic string) bool {
-	b, mac, ok := a.deviceIn(device)
-	if !ok {
-		return false
-	}
-	if ok, err := a.genuine(ctx, ic, b, mac); err != nil || !ok {
-		return false
-	}
-	acct, proofs, err := a.Records.AccountByIC(ctx, ic)
-	return err == nil && acct.State == AccountActive && remembered(&acct, proofs.Epoch, b)
-}
