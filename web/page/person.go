@@ -45,8 +45,11 @@ func (p *Person) Initials() string {
 // Who is logged in, nil for nobody.
 func Who(ctx context.Context) *Person { return visitOf(ctx).person }
 
-// LoginPath is the page to log in at.
-const LoginPath = "/login"
+// LoginPath is the page to log in at, Portal the first one after it.
+const (
+	LoginPath = "/login"
+	Portal    = "/portal"
+)
 
 // SignedIn is the middleware of pages for somebody who is logged in: others go to the log-in, and
 // come back after it.
@@ -79,14 +82,13 @@ func (s *Site) LogIn(w http.ResponseWriter, r *http.Request) {
 // Next is where to go after the log-in: an address of ours that "next" of the form or query
 // names, else the portal. Whatever could lead elsewhere counts for nothing.
 func Next(r *http.Request) string {
-	const portal = "/portal"
 	next := r.PostForm.Get("next") // parsed by [Site.Form]: not r.FormValue, which takes any body
 	if next == "" {
 		next = r.URL.Query().Get("next")
 	}
 	u, err := url.Parse(next)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || strings.ContainsAny(next, "\\\r\n\t") || path.Clean(u.Path) != u.Path || u.Path != portal && !strings.HasPrefix(u.Path, portal+"/") {
-		return portal
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || strings.ContainsAny(next, "\\\r\n\t") || path.Clean(u.Path) != u.Path || u.Path != Portal && !strings.HasPrefix(u.Path, Portal+"/") {
+		return Portal
 	}
 	return u.RequestURI()
 }

@@ -60,7 +60,11 @@ func (d *desk) login(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *desk) showLogin(w http.ResponseWriter, r *http.Request, status int, a attempt) {
-	page.Returning(r, inQuery(page.LoginPath, "next", a.Next))
+	at := page.LoginPath
+	if a.Next != page.Portal {
+		at = inQuery(at, "next", a.Next)
+	}
+	page.Returning(r, at) // as it was asked for: a script has this address shown
 	if device := d.CookieValue(r, "device"); device != "" && d.images != nil {
 		image, err := d.images.LoginImage(r.Context(), device)
 		if err != nil {

@@ -88,7 +88,7 @@ export async function journey(f) {
     where = e?.at ?? where;
     problem((e?.stack ?? String(e)).replace(/\x1b\[\d+m/g, ''));
     for (const v of visits) { // where it went wrong
-      await shot(v, 'failed').then((to) => note(`the page is in ${to}, at ${new URL(v.page.url()).pathname}`), () => {});
+      await shot(v, 'failed').then((to) => note(`the page is in ${to}, at ${new URL(v.page.url()).href.slice(config.base.length)}`), () => {});
     }
   }
   for (const v of [...visits]) await v.end().catch((e) => problem(String(e)));
