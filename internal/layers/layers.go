@@ -38,8 +38,9 @@ func table() map[string]string {
 		"sdk/go/pades": "sdk/go pdf pdf/cms",
 
 		// L5
-		"web":              "web/joining web/manual web/page web/portal web/public web/signing",
+		"web":              "web/console web/joining web/manual web/page web/portal web/public web/signing",
 		"web/manual":       "web/page",
+		"web/console":      "web/page",
 		"web/joining":      "web/page",
 		"web/page":         "internal/myt",
 		"web/portal":       "internal/myt internal/secret internal/table web/page",

@@ -1,0 +1,25 @@
+// Package console serves the administrators' pages: its first page, and those of the areas
+// below it. They do nothing but ask the JSON API in the administrator's name.
+package console
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/mohor-sign/mohor/web/page"
+)
+
+// front is the console's first page.
+type front struct{ *page.Site }
+
+// Routes adds all below /admin.
+func Routes(r chi.Router, s *page.Site) {
+	f := front{s}
+	r = r.With(s.Pages, page.Private, s.SignedIn, s.Administrators)
+	r.Get(page.ConsolePath, f.home)
+}
+
+func (f front) home(w http.ResponseWriter, r *http.Request) {
+	f.Show(w, r, http.StatusOK, home(f.Said(w, r)))
+}
