@@ -7,6 +7,13 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/mohor-sign/mohor/web/console/apps"
+	"github.com/mohor-sign/mohor/web/console/health"
+	"github.com/mohor-sign/mohor/web/console/office"
+	"github.com/mohor-sign/mohor/web/console/people"
+	"github.com/mohor-sign/mohor/web/console/queue"
+	"github.com/mohor-sign/mohor/web/console/reports"
+	"github.com/mohor-sign/mohor/web/console/works"
 	"github.com/mohor-sign/mohor/web/page"
 )
 
@@ -18,6 +25,13 @@ func Routes(r chi.Router, s *page.Site) {
 	f := front{s}
 	r = r.With(s.Pages, page.Private, s.SignedIn, s.Administrators)
 	r.Get(page.ConsolePath, f.home)
+	queue.Routes(r, s)
+	people.Routes(r, s)
+	office.Routes(r, s)
+	apps.Routes(r, s)
+	works.Routes(r, s)
+	health.Routes(r, s)
+	reports.Routes(r, s)
 }
 
 func (f front) home(w http.ResponseWriter, r *http.Request) {
