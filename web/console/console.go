@@ -5,6 +5,7 @@ package console
 import (
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/go-chi/chi/v5"
 
@@ -50,17 +51,13 @@ type line struct {
 	Can     []string `json:"can"`
 }
 
-// steps are those that a queue waits for, by its name.
-var steps = map[string]string{"admit": "admit", "validate": "validate", "rekey": "rekey/confirm", "approve": "approve"}
-
 // mine says whether it is the person whose step a queue waits for.
 func (l *line) mine() bool {
-	for _, can := range l.Can {
-		if can == steps[l.Name] {
-			return true
-		}
+	step := l.Name
+	if step == "rekey" {
+		step = "rekey/confirm"
 	}
-	return false
+	return slices.Contains(l.Can, step)
 }
 
 // count is how much waits, in words.
