@@ -47,6 +47,9 @@ func (d *desk) order(w http.ResponseWriter, r *http.Request) (*order, bool) {
 			o.IDs = append(o.IDs, id)
 		}
 	}
+	if !o.All {
+		o.Count = len(o.IDs)
+	}
 	var ok bool
 	if _, o.scope, ok = d.work(w, r, &o.Choice); !ok {
 		return nil, false
@@ -155,7 +158,7 @@ func (d *desk) do(w http.ResponseWriter, r *http.Request) {
 			page.See(w, r, o.Choice.from("").path())
 			return
 		}
-		d.Refused(w, r, err, map[string]string{"reason": "reason"}, func(f page.Faults) templ.Component {
+		d.Refused(w, r, err, map[string]string{"reason": "reason", "reason_missing": "reason"}, func(f page.Faults) templ.Component {
 			o.Faults = f
 			return o.page()
 		})

@@ -167,7 +167,7 @@ func (d *desk) step(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page.Returning(r, enrolmentPath+id)
-	d.Refused(w, r, err, map[string]string{"reason": "text", "email": "text", "how": "text"}, func(f page.Faults) templ.Component {
+	d.Refused(w, r, err, map[string]string{"reason": "text", "email": "text", "how": "text", "reason_missing": "text", "field_missing": "text"}, func(f page.Faults) templ.Component {
 		x.Faults, x.Value = f, typed
 		if words && x.can(worded()[step]) {
 			return x.asking(step)
