@@ -28,6 +28,9 @@ const as = async (who, at, f, options = {}) => {
 
 const file = { name: 'senarai-igfmas-fasa-1-dan-2.csv', mimeType: 'text/csv', buffer: Buffer.from(list) };
 
+// short has one good row and two that are not.
+const short = () => ({ ...file, buffer: Buffer.from(`${list.split('\n').slice(0, 2).join('\n').replace('800101140000', '810101140000')}\n80010114,TAN,x@janm.gov.my,JANM,${config.dev.system},,,\n810202141234,NORMAH BINTI ALI,normah@janm.gov.my,JKR,${config.dev.system},Pejabat Perakaunan Negeri Selangor,Fasa 1,\n`) });
+
 await journey(async () => {
   await step('the SAP uploads 500 officers and mends three rows', () => as(sap, '/admin/list', async (v) => {
     await scan(v, 'console-queue-list');
@@ -133,16 +136,22 @@ await journey(async () => {
     await scan(v, 'console-queue-rollout');
     await v.page.goto('/admin/queue?tab=confirm&phase=Fasa+1');
     await scan(v, 'console-queue-waiting');
-    await v.page.goto('/admin/queue?tab=approve');
-    await scan(v, 'console-queue-empty');
     await v.page.goto('/admin/queue?tab=apply');
     await v.page.locator('tbody a').first().click();
     await scan(v, 'console-queue-officer');
     await v.page.goto('/admin/list');
-    await v.page.setInputFiles('#file', { ...file, buffer: Buffer.from(`${list.split('\n').slice(0, 2).join('\n').replace('800101140000', '810101140000')}\n80010114,TAN,x@janm.gov.my,JANM,${config.dev.system},,,\n810202141234,NORMAH BINTI ALI,normah@janm.gov.my,JKR,${config.dev.system},Pejabat Perakaunan Negeri Selangor,Fasa 1,\n`) });
+    await v.page.setInputFiles('#file', short());
     await v.page.getByRole('button', { name: v.t('Semak senarai', 'Check the list') }).click();
     await see(v, 'Hasil semakan senarai', 'What the check found');
     await scan(v, 'console-queue-mend');
+  }));
+
+  await step('a file of refused rows, and one officer', () => as(jdn, '/admin/queue?tab=approve', async (v) => {
+    await scan(v, 'console-queue-empty');
+    await v.page.goto('/admin/list');
+    await v.page.setInputFiles('#file', short());
+    await press(v, 'Semak senarai', 'Check the list');
+    await see(v, 'Hasil semakan senarai', 'What the check found');
     v.expect(422, '/admin/list/mend');
     await press(v, 'Tambah semua 3 pegawai', 'Add all 3 officers');
     await v.page.locator('#ralat').waitFor();

@@ -63,11 +63,21 @@ func worded() map[string]string {
 // barred are the steps that this person cannot take now, with why.
 func (x *dossier) barred() (out []possible) {
 	for _, p := range x.Can {
-		if p.Code != "" && p.Step != "mykad" {
+		if p.Code != "" && p.Step != "mykad" && p.Step != "resend" {
 			out = append(out, p)
 		}
 	}
 	return out
+}
+
+// wait says why the mail cannot be sent again just now, "" where it can.
+func (x *dossier) wait() string {
+	for _, p := range x.Can {
+		if p.Step == "resend" && p.Code != "" {
+			return upper(p.Detail)
+		}
+	}
+	return ""
 }
 
 // read asks for an enrolment; false when the page has been answered already.

@@ -132,9 +132,11 @@ type mending struct {
 	Added  int    // by the form that is answered
 	Failed bool   // it was to add all
 	JDN    bool
+
+	found []place // see places
 }
 
-// places are the rows that are shown: refused ones with their faults, and the good ones around them.
+// place is a row that is shown: a refused one with its faults, or a good one beside it.
 type place struct {
 	Row    int
 	Cells  []string
@@ -142,7 +144,15 @@ type place struct {
 	Gap    bool    // rows between this and the one before are not shown
 }
 
-func (m *mending) places() (out []place) {
+// places are the rows that are shown, in order.
+func (m *mending) places() []place {
+	if m.found == nil {
+		m.found = m.find()
+	}
+	return m.found
+}
+
+func (m *mending) find() (out []place) {
 	wrong := map[int][]fault{}
 	var numbers []int
 	for _, f := range m.Refused {

@@ -123,23 +123,21 @@ func unpack(text string) (*sheet, error) {
 	return &sheet{all[0], all[1:]}, nil
 }
 
-// mend takes what was typed into the fields of a page: c-<row>-<column>, and leaves out the rows
-// of ticked boxes, leave-<row>.
+// mend takes what was typed into the fields of a page, c-<row>-<column>, but for the rows of
+// ticked boxes, leave-<row>, which are left out.
 func (s *sheet) mend(form url.Values) {
 	for name, v := range form {
-		kind, rest, _ := strings.Cut(name, "-")
+		rest, ours := strings.CutPrefix(name, "c-")
 		at, col, _ := strings.Cut(rest, "-")
-		row, err := strconv.Atoi(at)
-		if err != nil || row < 2 || row-2 >= len(s.Rows) {
-			continue
+		row, rerr := strconv.Atoi(at)
+		k, cerr := strconv.Atoi(col)
+		if ours && rerr == nil && cerr == nil && row >= 2 && row-2 < len(s.Rows) && k >= 0 && k < len(s.Head) {
+			s.Rows[row-2][k] = strings.TrimSpace(v[0])
 		}
-		switch kind {
-		case "c":
-			if k, err := strconv.Atoi(col); err == nil && k >= 0 && k < len(s.Head) {
-				s.Rows[row-2][k] = strings.TrimSpace(v[0])
-			}
-		case "leave":
-			s.blank(row)
+	}
+	for k := range s.Rows {
+		if form.Has(leaveID(k + 2)) {
+			s.blank(k + 2)
 		}
 	}
 }
