@@ -1,4 +1,4 @@
-package queue
+package queue_test
 
 import (
 	"bytes"
@@ -10,11 +10,12 @@ import (
 	"testing"
 
 	"github.com/mohor-sign/mohor/internal/table"
+	"github.com/mohor-sign/mohor/web/console/queue"
 )
 
-func opened(t *testing.T, text string) *sheet {
+func opened(t *testing.T, text string) *queue.Sheet {
 	t.Helper()
-	s, err := open(strings.NewReader(text))
+	s, err := queue.Open(strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,12 +31,12 @@ func TestSheetTravels(t *testing.T) {
 			t.Fatalf("%q", s)
 		}
 		var err error
-		if s, err = unpack(s.pack()); err != nil {
+		if s, err = queue.Unpack(s.Pack()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, bad := range []string{"", "x", "AAAA", (&sheet{}).pack(), strings.TrimRight(s.pack(), "A")[:9]} {
-		if _, err := unpack(bad); !errors.Is(err, errUnreadable) {
+	for _, bad := range []string{"", "x", "AAAA", (&queue.Sheet{}).Pack(), strings.TrimRight(s.Pack(), "A")[:9]} {
+		if _, err := queue.Unpack(bad); !errors.Is(err, queue.ErrUnreadable) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
@@ -44,7 +45,7 @@ func TestSheetTravels(t *testing.T) {
 func TestSheetRefused(t *testing.T) {
 	for what, text := range map[string]string{"more fields than the header": "a,b\n1,2,3\n", "a quote that is not closed": "a,b\n\"1,2\n"} {
 		var refused *table.Error
-		if _, err := open(strings.NewReader(text)); !errors.As(err, &refused) || refused.Line != 2 {
+		if _, err := queue.Open(strings.NewReader(text)); !errors.As(err, &refused) || refused.Line != 2 {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -69,7 +70,7 @@ func TestSheetNumbersRowsOfAWorkbook(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := opened(t, b.String())
-	if len(s.Rows) != 3 || s.Rows[2][1] != "C" || !empty(s.Rows[1]) {
+	if len(s.Rows) != 3 || s.Rows[2][1] != "C" || strings.Join(s.Rows[1], "") != "" {
 		t.Errorf("%q", s.Rows)
 	}
 }
@@ -77,11 +78,11 @@ func TestSheetNumbersRowsOfAWorkbook(t *testing.T) {
 // What was typed is taken, ticked rows are left out, and names that are none of ours do nothing.
 func TestSheetMend(t *testing.T) {
 	s := opened(t, "no_kp,nama\n1,A\n2,B\n3,C\n")
-	s.mend(url.Values{"c-2-0": {" 11 "}, "c-3-1": {"BB"}, "c-4-1": {"CC"}, "leave-4": {"1"}, "c-5-0": {"x"}, "c-1-0": {"x"}, "c-2-9": {"x"}, "c--1-0": {"x"}, "c-2": {"x"}, "leave-9": {"1"}, "do": {"all"}})
+	s.Mend(url.Values{"c-2-0": {" 11 "}, "c-3-1": {"BB"}, "c-4-1": {"CC"}, "leave-4": {"1"}, "c-5-0": {"x"}, "c-1-0": {"x"}, "c-2-9": {"x"}, "c--1-0": {"x"}, "c-2": {"x"}, "leave-9": {"1"}, "do": {"all"}})
 	if got := fmt.Sprintf("%q %q", s.Head, s.Rows); got != `["no_kp" "nama"] [["11" "A"] ["2" "BB"] ["" ""]]` {
 		t.Error(got)
 	}
-	if got := fmt.Sprintf("%q", s.only(map[int]bool{3: true}).Rows); got != `[["" ""] ["2" "BB"] ["" ""]]` {
+	if got := fmt.Sprintf("%q", s.Only(map[int]bool{3: true}).Rows); got != `[["" ""] ["2" "BB"] ["" ""]]` {
 		t.Error(got)
 	}
 	if s.Rows[0][0] != "11" {
@@ -93,7 +94,7 @@ func TestSheetMend(t *testing.T) {
 func TestSheetWrite(t *testing.T) {
 	s := opened(t, "no_kp,sebab_ditolak,nama\n1,lama,A\n2,,=B\n")
 	var b bytes.Buffer
-	err := s.write(&b, []fault{{Row: 3, Column: "no_kp", Detail: "salah"}, {Row: 3, Detail: "dua kali"}, {Row: 9, Detail: "tiada"}})
+	err := s.Write(&b, []queue.Fault{{Row: 3, Column: "no_kp", Detail: "salah"}, {Row: 3, Detail: "dua kali"}, {Row: 9, Detail: "tiada"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,35 +110,36 @@ func TestMendingPlaces(t *testing.T) {
 	for k := range 200 {
 		fmt.Fprintf(&text, "%d\n", k)
 	}
-	m := &mending{sheet: opened(t, text.String()), report: report{Count: 3, Refused: []fault{{Row: 9}, {Row: 2}, {Row: 10}}}}
+	places, _ := queue.Places(opened(t, text.String()), 3, []queue.Fault{{Row: 9}, {Row: 2}, {Row: 10}})
 	var got []string
-	for _, p := range m.places() {
-		got = append(got, fmt.Sprint(p.Row, len(p.Faults), p.Gap))
+	for _, p := range places {
+		got = append(got, fmt.Sprint(p.Row, p.Faults, p.Gap))
 	}
 	if want := []string{"2 1 false", "3 0 false", "8 0 true", "9 1 false", "10 1 false", "11 0 false"}; !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
-	m = &mending{sheet: m.sheet, report: report{Count: 180}}
+	var all []queue.Fault
 	for k := range 180 {
-		m.Refused = append(m.Refused, fault{Row: k + 2})
+		all = append(all, queue.Fault{Row: k + 2})
 	}
-	if n := m.left(); n != 180-shown || len(m.places()) != shown+1 {
-		t.Errorf("%d left, %d shown", n, len(m.places()))
+	places, left := queue.Places(opened(t, text.String()), 180, all)
+	if left != 180-queue.Shown || len(places) != queue.Shown+1 {
+		t.Errorf("%d left, %d shown", left, len(places))
 	}
 }
 
 func TestBarIsWhole(t *testing.T) {
-	p := progress{Listed: 700, Confirmed: 400, Applied: 300, Issued: 200, Ready: 150, Ended: 7}
-	bar := p.bar()
+	p := queue.Progress{Listed: 700, Confirmed: 400, Applied: 300, Issued: 200, Ready: 150, Ended: 7}
+	bar := p.Bar()
 	end := bar[len(bar)-1]
 	if len(bar) != 6 || bar[0].At != 0 || end.At+end.Long != 1000 {
 		t.Errorf("%+v", bar)
 	}
-	if p.share() != 21 {
-		t.Error(p.share())
+	if p.Share() != 21 {
+		t.Error(p.Share())
 	}
-	for _, p := range []progress{{}, {Listed: 5, Ended: 5}} {
-		if p.share() != 0 {
+	for _, p := range []queue.Progress{{}, {Listed: 5, Ended: 5}} {
+		if p.Share() != 0 {
 			t.Errorf("%+v", p)
 		}
 	}
