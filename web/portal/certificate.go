@@ -69,7 +69,7 @@ func (d *desk) certificateRoutes(r chi.Router) {
 	for _, x := range d.deeds() {
 		show, do := d.showDeed(&x), d.doDeed(&x)
 		if x.fresh {
-			show = d.fresh(show)
+			show = d.Fresh(show)
 		}
 		r.Get(x.path, show)
 		r.Post(x.path, d.Form(do))
@@ -210,7 +210,7 @@ func (d *desk) doDeed(x *deed) http.HandlerFunc {
 			return
 		}
 		if err := x.do(r, s, secret); err != nil {
-			d.refused(w, r, err, x.places, func(f page.Faults) templ.Component {
+			d.Refused(w, r, err, x.places, func(f page.Faults) templ.Component {
 				s.Faults = f
 				return x.page(s)
 			})
