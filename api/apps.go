@@ -35,9 +35,9 @@ type proposalBody struct {
 
 // MadeBy says who has made what a second person may have to confirm.
 type MadeBy struct {
-	By    string `json:"by,omitempty" doc:"account: and an id; somebody else confirms"`
-	Name  string `json:"by_name,omitempty" doc:"Of that account, where one app is shown"`
-	Yours bool   `json:"yours,omitempty" doc:"Who asks made it"`
+	By     string `json:"by,omitempty" doc:"account: and an id; somebody else confirms"`
+	ByName string `json:"by_name,omitempty" doc:"Of that account, where one app is shown"`
+	Yours  bool   `json:"yours,omitempty" doc:"Who asks made it"`
 }
 
 // AppBody is an app as it is shown.
@@ -234,7 +234,7 @@ func (s *server) introduce(ctx context.Context, made ...*MadeBy) error {
 			}
 			names[id] = a.Name
 		}
-		m.Name = names[id]
+		m.ByName = names[id]
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ type triedHeaderOutput struct {
 		Fits           bool             `json:"fits" doc:"A transaction with this header is taken, for the officer whom it names"`
 		Amount         string           `json:"amount,omitempty" example:"29911.35"`
 		Parts          []headerPartBody `json:"parts"`
-		Rest           string           `json:"rest,omitempty" doc:"What no part has read"`
+		Rest           string           `json:"rest,omitempty" example:"X" doc:"What no part has read"`
 	}
 }
 
@@ -84,7 +84,7 @@ func (s *server) systemDesk(h huma.API) {
 	none := administer(tag, "dropLogo", http.MethodDelete, at+"/logo", "Take the logo of a system away (JDN, its SAP)")
 	none.DefaultStatus = http.StatusNoContent
 	huma.Register(h, none, s.dropLogo)
-	huma.Register(h, unkept(administer(tag, "tryHeader", http.MethodPost, at+"/header", "Read an example of a data header by a template, before it is saved (JDN, its SAP)")), s.tryHeader)
+	huma.Register(h, administer(tag, "tryHeader", http.MethodPost, at+"/header", "Read an example of a data header by a template, before it is saved (JDN, its SAP)"), s.tryHeader)
 	huma.Register(h, administer(tag, "systemTokens", http.MethodGet, at+"/tokens", "How many officers hold a token for a system (JDN, its SAP, AUDITOR)"), s.systemTokens)
 }
 
