@@ -37,7 +37,7 @@ func (*Plot) box() string { return fmt.Sprintf("0 0 %d %d", plotWide, plotHigh) 
 
 func (*Plot) tint(series int) string { return fmt.Sprintf("tint%d", series%6) }
 
-// top is the height of the picture: a round number, not below the highest stack.
+// top is the height of the picture, not below the highest stack: four times a round number.
 func (p *Plot) top() int64 {
 	var highest int64 = 4
 	for k := range p.Labels {
@@ -47,13 +47,14 @@ func (p *Plot) top() int64 {
 		}
 		highest = max(highest, sum)
 	}
-	step := int64(math.Pow10(int(math.Log10(float64(highest)))))
-	for _, quarter := range []int64{step, 2 * step, 4 * step, 5 * step, 8 * step} {
-		if quarter >= highest && quarter%4 == 0 {
-			return quarter
+	quarter := (highest + 3) / 4
+	for step := int64(1); ; step *= 10 {
+		for _, round := range []int64{1, 2, 3, 4, 5, 6, 8} {
+			if round*step >= quarter {
+				return 4 * round * step
+			}
 		}
 	}
-	return (highest/(2*step) + 1) * 2 * step * 2
 }
 
 type mark struct {

@@ -178,25 +178,6 @@ func (d *desk) again(w http.ResponseWriter, r *http.Request) {
 	page.See(w, r, page.LoginPath+"?"+url.Values{"next": {page.Next(r)}}.Encode())
 }
 
-// What a form did is said on the next page, once. The cookie can only choose among the words.
-const saidCookie = "said"
-
-func (d *desk) say(w http.ResponseWriter, what string) {
-	http.SetCookie(w, d.Cookie(saidCookie, what, 60))
-}
-
-func (d *desk) said(w http.ResponseWriter, r *http.Request) string {
-	what := d.CookieValue(r, saidCookie)
-	if what == "" {
-		return ""
-	}
-	http.SetCookie(w, d.Cookie(saidCookie, "", -1))
-	if !page.Has(r.Context(), "account.said."+what) {
-		return ""
-	}
-	return what
-}
-
 // secrets takes fields out of a form, so that nothing shows or logs them.
 func secrets(r *http.Request, names ...string) map[string]string {
 	out := make(map[string]string, len(names))

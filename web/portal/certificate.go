@@ -114,7 +114,7 @@ func (d *desk) certificate(w http.ResponseWriter, r *http.Request) {
 		d.Failed(w, r, err)
 		return
 	}
-	k.Said, k.More = d.said(w, r), len(others) > 0
+	k.Said, k.More = d.Said(w, r), len(others) > 0
 	d.Show(w, r, http.StatusOK, certificate(&k))
 }
 
@@ -217,7 +217,7 @@ func (d *desk) doDeed(x *deed) http.HandlerFunc {
 			return
 		}
 		if x.said != "" {
-			d.say(w, x.said)
+			d.Say(w, "account.said."+x.said)
 		}
 		next := certificatePath
 		if x.next != "" {

@@ -99,7 +99,7 @@ func (d *desk) home(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	o.Said = d.said(w, r)
+	o.Said = d.Said(w, r)
 	d.Show(w, r, http.StatusOK, home(&o))
 }
 

@@ -130,7 +130,7 @@ func (d *desk) profile(w http.ResponseWriter, r *http.Request) {
 		d.Failed(w, r, err)
 		return
 	}
-	s.Said = d.said(w, r)
+	s.Said = d.Said(w, r)
 	d.Show(w, r, http.StatusOK, profile(&s))
 }
 
@@ -191,7 +191,7 @@ func (d *desk) changeEmail(w http.ResponseWriter, r *http.Request) {
 		d.Refused(w, r, err, map[string]string{"email": "email", "email_invalid": "email", "email_same": "email", "email_typo": "email", "personal_mail": "email"}, e.again(email))
 		return
 	}
-	d.say(w, "email")
+	d.Say(w, "account.said.email")
 	page.See(w, r, profilePath)
 }
 
@@ -215,7 +215,7 @@ func (d *desk) done(w http.ResponseWriter, r *http.Request, err error, said stri
 	case err != nil:
 		d.Failed(w, r, err)
 	default:
-		d.say(w, said)
+		d.Say(w, "account.said."+said)
 		page.See(w, r, profilePath)
 	}
 }
@@ -264,7 +264,7 @@ func (d *desk) confirmPhone(w http.ResponseWriter, r *http.Request) {
 	in := map[string]string{"code": digits(secrets(r, "code")["code"]), "mobile": mobile}
 	if d.coded(w, r, "/v1/me/phone/", id, in, e, phoneCode) {
 		http.SetCookie(w, d.Cookie(phoneCookie, "", -1))
-		d.say(w, "phone")
+		d.Say(w, "account.said.phone")
 		page.See(w, r, profilePath)
 	}
 }
@@ -306,7 +306,7 @@ func (d *desk) changePassword(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.Forget(w, r) // the session has ended with all others
-	d.say(w, "password")
+	d.Say(w, "account.said.password")
 	page.See(w, r, page.LoginPath)
 }
 
@@ -325,7 +325,7 @@ func (d *desk) addPasskey(w http.ResponseWriter, r *http.Request) {
 		d.Refused(w, r, err, map[string]string{"label": "label"}, e.again(addPasskey))
 		return
 	}
-	d.say(w, "passkey")
+	d.Say(w, "account.said.passkey")
 	page.See(w, r, profilePath)
 }
 
@@ -411,7 +411,7 @@ func (d *desk) confirmDeletion(w http.ResponseWriter, r *http.Request) {
 	e := &entry{Until: until}
 	if d.coded(w, r, "/v1/me/deletion/", id, map[string]string{"code": digits(secrets(r, "code")["code"])}, e, deletionCode) {
 		d.Forget(w, r)
-		d.say(w, "deleted")
+		d.Say(w, "account.said.deleted")
 		page.See(w, r, page.LoginPath)
 	}
 }
