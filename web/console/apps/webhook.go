@@ -24,7 +24,7 @@ func (d *desk) webhookRoutes(r chi.Router, both func(string, http.HandlerFunc, h
 
 // delivery is an event and what became of it.
 type delivery struct {
-	ID        string     `json:"id"`
+	ID        string     `json:"event_id"`
 	Type      string     `json:"type"`
 	Object    string     `json:"object"`
 	CreatedAt time.Time  `json:"created_at"`
