@@ -63,6 +63,8 @@ async function registered(s, j) {
     await scan(s, 'console-apps-proposed');
   });
   await step('JDN confirms', async () => {
+    await j.page.goto('/admin/apps?q=tiada');
+    await scan(j, 'console-apps-none');
     await j.page.goto('/admin/apps');
     await scan(j, 'console-apps-awaiting');
     await follow(j, 'Semak cadangan', 'Look at the proposal');
@@ -306,9 +308,9 @@ async function dressed(s, j) {
 // What is looked at in each language and size.
 async function pages(v) {
   await enter(v, jdn);
-  for (const [name, path] of [['list', '/admin/apps'], ['none', '/admin/apps?q=tiada'], ['app-full', `/admin/apps/${id}`], ['confirm', `/admin/apps/${id}/confirm`], ['change', `/admin/apps/${id}/change`],
-    ['kinds', `/admin/apps/${id}/credentials/new`], ['add', `/admin/apps/${id}/credentials/new?kind=client_secret`], ['end', `/admin/apps/${id}/end`], ['webhook', `/admin/apps/${id}/webhook`],
-    ['systems', '/admin/systems'], ['system', `/admin/systems/${system}`], ['system-change', `/admin/systems/${system}/change`], ['logo-now', `/admin/systems/${system}/logo`], ['tokens-now', `/admin/systems/${system}/tokens`]]) {
+  for (const [name, path] of [['list', '/admin/apps'], ['app-full', `/admin/apps/${id}`], ['confirm', `/admin/apps/${id}/confirm`], ['change', `/admin/apps/${id}/change`],
+    ['add', `/admin/apps/${id}/credentials/new?kind=client_secret`], ['webhook', `/admin/apps/${id}/webhook`],
+    ['systems', '/admin/systems'], ['system', `/admin/systems/${system}`], ['system-change', `/admin/systems/${system}/change`], ['tokens-now', `/admin/systems/${system}/tokens`]]) {
     await v.page.goto(path);
     await scan(v, `console-apps-${name}`);
   }
