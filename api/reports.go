@@ -10,12 +10,13 @@ import (
 )
 
 type reportInput struct {
-	Name   string `path:"name" enum:"users,officers,expiring,pending,signatures,no-ap,rollout"`
+	Name   string `path:"name" enum:"users,officers,expiring,pending,signatures,no-ap,rollout,daily,calendar,channels,refusals"`
 	Format string `query:"format" enum:"json,csv,xlsx" default:"json"`
 	System string `query:"system" maxLength:"32" doc:"Of one ICT system"`
 	Agency string `query:"agency" maxLength:"32" doc:"Of one agency"`
-	Days   int    `query:"days" minimum:"1" maximum:"400" default:"30" doc:"Of expiring: how many days ahead"`
-	Months int    `query:"months" minimum:"1" maximum:"120" default:"12" doc:"Of signatures: how many months, this one included"`
+	Days   int    `query:"days" minimum:"1" maximum:"400" default:"30" doc:"Of expiring: how many days ahead; of daily, and channels by day: how many days, today included"`
+	Months int    `query:"months" minimum:"1" maximum:"120" default:"12" doc:"Of signatures, refusals and channels: how many months, this one included"`
+	By     string `query:"by" enum:"day,week,month" doc:"Of channels: day or month; of calendar: week or month. Without it, month"`
 }
 
 func (s *server) reports(h huma.API) {
@@ -31,7 +32,7 @@ func (s *server) reports(h huma.API) {
 var reportTypes = map[string]string{"json": "application/json", "csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 
 func (s *server) report(ctx context.Context, in *reportInput) (*huma.StreamResponse, error) {
-	r, err := s.Desk.Report(ctx, personOf(ctx).Actor, enrol.ReportQuery{Name: in.Name, System: in.System, Agency: in.Agency, Days: in.Days, Months: in.Months})
+	r, err := s.Desk.Report(ctx, personOf(ctx).Actor, enrol.ReportQuery{Name: in.Name, System: in.System, Agency: in.Agency, Days: in.Days, Months: in.Months, By: in.By})
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
