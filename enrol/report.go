@@ -71,8 +71,8 @@ type ReportColumn struct{ Name, MS string }
 type ReportRead struct {
 	Name, System, Agency string
 	Now                  time.Time
-	Until                time.Time   // of ReportExpiring
-	From, To             time.Time   // of those with a By
+	Until                time.Time // of ReportExpiring
+	From, To             time.Time // of those with a By
 	By                   string
 	Months               []time.Time // of ReportSignatures: beginnings of months, and the end of the last
 }

@@ -48,7 +48,7 @@ func enter(ctx context.Context, q *sqlc.Queries, r *audit.Record) error {
 			ic = ""
 		}
 	}
-	err = q.PutRefusal(ctx, sqlc.PutRefusalParams{Seq: r.Seq, At: micros(r.At), Ic: personal.IC(ic), System: system, Reason: slug(r.Detail["reason"])})
+	err = q.PutRefusal(ctx, sqlc.PutRefusalParams{Seq: r.Seq, At: micros(r.At), Ic: personal.IC(ic), System: system, Code: slug(r.Detail["reason"])})
 	if err != nil {
 		return fmt.Errorf("entering a refusal: %w", err)
 	}

@@ -16,7 +16,7 @@ CREATE TABLE refusals (
     at     INTEGER NOT NULL,
     ic     TEXT    NOT NULL,
     system TEXT    NOT NULL,
-    reason TEXT    NOT NULL
+    code   TEXT    NOT NULL
 );
 CREATE INDEX refusals_at ON refusals (at);
 INSERT INTO meta (name, value) SELECT 'audit_unindexed', CAST(m.top AS TEXT) FROM (SELECT MAX(seq) AS top FROM audit_events) m WHERE m.top IS NOT NULL;

@@ -135,4 +135,4 @@ SELECT c.ic, c.system FROM certificates x JOIN credentials c ON c.id = x.credent
 INSERT INTO audit_about (ic, seq, looked) VALUES (@ic, @seq, @looked) ON CONFLICT DO NOTHING;
 
 -- name: PutRefusal :exec
-INSERT INTO refusals (seq, at, ic, system, reason) VALUES (@seq, @at, @ic, @system, @reason) ON CONFLICT DO NOTHING;
+INSERT INTO refusals (seq, at, ic, system, code) VALUES (@seq, @at, @ic, @system, @code) ON CONFLICT DO NOTHING;

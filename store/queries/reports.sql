@@ -94,7 +94,7 @@ WHERE s.sent_at >= @start AND s.sent_at < @stop
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 
 -- name: ReportRefusals :many
-SELECT CAST((r.at + @zone) / 86400000000 AS BIGINT) AS day, r.system, r.reason, COUNT(*) AS refusals
+SELECT CAST((r.at + @zone) / 86400000000 AS BIGINT) AS day, r.system, r.code AS reason, COUNT(*) AS refusals
 FROM refusals r
 WHERE r.at >= @start AND r.at < @stop
     AND (CAST(@system AS TEXT) = '' OR r.system = @system)

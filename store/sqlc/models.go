@@ -597,7 +597,7 @@ type Refusal struct {
 	At     int64
 	Ic     personal.IC
 	System string
-	Reason string
+	Code   string
 }
 
 type RefusedRow struct {

@@ -771,7 +771,7 @@ func (q *Queries) PutOfficer(ctx context.Context, arg PutOfficerParams) error {
 }
 
 const putRefusal = `-- name: PutRefusal :exec
-INSERT INTO refusals (seq, at, ic, system, reason) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING
+INSERT INTO refusals (seq, at, ic, system, code) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING
 `
 
 type PutRefusalParams struct {
@@ -779,7 +779,7 @@ type PutRefusalParams struct {
 	At     int64
 	Ic     personal.IC
 	System string
-	Reason string
+	Code   string
 }
 
 func (q *Queries) PutRefusal(ctx context.Context, arg PutRefusalParams) error {
@@ -788,7 +788,7 @@ func (q *Queries) PutRefusal(ctx context.Context, arg PutRefusalParams) error {
 		arg.At,
 		arg.Ic,
 		arg.System,
-		arg.Reason,
+		arg.Code,
 	)
 	return err
 }

@@ -406,7 +406,7 @@ func (q *Queries) ReportPending(ctx context.Context, arg ReportPendingParams) ([
 }
 
 const reportRefusals = `-- name: ReportRefusals :many
-SELECT CAST((r.at + ?1) / 86400000000 AS BIGINT) AS day, r.system, r.reason, COUNT(*) AS refusals
+SELECT CAST((r.at + ?1) / 86400000000 AS BIGINT) AS day, r.system, r.code AS reason, COUNT(*) AS refusals
 FROM refusals r
 WHERE r.at >= ?2 AND r.at < ?3
     AND (CAST(?4 AS TEXT) = '' OR r.system = ?4)
