@@ -36,6 +36,7 @@ type Config struct {
 	Accounts  *enrol.Accounts
 	Desk      *enrol.Desk
 	Kept      *enrol.Kept
+	Auditors  *enrol.Auditors
 	Webhooks  *enrol.Webhooks
 	// Subject knows everything about a person.
 	Subject enrol.SubjectRecords
@@ -119,6 +120,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.statuses(h)
 	s.bulks(h)
 	s.reports(h)
+	s.auditors(h)
 	s.retention(h)
 	s.webhooks(h)
 	s.appointments(h)

@@ -148,6 +148,19 @@ func (q *AuditQuery) check() *Refusal {
 	return nil
 }
 
+// narrow refuses to export what would be the whole chain.
+func (q *AuditQuery) narrow() *Refusal {
+	if q.Seq == 0 && q.From.IsZero() && q.About == "" && q.Actor == "" && q.Object == "" && q.Action == "" {
+		return entered("audit_invalid", "from", "nyatakan masa mula, pegawai, pelaku, objek atau tindakan", "give a beginning, an officer, an actor, an object or an action")
+	}
+	return nil
+}
+
+// NotATime refuses what is neither a day nor an instant.
+func NotATime(field string) error {
+	return entered("audit_invalid", field, "tarikh seperti 2026-11-23", "a date such as 2026-11-23")
+}
+
 func ic12(s string) bool {
 	return len(s) == 12 && !strings.ContainsFunc(s, func(c rune) bool { return c < '0' || c > '9' })
 }
@@ -182,6 +195,9 @@ func (s *Auditors) read(ctx context.Context, q *AuditQuery) (r AuditRead, err er
 // ask authorises a question and puts it into the chain.
 func (s *Auditors) ask(ctx context.Context, a Actor, act Action, name string, q *AuditQuery) (audit.Event, error) {
 	bad := q.check()
+	if act == ExportAudit && bad == nil {
+		bad = q.narrow()
+	}
 	o := object{name: name}
 	if bad == nil {
 		o.detail = q.detail()
@@ -336,9 +352,6 @@ func (s *Auditors) Export(ctx context.Context, a Actor, q AuditQuery) (*AuditExp
 			return nil, refuse(ctx, s.Records, ev, refusal("not_found", ErrUnknown))
 		}
 		return x, err
-	}
-	if q.From.IsZero() && q.About == "" && q.Actor == "" && q.Object == "" && q.Action == "" {
-		return nil, refuse(ctx, s.Records, ev, entered("audit_invalid", "from", "nyatakan masa mula, pegawai, pelaku, objek atau tindakan", "give a beginning, an officer, an actor, an object or an action"))
 	}
 	r, err := s.read(ctx, &q)
 	if err != nil {
