@@ -3,6 +3,7 @@ package enrol
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -39,6 +40,7 @@ type ReportQuery struct {
 	System, Agency string
 	Days           int // of ReportExpiring and, today included, of days: 1 to 400, 0 means 30
 	Months         int // of months, the current one included: 1 to 120, 0 means 12
+	Limit  int // of JSON: rows, of which there may be "more"; 0: all
 	// By is how long a row's time is: ByDay or ByMonth of ReportChannels, ByWeek or ByMonth of
 	// ReportCalendar; "" means ByMonth.
 	By string
@@ -83,6 +85,7 @@ type Report struct {
 
 	read    ReportRead
 	records Enrolments
+	limit   int
 }
 
 // columns are those of each report, in the order of its rows.
@@ -122,7 +125,7 @@ func (d *Desk) Report(ctx context.Context, a Actor, q ReportQuery) (*Report, err
 	if q.Months == 0 {
 		q.Months = 12
 	}
-	r := &Report{Columns: columns(q.Name), records: d.Records, read: ReportRead{Name: q.Name, Now: d.Now()}}
+	r := &Report{Columns: columns(q.Name), records: d.Records, limit: q.Limit, read: ReportRead{Name: q.Name, Now: d.Now()}}
 	if r.Columns == nil {
 		r.read.Name = "unknown" // what was typed is not for the audit
 	}
@@ -275,11 +278,14 @@ func (r *Report) writeJSON(ctx context.Context, w io.Writer) error {
 	if _, err := fmt.Fprintf(w, `{"report":%q,"at":%q,"rows":[`, r.read.Name, r.read.Now.In(myt.Zone).Format(time.RFC3339)); err != nil {
 		return err
 	}
-	first := true
+	rows, enough := 0, errors.New("enough")
 	err := r.Each(ctx, func(row ...any) error {
 		line := []byte{','}
-		if first {
-			line, first = nil, false
+		if rows == 0 {
+			line = nil
+		}
+		if rows++; r.limit > 0 && rows > r.limit {
+			return enough
 		}
 		for k, cell := range row {
 			raw, err := json.Marshal(cell)
@@ -291,10 +297,14 @@ func (r *Report) writeJSON(ctx context.Context, w io.Writer) error {
 		_, err := w.Write(append(line, "}\n"...))
 		return err
 	})
+	end := "]}\n"
+	if errors.Is(err, enough) {
+		end, err = "],\"more\":true}\n", nil
+	}
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(w, "]}\n")
+	_, err = io.WriteString(w, end)
 	return err
 }
 
