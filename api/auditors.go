@@ -1,13 +1,13 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -221,7 +221,7 @@ func writeAudit(ctx context.Context, x *enrol.AuditExport, w io.Writer, format s
 		if err != nil {
 			return err
 		}
-		why := strings.Join(strings.Fields(r.Detail["code"]+" "+r.Detail["reason"]), " ")
+		why := cmp.Or(r.Detail["why"], r.Detail["reason"], r.Detail["code"])
 		return t.Row(strconv.FormatInt(r.Seq, 10), r.At.In(myt.Zone).Format(time.RFC3339), r.Actor, name, r.Detail["by"], r.Action, r.Object, r.Verdict, why, r.Detail["address"], r.RequestID, string(detail))
 	})
 	return errors.Join(err, t.Close())
