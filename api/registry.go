@@ -37,7 +37,7 @@ type officeBody struct {
 
 type strayOfficeBody struct {
 	Name     string `json:"name"`
-	Officers int64  `json:"enrolments" doc:"That name it so"`
+	Officers int64  `json:"count" doc:"Enrolments that name it so"`
 }
 
 type officesInput struct {

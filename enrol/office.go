@@ -43,14 +43,14 @@ func (d *Desk) DropOffice(ctx context.Context, a Actor, agency, code string) err
 }
 
 // Offices lists those of an agency, for whoever is appointed to anything, as the agencies are;
-// what its enrolments call offices besides, for who administers the agency alone. ErrUnknown for
-// an agency that is not registered.
+// what its enrolments call offices besides, for who administers the agency alone. A *[Refusal]
+// for an agency that is not registered.
 func (d *Desk) Offices(ctx context.Context, a Actor, agency string) ([]Office, []StrayOffice, error) {
 	switch known, err := d.agency(ctx, agency); {
 	case err != nil:
 		return nil, nil, err
 	case !known:
-		return nil, nil, ErrUnknown
+		return nil, nil, refusal("not_registered", ErrUnknown)
 	}
 	list, err := d.Records.Offices(ctx, agency)
 	if err != nil {
