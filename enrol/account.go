@@ -61,6 +61,12 @@ func (a *Account) Lasting(now time.Time) bool {
 	return slices.ContainsFunc(a.Appointments, func(x Appointment) bool { return x.Until.IsZero() || x.Until.After(now) })
 }
 
+// Factorless says whether a confirmed appointment, in force or to come, has no effect because the
+// account, an officer's, has no second factor.
+func (a *Account) Factorless(now time.Time) bool {
+	return a.Kind == OfficerAccount && slices.ContainsFunc(a.Appointments, func(x Appointment) bool { return !x.Awaits && (x.Until.IsZero() || now.Before(x.Until)) })
+}
+
 // Proofs is what an account logs in with, as it is stored: of no use to whoever has
 // the database alone.
 type Proofs struct {

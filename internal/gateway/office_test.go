@@ -144,7 +144,7 @@ func TestOfficesOfAnAgency(t *testing.T) {
 			t.Errorf("%s", r.Raw)
 		}
 	}
-	want(t, m.jdn.do(http.MethodGet, "/v1/admin/agencies/KKM/offices", nil), 404, "not_registered")
+	want(t, m.jdn.do(http.MethodGet, "/v1/admin/agencies/KKM/offices", nil), 404, "not_found")
 	want(t, m.jdn.do(http.MethodDelete, of+"/PUTRAJAYA", nil), 204, "")
 	want(t, m.jdn.do(http.MethodDelete, of+"/PUTRAJAYA", nil), 404, "not_found")
 	if r := m.jdn.do(http.MethodGet, of, nil); !strings.Contains(string(r.Raw), `"offices":[]`) || strings.Count(string(r.Raw), `"count":1`) != 3 {
