@@ -7,6 +7,14 @@ import (
 	"github.com/mohor-sign/mohor/web/page"
 )
 
+// dash stands where there is nothing.
+func dash(text string) string {
+	if text == "" {
+		return "–"
+	}
+	return text
+}
+
 func roleOptions(ctx context.Context, roles []string) []page.Option {
 	out := make([]page.Option, len(roles))
 	for k, r := range roles {
