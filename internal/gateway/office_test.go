@@ -151,3 +151,52 @@ func TestOfficesOfAnAgency(t *testing.T) {
 		t.Errorf("%s", r.Raw)
 	}
 }
+
+// inPages is a browser of the same session that takes pages.
+func (b *browser) inPages() *surfer {
+	b.t.Helper()
+	s := newSurfer(b.t, b.g)
+	u, err := url.Parse(b.g.URL)
+	check(b.t, err)
+	s.c.Jar.SetCookies(u, []*http.Cookie{{Name: "mohor-session", Value: b.cookies["mohor-session"].Value, Path: "/"}})
+	return s
+}
+
+// What one proposes to destroy in the browser another destroys there, and nobody else.
+func TestDisposalInPages(t *testing.T) {
+	g := gatewaytest.New(t)
+	in := archived(t, g)
+	g.Clock.Advance(10 * year)
+	auditor := appointed(t, g, "700101105551", enrol.Auditor, "", "").inPages()
+	first := appointed(t, g, "700101105552", enrol.JDN, "", "").inPages()
+	second := appointed(t, g, "700101105555", enrol.JDN, "", "").inPages()
+	const at = "/admin/retention/disposals"
+
+	got(t, auditor.send("GET", at+"/new", nil), 403)
+	page := first.send("GET", at+"/new", nil)
+	got(t, page, 200, "1 arkib, 1 transaksi, 1 tandatangan")
+	r := first.send("POST", at+"/new", url.Values{"form": {tokenOf(t, page)}})
+	if r.Status != 303 || !strings.HasPrefix(r.Header.Get("Location"), at+"/di_") {
+		t.Fatalf("%d %.300s", r.Status, r.Raw)
+	}
+	one := r.Header.Get("Location")
+	mine := first.send("GET", one, nil)
+	got(t, mine, 200, "Anda yang mencadangkannya", in.ID)
+	if strings.Contains(string(mine.Raw), one+"/confirm") {
+		t.Error("who proposed is offered to confirm")
+	}
+	got(t, first.send("POST", one, url.Values{"form": {tokenOf(t, mine)}, "do": {"confirm"}, "sure": {"1"}}), 403, "orang kedua")
+	if r := auditor.send("GET", one+"/csv", nil); r.Status != 200 || !strings.Contains(string(r.Raw), in.ManifestHex) {
+		t.Errorf("%d %s", r.Status, r.Raw)
+	}
+	last := second.send("GET", one+"/confirm", nil)
+	got(t, last, 200, "Tiada cara untuk mendapatkannya semula")
+	got(t, second.send("POST", one, url.Values{"form": {tokenOf(t, last)}, "do": {"confirm"}}), 422, "Tandakan bahawa anda faham")
+	if r := second.send("POST", one, url.Values{"form": {tokenOf(t, last)}, "do": {"confirm"}, "sure": {"1"}}); r.Status != 303 || r.Header.Get("Location") != one {
+		t.Fatalf("%d %.300s", r.Status, r.Raw)
+	}
+	done := second.send("GET", one, nil)
+	got(t, done, 200, "Pelupusan telah dibuat", "Dimusnahkan", "PENTADBIR 2", "PENTADBIR 5")
+	got(t, second.send("POST", one, url.Values{"form": {tokenOf(t, done)}, "do": {"cancel"}}), 409)
+	got(t, first.send("GET", at+"/new", nil), 200, "Tiada apa-apa untuk dilupuskan")
+}

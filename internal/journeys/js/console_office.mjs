@@ -299,7 +299,8 @@ await journey(async () => {
     await f(v);
     await v.end();
   });
-  await everywhere({}, pages);
+  await everywhere({ langs: ['ms'] }, pages);
+  await everywhere({ langs: ['en'], sizes: ['phone'] }, pages); // longer words in less room
   await alone('appointed by two, set up, by passkey', {}, appoint);
   await alone('an officer becomes AP', {}, helper);
   await alone('reset by two', {}, resetAccount);
