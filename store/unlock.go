@@ -111,6 +111,7 @@ func sealable() []sealed {
 		{"disposals", "proposed_by:actor proposed_ic:ic decided_by:actor"},
 		{"disposal_items", "ic:ic"},
 		{"phones", "ic:ic mobile:address"},
+		{"officer_changes", "ic:ic"},
 		{"officer_requests", "ic:ic asked_by:actor asked_ic:ic reason:note"},
 		{"certificate_orders", "why:note actor:actor"},
 		{"account_resets", "asked_by:actor"},
