@@ -69,6 +69,7 @@ type Policy struct {
 	RenewAsked   bool          // every renewal needs validation and approval
 	RekeysADay   int           // how often an officer may ask for a new key in 24 hours; 3
 	MyKad        bool          // an application needs a copy of the MyKad
+	RevokeByTwo  bool          // a revocation at once by an administrator, but of a compromised key, wants a second one
 	OfficialOnly bool          // no personal addresses, whatever an agency allows
 }
 
@@ -106,6 +107,7 @@ type Desk struct {
 	Mail   Mailer // nil where none is sent: what is due waits for a gateway that can
 	Policy Policy
 
+	directory Directory
 	exporting sync.Mutex // one export at a time
 	picture   sync.Mutex // one MyKad copy is decoded at a time, for it takes up to 320 MB
 }
@@ -330,9 +332,7 @@ func (d *Desk) withhold(ctx context.Context, a *Actor, p *Found, n int) error {
 	if err != nil {
 		return err
 	}
-	// Nobody else's: what has a key has it by one of these.
-	own := n == len(p.Enrolments) && (slices.ContainsFunc(p.Enrolments, func(e Enrolment) bool { return e.State == Issued }) ||
-		!slices.ContainsFunc(p.Media, func(m Medium) bool { return m.Credential != "" }))
+	own := nobodyElses(n, p.Enrolments, p.Media)
 	if helped.system == "" && !own {
 		p.Officer.Email, p.Media = "", nil
 		for k := range p.Enrolments {
@@ -344,6 +344,13 @@ func (d *Desk) withhold(ctx context.Context, a *Actor, p *Found, n int) error {
 		return !slices.ContainsFunc(p.Enrolments, func(e Enrolment) bool { return e.System == m.System })
 	})
 	return nil
+}
+
+// nobodyElses says that an officer of n enrolments, of which these are somebody's to see, is nobody
+// else's: what has a key has it by one of these.
+func nobodyElses(n int, theirs []Enrolment, media []Medium) bool {
+	return n == len(theirs) && (slices.ContainsFunc(theirs, func(e Enrolment) bool { return e.State == Issued }) ||
+		!slices.ContainsFunc(media, func(m Medium) bool { return m.Credential != "" }))
 }
 
 // Find lists enrolments of one state by age. Without system and agency it is for those

@@ -33,7 +33,26 @@ func (d *Desk) of(ctx context.Context, a *Actor, act Action, ic string) (object,
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return o, fmt.Errorf("reading officer: %w", err)
 	}
-	for k, e := range all {
+	within := func(e *Enrolment) object {
+		scoped := o
+		scoped.system, scoped.agency = e.System, e.Agency
+		return scoped
+	}
+	if e := helps(all, media, func(e *Enrolment) bool {
+		scoped := within(e)
+		by, _ := d.judge(a, rules()[act], &scoped)
+		return by != ""
+	}); e != nil {
+		return within(e), nil
+	}
+	return o, nil
+}
+
+// helps finds, of an officer's enrolments, one that gives power over the officer to whom within
+// says that it is theirs; nil for none.
+func helps(all []Enrolment, media []Medium, within func(*Enrolment) bool) *Enrolment {
+	for k := range all {
+		e := &all[k]
 		// Whose agency changed has a later certificate there.
 		if e.State == Issued && slices.ContainsFunc(all[k+1:], func(x Enrolment) bool { return x.State == Issued && x.System == e.System }) {
 			continue
@@ -41,13 +60,11 @@ func (d *Desk) of(ctx context.Context, a *Actor, act Action, ic string) (object,
 		live := slices.ContainsFunc(media, func(m Medium) bool {
 			return m.System == e.System && (m.KeyStatus == "ACTIVE" || m.KeyStatus == "SUSPENDED")
 		})
-		scoped := o
-		scoped.system, scoped.agency = e.System, e.Agency
-		if by, _ := d.judge(a, rules()[act], &scoped); by != "" && (e.State.Open() && took(&e, all) || e.State == Issued && live) {
-			return scoped, nil
+		if within(e) && (e.State.Open() && took(e, all) || e.State == Issued && live) {
+			return e
 		}
 	}
-	return o, nil
+	return nil
 }
 
 // took says whether the officer took part in an enrolment: confirmed it, or had a

@@ -47,4 +47,8 @@ UPDATE accounts SET password = @password, epoch = epoch + 1 WHERE id = @id AND e
 DELETE FROM sessions WHERE account_id IN (SELECT a.id FROM accounts a WHERE a.ic = @ic AND a.kind = 'officer');
 
 -- name: PendingRevocation :one
-SELECT id FROM officer_requests WHERE ic = @ic AND system = @system AND kind = 'REVOKE' AND state = 'PENDING';
+SELECT id FROM officer_requests WHERE ic = @ic AND system = @system AND kind = 'REVOKE' AND state = 'PENDING' AND until_at > @now;
+
+-- name: PendingRequests :many
+SELECT id, kind, ic, account_id, epoch, password, state, asked_by, asked_ic, asked_at, until_at, reason, system, serial, crl_reason FROM officer_requests
+WHERE state = 'PENDING' AND until_at > @now AND (asked_at > @after OR asked_at = @after AND id > @after_id) ORDER BY asked_at, id LIMIT @lim;

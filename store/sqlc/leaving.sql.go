@@ -271,17 +271,74 @@ func (q *Queries) PendingAddressChange(ctx context.Context, ic personal.IC) (str
 	return id, err
 }
 
+const pendingRequests = `-- name: PendingRequests :many
+SELECT id, kind, ic, account_id, epoch, password, state, asked_by, asked_ic, asked_at, until_at, reason, system, serial, crl_reason FROM officer_requests
+WHERE state = 'PENDING' AND until_at > ?1 AND (asked_at > ?2 OR asked_at = ?2 AND id > ?3) ORDER BY asked_at, id LIMIT ?4
+`
+
+type PendingRequestsParams struct {
+	Now     int64
+	After   int64
+	AfterID string
+	Lim     int64
+}
+
+func (q *Queries) PendingRequests(ctx context.Context, arg PendingRequestsParams) ([]OfficerRequest, error) {
+	rows, err := q.db.QueryContext(ctx, pendingRequests,
+		arg.Now,
+		arg.After,
+		arg.AfterID,
+		arg.Lim,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OfficerRequest
+	for rows.Next() {
+		var i OfficerRequest
+		if err := rows.Scan(
+			&i.ID,
+			&i.Kind,
+			&i.Ic,
+			&i.AccountID,
+			&i.Epoch,
+			&i.Password,
+			&i.State,
+			&i.AskedBy,
+			&i.AskedIc,
+			&i.AskedAt,
+			&i.UntilAt,
+			&i.Reason,
+			&i.System,
+			&i.Serial,
+			&i.CrlReason,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const pendingRevocation = `-- name: PendingRevocation :one
-SELECT id FROM officer_requests WHERE ic = ?1 AND system = ?2 AND kind = 'REVOKE' AND state = 'PENDING'
+SELECT id FROM officer_requests WHERE ic = ?1 AND system = ?2 AND kind = 'REVOKE' AND state = 'PENDING' AND until_at > ?3
 `
 
 type PendingRevocationParams struct {
 	Ic     personal.IC
 	System string
+	Now    int64
 }
 
 func (q *Queries) PendingRevocation(ctx context.Context, arg PendingRevocationParams) (string, error) {
-	row := q.db.QueryRowContext(ctx, pendingRevocation, arg.Ic, arg.System)
+	row := q.db.QueryRowContext(ctx, pendingRevocation, arg.Ic, arg.System, arg.Now)
 	var id string
 	err := row.Scan(&id)
 	return id, err

@@ -40,3 +40,4 @@ ALTER TABLE officer_requests ADD COLUMN serial TEXT NOT NULL DEFAULT '';
 ALTER TABLE officer_requests ADD COLUMN crl_reason TEXT NOT NULL DEFAULT '';
 DROP INDEX officer_requests_open;
 CREATE UNIQUE INDEX officer_requests_open ON officer_requests (ic, kind, system) WHERE state = 'PENDING';
+CREATE INDEX officer_requests_waiting ON officer_requests (asked_at, id) WHERE state = 'PENDING';
