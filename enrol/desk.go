@@ -278,6 +278,14 @@ type Found struct {
 	Officer    Officer
 	Media      []Medium    // of all systems for who may see all, else those within scope
 	Enrolments []Enrolment // within scope
+	Withheld   bool        // somebody else's officer: there is no more to see
+	May        []string    // help that whoever asks may give: DoUnlock …
+	All        bool        // everything is within scope
+}
+
+// Sees says whether what belongs to an ICT system is within the scope of who looked.
+func (f *Found) Sees(system string) bool {
+	return f.All || !f.Withheld && slices.ContainsFunc(f.Enrolments, func(e Enrolment) bool { return e.System == system })
 }
 
 // Lookup reads a person by IC. Who administers a system or an agency sees what belongs
@@ -314,8 +322,8 @@ func (d *Desk) Lookup(ctx context.Context, a Actor, ic string) (Found, error) {
 	if err != nil {
 		return Found{}, fmt.Errorf("reading officer: %w", err)
 	}
-	p.Officer, p.Media = officer, media
-	if !whole {
+	p.Officer, p.Media, p.All = officer, media, whole
+	if p.May = d.mays(&a, ic, all, media); !whole {
 		if err := d.withhold(ctx, &a, &p, len(all)); err != nil {
 			return Found{}, err
 		}
@@ -334,7 +342,7 @@ func (d *Desk) withhold(ctx context.Context, a *Actor, p *Found, n int) error {
 	}
 	own := nobodyElses(n, p.Enrolments, p.Media)
 	if helped.system == "" && !own {
-		p.Officer.Email, p.Media = "", nil
+		p.Officer.Email, p.Media, p.Withheld, p.May = "", nil, true, nil
 		for k := range p.Enrolments {
 			p.Enrolments[k].Email = ""
 		}

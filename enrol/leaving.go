@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -258,6 +259,9 @@ func (d *Desk) Requests(ctx context.Context, a Actor, ic string) ([]OfficerReque
 	if err != nil {
 		return nil, fmt.Errorf("reading requests: %w", err)
 	}
+	if ev.Detail["by"] == string(SAP) { // passwords and accounts are the agency's
+		list = slices.DeleteFunc(list, func(r OfficerRequest) bool { return r.Kind != RequestRevoke })
+	}
 	for k := range list {
 		list[k].Password = nil
 		if list[k].State == RequestPending && !d.Now().Before(list[k].Until) {
@@ -265,6 +269,43 @@ func (d *Desk) Requests(ctx context.Context, a Actor, ic string) ([]OfficerReque
 		}
 	}
 	return list, d.Records.Audit(ctx, ev)
+}
+
+// OpenRequests lists what waits for a second person about officers within somebody's scope, the
+// oldest first, behind one of that
+// time and id. The audit tells that it was looked at.
+func (d *Desk) OpenRequests(ctx context.Context, a Actor, after time.Time, id string, limit int) (out []OfficerRequest, err error) {
+	r, o := d.reach(&a)
+	o.name = "officer-requests"
+	ev, err := d.decide(ctx, a, SeeRequests, o)
+	if err != nil {
+		return nil, err
+	}
+	for len(out) < limit {
+		list, err := d.Records.PendingRequests(ctx, d.Now(), after, id, limit)
+		if err != nil {
+			return nil, fmt.Errorf("reading requests: %w", err)
+		}
+		for _, q := range list {
+			after, id, q.Password = q.AskedAt, q.ID, nil
+			theirs := r.all
+			if !theirs {
+				of, err := d.of(ctx, &a, SeeRequests, q.IC)
+				if err != nil {
+					return nil, err
+				}
+				theirs = of.system != "" && (q.Kind == RequestRevoke || r.agencies != nil)
+			}
+			if theirs && len(out) < limit {
+				out = append(out, q)
+			}
+		}
+		if len(list) < limit {
+			break
+		}
+	}
+	ev.Detail["found"] = fmt.Sprint(len(out))
+	return out, d.Records.Audit(ctx, ev)
 }
 
 // CancelRequest ends a request that nobody should confirm, for whoever may see it.

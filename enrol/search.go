@@ -249,7 +249,7 @@ func (d *Desk) SearchOfficers(ctx context.Context, a Actor, q OfficerQuery) (out
 		_, _, ok = r.sight(d.directory.entry(q.After))
 	}
 	if !ok {
-		return nil, false, d.refuse(ctx, ev, entered("page_gone", "after", "halaman ini sudah tiada: mula semula", "that page is gone: begin again"))
+		return nil, false, d.refuse(ctx, ev, entered("field_invalid", "after", "halaman ini sudah tiada: mula semula", "that page is gone: begin again"))
 	}
 	if w.kind == "ic" || w.kind == "serial" { // one at most
 		list = nil

@@ -54,7 +54,7 @@ func holdings(ctx context.Context, q *sqlc.Queries, after, last int64, list []en
 	for _, m := range media {
 		e := &list[at[string(m.Ic)]]
 		h := enrol.Holding{System: m.System, Medium: m.Medium, Status: m.Status}
-		if m.Medium == enrol.RoamingOTP && m.Status == "ACTIVE" {
+		if m.Medium == enrol.RoamingOTP {
 			h.Status = enrol.NoCertificate
 		}
 		e.Holdings = append(e.Holdings, h)
