@@ -206,6 +206,18 @@ func (e *DirectoryEntry) lines(now time.Time) []OfficerLine {
 	return out
 }
 
+// could says of most entries that none of their lines can be chosen, without making these.
+func (q *OfficerQuery) could(e *DirectoryEntry) bool {
+	status := q.Status
+	if status == Ended || status == Renewing {
+		status = "ACTIVE" // as it stands
+	}
+	return (q.Status == "" || slices.ContainsFunc(e.Holdings, func(h Holding) bool { return h.Status == status })) &&
+		(q.Medium == "" || slices.ContainsFunc(e.Holdings, func(h Holding) bool { return h.Medium == q.Medium })) &&
+		(q.Agency == "" || slices.ContainsFunc(e.Ways, func(w Way) bool { return w.Agency == q.Agency })) &&
+		(q.Office == "" || slices.ContainsFunc(e.Ways, func(w Way) bool { return w.Office == q.Office }))
+}
+
 // chosen says whether one of the lines is what the filters want.
 func (q *OfficerQuery) chosen(lines []OfficerLine, p Policy, now time.Time) bool {
 	if q.System == "" && q.Agency == "" && q.Office == "" && q.Medium == "" && q.Status == "" {
@@ -282,7 +294,7 @@ func (d *Desk) pick(ctx context.Context, r *reach, w *wanted, q *OfficerQuery, l
 		if k%4096 == 0 && ctx.Err() != nil {
 			return nil, false, ctx.Err()
 		}
-		if !w.fits(e) {
+		if !w.fits(e) || !q.could(e) {
 			continue
 		}
 		seen, withheld, ok := r.sight(e)

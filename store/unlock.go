@@ -148,6 +148,14 @@ func (d *DB) sealOld(ctx context.Context) error {
 	if begun != 0 {
 		tables = tables[len(tables)-1:]
 	}
+	// What the migration took from officers it takes again from the sealed ones.
+	err = d.change(ctx, func(t sqlc.DBTX) error {
+		_, err := t.ExecContext(ctx, "DELETE FROM officer_changes WHERE ic <> '' AND ic NOT LIKE '~ic:%'")
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("table officer_changes: %w", err)
+	}
 	rows := 0
 	for _, s := range tables {
 		n, err := d.sealTable(ctx, s)
