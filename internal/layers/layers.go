@@ -45,7 +45,7 @@ func table() map[string]string {
 		"web/console/health":  "web/page",
 		"web/console/office":  "web/page",
 		"web/console/people":  "web/page",
-		"web/console/queue":   "web/page",
+		"web/console/queue":   "internal/table web/page",
 		"web/console/reports": "web/page",
 		"web/console/works":   "web/page",
 		"web/joining":         "web/page",
