@@ -114,6 +114,9 @@ func (s *server) answerCall(ctx context.Context, p *enrol.Found, out *lookupOutp
 	switch {
 	case err == nil:
 		b.Status, b.CanSign, b.NextStep = found.Body.Status, found.Body.CanSign, found.Body.NextStep
+		if b.Status == "SUSPENDED" {
+			b.NextStep = pick(english(ctx), "Wait: the certificate is suspended until an administrator decides.", "Tunggu: sijil digantung sehingga pentadbir membuat keputusan.")
+		}
 	case !errors.Is(err, enrol.ErrUnknown):
 		return err
 	case len(p.Enrolments) > 0: // nothing was issued yet

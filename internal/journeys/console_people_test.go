@@ -87,13 +87,13 @@ func TestJourneyConsolePeople(t *testing.T) {
 			}
 			return o.totp(ic)
 		},
-		// wrong asks for a code for the officer with a credential, and gives a wrong PIN with it.
-		"wrong": func(argument json.RawMessage) (any, error) {
-			var credential string
-			if err := json.Unmarshal(argument, &credential); err != nil {
+		// asks has the officer with a credential asked to sign, who signs nothing.
+		"asks": func(argument json.RawMessage) (any, error) {
+			var of struct{ IC, Credential string }
+			if err := json.Unmarshal(argument, &of); err != nil {
 				return nil, err
 			}
-			tx := g.Do(http.MethodPost, "/v1/transactions", "", map[string]any{"credential_id": credential, "format": "RAW", "documents": []any{map[string]any{"name": "Baucar 1", "digest": map[string]string{"alg": "SHA-256", "value": "n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg="}}}})
+			tx := g.Do(http.MethodPost, "/v1/transactions", "", map[string]any{"ic": of.IC, "system": g.Dev.System, "credential_id": of.Credential, "format": "RAW", "documents": []any{map[string]any{"name": "Baucar 1", "digest": map[string]string{"alg": "SHA-256", "value": "n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg="}}}})
 			if tx.Status != http.StatusCreated {
 				return nil, fmt.Errorf("asking: %s", tx.Raw)
 			}

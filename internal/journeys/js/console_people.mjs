@@ -72,7 +72,7 @@ async function call(v) {
 }
 
 await journey(async () => {
-  await act('wrong', one.credential);
+  await act('asks', one);
   await step('an AP answers a call', () => as(ap, '/admin/officers', call));
   await step('an AP asks for a revocation: the certificate is suspended', () => as(ap, `/admin/officers/${two.ic}`, async (v) => {
     await v.page.locator('.people-acts').getByRole('link', { name: /Batalkan sijil/ }).click();

@@ -200,6 +200,11 @@ func (p *person) leads(ctx context.Context, a *advice) string {
 	case "revocations":
 		return upcomingPath + "/" + a.Object
 	case "confirm":
+		for _, q := range p.Requests {
+			if q.ID == a.Object && q.Own {
+				return "" // somebody else does
+			}
+		}
 		return at(p.IC, "request") + "?id=" + a.Object
 	case "vouch":
 		return at(p.IC, "vouch") + "?id=" + a.Object
