@@ -13,7 +13,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/mohor-sign/mohor/enrol"
-	"github.com/mohor-sign/mohor/internal/mykad"
 )
 
 type addInput struct {
@@ -139,30 +138,6 @@ type approveOutput struct {
 	}
 }
 
-type lookupInput struct {
-	IC string `path:"ic" maxLength:"64" doc:"No. Kad Pengenalan, 12 digits"`
-}
-
-type heldBody struct {
-	Medium       string `json:"medium" enum:"TOKEN,SOFTCERT,ROAMING,ROAMING_OTP"`
-	Status       string `json:"status"`
-	System       string `json:"system"`
-	Credential   string `json:"credential_id,omitempty"`
-	Algorithm    string `json:"algorithm,omitempty"`
-	KeyStatus    string `json:"key_status,omitempty"`
-	SerialNumber string `json:"serial_number,omitempty" doc:"Decimal"`
-}
-
-type lookupOutput struct {
-	Body struct {
-		IC         string          `json:"ic"`
-		Name       string          `json:"name"`
-		Email      string          `json:"email"`
-		Media      []heldBody      `json:"media"`
-		Enrolments []enrolmentBody `json:"enrolments"`
-	}
-}
-
 func (s *server) enrolments(h huma.API) {
 	admin := func(id, method, path, summary string, codes ...int) huma.Operation {
 		o := op("Enrolment", id, method, "/v1/admin"+path, summary, codes...)
@@ -192,7 +167,7 @@ func (s *server) enrolments(h huma.API) {
 	huma.Register(h, admin("findEnrolments", http.MethodGet, "/enrolments", "Enrolments of one state"), s.findEnrolments)
 	huma.Register(h, admin("enrolment", http.MethodGet, "/enrolments/{id}", "An enrolment with its application", absent), s.dossier)
 	huma.Register(h, binary(admin("enrolmentMyKad", http.MethodGet, "/enrolments/{id}/mykad", "The MyKad copy of an application", absent), "image/jpeg", "The copy"), s.myKad)
-	huma.Register(h, admin("lookUpOfficer", http.MethodGet, "/officers/{ic}", "An officer with media and enrolments, as far as they are yours to see", absent), s.lookUp)
+	s.directory(h)
 
 	step := func(name, summary string, codes ...int) huma.Operation {
 		o := admin(name+"Enrolment", http.MethodPost, "/enrolments/{id}/"+name, summary, append(codes, absent, state)...)
@@ -338,24 +313,4 @@ func (s *server) myKad(ctx context.Context, in *enrolmentInput) (*huma.StreamRes
 		hc.SetHeader("Content-Security-Policy", "default-src 'none'; sandbox")
 		_, _ = hc.BodyWriter().Write(photo) // the client is gone if this fails
 	}}, nil
-}
-
-func (s *server) lookUp(ctx context.Context, in *lookupInput) (*lookupOutput, error) {
-	if _, err := mykad.Parse(in.IC); err != nil {
-		return nil, s.fail(ctx, badIC("ic"))
-	}
-	p, err := s.Desk.Lookup(ctx, personOf(ctx).Actor, in.IC)
-	if err != nil {
-		return nil, s.fail(ctx, err)
-	}
-	out := &lookupOutput{}
-	b := &out.Body
-	b.IC, b.Name, b.Email, b.Media, b.Enrolments = p.Officer.IC, p.Officer.Name, p.Officer.Email, make([]heldBody, len(p.Media)), make([]enrolmentBody, len(p.Enrolments))
-	for k, m := range p.Media {
-		b.Media[k] = heldBody{m.Medium, m.Status, m.System, m.Credential, m.Algorithm, m.KeyStatus, m.Serial}
-	}
-	for k := range p.Enrolments {
-		b.Enrolments[k] = enrolmentOut(&p.Enrolments[k])
-	}
-	return out, nil
 }

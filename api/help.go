@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mohor-sign/mohor/otp"
 )
 
 type icInput struct {
@@ -72,10 +74,14 @@ func (s *server) codesSent(ctx context.Context, in *icInput) (*sentOutput, error
 	}
 	out := &sentOutput{}
 	out.Body.Codes = []sentBody{}
-	for _, x := range list {
-		out.Body.Codes = append(out.Body.Codes, sentBody{x.Transaction, x.Channel, x.SentTo, x.IssuedAt.UTC(), when(x.ExpiresAt), x.Redeemed, x.Delivery.State, x.Delivery.Reply, when(x.Delivery.At)})
+	for k := range list {
+		out.Body.Codes = append(out.Body.Codes, sentOut(&list[k]))
 	}
 	return out, nil
+}
+
+func sentOut(x *otp.Send) sentBody {
+	return sentBody{x.Transaction, x.Channel, x.SentTo, x.IssuedAt.UTC(), when(x.ExpiresAt), x.Redeemed, x.Delivery.State, x.Delivery.Reply, when(x.Delivery.At)}
 }
 
 func (s *server) unlockPIN(ctx context.Context, in *helpInput) (*unlockedOutput, error) {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/mykad"
 	"github.com/mohor-sign/mohor/internal/secret"
@@ -140,12 +142,17 @@ type resetPasswordOutput struct {
 
 type requestBody struct {
 	ID      string    `json:"request_id"`
-	Kind    string    `json:"kind" enum:"RESET,DELETE" doc:"RESET of a forgotten password, DELETE of the account"`
+	Kind    string    `json:"kind" enum:"RESET,DELETE,REVOKE" doc:"RESET of a forgotten password, DELETE of the account, REVOKE of a certificate, which is suspended meanwhile"`
 	State   string    `json:"state" enum:"PENDING,DONE,CANCELLED,EXPIRED"`
 	AskedBy string    `json:"asked_by"`
+	Name    string    `json:"asked_by_name,omitempty" doc:"Of an account"`
+	Own     bool      `json:"own" doc:"You asked for it: somebody else confirms"`
 	AskedAt time.Time `json:"asked_at"`
 	Until   time.Time `json:"until"`
 	Reason  string    `json:"reason,omitempty"`
+	System  string    `json:"system,omitempty" doc:"Of a revocation"`
+	Serial  string    `json:"serial_number,omitempty" doc:"Decimal, of the certificate"`
+	CRL     string    `json:"revocation_reason,omitempty" doc:"CRLReason (RFC 5280, Section 5.3.1)"`
 }
 
 type requestOutput struct{ Body requestBody }
@@ -194,7 +201,7 @@ func (s *server) leaving(h huma.API) {
 	ask.DefaultStatus = accepted
 	huma.Register(h, ask, s.askDeletion)
 	huma.Register(h, administer(tag, "officerRequests", http.MethodGet, "/v1/admin/officers/{ic}/requests", "What waits for a second person about an officer"), s.officerRequests)
-	confirm := administer(tag, "confirmOfficerRequest", post, "/v1/admin/officer-requests/{id}/confirm", "Confirm a forgotten password or a deletion; not by who asked (JDN, SA, AP)")
+	confirm := administer(tag, "confirmOfficerRequest", post, "/v1/admin/officer-requests/{id}/confirm", "Confirm a forgotten password or a deletion (JDN, SA, AP), or a revocation (SAP, too); not by who asked")
 	confirm.DefaultStatus = done
 	huma.Register(h, confirm, s.confirmRequest)
 	end := administer(tag, "cancelOfficerRequest", http.MethodDelete, "/v1/admin/officer-requests/{id}", "Cancel what nobody should confirm (JDN, SA, AP)")
@@ -339,8 +346,18 @@ func (s *server) resetPassword(ctx context.Context, in *resetPasswordInput) (*re
 	return out, nil
 }
 
-func requestOut(r *enrol.OfficerRequest) requestBody {
-	return requestBody{r.ID, r.Kind, r.State, r.AskedBy, r.AskedAt.UTC(), r.Until.UTC(), r.Reason}
+func (s *server) requestOut(ctx context.Context, r *enrol.OfficerRequest) (requestBody, error) {
+	b := requestBody{ID: r.ID, Kind: r.Kind, State: r.State, AskedBy: r.AskedBy, AskedAt: r.AskedAt.UTC(), Until: r.Until.UTC(), Reason: r.Reason, System: r.System, Serial: r.Serial, CRL: r.CRLReason}
+	p := personOf(ctx)
+	b.Own = p != nil && (r.AskedBy == p.Actor.Name || p.Actor.IC != "" && r.AskedIC == p.Actor.IC)
+	if id, account := strings.CutPrefix(r.AskedBy, "account:"); account {
+		a, _, err := s.Accounts.Records.Account(ctx, id)
+		if err != nil && !errors.Is(err, enrol.ErrUnknown) {
+			return b, err
+		}
+		b.Name = a.Name
+	}
+	return b, nil
 }
 
 func (s *server) askDeletion(ctx context.Context, in *helpInput) (*requestOutput, error) {
@@ -348,7 +365,11 @@ func (s *server) askDeletion(ctx context.Context, in *helpInput) (*requestOutput
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	return &requestOutput{requestOut(&r)}, nil
+	b, err := s.requestOut(ctx, &r)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &requestOutput{b}, nil
 }
 
 func (s *server) officerRequests(ctx context.Context, in *icInput) (*requestsOutput, error) {
@@ -358,14 +379,23 @@ func (s *server) officerRequests(ctx context.Context, in *icInput) (*requestsOut
 	}
 	out := &requestsOutput{}
 	out.Body.Requests = []requestBody{}
-	for _, r := range list {
-		out.Body.Requests = append(out.Body.Requests, requestOut(&r))
+	for k := range list {
+		b, err := s.requestOut(ctx, &list[k])
+		if err != nil {
+			return nil, s.fail(ctx, err)
+		}
+		out.Body.Requests = append(out.Body.Requests, b)
 	}
 	return out, nil
 }
 
 func (s *server) confirmRequest(ctx context.Context, in *confirmRequestInput) (*struct{}, error) {
-	if err := s.Desk.ConfirmRequest(context.WithoutCancel(ctx), personOf(ctx).Actor, in.ID, in.Body.How); err != nil {
+	err := s.Desk.ConfirmRequest(context.WithoutCancel(ctx), personOf(ctx).Actor, in.ID, in.Body.How)
+	if errors.Is(err, ca.ErrNotPublished) || errors.Is(err, ca.ErrUnavailable) {
+		_ = s.logged(ctx, err) // it is in force here, and the gateway tells the others
+		err = nil
+	}
+	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
 	return nil, nil

@@ -76,13 +76,14 @@ func operationCodes() map[string]string {
 		"addMySystem": "session_not_fresh system_unknown" + codesDesk + codesHeld + codesEntry + codesPIN + codesForm, "removeMySystem": "session_not_fresh certificate_coming password_wrong no_active_certificate" + codesDesk + codesPIN, "mySystems": "not_registered",
 		"exportMe": "session_not_fresh",
 		// Administrators: enrolment.
-		"putAgency": "registry_invalid", "offices": "not_registered", "putOffice": "registry_invalid not_registered", "dropOffice": "not_registered", "putSystem": "registry_invalid agency_unknown", "endTokens": "registry_invalid date_invalid not_registered",
-		"findEnrolments": "not_accepted report_scope", "adminWork": "", "enrolment": "not_registered", "enrolmentMyKad": "not_registered own_case", "lookUpOfficer": "not_registered",
+		"putAgency": "registry_invalid", "offices": "not_registered", "putOffice": "registry_invalid not_registered", "dropOffice": "not_registered", "putSystem": "registry_invalid agency_unknown",
+		"endTokens": "registry_invalid date_invalid not_registered", "findEnrolments": "not_accepted report_scope", "adminWork": "", "enrolment": "not_registered", "enrolmentMyKad": "not_registered own_case",
+		"lookUpOfficer": "not_registered", "searchOfficers": "field_invalid", "openRequests": "",
 		"addEnrolment": "already_registered enrolment_open" + codesEntry, "addList": "list_invalid list_has_refused_rows already_registered",
 		"bulk":           "count_differs id_twice bulk_size date_invalid" + codesDesk,
 		"admitEnrolment": codesDesk, "resendEnrolment": "resend_too_soon mail_unavailable" + codesDesk, "correctEnrolment": codesDesk + codesEntry, "validateEnrolment": codesDesk, "returnEnrolment": codesDesk, "rejectEnrolment": codesDesk, "withdrawEnrolment": codesDesk,
 		"approveEnrolment": codesDesk + codesCA, "confirmRekey": "otp_expired link_invalid" + codesDesk + codesCA,
-		"revokeCertificate": "revocation_reason" + codesOrder, "suspendCertificate": "already_suspended" + codesOrder, "releaseCertificate": "not_suspended" + codesOrder,
+		"revokeCertificate": "revocation_reason request_pending" + codesOrder, "suspendCertificate": "already_suspended" + codesOrder, "releaseCertificate": "not_suspended" + codesOrder,
 		"retireOfficer": "application_open certificate_coming" + codesOrder, "transferOfficer": "agency_unknown agency_same application_open enrolment_open" + codesOrder, "replaceCertificate": codesDesk + codesHeld,
 		"scheduledRevocations": "not_registered", "cancelRevocation": "not_scheduled reason_missing own_case",
 		// Administrators: people and reports.
@@ -90,7 +91,7 @@ func operationCodes() map[string]string {
 		"appointments": "not_registered", "appointment": "not_registered", "resets": "not_registered", "cancelReset": codesAppoint, "appoint": codesAppoint, "confirmAppointment": codesAppoint, "endAppointment": codesAppoint, "resendSetup": "resend_too_soon" + codesAppoint,
 		"askReset": codesAppoint, "confirmReset": codesAppoint, "codesSent": "not_registered", "unlockPIN": "own_case not_registered reason_missing same_person", "unlockLogin": "own_case not_registered reason_missing same_person",
 		"changeAddress": codesChange, "addresses": "not_registered", "cancelAddress": codesChange, "vouchAddress": "own_case same_person" + codesChange,
-		"askDeletion": codesRequest, "officerRequests": "not_registered", "cancelOfficerRequest": codesRequest, "confirmOfficerRequest": codesRequest + codesNewPIN,
+		"askDeletion": codesRequest, "officerRequests": "not_registered", "cancelOfficerRequest": codesRequest, "confirmOfficerRequest": "no_certificate" + codesRequest + codesNewPIN,
 		"exportOfficer": "session_not_fresh reason_missing not_registered", "placeHold": codesHold, "liftHold": "own_case" + codesHold,
 		// Administrators: apps and systems.
 		"registerApp": "app_invalid app_exists" + codesApp, "app": "not_registered", "changeApp": "app_invalid session_not_fresh" + codesApp, "confirmApp": codesApp, "suspendApp": codesApp, "resumeApp": "session_not_fresh" + codesApp, "endApp": "session_not_fresh" + codesApp,

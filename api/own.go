@@ -80,13 +80,7 @@ func (s *server) ownState(ctx context.Context, p *enrol.Person, out *ownCertific
 	if err != nil {
 		return err
 	}
-	b.PIN.Wrong = st.Total
-	switch {
-	case st.Blocked:
-		b.PIN.State = "BLOCKED"
-	case s.Now().Before(st.LockedUntil):
-		b.PIN.State, b.PIN.LockedUntil = "LOCKED", when(st.LockedUntil)
-	}
+	b.PIN = s.pinOut(&st)
 	b.Ask, err = s.whomToAsk(ctx, p.Account.IC)
 	return err
 }

@@ -54,6 +54,7 @@ type statusOutput struct {
 		At        *time.Time `json:"at,omitempty" doc:"When they are revoked; left out: it is done"`
 		LocalOnly bool       `json:"local_only" doc:"Another CA issued the certificate: nobody signs with it here, but that CA's CRL and OCSP go on calling it good"`
 		Enrolment string     `json:"enrolment_id,omitempty" doc:"In the new agency"`
+		Request   string     `json:"request_id,omitempty" doc:"It waits for a second administrator to confirm it: the certificate is suspended meanwhile"`
 		Published bool       `json:"published" doc:"false: it is in force here, and the gateway tells CRL or the other CA as soon as it can"`
 	}
 }
@@ -152,7 +153,7 @@ func (s *server) order(ctx context.Context, do func(context.Context, enrol.Actor
 	}
 	out := &statusOutput{}
 	b := &out.Body
-	b.Serials, b.At, b.LocalOnly, b.Enrolment, b.Published = done.Serials, when(done.At), done.LocalOnly, done.Enrolment, err == nil
+	b.Serials, b.At, b.LocalOnly, b.Enrolment, b.Request, b.Published = done.Serials, when(done.At), done.LocalOnly, done.Enrolment, done.Request, err == nil
 	return out, nil
 }
 

@@ -137,8 +137,10 @@ func rules() map[Action]rule {
 	m[ChangePhone], m[SeePhone], m[ResetPassword] = m[DeleteAccount], m[DeleteAccount], m[DeleteAccount]
 	m[AskDeletion] = rule{roles: near, another: true}
 	m[ConfirmDeletion], m[VouchPassword] = m[AskDeletion], m[AskDeletion]
-	m[SeeRequests] = rule{roles: near}
-	m[CancelRequest] = m[SeeRequests]
+	m[SeeRequests] = rule{roles: helpers}
+	m[CancelRequest] = rule{roles: near}
+	m[AskRevocation], m[CancelRevocation] = m[SeeRequests], m[SeeRequests]
+	m[ConfirmRevocation] = rule{roles: helpers, another: true}
 	m[Revocation] = rule{roles: helpers, officer: true, machine: true}
 	m[Suspension] = rule{roles: helpers, officer: true, machine: true}
 	for _, act := range []Action{Releasing, Unscheduling, Retirement, Transferring} {

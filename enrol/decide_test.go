@@ -126,8 +126,9 @@ func TestDecideMatrix(t *testing.T) {
 		allowed[act] = []string{"officer", "JDN, herself", "SAP, herself", "AP, herself"}
 	}
 	allowed[enrol.AskDeletion], allowed[enrol.ConfirmDeletion], allowed[enrol.VouchPassword] = near[:4], near[:4], near[:4]
-	allowed[enrol.SeeRequests] = append([]string{"JDN, herself", "JDN without IC", "AP, herself"}, near[:4]...)
-	allowed[enrol.CancelRequest] = allowed[enrol.SeeRequests]
+	allowed[enrol.CancelRequest] = append([]string{"JDN, herself", "JDN without IC", "AP, herself"}, near[:4]...)
+	allowed[enrol.SeeRequests], allowed[enrol.AskRevocation], allowed[enrol.CancelRevocation] = all, all, all
+	allowed[enrol.ConfirmRevocation] = others
 	allowed[enrol.ReadApps] = slices.Concat(everyJDN, sap, []string{"operator", "AUDITOR"})
 	allowed[enrol.SuspendApp] = slices.Concat(everyJDN, sap, []string{"operator"})
 	allowed[enrol.RevokeAppCredential] = allowed[enrol.SuspendApp]
@@ -157,7 +158,7 @@ func TestDecideMatrix(t *testing.T) {
 			return "same_person"
 		case name == "JDN without IC" && slices.Contains([]enrol.Action{enrol.ChangeApp, enrol.AddAppCredential, enrol.ResumeApp, enrol.EndApp, enrol.SetWebhook, enrol.DropWebhook}, act):
 			return "session_not_fresh"
-		case own[name] && (slices.Contains(append([]enrol.Action{enrol.Return, enrol.Reject, enrol.Correct, enrol.ReadCopy}, decided...), act) ||
+		case own[name] && (slices.Contains(append([]enrol.Action{enrol.Return, enrol.Reject, enrol.Correct, enrol.ReadCopy, enrol.ConfirmRevocation}, decided...), act) ||
 			(act == enrol.UnlockPIN || act == enrol.OpenDoor || act == enrol.VouchAddress || act == enrol.AskDeletion || act == enrol.ConfirmDeletion || act == enrol.VouchPassword) && name != "SAP, herself" || (act == enrol.Approve || byOthers[act]) && name == "JDN, herself" || (act == enrol.Validate || act == enrol.Vouch) && name != "JDN, herself"):
 			return "own_case"
 		}

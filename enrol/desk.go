@@ -69,6 +69,7 @@ type Policy struct {
 	RenewAsked   bool          // every renewal needs validation and approval
 	RekeysADay   int           // how often an officer may ask for a new key in 24 hours; 3
 	MyKad        bool          // an application needs a copy of the MyKad
+	RevokeByTwo  bool          // a revocation at once by an administrator, but of a compromised key, wants a second one
 	OfficialOnly bool          // no personal addresses, whatever an agency allows
 }
 
@@ -106,6 +107,7 @@ type Desk struct {
 	Mail   Mailer // nil where none is sent: what is due waits for a gateway that can
 	Policy Policy
 
+	directory Directory
 	exporting sync.Mutex // one export at a time
 	picture   sync.Mutex // one MyKad copy is decoded at a time, for it takes up to 320 MB
 }
@@ -276,6 +278,14 @@ type Found struct {
 	Officer    Officer
 	Media      []Medium    // of all systems for who may see all, else those within scope
 	Enrolments []Enrolment // within scope
+	Withheld   bool        // somebody else's officer: there is no more to see
+	May        []string    // help that whoever asks may give: DoUnlock …
+	All        bool        // everything is within scope
+}
+
+// Sees says whether what belongs to an ICT system is within the scope of who looked.
+func (f *Found) Sees(system string) bool {
+	return f.All || !f.Withheld && slices.ContainsFunc(f.Enrolments, func(e Enrolment) bool { return e.System == system })
 }
 
 // Lookup reads a person by IC. Who administers a system or an agency sees what belongs
@@ -312,8 +322,8 @@ func (d *Desk) Lookup(ctx context.Context, a Actor, ic string) (Found, error) {
 	if err != nil {
 		return Found{}, fmt.Errorf("reading officer: %w", err)
 	}
-	p.Officer, p.Media = officer, media
-	if !whole {
+	p.Officer, p.Media, p.All = officer, media, whole
+	if p.May = d.mays(&a, ic, all, media); !whole {
 		if err := d.withhold(ctx, &a, &p, len(all)); err != nil {
 			return Found{}, err
 		}
@@ -330,11 +340,9 @@ func (d *Desk) withhold(ctx context.Context, a *Actor, p *Found, n int) error {
 	if err != nil {
 		return err
 	}
-	// Nobody else's: what has a key has it by one of these.
-	own := n == len(p.Enrolments) && (slices.ContainsFunc(p.Enrolments, func(e Enrolment) bool { return e.State == Issued }) ||
-		!slices.ContainsFunc(p.Media, func(m Medium) bool { return m.Credential != "" }))
+	own := nobodyElses(n, p.Enrolments, p.Media)
 	if helped.system == "" && !own {
-		p.Officer.Email, p.Media = "", nil
+		p.Officer.Email, p.Media, p.Withheld, p.May = "", nil, true, nil
 		for k := range p.Enrolments {
 			p.Enrolments[k].Email = ""
 		}
@@ -344,6 +352,13 @@ func (d *Desk) withhold(ctx context.Context, a *Actor, p *Found, n int) error {
 		return !slices.ContainsFunc(p.Enrolments, func(e Enrolment) bool { return e.System == m.System })
 	})
 	return nil
+}
+
+// nobodyElses says that an officer of n enrolments, of which these are somebody's to see, is nobody
+// else's: what has a key has it by one of these.
+func nobodyElses(n int, theirs []Enrolment, media []Medium) bool {
+	return n == len(theirs) && (slices.ContainsFunc(theirs, func(e Enrolment) bool { return e.State == Issued }) ||
+		!slices.ContainsFunc(media, func(m Medium) bool { return m.Credential != "" }))
 }
 
 // Find lists enrolments of one state by age. Without system and agency it is for those who

@@ -265,6 +265,7 @@ type Decisions struct {
 // Held is a credential of an officer for a system that was not renewed.
 type Held struct {
 	Credential, Algorithm, Serial string
+	System                        string
 	Issuer                        string // as ca has it; see ca.IsExternal
 	Status                        string // "ACTIVE", "SUSPENDED", "REVOKED"
 	Subject                       string // common name
@@ -310,6 +311,7 @@ type Filter struct {
 type Enrolments interface {
 	AddressRecords
 	LeavingRecords
+	DirectoryRecords
 	Audit(ctx context.Context, ev audit.Event) error
 	// PutAgency and PutSystem insert or replace.
 	PutAgency(ctx context.Context, a Agency, ev audit.Event) error
@@ -369,7 +371,8 @@ type Enrolments interface {
 	Begin(ctx context.Context, e Enrolment, ev audit.Event, steps ...Change) error
 	// Held lists an officer's credentials for a system, revoked ones last, the newest first.
 	Held(ctx context.Context, ic, system string) ([]Held, error)
-	// PutOrder keeps what was ordered of certificates, and why, before it is done.
+	// PutOrder keeps what was ordered of certificates, and why, before it is done; ErrState when
+	// o.Request is not pending.
 	PutOrder(ctx context.Context, o Order, ev audit.Event) error
 	// Central says, from the audit chain, whether what undo (Releasing or Unscheduling) would
 	// take back of an officer's certificate was ordered by JDN or the operator of the machine.

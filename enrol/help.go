@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -33,7 +34,26 @@ func (d *Desk) of(ctx context.Context, a *Actor, act Action, ic string) (object,
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return o, fmt.Errorf("reading officer: %w", err)
 	}
-	for k, e := range all {
+	within := func(e *Enrolment) object {
+		scoped := o
+		scoped.system, scoped.agency = e.System, e.Agency
+		return scoped
+	}
+	if e := helps(all, media, func(e *Enrolment) bool {
+		scoped := within(e)
+		by, _ := d.judge(a, rules()[act], &scoped)
+		return by != ""
+	}); e != nil {
+		return within(e), nil
+	}
+	return o, nil
+}
+
+// helps finds, of an officer's enrolments, one that gives power over the officer to whom within
+// says that it is theirs; nil for none.
+func helps(all []Enrolment, media []Medium, within func(*Enrolment) bool) *Enrolment {
+	for k := range all {
+		e := &all[k]
 		// Whose agency changed has a later certificate there.
 		if e.State == Issued && slices.ContainsFunc(all[k+1:], func(x Enrolment) bool { return x.State == Issued && x.System == e.System }) {
 			continue
@@ -41,13 +61,11 @@ func (d *Desk) of(ctx context.Context, a *Actor, act Action, ic string) (object,
 		live := slices.ContainsFunc(media, func(m Medium) bool {
 			return m.System == e.System && (m.KeyStatus == "ACTIVE" || m.KeyStatus == "SUSPENDED")
 		})
-		scoped := o
-		scoped.system, scoped.agency = e.System, e.Agency
-		if by, _ := d.judge(a, rules()[act], &scoped); by != "" && (e.State.Open() && took(&e, all) || e.State == Issued && live) {
-			return scoped, nil
+		if within(e) && (e.State.Open() && took(e, all) || e.State == Issued && live) {
+			return e
 		}
 	}
-	return o, nil
+	return nil
 }
 
 // took says whether the officer took part in an enrolment: confirmed it, or had a
@@ -127,14 +145,53 @@ func (d *Desk) ClearFailures(ctx context.Context, accounts AccountRecords, a Act
 		return false, d.refuse(ctx, ev, no)
 	}
 	ev.Detail["why"] = reason
-	doors := []string{"ic:" + ic, ForPassword + ":" + ic}
-	switch acct, _, err := accounts.AccountByIC(ctx, ic); {
+	doors, _, err := doorsOf(ctx, accounts, ic)
+	if err != nil {
+		return false, err
+	}
+	return accounts.ClearFailures(ctx, ev, doors...)
+}
+
+// doorsOf are the subjects whose failures hold an account up, and the account (zero: none).
+func doorsOf(ctx context.Context, accounts AccountRecords, ic string) (doors []string, acct Account, err error) {
+	doors = []string{"ic:" + ic, ForPassword + ":" + ic}
+	acct, _, err = accounts.AccountByIC(ctx, ic)
+	switch {
 	case err == nil:
 		doors = append(doors, devicesOf(acct.ID))
 	case !errors.Is(err, ErrUnknown):
-		return false, fmt.Errorf("reading account: %w", err)
+		return nil, acct, fmt.Errorf("reading account: %w", err)
 	}
-	return accounts.ClearFailures(ctx, ev, doors...)
+	return doors, acct, nil
+}
+
+// Door is what an officer's log-in is like.
+type Door struct {
+	State    string    // of the account; "" when there is none
+	Until    time.Time // it is held up by failed tries until then; zero: it is not
+	Sessions int
+}
+
+// Door reads it of somebody within [Desk.Lookup]'s sight: the look is in the audit with that.
+func (a *Accounts) Door(ctx context.Context, ic string) (Door, error) {
+	doors, acct, err := doorsOf(ctx, a.Records, ic)
+	if err != nil {
+		return Door{}, err
+	}
+	out := Door{State: acct.State}
+	until, err := a.Records.RefusedUntil(ctx, doors...)
+	if err != nil {
+		return Door{}, fmt.Errorf("reading failed log-ins: %w", err)
+	}
+	if a.Now().Before(until) {
+		out.Until = until
+	}
+	if acct.ID == "" {
+		return out, nil
+	}
+	open, err := a.Records.Sessions(ctx, acct.ID, a.Now().Add(-a.Absolute))
+	out.Sessions = len(open)
+	return out, err
 }
 
 // How many characters a reason has at most: one that a decision keeps, and one that the

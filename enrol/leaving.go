@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -57,6 +58,8 @@ type OfficerRequest struct {
 	AskedAt  time.Time
 	Until    time.Time // when it is given up
 	Reason   string
+	// Of RequestRevoke: whose certificate, its decimal serial number, and the name of a CRLReason.
+	System, Serial, CRLReason string
 }
 
 // Leaving is what Leave ends.
@@ -84,6 +87,12 @@ type LeavingRecords interface {
 	// CancelOfficerRequest ends one that is pending; ErrState when it is none.
 	CancelOfficerRequest(ctx context.Context, id string, ev audit.Event) error
 	OfficerRequest(ctx context.Context, id string) (OfficerRequest, error)
+	// PendingRevocation is the request for the revocation of an officer's certificate for a system
+	// that waits at now, or ErrUnknown.
+	PendingRevocation(ctx context.Context, ic, system string, now time.Time) (id string, err error)
+	// PendingRequests lists requests that wait at now for a second person, the oldest first, behind
+	// one of that time and id.
+	PendingRequests(ctx context.Context, now, after time.Time, id string, limit int) ([]OfficerRequest, error)
 	// RequestsOf lists an officer's, the newest first, at most 20.
 	RequestsOf(ctx context.Context, ic string) ([]OfficerRequest, error)
 	// ResetPassword makes hash the password of an officer's account if that has had no other
@@ -250,6 +259,9 @@ func (d *Desk) Requests(ctx context.Context, a Actor, ic string) ([]OfficerReque
 	if err != nil {
 		return nil, fmt.Errorf("reading requests: %w", err)
 	}
+	if ev.Detail["by"] == string(SAP) { // passwords and accounts are the agency's
+		list = slices.DeleteFunc(list, func(r OfficerRequest) bool { return r.Kind != RequestRevoke })
+	}
 	for k := range list {
 		list[k].Password = nil
 		if list[k].State == RequestPending && !d.Now().Before(list[k].Until) {
@@ -259,20 +271,63 @@ func (d *Desk) Requests(ctx context.Context, a Actor, ic string) ([]OfficerReque
 	return list, d.Records.Audit(ctx, ev)
 }
 
+// OpenRequests lists what waits for a second person about officers within somebody's scope, the
+// oldest first, behind one of that
+// time and id. The audit tells that it was looked at.
+func (d *Desk) OpenRequests(ctx context.Context, a Actor, after time.Time, id string, limit int) (out []OfficerRequest, err error) {
+	r, o := d.reach(&a)
+	o.name = "officer-requests"
+	ev, err := d.decide(ctx, a, SeeRequests, o)
+	if err != nil {
+		return nil, err
+	}
+	for len(out) < limit {
+		list, err := d.Records.PendingRequests(ctx, d.Now(), after, id, limit)
+		if err != nil {
+			return nil, fmt.Errorf("reading requests: %w", err)
+		}
+		for _, q := range list {
+			after, id, q.Password = q.AskedAt, q.ID, nil
+			theirs := r.all
+			if !theirs {
+				of, err := d.of(ctx, &a, SeeRequests, q.IC)
+				if err != nil {
+					return nil, err
+				}
+				theirs = of.system != "" && (q.Kind == RequestRevoke || r.agencies != nil)
+			}
+			if theirs && len(out) < limit {
+				out = append(out, q)
+			}
+		}
+		if len(list) < limit {
+			break
+		}
+	}
+	ev.Detail["found"] = fmt.Sprint(len(out))
+	return out, d.Records.Audit(ctx, ev)
+}
+
 // CancelRequest ends a request that nobody should confirm, for whoever may see it.
 func (d *Desk) CancelRequest(ctx context.Context, a Actor, id string) error {
 	r, err := d.Records.OfficerRequest(ctx, id)
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return fmt.Errorf("reading request: %w", err)
 	}
-	o, unknown := object{name: id}, err != nil
+	act, o, unknown := CancelRequest, object{name: id}, err != nil
+	if r.Kind == RequestRevoke {
+		act = CancelRevocation
+	}
 	if !unknown {
-		if o, err = d.of(ctx, &a, CancelRequest, r.IC); err != nil {
+		if o, err = d.of(ctx, &a, act, r.IC); err != nil {
 			return err
 		}
 		o.name = id
+		if r.Kind == RequestRevoke && o.system != "" { // that of the certificate is what counts
+			o.system = r.System
+		}
 	}
-	ev, err := d.decide(ctx, a, CancelRequest, o)
+	ev, err := d.decide(ctx, a, act, o)
 	if err == nil && unknown {
 		err = d.refuse(ctx, ev, refusal("not_registered", ErrUnknown))
 	}
@@ -284,11 +339,15 @@ func (d *Desk) CancelRequest(ctx context.Context, a Actor, id string) error {
 
 // ConfirmRequest is the word of an administrator who did not ask, is not the officer, and did
 // not choose the mailbox that a password was asked for from, nor is one hand with these: the account is deleted, or the officer has the password. how, of 5 to 200 characters,
-// says how that was made sure.
+// says how that was made sure. A certificate is revoked, as it was asked for: late is as that of
+// [Desk.Revoke].
 func (d *Desk) ConfirmRequest(ctx context.Context, a Actor, id, how string) error {
 	r, err := d.Records.OfficerRequest(ctx, id)
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return fmt.Errorf("reading request: %w", err)
+	}
+	if err == nil && r.Kind == RequestRevoke {
+		return d.confirmRevocation(ctx, a, &r, how)
 	}
 	act, o, unknown := ConfirmDeletion, object{name: id}, err != nil
 	if r.Kind == RequestReset {

@@ -59,6 +59,9 @@ type LoginRecords interface {
 	CountFailure(ctx context.Context, subject string, now time.Time, delay func(n int) time.Duration) error
 	// ClearFailures ends the counts of subjects, with an event, and says whether there was one.
 	ClearFailures(ctx context.Context, ev audit.Event, subjects ...string) (bool, error)
+	// RefusedUntil is the latest time until which tries of one of the subjects are refused, zero for
+	// none.
+	RefusedUntil(ctx context.Context, subjects ...string) (time.Time, error)
 	// ForgetFailures ends the count.
 	ForgetFailures(ctx context.Context, subject string) error
 	// DropLogins forgets log-ins that expired before the time given, and counts that

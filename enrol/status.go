@@ -40,6 +40,9 @@ type StatusOutcome struct {
 	// its CRL and OCSP go on saying that the certificate is good.
 	LocalOnly bool
 	Enrolment string // id of the one in the other agency, of Transfer
+	// Request is the id of what waits for a second person, of Revoke: the certificate is suspended
+	// meanwhile; "": nothing waits.
+	Request string
 }
 
 // Order is a StatusOrder as it is kept.
@@ -48,6 +51,7 @@ type Order struct {
 	Reason  int // CRLReason
 	Why     string
 	At      time.Time
+	Request string // of an OfficerRequest that is done with it; "": none
 }
 
 // ScheduledRevocation is a revocation to come.
@@ -70,9 +74,13 @@ type ScheduledFilter struct {
 
 // Revoke revokes an officer's certificate for a system for good, now or at a time: then
 // its key is destroyed, transactions that wait for it end, and when the officer has no
-// other the sessions are closed. What is under way in its place ends. A *[Refusal];
+// other the sessions are closed. What is under way in its place ends. Where the policy wants two
+// administrators for it the certificate is suspended and the outcome names the request. A *[Refusal];
 // ca.ErrNotPublished or ca.ErrUnavailable with the outcome: it is revoked here.
 func (d *Desk) Revoke(ctx context.Context, a Actor, r StatusOrder) (StatusOutcome, error) {
+	if d.byTwo(&a, &r) {
+		return d.askRevocation(ctx, a, r)
+	}
 	return d.end(ctx, a, Revocation, r)
 }
 
@@ -220,6 +228,9 @@ func (d *Desk) hold(ctx context.Context, a Actor, act Action, from string, r Sta
 			return StatusOutcome{}, fmt.Errorf("changing the status of certificate %s: %w", h.Serial, err)
 		}
 	}
+	if act == Releasing {
+		late = errors.Join(late, d.answered(ctx, r.IC, r.System, s.ev))
+	}
 	return out, late
 }
 
@@ -296,9 +307,10 @@ func (d *Desk) theirs(ctx context.Context, ev audit.Event, ic, serial string, un
 
 // scope is what an order is about, as far as it is the actor's.
 type scope struct {
-	held []Held      // active and suspended
-	open []Enrolment // under way
-	ev   audit.Event
+	held    []Held      // active and suspended
+	open    []Enrolment // under way
+	ev      audit.Event
+	request string // that the order answers; "": none
 }
 
 // within decides about an order and finds what it is about. A system is within scope by the
@@ -360,6 +372,9 @@ func (d *Desk) within(ctx context.Context, a Actor, act Action, r *StatusOrder) 
 		if err != nil {
 			return s, fmt.Errorf("reading credentials: %w", err)
 		}
+		for k := range held {
+			held[k].System = system
+		}
 		s.held = append(s.held, slices.DeleteFunc(held, func(h Held) bool { return h.Status == "REVOKED" })...)
 	}
 	return s, nil
@@ -393,7 +408,7 @@ func (d *Desk) ordered(ctx context.Context, s scope, r *StatusOrder) (StatusOutc
 		out.LocalOnly = out.LocalOnly || r.Reason == "certificateHold" && ca.IsExternal(h.Issuer)
 	}
 	s.ev.Detail["why"], s.ev.Detail["serials"] = r.Why, strings.Join(out.Serials, " ")
-	err := d.Records.PutOrder(ctx, Order{Serials: out.Serials, Reason: ca.ReasonCode(r.Reason), Why: r.Why, At: r.At}, s.ev)
+	err := d.Records.PutOrder(ctx, Order{Serials: out.Serials, Reason: ca.ReasonCode(r.Reason), Why: r.Why, At: r.At, Request: s.request}, s.ev)
 	if err != nil {
 		return StatusOutcome{}, fmt.Errorf("recording the order: %w", err)
 	}
@@ -431,6 +446,9 @@ func (d *Desk) revoke(ctx context.Context, a Actor, s scope, r *StatusOrder) (ou
 			late = errors.Join(late, err) // revoked here; the gateway tells the others
 		case err != nil && !errors.Is(err, ca.ErrRevoked):
 			return out, late, fmt.Errorf("revoking certificate %s: %w", h.Serial, err)
+		}
+		if r.At.IsZero() && s.request == "" {
+			late = errors.Join(late, d.answered(ctx, r.IC, h.System, s.ev))
 		}
 	}
 	return out, late, nil

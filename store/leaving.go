@@ -170,7 +170,8 @@ func (d *DB) PutRequest(ctx context.Context, r enrol.OfficerRequest, login, noti
 			r.Password = []byte{}
 		}
 		n, err := q.AddOfficerRequest(ctx, sqlc.AddOfficerRequestParams{ID: r.ID, Kind: r.Kind, Ic: personal.IC(r.IC), AccountID: r.Account, Epoch: r.Epoch, Password: r.Password,
-			AskedBy: personal.Actor(r.AskedBy), AskedIc: personal.IC(r.AskedIC), AskedAt: micros(r.AskedAt), UntilAt: micros(r.Until), Reason: personal.Note(r.Reason)})
+			AskedBy: personal.Actor(r.AskedBy), AskedIc: personal.IC(r.AskedIC), AskedAt: micros(r.AskedAt), UntilAt: micros(r.Until), Reason: personal.Note(r.Reason),
+			System: r.System, Serial: r.Serial, CrlReason: r.CRLReason})
 		if err == nil && n == 0 {
 			err = enrol.ErrExists
 		}
@@ -194,7 +195,7 @@ func (d *DB) CancelOfficerRequest(ctx context.Context, id string, ev audit.Event
 
 func officerRequest(r sqlc.OfficerRequest) enrol.OfficerRequest {
 	return enrol.OfficerRequest{ID: r.ID, Kind: r.Kind, IC: string(r.Ic), Account: r.AccountID, Epoch: r.Epoch, Password: r.Password, State: r.State, AskedBy: string(r.AskedBy), AskedIC: string(r.AskedIc),
-		AskedAt: instant(r.AskedAt), Until: instant(r.UntilAt), Reason: string(r.Reason)}
+		AskedAt: instant(r.AskedAt), Until: instant(r.UntilAt), Reason: string(r.Reason), System: r.System, Serial: r.Serial, CRLReason: r.CrlReason}
 }
 
 // OfficerRequest implements enrol.LeavingRecords.
@@ -209,6 +210,22 @@ func (d *DB) OfficerRequest(ctx context.Context, id string) (enrol.OfficerReques
 // RequestsOf implements enrol.LeavingRecords.
 func (d *DB) RequestsOf(ctx context.Context, ic string) ([]enrol.OfficerRequest, error) {
 	rows, err := d.q.OfficerRequestsOf(ctx, personal.IC(ic))
+	out := make([]enrol.OfficerRequest, len(rows))
+	for k, r := range rows {
+		out[k] = officerRequest(r)
+	}
+	return out, err
+}
+
+// PendingRevocation implements enrol.LeavingRecords.
+func (d *DB) PendingRevocation(ctx context.Context, ic, system string, now time.Time) (string, error) {
+	id, err := d.q.PendingRevocation(ctx, sqlc.PendingRevocationParams{Ic: personal.IC(ic), System: system, Now: micros(now)})
+	return id, absent(err, enrol.ErrUnknown)
+}
+
+// PendingRequests implements enrol.LeavingRecords.
+func (d *DB) PendingRequests(ctx context.Context, now, after time.Time, id string, limit int) ([]enrol.OfficerRequest, error) {
+	rows, err := d.q.PendingRequests(ctx, sqlc.PendingRequestsParams{Now: micros(now), After: micros(after), AfterID: id, Lim: int64(limit)})
 	out := make([]enrol.OfficerRequest, len(rows))
 	for k, r := range rows {
 		out[k] = officerRequest(r)

@@ -78,6 +78,20 @@ func (d *DB) CountFailure(ctx context.Context, subject string, now time.Time, de
 	})
 }
 
+// RefusedUntil implements enrol.LoginRecords.
+func (d *DB) RefusedUntil(ctx context.Context, subjects ...string) (until time.Time, err error) {
+	for _, subject := range subjects {
+		f, err := d.q.LoginFailures(ctx, personal.Subject(subject))
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return until, err
+		}
+		if err == nil && f.UntilAt > 0 && instant(f.UntilAt).After(until) {
+			until = instant(f.UntilAt)
+		}
+	}
+	return until, nil
+}
+
 // ForgetFailures implements enrol.LoginRecords.
 func (d *DB) ForgetFailures(ctx context.Context, subject string) error {
 	return d.tx(ctx, func(q *sqlc.Queries) error { return q.ForgetLoginFailures(ctx, personal.Subject(subject)) })

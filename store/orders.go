@@ -20,7 +20,12 @@ import (
 
 // PutOrder implements enrol.Enrolments.
 func (d *DB) PutOrder(ctx context.Context, o enrol.Order, ev audit.Event) error {
-	return d.do(ctx, ev, func(q *sqlc.Queries) error { return putOrder(ctx, q, &o, ev) })
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		if err := spend(ctx, q, "", o.Request); err != nil {
+			return err
+		}
+		return putOrder(ctx, q, &o, ev)
+	})
 }
 
 func putOrder(ctx context.Context, q *sqlc.Queries, o *enrol.Order, ev audit.Event) error {

@@ -114,6 +114,7 @@ func sealable() []sealed {
 		{"disposals", "proposed_by:actor proposed_ic:ic decided_by:actor"},
 		{"disposal_items", "ic:ic"},
 		{"phones", "ic:ic mobile:address"},
+		{"officer_changes", "ic:ic"},
 		{"officer_requests", "ic:ic asked_by:actor asked_ic:ic reason:note"},
 		{"certificate_orders", "why:note actor:actor"},
 		{"account_resets", "asked_by:actor why:note"},
@@ -151,6 +152,14 @@ func (d *DB) sealOld(ctx context.Context) error {
 	}
 	if begun != 0 {
 		tables = tables[len(tables)-1:]
+	}
+	// What the migration took from officers it takes again from the sealed ones.
+	err = d.change(ctx, func(t sqlc.DBTX) error {
+		_, err := t.ExecContext(ctx, "DELETE FROM officer_changes WHERE ic <> '' AND ic NOT LIKE '~ic:%'")
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("table officer_changes: %w", err)
 	}
 	rows := 0
 	for _, s := range tables {

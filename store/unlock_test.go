@@ -260,7 +260,7 @@ func clear() map[string]string {
 		"items.code": "of a refusal", "refused_rows.code": "of a refusal", "systems.title": "a system's", "transactions.system_name": "a system's",
 		"enrolments.replaces": "a credential's id", "login_failures.at": "a time", "passkeys.data": "a public key", "refused_rows.col": "a column's",
 		"events.object": "a transaction's or credential's id", "events.data": "ids, counts and states, which apps are told",
-		"crls.der": "published", "file_removals.name": "of a file, an id", "certificate_orders.reason": "a number", "keks.label": "a key's", "external_revocations.reason": "a number", "scheduled_revocations.reason": "a number", "certificates.reason": "a number",
+		"crls.der": "published", "file_removals.name": "of a file, an id", "certificate_orders.reason": "a number", "officer_requests.crl_reason": "the name of a CRLReason", "keks.label": "a key's", "external_revocations.reason": "a number", "scheduled_revocations.reason": "a number", "certificates.reason": "a number",
 	}
 }
 

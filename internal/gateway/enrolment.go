@@ -13,12 +13,15 @@ type EnrolmentConfig struct {
 	ResendAfter  time.Duration `yaml:"resend_after"`
 	Open         time.Duration `yaml:"open"`
 	RekeysPerDay int           `yaml:"rekeys_per_day"`
-	MyKad        bool          `yaml:"mykad"`
-	PersonalMail bool          `yaml:"personal_mail"`
+	// RevokeByTwo: an administrator's revocation at once, but of a compromised key, suspends until a
+	// second administrator confirms it.
+	RevokeByTwo  bool `yaml:"revoke_by_two"`
+	MyKad        bool `yaml:"mykad"`
+	PersonalMail bool `yaml:"personal_mail"`
 }
 
 func defaultEnrolment() EnrolmentConfig {
-	return EnrolmentConfig{Link: 24 * time.Hour, Code: 14 * 24 * time.Hour, ResendAfter: 5 * time.Minute, Open: 90 * 24 * time.Hour, RekeysPerDay: 3, PersonalMail: true}
+	return EnrolmentConfig{Link: 24 * time.Hour, Code: 14 * 24 * time.Hour, ResendAfter: 5 * time.Minute, Open: 90 * 24 * time.Hour, RekeysPerDay: 3, PersonalMail: true, RevokeByTwo: true}
 }
 
 // check returns the field that cannot be right and what it must be.
@@ -51,6 +54,6 @@ func (c *EnrolmentConfig) check() (field, want string) {
 // deskPolicy is that of the desk.
 func (c *Config) deskPolicy() enrol.Policy {
 	e, r := &c.Enrolment, &c.Renewal
-	return enrol.Policy{LinkFor: e.Link, CodeFor: e.Code, ResendAfter: e.ResendAfter, OpenFor: e.Open, RekeysADay: e.RekeysPerDay, MyKad: e.MyKad, OfficialOnly: !e.PersonalMail,
+	return enrol.Policy{LinkFor: e.Link, CodeFor: e.Code, ResendAfter: e.ResendAfter, OpenFor: e.Open, RekeysADay: e.RekeysPerDay, RevokeByTwo: e.RevokeByTwo, MyKad: e.MyKad, OfficialOnly: !e.PersonalMail,
 		RenewAsked: !r.WithoutApproval, RenewWithin: r.Within}
 }

@@ -9,15 +9,15 @@ ON CONFLICT (ic) DO UPDATE SET mobile = excluded.mobile, changed_at = excluded.c
 DELETE FROM phones WHERE ic = @ic;
 
 -- name: AddOfficerRequest :execrows
-INSERT INTO officer_requests (id, kind, ic, account_id, epoch, password, state, asked_by, asked_ic, asked_at, until_at, reason)
-VALUES (@id, @kind, @ic, @account_id, @epoch, @password, 'PENDING', @asked_by, @asked_ic, @asked_at, @until_at, @reason)
-ON CONFLICT (ic, kind) WHERE state = 'PENDING' DO NOTHING;
+INSERT INTO officer_requests (id, kind, ic, account_id, epoch, password, state, asked_by, asked_ic, asked_at, until_at, reason, system, serial, crl_reason)
+VALUES (@id, @kind, @ic, @account_id, @epoch, @password, 'PENDING', @asked_by, @asked_ic, @asked_at, @until_at, @reason, @system, @serial, @crl_reason)
+ON CONFLICT (ic, kind, system) WHERE state = 'PENDING' DO NOTHING;
 
 -- name: OfficerRequest :one
-SELECT id, kind, ic, account_id, epoch, password, state, asked_by, asked_ic, asked_at, until_at, reason FROM officer_requests WHERE id = @id;
+SELECT id, kind, ic, account_id, epoch, password, state, asked_by, asked_ic, asked_at, until_at, reason, system, serial, crl_reason FROM officer_requests WHERE id = @id;
 
 -- name: OfficerRequestsOf :many
-SELECT id, kind, ic, account_id, epoch, password, state, asked_by, asked_ic, asked_at, until_at, reason FROM officer_requests
+SELECT id, kind, ic, account_id, epoch, password, state, asked_by, asked_ic, asked_at, until_at, reason, system, serial, crl_reason FROM officer_requests
 WHERE ic = @ic ORDER BY asked_at DESC, id LIMIT 20;
 
 -- name: EndOfficerRequest :execrows
@@ -45,3 +45,10 @@ UPDATE accounts SET password = @password, epoch = epoch + 1 WHERE id = @id AND e
 
 -- name: CloseSessionsOfOfficer :exec
 DELETE FROM sessions WHERE account_id IN (SELECT a.id FROM accounts a WHERE a.ic = @ic AND a.kind = 'officer');
+
+-- name: PendingRevocation :one
+SELECT id FROM officer_requests WHERE ic = @ic AND system = @system AND kind = 'REVOKE' AND state = 'PENDING' AND until_at > @now;
+
+-- name: PendingRequests :many
+SELECT id, kind, ic, account_id, epoch, password, state, asked_by, asked_ic, asked_at, until_at, reason, system, serial, crl_reason FROM officer_requests
+WHERE state = 'PENDING' AND until_at > @now AND (asked_at > @after OR asked_at = @after AND id > @after_id) ORDER BY asked_at, id LIMIT @lim;

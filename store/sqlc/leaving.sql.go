@@ -12,9 +12,9 @@ import (
 )
 
 const addOfficerRequest = `-- name: AddOfficerRequest :execrows
-INSERT INTO officer_requests (id, kind, ic, account_id, epoch, password, state, asked_by, asked_ic, asked_at, until_at, reason)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'PENDING', ?7, ?8, ?9, ?10, ?11)
-ON CONFLICT (ic, kind) WHERE state = 'PENDING' DO NOTHING
+INSERT INTO officer_requests (id, kind, ic, account_id, epoch, password, state, asked_by, asked_ic, asked_at, until_at, reason, system, serial, crl_reason)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'PENDING', ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+ON CONFLICT (ic, kind, system) WHERE state = 'PENDING' DO NOTHING
 `
 
 type AddOfficerRequestParams struct {
@@ -29,6 +29,9 @@ type AddOfficerRequestParams struct {
 	AskedAt   int64
 	UntilAt   int64
 	Reason    personal.Note
+	System    string
+	Serial    string
+	CrlReason string
 }
 
 func (q *Queries) AddOfficerRequest(ctx context.Context, arg AddOfficerRequestParams) (int64, error) {
@@ -44,6 +47,9 @@ func (q *Queries) AddOfficerRequest(ctx context.Context, arg AddOfficerRequestPa
 		arg.AskedAt,
 		arg.UntilAt,
 		arg.Reason,
+		arg.System,
+		arg.Serial,
+		arg.CrlReason,
 	)
 	if err != nil {
 		return 0, err
@@ -184,7 +190,7 @@ func (q *Queries) LivingCredentials(ctx context.Context, arg LivingCredentialsPa
 }
 
 const officerRequest = `-- name: OfficerRequest :one
-SELECT id, kind, ic, account_id, epoch, password, state, asked_by, asked_ic, asked_at, until_at, reason FROM officer_requests WHERE id = ?1
+SELECT id, kind, ic, account_id, epoch, password, state, asked_by, asked_ic, asked_at, until_at, reason, system, serial, crl_reason FROM officer_requests WHERE id = ?1
 `
 
 func (q *Queries) OfficerRequest(ctx context.Context, id string) (OfficerRequest, error) {
@@ -203,12 +209,15 @@ func (q *Queries) OfficerRequest(ctx context.Context, id string) (OfficerRequest
 		&i.AskedAt,
 		&i.UntilAt,
 		&i.Reason,
+		&i.System,
+		&i.Serial,
+		&i.CrlReason,
 	)
 	return i, err
 }
 
 const officerRequestsOf = `-- name: OfficerRequestsOf :many
-SELECT id, kind, ic, account_id, epoch, password, state, asked_by, asked_ic, asked_at, until_at, reason FROM officer_requests
+SELECT id, kind, ic, account_id, epoch, password, state, asked_by, asked_ic, asked_at, until_at, reason, system, serial, crl_reason FROM officer_requests
 WHERE ic = ?1 ORDER BY asked_at DESC, id LIMIT 20
 `
 
@@ -234,6 +243,9 @@ func (q *Queries) OfficerRequestsOf(ctx context.Context, ic personal.IC) ([]Offi
 			&i.AskedAt,
 			&i.UntilAt,
 			&i.Reason,
+			&i.System,
+			&i.Serial,
+			&i.CrlReason,
 		); err != nil {
 			return nil, err
 		}
@@ -254,6 +266,79 @@ SELECT id FROM address_changes WHERE ic = ?1 AND state = 'PENDING'
 
 func (q *Queries) PendingAddressChange(ctx context.Context, ic personal.IC) (string, error) {
 	row := q.db.QueryRowContext(ctx, pendingAddressChange, ic)
+	var id string
+	err := row.Scan(&id)
+	return id, err
+}
+
+const pendingRequests = `-- name: PendingRequests :many
+SELECT id, kind, ic, account_id, epoch, password, state, asked_by, asked_ic, asked_at, until_at, reason, system, serial, crl_reason FROM officer_requests
+WHERE state = 'PENDING' AND until_at > ?1 AND (asked_at > ?2 OR asked_at = ?2 AND id > ?3) ORDER BY asked_at, id LIMIT ?4
+`
+
+type PendingRequestsParams struct {
+	Now     int64
+	After   int64
+	AfterID string
+	Lim     int64
+}
+
+func (q *Queries) PendingRequests(ctx context.Context, arg PendingRequestsParams) ([]OfficerRequest, error) {
+	rows, err := q.db.QueryContext(ctx, pendingRequests,
+		arg.Now,
+		arg.After,
+		arg.AfterID,
+		arg.Lim,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OfficerRequest
+	for rows.Next() {
+		var i OfficerRequest
+		if err := rows.Scan(
+			&i.ID,
+			&i.Kind,
+			&i.Ic,
+			&i.AccountID,
+			&i.Epoch,
+			&i.Password,
+			&i.State,
+			&i.AskedBy,
+			&i.AskedIc,
+			&i.AskedAt,
+			&i.UntilAt,
+			&i.Reason,
+			&i.System,
+			&i.Serial,
+			&i.CrlReason,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const pendingRevocation = `-- name: PendingRevocation :one
+SELECT id FROM officer_requests WHERE ic = ?1 AND system = ?2 AND kind = 'REVOKE' AND state = 'PENDING' AND until_at > ?3
+`
+
+type PendingRevocationParams struct {
+	Ic     personal.IC
+	System string
+	Now    int64
+}
+
+func (q *Queries) PendingRevocation(ctx context.Context, arg PendingRevocationParams) (string, error) {
+	row := q.db.QueryRowContext(ctx, pendingRevocation, arg.Ic, arg.System, arg.Now)
 	var id string
 	err := row.Scan(&id)
 	return id, err

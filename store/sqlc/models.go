@@ -563,6 +563,11 @@ type Officer struct {
 	PinBlocked     int64
 }
 
+type OfficerChange struct {
+	Seq int64
+	Ic  personal.IC
+}
+
 type OfficerRequest struct {
 	ID        string
 	Kind      string
@@ -576,6 +581,9 @@ type OfficerRequest struct {
 	AskedAt   int64
 	UntilAt   int64
 	Reason    personal.Note
+	System    string
+	Serial    string
+	CrlReason string
 }
 
 type Passkey struct {

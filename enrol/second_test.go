@@ -1,0 +1,139 @@
+package enrol_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/store/storetest"
+)
+
+// certified is an office where two administrators revoke, with a certificate for newIC.
+func certified(t *testing.T) (o *office, sa enrol.Actor, order enrol.StatusOrder) {
+	t.Helper()
+	o = newOffice(t)
+	o.Desk.Policy.RevokeByTwo = true
+	id := o.applied(t, newIC)
+	must(t, o.Validate(ctx, o.ap, id))
+	must(t, second(o.Approve(ctx, o.jdn, id)))
+	sa = enrol.Actor{Name: "account:sa", IC: "700101105561", Appointments: []enrol.Appointment{{Role: enrol.SA, Agency: "JANM"}}}
+	return o, sa, enrol.StatusOrder{IC: newIC, System: storetest.System, Reason: "cessationOfOperation", Why: "berhenti kerja semalam"}
+}
+
+func (o *office) standing(t *testing.T) string {
+	t.Helper()
+	held, err := o.House.DB.Held(ctx, newIC, storetest.System)
+	must(t, err)
+	return held[0].Status
+}
+
+// One asks, and the certificate is suspended at once; another's word revokes it.
+func TestTwoRevokeACertificate(t *testing.T) {
+	o, sa, order := certified(t)
+	out, err := o.Revoke(ctx, o.ap, order)
+	must(t, err)
+	if out.Request == "" || o.standing(t) != "SUSPENDED" {
+		t.Fatalf("%+v, %s", out, o.standing(t))
+	}
+	_, err = o.Revoke(ctx, sa, order)
+	refused(t, "asked for twice", err, "request_pending")
+	refused(t, "who asked confirms", o.ConfirmRequest(ctx, o.ap, out.Request, "saya pasti"), "same_person")
+	twin := enrol.Actor{Name: "account:twin", IC: o.ap.IC, Appointments: o.ap.Appointments}
+	refused(t, "another account of who asked", o.ConfirmRequest(ctx, twin, out.Request, "saya pasti"), "same_person")
+	herself := enrol.Actor{Name: "account:x", IC: newIC, Appointments: sa.Appointments}
+	refused(t, "the officer confirms", o.ConfirmRequest(ctx, herself, out.Request, "saya pasti"), "own_case")
+	jpk := enrol.Actor{Name: "account:jpk", IC: "700101105556", Appointments: []enrol.Appointment{{Role: enrol.AP, Agency: "JPK"}}}
+	refused(t, "another agency confirms", o.ConfirmRequest(ctx, jpk, out.Request, "saya pasti"), "forbidden")
+	refused(t, "another agency confirms nothing", o.ConfirmRequest(ctx, jpk, "rq_none", "saya pasti"), "forbidden")
+	refused(t, "another agency cancels", o.CancelRequest(ctx, jpk, out.Request), "forbidden")
+	refused(t, "without a word", o.ConfirmRequest(ctx, sa, out.Request, "ok"), "reason_missing")
+	if o.standing(t) != "SUSPENDED" {
+		t.Fatal(o.standing(t))
+	}
+	for name, a := range map[string]enrol.Actor{"SA": sa, "SAP": o.sap, "JDN": o.jdn} {
+		list, err := o.OpenRequests(ctx, a, time.Time{}, "", 10)
+		must(t, err)
+		if len(list) != 1 || list[0].ID != out.Request {
+			t.Errorf("%s sees %v", name, list)
+		}
+	}
+	if list, err := o.OpenRequests(ctx, jpk, time.Time{}, "", 10); err != nil || len(list) != 0 {
+		t.Errorf("another agency sees %v, %v", list, err)
+	}
+	must(t, o.ConfirmRequest(ctx, sa, out.Request, "surat berhenti dilihat"))
+	if o.standing(t) != "REVOKED" {
+		t.Fatal(o.standing(t))
+	}
+	refused(t, "confirmed again", o.ConfirmRequest(ctx, sa, out.Request, "sekali lagi"), "enrolment_changed")
+	told := map[string]string{}
+	for _, r := range storetest.Chain(t, o.House.DB) {
+		if r.Verdict == audit.Accepted {
+			told[r.Action] = r.Actor
+		}
+	}
+	if told["certificate.revoke.ask"] != o.ap.Name || told["certificate.suspend"] != o.ap.Name || told["certificate.revoke.confirm"] != sa.Name {
+		t.Errorf("the audit: %v", told)
+	}
+	o.sound(t)
+}
+
+// What may not wait does not: a compromised key, the officer's own wish, the operator of the machine.
+func TestWhatNeverWaitsForASecondPerson(t *testing.T) {
+	for name, by := range map[string]func(o *office, r *enrol.StatusOrder) enrol.Actor{
+		"a compromised key": func(o *office, r *enrol.StatusOrder) enrol.Actor { r.Reason = "keyCompromise"; return o.ap },
+		"the officer": func(_ *office, _ *enrol.StatusOrder) enrol.Actor {
+			return enrol.Actor{Name: "officer:" + newIC, IC: newIC}
+		},
+		"the machine": func(_ *office, _ *enrol.StatusOrder) enrol.Actor { return enrol.Actor{Name: "cli:root"} },
+	} {
+		o, _, order := certified(t)
+		out, err := o.Revoke(ctx, by(o, &order), order)
+		must(t, err)
+		if out.Request != "" || o.standing(t) != "REVOKED" {
+			t.Errorf("%s: %+v, %s", name, out, o.standing(t))
+		}
+	}
+}
+
+// A request ends with what decides it otherwise: a release, or a revocation that may not wait.
+func TestARequestEndsWithAnotherDecision(t *testing.T) {
+	for name, do := range map[string]func(o *office, sa enrol.Actor, r enrol.StatusOrder) error{
+		"release": func(o *office, sa enrol.Actor, r enrol.StatusOrder) error {
+			_, err := o.Release(ctx, sa, r)
+			return err
+		},
+		"compromise": func(o *office, sa enrol.Actor, r enrol.StatusOrder) error {
+			r.Reason = "keyCompromise"
+			_, err := o.Revoke(ctx, sa, r)
+			return err
+		},
+	} {
+		o, sa, order := certified(t)
+		out, err := o.Revoke(ctx, o.ap, order)
+		must(t, err)
+		must(t, do(o, sa, order))
+		r, err := o.House.DB.OfficerRequest(ctx, out.Request)
+		must(t, err)
+		if r.State != enrol.RequestCancelled {
+			t.Errorf("%s: %s", name, r.State)
+		}
+		refused(t, name, o.ConfirmRequest(ctx, sa, out.Request, "surat berhenti dilihat"), "enrolment_changed")
+		if want := map[string]string{"release": "ACTIVE", "compromise": "REVOKED"}[name]; o.standing(t) != want {
+			t.Errorf("%s: %s", name, o.standing(t))
+		}
+		o.sound(t)
+	}
+	// Given up after a week: the certificate stays suspended, and it can be asked for again.
+	o, sa, order := certified(t)
+	out, err := o.Revoke(ctx, o.ap, order)
+	must(t, err)
+	o.House.Clock.Advance(8 * 24 * time.Hour)
+	refused(t, "too late", o.ConfirmRequest(ctx, sa, out.Request, "surat berhenti dilihat"), "enrolment_changed")
+	again, err := o.Revoke(ctx, sa, order)
+	must(t, err)
+	must(t, o.ConfirmRequest(ctx, o.ap, again.Request, "surat berhenti dilihat"))
+	if o.standing(t) != "REVOKED" {
+		t.Error(o.standing(t))
+	}
+}

@@ -1,0 +1,21 @@
+-- Officers whose entry in the directory changed since, in the order of the changes; an IC of '' says
+-- that somebody is gone.
+-- name: ChangedOfficers :many
+SELECT h.seq, h.ic, COALESCE(o.name, '') AS name, COALESCE(o.email, '') AS email
+FROM officer_changes h LEFT JOIN officers o ON o.ic = h.ic
+WHERE h.seq > @after ORDER BY h.seq LIMIT @lim;
+
+-- name: ChangedEnrolments :many
+SELECT e.ic, e.system, e.agency, e.office, e.state
+FROM officer_changes h JOIN enrolments e ON e.ic = h.ic
+WHERE h.seq > @after AND h.seq <= @last ORDER BY h.seq, e.listed_at, e.id;
+
+-- name: ChangedMedia :many
+SELECT m.ic, m.system, m.medium, m.status
+FROM officer_changes h JOIN media m ON m.ic = h.ic
+WHERE h.seq > @after AND h.seq <= @last ORDER BY h.seq, m.system;
+
+-- name: ChangedCredentials :many
+SELECT c.ic, c.system, c.status, c.serial, x.not_after
+FROM officer_changes h JOIN credentials c ON c.ic = h.ic JOIN certificates x ON x.serial = c.serial
+WHERE h.seq > @after AND h.seq <= @last AND c.status <> 'SUPERSEDED' ORDER BY h.seq, c.created_at, c.id;
