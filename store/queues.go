@@ -12,6 +12,13 @@ func (d *DB) Enrolments(ctx context.Context, f enrol.Filter) ([]enrol.Enrolment,
 	all := sqlc.EnrolmentsParams{State: string(f.State), Office: f.Office, Phase: f.Phase, Kind: f.Kind, Until: micros(f.Until), AfterSince: micros(f.AfterSince), AfterID: f.AfterID, Lim: int64(f.Limit)}
 	var out []enrol.Enrolment
 	switch {
+	case f.Kind == string(enrol.Rekey):
+		rows, err := d.q.RekeyEnrolments(ctx, sqlc.RekeyEnrolmentsParams{State: all.State, Agency: f.Agency, System: f.System, Office: all.Office, Phase: all.Phase,
+			Until: all.Until, AfterSince: all.AfterSince, AfterID: all.AfterID, Lim: all.Lim})
+		for k := range rows {
+			out = append(out, enrolment(&rows[k].Enrolment, string(rows[k].Name), string(rows[k].Email)))
+		}
+		return out, err
 	case f.Agency != "":
 		rows, err := d.q.AgencyEnrolments(ctx, sqlc.AgencyEnrolmentsParams{Agency: f.Agency, System: f.System, State: all.State, Office: all.Office, Phase: all.Phase, Kind: all.Kind,
 			Until: all.Until, AfterSince: all.AfterSince, AfterID: all.AfterID, Lim: all.Lim})
@@ -40,6 +47,8 @@ func (d *DB) CountEnrolments(ctx context.Context, f enrol.Filter) (int, error) {
 	var n int64
 	var err error
 	switch {
+	case f.Kind == string(enrol.Rekey):
+		n, err = d.q.CountRekeys(ctx, sqlc.CountRekeysParams{State: all.State, Agency: f.Agency, System: f.System, Office: all.Office, Phase: all.Phase, Until: all.Until})
 	case f.Agency != "":
 		n, err = d.q.CountAgencyEnrolments(ctx, sqlc.CountAgencyEnrolmentsParams{Agency: f.Agency, System: f.System, State: all.State, Office: all.Office, Phase: all.Phase, Kind: all.Kind, Until: all.Until})
 	case f.System != "":
@@ -55,6 +64,8 @@ func (d *DB) Waiting(ctx context.Context, s enrol.Scope, state enrol.State, kind
 	var n int64
 	var err error
 	switch {
+	case kind == string(enrol.Rekey):
+		n, err = d.q.RekeysWaiting(ctx, sqlc.RekeysWaitingParams{State: string(state), Agency: s.Agency, System: s.System, Most: int64(most)})
 	case s.Agency != "":
 		n, err = d.q.AgencyWaiting(ctx, sqlc.AgencyWaitingParams{Agency: s.Agency, State: string(state), Kind: kind, Most: int64(most)})
 	case s.System != "":

@@ -131,15 +131,32 @@ WHERE e.agency = @agency AND (CAST(@system AS TEXT) = '' OR e.system = @system) 
 -- What waits, as far as somebody wants to know: never more than @most are looked at.
 -- name: Waiting :one
 SELECT COUNT(*) FROM (SELECT 1 FROM enrolments e WHERE e.state = @state
-    AND CASE CAST(@kind AS TEXT) WHEN '' THEN 1 WHEN 'REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 1 ELSE 0 END ELSE CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END END = 1 LIMIT @most) AS waiting;
+    AND CASE CAST(@kind AS TEXT) WHEN '' THEN 1 ELSE CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END END = 1 LIMIT @most) AS waiting;
 
 -- name: SystemWaiting :one
 SELECT COUNT(*) FROM (SELECT 1 FROM enrolments e WHERE e.system = @system AND e.state = @state
-    AND CASE CAST(@kind AS TEXT) WHEN '' THEN 1 WHEN 'REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 1 ELSE 0 END ELSE CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END END = 1 LIMIT @most) AS waiting;
+    AND CASE CAST(@kind AS TEXT) WHEN '' THEN 1 ELSE CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END END = 1 LIMIT @most) AS waiting;
 
 -- name: AgencyWaiting :one
 SELECT COUNT(*) FROM (SELECT 1 FROM enrolments e WHERE e.agency = @agency AND e.state = @state
-    AND CASE CAST(@kind AS TEXT) WHEN '' THEN 1 WHEN 'REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 1 ELSE 0 END ELSE CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END END = 1 LIMIT @most) AS waiting;
+    AND CASE CAST(@kind AS TEXT) WHEN '' THEN 1 ELSE CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END END = 1 LIMIT @most) AS waiting;
+
+-- Forgotten PINs alone, by the index of them.
+-- name: RekeyEnrolments :many
+SELECT sqlc.embed(e), o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic
+WHERE e.kind = 'REKEY' AND e.state = @state AND (CAST(@agency AS TEXT) = '' OR e.agency = @agency) AND (CAST(@system AS TEXT) = '' OR e.system = @system)
+    AND (CAST(@office AS TEXT) = '' OR e.office = @office) AND (CAST(@phase AS TEXT) = '' OR e.phase = @phase)
+    AND e.since <= @until AND (e.since > @after_since OR e.since = @after_since AND e.id > @after_id)
+ORDER BY e.since, e.id LIMIT @lim;
+
+-- name: CountRekeys :one
+SELECT COUNT(*) FROM enrolments e
+WHERE e.kind = 'REKEY' AND e.state = @state AND (CAST(@agency AS TEXT) = '' OR e.agency = @agency) AND (CAST(@system AS TEXT) = '' OR e.system = @system)
+    AND (CAST(@office AS TEXT) = '' OR e.office = @office) AND (CAST(@phase AS TEXT) = '' OR e.phase = @phase)
+    AND e.since <= @until;
+
+-- name: RekeysWaiting :one
+SELECT COUNT(*) FROM (SELECT 1 FROM enrolments e WHERE e.kind = 'REKEY' AND e.state = @state AND (CAST(@agency AS TEXT) = '' OR e.agency = @agency) AND (CAST(@system AS TEXT) = '' OR e.system = @system) LIMIT @most) AS waiting;
 
 -- name: MoveEnrolment :execrows
 UPDATE enrolments SET state = @state, since = @at, due_at = @due_at, attempts = 0, reply = '', reason = @reason,

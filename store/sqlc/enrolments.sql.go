@@ -221,7 +221,7 @@ func (q *Queries) AgencyEnrolments(ctx context.Context, arg AgencyEnrolmentsPara
 
 const agencyWaiting = `-- name: AgencyWaiting :one
 SELECT COUNT(*) FROM (SELECT 1 FROM enrolments e WHERE e.agency = ?1 AND e.state = ?2
-    AND CASE CAST(?3 AS TEXT) WHEN '' THEN 1 WHEN 'REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 1 ELSE 0 END ELSE CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END END = 1 LIMIT ?4) AS waiting
+    AND CASE CAST(?3 AS TEXT) WHEN '' THEN 1 ELSE CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END END = 1 LIMIT ?4) AS waiting
 `
 
 type AgencyWaitingParams struct {
@@ -361,6 +361,36 @@ func (q *Queries) CountEnrolments(ctx context.Context, arg CountEnrolmentsParams
 		arg.Office,
 		arg.Phase,
 		arg.Kind,
+		arg.Until,
+	)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const countRekeys = `-- name: CountRekeys :one
+SELECT COUNT(*) FROM enrolments e
+WHERE e.kind = 'REKEY' AND e.state = ?1 AND (CAST(?2 AS TEXT) = '' OR e.agency = ?2) AND (CAST(?3 AS TEXT) = '' OR e.system = ?3)
+    AND (CAST(?4 AS TEXT) = '' OR e.office = ?4) AND (CAST(?5 AS TEXT) = '' OR e.phase = ?5)
+    AND e.since <= ?6
+`
+
+type CountRekeysParams struct {
+	State  string
+	Agency string
+	System string
+	Office string
+	Phase  string
+	Until  int64
+}
+
+func (q *Queries) CountRekeys(ctx context.Context, arg CountRekeysParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countRekeys,
+		arg.State,
+		arg.Agency,
+		arg.System,
+		arg.Office,
+		arg.Phase,
 		arg.Until,
 	)
 	var count int64
@@ -1239,6 +1269,123 @@ func (q *Queries) PutSystem(ctx context.Context, arg PutSystemParams) error {
 	return err
 }
 
+const rekeyEnrolments = `-- name: RekeyEnrolments :many
+SELECT e.id, e.ic, e.system, e.agency, e.office, e.phase, e.ticket, e.list, e.state, e.since, e.listed_by, e.listed_at, e.due_at, e.attempts, e.mailed_at, e.reply, e.link, e.link_until, e.code, e.code_until, e.reason, e.validated_by, e.validated_ic, e.validated_at, e.approved_by, e.approved_ic, e.approved_at, e.kind, e.replaces, e.origin, e.follows, o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic
+WHERE e.kind = 'REKEY' AND e.state = ?1 AND (CAST(?2 AS TEXT) = '' OR e.agency = ?2) AND (CAST(?3 AS TEXT) = '' OR e.system = ?3)
+    AND (CAST(?4 AS TEXT) = '' OR e.office = ?4) AND (CAST(?5 AS TEXT) = '' OR e.phase = ?5)
+    AND e.since <= ?6 AND (e.since > ?7 OR e.since = ?7 AND e.id > ?8)
+ORDER BY e.since, e.id LIMIT ?9
+`
+
+type RekeyEnrolmentsParams struct {
+	State      string
+	Agency     string
+	System     string
+	Office     string
+	Phase      string
+	Until      int64
+	AfterSince int64
+	AfterID    string
+	Lim        int64
+}
+
+type RekeyEnrolmentsRow struct {
+	Enrolment Enrolment
+	Name      personal.Name
+	Email     personal.Address
+}
+
+// Forgotten PINs alone, by the index of them.
+func (q *Queries) RekeyEnrolments(ctx context.Context, arg RekeyEnrolmentsParams) ([]RekeyEnrolmentsRow, error) {
+	rows, err := q.db.QueryContext(ctx, rekeyEnrolments,
+		arg.State,
+		arg.Agency,
+		arg.System,
+		arg.Office,
+		arg.Phase,
+		arg.Until,
+		arg.AfterSince,
+		arg.AfterID,
+		arg.Lim,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RekeyEnrolmentsRow
+	for rows.Next() {
+		var i RekeyEnrolmentsRow
+		if err := rows.Scan(
+			&i.Enrolment.ID,
+			&i.Enrolment.Ic,
+			&i.Enrolment.System,
+			&i.Enrolment.Agency,
+			&i.Enrolment.Office,
+			&i.Enrolment.Phase,
+			&i.Enrolment.Ticket,
+			&i.Enrolment.List,
+			&i.Enrolment.State,
+			&i.Enrolment.Since,
+			&i.Enrolment.ListedBy,
+			&i.Enrolment.ListedAt,
+			&i.Enrolment.DueAt,
+			&i.Enrolment.Attempts,
+			&i.Enrolment.MailedAt,
+			&i.Enrolment.Reply,
+			&i.Enrolment.Link,
+			&i.Enrolment.LinkUntil,
+			&i.Enrolment.Code,
+			&i.Enrolment.CodeUntil,
+			&i.Enrolment.Reason,
+			&i.Enrolment.ValidatedBy,
+			&i.Enrolment.ValidatedIc,
+			&i.Enrolment.ValidatedAt,
+			&i.Enrolment.ApprovedBy,
+			&i.Enrolment.ApprovedIc,
+			&i.Enrolment.ApprovedAt,
+			&i.Enrolment.Kind,
+			&i.Enrolment.Replaces,
+			&i.Enrolment.Origin,
+			&i.Enrolment.Follows,
+			&i.Name,
+			&i.Email,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const rekeysWaiting = `-- name: RekeysWaiting :one
+SELECT COUNT(*) FROM (SELECT 1 FROM enrolments e WHERE e.kind = 'REKEY' AND e.state = ?1 AND (CAST(?2 AS TEXT) = '' OR e.agency = ?2) AND (CAST(?3 AS TEXT) = '' OR e.system = ?3) LIMIT ?4) AS waiting
+`
+
+type RekeysWaitingParams struct {
+	State  string
+	Agency string
+	System string
+	Most   int64
+}
+
+func (q *Queries) RekeysWaiting(ctx context.Context, arg RekeysWaitingParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, rekeysWaiting,
+		arg.State,
+		arg.Agency,
+		arg.System,
+		arg.Most,
+	)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const setEmail = `-- name: SetEmail :exec
 UPDATE officers SET email = ?1 WHERE ic = ?2
 `
@@ -1596,7 +1743,7 @@ func (q *Queries) SystemEnrolments(ctx context.Context, arg SystemEnrolmentsPara
 
 const systemWaiting = `-- name: SystemWaiting :one
 SELECT COUNT(*) FROM (SELECT 1 FROM enrolments e WHERE e.system = ?1 AND e.state = ?2
-    AND CASE CAST(?3 AS TEXT) WHEN '' THEN 1 WHEN 'REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 1 ELSE 0 END ELSE CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END END = 1 LIMIT ?4) AS waiting
+    AND CASE CAST(?3 AS TEXT) WHEN '' THEN 1 ELSE CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END END = 1 LIMIT ?4) AS waiting
 `
 
 type SystemWaitingParams struct {
@@ -1664,7 +1811,7 @@ func (q *Queries) Systems(ctx context.Context) ([]SystemsRow, error) {
 
 const waiting = `-- name: Waiting :one
 SELECT COUNT(*) FROM (SELECT 1 FROM enrolments e WHERE e.state = ?1
-    AND CASE CAST(?2 AS TEXT) WHEN '' THEN 1 WHEN 'REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 1 ELSE 0 END ELSE CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END END = 1 LIMIT ?3) AS waiting
+    AND CASE CAST(?2 AS TEXT) WHEN '' THEN 1 ELSE CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END END = 1 LIMIT ?3) AS waiting
 `
 
 type WaitingParams struct {

@@ -134,9 +134,8 @@ await journey(async () => {
   await step('everywhere', () => everywhere({}, async (v) => {
     await logIn(v, jdn, '/admin/rollout');
     await scan(v, 'console-queue-rollout');
-    await v.page.goto('/admin/queue?tab=confirm&phase=Fasa+1');
-    await scan(v, 'console-queue-waiting');
     await v.page.goto('/admin/queue?tab=apply');
+    await scan(v, 'console-queue-waiting');
     await v.page.locator('tbody a').first().click();
     await scan(v, 'console-queue-officer');
     await v.page.goto('/admin/list');
