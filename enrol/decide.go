@@ -152,6 +152,9 @@ func rules() map[Action]rule {
 	m[SetWebhook], m[DropWebhook] = m[ChangeApp], m[ChangeApp]
 	m[TestWebhook], m[Redeliver], m[SeeWebhook] = m[SuspendApp], m[SuspendApp], m[ReadApps]
 	m[CancelDisposal] = rule{roles: []Role{JDN}, another: true}
+	for _, act := range []Action{SearchAudit, ReadAudit, ExportAudit} {
+		m[act] = rule{roles: []Role{JDN, Auditor}}
+	}
 	m[ExportSubject] = rule{roles: []Role{JDN}, officer: true, machine: true}
 	return m
 }
