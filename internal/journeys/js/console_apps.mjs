@@ -341,6 +341,11 @@ await journey(async () => {
   await step('events', () => events(j));
   await dressed(s, j);
   await step('a log-in of long ago', () => stale(j));
+  await step('a form of JDN alone', async () => {
+    s.expect(403, '/admin/systems/new');
+    await s.page.goto('/admin/systems/new');
+    await title(s, 'Halaman ini bukan untuk peranan anda', 'This page is not for your role');
+  });
   await s.end();
   await j.end();
   await step('not for all', async () => {

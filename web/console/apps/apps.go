@@ -32,7 +32,7 @@ func Routes(r chi.Router, s *page.Site) {
 	// both adds a page with a form: the form is posted to its own address, which a log-in anew
 	// comes back to.
 	both := func(path string, get, post http.HandlerFunc) {
-		r.Get(path, get)
+		r.Get(path, d.only(get, "JDN", "SAP"))
 		r.Post(path, d.Form(post))
 	}
 	const one = appsPath + "/{id}"
@@ -53,6 +53,18 @@ func Routes(r chi.Router, s *page.Site) {
 	both(one+"/credentials/{credential}/confirm", d.Fresh(d.confirmingCredential), d.confirmCredential)
 	d.webhookRoutes(r, both)
 	d.systemRoutes(r, both)
+}
+
+// only is the middleware of forms for some roles: to others, who read, the API would refuse what they
+// have filled in.
+func (d *desk) only(next http.HandlerFunc, roles ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if ctx := r.Context(); !page.HasRole(ctx, roles...) {
+			d.Show(w, r, http.StatusForbidden, page.Message(page.Notice{Tone: page.Bad, Word: page.T(ctx, "page.console.closed"), Text: page.T(ctx, "page.console.closed.text")}))
+			return
+		}
+		next(w, r)
+	}
 }
 
 // registration is what an app may do, as the API has it.

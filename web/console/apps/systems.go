@@ -20,13 +20,13 @@ import (
 func (d *desk) systemRoutes(r chi.Router, both func(string, http.HandlerFunc, http.HandlerFunc)) {
 	const one = systemsPath + "/{code}"
 	r.Get(systemsPath, d.systems)
-	both(systemsPath+"/new", d.newSystem, d.addSystem)
+	both(systemsPath+"/new", d.only(d.newSystem, "JDN"), d.addSystem)
 	r.Get(one, d.system)
 	both(one+"/change", d.changingSystem, d.changeSystem)
-	r.Get(one+"/logo", d.choosingLogo)
+	r.Get(one+"/logo", d.only(d.choosingLogo, "JDN", "SAP"))
 	r.Post(one+"/logo", d.Upload(d.setLogo))
 	r.Post(one+"/logo/remove", d.Form(d.dropLogo))
-	both(one+"/tokens", d.endingTokens, d.endTokens)
+	both(one+"/tokens", d.only(d.endingTokens, "JDN"), d.endTokens)
 }
 
 // system is an ICT system as the API shows it; in a list without its notice and logo.
