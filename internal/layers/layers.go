@@ -41,7 +41,7 @@ func table() map[string]string {
 		"web":                 "web/console web/joining web/manual web/page web/portal web/public web/signing",
 		"web/manual":          "web/page",
 		"web/console":         "web/console/apps web/console/health web/console/office web/console/people web/console/queue web/console/reports web/console/works web/page",
-		"web/console/apps":    "web/page",
+		"web/console/apps":    "internal/myt web/page web/signing",
 		"web/console/health":  "web/page",
 		"web/console/office":  "internal/myt web/page",
 		"web/console/people":  "web/page",
