@@ -119,6 +119,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.renewals(h)
 	s.statuses(h)
 	s.bulks(h)
+	s.queues(h)
 	s.reports(h)
 	s.auditors(h)
 	s.retention(h)

@@ -93,6 +93,12 @@ func (d *DB) SetLogo(ctx context.Context, code string, logo []byte, kind string,
 	})
 }
 
+// CountTokens implements enrol.Enrolments.
+func (d *DB) CountTokens(ctx context.Context, system string) (int, error) {
+	n, err := d.q.CountTokens(ctx, system)
+	return int(n), err
+}
+
 // Standing implements enrol.Enrolments.
 func (d *DB) Standing(ctx context.Context, ic, system string, now time.Time) (enrol.Standing, error) {
 	r, err := d.q.Standing(ctx, sqlc.StandingParams{System: system, Now: micros(now), Ic: personal.IC(ic)})
@@ -208,17 +214,6 @@ func (d *DB) EnrolmentByCode(ctx context.Context, hash [32]byte) (enrol.Enrolmen
 // EnrolmentsOf implements enrol.Enrolments.
 func (d *DB) EnrolmentsOf(ctx context.Context, ic string) ([]enrol.Enrolment, error) {
 	rows, err := d.q.EnrolmentsOf(ctx, personal.IC(ic))
-	out := make([]enrol.Enrolment, len(rows))
-	for k, r := range rows {
-		out[k] = enrolment(&r.Enrolment, string(r.Name), string(r.Email))
-	}
-	return out, err
-}
-
-// Enrolments implements enrol.Enrolments.
-func (d *DB) Enrolments(ctx context.Context, f enrol.Filter) ([]enrol.Enrolment, error) {
-	rows, err := d.q.Enrolments(ctx, sqlc.EnrolmentsParams{State: string(f.State), System: f.System, Agency: f.Agency, Until: micros(f.Until),
-		AfterSince: micros(f.AfterSince), AfterID: f.AfterID, Lim: int64(f.Limit)})
 	out := make([]enrol.Enrolment, len(rows))
 	for k, r := range rows {
 		out[k] = enrolment(&r.Enrolment, string(r.Name), string(r.Email))
