@@ -134,6 +134,7 @@ func TestDecideMatrix(t *testing.T) {
 	allowed[enrol.SuspendApp] = slices.Concat(everyJDN, sap, []string{"operator"})
 	allowed[enrol.RevokeAppCredential] = allowed[enrol.SuspendApp]
 	allowed[enrol.ChangeSystem] = allowed[enrol.SuspendApp]
+	allowed[enrol.TryHeader], allowed[enrol.SeeTokens] = allowed[enrol.ChangeSystem], allowed[enrol.ReadApps]
 	// Not by "JDN without IC", who has not logged in just now.
 	allowed[enrol.ResumeApp] = []string{"JDN", "JDN, validated it", "JDN, herself", "operator"}
 	allowed[enrol.EndApp] = allowed[enrol.ResumeApp]
