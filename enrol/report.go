@@ -40,7 +40,7 @@ type ReportQuery struct {
 	System, Agency string
 	Days           int // of ReportExpiring and, today included, of days: 1 to 400, 0 means 30
 	Months         int // of months, the current one included: 1 to 120, 0 means 12
-	Limit  int // of JSON: rows, of which there may be "more"; 0: all
+	Limit          int // of JSON: rows, of which there may be "more"; 0: all
 	// By is how long a row's time is: ByDay or ByMonth of ReportChannels, ByWeek or ByMonth of
 	// ReportCalendar; "" means ByMonth.
 	By string

@@ -116,7 +116,7 @@ func sealable() []sealed {
 		{"phones", "ic:ic mobile:address"},
 		{"officer_requests", "ic:ic asked_by:actor asked_ic:ic reason:note"},
 		{"certificate_orders", "why:note actor:actor"},
-		{"account_resets", "asked_by:actor"},
+		{"account_resets", "asked_by:actor why:note"},
 		{"setup_mails", "reply:note"},
 		{"apps", "proposed_by:actor"},
 		{"app_credentials", "created_by:actor"},

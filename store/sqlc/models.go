@@ -30,6 +30,7 @@ type AccountReset struct {
 	AccountID string
 	AskedBy   personal.Actor
 	AskedAt   int64
+	Why       personal.Note
 }
 
 type AddressChange struct {
@@ -60,6 +61,14 @@ type Agency struct {
 	Name         string
 	PersonalMail int64
 	CreatedAt    int64
+}
+
+type AgencyOffice struct {
+	Agency    string
+	Code      string
+	Name      string
+	Phase     string
+	CreatedAt int64
 }
 
 type App struct {
