@@ -117,6 +117,9 @@ func TestDecideMatrix(t *testing.T) {
 	allowed[enrol.UnlockPIN], allowed[enrol.OpenDoor] = near, near
 	allowed[enrol.PlaceHold] = append([]string{"operator"}, everyJDN...)
 	allowed[enrol.ReadKept] = append([]string{"operator", "AUDITOR"}, everyJDN...)
+	for _, act := range []enrol.Action{enrol.SearchAudit, enrol.ReadAudit, enrol.ExportAudit} {
+		allowed[act] = append([]string{"AUDITOR"}, everyJDN...)
+	}
 	allowed[enrol.ExportSubject] = append([]string{"operator", "officer", "SAP, herself", "AP, herself"}, everyJDN...)
 	for _, act := range []enrol.Action{enrol.LiftHold, enrol.Propose, enrol.Dispose, enrol.CancelDisposal} {
 		allowed[act] = []string{"JDN", "JDN, validated it"}

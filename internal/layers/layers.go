@@ -46,7 +46,7 @@ func table() map[string]string {
 		"web/console/office":  "internal/myt web/page",
 		"web/console/people":  "web/page",
 		"web/console/queue":   "internal/table web/page",
-		"web/console/reports": "web/page",
+		"web/console/reports": "internal/myt web/page",
 		"web/console/works":   "web/page",
 		"web/joining":         "web/page",
 		"web/page":            "internal/myt",
@@ -56,7 +56,7 @@ func table() map[string]string {
 		"internal/sandbox":    "internal/myt internal/secret",
 
 		// L4
-		"api":        "audit process signer batch ca enrol otp pdf pdf/cms pdf/verify ecert internal/mykad internal/raster internal/secret internal/spool internal/table",
+		"api":        "audit process signer batch ca enrol otp pdf pdf/cms pdf/verify ecert internal/mykad internal/myt internal/raster internal/secret internal/spool internal/table",
 		"store":      "archive audit signer batch ca enrol notify otp pdf store/personal store/sqlc internal/ident internal/secret",
 		"store/sqlc": "store/personal",
 		// Encrypted columns: keys, types, and connections that seal and open.
