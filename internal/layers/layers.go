@@ -48,8 +48,8 @@ func table() map[string]string {
 		"internal/sandbox": "internal/myt internal/secret",
 
 		// L4
-		"api":        "audit process signer batch ca enrol otp pdf pdf/cms pdf/verify ecert internal/mykad internal/raster internal/secret internal/spool internal/table",
-		"store":      "archive audit signer batch ca enrol notify otp pdf store/personal store/sqlc internal/ident internal/secret",
+		"api":        "audit internal/health process signer batch ca enrol otp pdf pdf/cms pdf/verify ecert internal/mykad internal/raster internal/secret internal/spool internal/table",
+		"store":      "archive audit internal/health signer batch ca enrol notify otp pdf store/personal store/sqlc internal/ident internal/secret",
 		"store/sqlc": "store/personal",
 		// Encrypted columns: keys, types, and connections that seal and open.
 		"store/personal": "",
@@ -75,6 +75,8 @@ func table() map[string]string {
 		"process": "",
 
 		"otp":   "audit internal/secret",
+		// Checks in the background, and alarms.
+		"internal/health": "audit internal/ident",
 		"ca":    "audit pdf/cms pdf/revocation internal/dialguard internal/ident internal/keylock",
 		"enrol": "audit ca internal/ident internal/mykad internal/myt internal/secret internal/table",
 		"pdf":   "pdf/syntax pdf/content pdf/cms pdf/revocation pdf/font",
