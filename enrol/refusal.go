@@ -81,7 +81,7 @@ func sentences(code string) (ms, en string) {
 	case "rekey_too_often":
 		return "terlalu banyak permintaan PIN baharu hari ini: cuba esok", "a new PIN was asked for too often today: try tomorrow"
 	case "alarm_acknowledged":
-		r.MS, r.EN = "amaran ini sudah diperakui", "somebody has acknowledged this alarm before"
+		return "amaran ini sudah diperakui oleh orang lain", "somebody else has acknowledged this alarm already"
 	case "disposal_state":
 		return "cadangan pelupusan ini sudah diputuskan atau tamat tempoh", "this proposal was decided on already, or has lapsed"
 	case "webhook_registered":

@@ -22,9 +22,11 @@ const (
 	Unknown State = "unknown"
 )
 
-// Value is one thing that was measured: a number with its unit, a word, or a time.
+// Value is one thing that was measured, of one of several where Of says of which: a number with
+// its unit, a word, or a time.
 type Value struct {
 	Name   string
+	Of     string
 	Number float64
 	Unit   string // "" for what is no number
 	Text   string
@@ -104,9 +106,17 @@ func Number[N int | int64 | uint64 | float64](name string, n N, unit string) Val
 	return Value{Name: name, Number: float64(n), Unit: unit}
 }
 
-// Text is a value in words, Time a time.
-func Text(name, s string) Value           { return Value{Name: name, Text: s} }
-func Time(name string, t time.Time) Value { return Value{Name: name, Time: t} }
+// Text is a value in words.
+func Text(name, s string) Value { return Value{Name: name, Text: s} }
+
+// At is a value that is a time.
+func At(name string, t time.Time) Value { return Value{Name: name, Time: t} }
+
+// About is v of one of several.
+func (v Value) About(of string) Value {
+	v.Of = of
+	return v
+}
 
 // Worst is the worst of the states; Unknown is better than Warn.
 func Worst(states ...State) State {

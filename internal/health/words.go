@@ -122,17 +122,25 @@ func mailWords() map[string]words {
 
 func trustWords() map[string]words {
 	return map[string]words{
-		"crl.ok":             {ms: "Senarai pembatalan (CRL) adalah baharu.", en: "The revocation lists (CRLs) are fresh."},
-		"crl.stale":          {ms: "CRL bagi {ca} tidak diperbaharui dan tamat {until}.", en: "The CRL of {ca} is not renewed and ends {until}.", fixMS: "Biasanya HSM puncanya. Terbitkan dengan tangan selepas HSM pulih:", fixEN: "The HSM is the usual cause. When it is back, publish by hand:", command: "mohor ca crl --data {data} --publish {ca}"},
-		"certificates.ok":    {ms: "Sijil perkhidmatan dan pihak berkuasa masih sah.", en: "The certificates of services and authorities are valid."},
-		"certificates.soon":  {ms: "Sijil {name} tamat dalam {days} hari ({until}).", en: "The certificate of {name} ends in {days} days ({until}).", fixMS: "{fixms}", fixEN: "{fixen}", command: "{command}"},
-		"certificates.ended": {ms: "Sijil {name} tamat pada {until}.", en: "The certificate of {name} ended {until}.", fixMS: "{fixms}", fixEN: "{fixen}", command: "{command}"},
-		"stamps.own":         {ms: "Setem masa dibuat oleh unit sendiri.", en: "Our own unit makes the time-stamps."},
-		"stamps.ok":          {ms: "Pelayan setem masa luar menjawab.", en: "The external time-stamp servers answer."},
-		"stamps.some":        {ms: "{out} daripada {all} pelayan setem masa tidak menjawab; yang lain mengambil alih.", en: "{out} of {all} time-stamp servers do not answer; others take their place.", fixMS: "Hubungi pengendalinya. Semak setiap satu dengan:", fixEN: "Ask their operators. Try each with:", command: "mohor doctor --data {data}"},
-		"stamps.fails":       {ms: "Tiada pelayan setem masa menjawab. Dokumen peringkat B-T dan ke atas menunggu.", en: "No time-stamp server answers. Documents of B-T and above wait.", fixMS: "Hubungi pengendalinya, atau benarkan unit sendiri menggantikannya:", fixEN: "Ask their operators, or let our own unit stand in:", command: "timestamps:\n  fallback: true"},
-		"issuer.ok":          {ms: "CA luar menjawab.", en: "The external CA answers."},
-		"issuer.fails":       {ms: "CA luar tidak menjawab: {reason}. Tiada sijil dikeluarkan.", en: "The external CA does not answer: {reason}. No certificate is issued.", fixMS: "Hubungi pengendali CA, atau benarkan sambungan melalui tembok api. Semak dengan:", fixEN: "Ask the CA's operator, or let the firewall through. Try with:", command: "mohor doctor --data {data}"},
+		"crl.ok":          {ms: "Senarai pembatalan (CRL) adalah baharu.", en: "The revocation lists (CRLs) are fresh."},
+		"crl.stale":       {ms: "CRL bagi {ca} tidak diperbaharui dan tamat {until}.", en: "The CRL of {ca} is not renewed and ends {until}.", fixMS: "Biasanya HSM puncanya. Terbitkan dengan tangan selepas HSM pulih:", fixEN: "The HSM is the usual cause. When it is back, publish by hand:", command: "mohor ca crl --data {data} --publish {ca}"},
+		"certificates.ok": {ms: "Sijil perkhidmatan dan pihak berkuasa masih sah.", en: "The certificates of services and authorities are valid."},
+		"certificates.authority": {ms: "Sijil CA {name} tamat dalam {days} hari ({until}).", en: "The certificate of the CA {name} ends in {days} days ({until}).",
+			fixMS: "Buat CA baharu di sebelahnya dan biarkan ia mengeluarkan sijil; beri akarnya kepada semua yang mempercayai CA lama sebelum itu.", fixEN: "Make another CA beside it and have it issue; give its root to all who trust this one before.", command: "mohor ca init --data {data}\nmohor ca rollover --data {data}"},
+		"certificates.ended": {ms: "Sijil CA {name} telah tamat ({until}). Sijil pegawai di bawahnya tidak dapat disahkan.", en: "The certificate of the CA {name} has ended ({until}). Officers' certificates below it do not verify.",
+			fixMS: "Buat CA baharu dan keluarkan semula sijil:", fixEN: "Make another CA and issue anew:", command: "mohor ca init --data {data}\nmohor ca rollover --data {data}"},
+		"certificates.unit": {ms: "{name} tiada sijil yang sah; setem masa atau jawapan OCSP tidak diberi.", en: "{name} has no valid certificate; time-stamps or OCSP answers are not given.",
+			fixMS: "Get laluan membuatnya apabila dimulakan, kecuali sijil kunci itu pernah dibatalkan atau jam salah. Lihat log:", fixEN: "A start makes one, unless a certificate of its key was revoked or the clock is wrong. Look into the log:", command: "journalctl -u mohor | grep 'OCSP responder'"},
+		"certificates.tls": {ms: "Sijil TLS get laluan tamat dalam {days} hari ({until}).", en: "The gateway's TLS certificate ends in {days} days ({until}).",
+			fixMS: "Perbaharui sijil dalam tls.cert dan tls.key, kemudian mulakan semula get laluan:", fixEN: "Renew what tls.cert and tls.key name, then start the gateway again:", command: "systemctl restart mohor"},
+		"certificates.tlsended": {ms: "Sijil TLS get laluan telah tamat ({until}). Pelayar dan aplikasi menolaknya.", en: "The gateway's TLS certificate has ended ({until}). Browsers and apps refuse it.",
+			fixMS: "Perbaharui sijil dalam tls.cert dan tls.key, kemudian mulakan semula get laluan:", fixEN: "Renew what tls.cert and tls.key name, then start the gateway again:", command: "systemctl restart mohor"},
+		"stamps.own":   {ms: "Setem masa dibuat oleh unit sendiri.", en: "Our own unit makes the time-stamps."},
+		"stamps.ok":    {ms: "Pelayan setem masa luar menjawab.", en: "The external time-stamp servers answer."},
+		"stamps.some":  {ms: "{out} daripada {all} pelayan setem masa tidak menjawab; yang lain mengambil alih.", en: "{out} of {all} time-stamp servers do not answer; others take their place.", fixMS: "Hubungi pengendalinya. Semak setiap satu dengan:", fixEN: "Ask their operators. Try each with:", command: "mohor doctor --data {data}"},
+		"stamps.fails": {ms: "Tiada pelayan setem masa menjawab. Dokumen peringkat B-T dan ke atas menunggu.", en: "No time-stamp server answers. Documents of B-T and above wait.", fixMS: "Hubungi pengendalinya, atau benarkan unit sendiri menggantikannya:", fixEN: "Ask their operators, or let our own unit stand in:", command: "timestamps:\n  fallback: true"},
+		"issuer.ok":    {ms: "CA luar menjawab.", en: "The external CA answers."},
+		"issuer.fails": {ms: "CA luar tidak menjawab: {reason}. Tiada sijil dikeluarkan.", en: "The external CA does not answer: {reason}. No certificate is issued.", fixMS: "Hubungi pengendali CA, atau benarkan sambungan melalui tembok api. Semak dengan:", fixEN: "Ask the CA's operator, or let the firewall through. Try with:", command: "mohor doctor --data {data}"},
 	}
 }
 
@@ -153,7 +161,14 @@ func machineWords() map[string]words {
 
 func eventWords() map[string]words {
 	return map[string]words{
-		"signing":  {ms: "Penandatanganan menemui rekod yang tidak sepadan dengan rantaian audit: {object}.", en: "Signing met a record that does not agree with the audit chain: {object}.", fixMS: "Mungkin pangkalan data diubah atau dipulihkan daripada sandaran lama. Jangan padam apa-apa; lihat acara ini:", fixEN: "The database may have been changed, or an old backup put back. Delete nothing; look at the event:", command: "mohor audit show --action signer.alarm"},
-		"disowned": {ms: "Seorang pegawai menekan “Ini bukan saya” bagi transaksi {object}.", en: "An officer pressed “This was not me” for transaction {object}.", fixMS: "Telefon pegawai itu sekarang dan tanya pemilik sistem siapa yang membuat permintaan. Acara ini menamakan pegawai:", fixEN: "Call the officer now, and ask the system's owner who made the request. The event names the officer:", command: "mohor audit show --action transaction.disown"},
+		// What those are told who answer the telephone.
+		"service.ok":      {ms: "Perkhidmatan tandatangan berfungsi.", en: "The signing service works."},
+		"service.fail":    {ms: "Perkhidmatan tandatangan terganggu. JDN sudah dimaklumkan; minta pegawai cuba semula kemudian.", en: "The signing service is disturbed. JDN has been told; ask officers to try again later."},
+		"service.unknown": {ms: "Keadaan perkhidmatan belum diketahui.", en: "It is not known yet how the service is."},
+		"letters.ok":      {ms: "E-mel (kod dan makluman) dihantar keluar.", en: "Mail (codes and notices) goes out."},
+		"letters.fail":    {ms: "E-mel tidak dapat dihantar: kod tidak sampai kepada pegawai. JDN sudah dimaklumkan.", en: "No mail goes out: codes do not reach officers. JDN has been told."},
+		"letters.unknown": {ms: "Keadaan e-mel belum diketahui.", en: "It is not known yet whether mail goes out."},
+		"signing":         {ms: "Penandatanganan menemui rekod yang tidak sepadan dengan rantaian audit: {object}.", en: "Signing met a record that does not agree with the audit chain: {object}.", fixMS: "Mungkin pangkalan data diubah atau dipulihkan daripada sandaran lama. Jangan padam apa-apa; lihat acara ini:", fixEN: "The database may have been changed, or an old backup put back. Delete nothing; look at the event:", command: "mohor audit show --action signer.alarm"},
+		"disowned":        {ms: "Seorang pegawai menekan “Ini bukan saya” bagi transaksi {object}.", en: "An officer pressed “This was not me” for transaction {object}.", fixMS: "Telefon pegawai itu sekarang dan tanya pemilik sistem siapa yang membuat permintaan. Acara ini menamakan pegawai:", fixEN: "Call the officer now, and ask the system's owner who made the request. The event names the officer:", command: "mohor audit show --action transaction.disown"},
 	}
 }

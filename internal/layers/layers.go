@@ -83,12 +83,13 @@ func table() map[string]string {
 		"process": "",
 
 		"otp":   "audit internal/secret",
-		// Checks in the background, and alarms.
-		"internal/health": "audit internal/ident",
 		"ca":    "audit pdf/cms pdf/revocation internal/dialguard internal/ident internal/keylock",
 		"enrol": "audit ca internal/ident internal/mykad internal/myt internal/secret internal/table",
 		"pdf":   "pdf/syntax pdf/content pdf/cms pdf/revocation pdf/font",
 		"ecert": "pdf/font internal/mykad internal/table",
+
+		// Checks in the background, and alarms.
+		"internal/health": "audit internal/ident",
 
 		// L0
 		"audit":                "",
