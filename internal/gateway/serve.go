@@ -233,6 +233,7 @@ func (s *Server) wire() error {
 		}})
 	if s.Mailbox != nil {
 		s.Mailbox.Routes(router)
+		sandbox.AdministratorRoutes(router, s.DataPath(DevFile), s.now, s.log)
 	}
 	s.handler = s.guarded(router)
 	return nil

@@ -21,7 +21,7 @@ import (
 // The mail server is greeted when no mail has shown that it works, and seldom.
 const (
 	greetEvery = time.Minute
-	greetAgain = 15 * time.Second
+	greetAgain = 10 * time.Second
 	// refusedFor is how long a mail that was not taken is spoken of.
 	refusedFor = 5 * time.Minute
 )
