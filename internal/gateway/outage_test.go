@@ -57,8 +57,6 @@ func smtp(reply string) func(*net.TCPConn) {
 				continue
 			case verb == "RCPT":
 				say(reply)
-			case verb == "QUIT":
-				say("221 bye")
 			default:
 				say("250 ok")
 			}

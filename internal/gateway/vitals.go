@@ -17,6 +17,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/mohor-sign/mohor/hsm"
 	"github.com/mohor-sign/mohor/internal/health"
 	"github.com/mohor-sign/mohor/internal/myt"
 )
@@ -113,6 +114,8 @@ func reason(err error) string {
 		wait interface{ Timeout() bool }
 	)
 	switch {
+	case errors.Is(err, hsm.ErrUnavailable), errors.Is(err, hsm.ErrClosed), errors.Is(err, hsm.ErrBusy):
+		return "away"
 	case errors.As(err, &dns) && !dns.IsTimeout:
 		return "unknown"
 	case errors.As(err, &x509), errors.As(err, &name):
@@ -247,3 +250,6 @@ func (v *vitals) queue(ctx context.Context) health.Finding {
 	}
 	return f
 }
+
+// Monitor is what watches the parts; Run has it at work.
+func (s *Server) Monitor() *health.Monitor { return s.monitor }

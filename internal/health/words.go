@@ -46,6 +46,7 @@ func reasons() map[string]words {
 		"denied":   {ms: "log masuk atau kebenaran ditolak", en: "log-in or permission refused"},
 		"missing":  {ms: "tidak ditemui", en: "it is not there"},
 		"readonly": {ms: "boleh dibaca sahaja", en: "it can only be read"},
+		"away":     {ms: "HSM tidak dapat dicapai", en: "the HSM is away"},
 		"other":    {ms: "sebabnya ada dalam log get laluan", en: "the gateway's log has the reason"},
 	}
 }
