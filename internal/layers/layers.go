@@ -68,7 +68,7 @@ func table() map[string]string {
 		"store/s3":        "signer internal/secret",
 		"store/s3/s3test": "internal/secret store/s3",
 		// What every database engine passes, and the house that tests stand on.
-		"store/storetest":          "archive audit signer batch ca enrol notify otp store store/personal store/storetest/pgtest internal/secret",
+		"store/storetest":          "archive audit internal/health signer batch ca enrol notify otp store store/personal store/storetest/pgtest internal/secret",
 		"store/storetest/pgtest":   "",
 		"store/storetest/disktest": "",
 

@@ -13,7 +13,7 @@ async function enter(v, who) {
   await v.page.locator('#code').waitFor();
   await v.page.fill('#code', await act('totp', who.ic));
   await v.page.click('#masuk');
-  await v.page.locator('.myname').waitFor();
+  await v.page.waitForURL((u) => /^\/(portal|admin)/.test(u.pathname));
 }
 
 const verdict = (v) => v.page.locator('#kesihatan-ringkas h1').innerText();
