@@ -22,7 +22,7 @@ const board = (v) => v.page.goto('/admin/health');
 
 // until looks and loads the page anew until a check is, or is not, among the faults.
 async function until(v, id, there) {
-  for (let k = 0; k < 60; k++) {
+  for (const end = Date.now() + 30_000; Date.now() < end;) {
     await act('look');
     await board(v);
     if (await fault(v, id).count() === (there ? 1 : 0)) return;
