@@ -37,6 +37,7 @@ type Config struct {
 	Accounts  *enrol.Accounts
 	Desk      *enrol.Desk
 	Kept      *enrol.Kept
+	Auditors  *enrol.Auditors
 	Webhooks  *enrol.Webhooks
 	// Health is what is known of the gateway's parts; Alarms says who may see that and the
 	// alarms, which AlarmsKept holds.
@@ -126,6 +127,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.bulks(h)
 	s.queues(h)
 	s.reports(h)
+	s.auditors(h)
 	s.retention(h)
 	s.webhooks(h)
 	s.appointments(h)

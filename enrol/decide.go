@@ -155,6 +155,9 @@ func rules() map[Action]rule {
 	m[SeeService] = rule{roles: []Role{SAP, SA, AP}}
 	m[AcknowledgeAlarm] = rule{roles: []Role{JDN}}
 	m[CancelDisposal] = rule{roles: []Role{JDN}, another: true}
+	for _, act := range []Action{SearchAudit, ReadAudit, ExportAudit} {
+		m[act] = rule{roles: []Role{JDN, Auditor}}
+	}
 	m[ExportSubject] = rule{roles: []Role{JDN}, officer: true, machine: true}
 	return m
 }

@@ -330,6 +330,9 @@ func appendEvent(ctx context.Context, q *sqlc.Queries, ev audit.Event) error {
 	if err := noteAlarm(ctx, q, &ev); err != nil {
 		return err
 	}
+	if err := enter(ctx, q, &r); err != nil {
+		return err
+	}
 	return noteReply(ctx, q, &ev)
 }
 

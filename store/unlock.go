@@ -37,7 +37,10 @@ func (d *DB) Unlock(ctx context.Context, key []byte) error {
 	if err := d.sealOld(ctx); err != nil {
 		return fmt.Errorf("encrypting personal fields: %w", err)
 	}
-	return d.hashKeys(ctx)
+	if err := d.hashKeys(ctx); err != nil {
+		return err
+	}
+	return d.indexOld(ctx)
 }
 
 // HasPersonalKey says whether a key was given to this database.
@@ -118,6 +121,8 @@ func sealable() []sealed {
 		{"apps", "proposed_by:actor"},
 		{"app_credentials", "created_by:actor"},
 		{"alarms", "object:object acked_by:actor note:note"},
+		{"audit_about", "ic:ic"},
+		{"refusals", "ic:ic"},
 		{"audit_events", "actor:actor object:object detail:detail prev:bytes hash:bytes"},
 	}
 }

@@ -171,6 +171,12 @@ type ArchiveReference struct {
 	Reference personal.Object
 }
 
+type AuditAbout struct {
+	Ic     personal.IC
+	Seq    int64
+	Looked int64
+}
+
 type AuditEvent struct {
 	Seq       int64
 	At        int64
@@ -600,6 +606,14 @@ type Phone struct {
 	Ic        personal.IC
 	Mobile    personal.Address
 	ChangedAt int64
+}
+
+type Refusal struct {
+	Seq    int64
+	At     int64
+	Ic     personal.IC
+	System string
+	Code   string
 }
 
 type RefusedRow struct {
