@@ -20,6 +20,7 @@ import (
 	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/health"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/pdf/verify"
 	"github.com/mohor-sign/mohor/signer"
@@ -38,6 +39,11 @@ type Config struct {
 	Kept      *enrol.Kept
 	Auditors  *enrol.Auditors
 	Webhooks  *enrol.Webhooks
+	// Health is what is known of the gateway's parts; Alarms says who may see that and the
+	// alarms, which AlarmsKept holds.
+	Health     *health.Monitor
+	Alarms     *enrol.Alarms
+	AlarmsKept AlarmsKept
 	// Subject knows everything about a person.
 	Subject enrol.SubjectRecords
 	People  enrol.Records
@@ -142,6 +148,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.responders(r, h)
 	s.oauth(h)
 	s.health(h)
+	s.vitals(h)
 	describe(h.OpenAPI())
 	s.operations = operationsByRoute(h.OpenAPI())
 	return r, h.OpenAPI()

@@ -152,7 +152,7 @@ func parameterExample(path string, p *huma.Param) any {
 	if p.Name == "id" {
 		for part, id := range map[string]string{"/transactions/": exampleTx, "/documents/": exampleDocument, "/batches/": exampleBatch, "/enrolments/": "en_v3dq6m2hbk7yz5ntwxac4pljse",
 			"/sessions/": "se_k7bn3q5wy2hz6vdctmxl4ajpoe", "/appointments/": "ap_2xq6vn7hkz3wdy5btcml4ajsre", "/accounts/": "ac_h6t2vq7nkz3wdy5bxcml4ajpre",
-			"/address-changes/": "ad_q3xw6vn7hkz2dy5btcml4ajsre", "/email/": "ad_q3xw6vn7hkz2dy5btcml4ajsre", "/officer-requests/": "or_7hkz3xq6vn2wdy5btcml4ajsre", "/holds/": "ho_z3xq6vn7hk2wdy5btcml4ajsre",
+			"/address-changes/": "ad_q3xw6vn7hkz2dy5btcml4ajsre", "/email/": "ad_q3xw6vn7hkz2dy5btcml4ajsre", "/officer-requests/": "or_7hkz3xq6vn2wdy5btcml4ajsre", "/holds/": "ho_z3xq6vn7hk2wdy5btcml4ajsre", "/alarms/": "al_hk2wz3xq6vn7dy5btcml4ajsre",
 			"/disposals/": "di_n7hkz3xq6v2wdy5btcml4ajsre", "/passkeys/": "3q2-7wABAgMEBQYH"} {
 			if strings.Contains(path, part) {
 				return id

@@ -3,6 +3,7 @@ package api
 // vocabulary says by the name of a member what an example has there.
 func vocabulary() map[string]any {
 	return map[string]any{
+		"check": "disk", "command": "mohor doctor --data /var/lib/mohor", "node": "gw1-3f2a", "of": "issuing", "unit": "ms", "note": "pelayan Redis dihidupkan semula",
 		"event": exampleEvent, "event_id": exampleEvent, "url": "https://igfmas.example.my/mohor", "object": exampleTx, "type": "transaction.signed",
 		"sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "jwks": object{"keys": []any{}}, "app_id": "igfmas", "proposal_id": "pr_x6vn7hkz3q2wdy5btcml4ajsre", "redirect_uri": "https://igfmas.example.my/selesai", "redirect_uris": []any{"https://igfmas.example.my/selesai"},
 		"webhook": "https://igfmas.example.my/mohor", "logo": "iVBORw0KGgoAAAANSUhE", "grants": []any{"RAW"}, "classification": "terbuka", "credential": "ck_x6vn7hkz3q2wdy5btcml4ajsre",

@@ -47,6 +47,15 @@ type running struct {
 	err   error // how, after ended
 }
 
+// Load is how many batches this runner has begun and not ended, and how many of them wait for
+// their turn.
+func (r *Runner) Load() (begun, waiting int) {
+	r.once.Do(func() { r.turns = make(chan struct{}, max(1, r.Batches)) })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.runs), max(0, len(r.runs)-len(r.turns))
+}
+
 // ErrShutdown is why a run ended early when the gateway stopped.
 var ErrShutdown = errors.New("gateway is stopping")
 

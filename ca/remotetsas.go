@@ -58,6 +58,18 @@ func NewRemoteTSAs(now func() time.Time, units ...*RemoteTSA) *RemoteTSAs {
 	return r
 }
 
+// Out is how many of how many units are left out now.
+func (r *RemoteTSAs) Out() (out, all int) {
+	for _, b := range r.servers {
+		b.mu.Lock()
+		if b.wait > 0 {
+			out++
+		}
+		b.mu.Unlock()
+	}
+	return out, len(r.servers)
+}
+
 // TokenSize is the largest of all.
 func (r *RemoteTSAs) TokenSize() int {
 	most := 0

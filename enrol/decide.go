@@ -155,6 +155,9 @@ func rules() map[Action]rule {
 	appRules(m)
 	m[SetWebhook], m[DropWebhook] = m[ChangeApp], m[ChangeApp]
 	m[TestWebhook], m[Redeliver], m[SeeWebhook] = m[SuspendApp], m[SuspendApp], m[ReadApps]
+	m[SeeHealth] = rule{roles: []Role{JDN, Auditor}, machine: true}
+	m[SeeService] = rule{roles: []Role{SAP, SA, AP}}
+	m[AcknowledgeAlarm] = rule{roles: []Role{JDN}}
 	m[CancelDisposal] = rule{roles: []Role{JDN}, another: true}
 	for _, act := range []Action{SearchAudit, ReadAudit, ExportAudit} {
 		m[act] = rule{roles: []Role{JDN, Auditor}}

@@ -124,6 +124,9 @@ func TestDecideMatrix(t *testing.T) {
 	for _, act := range []enrol.Action{enrol.LiftHold, enrol.Propose, enrol.Dispose, enrol.CancelDisposal} {
 		allowed[act] = []string{"JDN", "JDN, validated it"}
 	}
+	allowed[enrol.SeeHealth] = append([]string{"operator", "AUDITOR"}, everyJDN...)
+	allowed[enrol.SeeService] = slices.Concat(sap, agency)
+	allowed[enrol.AcknowledgeAlarm] = everyJDN
 	own := []enrol.Action{enrol.DeleteAccount, enrol.RemoveSystem, enrol.AddSystem, enrol.ChangePhone, enrol.SeePhone, enrol.ResetPassword}
 	for _, act := range own {
 		allowed[act] = []string{"officer", "JDN, herself", "SAP, herself", "AP, herself"}

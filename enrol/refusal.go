@@ -80,6 +80,8 @@ func sentences(code string) (ms, en string) {
 		return "sijil anda akan dibatalkan pada tarikh yang ditetapkan, dan tidak diperbaharui selepas itu", "your certificate is going to be revoked on a day that was set, and is not renewed beyond it"
 	case "rekey_too_often":
 		return "terlalu banyak permintaan PIN baharu hari ini: cuba esok", "a new PIN was asked for too often today: try tomorrow"
+	case "alarm_acknowledged":
+		return "amaran ini sudah diperakui oleh orang lain", "somebody else has acknowledged this alarm already"
 	case "disposal_state":
 		return "cadangan pelupusan ini sudah diputuskan atau tamat tempoh", "this proposal was decided on already, or has lapsed"
 	case "webhook_registered":

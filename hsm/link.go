@@ -24,6 +24,7 @@ type link struct {
 
 	mu      sync.Mutex
 	handles map[string]pkcs11.ObjectHandle // secret keys by label
+	said    *Gauge                         // what the token says it is; nil before it was asked
 }
 
 // connect makes a link. crypto11 goes first: it insists on initialising the module itself, while

@@ -74,6 +74,8 @@ type pool struct {
 	lost   func(error) // hears that the module is gone; does not block
 	others atomic.Int32
 
+	refused atomic.Int64 // who found no session in time
+
 	mu      sync.Mutex
 	doomed  []pkcs11.ObjectHandle // to be destroyed by the next holder of any session
 	dooms   atomic.Int32          // len(doomed), to be read without mu
@@ -133,6 +135,7 @@ func (p *pool) take(ctx context.Context, bulk bool) (*place, error) {
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			case <-timer.C:
+				p.refused.Add(1)
 				return nil, fmt.Errorf("%w: no session in %v", ErrBusy, p.wait)
 			}
 		}
@@ -155,6 +158,7 @@ func (p *pool) take(ctx context.Context, bulk bool) (*place, error) {
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-timer.C:
+		p.refused.Add(1)
 		err = fmt.Errorf("%w: no session in %v", ErrBusy, p.wait)
 	}
 	if bulk {

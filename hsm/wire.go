@@ -46,6 +46,10 @@ type (
 		N   int
 		Err wireError
 	}
+	wireGauge = struct {
+		Gauge Gauge
+		Err   wireError
+	}
 	wireMAC = struct {
 		Key  MACKey
 		Data []byte

@@ -96,6 +96,8 @@ func renderNotice(n Notice) (*rendered, error) {
 		if err := l.batch(n); err != nil {
 			return nil, err
 		}
+	case HealthAlarm:
+		l.fault(n)
 	case TransactionDisowned:
 		if err := l.disowned(n); err != nil {
 			return nil, err
@@ -271,6 +273,17 @@ func revokedBecause(code string) (ms, en string) {
 		return ": hak untuk menandatangani ditarik balik", ": the right to sign was withdrawn"
 	}
 	return "", ""
+}
+
+// fault fills in what is wrong with the gateway. What to do, with commands and paths, stands on the
+// health page alone.
+func (l *letter) fault(n Notice) {
+	l.TitleMS, l.TitleEN = "Amaran: get laluan memerlukan tindakan", "Alarm: the gateway needs attention"
+	l.MS, l.EN = unlink(clean(n.Detail["ms"], reasonChars)), unlink(clean(n.Detail["en"], reasonChars))
+	if node := unlink(clean(n.Detail["node"], systemChars)); node != "" {
+		l.MS, l.EN = l.MS+" ("+node+")", l.EN+" ("+node+")"
+	}
+	l.WarnMS, l.WarnEN = "Log masuk dan buka Kesihatan: langkah pembaikan ada di situ.", "Log in and open Health: what to do stands there."
 }
 
 // disowned fills in the alarm "this was not me". Who pressed the button is not

@@ -98,6 +98,7 @@ type Mailer struct {
 	domain string
 	now    func() time.Time
 	slots  chan struct{}
+	last   lastMail
 }
 
 var _ otp.Sender = (*Mailer)(nil)
@@ -199,7 +200,9 @@ func (m *Mailer) send(ctx context.Context, to, id, envelope string, r *rendered)
 	case <-ctx.Done():
 		return &DeliveryError{Step: "waiting for a connection", Err: ctx.Err()}
 	}
-	return m.deliver(ctx, mime, envelope)
+	err = m.deliver(ctx, mime, envelope)
+	m.last.note(m.now(), err)
+	return err
 }
 
 // compose makes the MIME message: multipart/alternative of text and HTML.

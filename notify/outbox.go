@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -50,6 +51,10 @@ const (
 	// TransactionDisowned is an alarm to administrators. Detail: system (registered
 	// name), transaction, officer (masked name), count, fingerprint, outcome.
 	TransactionDisowned = "transaction.disowned"
+
+	// HealthAlarm tells administrators of a fault of the gateway. Detail: alarm (its id), node, ms and en
+	// (what is wrong), raised (RFC 3339).
+	HealthAlarm = "alarm.raised"
 
 	// BatchEnded tells an officer what became of a batch after PIN and code. Detail: system
 	// (registered name), batch (its name; none when it is classified), status of the transaction,
@@ -187,7 +192,7 @@ func (p *Postman) carry(ctx context.Context, n Notice) error {
 // about is what an event about n is about, in the audit.
 func (n *Notice) about() string {
 	if n.Officer == "" {
-		return n.Detail["transaction"]
+		return cmp.Or(n.Detail["transaction"], n.Detail["alarm"])
 	}
 	return "officer:" + n.Officer
 }

@@ -121,6 +121,7 @@ func sealable() []sealed {
 		{"setup_mails", "reply:note"},
 		{"apps", "proposed_by:actor"},
 		{"app_credentials", "created_by:actor"},
+		{"alarms", "object:object acked_by:actor note:note"},
 		{"audit_about", "ic:ic"},
 		{"refusals", "ic:ic"},
 		{"audit_events", "actor:actor object:object detail:detail prev:bytes hash:bytes"},

@@ -216,3 +216,12 @@ func LimitOf(raw, verify, floor, page time.Duration, disk float64) (perSecond fl
 	l := p.limit()
 	return l.perSecond, l.capped
 }
+
+// Look has every part looked at once, and the alarms brought up to date.
+func Look(ctx context.Context, s *Server) { s.monitor.Round(ctx) }
+
+// SetRoom says how much room folders have.
+func SetRoom(s *Server, f func(path string) (bytes, inodes uint64, err error)) { s.room = f }
+
+// SignHead signs the head of the audit chain, as a gateway that runs does.
+func SignHead(ctx context.Context, s *Server) error { return s.heads.write(ctx) }

@@ -25,6 +25,9 @@ type headWriter struct {
 	last audit.Head
 	// broken ends signing: no head is to stand behind a chain found broken.
 	broken bool
+	// verified is when the whole chain was last found whole, and how many records it had then.
+	verified time.Time
+	records  int64
 }
 
 // believe reads the newest head and checks everything recorded since, so that
@@ -101,6 +104,9 @@ func (w *headWriter) check(ctx context.Context) error {
 		case err != nil:
 			w.log.Error("verifying the whole audit chain", "error", err)
 		default:
+			w.mu.Lock()
+			w.verified, w.records = w.i.now(), rep.Records
+			w.mu.Unlock()
 			w.log.Info("whole audit chain verified", "records", rep.Records, "heads", rep.Heads)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mohor-sign/mohor/api"
@@ -21,11 +22,13 @@ import (
 	"github.com/mohor-sign/mohor/ca"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/hsm"
+	"github.com/mohor-sign/mohor/internal/health"
 	"github.com/mohor-sign/mohor/internal/ident"
 	"github.com/mohor-sign/mohor/internal/sandbox"
 	"github.com/mohor-sign/mohor/internal/timewatch"
 	"github.com/mohor-sign/mohor/notify"
 	"github.com/mohor-sign/mohor/otp"
+	"github.com/mohor-sign/mohor/pdf"
 	"github.com/mohor-sign/mohor/pdf/verify"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/web"
@@ -52,6 +55,13 @@ type Server struct {
 	time    *timewatch.Watch
 	heads   *headWriter
 
+	monitor   *health.Monitor
+	trials    trials
+	watching  atomic.Bool // trial signatures are made in the background
+	began     time.Time
+	out       *notify.Mailer // what mails leave by
+	stamps    pdf.Timestamper
+	room      func(path string) (bytes, inodes uint64, err error)
 	publisher *publisher
 	log       *slog.Logger
 	unlock    func()
@@ -79,7 +89,7 @@ func Prove(ctx context.Context, i *Installation, mailbox *sandbox.Mailbox, log *
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Installation: i, Mailbox: mailbox, log: log, unlock: unlock, heads: &headWriter{i: i, log: log}, stopping: make(chan struct{})}
+	s := &Server{Installation: i, Mailbox: mailbox, log: log, unlock: unlock, heads: &headWriter{i: i, log: log}, room: room, began: i.now(), stopping: make(chan struct{})}
 	if err := s.prove(ctx); err != nil {
 		if s.courier != nil {
 			err = errors.Join(err, s.courier.Close(ctx))
@@ -185,6 +195,8 @@ func (s *Server) wire() error {
 	s.postman = &notify.Postman{Outbox: s.db, Mail: mailer, Now: s.now, Log: s.log, Unwanted: map[string]bool{notify.BatchEnded: !s.Config.Batch.MailOfficer}}
 	s.events = s.deliverer()
 	s.Desk.Mail = mailer
+	s.out, s.stamps = mailer, stamper
+	s.monitor = s.newMonitor()
 	c := &s.Config
 	codes := &otp.Issuer{Records: s.db, Codes: s.codes(), MAC: macKey{s.hsm, hsm.CodeKey}, Senders: map[string]otp.Sender{signer.Email: s.courier},
 		Policy: otp.Policy{TTL: c.Code.TTL, Tries: c.Code.Tries, ResendAfter: c.Code.ResendAfter, MaxSends: c.Code.MaxSends, PerHour: c.Code.PerHour, PerDay: c.Code.PerDay}}
@@ -204,7 +216,7 @@ func (s *Server) wire() error {
 	s.Accounts = s.accounts(newLoginCodes(codes, s.db.LoginCodes(), s.logins))
 	secure := strings.HasPrefix(c.BaseURL, "https://")
 	records := &publicRecords{s.db, s.packs, s.ca, s.others, s.tsas, s.now, recordURL}
-	router, doc := api.New(api.Config{Certificates: records, MaxPublic: min(c.Limits.PublicMegabytes, c.Limits.PDFMegabytes) << 20, Signer: s.Signer, Runner: s.Runner, Batches: s.batches, Documents: s.db, CA: s.ca, Apps: s.Apps, Accounts: s.Accounts, Desk: s.Desk, Kept: s.Kept(), Auditors: &enrol.Auditors{Records: s.db, Heads: s.heads, Now: s.now}, Webhooks: s.Webhooks(), Subject: s.db, Codes: s.db.CodeSends, People: s.db, Replies: s.db,
+	router, doc := api.New(api.Config{Certificates: records, MaxPublic: min(c.Limits.PublicMegabytes, c.Limits.PDFMegabytes) << 20, Signer: s.Signer, Runner: s.Runner, Batches: s.batches, Documents: s.db, CA: s.ca, Apps: s.Apps, Accounts: s.Accounts, Desk: s.Desk, Kept: s.Kept(), Health: s.monitor, Alarms: &enrol.Alarms{Records: s.db, Now: s.now}, AlarmsKept: s.db, Auditors: &enrol.Auditors{Records: s.db, Heads: s.heads, Now: s.now}, Webhooks: s.Webhooks(), Subject: s.db, Codes: s.db.CodeSends, People: s.db, Replies: s.db,
 		SecureCookies: secure, SigningURL: func(token string) string { return c.BaseURL + "/sign/" + token },
 		Trust: func(ctx context.Context) (verify.Options, error) {
 			return trust(ctx, s.ca, s.others, s.tsas, s.now())
@@ -329,6 +341,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	wg.Go(func() { s.sweep(ctx) })
 	wg.Go(func() { s.Runner.Tend(ctx, tendEvery) })
 	wg.Go(func() { s.watch(ctx) })
+	wg.Go(func() { s.monitor.Run(ctx) })
 	wg.Go(func() { s.renew(ctx) })
 	wg.Go(func() { s.keepTime(ctx) })
 	wg.Go(func() { s.time.Run(ctx) })

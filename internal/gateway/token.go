@@ -27,6 +27,7 @@ type token interface {
 	SelfTest(ctx context.Context, kek string) error
 	Canary(ctx context.Context, kek string) error
 	BulkSessions(ctx context.Context) (int, error)
+	Gauge(ctx context.Context) (hsm.Gauge, error)
 	Keys(ctx context.Context) ([]hsm.KeyInfo, error)
 	Close() error
 }
@@ -81,13 +82,14 @@ func (s *Server) watch(ctx context.Context) {
 	t := time.NewTicker(watchEvery)
 	defer t.Stop()
 	failing := false
+	s.watching.Store(true)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
 		}
-		err := s.canary(ctx)
+		err := s.trial(ctx)
 		if ctx.Err() != nil {
 			return
 		}

@@ -56,8 +56,8 @@ func table() map[string]string {
 		"internal/sandbox":    "internal/myt internal/secret",
 
 		// L4
-		"api":        "audit process signer batch ca enrol otp pdf pdf/cms pdf/verify ecert internal/mykad internal/myt internal/raster internal/secret internal/spool internal/table",
-		"store":      "archive audit signer batch ca enrol notify otp pdf store/personal store/sqlc internal/ident internal/secret",
+		"api":        "audit internal/health process signer batch ca enrol otp pdf pdf/cms pdf/verify ecert internal/mykad internal/myt internal/raster internal/secret internal/spool internal/table",
+		"store":      "archive audit internal/health signer batch ca enrol notify otp pdf store/personal store/sqlc internal/ident internal/secret",
 		"store/sqlc": "store/personal",
 		// Encrypted columns: keys, types, and connections that seal and open.
 		"store/personal": "",
@@ -68,7 +68,7 @@ func table() map[string]string {
 		"store/s3":        "signer internal/secret",
 		"store/s3/s3test": "internal/secret store/s3",
 		// What every database engine passes, and the house that tests stand on.
-		"store/storetest":          "archive audit signer batch ca enrol notify otp store store/personal store/storetest/pgtest internal/secret",
+		"store/storetest":          "archive audit internal/health signer batch ca enrol notify otp store store/personal store/storetest/pgtest internal/secret",
 		"store/storetest/pgtest":   "",
 		"store/storetest/disktest": "",
 
@@ -87,6 +87,9 @@ func table() map[string]string {
 		"enrol": "audit ca internal/ident internal/mykad internal/myt internal/secret internal/table",
 		"pdf":   "pdf/syntax pdf/content pdf/cms pdf/revocation pdf/font",
 		"ecert": "pdf/font internal/mykad internal/table",
+
+		// Checks in the background, and alarms.
+		"internal/health": "audit internal/ident",
 
 		// L0
 		"audit":                "",

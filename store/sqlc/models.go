@@ -71,6 +71,22 @@ type AgencyOffice struct {
 	CreatedAt int64
 }
 
+type Alarm struct {
+	ID        string
+	Kind      string
+	Node      string
+	Object    personal.Object
+	Code      string
+	Args      string
+	RaisedAt  int64
+	SeenAt    int64
+	Told      int64
+	ClearedAt int64
+	AckedBy   personal.Actor
+	AckedAt   int64
+	Note      personal.Note
+}
+
 type App struct {
 	ID           string
 	Name         string

@@ -5,8 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/mohor-sign/mohor/audit"
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/health"
 	"github.com/mohor-sign/mohor/notify"
 	"github.com/mohor-sign/mohor/signer"
 	"github.com/mohor-sign/mohor/store"
@@ -99,5 +105,106 @@ func alarms(t *testing.T, h *House) {
 	}
 	if n := h.events(t, "disown"); n != 5 {
 		t.Errorf("%d events tell of 5 deeds", n)
+	}
+}
+
+// Alarms of health: one for each check and gateway however many raise it, told once, cleared once,
+// acknowledged once; an event's is raised with the event and ends when it is acknowledged.
+func healthAlarms(t *testing.T, h *House) {
+	ctx := context.Background()
+	h.drain(t)
+	now := h.Clock.Now()
+	event := func(action, id string) audit.Event {
+		return audit.Event{At: now, Actor: "account:ac_jdn", Action: action, Object: id, Verdict: audit.Noted, Detail: map[string]string{}}
+	}
+	raise := func(id, check, node string) {
+		t.Helper()
+		a := health.Alarm{ID: id, Check: check, Node: node, Code: "redis.fails", Args: map[string]string{"reason": "refused"}, RaisedAt: now}
+		if err := h.DB.RaiseAlarm(ctx, a, event("alarm.raise", id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open := func() (out []string) {
+		t.Helper()
+		list, err := h.DB.OpenAlarms(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range list {
+			out = append(out, a.ID)
+		}
+		slices.Sort(out)
+		return out
+	}
+	var wg sync.WaitGroup
+	for k := range 4 { // gateways that see the same
+		wg.Go(func() { raise(fmt.Sprint("al_shared", k), "crl", "") })
+	}
+	wg.Wait()
+	raise("al_one", "redis", "gw1")
+	raise("al_two", "redis", "gw2")
+	raise("al_again", "redis", "gw1")
+	if got := open(); len(got) != 3 || got[0] != "al_one" || got[2] != "al_two" {
+		t.Fatalf("open: %v", got)
+	}
+	for range 2 {
+		if err := h.DB.TellAlarms(ctx, []string{"jaga@jdn.example"}, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mails := h.drain(t)
+	if len(mails) != 3 || mails[0].Kind != notify.HealthAlarm || mails[0].Email != "jaga@jdn.example" || mails[0].Detail["en"] == "" || mails[0].Detail["ms"] == mails[0].Detail["en"] {
+		t.Errorf("%d mails: %+v", len(mails), mails)
+	}
+
+	if err := h.DB.AcknowledgeAlarm(ctx, "al_one", "dilihat oleh jaga", event("alarm.acknowledge", "al_one")); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.DB.AcknowledgeAlarm(ctx, "al_one", "sekali lagi", event("alarm.acknowledge", "al_one")); !errors.Is(err, enrol.ErrState) {
+		t.Errorf("twice: %v", err)
+	}
+	if err := h.DB.AcknowledgeAlarm(ctx, "al_none", "tiada", event("alarm.acknowledge", "al_none")); !errors.Is(err, enrol.ErrUnknown) {
+		t.Errorf("none: %v", err)
+	}
+	// gw2 is never heard of again.
+	if err := h.DB.ConfirmAlarms(ctx, "gw1", now.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	gone, err := h.DB.DesertedAlarms(ctx, now.Add(time.Minute))
+	if err != nil || len(gone) != 1 || gone[0].ID != "al_two" {
+		t.Errorf("deserted: %+v, %v", gone, err)
+	}
+	for k, id := range []string{"al_one", "al_two", "al_two"} {
+		ev := event("alarm.clear", id)
+		ev.At = now.Add(time.Duration(k) * time.Second)
+		if err := h.DB.ClearAlarm(ctx, id, ev); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, err := h.DB.ClearedAlarms(ctx, time.Time{}, "", 1)
+	if err != nil || len(first) != 1 || first[0].ID != "al_two" || first[0].ClearedAt.IsZero() {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	second, err := h.DB.ClearedAlarms(ctx, first[0].ClearedAt, first[0].ID, 5)
+	if err != nil || len(second) != 1 || second[0].ID != "al_one" || second[0].By != "account:ac_jdn" || second[0].Note != "dilihat oleh jaga" || second[0].Args["reason"] != "refused" {
+		t.Errorf("%+v, %v", second, err)
+	}
+	raise("al_anew", "redis", "gw1") // it fails again
+
+	for range 2 {
+		ev := event("signer.alarm", "tx_changed")
+		if err := h.DB.Audit(ctx, ev); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := h.DB.OpenAlarms(ctx)
+	if err != nil || len(list) != 3 || list[2].Check != "signing" || list[2].Object != "tx_changed" {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	if err := h.DB.AcknowledgeAlarm(ctx, list[2].ID, "disiasat oleh JDN", event("alarm.acknowledge", list[2].ID)); err != nil {
+		t.Fatal(err)
+	}
+	if got := open(); len(got) != 2 || got[0] != "al_anew" {
+		t.Errorf("open: %v", got)
 	}
 }

@@ -37,6 +37,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"BouncesOfWhatWasSent", bounces},
 		{"NoticesOfDeeds", noticesOfDeeds},
 		{"AlarmsOfDisowned", alarms},
+		{"AlarmsOfHealth", healthAlarms},
 		{"OutboxLeases", outbox},
 		{"WebhookEvents", webhookEvents},
 		{"WebhookOutbox", webhookOutbox},

@@ -1,0 +1,4 @@
+package health
+
+// Sayings are the words by code.
+var Sayings = sayings
