@@ -131,6 +131,7 @@ func meanings() []meaning {
 		{signer.ErrTotal, "total_mismatch", 409, "Jumlah yang diberi bukan jumlah amaun dokumen kelompok", "The total given is not the sum of the amounts of the batch's documents"},
 		{batch.ErrNotSigning, "batch_not_signing", 409, "Kelompok tidak sedang ditandatangani", "The batch is not being signed"},
 		{batch.ErrNotPaused, "batch_not_paused", 409, "Kelompok tidak dijeda", "The batch is not paused"},
+		{batch.ErrLook, "template_changed", 409, "Templat e-sijil dalam konfigurasi telah diubah selepas kelompok ini dibuka; buka kelompok baharu", "The configured templates were changed after this batch was opened; open another one"},
 		{batch.ErrNotRefused, "batch_not_refused", 409, "Kelompok tidak berakhir dengan penolakan", "The batch did not end with refusals"},
 		{batch.ErrItem, "not_refused", 409, "Tiada dokumen ditolak dengan indeks itu", "No refused document has that index"},
 		{batch.ErrNotSigned, "not_signed", 409, "Belum ditandatangani", "Not signed yet"},
