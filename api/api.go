@@ -27,16 +27,20 @@ import (
 
 // Config is what the API calls. All fields are required unless said otherwise.
 type Config struct {
-	Signer    *signer.Signer
-	Runner    *batch.Runner
-	Batches   *batch.Service
-	Documents batch.Documents
-	CA        *ca.Authorities
-	Apps      *enrol.Apps
-	Accounts  *enrol.Accounts
-	Desk      *enrol.Desk
-	Kept      *enrol.Kept
-	Webhooks  *enrol.Webhooks
+	Signer   *signer.Signer
+	Runner   *batch.Runner
+	Batches  *batch.Service
+	Works    *enrol.Works
+	Register batch.Register
+	// Undelivered gives codes since a time that did not arrive, the newest first, at most limit.
+	Undelivered func(ctx context.Context, since time.Time, limit int) ([]otp.Send, error)
+	Documents   batch.Documents
+	CA          *ca.Authorities
+	Apps        *enrol.Apps
+	Accounts    *enrol.Accounts
+	Desk        *enrol.Desk
+	Kept        *enrol.Kept
+	Webhooks    *enrol.Webhooks
 	// Subject knows everything about a person.
 	Subject enrol.SubjectRecords
 	People  enrol.Records
@@ -133,6 +137,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.templates(h)
 	s.work(h)
 	s.batches(h)
+	s.works(h)
 	s.verification(h)
 	s.publicRoutes(h)
 	s.pki(h)

@@ -148,6 +148,12 @@ func parameterExample(path string, p *huma.Param) any {
 	if p.Name == "index" {
 		return 0
 	}
+	if p.Name == "version" {
+		return 1
+	}
+	if p.Name == "name" && strings.Contains(path, "/ecert-templates/") {
+		return commonLook
+	}
 	if p.Name == "name" {
 		return map[bool]string{true: "issuing.crl", false: "issuing.cer"}[strings.HasPrefix(path, "/crl")]
 	}

@@ -148,6 +148,7 @@ func meanings() []meaning {
 		{signer.ErrPrepared, "invalid_request", 400, "Bagi PDF yang kekal pada anda, gerbang hanya membuat tandatangan: level B-B atau B-T, tanpa pilihan lain", "Of a PDF that stays with you the gateway makes the signature alone: level B-B or B-T, and no other option"},
 		{batch.ErrTooLarge, "too_large", 413, "Muat naik terlalu besar", "The upload is too large"},
 		{errList, "list_invalid", 422, "Senarai tidak dapat dibaca", "The list cannot be read"},
+		{ecert.ErrLook, "template_invalid", 422, "Templat ini tidak dapat digunakan", "The template cannot be used like this"},
 		{ecert.ErrCSV, "csv_invalid", 422, "Fail CSV tidak sah", "The CSV file is invalid"},
 		{pdf.ErrInvalid, string(pdf.ErrInvalid), 422, "PDF tidak sah", "The PDF is invalid"},
 		{pdf.ErrEncrypted, string(pdf.ErrEncrypted), 422, "PDF dikunci atau disulitkan", "The PDF is locked or encrypted"},

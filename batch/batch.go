@@ -51,6 +51,8 @@ const (
 	PDF    = "pdf"
 	Digest = "digest"
 	Ecert  = "ecert"
+	// Single is the kind of those that single transactions are kept as; nobody opens one.
+	Single = "transaction"
 )
 
 // Status of a batch, as the API names it.
@@ -346,11 +348,15 @@ func (s *Service) Cancel(ctx context.Context, app, id, requestID string) error {
 	if err := s.Queue.CancelBatch(ctx, id, ev); err != nil {
 		return s.refuse(ctx, ev, err)
 	}
+	return s.cancelled(ctx, &b)
+}
+
+// cancelled removes what nobody reads any more.
+func (s *Service) cancelled(ctx context.Context, b *Batch) error {
 	if b.Signed > 0 {
 		return nil // what was signed stays, and the queue has put down the rest for removal
 	}
-	// From here on nobody reads the documents.
-	return s.Blobs.Remove(context.WithoutCancel(ctx), Originals(id))
+	return s.Blobs.Remove(context.WithoutCancel(ctx), Originals(b.ID))
 }
 
 // Originals is where the documents of a batch are that came in with it: Remove of it removes all.

@@ -3,6 +3,7 @@ package ecert
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -46,12 +47,18 @@ func MovableKinds() []string { return []string{"seal", "photo", "signature", "qr
 // Levels are the kinds of certificates, in the order of the guide.
 func Levels() []Level { return slices.Clone(levels) }
 
+// ErrLook is what each [LookError] is.
+var ErrLook = errors.New("look of certificates refused")
+
 // LookError says what of a Look cannot be, and where: "texts.ms.certify", "places.certificate.qr",
 // "crest".
 type LookError struct{ Field, MS, EN string }
 
 // Error is the fault in English.
 func (e *LookError) Error() string { return e.Field + ": " + e.EN }
+
+// Unwrap gives ErrLook.
+func (e *LookError) Unwrap() error { return ErrLook }
 
 // authorKey is the key of the metadata's author among the texts of a Look.
 const authorKey = "author"

@@ -289,6 +289,13 @@ func (s *Works) Looks(ctx context.Context, by Actor) ([]Look, error) {
 	return s.Records.Looks(ctx, looksShown)
 }
 
+// MayPropose decides whether by may propose a change of a template, before anything of it is read;
+// [Works.Propose] tells of the deed.
+func (s *Works) MayPropose(ctx context.Context, by Actor, template string) error {
+	_, err := decide(ctx, s.Records, s.Now(), by, ProposeLook, object{name: "ecert-template:" + template})
+	return err
+}
+
 // Propose stores l's Base, Template and Changes as a version that awaits another JDN, for a Reason
 // of 5 to 200 characters. A *[Refusal]: look_awaits while another version does, look_changed when
 // the base is not in force any more.
