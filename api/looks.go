@@ -226,10 +226,7 @@ func (s *server) lookAt(ctx context.Context, version int64) (int64, ecert.Look, 
 			return 0, ecert.Look{}, err
 		}
 	}
-	if version == 0 {
-		return 0, ecert.Look{}, nil
-	}
-	l, err := s.Batches.Looks.LookOf(ctx, version)
+	l, err := s.Batches.LookOf(ctx, version)
 	return version, l, err
 }
 

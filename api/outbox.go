@@ -60,6 +60,12 @@ type outboxOutput struct {
 	}
 }
 
+type letterPath struct {
+	ID string `path:"id" maxLength:"64"`
+}
+
+type letterOutput struct{ Body letterBody }
+
 type letterInput struct {
 	ID   string `path:"id" maxLength:"64"`
 	Body struct {
@@ -76,6 +82,7 @@ const (
 func (s *server) outbox(h huma.API) {
 	const tag, at = "Administration", "/v1/admin/outbox"
 	huma.Register(h, administer(tag, "outbox", http.MethodGet, at, "Letters that wait, or were given up, and codes that did not arrive (JDN, AUDITOR)"), s.showOutbox)
+	huma.Register(h, administer(tag, "letter", http.MethodGet, at+"/{id}", "A letter (JDN, AUDITOR)"), s.showLetter)
 	retry := administer(tag, "retryLetter", http.MethodPost, at+"/{id}/retry", "Try a letter once more now: it may arrive twice (JDN)")
 	retry.DefaultStatus = http.StatusNoContent
 	huma.Register(h, retry, s.retryLetter)
@@ -100,15 +107,8 @@ func (s *server) showOutbox(ctx context.Context, in *outboxInput) (*outboxOutput
 	out := &outboxOutput{}
 	b := &out.Body
 	b.Letters, b.Kinds, b.Codes = []letterBody{}, []letterCountBody{}, []undeliveredBody{}
-	for _, l := range list {
-		v := letterBody{ID: l.ID, IC: l.IC, Name: l.Name, Kind: l.Kind, State: l.State, Reply: l.Reply, Attempts: l.Attempts, At: l.At, DueAt: when(l.DueAt), FailedAt: when(l.FailedAt), Actions: []string{"drop"}}
-		if l.Email != "" {
-			v.SentTo = signer.MaskEmail(l.Email)
-		}
-		if l.Attempts > 0 {
-			v.Actions = []string{"retry", "drop"}
-		}
-		b.Letters = append(b.Letters, v)
+	for k := range list {
+		b.Letters = append(b.Letters, letterOut(&list[k]))
 	}
 	for _, c := range counts {
 		b.Kinds = append(b.Kinds, letterCountBody{c.Kind, c.Waiting, c.Deferred, c.Failed, c.Oldest})
@@ -120,6 +120,25 @@ func (s *server) showOutbox(ctx context.Context, in *outboxInput) (*outboxOutput
 		b.Next = newestText(list[n-1].At, list[n-1].ID)
 	}
 	return out, nil
+}
+
+func letterOut(l *enrol.Notice) letterBody {
+	v := letterBody{ID: l.ID, IC: l.IC, Name: l.Name, Kind: l.Kind, State: l.State, Reply: l.Reply, Attempts: l.Attempts, At: l.At, DueAt: when(l.DueAt), FailedAt: when(l.FailedAt), Actions: []string{"drop"}}
+	if l.Email != "" {
+		v.SentTo = signer.MaskEmail(l.Email)
+	}
+	if l.Attempts > 0 {
+		v.Actions = []string{"retry", "drop"}
+	}
+	return v
+}
+
+func (s *server) showLetter(ctx context.Context, in *letterPath) (*letterOutput, error) {
+	l, err := s.Works.See(ctx, personOf(ctx).Actor, in.ID)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &letterOutput{letterOut(&l)}, nil
 }
 
 func (s *server) retryLetter(ctx context.Context, in *letterInput) (*struct{}, error) {

@@ -21,7 +21,7 @@ type batchOfficerBody struct {
 	System      string `json:"system"`
 }
 
-type workBody struct {
+type anyBatchBody struct {
 	BatchBody
 	App       string            `json:"app_id"`
 	AppName   string            `json:"app_name" example:"MySPIKE"`
@@ -41,12 +41,12 @@ type worksInput struct {
 
 type worksOutput struct {
 	Body struct {
-		Batches []workBody `json:"batches" doc:"The newest first"`
+		Batches []anyBatchBody `json:"batches" doc:"The newest first"`
 		Next    string     `json:"next,omitempty" doc:"For after, when there may be more"`
 	}
 }
 
-type workOutput struct{ Body workBody }
+type anyBatchOutput struct{ Body anyBatchBody }
 
 type refusedRowBody struct {
 	Row    int    `json:"row" doc:"Of the list, whose header is row 1; the line of NDJSON; the place of a file in a ZIP"`
@@ -77,6 +77,18 @@ type refusalsOutput struct {
 	}
 }
 
+type progressBody struct {
+	Status  string     `json:"status" enum:"OPEN,SEALED,SIGNING,PAUSED,NEEDS_AUTHORISATION,SIGNED,SIGNED_WITH_REFUSALS,CANCELLED,EXPIRED"`
+	Count   uint32     `json:"count"`
+	Signed  uint32     `json:"signed"`
+	Refused uint32     `json:"refused"`
+	Pending uint32     `json:"pending"`
+	Rate    float64    `json:"rate" doc:"Signed items a second"`
+	ETA     *time.Time `json:"eta,omitempty"`
+}
+
+type progressOutput struct{ Body progressBody }
+
 type turnBatchInput struct {
 	ID   string `path:"id" maxLength:"64"`
 	Body struct {
@@ -92,6 +104,7 @@ func (s *server) works(h huma.API) {
 	const tag, at = "Administration", "/v1/admin/batches"
 	huma.Register(h, administer(tag, "worksBatches", http.MethodGet, at, "Batches: JDN and AUDITOR see all, a SAP those of apps of the own system"), s.listWorks)
 	huma.Register(h, administer(tag, "worksBatch", http.MethodGet, at+"/{id}", "A batch: counts, rate, the officer who was asked last, what it waits for"), s.showWork)
+	huma.Register(h, administer(tag, "worksProgress", http.MethodGet, at+"/{id}/progress", "How far a batch is, without anything about anybody: it may be asked for again and again, and is not in the audit"), s.workProgress)
 	huma.Register(h, administer(tag, "worksRefusals", http.MethodGet, at+"/{id}/refusals", "Rows and documents of a batch that were refused, and why"), s.workRefusals)
 	for what, act := range map[string]enrol.Action{batch.Pausing: enrol.PauseBatch, batch.Resuming: enrol.ResumeBatch, batch.Cancelling: enrol.CancelBatch, batch.Retrying: enrol.RetryBatch} {
 		words := map[string]string{batch.Pausing: "Sign no more of a batch for now (JDN, SAP of the system)", batch.Resuming: "Go on with a paused batch, under the authorisation that it has (JDN, SAP of the system)",
@@ -119,19 +132,19 @@ func actionsOn(b *batch.Batch) []string {
 }
 
 // workOf tells of a batch; whole gives the officer's IC.
-func (s *server) workOf(ctx context.Context, b batch.Batch, names map[string]enrol.App, whole bool) (workBody, error) {
+func (s *server) workOf(ctx context.Context, b batch.Batch, names map[string]enrol.App, whole bool) (anyBatchBody, error) {
 	v, err := s.batchView(ctx, b)
 	if err != nil {
-		return workBody{}, err
+		return anyBatchBody{}, err
 	}
 	a, ok := names[b.App]
 	if !ok {
 		if a, err = s.Apps.Records.AppByID(ctx, b.App); err != nil && !errors.Is(err, enrol.ErrUnknown) {
-			return workBody{}, err
+			return anyBatchBody{}, err
 		}
 		names[b.App] = a
 	}
-	out := workBody{BatchBody: v, App: b.App, AppName: a.Name, Own: a.Person != "", CreatedAt: b.CreatedAt.UTC(), Look: b.Look, Actions: actionsOn(&b)}
+	out := anyBatchBody{BatchBody: v, App: b.App, AppName: a.Name, Own: a.Person != "", CreatedAt: b.CreatedAt.UTC(), Look: b.Look, Actions: actionsOn(&b)}
 	who, err := s.Register.Signatory(ctx, b.ID)
 	if errors.Is(err, batch.ErrUnknown) {
 		return out, nil
@@ -156,14 +169,14 @@ func (s *server) listWorks(ctx context.Context, in *worksInput) (*worksOutput, e
 		apps = slices.DeleteFunc(apps, func(id string) bool { return id != in.App })
 	}
 	out := &worksOutput{}
-	out.Body.Batches = []workBody{}
+	out.Body.Batches = []anyBatchBody{}
 	var list []batch.Batch
 	if apps == nil || len(apps) > 0 {
 		list, err = s.Register.BatchesFor(ctx, batch.Filter{Apps: apps, App: in.App, Status: batch.Status(in.Status), Before: before, Limit: in.Limit})
 	}
 	names := map[string]enrol.App{}
 	for k := 0; k < len(list) && err == nil; k++ {
-		var v workBody
+		var v anyBatchBody
 		v, err = s.workOf(ctx, list[k], names, false)
 		out.Body.Batches = append(out.Body.Batches, v)
 	}
@@ -201,20 +214,40 @@ func (s *server) batchFor(ctx context.Context, id string) (batch.Batch, error) {
 	return b, s.Works.Tell(ctx, ev)
 }
 
-func (s *server) showWork(ctx context.Context, in *batchInput) (*workOutput, error) {
+func (s *server) showWork(ctx context.Context, in *batchInput) (*anyBatchOutput, error) {
 	b, err := s.batchFor(ctx, in.ID)
 	return s.toldWork(ctx, b, err)
 }
 
-func (s *server) toldWork(ctx context.Context, b batch.Batch, err error) (*workOutput, error) {
-	var v workBody
+func (s *server) toldWork(ctx context.Context, b batch.Batch, err error) (*anyBatchOutput, error) {
+	var v anyBatchBody
 	if err == nil {
 		v, err = s.workOf(ctx, b, map[string]enrol.App{}, true)
 	}
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	return &workOutput{v}, nil
+	return &anyBatchOutput{v}, nil
+}
+
+func (s *server) workProgress(ctx context.Context, in *batchInput) (*progressOutput, error) {
+	b, err := s.Batches.Queue.Batch(ctx, in.ID)
+	if err != nil && !errors.Is(err, batch.ErrUnknown) {
+		return nil, s.fail(ctx, err)
+	}
+	if err != nil || b.Kind == batch.Single {
+		b = batch.Batch{}
+	}
+	if _, err := s.Works.May(ctx, personOf(ctx).Actor, enrol.ReadBatches, in.ID, b.App); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	v, err := s.batchView(ctx, b)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	out := &progressOutput{}
+	out.Body = progressBody{v.Status, v.Count, v.Signed, v.Refused, v.Pending, v.Rate, v.ETA}
+	return out, nil
 }
 
 func (s *server) workRefusals(ctx context.Context, in *refusalsInput) (*refusalsOutput, error) {
@@ -251,8 +284,8 @@ func (s *server) workRefusals(ctx context.Context, in *refusalsInput) (*refusals
 	return out, nil
 }
 
-func (s *server) turnBatch(what string, act enrol.Action) func(context.Context, *turnBatchInput) (*workOutput, error) {
-	return func(ctx context.Context, in *turnBatchInput) (*workOutput, error) {
+func (s *server) turnBatch(what string, act enrol.Action) func(context.Context, *turnBatchInput) (*anyBatchOutput, error) {
+	return func(ctx context.Context, in *turnBatchInput) (*anyBatchOutput, error) {
 		b, err := s.Batches.Queue.Batch(ctx, in.ID)
 		if err != nil && !errors.Is(err, batch.ErrUnknown) {
 			return nil, s.fail(ctx, err)

@@ -3,6 +3,7 @@ package batch
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"sync"
 
@@ -14,8 +15,8 @@ import (
 type Looks interface {
 	// CurrentLook is the version in force, 0 for the configuration.
 	CurrentLook(ctx context.Context) (int64, error)
-	// LookOf is what a version changes, or ErrUnknown.
-	LookOf(ctx context.Context, number int64) (ecert.Look, error)
+	// LookOf is what a version changes, JSON of [ecert.Look], or ErrUnknown.
+	LookOf(ctx context.Context, number int64) ([]byte, error)
 }
 
 // Filter chooses batches for an administrator, the newest first; those of single transactions are
@@ -62,9 +63,9 @@ func (s *Service) Draws(ctx context.Context, version int64) (*ecert.Renderer, er
 	if r := s.drawn.kept[version]; r != nil {
 		return r, nil
 	}
-	look, err := s.Looks.LookOf(ctx, version)
+	look, err := s.LookOf(ctx, version)
 	if err != nil {
-		return nil, fmt.Errorf("reading version %d of the templates: %w", version, err)
+		return nil, err
 	}
 	r, err := s.Renderer.With(look)
 	if err != nil {
@@ -75,6 +76,21 @@ func (s *Service) Draws(ctx context.Context, version int64) (*ecert.Renderer, er
 	}
 	s.drawn.kept[version] = r
 	return r, nil
+}
+
+// LookOf is what a version of the templates changes; 0 changes nothing.
+func (s *Service) LookOf(ctx context.Context, version int64) (l ecert.Look, err error) {
+	if version == 0 {
+		return l, nil
+	}
+	raw, err := s.Looks.LookOf(ctx, version)
+	if err == nil {
+		err = json.Unmarshal(raw, &l)
+	}
+	if err != nil {
+		return l, fmt.Errorf("reading version %d of the templates: %w", version, err)
+	}
+	return l, nil
 }
 
 // pin notes in a new batch which templates its certificates are drawn from: those of its first list

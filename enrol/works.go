@@ -230,6 +230,22 @@ func (s *Works) Outbox(ctx context.Context, by Actor, q LetterQuery) ([]Notice, 
 	return list, counts, s.Records.Audit(ctx, ev)
 }
 
+// See gives one letter. A *[Refusal].
+func (s *Works) See(ctx context.Context, by Actor, id string) (Notice, error) {
+	l, err := s.Records.Letter(ctx, id)
+	if err != nil && !errors.Is(err, ErrUnknown) {
+		return l, fmt.Errorf("reading letter: %w", err)
+	}
+	ev, derr := decide(ctx, s.Records, s.Now(), by, ReadOutbox, object{name: id, detail: map[string]string{"kind": l.Kind, "officer": l.IC}})
+	if derr != nil {
+		return l, derr
+	}
+	if err != nil {
+		return l, refuse(ctx, s.Records, ev, refusal("not_registered", ErrUnknown))
+	}
+	return l, s.Records.Audit(ctx, ev)
+}
+
 // Retry makes a letter that was tried due now; Drop forgets it. Both want a reason of 5 to 200
 // characters. A *[Refusal].
 func (s *Works) Retry(ctx context.Context, by Actor, id, why string) (Notice, error) {

@@ -2,14 +2,12 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/batch"
-	"github.com/mohor-sign/mohor/ecert"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/otp"
 	"github.com/mohor-sign/mohor/signer"
@@ -65,15 +63,12 @@ func (d *DB) CurrentLook(ctx context.Context) (int64, error) {
 }
 
 // LookOf implements batch.Looks.
-func (d *DB) LookOf(ctx context.Context, number int64) (l ecert.Look, err error) {
+func (d *DB) LookOf(ctx context.Context, number int64) ([]byte, error) {
 	r, err := d.q.Look(ctx, number)
 	if err != nil {
-		return l, absent(err, batch.ErrUnknown)
+		return nil, absent(err, batch.ErrUnknown)
 	}
-	if err := json.Unmarshal([]byte(r.Changes), &l); err != nil {
-		return l, fmt.Errorf("reading version %d of the templates: %w", number, err)
-	}
-	return l, nil
+	return []byte(r.Changes), nil
 }
 
 // Looks implements enrol.WorkRecords.
