@@ -309,6 +309,8 @@ type Enrolments interface {
 	// ErrUnknown.
 	ShowSystem(ctx context.Context, s System, ev audit.Event) error
 	SetLogo(ctx context.Context, code string, logo []byte, kind string, ev audit.Event) error
+	// CountTokens says how many officers hold a token for a system.
+	CountTokens(ctx context.Context, system string) (int, error)
 	// Standing gives ErrUnknown for an officer who is not registered.
 	Standing(ctx context.Context, ic, system string, now time.Time) (Standing, error)
 	// AddEntries adds all or nothing. An officer or medium that is there stays as it

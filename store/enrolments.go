@@ -93,6 +93,12 @@ func (d *DB) SetLogo(ctx context.Context, code string, logo []byte, kind string,
 	})
 }
 
+// CountTokens implements enrol.Enrolments.
+func (d *DB) CountTokens(ctx context.Context, system string) (int, error) {
+	n, err := d.q.CountTokens(ctx, system)
+	return int(n), err
+}
+
 // Standing implements enrol.Enrolments.
 func (d *DB) Standing(ctx context.Context, ic, system string, now time.Time) (enrol.Standing, error) {
 	r, err := d.q.Standing(ctx, sqlc.StandingParams{System: system, Now: micros(now), Ic: personal.IC(ic)})

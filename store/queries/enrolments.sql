@@ -25,6 +25,10 @@ SELECT code, title, agency, token_ends, created_at, logo, logo_type, notice, hea
 -- name: Systems :many
 SELECT code, title, agency, token_ends, notice, header_template FROM systems ORDER BY code;
 
+-- Who still holds a token for a system.
+-- name: CountTokens :one
+SELECT COUNT(*) FROM media WHERE system = @system AND medium = 'TOKEN';
+
 -- name: NewOfficer :execrows
 INSERT INTO officers (ic, name, email, created_at) VALUES (@ic, @name, @email, @created_at) ON CONFLICT (ic) DO NOTHING;
 

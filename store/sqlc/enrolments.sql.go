@@ -400,6 +400,18 @@ func (q *Queries) CountSystemEnrolments(ctx context.Context, arg CountSystemEnro
 	return count, err
 }
 
+const countTokens = `-- name: CountTokens :one
+SELECT COUNT(*) FROM media WHERE system = ?1 AND medium = 'TOKEN'
+`
+
+// Who still holds a token for a system.
+func (q *Queries) CountTokens(ctx context.Context, system string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countTokens, system)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const decisionEvents = `-- name: DecisionEvents :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
 FROM audit_events WHERE object = ?1 AND action IN ('enrol.list', 'enrol.replace', 'enrol.correct', 'enrol.apply', 'enrol.validate', 'enrol.approve', 'enrol.renew', 'enrol.rekey', 'enrol.rekey.apply', 'enrol.rekey.confirm') AND verdict = 'accepted' ORDER BY seq
