@@ -35,13 +35,13 @@ func (o *office) hire(t *testing.T, ic, name string, x enrol.Appointment) {
 	}
 }
 
-const candidates = "no_kp,nama,no_sijil,kod_program,nama_program,tahap,kod_pusat,nama_pusat,kelompok,tahun,bahasa\n" +
+const listOfThree = "no_kp,nama,no_sijil,kod_program,nama_program,tahap,kod_pusat,nama_pusat,kelompok,tahun,bahasa\n" +
 	"800101149001,NUR AISYAH BINTI ABDULLAH,S102200001,TP-021-3:2013,PENYELENGGARAAN,SKM 3,L01234,PUSAT LATIHAN,2026/01,072026,ms\n" +
 	"800101149002,RAJU A/L MUTHU,S102200002,TP-021-3:2013,PENYELENGGARAAN,SKM 3,L01234,PUSAT LATIHAN,2026/01,072026,ms\n" +
 	"80010114900,TAN WEI LING,S102200003,TP-021-3:2013,PENYELENGGARAAN,SKM 3,L01234,PUSAT LATIHAN,2026/01,072026,ms\n"
 
 // opened opens a batch with a body of some kind.
-func opened(t *testing.T, g *gatewaytest.Gateway, name, kind, contentType string, body []byte) string {
+func openedBatch(t *testing.T, g *gatewaytest.Gateway, name, kind, contentType string, body []byte) string {
 	t.Helper()
 	id := g.Do("POST", "/v1/batches", "", map[string]string{"name": name, "kind": kind}).Text("batch_id")
 	if r := g.Do("POST", "/v1/batches/"+id+"/items", contentType, body); r.Status != http.StatusOK {
@@ -56,14 +56,14 @@ func TestJourneyConsoleWorks(t *testing.T) {
 	o := newOffice(t, g)
 	o.hire(t, "700101105557", "NORAINI BINTI OTHMAN", enrol.Appointment{Role: enrol.JDN})
 	o.hire(t, "700101105558", "CHONG SIEW LAN", enrol.Appointment{Role: enrol.Auditor})
-	list := opened(t, g, "Sijil Kemahiran April 2026, kelompok khas pemulihan zon utara", "ecert", "text/csv", []byte(candidates))
+	list := openedBatch(t, g, "Sijil Kemahiran April 2026, kelompok khas pemulihan zon utara", "ecert", "text/csv", []byte(listOfThree))
 	var lines bytes.Buffer
 	for k := range 6000 {
 		if err := json.NewEncoder(&lines).Encode(map[string]any{"name": fmt.Sprintf("Baucar %d", k), "digest": map[string]string{"alg": "SHA-256", "value": "n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg="}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	signs := opened(t, g, "Bayaran gaji Mei 2026", "digest", "application/x-ndjson", lines.Bytes())
+	signs := openedBatch(t, g, "Bayaran gaji Mei 2026", "digest", "application/x-ndjson", lines.Bytes())
 	crestFile := filepath.Join(t.TempDir(), "jata.png")
 	if err := os.WriteFile(crestFile, crest(t), 0o600); err != nil {
 		t.Fatal(err)
@@ -87,7 +87,7 @@ func TestJourneyConsoleWorks(t *testing.T) {
 		},
 	}
 	run(t, g, "console_works", given{"password": o.password, "jdn": "700101105551", "second": "700101105557", "auditor": "700101105558", "sap": "700101105552", "list": list, "signs": signs, "crest": crestFile}, acts)
-	after := opened(t, g, "Selepas", "ecert", "text/csv", []byte(strings.ReplaceAll(candidates, "S1022", "S1033")))
+	after := openedBatch(t, g, "Selepas", "ecert", "text/csv", []byte(strings.ReplaceAll(listOfThree, "S1022", "S1033")))
 	if r, err := o.as("700101105551", "GET", "/v1/admin/batches/"+after, nil, 200); err != nil || r.Body["template_version"] != 1.0 {
 		t.Errorf("%v %s", err, r.Raw)
 	}
