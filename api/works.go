@@ -42,7 +42,7 @@ type worksInput struct {
 type worksOutput struct {
 	Body struct {
 		Batches []anyBatchBody `json:"batches" doc:"The newest first"`
-		Next    string     `json:"next,omitempty" doc:"For after, when there may be more"`
+		Next    string         `json:"next,omitempty" doc:"For after, when there may be more"`
 	}
 }
 
