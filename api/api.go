@@ -27,20 +27,21 @@ import (
 
 // Config is what the API calls. All fields are required unless said otherwise.
 type Config struct {
-	Signer   *signer.Signer
-	Runner   *batch.Runner
-	Batches  *batch.Service
-	Works    *enrol.Works
-	Register batch.Register
+	Signer    *signer.Signer
+	Runner    *batch.Runner
+	Batches   *batch.Service
+	Documents batch.Documents
+	CA        *ca.Authorities
+	Apps      *enrol.Apps
+	Accounts  *enrol.Accounts
+	Desk      *enrol.Desk
+	Kept      *enrol.Kept
+	Auditors  *enrol.Auditors
+	Webhooks  *enrol.Webhooks
+	Works     *enrol.Works
+	Register  batch.Register
 	// Undelivered gives codes since a time that did not arrive, the newest first, at most limit.
 	Undelivered func(ctx context.Context, since time.Time, limit int) ([]otp.Send, error)
-	Documents   batch.Documents
-	CA          *ca.Authorities
-	Apps        *enrol.Apps
-	Accounts    *enrol.Accounts
-	Desk        *enrol.Desk
-	Kept        *enrol.Kept
-	Webhooks    *enrol.Webhooks
 	// Subject knows everything about a person.
 	Subject enrol.SubjectRecords
 	People  enrol.Records
@@ -124,6 +125,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.bulks(h)
 	s.queues(h)
 	s.reports(h)
+	s.auditors(h)
 	s.retention(h)
 	s.webhooks(h)
 	s.appointments(h)

@@ -43,7 +43,7 @@ func table() map[string]string {
 		"web/console":         "web/console/apps web/console/health web/console/office web/console/people web/console/queue web/console/reports web/console/works web/page",
 		"web/console/apps":    "internal/myt web/page web/signing",
 		"web/console/health":  "web/page",
-		"web/console/office":  "web/page",
+		"web/console/office":  "internal/myt web/page",
 		"web/console/people":  "web/page",
 		"web/console/queue":   "internal/table web/page",
 		"web/console/reports": "web/page",
