@@ -44,6 +44,10 @@ type Config struct {
 	Health     *health.Monitor
 	Alarms     *enrol.Alarms
 	AlarmsKept AlarmsKept
+	Works     *enrol.Works
+	Register  batch.Register
+	// Undelivered gives codes since a time that did not arrive, the newest first, at most limit.
+	Undelivered func(ctx context.Context, since time.Time, limit int) ([]otp.Send, error)
 	// Subject knows everything about a person.
 	Subject enrol.SubjectRecords
 	People  enrol.Records
@@ -142,6 +146,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.templates(h)
 	s.work(h)
 	s.batches(h)
+	s.works(h)
 	s.verification(h)
 	s.publicRoutes(h)
 	s.pki(h)

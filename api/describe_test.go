@@ -305,7 +305,7 @@ func TestKeysAreOfferedWhereTheyAreTaken(t *testing.T) {
 		}
 	}
 	slices.Sort(refused)
-	if want := []string{"addAppCredential", "exportOfficer", "secondFactor", "setWebhook"}; !slices.Equal(refused, want) {
+	if want := []string{"addAppCredential", "exportOfficer", "previewEcertTemplate", "secondFactor", "setWebhook"}; !slices.Equal(refused, want) {
 		t.Errorf("no key is offered for %v, want %v", refused, want)
 	}
 }

@@ -163,6 +163,12 @@ func parameterExample(path string, p *huma.Param) any {
 	if p.Name == "index" {
 		return 0
 	}
+	if p.Name == "version" {
+		return 1
+	}
+	if p.Name == "name" && strings.Contains(path, "/ecert-templates/") {
+		return commonLook
+	}
 	if strings.Contains(path, "/audit") {
 		return map[string]any{"seq": 48212, "from": "2026-04-01", "to": "2026-04-30", "actor": "account:ac_h6t2vq7nkz3wdy5bxcml4ajpre", "object": exampleTx, "action": "enrol.", "verdict": "accepted",
 			"request_id": "7f3a-42", "about": exampleIC, "looks": true, "before": 48211, "limit": 50}[p.Name]

@@ -41,7 +41,7 @@ func operationCodes() map[string]string {
 		"document":          "pdf_encrypted",
 		"documentContent":   "not_found not_signed",
 		"documentHead":      "not_found not_signed",
-		"addItems":          "not_found batch_sealed batch_busy csv_invalid" + codesPDF,
+		"addItems":          "template_changed not_found batch_sealed batch_busy csv_invalid" + codesPDF,
 		"refusedRows":       "not_found",
 		"sealBatch":         "not_found batch_sealed batch_busy batch_empty batch_has_refused_rows batch_amounts_partial documents_mismatch",
 		"batchArchive":      "not_found not_signed documents_mismatch",
@@ -98,8 +98,13 @@ func operationCodes() map[string]string {
 		"addAppCredential": "credential_invalid session_not_fresh" + codesApp, "confirmAppCredential": codesApp, "revokeAppCredential": codesApp,
 		"webhook": "not_registered", "setWebhook": "webhook_invalid webhook_registered session_not_fresh" + codesApp, "dropWebhook": "session_not_fresh webhook_registered" + codesApp, "testWebhook": codesApp, "deliveries": "not_registered", "redeliver": codesApp,
 		"system": "not_registered", "showSystem": "registry_invalid not_registered", "setLogo": "registry_invalid not_registered", "dropLogo": "not_registered",
-		"acknowledgeAlarm": "alarm_acknowledged not_found reason_missing",
-		"proposeDisposal":  codesDispose, "confirmDisposal": codesDispose, "cancelDisposal": codesDispose, "disposal": "not_found", "disposalCSV": "not_found",
+		"acknowledgeAlarm": "alarm_acknowledged not_found reason_missing", "proposeDisposal": codesDispose, "confirmDisposal": codesDispose, "cancelDisposal": codesDispose, "disposal": "not_found", "disposalCSV": "not_found",
+		"worksBatches": "", "worksBatch": "not_registered", "worksRefusals": "not_registered", "worksProgress": "not_registered", "letter": "not_registered", "pauseAnyBatch": "not_registered reason_missing batch_not_signing",
+		"resumeAnyBatch": "not_registered reason_missing batch_not_paused", "cancelAnyBatch": "not_registered reason_missing batch_sealed batch_busy",
+		"retryAnyBatch": "not_registered reason_missing batch_busy batch_not_refused not_refused", "retryLetter": "not_registered reason_missing letter_state", "dropLetter": "not_registered reason_missing letter_state",
+		"ecertTemplates": "template_invalid", "ecertTemplate": "not_found template_invalid", "previewEcertTemplate": "not_found template_invalid preview_unavailable", "ecertVersion": "not_found",
+		"proposeEcertTemplate": "not_found template_invalid session_not_fresh reason_missing look_awaits look_changed", "confirmEcertVersion": "not_registered template_invalid session_not_fresh same_person look_changed",
+		"rejectEcertVersion": "not_registered reason_missing look_changed",
 	}
 }
 
@@ -112,7 +117,7 @@ func finerCodes() map[string]int {
 		404: "not_registered not_scheduled",
 		409: "app_exists app_changed app_state app_ended enrolment_changed already_applied record_changed account_exists account_ended person_conflict already_appointed setup_done " +
 			"enrolment_open enrolment_kind change_pending request_pending certificate_missing certificate_missing_pin certificate_leaving rekey_too_often " +
-			"no_certificate already_suspended not_suspended being_issued application_open count_differs appointed certificate_coming disposal_state alarm_acknowledged " +
+			"no_certificate already_suspended not_suspended being_issued application_open count_differs appointed certificate_coming disposal_state alarm_acknowledged letter_state look_awaits look_changed " +
 			"request_refused key_weak key_duplicate credential_taken certificate_refused issued_revoked replaced_gone",
 		422: "field_invalid postcode_invalid state_invalid phone_invalid mobile_invalid mail_kind_invalid image_invalid declaration_missing pins_differ " +
 			"pin_missing pin_too_short pin_too_long pin_sequence pin_repeated pin_date pin_common pin_character pin_holds_ic pin_holds_name " +

@@ -129,6 +129,7 @@ func (p *Problem) explain(err error, en bool) {
 		later  *enrol.ThrottledError
 		secret *enrol.PasswordError
 		done   *doneError
+		look   *ecert.LookError
 	)
 	if errors.As(err, &done) {
 		p.Object = done.object
@@ -186,6 +187,9 @@ func (p *Problem) explain(err error, en bool) {
 	var of *ofField
 	if errors.As(err, &of) {
 		p.Field = of.field
+	}
+	if errors.As(err, &look) {
+		p.Field, p.Detail = look.Field, pick(en, look.EN, look.MS)
 	}
 	if errors.As(err, &upload) {
 		p.Detail = pick(en, upload.EN, upload.MS)

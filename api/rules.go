@@ -24,7 +24,7 @@ func granted(name string, o huma.Operation) huma.Operation {
 	return o
 }
 
-// unkept is an operation whose answer holds a seed, the secret of an app or all that is known of
+// unkept is an operation that stores nothing, or whose answer holds a seed, the secret of an app or all that is known of
 // a person: it is kept for no Idempotency-Key.
 func unkept(o huma.Operation) huma.Operation {
 	o.Metadata[secretly] = true

@@ -34,6 +34,7 @@ func vocabulary() map[string]any {
 		"serial_numbers": []any{exampleSerial}, "session_id": "lg_k7bn3q5wy2hz6vdctmxl4ajpoe", "signature": exampleSignature, "signatures": []any{"Signature1"}, "signer": "AISYAH BINTI OMAR", "source": "CRL", "state": "Selangor", "states": []any{"Selangor"},
 		"status": "ACTIVE", "sub_indication": "", "subject": "CN=AISYAH BINTI OMAR, serialNumber=" + exampleIC + ", O=JANM, C=MY", "system": "IGFMAS", "system_title": "iGFMAS", "template": "standard", "text": "Saya mengaku maklumat yang diberi adalah benar.",
 		"ticket": "HD-2026-0412", "time_source": "timestamp", "title": "iGFMAS", "token": "mss_…", "totp": "482913", "transaction_id": exampleTx, "until": exampleTime, "validated_by": "NORAINI BINTI OTHMAN", "value": exampleDigest,
+		"transaction_status": "SIGNED", "configured_ms": "Ketua Pengarah", "configured_en": "Director General", "letter_id": "no_x6vn7hkz3q2wdy5btcml4ajsre", "crest": "iVBORw0KGgoAAAANSUhE", "was": "Ketua Pengarah", "is": "Pemangku Ketua Pengarah", "key": "signatory_1", "layout": "certificate", "element": "qr",
 		"verdict": "VALID", "version": "2026-1", "warnings": []any{}, "why": "PIN diketahui orang lain", "withdrawn": []any{"en_v3dq6m2hbk7yz5ntwxac4pljse"},
 	}
 }

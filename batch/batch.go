@@ -43,6 +43,7 @@ var (
 	ErrNotPaused   = errors.New("batch is not paused")
 	ErrNotRefused  = errors.New("nothing of the batch is refused")
 	ErrItem        = errors.New("no such refused document")
+	ErrLook        = errors.New("the templates of eCertificates are not those the batch was opened with")
 )
 
 // Kinds of a batch.
@@ -50,6 +51,8 @@ const (
 	PDF    = "pdf"
 	Digest = "digest"
 	Ecert  = "ecert"
+	// Single is the kind of those that single transactions are kept as; nobody opens one.
+	Single = "transaction"
 )
 
 // Status of a batch, as the API names it.
@@ -84,12 +87,16 @@ type Batch struct {
 	Count               uint32 // when sealed
 	Root                [32]byte
 	RefusedRows         uint32 // rows refused at intake
-	Intake              string // the upload that is being taken in, in pages; "" for none
-	Signed, Refused     uint32
-	Pending             uint32
-	CreatedAt           time.Time
-	StartedAt           time.Time
-	FinishedAt          time.Time
+	// Look is the version of the templates that a batch of eCertificates is drawn in, 0 for the
+	// configuration; LookSum is SHA-256 of all it is drawn from, in hexadecimal.
+	Look            int64
+	LookSum         string
+	Intake          string // the upload that is being taken in, in pages; "" for none
+	Signed, Refused uint32
+	Pending         uint32
+	CreatedAt       time.Time
+	StartedAt       time.Time
+	FinishedAt      time.Time
 }
 
 // Item is one document with its outcome.
@@ -233,6 +240,8 @@ type Service struct {
 	// never.
 	Refuse   pdf.Severity
 	Renderer *ecert.Renderer
+	// Looks are the versions that administrators made of Renderer's templates; may be nil.
+	Looks Looks
 	// RecordURL makes the address of a certificate's public page. The QR code has
 	// the record's secret behind it.
 	RecordURL func(id string) string
@@ -243,6 +252,7 @@ type Service struct {
 	Now               func() time.Time
 
 	outlines outlines
+	drawn    drawn
 	locks    keylock.Locks // one upload or sealing of a batch at a time; across processes the queue's own checks decide
 }
 
@@ -266,6 +276,9 @@ func (s *Service) Create(ctx context.Context, app, name, kind, requestID string)
 	}
 	b := Batch{ID: ident.New("ba", 16), App: app, Name: name, Kind: kind, Status: Open, CreatedAt: s.Now().UTC()}
 	ev.Object = b.ID
+	if err := s.pin(ctx, &b); err != nil {
+		return Batch{}, s.refuse(ctx, ev, err)
+	}
 	return b, s.Queue.CreateBatch(ctx, b, ev)
 }
 
@@ -335,11 +348,15 @@ func (s *Service) Cancel(ctx context.Context, app, id, requestID string) error {
 	if err := s.Queue.CancelBatch(ctx, id, ev); err != nil {
 		return s.refuse(ctx, ev, err)
 	}
+	return s.cancelled(ctx, &b)
+}
+
+// cancelled removes what nobody reads any more.
+func (s *Service) cancelled(ctx context.Context, b *Batch) error {
 	if b.Signed > 0 {
 		return nil // what was signed stays, and the queue has put down the rest for removal
 	}
-	// From here on nobody reads the documents.
-	return s.Blobs.Remove(context.WithoutCancel(ctx), Originals(id))
+	return s.Blobs.Remove(context.WithoutCancel(ctx), Originals(b.ID))
 }
 
 // Originals is where the documents of a batch are that came in with it: Remove of it removes all.
@@ -425,7 +442,7 @@ func (s *Service) refuse(ctx context.Context, ev audit.Event, err error) error {
 
 // reason is a text of our own, never one that could hold input.
 func reason(err error) string {
-	for _, known := range []error{ErrUnknown, ErrSealed, ErrNotSealed, ErrEmpty, ErrRefusedRows, ErrName, ErrKind, ErrInput, ErrTooLarge, ErrLive, ErrNotSigning, ErrNotPaused, ErrNotRefused, ErrItem, signer.ErrStoreUnavailable, ErrIntake, signer.ErrAmounts, ecert.ErrCSV,
+	for _, known := range []error{ErrUnknown, ErrSealed, ErrNotSealed, ErrEmpty, ErrRefusedRows, ErrName, ErrKind, ErrInput, ErrTooLarge, ErrLive, ErrNotSigning, ErrNotPaused, ErrNotRefused, ErrItem, signer.ErrStoreUnavailable, ErrIntake, signer.ErrAmounts, ErrLook, ecert.ErrCSV,
 		pdf.ErrInvalid, pdf.ErrEncrypted, pdf.ErrCertified, pdf.ErrTooLarge, pdf.ErrAnchor, pdf.ErrUnsafe, pdf.ErrUnsupported} {
 		if errors.Is(err, known) {
 			return known.Error()

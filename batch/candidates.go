@@ -49,16 +49,20 @@ func takeCandidates(ctx context.Context, u *upload, list io.ReaderAt, size int64
 	if !good.any() {
 		return nil
 	}
+	look, err := u.s.rendererOf(ctx, &u.b)
+	if err != nil {
+		return err
+	}
 	name := u.folder + "/pack"
 	_, err = u.s.Blobs.Create(ctx, name, func(w io.Writer) error {
-		return u.draw(ctx, newPackWriter(w, name), rd, &good, photos)
+		return u.draw(ctx, newPackWriter(w, name), look, rd, &good, photos)
 	})
 	return err
 }
 
 // draw reads a judged list once more and adds the certificates of its good rows to a pack. Rows that
 // are handed to the queue meanwhile are seen by nobody before the pack is there and the last step done.
-func (u *upload) draw(ctx context.Context, p *packWriter, rd *ecert.Reader, good *judgedRows, photos *photoFiles) error {
+func (u *upload) draw(ctx context.Context, p *packWriter, look *ecert.Renderer, rd *ecert.Reader, good *judgedRows, photos *photoFiles) error {
 	for row := range good.n {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -74,7 +78,7 @@ func (u *upload) draw(ctx context.Context, p *packWriter, rd *ecert.Reader, good
 		if err != nil {
 			return err
 		}
-		it, err := u.s.render(p, u.next(), c, photo)
+		it, err := u.s.render(p, look, u.next(), c, photo)
 		if err != nil {
 			return err
 		}
@@ -234,12 +238,12 @@ func listNotes(rd *ecert.Reader) []Note {
 
 // render draws one certificate and adds it to the upload's pack. photo is the JPEG that c.Photo
 // names, which is in the page; nil for none.
-func (s *Service) render(p *packWriter, index uint32, c ecert.Candidate, photo []byte) (Item, error) {
+func (s *Service) render(p *packWriter, look *ecert.Renderer, index uint32, c ecert.Candidate, photo []byte) (Item, error) {
 	rec, err := NewRecord(c)
 	if err != nil {
 		return Item{}, err
 	}
-	page, err := s.Renderer.Draw(c, s.Address(rec), photo)
+	page, err := look.Draw(c, s.Address(rec), photo)
 	if err != nil {
 		return Item{}, fmt.Errorf("drawing certificate %q: %w", c.Number, err)
 	}

@@ -1,6 +1,7 @@
 package ecert
 
 import (
+	"crypto/sha256"
 	"embed"
 	"errors"
 	"fmt"
@@ -39,8 +40,12 @@ type Templates struct {
 	pictures  map[string]*picture
 	faces     map[string]*font.Face // own typefaces, by file
 	sources   []TemplateSource
+	sum       [32]byte // over names and content of all files, and what With changed
 	art       sync.Map // of *art by artKey: ornament that was drawn
 }
+
+// Sum is SHA-256 over all that certificates are drawn from: equal sums, equal looks.
+func (t *Templates) Sum() [32]byte { return t.sum }
 
 // TemplateSource is a file that templates were read from.
 type TemplateSource struct {
@@ -150,6 +155,8 @@ func (t *Templates) read(from fs.FS, name string) error {
 	if int64(len(b)) > limit {
 		return &TemplateError{name, 0, "", fmt.Sprintf("larger than %d bytes", limit)}
 	}
+	content := sha256.Sum256(b)
+	t.sum = sha256.Sum256(fmt.Appendf(nil, "%x %s %x", t.sum, name, content))
 	dir, base := path.Split(name)
 	switch ext := path.Ext(name); {
 	case dir == "" && (base == "ms.yaml" || base == "en.yaml"):

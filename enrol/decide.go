@@ -153,6 +153,7 @@ func rules() map[Action]rule {
 	m[Propose] = rule{roles: []Role{JDN}, another: true}
 	m[Dispose] = rule{roles: []Role{JDN}, another: true}
 	appRules(m)
+	worksRules(m)
 	m[SetWebhook], m[DropWebhook] = m[ChangeApp], m[ChangeApp]
 	m[TestWebhook], m[Redeliver], m[SeeWebhook] = m[SuspendApp], m[SuspendApp], m[ReadApps]
 	m[SeeHealth] = rule{roles: []Role{JDN, Auditor}, machine: true}

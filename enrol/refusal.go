@@ -123,6 +123,12 @@ func sentences(code string) (ms, en string) {
 		return "satu permohonan pegawai ini sedang diproses: putuskan atau tarik balik dahulu", "an application of the officer is under way: decide it or withdraw it first"
 	case "not_scheduled":
 		return "tiada pembatalan dijadualkan bagi sijil itu", "no revocation is scheduled for that certificate"
+	case "letter_state":
+		return "surat ini baru sahaja dicuba, sudah sampai atau belum pernah dicuba: muat semula", "the letter was just tried, has arrived or was never tried: look again"
+	case "look_awaits":
+		return "satu perubahan templat sedang menunggu pengesahan: sahkan atau tolak dahulu", "a change of the templates awaits confirmation: confirm or reject it first"
+	case "look_changed":
+		return "templat baru sahaja diubah atau cadangan sudah diputuskan: muat semula dan cuba lagi", "the templates have just been changed, or the proposal was decided: look again"
 	case "not_registered":
 		return "tiada dalam daftar", "not registered"
 	}

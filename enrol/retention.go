@@ -27,7 +27,7 @@ const (
 
 // Keep says how long things are kept. All are positive.
 type Keep struct {
-	Codes     time.Duration // what became of codes that were sent
+	Codes     time.Duration // what became of codes that were sent, and of letters that could not be
 	Logins    time.Duration // log-ins that were begun, behind their end
 	Changes   time.Duration // changes of an address that have ended
 	Refused   time.Duration // applications that were rejected, withdrawn or have expired
@@ -39,7 +39,7 @@ type Keep struct {
 }
 
 // Expunged counts what was removed at the end of its time.
-type Expunged struct{ Codes, Logins, Changes, Applications, Officers, Documents, Events int64 }
+type Expunged struct{ Codes, Logins, Changes, Applications, Officers, Documents, Events, Letters int64 }
 
 // Hold is a legal hold: while it lasts, nothing about a person or a document is disposed of.
 type Hold struct {

@@ -103,8 +103,8 @@ type Outbox interface {
 	DeferNotice(ctx context.Context, n Notice, after time.Duration, reply string) error
 	// FinishNotice forgets a delivered notice.
 	FinishNotice(ctx context.Context, n Notice) error
-	// GiveUpNotice forgets a notice that cannot be delivered and appends ev in the
-	// same transaction.
+	// GiveUpNotice puts a notice that cannot be delivered aside, for administrators to
+	// see, and appends ev in the same transaction. It is not due any more.
 	GiveUpNotice(ctx context.Context, n Notice, ev audit.Event) error
 }
 

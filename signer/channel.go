@@ -125,7 +125,10 @@ func (s *Signer) sendCode(ctx context.Context, codes *otp.Issuer, r *Request, c 
 }
 
 // maskEmail keeps the first letter and the domain.
-func maskEmail(a string) string {
+func maskEmail(a string) string { return MaskEmail(a) }
+
+// MaskEmail is an address as those see it who need not know it.
+func MaskEmail(a string) string {
 	local, domain, ok := strings.Cut(a, "@")
 	if !ok || local == "" {
 		return "•••"

@@ -28,7 +28,7 @@ func refusal(err error) (code, detail string) {
 // CreateBatch implements batch.Queue.
 func (d *DB) CreateBatch(ctx context.Context, b batch.Batch, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
-		return q.AddBatch(ctx, sqlc.AddBatchParams{ID: b.ID, AppID: b.App, Name: personal.Name(b.Name), Kind: b.Kind, Status: string(b.Status), Root: []byte{}, CreatedAt: micros(b.CreatedAt)})
+		return q.AddBatch(ctx, sqlc.AddBatchParams{ID: b.ID, AppID: b.App, Name: personal.Name(b.Name), Kind: b.Kind, Status: string(b.Status), Root: []byte{}, CreatedAt: micros(b.CreatedAt), Look: b.Look, LookSum: b.LookSum})
 	})
 }
 
@@ -40,7 +40,7 @@ func (d *DB) Batch(ctx context.Context, id string) (batch.Batch, error) {
 		return batch.Batch{}, absent(err, batch.ErrUnknown)
 	}
 	b := batch.Batch{ID: row.ID, App: row.AppID, Name: string(row.Name), Kind: row.Kind, Status: batch.Status(row.Status), Next: uint32(row.NextIndex),
-		Intake: row.Intake, Count: uint32(row.Count), RefusedRows: uint32(row.RefusedRows), CreatedAt: instant(row.CreatedAt), StartedAt: instant(row.StartedAt), FinishedAt: instant(row.FinishedAt)}
+		Intake: row.Intake, Look: row.Look, LookSum: row.LookSum, Count: uint32(row.Count), RefusedRows: uint32(row.RefusedRows), CreatedAt: instant(row.CreatedAt), StartedAt: instant(row.StartedAt), FinishedAt: instant(row.FinishedAt)}
 	if len(row.Root) == 32 {
 		b.Root = [32]byte(row.Root)
 	}

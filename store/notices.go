@@ -327,10 +327,10 @@ func (d *DB) FinishNotice(ctx context.Context, n notify.Notice) error {
 	})
 }
 
-// GiveUpNotice implements notify.Outbox.
+// GiveUpNotice implements notify.Outbox. Expunge removes it in the end.
 func (d *DB) GiveUpNotice(ctx context.Context, n notify.Notice, ev audit.Event) error {
 	return d.tx(ctx, func(q *sqlc.Queries) error {
-		k, err := q.DropNotice(ctx, sqlc.DropNoticeParams{ID: n.ID, Attempts: int64(n.Attempt)})
+		k, err := q.FailNotice(ctx, sqlc.FailNoticeParams{Now: micros(ev.At), Reply: ev.Detail["reply"], ID: n.ID, Attempts: int64(n.Attempt)})
 		if err != nil || k == 0 {
 			return err // somebody else has it
 		}

@@ -48,11 +48,14 @@ func (d *DB) Expunge(ctx context.Context, k enrol.Keep, ev audit.Event) (out enr
 		if out.Events, err = q.ExpungeEvents(ctx, sqlc.ExpungeEventsParams{Before: at(k.Events), Lim: limit}); err != nil {
 			return err
 		}
+		if out.Letters, err = q.ExpungeLetters(ctx, sqlc.ExpungeLettersParams{Before: at(k.Codes), Lim: limit}); err != nil {
+			return err
+		}
 		if out == (enrol.Expunged{}) {
 			return errNothing
 		}
 		ev.Detail = map[string]string{}
-		for name, n := range map[string]int64{"codes": out.Codes, "logins": out.Logins, "address_changes": out.Changes, "applications": out.Applications, "officers": out.Officers, "documents": out.Documents, "events": out.Events} {
+		for name, n := range map[string]int64{"codes": out.Codes, "logins": out.Logins, "address_changes": out.Changes, "applications": out.Applications, "officers": out.Officers, "documents": out.Documents, "events": out.Events, "letters": out.Letters} {
 			if n > 0 {
 				ev.Detail[name] = strconv.FormatInt(n, 10)
 			}

@@ -97,6 +97,7 @@ func sealable() []sealed {
 		{"signing_pages", "state:note"},
 		{"code_sends", "ic:ic sent_to:address"},
 		{"notices", "ic:ic name:name email:address detail:note"},
+		{"ecert_looks", "reason:note proposed_by:actor decided_by:actor"},
 		{"idempotency", "headers:note body:bytes object:object"},
 		{"scheduled_revocations", "actor:actor"},
 		{"accounts", "ic:ic email:address name:name"},

@@ -209,14 +209,14 @@ func (s *Server) wire() error {
 		return err
 	}
 	recordURL := func(id string) string { return c.BaseURL + "/s/" + id }
-	s.batches = &batch.Service{Queue: s.db, Blobs: s.packs, Passwords: s.Signer, Renderer: renderer, TempDir: s.DataPath("tmp"), Now: s.now,
+	s.batches = &batch.Service{Queue: s.db, Blobs: s.packs, Passwords: s.Signer, Renderer: renderer, Looks: s.db, TempDir: s.DataPath("tmp"), Now: s.now,
 		RecordURL: recordURL,
 		MaxUpload: c.Limits.UploadMegabytes << 20, MaxPDF: c.Limits.PDFMegabytes << 20, Refuse: c.Limits.refuse()}
 	s.logins = &mailLater{courier: s.courier, log: s.log}
 	s.Accounts = s.accounts(newLoginCodes(codes, s.db.LoginCodes(), s.logins))
 	secure := strings.HasPrefix(c.BaseURL, "https://")
 	records := &publicRecords{s.db, s.packs, s.ca, s.others, s.tsas, s.now, recordURL}
-	router, doc := api.New(api.Config{Certificates: records, MaxPublic: min(c.Limits.PublicMegabytes, c.Limits.PDFMegabytes) << 20, Signer: s.Signer, Runner: s.Runner, Batches: s.batches, Documents: s.db, CA: s.ca, Apps: s.Apps, Accounts: s.Accounts, Desk: s.Desk, Kept: s.Kept(), Health: s.monitor, Alarms: &enrol.Alarms{Records: s.db, Now: s.now}, AlarmsKept: s.db, Auditors: &enrol.Auditors{Records: s.db, Heads: s.heads, Now: s.now}, Webhooks: s.Webhooks(), Subject: s.db, Codes: s.db.CodeSends, People: s.db, Replies: s.db,
+	router, doc := api.New(api.Config{Certificates: records, MaxPublic: min(c.Limits.PublicMegabytes, c.Limits.PDFMegabytes) << 20, Signer: s.Signer, Runner: s.Runner, Batches: s.batches, Documents: s.db, Works: &enrol.Works{Records: s.db, Apps: s.Apps, Now: s.now}, Register: s.db, Undelivered: s.db.UndeliveredCodes, CA: s.ca, Apps: s.Apps, Accounts: s.Accounts, Desk: s.Desk, Kept: s.Kept(), Health: s.monitor, Alarms: &enrol.Alarms{Records: s.db, Now: s.now}, AlarmsKept: s.db, Auditors: &enrol.Auditors{Records: s.db, Heads: s.heads, Now: s.now}, Webhooks: s.Webhooks(), Subject: s.db, Codes: s.db.CodeSends, People: s.db, Replies: s.db,
 		SecureCookies: secure, SigningURL: func(token string) string { return c.BaseURL + "/sign/" + token },
 		Trust: func(ctx context.Context) (verify.Options, error) {
 			return trust(ctx, s.ca, s.others, s.tsas, s.now())

@@ -1,6 +1,6 @@
 -- name: AddBatch :exec
-INSERT INTO batches (id, app_id, name, kind, implicit, status, next_index, count, root, created_at, touched_at)
-VALUES (@id, @app_id, @name, @kind, @implicit, @status, @next_index, @count, @root, @created_at, @created_at);
+INSERT INTO batches (id, app_id, name, kind, implicit, status, next_index, count, root, created_at, touched_at, look, look_sum)
+VALUES (@id, @app_id, @name, @kind, @implicit, @status, @next_index, @count, @root, @created_at, @created_at, @look, @look_sum);
 
 -- What somebody has done with a batch keeps it: see StaleBatches.
 -- name: TouchBatch :exec
@@ -11,7 +11,7 @@ UPDATE batches SET touched_at = @now
 WHERE id = (SELECT t.batch_id FROM transactions t WHERE t.id = @transaction_id) AND implicit = 0 AND touched_at < @now;
 
 -- name: Batch :one
-SELECT id, app_id, name, kind, implicit, status, next_index, count, root, refused_rows, created_at, started_at, finished_at, intake, intake_until
+SELECT id, app_id, name, kind, implicit, status, next_index, count, root, refused_rows, created_at, started_at, finished_at, intake, intake_until, look, look_sum
 FROM batches WHERE id = @id;
 
 -- Begins anew what CountOutcomes adds to.

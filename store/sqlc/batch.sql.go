@@ -28,8 +28,8 @@ func (q *Queries) AbandonBatch(ctx context.Context, arg AbandonBatchParams) erro
 }
 
 const addBatch = `-- name: AddBatch :exec
-INSERT INTO batches (id, app_id, name, kind, implicit, status, next_index, count, root, created_at, touched_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
+INSERT INTO batches (id, app_id, name, kind, implicit, status, next_index, count, root, created_at, touched_at, look, look_sum)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12)
 `
 
 type AddBatchParams struct {
@@ -43,6 +43,8 @@ type AddBatchParams struct {
 	Count     int64
 	Root      []byte
 	CreatedAt int64
+	Look      int64
+	LookSum   string
 }
 
 func (q *Queries) AddBatch(ctx context.Context, arg AddBatchParams) error {
@@ -57,6 +59,8 @@ func (q *Queries) AddBatch(ctx context.Context, arg AddBatchParams) error {
 		arg.Count,
 		arg.Root,
 		arg.CreatedAt,
+		arg.Look,
+		arg.LookSum,
 	)
 	return err
 }
@@ -216,7 +220,7 @@ func (q *Queries) AuthorisedAfter(ctx context.Context, arg AuthorisedAfterParams
 }
 
 const batch = `-- name: Batch :one
-SELECT id, app_id, name, kind, implicit, status, next_index, count, root, refused_rows, created_at, started_at, finished_at, intake, intake_until
+SELECT id, app_id, name, kind, implicit, status, next_index, count, root, refused_rows, created_at, started_at, finished_at, intake, intake_until, look, look_sum
 FROM batches WHERE id = ?1
 `
 
@@ -236,6 +240,8 @@ type BatchRow struct {
 	FinishedAt  int64
 	Intake      string
 	IntakeUntil int64
+	Look        int64
+	LookSum     string
 }
 
 func (q *Queries) Batch(ctx context.Context, id string) (BatchRow, error) {
@@ -257,6 +263,8 @@ func (q *Queries) Batch(ctx context.Context, id string) (BatchRow, error) {
 		&i.FinishedAt,
 		&i.Intake,
 		&i.IntakeUntil,
+		&i.Look,
+		&i.LookSum,
 	)
 	return i, err
 }

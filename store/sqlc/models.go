@@ -225,6 +225,8 @@ type Batch struct {
 	Intake      string
 	IntakeUntil int64
 	TouchedAt   int64
+	Look        int64
+	LookSum     string
 }
 
 type BatchOutcome struct {
@@ -342,6 +344,19 @@ type Document struct {
 	Digest    []byte
 	Blob      string
 	CreatedAt int64
+}
+
+type EcertLook struct {
+	Number     int64
+	Base       int64
+	Template   string
+	Changes    string
+	State      string
+	Reason     personal.Note
+	ProposedBy personal.Actor
+	ProposedAt int64
+	DecidedBy  personal.Actor
+	DecidedAt  int64
 }
 
 type Enrolled struct {
@@ -566,6 +581,7 @@ type Notice struct {
 	DueAt     int64
 	Attempts  int64
 	Reply     string
+	FailedAt  int64
 }
 
 type Officer struct {

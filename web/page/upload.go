@@ -36,7 +36,7 @@ func (s *Site) Upload(next func(http.ResponseWriter, *http.Request, *Upload)) ht
 }
 
 // maxParts is how many fields stand before a form's file.
-const maxParts = 64
+const maxParts = 160
 
 // upload reads up to the file. Names count as values do, and so does each part: an endless form
 // of empty ones has an end, too.
