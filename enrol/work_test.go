@@ -142,17 +142,17 @@ func TestOpenSaysWhatCanBeDone(t *testing.T) {
 	o.once(t)
 	_, err = o.Apply(ctx, application(secret.New(o.post.last(t).code)))
 	must(t, err)
-	can(o.sap, e.ID, "enrol.validate/same_person enrol.return enrol.reject enrol.withdraw enrol.copy")
-	can(o.ap, e.ID, "enrol.validate/same_person enrol.return enrol.reject enrol.withdraw enrol.copy") // chose the address
-	can(o.jdn, e.ID, "enrol.return enrol.reject enrol.withdraw enrol.copy")
+	can(o.sap, e.ID, "enrol.validate/same_person enrol.return enrol.reject enrol.withdraw")
+	can(o.ap, e.ID, "enrol.validate/same_person enrol.return enrol.reject enrol.withdraw") // chose the address
+	can(o.jdn, e.ID, "enrol.return enrol.reject enrol.withdraw")
 	own := enrol.Actor{Name: "account:own", IC: newIC, Appointments: o.ap.Appointments}
-	can(own, e.ID, "enrol.validate/own_case enrol.return/own_case enrol.reject/own_case enrol.withdraw enrol.copy/own_case")
+	can(own, e.ID, "enrol.validate/own_case enrol.return/own_case enrol.reject/own_case enrol.withdraw")
 	other := enrol.Actor{Name: "account:ap2", IC: "700101105580", Appointments: o.ap.Appointments}
-	can(other, e.ID, "enrol.validate enrol.return enrol.reject enrol.withdraw enrol.copy")
+	can(other, e.ID, "enrol.validate enrol.return enrol.reject enrol.withdraw")
 	must(t, o.Validate(ctx, other, e.ID))
 	both := enrol.Actor{Name: other.Name, IC: other.IC, Appointments: append(slices.Clone(other.Appointments), o.jdn.Appointments...)}
-	can(both, e.ID, "enrol.approve/same_person enrol.return enrol.reject enrol.withdraw enrol.copy")
-	can(o.jdn, e.ID, "enrol.approve enrol.return enrol.reject enrol.withdraw enrol.copy")
+	can(both, e.ID, "enrol.approve/same_person enrol.return enrol.reject enrol.withdraw")
+	can(o.jdn, e.ID, "enrol.approve enrol.return enrol.reject enrol.withdraw")
 	must(t, second(o.Approve(ctx, o.jdn, e.ID)))
 	can(o.jdn, e.ID, "")
 	for _, r := range storetest.Chain(t, o.House.DB) {
