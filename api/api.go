@@ -44,8 +44,8 @@ type Config struct {
 	Health     *health.Monitor
 	Alarms     *enrol.Alarms
 	AlarmsKept AlarmsKept
-	Works     *enrol.Works
-	Register  batch.Register
+	Works      *enrol.Works
+	Register   batch.Register
 	// Undelivered gives codes since a time that did not arrive, the newest first, at most limit.
 	Undelivered func(ctx context.Context, since time.Time, limit int) ([]otp.Send, error)
 	// Subject knows everything about a person.

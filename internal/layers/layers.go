@@ -44,7 +44,7 @@ func table() map[string]string {
 		"web/console/apps":    "internal/myt web/page web/signing",
 		"web/console/health":  "web/page",
 		"web/console/office":  "internal/myt web/page",
-		"web/console/people":  "web/page",
+		"web/console/people":  "internal/myt web/page",
 		"web/console/queue":   "internal/table web/page",
 		"web/console/reports": "internal/myt web/page",
 		"web/console/works":   "web/page",
