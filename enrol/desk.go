@@ -365,6 +365,9 @@ func (d *Desk) Find(ctx context.Context, a Actor, f Filter) ([]Enrolment, error)
 	if err != nil {
 		return nil, fmt.Errorf("reading enrolments: %w", err)
 	}
+	if err := d.conceal(ctx, &a, out); err != nil {
+		return nil, err
+	}
 	ev.Detail["found"] = fmt.Sprint(len(out))
 	return out, d.Records.Audit(ctx, ev)
 }

@@ -310,8 +310,6 @@ func (l *leaks) refused(key string, c *caller) {
 // enrolment and nothing else.
 func (l *leaks) shared(keys []string, people []caller) {
 	l.t.Helper()
-	known := []string{l.realm.shared.things["officer"], "SITI JPK BINTI ABDULLAH"} // by who has listed
-	marks := slices.DeleteFunc(slices.Clone(l.b.marks), func(m string) bool { return slices.Contains(known, m) })
 	for _, key := range keys {
 		if !strings.Contains(key, "{officer}") {
 			continue
@@ -328,7 +326,7 @@ func (l *leaks) shared(keys []string, people []caller) {
 			if (r.Status == 200) != own || !own && r.Code() != "forbidden" {
 				l.leak("%s by %s about an officer of both: %d %s", key, c.name, r.Status, r.Raw)
 			}
-			if m := leaked(marks, l.realm.shared.filled(key+row.body), r); len(m) > 0 || strings.Contains(string(r.Raw), "+60 12-345 6789") {
+			if m := leaked(l.b.marks, l.realm.shared.filled(key+row.body), r); len(m) > 0 || strings.Contains(string(r.Raw), "+60 12-345 6789") {
 				l.leak("%s by %s about an officer of both tells %q: %s", key, c.name, m, r.Raw)
 			}
 			if changed := l.changes(); len(changed) > 0 {
@@ -350,6 +348,7 @@ func (l *leaks) sideways(people []caller) {
 	asked := []string{"/v1/admin/enrolments?state=APPLIED", "/v1/admin/enrolments?state=APPLIED&agency={agency}&system=" + b.system, "/v1/admin/enrolments?state=APPLIED&system={system}&agency=" + b.agency,
 		"/v1/admin/revocations", "/v1/admin/revocations?agency={agency}&system=" + b.system, "/v1/admin/revocations?system={system}&agency=" + b.agency,
 		"/v1/admin/apps?after=janm-lejar", "/v1/admin/apps?limit=1", "/v1/admin/appointments?ended=true", "/v1/admin/enrolments?state=LISTED&agency={agency}&agency=" + b.agency,
+		"/v1/admin/enrolments?state=LISTED&agency={agency}", "/v1/admin/enrolments?state=LISTED&system={system}", "/v1/admin/enrolments/" + l.realm.shared.things["listed"],
 		"/v1/admin/apps/{app}/deliveries?after=" + b.things["event"], "/v1/admin/apps/{app}/../" + b.things["app"]}
 	for _, report := range enrol.Reports() {
 		for _, format := range enrol.ReportFormats() {

@@ -62,7 +62,9 @@ func newRealm(t *testing.T) *realm {
 		s.things["agency"], s.things["system"] = s.agency, s.system
 	}
 	w.callers(t)
-	both := person{w.b.things["officer"], "SITI JPK BINTI ABDULLAH", "siti@jpk.gov.my"}
+	both := person{"820405105881", "DUA AGENSI BIN SATU", "dua@jpk.gov.my"}
+	id, serial := w.issued(t, w.b, w.people["AP "+w.b.agency], both)
+	w.b.marks = append(w.b.marks, id, serial, both.email)
 	w.shared = &side{agency: w.a.agency, system: w.b.system, things: map[string]string{"officer": both.ic, "listed": w.listed(t, w.people["SAP "+w.a.agency], w.a, both)}}
 	w.shared.things["agency"], w.shared.things["system"] = w.shared.agency, w.shared.system
 	return w
@@ -81,11 +83,7 @@ func (w *realm) side(t *testing.T, o sideOf) *side {
 
 	// A holder of a certificate, with all that can wait for somebody; an applicant; one who is listed.
 	holder := person{ic(4), "SITI " + o.agency + " BINTI ABDULLAH", "siti@" + o.domain}
-	id := w.apply(t, s, holder)
-	want(t, ap.do("POST", "/v1/admin/enrolments/"+id+"/validate", nil), 204, "")
-	issued := w.second.do("POST", "/v1/admin/enrolments/"+id+"/approve", nil)
-	want(t, issued, 200, "")
-	serial := issued.Text("serial_number")
+	id, serial := w.issued(t, s, ap, holder)
 	path := "/v1/admin/officers/" + holder.ic
 	at := w.Clock.Now().Add(72 * time.Hour).UTC().Format(time.RFC3339)
 	want(t, ap.do("POST", path+"/certificate/revoke", map[string]any{"system": o.system, "reason": "superseded", "why": "bertukar jawatan bulan depan", "at": at}), 200, "")
@@ -144,6 +142,16 @@ func (w *realm) listed(t *testing.T, sap *browser, s *side, p person) string {
 	r := sap.do("POST", "/v1/admin/enrolments", map[string]any{"ic": p.ic, "name": p.name, "email": p.email, "agency": s.agency, "system": s.system, "office": "PEJABAT " + s.agency, "ticket": "TIKET-" + s.agency})
 	want(t, r, 201, "")
 	return r.Text("enrolment_id")
+}
+
+// issued brings one to a certificate.
+func (w *realm) issued(t *testing.T, s *side, ap *browser, p person) (id, serial string) {
+	t.Helper()
+	id = w.apply(t, s, p)
+	want(t, ap.do("POST", "/v1/admin/enrolments/"+id+"/validate", nil), 204, "")
+	r := w.second.do("POST", "/v1/admin/enrolments/"+id+"/approve", nil)
+	want(t, r, 200, "")
+	return id, r.Text("serial_number")
 }
 
 // apply brings one to APPLIED.
