@@ -118,6 +118,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.renewals(h)
 	s.statuses(h)
 	s.bulks(h)
+	s.queues(h)
 	s.reports(h)
 	s.retention(h)
 	s.webhooks(h)

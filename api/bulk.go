@@ -21,6 +21,9 @@ const bulkFor = 45 * time.Second
 type bulkFilter struct {
 	System string    `json:"system,omitempty" maxLength:"32" doc:"A SAP must name the own one"`
 	Agency string    `json:"agency,omitempty" maxLength:"32" doc:"SA and AP must name the own one"`
+	Office string    `json:"office,omitempty" maxLength:"64"`
+	Phase  string    `json:"phase,omitempty" maxLength:"32"`
+	Kind   string    `json:"kind,omitempty" enum:"FIRST,RENEWAL,REKEY,REPLACEMENT,TRANSFER,NOT_REKEY" doc:"As in the list that was seen"`
 	Until  time.Time `json:"until" doc:"When the list was seen: what came later is left out"`
 	Count  int       `json:"count" minimum:"1" doc:"How many match, as a confirmation; next time, remaining"`
 	After  string    `json:"after,omitempty" maxLength:"96" doc:"next of the answer before"`
@@ -28,10 +31,10 @@ type bulkFilter struct {
 
 type bulkInput struct {
 	Body struct {
-		Step   string      `json:"step" enum:"validate,return,reject,approve"`
-		Reason string      `json:"reason" maxLength:"2000" doc:"5 to 500 characters, each one's; of a return or rejection the officers read it"`
+		Step   string      `json:"step" enum:"admit,validate,return,reject,approve"`
+		Reason string      `json:"reason,omitempty" maxLength:"2000" doc:"5 to 500 characters, each one's; of a return or rejection the officers read it. admit needs none"`
 		IDs    []string    `json:"enrolment_ids,omitempty" maxItems:"1000"`
-		Filter *bulkFilter `json:"filter,omitempty" doc:"In the place of ids: APPLIED for validate, return and reject, VALIDATED for approve; a thousand at a time"`
+		Filter *bulkFilter `json:"filter,omitempty" doc:"In the place of ids: LISTED for admit, APPLIED for validate, return and reject, VALIDATED for approve; a thousand at a time"`
 	}
 }
 
@@ -54,14 +57,14 @@ type bulkOutput struct {
 }
 
 func (s *server) bulks(h huma.API) {
-	o := administer("Enrolment", "bulk", http.MethodPost, "/v1/admin/enrolments/bulk", "Validate, return, reject (SAP, SA, AP) or approve (JDN) many at once, each judged alone")
+	o := administer("Enrolment", "bulk", http.MethodPost, "/v1/admin/enrolments/bulk", "Admit, approve (JDN), validate, return or reject (SAP, SA, AP) many at once, each judged alone")
 	o.MaxBodyBytes = 128 << 10
 	huma.Register(h, o, s.bulk)
 }
 
 func (s *server) bulk(ctx context.Context, in *bulkInput) (*bulkOutput, error) {
 	b, by := &in.Body, personOf(ctx).Actor
-	act := map[string]enrol.Action{"validate": enrol.Validate, "return": enrol.Return, "reject": enrol.Reject, "approve": enrol.Approve}[b.Step]
+	act := map[string]enrol.Action{"admit": enrol.Admit, "validate": enrol.Validate, "return": enrol.Return, "reject": enrol.Reject, "approve": enrol.Approve}[b.Step]
 	if (len(b.IDs) > 0) == (b.Filter != nil) {
 		return nil, s.fail(ctx, fixed("enrolment_ids", "Either enrolment_ids or filter is needed.", "Sama ada enrolment_ids atau filter diperlukan."))
 	}
@@ -73,7 +76,7 @@ func (s *server) bulk(ctx context.Context, in *bulkInput) (*bulkOutput, error) {
 		done.Verdicts, err = s.Desk.Bulk(limit, by, act, b.IDs, b.Reason)
 		done.Remaining = len(b.IDs) - len(done.Verdicts)
 	} else {
-		f := enrol.BulkFilter{System: b.Filter.System, Agency: b.Filter.Agency, Until: b.Filter.Until, Count: b.Filter.Count}
+		f := enrol.BulkFilter{System: b.Filter.System, Agency: b.Filter.Agency, Office: b.Filter.Office, Phase: b.Filter.Phase, Kind: b.Filter.Kind, Until: b.Filter.Until, Count: b.Filter.Count}
 		if b.Filter.After != "" {
 			at, id, _ := strings.Cut(b.Filter.After, ".")
 			n, perr := strconv.ParseInt(at, 10, 64)

@@ -67,17 +67,23 @@ type enrolmentBody struct {
 
 type findInput struct {
 	State  string `query:"state" required:"true" enum:"LISTED,CONFIRMING,CONFIRMED,APPLIED,VALIDATED,APPROVED,ISSUED,RETURNED,REJECTED,WITHDRAWN,EXPIRED"`
-	System string `query:"system" maxLength:"32" doc:"A SAP must name the own one"`
-	Agency string `query:"agency" maxLength:"32" doc:"SA and AP must name the own one"`
+	System string `query:"system" maxLength:"32" doc:"Who looks after one alone need not name it"`
+	Agency string `query:"agency" maxLength:"32" doc:"Who looks after one alone need not name it"`
+	Office string `query:"office" maxLength:"64" doc:"Accounting office, as it was listed"`
+	Phase  string `query:"phase" maxLength:"32" doc:"Of the rollout"`
+	Kind   string `query:"kind" enum:"FIRST,RENEWAL,REKEY,REPLACEMENT,TRANSFER,NOT_REKEY" doc:"NOT_REKEY: all but forgotten PINs, which wait for a step of their own"`
 	Days   int    `query:"days" minimum:"0" maximum:"3650" doc:"In the state for so many days, or longer"`
 	After  string `query:"after" maxLength:"96" doc:"next of the page before"`
 	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000"`
+	Count  bool   `query:"count" doc:"Say how many there are, for what is decided about all of them"`
 }
 
 type findOutput struct {
 	Body struct {
 		Enrolments []enrolmentBody `json:"enrolments" doc:"Those first that have been in the state longest"`
 		Next       string          `json:"next,omitempty" doc:"For after, when there may be more"`
+		Count      *int            `json:"count,omitempty" doc:"With count: how many match, from the first"`
+		Until      *time.Time      `json:"until,omitempty" doc:"With count: when they were counted, for filter.until of a bulk step"`
 	}
 }
 
@@ -105,7 +111,15 @@ type dossierOutput struct {
 		Form      *enrol.Form   `json:"form,omitempty" doc:"Once there is an application"`
 		MyKad     bool          `json:"mykad" doc:"There is a copy to be looked at"`
 		Steps     []stepBody    `json:"steps" doc:"What was done, by whom, the oldest first, as the audit chain tells it"`
+		Can       []canBody     `json:"can" doc:"What the person who asks could do now, the next step first"`
 	}
+}
+
+type canBody struct {
+	Step   string `json:"step" enum:"admit,validate,rekey/confirm,approve,return,reject,resend,correct,withdraw,mykad" doc:"What follows /v1/admin/enrolments/{id}/"`
+	Code   string `json:"code,omitempty" doc:"Why not, where this person cannot"`
+	Detail string `json:"detail,omitempty"`
+	After  int    `json:"retry_after,omitempty" doc:"Seconds until it can be done"`
 }
 
 type stepBody struct {
@@ -254,7 +268,7 @@ func enrolmentOut(e *enrol.Enrolment) enrolmentBody {
 }
 
 func (s *server) findEnrolments(ctx context.Context, in *findInput) (*findOutput, error) {
-	f := enrol.Filter{State: enrol.State(in.State), System: in.System, Agency: in.Agency, Limit: in.Limit, Until: s.Now().Add(-time.Duration(in.Days) * 24 * time.Hour)}
+	f := enrol.Filter{State: enrol.State(in.State), System: in.System, Agency: in.Agency, Office: in.Office, Phase: in.Phase, Kind: in.Kind, Limit: in.Limit, Until: s.Now().Add(-time.Duration(in.Days) * 24 * time.Hour)}
 	if in.After != "" {
 		at, id, _ := strings.Cut(in.After, ".")
 		n, err := strconv.ParseInt(at, 10, 64)
@@ -263,11 +277,14 @@ func (s *server) findEnrolments(ctx context.Context, in *findInput) (*findOutput
 		}
 		f.AfterSince, f.AfterID = time.UnixMicro(n), id
 	}
-	list, err := s.Desk.Find(ctx, personOf(ctx).Actor, f)
+	list, count, err := s.Desk.Find(ctx, personOf(ctx).Actor, f, in.Count)
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
 	out := &findOutput{}
+	if in.Count {
+		out.Body.Count, out.Body.Until = &count, when(f.Until)
+	}
 	out.Body.Enrolments = make([]enrolmentBody, len(list))
 	for k := range list {
 		out.Body.Enrolments[k] = enrolmentOut(&list[k])
@@ -288,6 +305,7 @@ func (s *server) dossier(ctx context.Context, in *enrolmentInput) (*dossierOutpu
 	if d.Form != (enrol.Form{}) {
 		out.Body.Form = &d.Form
 	}
+	out.Body.Can = canOut(ctx, d.Can)
 	names := map[string]string{}
 	out.Body.Steps = make([]stepBody, len(d.Steps))
 	for k, x := range d.Steps {

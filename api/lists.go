@@ -70,13 +70,13 @@ func (s *server) addList(ctx context.Context, in *listInput) (*listOutput, error
 	if err != nil {
 		p := newProblem(ctx, s.logged(ctx, err))
 		if errors.Is(err, enrol.ErrInput) { // the rows say why
-			p.Errors = faults(rep.Told)
+			p.Errors = rowFaults(rep.Told, english(ctx))
 		}
 		return nil, p
 	}
 	out := &listOutput{}
 	b := &out.Body
-	b.Digest, b.Rows, b.Good, b.Already, b.Accepted, b.Count, b.Refused = rep.Digest, rep.Rows, rep.Good, rep.Already, rep.Added, rep.Refused, faults(rep.Told)
+	b.Digest, b.Rows, b.Good, b.Already, b.Accepted, b.Count, b.Refused = rep.Digest, rep.Rows, rep.Good, rep.Already, rep.Added, rep.Refused, rowFaults(rep.Told, english(ctx))
 	return out, nil
 }
 

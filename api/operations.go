@@ -77,7 +77,7 @@ func operationCodes() map[string]string {
 		"exportMe": "session_not_fresh",
 		// Administrators: enrolment.
 		"putAgency": "registry_invalid", "putSystem": "registry_invalid agency_unknown", "endTokens": "registry_invalid date_invalid not_registered",
-		"findEnrolments": "not_accepted", "enrolment": "not_registered", "enrolmentMyKad": "not_registered own_case", "lookUpOfficer": "not_registered",
+		"findEnrolments": "not_accepted report_scope", "adminWork": "", "enrolment": "not_registered", "enrolmentMyKad": "not_registered own_case", "lookUpOfficer": "not_registered",
 		"addEnrolment": "already_registered enrolment_open" + codesEntry, "addList": "list_invalid list_has_refused_rows already_registered",
 		"bulk":           "count_differs id_twice bulk_size date_invalid" + codesDesk,
 		"admitEnrolment": codesDesk, "resendEnrolment": "resend_too_soon mail_unavailable" + codesDesk, "correctEnrolment": codesDesk + codesEntry, "validateEnrolment": codesDesk, "returnEnrolment": codesDesk, "rejectEnrolment": codesDesk, "withdrawEnrolment": codesDesk,

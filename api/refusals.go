@@ -14,7 +14,16 @@ type Fault struct {
 	Column string `json:"column,omitempty" doc:"As the list spells it"`
 	Field  string `json:"field,omitempty" doc:"Of a form"`
 	Code   string `json:"code" doc:"As docs/enrolment.md lists them"`
-	Detail string `json:"detail" doc:"What is wrong; of a row in Malay and English"`
+	Detail string `json:"detail" doc:"What is wrong"`
+}
+
+// rowFaults are those of a list in one language.
+func rowFaults(told []*enrol.Refusal, en bool) []Fault {
+	out := faults(told)
+	for k, no := range told {
+		out[k].Detail = pick(en, no.EN, no.MS)
+	}
+	return out
 }
 
 func faults(told []*enrol.Refusal) []Fault {

@@ -9,7 +9,7 @@ func vocabulary() map[string]any {
 		"account_id": "ac_h6t2vq7nkz3wdy5bxcml4ajpre", "action": "enrol.approve", "address": "Aras 1, Kompleks Kementerian Kewangan", "after": "", "agency": "JANM", "agency_name": "Jabatan Akauntan Negara Malaysia", "agent": "Mozilla/5.0",
 		"algorithm": "RSA-PKCS1", "anchor": "PERAKUAN 1", "appointment_id": "ap_2xq6vn7hkz3wdy5btcml4ajsre", "approved_by": "NORAINI BINTI OTHMAN", "archive_id": "ar_6vn7hkz3xq2wdy5btcml4ajsre",
 		"ask": "pentadbir agensi", "asked_by": "NORAINI BINTI OTHMAN", "authority": "CN=Mohor TSA, O=Mohor, C=MY", "batch_id": exampleBatch, "batch_root": exampleRoot, "batch_name": "Sijil Kemahiran April 2026", "message": "Buat transaksi dengan batch_id ini: pegawai memberi PIN dan kod.", "old_pin": "Rusa-Sambar-7", "others": []any{},
-		"by": "NORAINI BINTI OTHMAN", "by_name": "NORAINI BINTI OTHMAN", "certificate": exampleDER, "certificates_sha256": []any{"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},
+		"can": []any{"validate", "return", "reject"}, "by": "NORAINI BINTI OTHMAN", "by_name": "NORAINI BINTI OTHMAN", "certificate": exampleDER, "certificates_sha256": []any{"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},
 		"chain": []any{exampleDER}, "change_id": "ad_q3xw6vn7hkz2dy5btcml4ajsre", "changes_after": []any{}, "channel": "email", "channels": []any{"email"}, "code": "482913",
 		"column": "no_kp", "confirmation_id": "lg_k7bn3q5wy2hz6vdctmxl4ajpoe", "contact": "aisyah@anm.gov.my", "content_url": "/v1/documents/" + exampleDocument + "/content",
 		"credential_id": "cr_w5t3yq7kzn2hd6vbc4xml2ajoe", "credentials": []any{"cr_w5t3yq7kzn2hd6vbc4xml2ajoe"},

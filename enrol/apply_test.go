@@ -178,10 +178,10 @@ func TestLookupIsScoped(t *testing.T) {
 			t.Errorf("%s: %v for one who is there, %v for one who is not", name, known, unknown)
 		}
 	}
-	if _, err := o.Find(ctx, o.ap, enrol.Filter{State: enrol.Applied}); !errors.Is(err, enrol.ErrForbidden) {
+	if _, _, err := o.Find(ctx, o.ap, enrol.Filter{State: enrol.Applied, Agency: "JPK"}, false); !errors.Is(err, enrol.ErrForbidden) {
 		t.Errorf("an AP lists everybody: %v", err)
 	}
-	if l, err := o.Find(ctx, o.ap, enrol.Filter{State: enrol.Applied, Agency: "JANM"}); err != nil || len(l) != 1 {
+	if l, n, err := o.Find(ctx, o.ap, enrol.Filter{State: enrol.Applied}, true); err != nil || len(l) != 1 || n != 1 {
 		t.Errorf("%d, %v", len(l), err)
 	}
 }

@@ -137,20 +137,23 @@ type hands interface {
 // somebody chose the mailbox that the set-up code went to, so both may be one human: they
 // do not count as two.
 func oneHand(ctx context.Context, r hands, ev audit.Event, a *Actor, others ...string) error {
+	same, err := sameHand(ctx, r, a, others...)
+	if err == nil && same {
+		err = refuse(ctx, r, ev, refusal("same_person", ErrForbidden))
+	}
+	return err
+}
+
+func sameHand(ctx context.Context, r hands, a *Actor, others ...string) (bool, error) {
 	one := []string{a.Name}
 	if a.IC != "" {
 		related, err := r.Hand(ctx, a.IC)
 		if err != nil {
-			return fmt.Errorf("reading who appointed whom: %w", err)
+			return false, fmt.Errorf("reading who appointed whom: %w", err)
 		}
 		one = append(one, related...)
 	}
-	for _, name := range others {
-		if name != "" && slices.Contains(one, name) {
-			return refuse(ctx, r, ev, refusal("same_person", ErrForbidden))
-		}
-	}
-	return nil
+	return slices.ContainsFunc(others, func(name string) bool { return name != "" && slices.Contains(one, name) }), nil
 }
 
 // decided refuses an application that was not validated, and approved by somebody else,
@@ -293,6 +296,7 @@ type Dossier struct {
 	Form    Form
 	HasCopy bool
 	Steps   []Taken // the oldest first
+	Can     []Possible
 }
 
 // Taken is a step as the audit chain tells of it.
@@ -332,6 +336,15 @@ func (d *Desk) Open(ctx context.Context, a Actor, id string) (Dossier, error) {
 			}
 		}
 		out.Steps = append(out.Steps, t)
+	}
+	if e.State.Open() {
+		told, err := d.Records.Decisions(ctx, id)
+		if err != nil {
+			return Dossier{}, fmt.Errorf("reading who decided: %w", err)
+		}
+		if out.Can, err = d.possible(ctx, a, &e, &told, out.HasCopy); err != nil {
+			return Dossier{}, err
+		}
 	}
 	return out, d.Records.Audit(ctx, ev)
 }

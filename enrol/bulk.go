@@ -23,6 +23,8 @@ type Verdict struct {
 // about a list has seen it as it was at Until.
 type BulkFilter struct {
 	System, Agency string    // "": any, for who may see all
+	Office, Phase  string    // "": any
+	Kind           string    // as in Filter
 	Until          time.Time // in the state since then, or longer; not to come
 	Count          int       // that match, from the first, which may be more than MaxBulk
 	AfterSince     time.Time // go on behind this one
@@ -37,11 +39,11 @@ const stopAfter = 3
 // down several of them with each commit, and the HSM signs while it does.
 const atOnce = 16
 
-// Bulk takes the same step for many enrolments, each as if it was alone: Validate, Return,
-// Reject or Approve. reason, of 5 to 500 characters, is each one's. At most MaxBulk, no id
-// twice; several at once. It goes on behind refusals, and stops at what is nobody's verdict
-// (the CA cannot be reached, ctx ends) or after several refusals by the CA: what is behind
-// that has no Verdict. The error is of the whole: nothing was done.
+// Bulk takes the same step for many enrolments, each as if it was alone: Admit, Validate,
+// Return, Reject or Approve. reason, of 5 to 500 characters, is each one's; Admit needs none.
+// At most MaxBulk, no id twice; several at once. It goes on behind refusals, and stops at what
+// is nobody's verdict (the CA cannot be reached, ctx ends) or after several refusals by the CA:
+// what is behind that has no Verdict. The error is of the whole: nothing was done.
 func (d *Desk) Bulk(ctx context.Context, a Actor, act Action, ids []string, reason string) ([]Verdict, error) {
 	o := object{name: "enrolments", detail: map[string]string{"count": fmt.Sprint(len(ids))}}
 	// On what ground each is taken is decided one by one; nobody without any comes so far.
@@ -54,7 +56,10 @@ func (d *Desk) Bulk(ctx context.Context, a Actor, act Action, ids []string, reas
 	if err != nil {
 		return nil, err
 	}
-	no := reasonGiven(&reason, decisionReason)
+	var no *Refusal
+	if act != Admit {
+		no = reasonGiven(&reason, decisionReason)
+	}
 	seen := map[string]bool{}
 	for _, id := range ids {
 		if seen[id] {
@@ -63,7 +68,7 @@ func (d *Desk) Bulk(ctx context.Context, a Actor, act Action, ids []string, reas
 		seen[id] = true
 	}
 	switch {
-	case !slices.Contains([]Action{Validate, Return, Reject, Approve}, act):
+	case !slices.Contains([]Action{Admit, Validate, Return, Reject, Approve}, act):
 		return nil, fmt.Errorf("%w: %s is not for many at once", ErrInvalid, act)
 	case len(ids) == 0 || len(ids) > MaxBulk:
 		no = entered("bulk_size", "ids", fmt.Sprintf("1 hingga %d pendaftaran sekali", MaxBulk), fmt.Sprintf("1 to %d enrolments at once", MaxBulk))
@@ -71,7 +76,9 @@ func (d *Desk) Bulk(ctx context.Context, a Actor, act Action, ids []string, reas
 	if no != nil {
 		return nil, d.refuse(ctx, ev, no)
 	}
-	ev.Detail["reason"] = reason
+	if act != Admit {
+		ev.Detail["reason"] = reason
+	}
 	if err := d.Records.Audit(ctx, ev); err != nil {
 		return nil, fmt.Errorf("recording: %w", err)
 	}
@@ -117,6 +124,8 @@ func (d *Desk) verdict(ctx context.Context, a Actor, act Action, id, reason stri
 
 func (d *Desk) one(ctx context.Context, a Actor, act Action, id, reason string) error {
 	switch act {
+	case Admit:
+		return d.Admit(ctx, a, id)
 	case Validate:
 		return d.step(ctx, a, Validate, id, "", func(c *Change) { c.Notice, c.Event.Detail["reason"] = NoticeValidated, reason })
 	case Return:
@@ -154,7 +163,7 @@ func (d *Desk) BulkAll(ctx context.Context, a Actor, act Action, f BulkFilter, r
 	if f.Until.IsZero() || f.Until.After(d.Now()) {
 		return Bulked{}, d.refuse(ctx, ev, entered("date_invalid", "until", "beri masa senarai itu dilihat", "give the time at which the list was seen"))
 	}
-	choice := Filter{State: from[0], System: f.System, Agency: f.Agency, Until: f.Until, AfterSince: f.AfterSince, AfterID: f.AfterID, Limit: MaxBulk}
+	choice := Filter{State: from[0], System: f.System, Agency: f.Agency, Office: f.Office, Phase: f.Phase, Kind: f.Kind, Until: f.Until, AfterSince: f.AfterSince, AfterID: f.AfterID, Limit: MaxBulk}
 	n, err := d.Records.CountEnrolments(ctx, choice)
 	if err != nil {
 		return Bulked{}, fmt.Errorf("counting enrolments: %w", err)

@@ -346,9 +346,11 @@ func (d *Desk) withhold(ctx context.Context, a *Actor, p *Found, n int) error {
 	return nil
 }
 
-// Find lists enrolments of one state by age. Without system and agency it is for those
-// who may see all. The audit tells of the question, not of each answer.
-func (d *Desk) Find(ctx context.Context, a Actor, f Filter) ([]Enrolment, error) {
+// Find lists enrolments of one state by age. Without system and agency it is for those who
+// may see all, and of those who look after one scope alone, for that. count has all of them
+// counted that f chooses, not only this page; else it is 0. The audit tells of the question,
+// not of each answer.
+func (d *Desk) Find(ctx context.Context, a Actor, f Filter, count bool) (out []Enrolment, n int, err error) {
 	if f.Limit <= 0 {
 		f.Limit = 100
 	}
@@ -356,20 +358,30 @@ func (d *Desk) Find(ctx context.Context, a Actor, f Filter) ([]Enrolment, error)
 	if f.Until.IsZero() {
 		f.Until = d.Now()
 	}
-	ev, err := d.decide(ctx, a, Read, object{name: "enrolments", system: f.System, agency: f.Agency,
-		detail: map[string]string{"state": string(f.State), "system": f.System, "agency": f.Agency}})
-	if err != nil {
-		return nil, err
+	q := ReportQuery{System: f.System, Agency: f.Agency}
+	several := d.narrow(&a, &q)
+	f.System, f.Agency = q.System, q.Agency
+	ev, no := ground(d.Now(), a, Read, object{name: "enrolments", system: f.System, agency: f.Agency,
+		detail: map[string]string{"state": string(f.State), "system": f.System, "agency": f.Agency, "kind": f.Kind}})
+	if no != nil && several {
+		no = entered("report_scope", "system", "namakan satu sistem atau agensi di bawah anda", "name one system or agency of yours")
 	}
-	out, err := d.Records.Enrolments(ctx, f)
-	if err != nil {
-		return nil, fmt.Errorf("reading enrolments: %w", err)
+	if no != nil {
+		return nil, 0, d.refuse(ctx, ev, no)
+	}
+	if out, err = d.Records.Enrolments(ctx, f); err != nil {
+		return nil, 0, fmt.Errorf("reading enrolments: %w", err)
+	}
+	if count {
+		if n, err = d.Records.CountEnrolments(ctx, f); err != nil {
+			return nil, 0, fmt.Errorf("counting enrolments: %w", err)
+		}
 	}
 	if err := d.conceal(ctx, &a, out); err != nil {
 		return nil, err
 	}
 	ev.Detail["found"] = fmt.Sprint(len(out))
-	return out, d.Records.Audit(ctx, ev)
+	return out, n, d.Records.Audit(ctx, ev)
 }
 
 // showable says whether s is 1 to limit printable characters.

@@ -281,6 +281,8 @@ func NextReminder(notAfter, after time.Time) time.Time {
 type Filter struct {
 	State          State
 	System, Agency string    // "": any
+	Office, Phase  string    // "": any
+	Kind           string    // as the API names it, or [NotRekey]; "": any
 	Until          time.Time // in the state since then, or longer
 	AfterSince     time.Time // go on behind this one
 	AfterID        string
@@ -350,8 +352,12 @@ type Enrolments interface {
 	Central(ctx context.Context, ic, serial string, undo Action) (bool, error)
 	// Upcoming lists revocations to come, the next ones first.
 	Upcoming(ctx context.Context, f ScheduledFilter) ([]ScheduledRevocation, error)
-	// CountEnrolments says how many f chooses; only its state, scope and time matter.
+	// CountEnrolments says how many f chooses, from the first: neither where to go on nor the
+	// limit matters.
 	CountEnrolments(ctx context.Context, f Filter) (int, error)
+	// Waiting says how many of a scope are in a state, looking at no more than most; kind is
+	// "", [NotRekey] or [Rekey].
+	Waiting(ctx context.Context, s Scope, state State, kind string, most int) (int, error)
 	// Steps gives the accepted steps of an enrolment from the audit chain, the oldest first.
 	Steps(ctx context.Context, id string) ([]audit.Event, error)
 	// DueReminder returns one that is due at now, or ErrUnknown.

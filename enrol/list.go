@@ -56,6 +56,10 @@ func columnNames() [colCount][]string {
 	}
 }
 
+// notes are columns for people alone: lists of refused rows, as they are handed out, say why
+// in one, and come back with it.
+func notes() []string { return []string{"sebab_ditolak", "refusal_reason"} }
+
 // listReader reads rows and judges what can be judged by the list and the registry
 // alone. It remembers who it has seen, some 40 bytes a row.
 type listReader struct {
@@ -83,6 +87,10 @@ func newListReader(rows table.Rows, reg *register) (*listReader, error) {
 	for at, raw := range fields {
 		name := strings.TrimSpace(string(raw))
 		key := strings.Join(strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return strings.ContainsRune(" \t_-.", r) }), "_")
+		if slices.Contains(notes(), key) {
+			l.header = append(l.header, shown(name))
+			continue
+		}
 		col := slices.IndexFunc(names[:], func(n []string) bool { return slices.Contains(n, key) })
 		switch {
 		case col < 0:

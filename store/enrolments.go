@@ -215,17 +215,6 @@ func (d *DB) EnrolmentsOf(ctx context.Context, ic string) ([]enrol.Enrolment, er
 	return out, err
 }
 
-// Enrolments implements enrol.Enrolments.
-func (d *DB) Enrolments(ctx context.Context, f enrol.Filter) ([]enrol.Enrolment, error) {
-	rows, err := d.q.Enrolments(ctx, sqlc.EnrolmentsParams{State: string(f.State), System: f.System, Agency: f.Agency, Until: micros(f.Until),
-		AfterSince: micros(f.AfterSince), AfterID: f.AfterID, Lim: int64(f.Limit)})
-	out := make([]enrol.Enrolment, len(rows))
-	for k, r := range rows {
-		out[k] = enrolment(&r.Enrolment, string(r.Name), string(r.Email))
-	}
-	return out, err
-}
-
 // Application implements enrol.Enrolments.
 func (d *DB) Application(ctx context.Context, id string) (f enrol.Filed, sealed, request [32]byte, err error) {
 	r, err := d.q.Application(ctx, id)

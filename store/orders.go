@@ -70,12 +70,6 @@ func (d *DB) Upcoming(ctx context.Context, f enrol.ScheduledFilter) ([]enrol.Sch
 	return out, err
 }
 
-// CountEnrolments implements enrol.Enrolments.
-func (d *DB) CountEnrolments(ctx context.Context, f enrol.Filter) (int, error) {
-	n, err := d.q.CountEnrolments(ctx, sqlc.CountEnrolmentsParams{State: string(f.State), System: f.System, Agency: f.Agency, Until: micros(f.Until)})
-	return int(n), err
-}
-
 // Steps implements enrol.Enrolments.
 func (d *DB) Steps(ctx context.Context, id string) ([]audit.Event, error) {
 	rows, err := d.q.Steps(ctx, personal.Object(id))

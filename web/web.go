@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/mohor-sign/mohor/web/console"
 	"github.com/mohor-sign/mohor/web/joining"
 	"github.com/mohor-sign/mohor/web/manual"
 	"github.com/mohor-sign/mohor/web/page"
@@ -91,6 +92,7 @@ func Routes(r chi.Router, c Config) {
 	book.Head("/docs", s.docs)
 	if c.API != nil {
 		portal.Routes(r, p, c.Images)
+		console.Routes(r, p)
 	}
 }
 

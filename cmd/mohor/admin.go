@@ -105,7 +105,7 @@ func (c *serveCmd) dev(e *env, log *slog.Logger) error {
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:0"
 	}
-	s, l, dev, err := gateway.Dev(e.ctx, gateway.DevOptions{Dir: c.Data, Listen: c.Listen, Process: tokenProcess, Now: e.now, Log: log})
+	s, l, dev, err := gateway.Dev(e.ctx, gateway.DevOptions{Dir: c.Data, Listen: c.Listen, Process: tokenProcess, Administrators: true, Now: e.now, Log: log})
 	if err != nil {
 		return err
 	}

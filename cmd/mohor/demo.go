@@ -66,7 +66,7 @@ func (c *demoCmd) Run(e *env) error {
 	defer logFile.Close()
 	start := time.Now()
 	fmt.Fprintln(e.stderr, "mohor: making a sandbox: token, keys, authorities, two officers, an application")
-	s, l, dev, err := gateway.Dev(e.ctx, gateway.DevOptions{Dir: c.Data, Listen: c.Listen, Process: tokenProcess, Now: e.now, Log: slog.New(slog.NewTextHandler(logFile, nil))})
+	s, l, dev, err := gateway.Dev(e.ctx, gateway.DevOptions{Dir: c.Data, Listen: c.Listen, Process: tokenProcess, Administrators: !c.Once, Now: e.now, Log: slog.New(slog.NewTextHandler(logFile, nil))})
 	if err != nil {
 		return err
 	}
@@ -300,8 +300,8 @@ func (d *demo) table(c *demoCmd, dev sandbox.DevFile, rows []row, took time.Dura
 		}
 		fmt.Fprintf(w, "%-30s %5d  %-6s  %8s  %7s  %s\n", r.what, r.count, result, at, rate, r.verdicts)
 	}
-	fmt.Fprintf(w, "\nall of it in %s\n\ngateway   %s\nmailbox   %s/dev/mailbox\nAPI       %s/docs\nsigned    %s\nuse it    %s\nlog       %s.log\n",
-		took.Round(100*time.Millisecond), dev.BaseURL, dev.BaseURL, dev.BaseURL, d.out, filepath.Join(c.Data, gateway.DevFile), c.Data)
+	fmt.Fprintf(w, "\nall of it in %s\n\ngateway   %s\nmailbox   %s/dev/mailbox\nconsole   %s/dev/administrators\nAPI       %s/docs\nsigned    %s\nuse it    %s\nlog       %s.log\n",
+		took.Round(100*time.Millisecond), dev.BaseURL, dev.BaseURL, dev.BaseURL, dev.BaseURL, d.out, filepath.Join(c.Data, gateway.DevFile), c.Data)
 	if failed > 0 {
 		return fmt.Errorf("%d of %d checks failed", failed, len(rows))
 	}

@@ -270,7 +270,7 @@ func (c *enrolPendingCmd) Run(e *env) error {
 		return err
 	}
 	defer i.Close()
-	list, err := i.Desk.Find(e.ctx, by, enrol.Filter{State: enrol.State(c.State), System: c.System, Agency: c.Agency, Limit: c.Limit})
+	list, _, err := i.Desk.Find(e.ctx, by, enrol.Filter{State: enrol.State(c.State), System: c.System, Agency: c.Agency, Limit: c.Limit}, false)
 	if err != nil {
 		return err
 	}

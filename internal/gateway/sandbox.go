@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pquerna/otp/totp"
+
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/hsm"
 	"github.com/mohor-sign/mohor/internal/sandbox"
@@ -45,6 +47,8 @@ type DevOptions struct {
 	Process func() *exec.Cmd
 	// NoRecovery leaves a lost token lost: a control in tests.
 	NoRecovery bool
+	// Administrators makes one of each role (two of JDN), unless dev.json has them.
+	Administrators bool
 	// Change is called with the gateway before anything runs in it: tests put faults between its parts.
 	Change func(*Server)
 	Now    func() time.Time
@@ -111,7 +115,7 @@ func (o *DevOptions) start(ctx context.Context, l net.Listener) (*Server, sandbo
 	if err != nil {
 		return nil, none, errors.Join(err, mailbox.Close(), i.Close())
 	}
-	dev, err := s.people(ctx, "http://"+l.Addr().String())
+	dev, err := s.people(ctx, "http://"+l.Addr().String(), o.Administrators)
 	if err != nil {
 		return nil, none, errors.Join(err, s.CloseAll())
 	}
@@ -128,9 +132,9 @@ func (s *Server) CloseAll() error {
 	return errors.Join(err, s.Installation.Close())
 }
 
-// people makes two officers with an RSA and an ECDSA key each, and an app,
-// unless dev.json says that they were made.
-func (s *Server) people(ctx context.Context, base string) (sandbox.DevFile, error) {
+// people makes two officers with an RSA and an ECDSA key each, an app and, if wanted,
+// administrators, unless dev.json says that they were made.
+func (s *Server) people(ctx context.Context, base string, administrators bool) (sandbox.DevFile, error) {
 	path := s.DataPath(DevFile)
 	dev, err := sandbox.ReadDevFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -138,6 +142,11 @@ func (s *Server) people(ctx context.Context, base string) (sandbox.DevFile, erro
 	}
 	if err != nil {
 		if dev, err = s.enrolPeople(ctx); err != nil {
+			return dev, err
+		}
+	}
+	if administrators && len(dev.Administrators) == 0 {
+		if dev.Administrators, err = s.appointPeople(ctx); err != nil {
 			return dev, err
 		}
 	}
@@ -192,6 +201,64 @@ func (s *Server) enrolOfficer(ctx context.Context, o enrol.Officer) (sandbox.Dev
 		d.Credentials = append(d.Credentials, sandbox.DevCredential{CredentialID: c.ID, Key: string(alg)})
 	}
 	return d, nil
+}
+
+// appointPeople makes administrators who can log in: two of JDN, for what takes two, and one of each
+// other role.
+func (s *Server) appointPeople(ctx context.Context) ([]sandbox.DevAdministrator, error) {
+	const agency = "JANM"
+	by := enrol.Actor{Name: "cli:sandbox"}
+	if err := s.Desk.PutAgency(ctx, by, enrol.Agency{Code: agency, Name: "Jabatan Akauntan Negara Malaysia"}); err != nil {
+		return nil, fmt.Errorf("registering agency %s: %w", agency, err)
+	}
+	var out []sandbox.DevAdministrator
+	for _, x := range []struct {
+		ic, name string
+		enrol.Appointment
+	}{
+		{"760202145301", "ROHANA BINTI ISMAIL", enrol.Appointment{Role: enrol.JDN}},
+		{"810914085302", "LIM WEI JIE", enrol.Appointment{Role: enrol.JDN}},
+		{"790723105303", "FARIDAH BINTI OSMAN", enrol.Appointment{Role: enrol.SAP, System: sandboxSystem}},
+		{"840330025304", "KAVITHA A/P SUBRAMANIAM", enrol.Appointment{Role: enrol.SA, Agency: agency}},
+		{"880811035305", "MOHD HAFIZ BIN ZAKARIA", enrol.Appointment{Role: enrol.AP, Agency: agency}},
+		{"730505115306", "AZMAN BIN ABDULLAH", enrol.Appointment{Role: enrol.Auditor}},
+	} {
+		d, err := s.appoint(ctx, by, enrol.Officer{IC: x.ic, Name: x.name, Email: x.ic + "@pentadbir.mohor.example"}, x.Appointment)
+		if err != nil {
+			return nil, fmt.Errorf("making the sandbox's %s: %w", x.Role, err)
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+// appoint makes an administrator with a password and a second factor. One that an interrupted start
+// has left is set up anew, with secrets that are known.
+func (s *Server) appoint(ctx context.Context, by enrol.Actor, o enrol.Officer, x enrol.Appointment) (sandbox.DevAdministrator, error) {
+	d := sandbox.DevAdministrator{IC: o.IC, Name: o.Name, Role: string(x.Role), Of: x.Agency + x.System, Password: randomPIN()}
+	x.From = s.now()
+	_, code, err := s.Accounts.CreateAdministrator(ctx, by, o, x)
+	if err != nil {
+		acct, _, other := s.Accounts.Records.AccountByIC(ctx, o.IC)
+		if other != nil {
+			return d, err
+		}
+		code, err = s.Accounts.ResetAdministrator(ctx, by, acct.ID, "")
+	}
+	if err != nil {
+		return d, err
+	}
+	seed, err := s.Accounts.BeginSetup(ctx, code, "")
+	if err != nil {
+		return d, err
+	}
+	d.TOTP = seed.Base32
+	first, err := totp.GenerateCode(string(seed.Base32.Reveal()), s.now())
+	if err != nil {
+		return d, errors.New("making the first code of an authenticator app") // its own words may hold the seed
+	}
+	_, err = s.Accounts.CompleteSetup(ctx, code, d.Password.Copy(), secret.New(first), "")
+	return d, err
 }
 
 // randomPIN makes twelve letters and digits, 60 bits, for a PIN or a password.

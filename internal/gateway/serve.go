@@ -220,6 +220,7 @@ func (s *Server) wire() error {
 		}})
 	if s.Mailbox != nil {
 		s.Mailbox.Routes(router)
+		sandbox.AdministratorRoutes(router, s.DataPath(DevFile), s.now, s.log)
 	}
 	s.handler = s.guarded(router)
 	return nil

@@ -25,6 +25,18 @@ type DevFile struct {
 	MailboxURL   string // of /dev/mailbox
 	RootCert     string // path of the sandbox's root certificate (PEM)
 	Officers     []DevOfficer
+	// Administrators are made where somebody may want to see the console.
+	Administrators []DevAdministrator
+}
+
+// DevAdministrator is a made-up administrator who can log in to the sandbox's console.
+type DevAdministrator struct {
+	IC       string
+	Name     string
+	Role     string // "JDN", "SAP", "SA", "AP" or "AUDITOR"
+	Of       string // agency or ICT system, "" for everything
+	Password secret.Text
+	TOTP     secret.Text // seed, base32
 }
 
 // DevOfficer is a made-up officer who can sign in the sandbox.
@@ -53,6 +65,17 @@ type devJSON struct {
 	MailboxURL   string           `json:"mailbox_url"`
 	RootCert     string           `json:"root_cert"`
 	Officers     []devOfficerJSON `json:"officers"`
+
+	Administrators []devAdministratorJSON `json:"administrators,omitempty"`
+}
+
+type devAdministratorJSON struct {
+	IC       string `json:"ic"`
+	Name     string `json:"name"`
+	Role     string `json:"role"`
+	Of       string `json:"of,omitempty"`
+	Password string `json:"password"`
+	TOTP     string `json:"totp"`
 }
 
 type devOfficerJSON struct {
@@ -74,6 +97,9 @@ func WriteDevFile(path string, f DevFile) (err error) {
 	for _, o := range f.Officers {
 		credentials := append([]DevCredential{}, o.Credentials...)
 		out.Officers = append(out.Officers, devOfficerJSON{o.IC, o.Name, o.Email, string(o.PIN.Reveal()), string(o.Password.Reveal()), credentials})
+	}
+	for _, a := range f.Administrators {
+		out.Administrators = append(out.Administrators, devAdministratorJSON{a.IC, a.Name, a.Role, a.Of, string(a.Password.Reveal()), string(a.TOTP.Reveal())})
 	}
 	var p bytes.Buffer
 	enc := json.NewEncoder(&p)
@@ -127,6 +153,9 @@ func ReadDevFile(path string) (DevFile, error) {
 	}
 	for _, o := range in.Officers {
 		f.Officers = append(f.Officers, DevOfficer{o.IC, o.Name, o.Email, secret.New(o.PIN), secret.New(o.Password), o.Credentials})
+	}
+	for _, a := range in.Administrators {
+		f.Administrators = append(f.Administrators, DevAdministrator{a.IC, a.Name, a.Role, a.Of, secret.New(a.Password), secret.New(a.TOTP)})
 	}
 	return f, nil
 }

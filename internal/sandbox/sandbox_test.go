@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/pquerna/otp/totp"
 
 	"github.com/mohor-sign/mohor/internal/sandbox"
 	"github.com/mohor-sign/mohor/internal/secret"
@@ -285,6 +286,7 @@ func TestDevFile(t *testing.T) {
 		MailboxURL: "https://localhost:8443/dev/mailbox", RootCert: "/tmp/root.pem",
 		Officers: []sandbox.DevOfficer{{IC: "240405888916", Name: "Siti", Email: "siti@jpk.gov.my", PIN: secret.New("Kucing-7731"), Password: secret.New("Rumah-8842"),
 			Credentials: []sandbox.DevCredential{{CredentialID: "c1", Key: "RSA-2048"}, {CredentialID: "c2", Key: "ECDSA-P256"}}}},
+		Administrators: []sandbox.DevAdministrator{{IC: "760202145301", Name: "Rohana", Role: "SAP", Of: "IGFMAS", Password: secret.New("Payung-9953"), TOTP: secret.New("JBSWY3DPEHPK3PXP")}},
 	}
 	if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
 		t.Fatal(err)
@@ -301,7 +303,8 @@ func TestDevFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"base_url":"https://localhost:8443","api_key":"k<1>","client_id":"app","client_secret":"s-2","system":"IGFMAS","mailbox_url":"https://localhost:8443/dev/mailbox","root_cert":"/tmp/root.pem",` +
-		`"officers":[{"ic":"240405888916","name":"Siti","email":"siti@jpk.gov.my","pin":"Kucing-7731","password":"Rumah-8842","credentials":[{"credential_id":"c1","key":"RSA-2048"},{"credential_id":"c2","key":"ECDSA-P256"}]}]}`
+		`"officers":[{"ic":"240405888916","name":"Siti","email":"siti@jpk.gov.my","pin":"Kucing-7731","password":"Rumah-8842","credentials":[{"credential_id":"c1","key":"RSA-2048"},{"credential_id":"c2","key":"ECDSA-P256"}]}],` +
+		`"administrators":[{"ic":"760202145301","name":"Rohana","role":"SAP","of":"IGFMAS","password":"Payung-9953","totp":"JBSWY3DPEHPK3PXP"}]}`
 	if flat.String() != want {
 		t.Errorf("got %s", flat.String())
 	}
@@ -321,7 +324,7 @@ func TestDevFile(t *testing.T) {
 	if again, err := os.ReadFile(path); err != nil || !bytes.Equal(again, p) {
 		t.Errorf("read back and written again: %s, %v", again, err)
 	}
-	if s := fmt.Sprintf("%+v", got); strings.Contains(s, "Kucing") || strings.Contains(s, "s-2") || strings.Contains(s, "k<1>") {
+	if s := fmt.Sprintf("%+v", got); strings.Contains(s, "Kucing") || strings.Contains(s, "s-2") || strings.Contains(s, "k<1>") || strings.Contains(s, "Payung") || strings.Contains(s, "JBSWY") {
 		t.Errorf("a secret is printed: %s", s)
 	}
 }
@@ -342,5 +345,50 @@ func TestReadDevFileRefuses(t *testing.T) {
 	}
 	if err := sandbox.WriteDevFile(filepath.Join(dir, "no", "dev.json"), sandbox.DevFile{}); err == nil {
 		t.Error("written into no folder")
+	}
+}
+
+// The page gives what logs an administrator in, to this machine alone.
+func TestAdministrators(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dev.json")
+	now := time.Date(2026, 11, 23, 1, 2, 3, 0, time.UTC)
+	r := chi.NewRouter()
+	sandbox.AdministratorRoutes(r, path, func() time.Time { return now }, slog.New(slog.DiscardHandler))
+	visit := func(host string) *httptest.ResponseRecorder {
+		q := httptest.NewRequest(http.MethodGet, "http://"+host+"/dev/administrators", nil)
+		q.RemoteAddr = "127.0.0.1:4711"
+		w := httptest.NewRecorder()
+		r.ServeHTTP(w, q)
+		return w
+	}
+	if w := visit("localhost"); w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), path) {
+		t.Errorf("without a file: %d %s", w.Code, w.Body)
+	}
+	const seed = "JBSWY3DPEHPK3PXP"
+	err := sandbox.WriteDevFile(path, sandbox.DevFile{Administrators: []sandbox.DevAdministrator{
+		{IC: "760202145301", Name: "<b>Rohana</b>", Role: "SAP", Of: "IGFMAS", Password: secret.New("Payung-9953"), TOTP: secret.New(seed)},
+		{IC: "760202145302", Name: "Broken", Role: "JDN", Password: secret.New("x"), TOTP: secret.New("!")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := totp.GenerateCode(seed, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := visit("localhost:8443")
+	body := w.Body.String()
+	for _, x := range []string{"SAP IGFMAS", "&lt;b&gt;Rohana", "760202145301", "Payung-9953", want} {
+		if !strings.Contains(body, x) {
+			t.Errorf("no %q on the page", x)
+		}
+	}
+	if strings.Contains(body, seed) || strings.Contains(body, "Broken") {
+		t.Errorf("the seed, or somebody without one, is shown: %s", body)
+	}
+	if w.Header().Get("Cache-Control") != "no-store" {
+		t.Error("the page may be kept")
+	}
+	if w := visit("mohor.example"); w.Code != http.StatusForbidden || strings.Contains(w.Body.String(), "Payung") {
+		t.Errorf("by another name: %d %s", w.Code, w.Body)
 	}
 }

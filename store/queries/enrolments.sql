@@ -56,11 +56,70 @@ SELECT id FROM enrolments WHERE code = @code;
 -- name: EnrolmentsOf :many
 SELECT sqlc.embed(e), o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic WHERE e.ic = @ic ORDER BY e.listed_at, e.id;
 
+-- Each by its own index: of all, of a system, and of an agency (and a system).
 -- name: Enrolments :many
 SELECT sqlc.embed(e), o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic
-WHERE e.state = @state AND (CAST(@system AS TEXT) = '' OR e.system = @system) AND (CAST(@agency AS TEXT) = '' OR e.agency = @agency)
+WHERE e.state = @state
+    AND (CAST(@office AS TEXT) = '' OR e.office = @office) AND (CAST(@phase AS TEXT) = '' OR e.phase = @phase)
+    AND CASE CAST(@kind AS TEXT) WHEN '' THEN 1 WHEN 'NOT_REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END
+        ELSE CASE CASE WHEN e.kind <> '' THEN e.kind WHEN e.origin <> '' THEN e.origin ELSE 'FIRST' END WHEN @kind THEN 1 ELSE 0 END END = 1
     AND e.since <= @until AND (e.since > @after_since OR e.since = @after_since AND e.id > @after_id)
 ORDER BY e.since, e.id LIMIT @lim;
+
+-- name: SystemEnrolments :many
+SELECT sqlc.embed(e), o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic
+WHERE e.system = @system AND e.state = @state
+    AND (CAST(@office AS TEXT) = '' OR e.office = @office) AND (CAST(@phase AS TEXT) = '' OR e.phase = @phase)
+    AND CASE CAST(@kind AS TEXT) WHEN '' THEN 1 WHEN 'NOT_REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END
+        ELSE CASE CASE WHEN e.kind <> '' THEN e.kind WHEN e.origin <> '' THEN e.origin ELSE 'FIRST' END WHEN @kind THEN 1 ELSE 0 END END = 1
+    AND e.since <= @until AND (e.since > @after_since OR e.since = @after_since AND e.id > @after_id)
+ORDER BY e.since, e.id LIMIT @lim;
+
+-- name: AgencyEnrolments :many
+SELECT sqlc.embed(e), o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic
+WHERE e.agency = @agency AND (CAST(@system AS TEXT) = '' OR e.system = @system) AND e.state = @state
+    AND (CAST(@office AS TEXT) = '' OR e.office = @office) AND (CAST(@phase AS TEXT) = '' OR e.phase = @phase)
+    AND CASE CAST(@kind AS TEXT) WHEN '' THEN 1 WHEN 'NOT_REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END
+        ELSE CASE CASE WHEN e.kind <> '' THEN e.kind WHEN e.origin <> '' THEN e.origin ELSE 'FIRST' END WHEN @kind THEN 1 ELSE 0 END END = 1
+    AND e.since <= @until AND (e.since > @after_since OR e.since = @after_since AND e.id > @after_id)
+ORDER BY e.since, e.id LIMIT @lim;
+
+-- name: CountEnrolments :one
+SELECT COUNT(*) FROM enrolments e
+WHERE e.state = @state
+    AND (CAST(@office AS TEXT) = '' OR e.office = @office) AND (CAST(@phase AS TEXT) = '' OR e.phase = @phase)
+    AND CASE CAST(@kind AS TEXT) WHEN '' THEN 1 WHEN 'NOT_REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END
+        ELSE CASE CASE WHEN e.kind <> '' THEN e.kind WHEN e.origin <> '' THEN e.origin ELSE 'FIRST' END WHEN @kind THEN 1 ELSE 0 END END = 1
+    AND e.since <= @until;
+
+-- name: CountSystemEnrolments :one
+SELECT COUNT(*) FROM enrolments e
+WHERE e.system = @system AND e.state = @state
+    AND (CAST(@office AS TEXT) = '' OR e.office = @office) AND (CAST(@phase AS TEXT) = '' OR e.phase = @phase)
+    AND CASE CAST(@kind AS TEXT) WHEN '' THEN 1 WHEN 'NOT_REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END
+        ELSE CASE CASE WHEN e.kind <> '' THEN e.kind WHEN e.origin <> '' THEN e.origin ELSE 'FIRST' END WHEN @kind THEN 1 ELSE 0 END END = 1
+    AND e.since <= @until;
+
+-- name: CountAgencyEnrolments :one
+SELECT COUNT(*) FROM enrolments e
+WHERE e.agency = @agency AND (CAST(@system AS TEXT) = '' OR e.system = @system) AND e.state = @state
+    AND (CAST(@office AS TEXT) = '' OR e.office = @office) AND (CAST(@phase AS TEXT) = '' OR e.phase = @phase)
+    AND CASE CAST(@kind AS TEXT) WHEN '' THEN 1 WHEN 'NOT_REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END
+        ELSE CASE CASE WHEN e.kind <> '' THEN e.kind WHEN e.origin <> '' THEN e.origin ELSE 'FIRST' END WHEN @kind THEN 1 ELSE 0 END END = 1
+    AND e.since <= @until;
+
+-- What waits, as far as somebody wants to know: never more than @most are looked at.
+-- name: Waiting :one
+SELECT COUNT(*) FROM (SELECT 1 FROM enrolments e WHERE e.state = @state
+    AND CASE CAST(@kind AS TEXT) WHEN '' THEN 1 WHEN 'REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 1 ELSE 0 END ELSE CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END END = 1 LIMIT @most) AS waiting;
+
+-- name: SystemWaiting :one
+SELECT COUNT(*) FROM (SELECT 1 FROM enrolments e WHERE e.system = @system AND e.state = @state
+    AND CASE CAST(@kind AS TEXT) WHEN '' THEN 1 WHEN 'REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 1 ELSE 0 END ELSE CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END END = 1 LIMIT @most) AS waiting;
+
+-- name: AgencyWaiting :one
+SELECT COUNT(*) FROM (SELECT 1 FROM enrolments e WHERE e.agency = @agency AND e.state = @state
+    AND CASE CAST(@kind AS TEXT) WHEN '' THEN 1 WHEN 'REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 1 ELSE 0 END ELSE CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END END = 1 LIMIT @most) AS waiting;
 
 -- name: MoveEnrolment :execrows
 UPDATE enrolments SET state = @state, since = @at, due_at = @due_at, attempts = 0, reply = '', reason = @reason,

@@ -35,10 +35,6 @@ WHERE p.role = 'AP' AND p.awaits = 0 AND p.from_at <= @now AND (p.until_at = 0 O
     AND p.agency = (SELECT e.agency FROM enrolments e WHERE e.ic = @ic AND e.system = @system AND e.state = 'ISSUED' ORDER BY e.since DESC, e.id DESC LIMIT 1)
 ORDER BY a.id;
 
--- name: CountEnrolments :one
-SELECT COUNT(*) FROM enrolments e WHERE e.state = @state AND (CAST(@system AS TEXT) = '' OR e.system = @system)
-    AND (CAST(@agency AS TEXT) = '' OR e.agency = @agency) AND e.since <= @until;
-
 -- name: Steps :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash FROM audit_events
 WHERE object = @object AND verdict = 'accepted' AND action IN ('enrol.list', 'enrol.admit', 'enrol.resend', 'enrol.correct', 'enrol.confirm', 'enrol.apply', 'enrol.validate', 'enrol.return',

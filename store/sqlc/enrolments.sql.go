@@ -122,6 +122,127 @@ func (q *Queries) Agencies(ctx context.Context) ([]Agency, error) {
 	return items, nil
 }
 
+const agencyEnrolments = `-- name: AgencyEnrolments :many
+SELECT e.id, e.ic, e.system, e.agency, e.office, e.phase, e.ticket, e.list, e.state, e.since, e.listed_by, e.listed_at, e.due_at, e.attempts, e.mailed_at, e.reply, e.link, e.link_until, e.code, e.code_until, e.reason, e.validated_by, e.validated_ic, e.validated_at, e.approved_by, e.approved_ic, e.approved_at, e.kind, e.replaces, e.origin, e.follows, o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic
+WHERE e.agency = ?1 AND (CAST(?2 AS TEXT) = '' OR e.system = ?2) AND e.state = ?3
+    AND (CAST(?4 AS TEXT) = '' OR e.office = ?4) AND (CAST(?5 AS TEXT) = '' OR e.phase = ?5)
+    AND CASE CAST(?6 AS TEXT) WHEN '' THEN 1 WHEN 'NOT_REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END
+        ELSE CASE CASE WHEN e.kind <> '' THEN e.kind WHEN e.origin <> '' THEN e.origin ELSE 'FIRST' END WHEN ?6 THEN 1 ELSE 0 END END = 1
+    AND e.since <= ?7 AND (e.since > ?8 OR e.since = ?8 AND e.id > ?9)
+ORDER BY e.since, e.id LIMIT ?10
+`
+
+type AgencyEnrolmentsParams struct {
+	Agency     string
+	System     string
+	State      string
+	Office     string
+	Phase      string
+	Kind       string
+	Until      int64
+	AfterSince int64
+	AfterID    string
+	Lim        int64
+}
+
+type AgencyEnrolmentsRow struct {
+	Enrolment Enrolment
+	Name      personal.Name
+	Email     personal.Address
+}
+
+func (q *Queries) AgencyEnrolments(ctx context.Context, arg AgencyEnrolmentsParams) ([]AgencyEnrolmentsRow, error) {
+	rows, err := q.db.QueryContext(ctx, agencyEnrolments,
+		arg.Agency,
+		arg.System,
+		arg.State,
+		arg.Office,
+		arg.Phase,
+		arg.Kind,
+		arg.Until,
+		arg.AfterSince,
+		arg.AfterID,
+		arg.Lim,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AgencyEnrolmentsRow
+	for rows.Next() {
+		var i AgencyEnrolmentsRow
+		if err := rows.Scan(
+			&i.Enrolment.ID,
+			&i.Enrolment.Ic,
+			&i.Enrolment.System,
+			&i.Enrolment.Agency,
+			&i.Enrolment.Office,
+			&i.Enrolment.Phase,
+			&i.Enrolment.Ticket,
+			&i.Enrolment.List,
+			&i.Enrolment.State,
+			&i.Enrolment.Since,
+			&i.Enrolment.ListedBy,
+			&i.Enrolment.ListedAt,
+			&i.Enrolment.DueAt,
+			&i.Enrolment.Attempts,
+			&i.Enrolment.MailedAt,
+			&i.Enrolment.Reply,
+			&i.Enrolment.Link,
+			&i.Enrolment.LinkUntil,
+			&i.Enrolment.Code,
+			&i.Enrolment.CodeUntil,
+			&i.Enrolment.Reason,
+			&i.Enrolment.ValidatedBy,
+			&i.Enrolment.ValidatedIc,
+			&i.Enrolment.ValidatedAt,
+			&i.Enrolment.ApprovedBy,
+			&i.Enrolment.ApprovedIc,
+			&i.Enrolment.ApprovedAt,
+			&i.Enrolment.Kind,
+			&i.Enrolment.Replaces,
+			&i.Enrolment.Origin,
+			&i.Enrolment.Follows,
+			&i.Name,
+			&i.Email,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const agencyWaiting = `-- name: AgencyWaiting :one
+SELECT COUNT(*) FROM (SELECT 1 FROM enrolments e WHERE e.agency = ?1 AND e.state = ?2
+    AND CASE CAST(?3 AS TEXT) WHEN '' THEN 1 WHEN 'REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 1 ELSE 0 END ELSE CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END END = 1 LIMIT ?4) AS waiting
+`
+
+type AgencyWaitingParams struct {
+	Agency string
+	State  string
+	Kind   string
+	Most   int64
+}
+
+func (q *Queries) AgencyWaiting(ctx context.Context, arg AgencyWaitingParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, agencyWaiting,
+		arg.Agency,
+		arg.State,
+		arg.Kind,
+		arg.Most,
+	)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const application = `-- name: Application :one
 SELECT credential_id, algorithm, version, sealed, request, form, image, copy, applied_at FROM applications WHERE enrolment_id = ?1
 `
@@ -181,6 +302,102 @@ func (q *Queries) ClaimEnrolment(ctx context.Context, arg ClaimEnrolmentParams) 
 	var id string
 	err := row.Scan(&id)
 	return id, err
+}
+
+const countAgencyEnrolments = `-- name: CountAgencyEnrolments :one
+SELECT COUNT(*) FROM enrolments e
+WHERE e.agency = ?1 AND (CAST(?2 AS TEXT) = '' OR e.system = ?2) AND e.state = ?3
+    AND (CAST(?4 AS TEXT) = '' OR e.office = ?4) AND (CAST(?5 AS TEXT) = '' OR e.phase = ?5)
+    AND CASE CAST(?6 AS TEXT) WHEN '' THEN 1 WHEN 'NOT_REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END
+        ELSE CASE CASE WHEN e.kind <> '' THEN e.kind WHEN e.origin <> '' THEN e.origin ELSE 'FIRST' END WHEN ?6 THEN 1 ELSE 0 END END = 1
+    AND e.since <= ?7
+`
+
+type CountAgencyEnrolmentsParams struct {
+	Agency string
+	System string
+	State  string
+	Office string
+	Phase  string
+	Kind   string
+	Until  int64
+}
+
+func (q *Queries) CountAgencyEnrolments(ctx context.Context, arg CountAgencyEnrolmentsParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countAgencyEnrolments,
+		arg.Agency,
+		arg.System,
+		arg.State,
+		arg.Office,
+		arg.Phase,
+		arg.Kind,
+		arg.Until,
+	)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const countEnrolments = `-- name: CountEnrolments :one
+SELECT COUNT(*) FROM enrolments e
+WHERE e.state = ?1
+    AND (CAST(?2 AS TEXT) = '' OR e.office = ?2) AND (CAST(?3 AS TEXT) = '' OR e.phase = ?3)
+    AND CASE CAST(?4 AS TEXT) WHEN '' THEN 1 WHEN 'NOT_REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END
+        ELSE CASE CASE WHEN e.kind <> '' THEN e.kind WHEN e.origin <> '' THEN e.origin ELSE 'FIRST' END WHEN ?4 THEN 1 ELSE 0 END END = 1
+    AND e.since <= ?5
+`
+
+type CountEnrolmentsParams struct {
+	State  string
+	Office string
+	Phase  string
+	Kind   string
+	Until  int64
+}
+
+func (q *Queries) CountEnrolments(ctx context.Context, arg CountEnrolmentsParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countEnrolments,
+		arg.State,
+		arg.Office,
+		arg.Phase,
+		arg.Kind,
+		arg.Until,
+	)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const countSystemEnrolments = `-- name: CountSystemEnrolments :one
+SELECT COUNT(*) FROM enrolments e
+WHERE e.system = ?1 AND e.state = ?2
+    AND (CAST(?3 AS TEXT) = '' OR e.office = ?3) AND (CAST(?4 AS TEXT) = '' OR e.phase = ?4)
+    AND CASE CAST(?5 AS TEXT) WHEN '' THEN 1 WHEN 'NOT_REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END
+        ELSE CASE CASE WHEN e.kind <> '' THEN e.kind WHEN e.origin <> '' THEN e.origin ELSE 'FIRST' END WHEN ?5 THEN 1 ELSE 0 END END = 1
+    AND e.since <= ?6
+`
+
+type CountSystemEnrolmentsParams struct {
+	System string
+	State  string
+	Office string
+	Phase  string
+	Kind   string
+	Until  int64
+}
+
+func (q *Queries) CountSystemEnrolments(ctx context.Context, arg CountSystemEnrolmentsParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countSystemEnrolments,
+		arg.System,
+		arg.State,
+		arg.Office,
+		arg.Phase,
+		arg.Kind,
+		arg.Until,
+	)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const decisionEvents = `-- name: DecisionEvents :many
@@ -405,15 +622,19 @@ func (q *Queries) EnrolmentIDsOf(ctx context.Context, ic personal.IC) ([]string,
 
 const enrolments = `-- name: Enrolments :many
 SELECT e.id, e.ic, e.system, e.agency, e.office, e.phase, e.ticket, e.list, e.state, e.since, e.listed_by, e.listed_at, e.due_at, e.attempts, e.mailed_at, e.reply, e.link, e.link_until, e.code, e.code_until, e.reason, e.validated_by, e.validated_ic, e.validated_at, e.approved_by, e.approved_ic, e.approved_at, e.kind, e.replaces, e.origin, e.follows, o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic
-WHERE e.state = ?1 AND (CAST(?2 AS TEXT) = '' OR e.system = ?2) AND (CAST(?3 AS TEXT) = '' OR e.agency = ?3)
-    AND e.since <= ?4 AND (e.since > ?5 OR e.since = ?5 AND e.id > ?6)
-ORDER BY e.since, e.id LIMIT ?7
+WHERE e.state = ?1
+    AND (CAST(?2 AS TEXT) = '' OR e.office = ?2) AND (CAST(?3 AS TEXT) = '' OR e.phase = ?3)
+    AND CASE CAST(?4 AS TEXT) WHEN '' THEN 1 WHEN 'NOT_REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END
+        ELSE CASE CASE WHEN e.kind <> '' THEN e.kind WHEN e.origin <> '' THEN e.origin ELSE 'FIRST' END WHEN ?4 THEN 1 ELSE 0 END END = 1
+    AND e.since <= ?5 AND (e.since > ?6 OR e.since = ?6 AND e.id > ?7)
+ORDER BY e.since, e.id LIMIT ?8
 `
 
 type EnrolmentsParams struct {
 	State      string
-	System     string
-	Agency     string
+	Office     string
+	Phase      string
+	Kind       string
 	Until      int64
 	AfterSince int64
 	AfterID    string
@@ -426,11 +647,13 @@ type EnrolmentsRow struct {
 	Email     personal.Address
 }
 
+// Each by its own index: of all, of a system, and of an agency (and a system).
 func (q *Queries) Enrolments(ctx context.Context, arg EnrolmentsParams) ([]EnrolmentsRow, error) {
 	rows, err := q.db.QueryContext(ctx, enrolments,
 		arg.State,
-		arg.System,
-		arg.Agency,
+		arg.Office,
+		arg.Phase,
+		arg.Kind,
 		arg.Until,
 		arg.AfterSince,
 		arg.AfterID,
@@ -1155,6 +1378,125 @@ func (q *Queries) System(ctx context.Context, code string) (System, error) {
 	return i, err
 }
 
+const systemEnrolments = `-- name: SystemEnrolments :many
+SELECT e.id, e.ic, e.system, e.agency, e.office, e.phase, e.ticket, e.list, e.state, e.since, e.listed_by, e.listed_at, e.due_at, e.attempts, e.mailed_at, e.reply, e.link, e.link_until, e.code, e.code_until, e.reason, e.validated_by, e.validated_ic, e.validated_at, e.approved_by, e.approved_ic, e.approved_at, e.kind, e.replaces, e.origin, e.follows, o.name, o.email FROM enrolments e JOIN officers o ON o.ic = e.ic
+WHERE e.system = ?1 AND e.state = ?2
+    AND (CAST(?3 AS TEXT) = '' OR e.office = ?3) AND (CAST(?4 AS TEXT) = '' OR e.phase = ?4)
+    AND CASE CAST(?5 AS TEXT) WHEN '' THEN 1 WHEN 'NOT_REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END
+        ELSE CASE CASE WHEN e.kind <> '' THEN e.kind WHEN e.origin <> '' THEN e.origin ELSE 'FIRST' END WHEN ?5 THEN 1 ELSE 0 END END = 1
+    AND e.since <= ?6 AND (e.since > ?7 OR e.since = ?7 AND e.id > ?8)
+ORDER BY e.since, e.id LIMIT ?9
+`
+
+type SystemEnrolmentsParams struct {
+	System     string
+	State      string
+	Office     string
+	Phase      string
+	Kind       string
+	Until      int64
+	AfterSince int64
+	AfterID    string
+	Lim        int64
+}
+
+type SystemEnrolmentsRow struct {
+	Enrolment Enrolment
+	Name      personal.Name
+	Email     personal.Address
+}
+
+func (q *Queries) SystemEnrolments(ctx context.Context, arg SystemEnrolmentsParams) ([]SystemEnrolmentsRow, error) {
+	rows, err := q.db.QueryContext(ctx, systemEnrolments,
+		arg.System,
+		arg.State,
+		arg.Office,
+		arg.Phase,
+		arg.Kind,
+		arg.Until,
+		arg.AfterSince,
+		arg.AfterID,
+		arg.Lim,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SystemEnrolmentsRow
+	for rows.Next() {
+		var i SystemEnrolmentsRow
+		if err := rows.Scan(
+			&i.Enrolment.ID,
+			&i.Enrolment.Ic,
+			&i.Enrolment.System,
+			&i.Enrolment.Agency,
+			&i.Enrolment.Office,
+			&i.Enrolment.Phase,
+			&i.Enrolment.Ticket,
+			&i.Enrolment.List,
+			&i.Enrolment.State,
+			&i.Enrolment.Since,
+			&i.Enrolment.ListedBy,
+			&i.Enrolment.ListedAt,
+			&i.Enrolment.DueAt,
+			&i.Enrolment.Attempts,
+			&i.Enrolment.MailedAt,
+			&i.Enrolment.Reply,
+			&i.Enrolment.Link,
+			&i.Enrolment.LinkUntil,
+			&i.Enrolment.Code,
+			&i.Enrolment.CodeUntil,
+			&i.Enrolment.Reason,
+			&i.Enrolment.ValidatedBy,
+			&i.Enrolment.ValidatedIc,
+			&i.Enrolment.ValidatedAt,
+			&i.Enrolment.ApprovedBy,
+			&i.Enrolment.ApprovedIc,
+			&i.Enrolment.ApprovedAt,
+			&i.Enrolment.Kind,
+			&i.Enrolment.Replaces,
+			&i.Enrolment.Origin,
+			&i.Enrolment.Follows,
+			&i.Name,
+			&i.Email,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const systemWaiting = `-- name: SystemWaiting :one
+SELECT COUNT(*) FROM (SELECT 1 FROM enrolments e WHERE e.system = ?1 AND e.state = ?2
+    AND CASE CAST(?3 AS TEXT) WHEN '' THEN 1 WHEN 'REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 1 ELSE 0 END ELSE CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END END = 1 LIMIT ?4) AS waiting
+`
+
+type SystemWaitingParams struct {
+	System string
+	State  string
+	Kind   string
+	Most   int64
+}
+
+func (q *Queries) SystemWaiting(ctx context.Context, arg SystemWaitingParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, systemWaiting,
+		arg.System,
+		arg.State,
+		arg.Kind,
+		arg.Most,
+	)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const systems = `-- name: Systems :many
 SELECT code, title, agency, token_ends, notice, header_template FROM systems ORDER BY code
 `
@@ -1197,4 +1539,23 @@ func (q *Queries) Systems(ctx context.Context) ([]SystemsRow, error) {
 		return nil, err
 	}
 	return items, nil
+}
+
+const waiting = `-- name: Waiting :one
+SELECT COUNT(*) FROM (SELECT 1 FROM enrolments e WHERE e.state = ?1
+    AND CASE CAST(?2 AS TEXT) WHEN '' THEN 1 WHEN 'REKEY' THEN CASE e.kind WHEN 'REKEY' THEN 1 ELSE 0 END ELSE CASE e.kind WHEN 'REKEY' THEN 0 ELSE 1 END END = 1 LIMIT ?3) AS waiting
+`
+
+type WaitingParams struct {
+	State string
+	Kind  string
+	Most  int64
+}
+
+// What waits, as far as somebody wants to know: never more than @most are looked at.
+func (q *Queries) Waiting(ctx context.Context, arg WaitingParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, waiting, arg.State, arg.Kind, arg.Most)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }

@@ -83,30 +83,6 @@ func (q *Queries) AddOrder(ctx context.Context, arg AddOrderParams) error {
 	return err
 }
 
-const countEnrolments = `-- name: CountEnrolments :one
-SELECT COUNT(*) FROM enrolments e WHERE e.state = ?1 AND (CAST(?2 AS TEXT) = '' OR e.system = ?2)
-    AND (CAST(?3 AS TEXT) = '' OR e.agency = ?3) AND e.since <= ?4
-`
-
-type CountEnrolmentsParams struct {
-	State  string
-	System string
-	Agency string
-	Until  int64
-}
-
-func (q *Queries) CountEnrolments(ctx context.Context, arg CountEnrolmentsParams) (int64, error) {
-	row := q.db.QueryRowContext(ctx, countEnrolments,
-		arg.State,
-		arg.System,
-		arg.Agency,
-		arg.Until,
-	)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
-}
-
 const leaving = `-- name: Leaving :many
 SELECT s.serial, c.ic, o.name, c.system, s.due_at, s.reason, s.actor, s.created_at,
     CAST(COALESCE((SELECT e.agency FROM enrolments e WHERE e.ic = c.ic AND e.system = c.system AND e.state = 'ISSUED' ORDER BY e.since DESC, e.id DESC LIMIT 1), '') AS TEXT) AS agency,

@@ -15,10 +15,29 @@ var menu = []struct{ name, path string }{
 
 // homeOf is where the service's name leads.
 func homeOf(ctx context.Context) string {
-	if Who(ctx) != nil {
-		return "/portal"
+	switch p := Who(ctx); {
+	case p == nil:
+		return "/"
+	case p.Kind == "administrator":
+		return ConsolePath
 	}
-	return "/"
+	return Portal
+}
+
+// staleAt is the place of a page that asks for a log-in.
+func staleAt(ctx context.Context) string {
+	if p := Who(ctx); p != nil && p.Kind == "administrator" {
+		return "console"
+	}
+	return "profile"
+}
+
+// placeName is the place's name in the menus.
+func placeName(place string) string {
+	if inConsole(place) {
+		return "page.door." + place
+	}
+	return "page.menu." + place
 }
 
 // switched is the address of this page in the other language.

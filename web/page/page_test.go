@@ -199,7 +199,7 @@ func TestLanguageStays(t *testing.T) {
 // After the log-in the browser goes where it wanted within the portal, whatever the form says.
 func TestNextStaysInThePortal(t *testing.T) {
 	for given, want := range map[string]string{
-		"": "/portal", "/portal": "/portal", "/portal/batches/b1?x=1": "/portal/batches/b1?x=1",
+		"": "/portal", "/portal": "/portal", "/admin": "/admin", "/admin/queue?state=APPLIED": "/admin/queue?state=APPLIED", "/administrators": "/portal", "/admin/../logout": "/portal", "/portal/batches/b1?x=1": "/portal/batches/b1?x=1",
 		"https://evil.example/portal": "/portal", "//evil.example/portal": "/portal", "/\\evil.example": "/portal", "/portal\\@evil.example": "/portal",
 		"javascript:alert(1)": "/portal", "/login": "/portal", "portal": "/portal", "/portal\r\nX: y": "/portal", "/portal/../logout": "/portal", "/portalx": "/portal",
 		"/portal/%2e%2e/%2e%2e/logout": "/portal", "\t/portal": "/portal", "/portal@evil.example": "/portal", "///evil.example": "/portal",

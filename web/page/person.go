@@ -87,8 +87,10 @@ func Next(r *http.Request) string {
 		next = r.URL.Query().Get("next")
 	}
 	u, err := url.Parse(next)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || strings.ContainsAny(next, "\\\r\n\t") || path.Clean(u.Path) != u.Path || u.Path != Portal && !strings.HasPrefix(u.Path, Portal+"/") {
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || strings.ContainsAny(next, "\\\r\n\t") || path.Clean(u.Path) != u.Path || !below(Portal, u.Path) && !below(ConsolePath, u.Path) {
 		return Portal
 	}
 	return u.RequestURI()
 }
+
+func below(root, path string) bool { return path == root || strings.HasPrefix(path, root+"/") }

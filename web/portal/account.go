@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/a-h/templ"
 	"github.com/go-chi/chi/v5"
 
 	"github.com/mohor-sign/mohor/web/page"
@@ -165,21 +164,6 @@ func (c *ownCertificate) signs() *medium {
 	return nil
 }
 
-// freshFor is a minute less than the API's bound, so that a form can still be filled in.
-const freshFor = 9 * time.Minute
-
-// fresh is the middleware of pages for what needs a log-in of a moment ago: it is asked for before
-// anything is typed.
-func (d *desk) fresh(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if d.Now().Sub(page.Who(r.Context()).Session.CreatedAt) > freshFor {
-			d.Show(w, r, http.StatusOK, stale(r.URL.RequestURI()))
-			return
-		}
-		next(w, r)
-	}
-}
-
 func (d *desk) accountRoutes(r chi.Router) {
 	r.Post("/portal/again", d.Form(d.again))
 }
@@ -192,39 +176,6 @@ func (d *desk) again(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page.See(w, r, page.LoginPath+"?"+url.Values{"next": {page.Next(r)}}.Encode())
-}
-
-// refused answers a form that the API did not take: the page again, with what was wrong; a log-in
-// first, where the session is too old for it.
-func (d *desk) refused(w http.ResponseWriter, r *http.Request, err error, places map[string]string, again func(page.Faults) templ.Component) {
-	p := page.Of(err)
-	switch {
-	case p != nil && p.Code == "session_not_fresh":
-		d.Show(w, r, http.StatusForbidden, stale(r.URL.RequestURI()))
-	case p == nil, p.Status == http.StatusUnauthorized, p.Status >= 500 && p.Status != http.StatusServiceUnavailable:
-		d.Failed(w, r, err)
-	default:
-		d.Show(w, r, p.Status, again(page.FaultsOf(r.Context(), p, places)))
-	}
-}
-
-// What a form did is said on the next page, once. The cookie can only choose among the words.
-const saidCookie = "said"
-
-func (d *desk) say(w http.ResponseWriter, what string) {
-	http.SetCookie(w, d.Cookie(saidCookie, what, 60))
-}
-
-func (d *desk) said(w http.ResponseWriter, r *http.Request) string {
-	what := d.CookieValue(r, saidCookie)
-	if what == "" {
-		return ""
-	}
-	http.SetCookie(w, d.Cookie(saidCookie, "", -1))
-	if !page.Has(r.Context(), "account.said."+what) {
-		return ""
-	}
-	return what
 }
 
 // secrets takes fields out of a form, so that nothing shows or logs them.

@@ -69,7 +69,7 @@ func (d *desk) certificateRoutes(r chi.Router) {
 	for _, x := range d.deeds() {
 		show, do := d.showDeed(&x), d.doDeed(&x)
 		if x.fresh {
-			show = d.fresh(show)
+			show = d.Fresh(show)
 		}
 		r.Get(x.path, show)
 		r.Post(x.path, d.Form(do))
@@ -114,7 +114,7 @@ func (d *desk) certificate(w http.ResponseWriter, r *http.Request) {
 		d.Failed(w, r, err)
 		return
 	}
-	k.Said, k.More = d.said(w, r), len(others) > 0
+	k.Said, k.More = d.Said(w, r), len(others) > 0
 	d.Show(w, r, http.StatusOK, certificate(&k))
 }
 
@@ -210,14 +210,14 @@ func (d *desk) doDeed(x *deed) http.HandlerFunc {
 			return
 		}
 		if err := x.do(r, s, secret); err != nil {
-			d.refused(w, r, err, x.places, func(f page.Faults) templ.Component {
+			d.Refused(w, r, err, x.places, func(f page.Faults) templ.Component {
 				s.Faults = f
 				return x.page(s)
 			})
 			return
 		}
 		if x.said != "" {
-			d.say(w, x.said)
+			d.Say(w, "account.said."+x.said)
 		}
 		next := certificatePath
 		if x.next != "" {

@@ -107,6 +107,6 @@ func (d *desk) doReset(w http.ResponseWriter, r *http.Request) {
 		d.Log.WarnContext(r.Context(), "the session of a browser in which a password was reset could not be ended", "error", err)
 		d.Forget(w, r)
 	}
-	d.say(w, "reset")
+	d.Say(w, "account.said.reset")
 	page.See(w, r, page.LoginPath)
 }

@@ -74,6 +74,10 @@ func (d *desk) home(w http.ResponseWriter, r *http.Request) {
 		d.Failed(w, r, err)
 		return
 	}
+	if page.Who(r.Context()).Kind == "administrator" && !o.signatory() {
+		page.See(w, r, page.ConsolePath)
+		return
+	}
 	if o.Own.Status != "NOT_REGISTERED" {
 		var signed struct {
 			Transactions []listed `json:"transactions"`
@@ -95,7 +99,7 @@ func (d *desk) home(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	o.Said = d.said(w, r)
+	o.Said = d.Said(w, r)
 	d.Show(w, r, http.StatusOK, home(&o))
 }
 

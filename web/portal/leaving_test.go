@@ -84,3 +84,12 @@ func TestEndOfASessionForgets(t *testing.T) {
 		}
 	}
 }
+
+// The page's own address, which a script shows, says where to go on only when it was asked to.
+func TestLogInPageInTheOtherLanguage(t *testing.T) {
+	for path, want := range map[string]string{"/login": `href="/login?lang=en"`, "/login?next=%2Fportal": `href="/login?lang=en"`, "/login?next=%2Fportal%2Fsign": `href="/login?lang=en&amp;next=%2Fportal%2Fsign"`} {
+		if body := visit(shop(t, said{}), "ms", path).Body.String(); !strings.Contains(body, want) {
+			t.Errorf("%s: no %s", path, want)
+		}
+	}
+}

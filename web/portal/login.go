@@ -56,7 +56,7 @@ func (d *desk) login(w http.ResponseWriter, r *http.Request) {
 		page.See(w, r, page.Next(r))
 		return
 	}
-	d.showLogin(w, r, http.StatusOK, attempt{Next: page.Next(r), Said: d.said(w, r)})
+	d.showLogin(w, r, http.StatusOK, attempt{Next: page.Next(r), Said: d.Said(w, r)})
 }
 
 func (d *desk) showLogin(w http.ResponseWriter, r *http.Request, status int, a attempt) {
@@ -254,7 +254,7 @@ func (d *desk) logout(w http.ResponseWriter, r *http.Request) {
 		d.Failed(w, r, err)
 		return
 	}
-	d.say(w, "out")
+	d.Say(w, "account.said.out")
 	page.See(w, r, page.LoginPath)
 }
 

@@ -27,24 +27,24 @@ const (
 
 func (d *desk) profileRoutes(r chi.Router) {
 	r.Get(profilePath, d.profile)
-	r.Get(emailPath, d.fresh(d.email))
+	r.Get(emailPath, d.Fresh(d.email))
 	r.Post(emailPath, d.Form(d.changeEmail))
 	r.Post(emailPath+"/cancel", d.Form(d.cancelEmail))
-	r.Get(phonePath, d.fresh(d.phone))
+	r.Get(phonePath, d.Fresh(d.phone))
 	r.Post(phonePath, d.Form(d.changePhone))
 	r.Get(phonePath+"/code", d.phoneCode)
 	r.Post(phonePath+"/code", d.Form(d.confirmPhone))
 	r.Get(passwordPath, d.password)
 	r.Post(passwordPath, d.Form(d.changePassword))
-	r.Get(passkeysPath, d.fresh(d.passkeys))
+	r.Get(passkeysPath, d.Fresh(d.passkeys))
 	r.Post(passkeysPath, d.Form(d.addPasskey))
 	r.Post(passkeysPath+"/begin", d.Form(d.startPasskey))
 	r.Post(passkeysPath+"/drop", d.Form(d.dropPasskey))
 	r.Post(sessionsPath+"/end", d.Form(d.endSession))
 	r.Post(sessionsPath+"/others", d.Form(d.endOthers))
-	r.Get(exportPath, d.fresh(d.export))
+	r.Get(exportPath, d.Fresh(d.export))
 	r.Get(exportPath+"/file", d.exportFile)
-	r.Get(deletePath, d.fresh(d.deletion))
+	r.Get(deletePath, d.Fresh(d.deletion))
 	r.Post(deletePath, d.Form(d.askDeletion))
 	r.Get(deletePath+"/code", d.deletionCode)
 	r.Post(deletePath+"/code", d.Form(d.confirmDeletion))
@@ -130,7 +130,7 @@ func (d *desk) profile(w http.ResponseWriter, r *http.Request) {
 		d.Failed(w, r, err)
 		return
 	}
-	s.Said = d.said(w, r)
+	s.Said = d.Said(w, r)
 	d.Show(w, r, http.StatusOK, profile(&s))
 }
 
@@ -188,10 +188,10 @@ func (d *desk) changeEmail(w http.ResponseWriter, r *http.Request) {
 	}
 	err := d.Call(r, http.MethodPost, "/v1/me/email", map[string]string{"email": e.Value}, nil)
 	if err != nil {
-		d.refused(w, r, err, map[string]string{"email": "email", "email_invalid": "email", "email_same": "email", "email_typo": "email", "personal_mail": "email"}, e.again(email))
+		d.Refused(w, r, err, map[string]string{"email": "email", "email_invalid": "email", "email_same": "email", "email_typo": "email", "personal_mail": "email"}, e.again(email))
 		return
 	}
-	d.say(w, "email")
+	d.Say(w, "account.said.email")
 	page.See(w, r, profilePath)
 }
 
@@ -211,11 +211,11 @@ func (d *desk) cancelEmail(w http.ResponseWriter, r *http.Request) {
 func (d *desk) done(w http.ResponseWriter, r *http.Request, err error, said string) {
 	switch p := page.Of(err); {
 	case p != nil && p.Code == "session_not_fresh":
-		d.Show(w, r, http.StatusForbidden, stale(profilePath))
+		d.Show(w, r, http.StatusForbidden, page.Stale(profilePath))
 	case err != nil:
 		d.Failed(w, r, err)
 	default:
-		d.say(w, said)
+		d.Say(w, "account.said."+said)
 		page.See(w, r, profilePath)
 	}
 }
@@ -234,7 +234,7 @@ func (d *desk) changePhone(w http.ResponseWriter, r *http.Request) {
 	e := &entry{Value: strings.TrimSpace(r.PostForm.Get("mobile"))}
 	var begun loss
 	if err := d.Call(r, http.MethodPost, "/v1/me/phone", map[string]string{"mobile": e.Value}, &begun); err != nil {
-		d.refused(w, r, err, map[string]string{"mobile": "mobile", "mobile_invalid": "mobile"}, e.again(phone))
+		d.Refused(w, r, err, map[string]string{"mobile": "mobile", "mobile_invalid": "mobile"}, e.again(phone))
 		return
 	}
 	d.keep(w, phoneCookie, begun.ID+"~"+url.QueryEscape(e.Value), begun.ExpiresAt)
@@ -264,7 +264,7 @@ func (d *desk) confirmPhone(w http.ResponseWriter, r *http.Request) {
 	in := map[string]string{"code": digits(secrets(r, "code")["code"]), "mobile": mobile}
 	if d.coded(w, r, "/v1/me/phone/", id, in, e, phoneCode) {
 		http.SetCookie(w, d.Cookie(phoneCookie, "", -1))
-		d.say(w, "phone")
+		d.Say(w, "account.said.phone")
 		page.See(w, r, profilePath)
 	}
 }
@@ -280,7 +280,7 @@ func (d *desk) coded(w http.ResponseWriter, r *http.Request, path, id string, in
 		if p := page.Of(err); p != nil {
 			e.Ended = codeEnded(p.Code)
 		}
-		d.refused(w, r, err, map[string]string{"code": "code", "otp_wrong": "code"}, e.again(form))
+		d.Refused(w, r, err, map[string]string{"code": "code", "otp_wrong": "code"}, e.again(form))
 		return false
 	}
 	return true
@@ -302,11 +302,11 @@ func (d *desk) changePassword(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := d.CallFor(w, r, http.MethodPost, "/v1/me/password", map[string]string{"old": in["old"], "new": in["new"]}, nil); err != nil {
-		d.refused(w, r, err, map[string]string{"old": "old", "new": "new", "password_wrong": "old", "password_refused": "new"}, e.again(password))
+		d.Refused(w, r, err, map[string]string{"old": "old", "new": "new", "password_wrong": "old", "password_refused": "new"}, e.again(password))
 		return
 	}
 	d.Forget(w, r) // the session has ended with all others
-	d.say(w, "password")
+	d.Say(w, "account.said.password")
 	page.See(w, r, page.LoginPath)
 }
 
@@ -322,10 +322,10 @@ func (d *desk) addPasskey(w http.ResponseWriter, r *http.Request) {
 	e := &entry{Value: strings.TrimSpace(r.PostForm.Get("label"))}
 	in := map[string]any{"session_id": r.PostForm.Get("session_id"), "label": e.Value, "credential": rawJSON(r.PostForm.Get("credential"))}
 	if err := d.Call(r, http.MethodPost, "/v1/me/passkeys", in, nil); err != nil {
-		d.refused(w, r, err, map[string]string{"label": "label"}, e.again(addPasskey))
+		d.Refused(w, r, err, map[string]string{"label": "label"}, e.again(addPasskey))
 		return
 	}
-	d.say(w, "passkey")
+	d.Say(w, "account.said.passkey")
 	page.See(w, r, profilePath)
 }
 
@@ -353,7 +353,7 @@ func (d *desk) export(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *desk) exportFile(w http.ResponseWriter, r *http.Request) {
-	if d.Now().Sub(page.Who(r.Context()).Session.CreatedAt) > freshFor {
+	if d.Now().Sub(page.Who(r.Context()).Session.CreatedAt) > page.FreshFor {
 		page.See(w, r, exportPath)
 		return
 	}
@@ -390,7 +390,7 @@ func (d *desk) askDeletion(w http.ResponseWriter, r *http.Request) {
 	}
 	kind := map[bool]string{true: "pin", false: "password"}[e.PIN]
 	if err := d.Call(r, http.MethodPost, "/v1/me/deletion", map[string]string{kind: given["proof"]}, &e.Loss); err != nil {
-		d.refused(w, r, err, map[string]string{"pin_wrong": "proof", "pin_missing": "proof", "password_wrong": "proof", "pin": "proof", "password": "proof"}, e.again(deletion))
+		d.Refused(w, r, err, map[string]string{"pin_wrong": "proof", "pin_missing": "proof", "password_wrong": "proof", "pin": "proof", "password": "proof"}, e.again(deletion))
 		return
 	}
 	d.keep(w, deleteCookie, e.Loss.ID, e.Loss.ExpiresAt)
@@ -411,7 +411,7 @@ func (d *desk) confirmDeletion(w http.ResponseWriter, r *http.Request) {
 	e := &entry{Until: until}
 	if d.coded(w, r, "/v1/me/deletion/", id, map[string]string{"code": digits(secrets(r, "code")["code"])}, e, deletionCode) {
 		d.Forget(w, r)
-		d.say(w, "deleted")
+		d.Say(w, "account.said.deleted")
 		page.See(w, r, page.LoginPath)
 	}
 }

@@ -43,7 +43,7 @@ func profile(s *self) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = saidNote(s.Said).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = page.SaidNote(s.Said).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
