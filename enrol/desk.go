@@ -378,7 +378,7 @@ func (d *Desk) Find(ctx context.Context, a Actor, f Filter, count bool) (out []E
 		}
 	}
 	if err := d.conceal(ctx, &a, out); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	ev.Detail["found"] = fmt.Sprint(len(out))
 	return out, n, d.Records.Audit(ctx, ev)

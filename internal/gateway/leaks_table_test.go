@@ -75,6 +75,8 @@ var adminTable = map[string]adminRow{
 	"PUT /v1/admin/systems/{system}/logo":                        {in: "JDN SAP", contentType: "image/png"},
 	"PUT /v1/admin/systems/{system}/token-ends":                  {in: "JDN", body: `{"from":"2030-04-30T04:09:54Z"}`},
 
+	"GET /v1/admin/work": {in: helpers, everywhere: true},
+
 	"GET /v1/admin/disposals":                     {in: "JDN AUDITOR", everywhere: true},
 	"POST /v1/admin/disposals":                    {in: "JDN", everywhere: true, body: `{"dry_run":true}`},
 	"GET /v1/admin/disposals/{disposal}":          {in: "JDN AUDITOR"},
