@@ -52,13 +52,18 @@ func newRealm(t *testing.T) *realm {
 	at := g.Clock.Now().UnixMicro()
 	query(t, g, `INSERT INTO disposals (id, state, kept_before, proposed_by, proposed_ic, proposed_at, until_at) VALUES (?, 'PROPOSED', ?, 'cli:test', '', ?, ?)`, disposal, at, at, at+1e15)
 	for _, s := range []*side{w.a, w.b} {
-		s.things["hold"], s.things["disposal"] = hold.Text("hold_id"), disposal
+		s.things["hold"], s.things["disposal"], s.things["seq"] = hold.Text("hold_id"), disposal, "1"
 	}
 	w.none = &side{agency: "TIADA", system: "TIADA", things: map[string]string{
 		"account": "ac_h6t2vq7nkz3wdy5bxcml4ajprd", "change": "ad_q3xw6vn7hkz2dy5btcml4ajsrd", "appointment": "ap_2xq6vn7hkz3wdy5btcml4ajsrd", "app": "tiada", "credential": "ck_x6vn7hkz3q2wdy5btcml4ajsrd",
 		"event": "ev_t4wz6n2kq7hy3cx5vdlm2baojd", "proposal": "pr_x6vn7hkz3q2wdy5btcml4ajsrd", "enrolment": "en_v3dq6m2hbk7yz5ntwxac4pljsd", "listed": "en_v3dq6m2hbk7yz5ntwxac4pljsd",
 		"request": "rq_7hkz3xq6vn2wdy5btcml4ajsrd", "officer": "830505105599", "serial": "274877906944001", "hold": "ho_z3xq6vn7hk2wdy5btcml4ajsrd", "disposal": "di_z3xq6vn7hk2wdy5btcml4ajsrd"}}
+	w.none.things["seq"] = "999999999"
 	for _, s := range []*side{w.a, w.b, w.none} {
+		// Of these there is none on any side.
+		for k, v := range map[string]string{"office": "P00", "alarm": "al_tiada", "batch": "ba_c3wz6n2kq7hy4tx5vdlm2baope"} {
+			s.things[k] = v
+		}
 		s.things["agency"], s.things["system"] = s.agency, s.system
 	}
 	w.callers(t)
