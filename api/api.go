@@ -36,6 +36,7 @@ type Config struct {
 	Accounts  *enrol.Accounts
 	Desk      *enrol.Desk
 	Kept      *enrol.Kept
+	Auditors  *enrol.Auditors
 	Webhooks  *enrol.Webhooks
 	// Subject knows everything about a person.
 	Subject enrol.SubjectRecords
@@ -120,6 +121,7 @@ func New(c Config) (*chi.Mux, *huma.OpenAPI) {
 	s.bulks(h)
 	s.queues(h)
 	s.reports(h)
+	s.auditors(h)
 	s.retention(h)
 	s.webhooks(h)
 	s.appointments(h)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -27,8 +29,15 @@ type Registration struct {
 
 type proposalBody struct {
 	ID string `json:"proposal_id"`
-	By string `json:"by" doc:"account: and an id; somebody else confirms"`
+	MadeBy
 	Registration
+}
+
+// MadeBy says who has made what a second person may have to confirm.
+type MadeBy struct {
+	By     string `json:"by,omitempty" doc:"account: and an id; somebody else confirms"`
+	ByName string `json:"by_name,omitempty" doc:"Of that account, where one app is shown"`
+	Yours  bool   `json:"yours,omitempty" doc:"Who asks made it"`
 }
 
 // AppBody is an app as it is shown.
@@ -41,15 +50,16 @@ type AppBody struct {
 }
 
 type appCredentialBody struct {
-	ID        string          `json:"credential_id"`
-	Kind      string          `json:"kind" enum:"client_secret,private_key_jwt,api_key,basic,certificate"`
-	Awaits    bool            `json:"awaits_confirmation" doc:"Not in force until a second person has confirmed it"`
-	By        string          `json:"by,omitempty"`
+	ID     string `json:"credential_id"`
+	Kind   string `json:"kind" enum:"client_secret,private_key_jwt,api_key,basic,certificate"`
+	Awaits bool   `json:"awaits_confirmation" doc:"Not in force until a second person has confirmed it"`
+	MadeBy
 	CreatedAt time.Time       `json:"created_at"`
 	ExpiresAt *time.Time      `json:"expires_at,omitempty"`
 	RevokedAt *time.Time      `json:"revoked_at,omitempty"`
 	LastUsed  string          `json:"last_used,omitempty" format:"date" doc:"The day, UTC"`
 	Replaces  string          `json:"replaces,omitempty"`
+	OldUntil  *time.Time      `json:"old_until,omitempty" doc:"When what it replaces ends"`
 	JWKS      json.RawMessage `json:"jwks,omitempty" doc:"Of private_key_jwt"`
 	SHA256    string          `json:"sha256,omitempty" doc:"Of certificate: hexadecimal"`
 	Subject   string          `json:"subject,omitempty" doc:"Of certificate: RFC 4514"`
@@ -114,16 +124,28 @@ type credentialInput struct {
 }
 
 type listAppsInput struct {
-	After string `query:"after" maxLength:"32" doc:"next of the page before"`
-	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+	System string `query:"system" maxLength:"32" doc:"That they serve"`
+	State  string `query:"state" enum:"PROPOSED,ACTIVE,SUSPENDED,ENDED"`
+	Awaits bool   `query:"awaits" doc:"Where a registration, a change or a credential awaits a second person"`
+	Text   string `query:"q" maxLength:"120" doc:"A part of the name or id"`
+	After  string `query:"after" maxLength:"32" doc:"next of the page before"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 }
 
 type appOutput struct{ Body AppBody }
 
+type listedAppBody struct {
+	AppBody
+	Live     int        `json:"credentials_live" doc:"Credentials in force"`
+	Awaiting int        `json:"credentials_awaiting" doc:"That await a second person"`
+	EndsAt   *time.Time `json:"credential_ends_at,omitempty" doc:"The first end to come of one in force"`
+	LastUsed string     `json:"last_used,omitempty" format:"date" doc:"The day, UTC, of the newest use of one"`
+}
+
 type appsOutput struct {
 	Body struct {
-		Apps []AppBody `json:"apps"`
-		Next string    `json:"next,omitempty" doc:"after of the next page; absent on the last"`
+		Apps []listedAppBody `json:"apps"`
+		Next string          `json:"next,omitempty" doc:"after of the next page; absent on the last"`
 	}
 }
 
@@ -144,7 +166,7 @@ type addedCredentialOutput struct {
 func (s *server) appDesk(h huma.API) {
 	const tag, at = "Apps", "/v1/admin/apps"
 	quiet := func(o huma.Operation) huma.Operation { o.DefaultStatus = http.StatusNoContent; return o }
-	huma.Register(h, administer(tag, "apps", http.MethodGet, at, "Registered apps: JDN and AUDITOR see all, a SAP those of the own system"), s.listApps)
+	huma.Register(h, administer(tag, "apps", http.MethodGet, at, "Registered apps: JDN and AUDITOR see all, a SAP those of the own system; by id"), s.listApps)
 	add := administer(tag, "registerApp", http.MethodPost, at, "Register an app; one with RAW, pades_digest, csc_explicit or pin_entry app, and one that a SAP asks for, awaits a second person")
 	add.DefaultStatus = http.StatusCreated
 	huma.Register(h, add, s.registerApp)
@@ -171,16 +193,14 @@ func appOut(a *enrol.App) AppBody {
 	b := AppBody{ID: a.ID, Registration: registrationOut(a), State: a.State, CreatedAt: a.CreatedAt.UTC()}
 	if p := a.Proposal; p != nil {
 		n := a.Proposed()
-		b.Proposal = &proposalBody{p.ID, p.By, registrationOut(&n)}
+		b.Proposal = &proposalBody{p.ID, MadeBy{By: p.By}, registrationOut(&n)}
 	}
 	return b
 }
 
 func appCredentialOut(c *enrol.AppCredential) appCredentialBody {
-	b := appCredentialBody{ID: c.ID, Kind: c.Kind, Awaits: c.Awaits, By: c.By, CreatedAt: c.CreatedAt.UTC(), ExpiresAt: when(c.ExpiresAt), RevokedAt: when(c.RevokedAt), Replaces: c.Replaces}
-	if !c.LastUsed.IsZero() {
-		b.LastUsed = c.LastUsed.UTC().Format(time.DateOnly)
-	}
+	b := appCredentialBody{ID: c.ID, Kind: c.Kind, Awaits: c.Awaits, MadeBy: MadeBy{By: c.By}, CreatedAt: c.CreatedAt.UTC(), ExpiresAt: when(c.ExpiresAt), RevokedAt: when(c.RevokedAt), LastUsed: dayOf(c.LastUsed),
+		Replaces: c.Replaces, OldUntil: when(c.ReplacesUntil)}
 	switch {
 	case c.Kind == enrol.KindJWT:
 		b.JWKS = json.RawMessage(c.Public)
@@ -192,6 +212,33 @@ func appCredentialOut(c *enrol.AppCredential) appCredentialBody {
 	return b
 }
 
+// dayOf is a day, "" for none.
+func dayOf(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.DateOnly)
+}
+
+// introduce names those who made what an app is to become, and its credentials: whoever confirms
+// it must know whom to ask.
+func (s *server) introduce(ctx context.Context, made ...*MadeBy) error {
+	names := map[string]string{}
+	for _, m := range made {
+		m.Yours = m.By == personOf(ctx).Actor.Name
+		id, ok := strings.CutPrefix(m.By, "account:")
+		if _, known := names[id]; ok && !known {
+			a, _, err := s.Accounts.Records.Account(ctx, id)
+			if err != nil && !errors.Is(err, enrol.ErrUnknown) {
+				return fmt.Errorf("reading who made it: %w", err)
+			}
+			names[id] = a.Name
+		}
+		m.ByName = names[id]
+	}
+	return nil
+}
+
 // appAnswer is the answer of what changes an app.
 func (s *server) appAnswer(ctx context.Context, a enrol.App, err error) (*appOutput, error) {
 	if err != nil {
@@ -201,14 +248,15 @@ func (s *server) appAnswer(ctx context.Context, a enrol.App, err error) (*appOut
 }
 
 func (s *server) listApps(ctx context.Context, in *listAppsInput) (*appsOutput, error) {
-	list, err := s.Apps.List(ctx, personOf(ctx).Actor, in.After, in.Limit)
+	list, err := s.Apps.List(ctx, personOf(ctx).Actor, enrol.AppQuery{System: in.System, State: in.State, Awaits: in.Awaits, Text: in.Text, After: in.After, Limit: in.Limit})
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
 	out := &appsOutput{}
-	out.Body.Apps = []AppBody{}
+	out.Body.Apps = []listedAppBody{}
 	for k := range list {
-		out.Body.Apps = append(out.Body.Apps, appOut(&list[k]))
+		c := &list[k].Credentials
+		out.Body.Apps = append(out.Body.Apps, listedAppBody{appOut(&list[k].App), c.Live, c.Awaiting, when(c.EndsAt), dayOf(c.LastUsed)})
 	}
 	if n := len(list); n > 0 && n == in.Limit {
 		out.Body.Next = list[n-1].ID
@@ -232,6 +280,16 @@ func (s *server) showApp(ctx context.Context, in *AppPath) (*shownAppOutput, err
 	out.Body.AppBody, out.Body.Credentials = appOut(&a), []appCredentialBody{}
 	for k := range list {
 		out.Body.Credentials = append(out.Body.Credentials, appCredentialOut(&list[k]))
+	}
+	made := []*MadeBy{}
+	if p := out.Body.Proposal; p != nil {
+		made = append(made, &p.MadeBy)
+	}
+	for k := range out.Body.Credentials {
+		made = append(made, &out.Body.Credentials[k].MadeBy)
+	}
+	if err := s.introduce(ctx, made...); err != nil {
+		return nil, s.fail(ctx, err)
 	}
 	return out, nil
 }

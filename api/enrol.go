@@ -174,6 +174,11 @@ func (s *server) enrolments(h huma.API) {
 	)
 	huma.Register(h, admin("agencies", http.MethodGet, "/agencies", "Registered agencies"), s.agencies)
 	huma.Register(h, admin("putAgency", http.MethodPut, "/agencies/{code}", "Register or change an agency (JDN)", entered), s.putAgency)
+	huma.Register(h, admin("offices", http.MethodGet, "/agencies/{code}/offices", "Accounting offices of an agency; lists may name others, too", absent), s.offices)
+	huma.Register(h, admin("putOffice", http.MethodPut, "/agencies/{code}/offices/{office}", "Register or change an accounting office (JDN)", absent, entered), s.putOffice)
+	dropOffice := admin("dropOffice", http.MethodDelete, "/agencies/{code}/offices/{office}", "Take an accounting office off the register (JDN)", absent)
+	dropOffice.DefaultStatus = http.StatusNoContent
+	huma.Register(h, dropOffice, s.dropOffice)
 	huma.Register(h, admin("systems", http.MethodGet, "/systems", "Registered ICT systems"), s.systems)
 	huma.Register(h, admin("putSystem", http.MethodPut, "/systems/{code}", "Register or change an ICT system (JDN)", entered), s.putSystem)
 	tokens := admin("endTokens", http.MethodPut, "/systems/{code}/token-ends", "From when a system takes no more tokens (JDN)", absent)

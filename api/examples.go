@@ -94,6 +94,19 @@ func uploadExamples() map[string]string {
 var exampleRefusal = object{"row": 3, "column": "no_kp", "name": "ALI BIN ABU", "code": "row_ic_invalid", "detail": "bukan 12 digit yang bermula dengan tarikh lahir / not 12 digits that begin with a date of birth"}
 
 // answerExamples are answers of success.
+// exampleRecord is one of the audit, exampleProved the same with its place in the chain.
+func exampleRecord() object {
+	return object{"seq": 48212, "at": exampleTime, "actor": "account:ac_h6t2vq7nkz3wdy5bxcml4ajpre", "actor_name": "NORAINI BINTI OTHMAN", "action": "enrol.read", "object": "officer:" + exampleIC,
+		"verdict": "accepted", "request_id": "7f3a-42", "detail": object{"by": "AP", "address": "10.20.30.40"}}
+}
+
+func exampleProved() object {
+	o := exampleRecord()
+	o["proof"] = object{"in_chain": true, "hash": exampleDigest, "prev": exampleDigest, "links": 17,
+		"head": object{"seq": 48229, "hash": exampleDigest, "at": exampleTime, "signature": exampleSignature}}
+	return o
+}
+
 func answerExamples() map[string]any {
 	return map[string]any{
 		"medium": object{"ic": exampleIC, "can_sign": true, "next_step": "Minta kod dan tandatangan.", "status": "ISSUED", "media": []any{
@@ -123,9 +136,11 @@ func answerExamples() map[string]any {
 		"verify": object{"verdict": "VALID", "indication": "TOTAL-PASSED", "timestamps": []any{}, "signatures": []any{object{"field": "Signature1", "verdict": "VALID", "indication": "TOTAL-PASSED",
 			"reasons": []any{}, "signer": "CN=AISYAH BINTI OMAR, serialNumber=" + exampleIC + ", O=JANM, C=MY", "certificate": exampleDER, "signed_at": exampleTime, "time_source": "timestamp", "level": "B-LTA",
 			"covers_whole_document": true, "changes_after": []any{}, "timestamps": []any{}, "revocation": object{"source": "CRL", "status": "good", "at": exampleTime}}}},
-		"token":   object{"access_token": "mat_…", "token_type": "Bearer", "expires_in": 3600},
-		"healthz": object{"status": "ok"},
-		"readyz":  object{"status": "ok", "parts": object{"hsm": "ok", "database": "ok"}},
+		"searchAudit": object{"records": []any{exampleRecord()}, "next": 48211},
+		"auditRecord": exampleProved(),
+		"token":       object{"access_token": "mat_…", "token_type": "Bearer", "expires_in": 3600},
+		"healthz":     object{"status": "ok"},
+		"readyz":      object{"status": "ok", "parts": object{"hsm": "ok", "database": "ok"}},
 	}
 }
 
@@ -147,6 +162,10 @@ func parameterExample(path string, p *huma.Param) any {
 	}
 	if p.Name == "index" {
 		return 0
+	}
+	if strings.Contains(path, "/audit") {
+		return map[string]any{"seq": 48212, "from": "2026-04-01", "to": "2026-04-30", "actor": "account:ac_h6t2vq7nkz3wdy5bxcml4ajpre", "object": exampleTx, "action": "enrol.", "verdict": "accepted",
+			"request_id": "7f3a-42", "about": exampleIC, "looks": true, "before": 48211, "limit": 50}[p.Name]
 	}
 	if p.Name == "name" {
 		return map[bool]string{true: "issuing.crl", false: "issuing.cer"}[strings.HasPrefix(path, "/crl")]

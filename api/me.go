@@ -24,11 +24,13 @@ type appointmentBody struct {
 
 type meOutput struct {
 	Body struct {
+		Account      string            `json:"account_id"`
 		IC           string            `json:"ic"`
 		Name         string            `json:"name"`
 		Email        string            `json:"email"`
 		Kind         string            `json:"kind" enum:"officer,administrator"`
 		Appointments []appointmentBody `json:"appointments" doc:"Those in force, with a second factor"`
+		Factorless   bool              `json:"second_factor_needed" doc:"Appointed, and without effect until there is a second factor: /v1/me/second-factor"`
 		Session      sessionBody       `json:"session"`
 	}
 }
@@ -116,7 +118,7 @@ func (s *server) whoAmI(ctx context.Context, _ *struct{}) (*meOutput, error) {
 	p, out := personOf(ctx), &meOutput{}
 	b := &out.Body
 	b.IC, b.Name, b.Email, b.Kind, b.Session = p.Account.IC, p.Account.Name, p.Account.Email, p.Account.Kind, sessionOut(&p.Session, p.Session.ID)
-	b.Appointments = []appointmentBody{}
+	b.Account, b.Factorless, b.Appointments = p.Account.ID, p.Account.Factorless(s.Now()), []appointmentBody{}
 	for _, x := range p.Actor.Appointments {
 		b.Appointments = append(b.Appointments, appointmentBody{string(x.Role), x.Agency, x.System, x.From.UTC(), when(x.Until)})
 	}

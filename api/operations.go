@@ -76,7 +76,7 @@ func operationCodes() map[string]string {
 		"addMySystem": "session_not_fresh system_unknown" + codesDesk + codesHeld + codesEntry + codesPIN + codesForm, "removeMySystem": "session_not_fresh certificate_coming password_wrong no_active_certificate" + codesDesk + codesPIN, "mySystems": "not_registered",
 		"exportMe": "session_not_fresh",
 		// Administrators: enrolment.
-		"putAgency": "registry_invalid", "putSystem": "registry_invalid agency_unknown", "endTokens": "registry_invalid date_invalid not_registered",
+		"putAgency": "registry_invalid", "offices": "not_registered", "putOffice": "registry_invalid not_registered", "dropOffice": "not_registered", "putSystem": "registry_invalid agency_unknown", "endTokens": "registry_invalid date_invalid not_registered",
 		"findEnrolments": "not_accepted report_scope", "adminWork": "", "enrolment": "not_registered", "enrolmentMyKad": "not_registered own_case", "lookUpOfficer": "not_registered",
 		"addEnrolment": "already_registered enrolment_open" + codesEntry, "addList": "list_invalid list_has_refused_rows already_registered",
 		"bulk":           "count_differs id_twice bulk_size date_invalid" + codesDesk,
@@ -86,7 +86,8 @@ func operationCodes() map[string]string {
 		"retireOfficer": "application_open certificate_coming" + codesOrder, "transferOfficer": "agency_unknown agency_same application_open enrolment_open" + codesOrder, "replaceCertificate": codesDesk + codesHeld,
 		"scheduledRevocations": "not_registered", "cancelRevocation": "not_scheduled reason_missing own_case",
 		// Administrators: people and reports.
-		"report": "report_invalid report_scope not_found", "appointments": "not_registered", "appoint": codesAppoint, "confirmAppointment": codesAppoint, "endAppointment": codesAppoint, "resendSetup": "resend_too_soon" + codesAppoint,
+		"report": "report_invalid report_scope not_found", "searchAudit": "audit_invalid", "auditRecord": "not_found", "exportAudit": "audit_invalid audit_too_many not_found",
+		"appointments": "not_registered", "appointment": "not_registered", "resets": "not_registered", "cancelReset": codesAppoint, "appoint": codesAppoint, "confirmAppointment": codesAppoint, "endAppointment": codesAppoint, "resendSetup": "resend_too_soon" + codesAppoint,
 		"askReset": codesAppoint, "confirmReset": codesAppoint, "codesSent": "not_registered", "unlockPIN": "own_case not_registered reason_missing same_person", "unlockLogin": "own_case not_registered reason_missing same_person",
 		"changeAddress": codesChange, "addresses": "not_registered", "cancelAddress": codesChange, "vouchAddress": "own_case same_person" + codesChange,
 		"askDeletion": codesRequest, "officerRequests": "not_registered", "cancelOfficerRequest": codesRequest, "confirmOfficerRequest": codesRequest + codesNewPIN,
@@ -116,7 +117,7 @@ func finerCodes() map[string]int {
 			"mykad_missing mykad_format mykad_unreadable mykad_too_small mykad_too_large " +
 			"ic_invalid field_missing field_too_long email_invalid email_typo personal_mail agency_unknown system_unknown medium_invalid duplicate registered conflict " +
 			"document_missing email_same registry_invalid list_has_refused_rows revocation_reason date_invalid agency_same id_twice bulk_size " +
-			"app_invalid credential_invalid webhook_invalid hold_invalid nothing_to_dispose report_invalid report_scope phone_other",
+			"app_invalid credential_invalid webhook_invalid hold_invalid nothing_to_dispose report_invalid report_scope audit_invalid audit_too_many phone_other",
 		429: "resend_too_soon",
 	} {
 		for _, code := range strings.Fields(list) {

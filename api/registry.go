@@ -29,6 +29,44 @@ type agenciesOutput struct {
 	}
 }
 
+type officeBody struct {
+	Code  string `json:"office" example:"PUTRAJAYA"`
+	Name  string `json:"name" maxLength:"64" example:"Pejabat Perakaunan Putrajaya"`
+	Phase string `json:"phase,omitempty" maxLength:"32" doc:"Of the rollout"`
+}
+
+type strayOfficeBody struct {
+	Name     string `json:"name"`
+	Officers int64  `json:"count" doc:"Enrolments that name it so"`
+}
+
+type officesInput struct {
+	Code string `path:"code" maxLength:"32"`
+}
+
+type officesOutput struct {
+	Body struct {
+		Offices []officeBody      `json:"offices"`
+		Strays  []strayOfficeBody `json:"unregistered" doc:"What enrolments call offices that are registered neither by that code nor by that name, at most 200; for JDN, AUDITOR, and SA and AP of the agency"`
+	}
+}
+
+type officeInput struct {
+	Code   string `path:"code" maxLength:"32"`
+	Office string `path:"office" maxLength:"32"`
+	Body   struct {
+		Name  string `json:"name" maxLength:"64"`
+		Phase string `json:"phase,omitempty" maxLength:"32" doc:"Of the rollout"`
+	}
+}
+
+type dropOfficeInput struct {
+	Code   string `path:"code" maxLength:"32"`
+	Office string `path:"office" maxLength:"32"`
+}
+
+type officeOutput struct{ Body officeBody }
+
 type systemBody struct {
 	Code      string     `json:"system"`
 	Title     string     `json:"title" maxLength:"120"`
@@ -79,6 +117,37 @@ func (s *server) putAgency(ctx context.Context, in *agencyInput) (*agencyOutput,
 		return nil, s.fail(ctx, err)
 	}
 	return &agencyOutput{agencyBody{g.Code, g.Name, g.PersonalMail}}, nil
+}
+
+func (s *server) offices(ctx context.Context, in *officesInput) (*officesOutput, error) {
+	list, strays, err := s.Desk.Offices(ctx, personOf(ctx).Actor, in.Code)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	out := &officesOutput{}
+	out.Body.Offices, out.Body.Strays = make([]officeBody, len(list)), make([]strayOfficeBody, len(strays))
+	for k, o := range list {
+		out.Body.Offices[k] = officeBody{o.Code, o.Name, o.Phase}
+	}
+	for k, o := range strays {
+		out.Body.Strays[k] = strayOfficeBody(o)
+	}
+	return out, nil
+}
+
+func (s *server) putOffice(ctx context.Context, in *officeInput) (*officeOutput, error) {
+	o := enrol.Office{Agency: in.Code, Code: in.Office, Name: in.Body.Name, Phase: in.Body.Phase}
+	if err := s.Desk.PutOffice(ctx, personOf(ctx).Actor, o); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &officeOutput{officeBody{o.Code, o.Name, o.Phase}}, nil
+}
+
+func (s *server) dropOffice(ctx context.Context, in *dropOfficeInput) (*struct{}, error) {
+	if err := s.Desk.DropOffice(ctx, personOf(ctx).Actor, in.Code, in.Office); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return nil, nil
 }
 
 func (s *server) systems(ctx context.Context, _ *struct{}) (*systemsOutput, error) {

@@ -19,11 +19,16 @@ type holdInput struct {
 	}
 }
 
-type holdOutput struct{ Body enrol.Hold }
+type legalHoldBody struct {
+	enrol.Hold
+	Placer string `json:"placed_by_name,omitempty" doc:"Of an account"`
+}
+
+type holdOutput struct{ Body legalHoldBody }
 
 type holdsOutput struct {
 	Body struct {
-		Holds []enrol.Hold `json:"holds" doc:"Those that last"`
+		Holds []legalHoldBody `json:"holds" doc:"Those that last"`
 	}
 }
 
@@ -44,11 +49,17 @@ type proposeInput struct {
 	}
 }
 
-type disposalOutput struct{ Body enrol.Disposal }
+type disposalBody struct {
+	enrol.Disposal
+	Proposer string `json:"proposed_by_name,omitempty" doc:"Of an account"`
+	Decider  string `json:"decided_by_name,omitempty"`
+}
+
+type disposalOutput struct{ Body disposalBody }
 
 type disposalsOutput struct {
 	Body struct {
-		Disposals []enrol.Disposal `json:"disposals" doc:"The newest 100, without their items"`
+		Disposals []disposalBody `json:"disposals" doc:"The newest 100, without their items"`
 	}
 }
 
@@ -94,8 +105,15 @@ func (s *server) holds(ctx context.Context, _ *struct{}) (*holdsOutput, error) {
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	out := &holdsOutput{}
-	out.Body.Holds = append([]enrol.Hold{}, list...)
+	out, name := &holdsOutput{}, s.callers(ctx)
+	out.Body.Holds = make([]legalHoldBody, len(list))
+	for k, h := range list {
+		placer, err := name(h.By)
+		if err != nil {
+			return nil, s.fail(ctx, err)
+		}
+		out.Body.Holds[k] = legalHoldBody{h, placer}
+	}
 	return out, nil
 }
 
@@ -104,7 +122,7 @@ func (s *server) placeHold(ctx context.Context, in *holdInput) (*holdOutput, err
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	return &holdOutput{h}, nil
+	return &holdOutput{legalHoldBody{h, personOf(ctx).Account.Name}}, nil
 }
 
 func (s *server) liftHold(ctx context.Context, in *liftInput) (*struct{}, error) {
@@ -119,8 +137,13 @@ func (s *server) disposals(ctx context.Context, _ *struct{}) (*disposalsOutput, 
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	out := &disposalsOutput{}
-	out.Body.Disposals = append([]enrol.Disposal{}, list...)
+	out, name := &disposalsOutput{}, s.callers(ctx)
+	out.Body.Disposals = make([]disposalBody, len(list))
+	for k := range list {
+		if out.Body.Disposals[k], err = disposalOut(list[k], name); err != nil {
+			return nil, s.fail(ctx, err)
+		}
+	}
 	return out, nil
 }
 
@@ -143,9 +166,21 @@ func (s *server) disposed(ctx context.Context) func(enrol.Disposal, error) (*dis
 		if err != nil {
 			return nil, s.fail(ctx, err)
 		}
-		d.Items = append([]enrol.DisposalEntry{}, d.Items...)
-		return &disposalOutput{d}, nil
+		b, err := disposalOut(d, s.callers(ctx))
+		if err != nil {
+			return nil, s.fail(ctx, err)
+		}
+		return &disposalOutput{b}, nil
 	}
+}
+
+func disposalOut(d enrol.Disposal, name callers) (b disposalBody, err error) {
+	d.Items = append([]enrol.DisposalEntry{}, d.Items...)
+	b.Disposal = d
+	if b.Proposer, err = name(d.ProposedBy); err == nil {
+		b.Decider, err = name(d.DecidedBy)
+	}
+	return b, err
 }
 
 func (s *server) disposalCSV(ctx context.Context, in *keptInput) (*huma.StreamResponse, error) {

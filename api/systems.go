@@ -42,6 +42,36 @@ type logoInput struct {
 	upload
 }
 
+type tryHeaderInput struct {
+	SystemPath
+	Body struct {
+		HeaderTemplate *string `json:"header_template,omitempty" maxLength:"200" doc:"The system's own when it is not given" example:"110FGOM{digits:11}A{amount}{ic}"`
+		Header         string  `json:"data_header" maxLength:"200" doc:"An example" example:"110FGOM07022411247A29911.35240405888916"`
+	}
+}
+
+type headerPartBody struct {
+	Field string `json:"field" enum:"text,digits,letters,amount,ic"`
+	Want  string `json:"want" doc:"As the template writes it" example:"{digits:11}"`
+	Got   string `json:"got,omitempty" doc:"What it reads; absent from the first part that differs" example:"07022411247"`
+}
+
+type triedHeaderOutput struct {
+	Body struct {
+		HeaderTemplate string           `json:"header_template,omitempty" example:"110FGOM{digits:11}A{amount}{ic}"`
+		Fits           bool             `json:"fits" doc:"A transaction with this header is taken, for the officer whom it names"`
+		Amount         string           `json:"amount,omitempty" example:"29911.35"`
+		Parts          []headerPartBody `json:"parts"`
+		Rest           string           `json:"rest,omitempty" example:"X" doc:"What no part has read"`
+	}
+}
+
+type systemTokensOutput struct {
+	Body struct {
+		Officers int `json:"officers" doc:"Who hold a token for this system"`
+	}
+}
+
 type shownSystemOutput struct{ Body shownSystemBody }
 
 func (s *server) systemDesk(h huma.API) {
@@ -54,6 +84,8 @@ func (s *server) systemDesk(h huma.API) {
 	none := administer(tag, "dropLogo", http.MethodDelete, at+"/logo", "Take the logo of a system away (JDN, its SAP)")
 	none.DefaultStatus = http.StatusNoContent
 	huma.Register(h, none, s.dropLogo)
+	huma.Register(h, administer(tag, "tryHeader", http.MethodPost, at+"/header", "Read an example of a data header by a template, before it is saved (JDN, its SAP)"), s.tryHeader)
+	huma.Register(h, administer(tag, "systemTokens", http.MethodGet, at+"/tokens", "How many officers hold a token for a system (JDN, its SAP, AUDITOR)"), s.systemTokens)
 }
 
 func shownSystem(x *enrol.System) *shownSystemOutput {
@@ -100,4 +132,27 @@ func (s *server) dropLogo(ctx context.Context, in *SystemPath) (*struct{}, error
 		return nil, s.fail(ctx, err)
 	}
 	return nil, nil
+}
+
+func (s *server) tryHeader(ctx context.Context, in *tryHeaderInput) (*triedHeaderOutput, error) {
+	t, err := s.Desk.TryHeader(ctx, personOf(ctx).Actor, in.Code, in.Body.HeaderTemplate, in.Body.Header)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	out := &triedHeaderOutput{}
+	out.Body.HeaderTemplate, out.Body.Fits, out.Body.Amount, out.Body.Rest, out.Body.Parts = t.Template, t.Fits, t.Amount, t.Rest, []headerPartBody{}
+	for _, p := range t.Parts {
+		out.Body.Parts = append(out.Body.Parts, headerPartBody(p))
+	}
+	return out, nil
+}
+
+func (s *server) systemTokens(ctx context.Context, in *SystemPath) (*systemTokensOutput, error) {
+	n, err := s.Desk.Tokens(ctx, personOf(ctx).Actor, in.Code)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	out := &systemTokensOutput{}
+	out.Body.Officers = n
+	return out, nil
 }

@@ -4,11 +4,14 @@
 // they tell of; the gateway has the head signed in the HSM every minute and
 // copies it off the machine.
 //
-// Record hash = SHA-256("mohor audit record v2\n" ‖ salt ‖ prev ‖ body), where body
-// is the canonical JSON of the event (fixed field order, detail keys sorted) and salt
-// are 16 random bytes, kept as secret as the event: one who sees hashes alone cannot
-// try out who an event was about. Records of the first version have no salt and the
-// prefix "mohor audit record v1\n". Record 1 has a prev of 32 zero bytes.
+// Record hash = SHA-256("mohor audit record v3\n" ‖ prev ‖ commitment), where commitment =
+// SHA-256("mohor audit body v3\n" ‖ salt ‖ body), body is the canonical JSON of the event (fixed
+// field order, detail keys sorted) and salt are 32 random bytes, kept as secret as the event: one
+// who sees hashes alone cannot try out who an event was about, and a chain can be shown with
+// some of its events reduced to their commitments, each link to be checked (Export). The length of
+// the salt is the version: records of the second have 16 bytes and are
+// SHA-256("mohor audit record v2\n" ‖ salt ‖ prev ‖ body), those of the first none, and the prefix
+// "mohor audit record v1\n". Record 1 has a prev of 32 zero bytes.
 package audit
 
 import (
@@ -65,13 +68,16 @@ func (e *Event) Tell(name, text string) {
 	}
 }
 
-// SaltSize is the length of a record's salt in bytes.
-const SaltSize = 16
+// SaltSize is the length of a record's salt in bytes, saltSize2 that of version 2.
+const (
+	SaltSize  = 32
+	saltSize2 = 16
+)
 
 // Record is an event with its place in the chain.
 type Record struct {
 	Event
-	Salt []byte // SaltSize random bytes; none in a record of version 1
+	Salt []byte // SaltSize random bytes; 16 in a record of version 2, none in one of version 1
 	Seq  int64  // from 1, without gaps
 	Prev [32]byte
 	Hash [32]byte
@@ -93,14 +99,8 @@ type body struct {
 const timeLayout = "2006-01-02T15:04:05.000000Z"
 
 func (r *Record) sum() [32]byte {
-	detail := r.Detail
-	if detail == nil {
-		detail = map[string]string{}
-	}
-	// encoding/json sorts map keys; a map[string]string cannot fail to encode.
-	b, err := json.Marshal(body{r.Seq, r.At.UTC().Format(timeLayout), r.Actor, r.Action, r.Object, r.Verdict, r.RequestID, detail})
-	if err != nil {
-		panic("audit: impossible: " + err.Error())
+	if len(r.Salt) == SaltSize {
+		return Link(r.Prev, r.Commitment())
 	}
 	h := sha256.New()
 	if len(r.Salt) == 0 {
@@ -110,12 +110,47 @@ func (r *Record) sum() [32]byte {
 		h.Write(r.Salt)
 	}
 	h.Write(r.Prev[:])
-	h.Write(b)
+	h.Write(r.body())
+	return [32]byte(h.Sum(nil))
+}
+
+func (r *Record) body() []byte {
+	detail := r.Detail
+	if detail == nil {
+		detail = map[string]string{}
+	}
+	// encoding/json sorts map keys; a map[string]string cannot fail to encode.
+	b, err := json.Marshal(body{r.Seq, r.At.UTC().Format(timeLayout), r.Actor, r.Action, r.Object, r.Verdict, r.RequestID, detail})
+	if err != nil {
+		panic("audit: impossible: " + err.Error())
+	}
+	return b
+}
+
+// Commitment is what the hash has of the record's content: it tells nothing without the salt. Only
+// a record of version 3 can be shown by it (Hideable).
+func (r *Record) Commitment() [32]byte {
+	h := sha256.New()
+	h.Write([]byte("mohor audit body v3\n"))
+	h.Write(r.Salt)
+	h.Write(r.body())
+	return [32]byte(h.Sum(nil))
+}
+
+// Hideable says whether the record's hash is Link of what is before it and its commitment.
+func (r *Record) Hideable() bool { return len(r.Salt) == SaltSize }
+
+// Link is the hash of a record of version 3.
+func Link(prev, commitment [32]byte) [32]byte {
+	h := sha256.New()
+	h.Write([]byte("mohor audit record v3\n"))
+	h.Write(prev[:])
+	h.Write(commitment[:])
 	return [32]byte(h.Sum(nil))
 }
 
 // Next links event e behind the record (seq, hash); 0 and zeros for the first. Its
-// salt are SaltSize random bytes, or nil for a record of version 1.
+// salt are SaltSize random bytes; others make a record of an earlier version.
 // What is not UTF-8, and every control character, becomes U+FFFD, and text is
 // cut at 200 characters: some of it came from outside, and the record must read
 // back as it was hashed.
@@ -176,7 +211,7 @@ func validDetail(d map[string]string) bool {
 // Intact reports that the record's content is what its hash was made of. Only a
 // Verifier tells whether the record belongs to the chain.
 func (r *Record) Intact() bool {
-	return (len(r.Salt) == 0 || len(r.Salt) == SaltSize) && r.valid() && r.sum() == r.Hash
+	return (len(r.Salt) == 0 || len(r.Salt) == saltSize2 || len(r.Salt) == SaltSize) && r.valid() && r.sum() == r.Hash
 }
 
 // ErrNotRecorded joins a refusal whose event could not be recorded: nobody may

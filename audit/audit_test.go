@@ -28,10 +28,13 @@ func chain(n int) []audit.Record {
 	return out
 }
 
-// salt has records of both versions in a chain.
+// salt has records of all versions in a chain.
 func salt(k int) []byte {
-	if k%4 == 1 {
+	switch k % 4 {
+	case 1:
 		return nil
+	case 2:
+		return bytes.Repeat([]byte{byte(k)}, 16)
 	}
 	return bytes.Repeat([]byte{byte(k)}, audit.SaltSize)
 }
@@ -66,9 +69,14 @@ func TestRecordHashIsPinned(t *testing.T) {
 		t.Errorf("hash %s", got)
 	}
 	// With a salt: SHA-256 over the prefix of version 2, 16 bytes of 0x5a, 32 zeros and the same JSON.
-	salted := audit.Next(0, [32]byte{}, bytes.Repeat([]byte{0x5a}, audit.SaltSize), r.Event)
+	salted := audit.Next(0, [32]byte{}, bytes.Repeat([]byte{0x5a}, 16), r.Event)
 	if got := hex.EncodeToString(salted.Hash[:]); got != "913a94e44f82c3c406f6aa170967ab5c1a2061d1d68764157af19ccf986758cf" {
 		t.Errorf("hash of version 2 %s", got)
+	}
+	// Version 3: 32 bytes of 0x5a as salt; the commitment first, then the link.
+	third := audit.Next(0, [32]byte{}, bytes.Repeat([]byte{0x5a}, audit.SaltSize), r.Event)
+	if got := hex.EncodeToString(third.Hash[:]); got != "39ec805a6a5b352f88d4bc0049a08d4b4c25d447fde7f0ba16bd322fabb843c3" || third.Hash != audit.Link(third.Prev, third.Commitment()) {
+		t.Errorf("hash of version 3 %s", got)
 	}
 	if r.Seq != 1 || r.Prev != [32]byte{} || r.At.Nanosecond() != 678901000 || r.At.Location() != time.UTC {
 		t.Errorf("record %+v", r)

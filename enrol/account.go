@@ -61,6 +61,12 @@ func (a *Account) Lasting(now time.Time) bool {
 	return slices.ContainsFunc(a.Appointments, func(x Appointment) bool { return x.Until.IsZero() || x.Until.After(now) })
 }
 
+// Factorless says whether a confirmed appointment, in force or to come, has no effect because the
+// account, an officer's, has no second factor.
+func (a *Account) Factorless(now time.Time) bool {
+	return a.Kind == OfficerAccount && slices.ContainsFunc(a.Appointments, func(x Appointment) bool { return !x.Awaits && (x.Until.IsZero() || now.Before(x.Until)) })
+}
+
 // Proofs is what an account logs in with, as it is stored: of no use to whoever has
 // the database alone.
 type Proofs struct {
@@ -84,6 +90,11 @@ type AccountRecords interface {
 	// SecurityImage is the name of the picture that an officer chose for the newest key that
 	// works, or ErrUnknown.
 	SecurityImage(ctx context.Context, ic string) (string, error)
+	// AppointmentsBy lists at most f.Limit, the newest first, without SetupMail; ENDED is judged
+	// at the time given.
+	AppointmentsBy(ctx context.Context, f AppointmentFilter, now time.Time) ([]Appointed, error)
+	// SetupMail is what became of the mail with an account's set-up code; zero where none was due.
+	SetupMail(ctx context.Context, account string) (SetupMail, error)
 	// Administrators lists the accounts of that kind, the oldest first.
 	Administrators(ctx context.Context) ([]Account, error)
 	// PutPassword makes the password of a.IC's account hash, and its state ACTIVE,
@@ -129,8 +140,12 @@ type AccountRecords interface {
 	// AskSetup makes another set-up code due at a time; ErrState unless the account awaits
 	// its set-up, ErrThrottled when one was mailed after notAfter.
 	AskSetup(ctx context.Context, id string, at, notAfter time.Time, ev audit.Event) error
-	// AskReset keeps that ev.Actor wants an administrator's proofs taken; ErrUnknown.
-	AskReset(ctx context.Context, id string, ev audit.Event) error
+	// AskReset keeps that ev.Actor wants an administrator's proofs taken, and why; ErrUnknown.
+	AskReset(ctx context.Context, id, why string, ev audit.Event) error
+	// Resets are those asked for after a time, the newest 500; CancelReset drops that of askedBy,
+	// ErrUnknown when it is gone.
+	Resets(ctx context.Context, after time.Time) ([]ResetWish, error)
+	CancelReset(ctx context.Context, id, askedBy string, ev audit.Event) error
 	// ResetAsked says by whom and when, or ErrUnknown.
 	ResetAsked(ctx context.Context, id string) (by string, at time.Time, err error)
 	// ConfirmReset takes them, as askedBy wants, tells the person, and makes a set-up code

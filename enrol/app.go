@@ -150,6 +150,8 @@ type AppRecords interface {
 	AppByToken(ctx context.Context, hash [32]byte, now time.Time) (a App, c AppCredential, bound [32]byte, err error)
 	// ListApps gives at most limit apps behind an id, by id; none of a person.
 	ListApps(ctx context.Context, after string, limit int) ([]App, error)
+	// SumAppCredentials sums up, by app, the credentials of those behind after, up to last.
+	SumAppCredentials(ctx context.Context, after, last string, now time.Time) (map[string]CredentialSum, error)
 	// AppCredentials lists all of an app's, also those that have ended, the oldest first.
 	AppCredentials(ctx context.Context, app string) ([]AppCredential, error)
 	// PutAppCredential and ConfirmAppCredential put one into force, or keep it until it is

@@ -43,6 +43,7 @@ func appRules(m map[Action]rule) {
 	m[ResumeApp] = rule{roles: []Role{JDN}, machine: true, fresh: true}
 	m[EndApp] = m[ResumeApp]
 	m[ChangeSystem] = rule{roles: both, machine: true}
+	m[TryHeader], m[SeeTokens] = m[ChangeSystem], m[ReadApps]
 }
 
 // Limits of an app.
@@ -349,48 +350,6 @@ func (s *Apps) turn(ctx context.Context, by Actor, act Action, id, why, to strin
 	}
 	ev.Detail["why"], a.State = why, to
 	return s.set(ctx, a, false, ev)
-}
-
-// List gives at most limit (0: 100, at most 1000) of the apps that by may see, behind the id
-// after, by id.
-func (s *Apps) List(ctx context.Context, by Actor, after string, limit int) ([]App, error) {
-	if limit <= 0 {
-		limit = 100
-	}
-	limit = min(limit, 1000)
-	o := object{name: "apps"}
-	// Who administers a system may ask, also when no app serves it.
-	if k := slices.IndexFunc(by.Appointments, func(x Appointment) bool { return x.holds(s.Now()) && slices.Contains(rules()[ReadApps].roles, x.Role) }); k >= 0 {
-		o.system = by.Appointments[k].System
-	}
-	ev, err := decide(ctx, s.Records, s.Now(), by, ReadApps, o)
-	if err != nil {
-		return nil, err
-	}
-	var out []App
-	for from, page := after, limit; page == limit && len(out) < limit; {
-		list, err := s.Records.ListApps(ctx, from, limit)
-		if err != nil {
-			return nil, fmt.Errorf("reading apps: %w", err)
-		}
-		for _, a := range list {
-			if len(out) < limit && s.sees(&by, &a) {
-				out = append(out, a)
-			}
-		}
-		if page = len(list); page > 0 {
-			from = list[page-1].ID
-		}
-	}
-	ev.Detail["found"] = fmt.Sprint(len(out))
-	return out, s.Records.Audit(ctx, ev)
-}
-
-func (s *Apps) sees(by *Actor, a *App) bool {
-	return slices.ContainsFunc(a.Systems, func(code string) bool {
-		_, no := judge(s.Now(), by, rules()[ReadApps], &object{system: code})
-		return no == nil
-	})
 }
 
 // Show gives an app with all its credentials, the oldest first. A *[Refusal].

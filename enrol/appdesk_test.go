@@ -116,14 +116,14 @@ func TestAppsAreRegistered(t *testing.T) {
 	_, err = apps.Change(ctx, o.ap, "lejar", func(a *enrol.App) {})
 	refusedAs(t, err, "forbidden")
 
-	list, err := apps.List(ctx, o.jdn, "", 2)
+	list, err := apps.List(ctx, o.jdn, enrol.AppQuery{Limit: 2})
 	if err != nil || len(list) != 2 || list[0].ID != "cadangan" {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if list, err = apps.List(ctx, o.sap, "cadangan", 0); err != nil || len(list) != 7 { // and the house's own
+	if list, err = apps.List(ctx, o.sap, enrol.AppQuery{After: "cadangan"}); err != nil || len(list) != 7 { // and the house's own
 		t.Errorf("%d, %v", len(list), err)
 	}
-	_, err = apps.List(ctx, o.ap, "", 0)
+	_, err = apps.List(ctx, o.ap, enrol.AppQuery{})
 	refusedAs(t, err, "forbidden")
 }
 

@@ -33,12 +33,6 @@ func aboutAppointment(account, ic string, x *Appointment) object {
 	return o
 }
 
-// Appointed is an appointment with its person.
-type Appointed struct {
-	Account     Account // without its appointments
-	Appointment Appointment
-}
-
 // NoticeAccount goes to a person who was appointed, or whose account was reset or got its
 // second factor; see notify.
 const NoticeAccount = "account.changed"
@@ -78,7 +72,7 @@ func (a *Accounts) Appoint(ctx context.Context, by Actor, o Officer, x Appointme
 		return out, secret.Text{}, refuse(ctx, a.Records, ev, refusal("already_appointed", ErrExists))
 	}
 	acct.Appointments = nil
-	return Appointed{acct, x}, code, err
+	return Appointed{Account: acct, Appointment: x}, code, err
 }
 
 // otherwise refuses a name or address that is not the one on record. Nobody's record is an
@@ -336,12 +330,11 @@ func (a *Accounts) SendSetup(ctx context.Context, by Actor, id string) error {
 // SendCode stands in the audit for SendSetup.
 const SendCode Action = "account.setup.send"
 
-// setupPause is the time between two set-up codes, resetFor how long a reset awaits the
-// second person.
-const (
-	setupPause = 5 * time.Minute
-	resetFor   = 7 * 24 * time.Hour
-)
+// setupPause is the time between two set-up codes.
+const setupPause = 5 * time.Minute
+
+// ResetFor is how long a reset awaits the second person.
+const ResetFor = 7 * 24 * time.Hour
 
 // AskReset begins to take password, TOTP and passkeys from an administrator who has lost
 // them; why, 5 to 200 characters, says how that is known. Another administrator confirms.
@@ -354,7 +347,7 @@ func (a *Accounts) AskReset(ctx context.Context, by Actor, id, why string) error
 		return refuse(ctx, a.Records, ev, no)
 	}
 	ev.Detail["why"], ev.Detail["awaits"] = why, "confirmation"
-	return a.ended(ctx, ev, a.Records.AskReset(ctx, id, ev))
+	return a.ended(ctx, ev, a.Records.AskReset(ctx, id, why, ev))
 }
 
 // ConfirmReset takes them, as somebody else asked: the sessions end, and a set-up code is
@@ -365,7 +358,7 @@ func (a *Accounts) ConfirmReset(ctx context.Context, by Actor, id string) error 
 		return err
 	}
 	asked, at, err := a.Records.ResetAsked(ctx, id)
-	if errors.Is(err, ErrUnknown) || err == nil && a.Now().After(at.Add(resetFor)) {
+	if errors.Is(err, ErrUnknown) || err == nil && a.Now().After(at.Add(ResetFor)) {
 		return refuse(ctx, a.Records, ev, refusal("enrolment_changed", ErrState))
 	}
 	if err != nil {
@@ -376,37 +369,6 @@ func (a *Accounts) ConfirmReset(ctx context.Context, by Actor, id string) error 
 	}
 	ev.Detail["asked_by"] = asked
 	return a.ended(ctx, ev, a.Records.ConfirmReset(ctx, id, asked, ev))
-}
-
-// Appointments lists who is appointed, those whom by may see: JDN and AUDITOR all, an SA
-// those of the agency. ended: those that have ended, too.
-func (a *Accounts) Appointments(ctx context.Context, by Actor, ended bool) ([]Appointed, error) {
-	list, err := a.Records.Administrators(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("reading administrators: %w", err)
-	}
-	o, now := object{name: "appointments"}, a.Now()
-	var out []Appointed
-	for _, acct := range list {
-		for _, x := range acct.Appointments {
-			scoped := object{agency: x.Agency, system: x.System}
-			if _, no := judge(now, &by, rules()[Administrators], &scoped); no == nil && (ended || x.Until.IsZero() || now.Before(x.Until)) {
-				person := acct
-				person.Appointments = nil
-				out = append(out, Appointed{person, x})
-			}
-		}
-	}
-	// Who administers an agency may ask, also when it has nobody else.
-	if k := slices.IndexFunc(by.Appointments, func(x Appointment) bool { return x.holds(now) }); k >= 0 {
-		o.agency = by.Appointments[k].Agency
-	}
-	ev, err := a.decide(ctx, by, Administrators, o)
-	if err != nil {
-		return nil, err
-	}
-	ev.Detail["found"] = fmt.Sprint(len(out))
-	return out, a.Records.Audit(ctx, ev)
 }
 
 // WithoutAP lists the agencies that have no AP in force who can log in: their officers

@@ -95,10 +95,10 @@ func TestAdministratorsLife(t *testing.T) {
 	if _, err := p.WithoutAP(ctx, enrol.Actor{Name: "officer:x", IC: storetest.IC}); !errors.Is(err, enrol.ErrForbidden) {
 		t.Error(err)
 	}
-	if mine, err := p.Appointments(ctx, bySA, false); err != nil || len(mine) != 2 {
+	if mine, err := p.Appointments(ctx, bySA, enrol.AppointmentFilter{}); err != nil || len(mine) != 2 {
 		t.Errorf("an SA sees %+v, %v", mine, err)
 	}
-	if all, err := p.Appointments(ctx, jdn, false); err != nil || len(all) != 4 {
+	if all, err := p.Appointments(ctx, jdn, enrol.AppointmentFilter{Limit: 100}); err != nil || len(all) != 4 {
 		t.Errorf("JDN sees %d, %v", len(all), err)
 	}
 

@@ -47,6 +47,7 @@ const (
 	Administrators Action = "account.read"  // who is appointed to what
 	ResetAccount   Action = "account.reset" // take the proofs; a person's awaits a second
 	ConfirmReset   Action = "account.reset.confirm"
+	CancelReset    Action = "account.reset.cancel"
 	EndOfAccount   Action = "account.end"
 )
 
@@ -111,6 +112,7 @@ func rules() map[Action]rule {
 		Administrators: {roles: []Role{JDN, SA, Auditor}, machine: true},
 		ResetAccount:   {roles: []Role{JDN}, another: true, machine: true, fresh: true},
 		ConfirmReset:   {roles: []Role{JDN}, another: true, fresh: true},
+		CancelReset:    {roles: []Role{JDN}, another: true},
 		EndOfAccount:   {roles: []Role{JDN}, another: true, machine: true, fresh: true},
 	}
 	// JDN appoints all but an agency's AP, whom its SA appoints and another SA or JDN
@@ -152,6 +154,9 @@ func rules() map[Action]rule {
 	m[SetWebhook], m[DropWebhook] = m[ChangeApp], m[ChangeApp]
 	m[TestWebhook], m[Redeliver], m[SeeWebhook] = m[SuspendApp], m[SuspendApp], m[ReadApps]
 	m[CancelDisposal] = rule{roles: []Role{JDN}, another: true}
+	for _, act := range []Action{SearchAudit, ReadAudit, ExportAudit} {
+		m[act] = rule{roles: []Role{JDN, Auditor}}
+	}
 	m[ExportSubject] = rule{roles: []Role{JDN}, officer: true, machine: true}
 	return m
 }

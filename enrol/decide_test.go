@@ -90,6 +90,7 @@ func TestDecideMatrix(t *testing.T) {
 		enrol.Administrators: append([]string{"operator", "SA", "AUDITOR"}, everyJDN...),
 		enrol.ResetAccount:   {"JDN", "JDN, validated it", "operator"},
 		enrol.ConfirmReset:   {"JDN", "JDN, validated it"},
+		enrol.CancelReset:    {"JDN", "JDN, validated it"},
 		enrol.EndOfAccount:   {"JDN", "JDN, validated it", "operator"},
 		// SA alone appoints to AP: its own agency's, and not herself.
 		enrol.Appointing(enrol.AP): {"SA", "operator"},
@@ -141,7 +142,7 @@ func TestDecideMatrix(t *testing.T) {
 	allowed[enrol.SetWebhook], allowed[enrol.DropWebhook] = allowed[enrol.ChangeApp], allowed[enrol.ChangeApp]
 	allowed[enrol.TestWebhook], allowed[enrol.Redeliver], allowed[enrol.SeeWebhook] = allowed[enrol.SuspendApp], allowed[enrol.SuspendApp], allowed[enrol.ReadApps]
 	// What nobody does about herself.
-	byOthers := map[enrol.Action]bool{enrol.LiftHold: true, enrol.Propose: true, enrol.Dispose: true, enrol.CancelDisposal: true, enrol.ConfirmReset: true, enrol.ConfirmApp: true, enrol.ConfirmAppCredential: true, enrol.ResetAccount: true, enrol.EndOfAccount: true}
+	byOthers := map[enrol.Action]bool{enrol.LiftHold: true, enrol.Propose: true, enrol.Dispose: true, enrol.CancelDisposal: true, enrol.ConfirmReset: true, enrol.CancelReset: true, enrol.ConfirmApp: true, enrol.ConfirmAppCredential: true, enrol.ResetAccount: true, enrol.EndOfAccount: true}
 	for _, r := range []enrol.Role{enrol.JDN, enrol.SAP, enrol.SA, enrol.AP, enrol.Auditor} {
 		byOthers[enrol.Appointing(r)], byOthers[enrol.Seconding(r)], byOthers[enrol.Ending(r)] = r != enrol.AP, true, true
 	}

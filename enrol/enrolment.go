@@ -102,6 +102,21 @@ type Agency struct {
 	PersonalMail bool // officers may be enrolled with a personal address
 }
 
+// Office is an accounting office of an agency (pejabat perakaunan). Lists name offices as they
+// like: the register is what people choose from, and says what was spelled otherwise.
+type Office struct {
+	Agency, Code string // each 1 to 32 letters, digits, - or _
+	Name         string // at most 64 characters, as a list's column
+	Phase        string // of the rollout, at most 32 characters; ""
+}
+
+// StrayOffice is what enrolments call an office that is registered neither by that code nor by
+// that name.
+type StrayOffice struct {
+	Name     string
+	Officers int64 // enrolments that name it so
+}
+
 // System is an ICT system that asks for signatures.
 type System struct {
 	Code   string // as in media and certificates' use, "IGFMAS"
@@ -299,6 +314,13 @@ type Enrolments interface {
 	// PutAgency and PutSystem insert or replace.
 	PutAgency(ctx context.Context, a Agency, ev audit.Event) error
 	PutSystem(ctx context.Context, s System, ev audit.Event) error
+	// PutOffice inserts or replaces; DropOffice is ErrUnknown for one that is not there.
+	PutOffice(ctx context.Context, o Office, ev audit.Event) error
+	DropOffice(ctx context.Context, agency, code string, ev audit.Event) error
+	// Offices are those of an agency, by code.
+	Offices(ctx context.Context, agency string) ([]Office, error)
+	// StrayOffices are at most 200.
+	StrayOffices(ctx context.Context, agency string) ([]StrayOffice, error)
 	// EndTokens sets when a system takes no more tokens (zero: it does), or ErrUnknown.
 	EndTokens(ctx context.Context, system string, at time.Time, ev audit.Event) error
 	Agencies(ctx context.Context) ([]Agency, error)
@@ -309,6 +331,8 @@ type Enrolments interface {
 	// ErrUnknown.
 	ShowSystem(ctx context.Context, s System, ev audit.Event) error
 	SetLogo(ctx context.Context, code string, logo []byte, kind string, ev audit.Event) error
+	// CountTokens says how many officers hold a token for a system.
+	CountTokens(ctx context.Context, system string) (int, error)
 	// Standing gives ErrUnknown for an officer who is not registered.
 	Standing(ctx context.Context, ic, system string, now time.Time) (Standing, error)
 	// AddEntries adds all or nothing. An officer or medium that is there stays as it

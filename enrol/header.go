@@ -12,6 +12,26 @@ type Header struct {
 	expr   *regexp.Regexp
 	ics    []int // groups that must be the officer's
 	amount int   // group; 0 for none
+	parts  []headerPart
+}
+
+// headerPart is one part of a template, with what matches it.
+type headerPart struct{ field, want, expr string }
+
+// Parts of a header template.
+const (
+	HeaderText    = "text" // stands there as it is
+	HeaderDigits  = "digits"
+	HeaderLetters = "letters"
+	HeaderAmount  = "amount"
+	HeaderIC      = "ic"
+)
+
+// ReadPart is what a part of a template has read from a header.
+type ReadPart struct {
+	Field string // HeaderText …
+	Want  string // as the template writes it
+	Got   string // "" where it has read nothing
 }
 
 // maxHeader bounds a template in bytes, maxField a field of it in characters.
@@ -36,7 +56,7 @@ func ParseHeader(template string) (*Header, error) {
 	h, expr, groups, rest := &Header{}, "", 0, template
 	for rest != "" {
 		fixed, field, found := strings.Cut(rest, "{")
-		expr += regexp.QuoteMeta(fixed)
+		expr += h.part(HeaderText, fixed, regexp.QuoteMeta(fixed))
 		if strings.Contains(fixed, "}") {
 			return nil, fmt.Errorf("%w: a brace is closed that was not opened", ErrInvalid)
 		}
@@ -50,11 +70,11 @@ func ParseHeader(template string) (*Header, error) {
 		groups++
 		switch n, err := strconv.Atoi(length); {
 		case field == "ic":
-			expr, h.ics = expr+`([0-9]{12})`, append(h.ics, groups)
+			expr, h.ics = expr+h.part(HeaderIC, "{ic}", `([0-9]{12})`), append(h.ics, groups)
 		case field == "amount" && h.amount == 0:
-			expr, h.amount = expr+`([0-9]{1,15}\.[0-9]{2})`, groups
+			expr, h.amount = expr+h.part(HeaderAmount, "{amount}", `([0-9]{1,15}\.[0-9]{2})`), groups
 		case (name == "digits" || name == "letters") && err == nil && n >= 1 && n <= maxField && strconv.Itoa(n) == length:
-			expr += fmt.Sprintf("([%s]{%d})", map[string]string{"digits": "0-9", "letters": "A-Z"}[name], n)
+			expr += h.part(name, "{"+field+"}", fmt.Sprintf("([%s]{%d})", map[string]string{HeaderDigits: "0-9", HeaderLetters: "A-Z"}[name], n))
 		default:
 			return nil, fmt.Errorf("%w: {%s} is no field, or stands there twice", ErrInvalid, field)
 		}
@@ -64,6 +84,31 @@ func ParseHeader(template string) (*Header, error) {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return h, nil
+}
+
+// part notes a part of the template and gives its expression.
+func (h *Header) part(field, want, expr string) string {
+	if want != "" {
+		h.parts = append(h.parts, headerPart{field, want, expr})
+	}
+	return expr
+}
+
+// Read says what each part of the template reads from a header, as far as it goes: the first part
+// with nothing read is where the header differs, and rest is what stands there, or behind the last.
+func (h *Header) Read(header string) (parts []ReadPart, rest string) {
+	for k, p := range h.parts {
+		parts = append(parts, ReadPart{Field: p.field, Want: p.want})
+		m := regexp.MustCompile(`\A` + p.expr).FindString(header)
+		if m == "" {
+			for _, p := range h.parts[k+1:] {
+				parts = append(parts, ReadPart{Field: p.field, Want: p.want})
+			}
+			break
+		}
+		parts[k].Got, header = m, header[len(m):]
+	}
+	return parts, header
 }
 
 // Fits says whether a data header is made so and names no other officer than ic, and which

@@ -3,6 +3,7 @@ package enrol
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -25,6 +26,10 @@ const (
 	ReportSignatures = "signatures" // by month of their authorisation, of Months
 	ReportWithoutAP  = "no-ap"      // agencies where nobody is AP
 	ReportRollout    = "rollout"    // listed, confirmed, applied, issued, code channel ready: by phase and office
+	ReportDaily      = "daily"      // signatures by day and system, of Days
+	ReportCalendar   = "calendar"   // certificates that end within a year, By week or month and system
+	ReportChannels   = "channels"   // what became of the codes that were sent, By day (of Days) or month (of Months)
+	ReportRefusals   = "refusals"   // what was not signed and why, by month, of Months
 )
 
 // ReportQuery chooses a report and what of it.
@@ -33,8 +38,32 @@ type ReportQuery struct {
 	// System and Agency narrow it; "" is any. Who is appointed to one alone need not
 	// name it.
 	System, Agency string
-	Days           int // of ReportExpiring: 1 to 400, 0 means 30
-	Months         int // of ReportSignatures, the current one included: 1 to 120, 0 means 12
+	Days           int // of ReportExpiring and, today included, of days: 1 to 400, 0 means 30
+	Months         int // of months, the current one included: 1 to 120, 0 means 12
+	Limit  int // of JSON: rows, of which there may be "more"; 0: all
+	// By is how long a row's time is: ByDay or ByMonth of ReportChannels, ByWeek or ByMonth of
+	// ReportCalendar; "" means ByMonth.
+	By string
+}
+
+// How long the time of a row is. A week begins on Monday.
+const (
+	ByDay   = "day"
+	ByWeek  = "week"
+	ByMonth = "month"
+)
+
+// period says whether a report has rows of such a time.
+func period(report, by string) bool {
+	switch by {
+	case ByMonth:
+		return true
+	case ByWeek:
+		return report == ReportCalendar
+	case ByDay:
+		return report == ReportChannels
+	}
+	return false
 }
 
 // ReportColumn is one column: its name in JSON, and in files the one that lists use.
@@ -44,7 +73,9 @@ type ReportColumn struct{ Name, MS string }
 type ReportRead struct {
 	Name, System, Agency string
 	Now                  time.Time
-	Until                time.Time   // of ReportExpiring
+	Until                time.Time // of ReportExpiring
+	From, To             time.Time // of those with a By
+	By                   string
 	Months               []time.Time // of ReportSignatures: beginnings of months, and the end of the last
 }
 
@@ -54,6 +85,7 @@ type Report struct {
 
 	read    ReportRead
 	records Enrolments
+	limit   int
 }
 
 // columns are those of each report, in the order of its rows.
@@ -65,13 +97,19 @@ func columns(report string) (out []ReportColumn) {
 		ReportPending:    {"agency", "system", "state", "pending", "up_to_1_day", "up_to_7_days", "up_to_30_days", "older", "oldest"},
 		ReportSignatures: {"month", "agency", "system", "officers", "authorisations", "signatures", "refused"},
 		ReportWithoutAP:  {"agency", "name", "officers", "waiting", "ended"},
+		ReportDaily:      {"day", "system", "officers", "authorisations", "signatures", "refused"},
+		ReportCalendar:   {"period", "system", "certificates"},
+		ReportChannels:   {"period", "system", "channel", "codes", "delivered", "failed", "unknown", "used"},
+		ReportRefusals:   {"period", "system", "reason", "refusals"},
 		ReportRollout:    {"system", "phase", "agency", "office", "listed", "confirmed", "applied", "issued", "ready", "ended"},
 	}[report]
 	ms := map[string]string{"agency": "agensi", "system": "sistem", "medium": "medium", "status": "status", "users": "pengguna", "ic": "no_kp", "name": "nama",
 		"office": "pejabat_perakaunan", "serial_number": "no_siri_sijil", "not_after": "tamat_tempoh", "state": "keadaan", "pending": "belum_selesai",
 		"up_to_1_day": "hingga_1_hari", "up_to_7_days": "hingga_7_hari", "up_to_30_days": "hingga_30_hari", "older": "lebih_lama", "oldest": "sejak",
 		"month": "bulan", "officers": "pegawai", "authorisations": "kebenaran", "signatures": "tandatangan", "refused": "ditolak", "waiting": "menunggu_pengesahan",
-		"ended": "tamat", "phase": "fasa", "listed": "disenaraikan", "confirmed": "disahkan", "applied": "dimohon", "issued": "dikeluarkan", "ready": "saluran_kod_sedia"}
+		"ended": "tamat", "phase": "fasa", "listed": "disenaraikan", "confirmed": "disahkan", "applied": "dimohon", "issued": "dikeluarkan", "ready": "saluran_kod_sedia",
+		"day": "hari", "period": "tempoh", "certificates": "sijil", "channel": "saluran", "codes": "kod", "delivered": "diterima_pelayan", "failed": "gagal", "unknown": "belum_diketahui", "used": "digunakan",
+		"reason": "sebab", "refusals": "penolakan"}
 	for _, n := range names {
 		out = append(out, ReportColumn{n, ms[n]})
 	}
@@ -87,7 +125,7 @@ func (d *Desk) Report(ctx context.Context, a Actor, q ReportQuery) (*Report, err
 	if q.Months == 0 {
 		q.Months = 12
 	}
-	r := &Report{Columns: columns(q.Name), records: d.Records, read: ReportRead{Name: q.Name, Now: d.Now()}}
+	r := &Report{Columns: columns(q.Name), records: d.Records, limit: q.Limit, read: ReportRead{Name: q.Name, Now: d.Now()}}
 	if r.Columns == nil {
 		r.read.Name = "unknown" // what was typed is not for the audit
 	}
@@ -99,6 +137,8 @@ func (d *Desk) Report(ctx context.Context, a Actor, q ReportQuery) (*Report, err
 		o.detail["days"], r.read.Until = fmt.Sprint(q.Days), r.read.Now.AddDate(0, 0, q.Days)
 	case ReportSignatures:
 		o.detail["months"] = fmt.Sprint(q.Months)
+	case ReportDaily, ReportCalendar, ReportChannels, ReportRefusals:
+		r.read.span(&q, o.detail)
 	}
 	ev, no := ground(d.Now(), a, Reporting, o)
 	switch {
@@ -115,6 +155,8 @@ func (d *Desk) Report(ctx context.Context, a Actor, q ReportQuery) (*Report, err
 		no = entered("report_invalid", "days", "1 hingga 400 hari", "1 to 400 days")
 	case q.Months < 1 || q.Months > 120:
 		no = entered("report_invalid", "months", "1 hingga 120 bulan", "1 to 120 months")
+	case q.By != "" && !period(q.Name, q.By):
+		no = entered("report_invalid", "by", "laporan ini tiada tempoh itu", "this report has no such time")
 	}
 	if no != nil {
 		return nil, d.refuse(ctx, ev, no)
@@ -127,6 +169,28 @@ func (d *Desk) Report(ctx context.Context, a Actor, q ReportQuery) (*Report, err
 		return nil, fmt.Errorf("recording: %w", err)
 	}
 	return r, nil
+}
+
+// span is the time a report is of, in Malaysian days and months.
+func (r *ReportRead) span(q *ReportQuery, detail map[string]string) {
+	here := r.Now.In(myt.Zone)
+	midnight := func(months, days int) time.Time {
+		return time.Date(here.Year(), here.Month()+time.Month(months), days, 0, 0, 0, 0, myt.Zone)
+	}
+	r.By, r.To = q.By, midnight(0, here.Day()+1)
+	if r.By == "" {
+		r.By = ByMonth
+	}
+	switch {
+	case q.Name == ReportCalendar:
+		r.From, r.To = r.Now, midnight(13, 1) // what is left of this month, and twelve whole ones
+	case q.Name == ReportDaily || q.Name == ReportChannels && r.By == ByDay:
+		r.By, r.From = ByDay, midnight(0, here.Day()+1-q.Days)
+		detail["days"] = fmt.Sprint(q.Days)
+	default:
+		r.From = midnight(1-q.Months, 1)
+		detail["months"] = fmt.Sprint(q.Months)
+	}
 }
 
 func validScope(code string) bool { return code == "" || validID(code) }
@@ -214,11 +278,14 @@ func (r *Report) writeJSON(ctx context.Context, w io.Writer) error {
 	if _, err := fmt.Fprintf(w, `{"report":%q,"at":%q,"rows":[`, r.read.Name, r.read.Now.In(myt.Zone).Format(time.RFC3339)); err != nil {
 		return err
 	}
-	first := true
+	rows, enough := 0, errors.New("enough")
 	err := r.Each(ctx, func(row ...any) error {
 		line := []byte{','}
-		if first {
-			line, first = nil, false
+		if rows == 0 {
+			line = nil
+		}
+		if rows++; r.limit > 0 && rows > r.limit {
+			return enough
 		}
 		for k, cell := range row {
 			raw, err := json.Marshal(cell)
@@ -230,14 +297,18 @@ func (r *Report) writeJSON(ctx context.Context, w io.Writer) error {
 		_, err := w.Write(append(line, "}\n"...))
 		return err
 	})
+	end := "]}\n"
+	if errors.Is(err, enough) {
+		end, err = "],\"more\":true}\n", nil
+	}
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(w, "]}\n")
+	_, err = io.WriteString(w, end)
 	return err
 }
 
 // Reports are the names of all reports, in order.
 func Reports() []string {
-	return slices.Clone([]string{ReportExpiring, ReportOfficers, ReportPending, ReportRollout, ReportSignatures, ReportUsers, ReportWithoutAP})
+	return slices.Clone([]string{ReportCalendar, ReportChannels, ReportDaily, ReportExpiring, ReportOfficers, ReportPending, ReportRefusals, ReportRollout, ReportSignatures, ReportUsers, ReportWithoutAP})
 }

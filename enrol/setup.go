@@ -168,16 +168,13 @@ func (a *Accounts) CompleteSecondFactor(ctx context.Context, p Person, totp secr
 }
 
 func (a *Accounts) mayHaveFactor(ctx context.Context, p *Person) error {
-	now, no := a.Now(), refusal("not_appointed", ErrForbidden)
-	for _, x := range p.Account.Appointments {
-		if !x.Awaits && (x.Until.IsZero() || now.Before(x.Until)) {
-			no = nil
-		}
-	}
+	var no *Refusal
 	switch {
 	case p.Account.Kind != OfficerAccount:
 		no = refusal("setup_done", ErrState)
-	case no == nil && a.Fresh(p) != nil:
+	case !p.Account.Factorless(a.Now()):
+		no = refusal("not_appointed", ErrForbidden)
+	case a.Fresh(p) != nil:
 		no = refusal("session_not_fresh", ErrStale)
 	}
 	if no == nil {

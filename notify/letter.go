@@ -69,6 +69,8 @@ func renderLetter(l enrol.Letter, base string) (*rendered, error) {
 		p.TitleMS, p.TitleEN = "Sediakan akaun pentadbir anda", "Set up your administrator's account"
 		p.MS = "Anda dilantik sebagai pentadbir, atau akaun anda ditetapkan semula. Dengan kod ini anda memilih kata laluan dan aplikasi pengesah. Jangan beri kepada sesiapa, termasuk pentadbir lain."
 		p.EN = "You were appointed as an administrator, or your account was reset. With this code you choose password and authenticator app. Give it to nobody, not to another administrator either."
+		p.MS += " Halamannya: " + base + "/setup"
+		p.EN += " The page: " + base + "/setup"
 		p.Code = string(l.Code.Reveal())
 	case l.Code.Len() > 0:
 		if !verification.Match(l.Code.Reveal()) {

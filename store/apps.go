@@ -129,6 +129,16 @@ func (d *DB) ListApps(ctx context.Context, after string, limit int) ([]enrol.App
 	return out, err
 }
 
+// SumAppCredentials implements enrol.AppRecords.
+func (d *DB) SumAppCredentials(ctx context.Context, after, last string, now time.Time) (map[string]enrol.CredentialSum, error) {
+	rows, err := d.q.AppCredentialSums(ctx, sqlc.AppCredentialSumsParams{Now: micros(now), After: after, Last: last})
+	out := make(map[string]enrol.CredentialSum, len(rows))
+	for _, r := range rows {
+		out[r.AppID] = enrol.CredentialSum{Live: int(r.Live), Awaiting: int(r.Awaiting), EndsAt: instant(r.EndsAt), LastUsed: instant(r.LastUsed)}
+	}
+	return out, err
+}
+
 // AppBySecret implements enrol.AppRecords.
 func (d *DB) AppBySecret(ctx context.Context, kind string, hash [32]byte) (enrol.App, enrol.AppCredential, error) {
 	rows, err := d.q.AppByCredential(ctx, sqlc.AppByCredentialParams{Hash: hash[:], Kind: kind})

@@ -44,7 +44,7 @@ func changes(h *storetest.House, waiting *signer.Request, in signer.Intent, out 
 		"PutProposed": func(ctx context.Context) error {
 			return db.PutProposed(ctx, enrol.Account{ID: "ac_p", IC: "2", Kind: enrol.OfficerAccount, State: enrol.AccountNew, Appointments: []enrol.Appointment{{Role: enrol.AP, From: now}}}, ev)
 		},
-		"AskReset":           func(ctx context.Context) error { return db.AskReset(ctx, person.ID, ev) },
+		"AskReset":           func(ctx context.Context) error { return db.AskReset(ctx, person.ID, "rang up", ev) },
 		"ConfirmAppointment": func(ctx context.Context) error { return db.ConfirmAppointment(ctx, "ap_2", ev) },
 		"CloseSessions": func(ctx context.Context) error {
 			_, err := db.CloseSessions(ctx, person.ID, "", ev)

@@ -29,6 +29,40 @@ func (d *DB) PutAgency(ctx context.Context, a enrol.Agency, ev audit.Event) erro
 	})
 }
 
+// PutOffice implements enrol.Enrolments.
+func (d *DB) PutOffice(ctx context.Context, o enrol.Office, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		return q.PutOffice(ctx, sqlc.PutOfficeParams{Agency: o.Agency, Code: o.Code, Name: o.Name, Phase: o.Phase, CreatedAt: micros(ev.At)})
+	})
+}
+
+// DropOffice implements enrol.Enrolments.
+func (d *DB) DropOffice(ctx context.Context, agency, code string, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		return one(q.DropOffice(ctx, sqlc.DropOfficeParams{Agency: agency, Code: code}))
+	})
+}
+
+// Offices implements enrol.Enrolments.
+func (d *DB) Offices(ctx context.Context, agency string) ([]enrol.Office, error) {
+	rows, err := d.q.Offices(ctx, agency)
+	out := make([]enrol.Office, len(rows))
+	for k, r := range rows {
+		out[k] = enrol.Office{Agency: r.Agency, Code: r.Code, Name: r.Name, Phase: r.Phase}
+	}
+	return out, err
+}
+
+// StrayOffices implements enrol.Enrolments.
+func (d *DB) StrayOffices(ctx context.Context, agency string) ([]enrol.StrayOffice, error) {
+	rows, err := d.q.StrayOffices(ctx, agency)
+	out := make([]enrol.StrayOffice, len(rows))
+	for k, r := range rows {
+		out[k] = enrol.StrayOffice{Name: r.Office, Officers: r.Officers}
+	}
+	return out, err
+}
+
 // PutSystem implements enrol.Enrolments.
 func (d *DB) PutSystem(ctx context.Context, s enrol.System, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
@@ -91,6 +125,12 @@ func (d *DB) SetLogo(ctx context.Context, code string, logo []byte, kind string,
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
 		return one(q.SetLogo(ctx, sqlc.SetLogoParams{Logo: logo, LogoType: kind, Code: code}))
 	})
+}
+
+// CountTokens implements enrol.Enrolments.
+func (d *DB) CountTokens(ctx context.Context, system string) (int, error) {
+	n, err := d.q.CountTokens(ctx, system)
+	return int(n), err
 }
 
 // Standing implements enrol.Enrolments.

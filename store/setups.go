@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -100,7 +101,7 @@ func (d *DB) AskSetup(ctx context.Context, id string, at, notAfter time.Time, ev
 }
 
 // AskReset implements enrol.AccountRecords.
-func (d *DB) AskReset(ctx context.Context, id string, ev audit.Event) error {
+func (d *DB) AskReset(ctx context.Context, id, why string, ev audit.Event) error {
 	return d.do(ctx, ev, func(q *sqlc.Queries) error {
 		a, err := q.Account(ctx, id)
 		switch {
@@ -109,7 +110,7 @@ func (d *DB) AskReset(ctx context.Context, id string, ev audit.Event) error {
 		case a.Kind != enrol.AdministratorAccount || a.State == enrol.AccountEnded:
 			return enrol.ErrUnknown
 		}
-		return q.AskReset(ctx, sqlc.AskResetParams{AccountID: id, AskedBy: personal.Actor(ev.Actor), At: micros(ev.At)})
+		return q.AskReset(ctx, sqlc.AskResetParams{AccountID: id, AskedBy: personal.Actor(ev.Actor), At: micros(ev.At), Why: personal.Note(why)})
 	})
 }
 
@@ -120,6 +121,56 @@ func (d *DB) ResetAsked(ctx context.Context, id string) (by string, at time.Time
 		return "", time.Time{}, absent(err, enrol.ErrUnknown)
 	}
 	return string(r.AskedBy), instant(r.AskedAt), nil
+}
+
+// Resets implements enrol.AccountRecords.
+func (d *DB) Resets(ctx context.Context, after time.Time) ([]enrol.ResetWish, error) {
+	rows, err := d.q.Resets(ctx, micros(after))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]enrol.ResetWish, len(rows))
+	for k, r := range rows {
+		a, _, err := d.Account(ctx, r.AccountID)
+		if err != nil {
+			return nil, err
+		}
+		out[k] = enrol.ResetWish{Account: a, By: string(r.AskedBy), At: instant(r.AskedAt), Why: string(r.Why)}
+	}
+	return out, nil
+}
+
+// CancelReset implements enrol.AccountRecords.
+func (d *DB) CancelReset(ctx context.Context, id, askedBy string, ev audit.Event) error {
+	return d.do(ctx, ev, func(q *sqlc.Queries) error {
+		return one(q.DropReset(ctx, sqlc.DropResetParams{AccountID: id, AskedBy: personal.Actor(askedBy)}))
+	})
+}
+
+// AppointmentsBy implements enrol.AccountRecords.
+func (d *DB) AppointmentsBy(ctx context.Context, f enrol.AppointmentFilter, now time.Time) ([]enrol.Appointed, error) {
+	before := int64(math.MaxInt64)
+	if !f.BeforeFrom.IsZero() {
+		before = micros(f.BeforeFrom)
+	}
+	rows, err := d.q.AppointmentsBy(ctx, sqlc.AppointmentsByParams{Before: before, ID: f.BeforeID, Role: string(f.Role), Agency: f.Agency, System: f.System, AnyIc: flag(f.IC == ""),
+		Ic: orNull(f.IC), State: f.State, Now: micros(now), Lim: int64(f.Limit)})
+	out := make([]enrol.Appointed, len(rows))
+	for k := range rows {
+		a, x := &rows[k].Account, rows[k].Appointment
+		out[k] = enrol.Appointed{Account: enrol.Account{ID: a.ID, Kind: a.Kind, IC: plain(a.Ic), Email: string(a.Email), Name: string(a.Name), State: a.State, CreatedAt: instant(a.CreatedAt)},
+			Appointment: appointment(x)}
+	}
+	return out, err
+}
+
+// SetupMail implements enrol.AccountRecords.
+func (d *DB) SetupMail(ctx context.Context, account string) (enrol.SetupMail, error) {
+	r, err := d.q.SetupMail(ctx, account)
+	if errors.Is(err, sql.ErrNoRows) {
+		return enrol.SetupMail{}, nil
+	}
+	return enrol.SetupMail{MailedAt: instant(r.MailedAt), Reply: string(r.Reply), Due: r.DueAt > 0}, err
 }
 
 // ConfirmReset implements enrol.AccountRecords.

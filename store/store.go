@@ -327,6 +327,9 @@ func appendEvent(ctx context.Context, q *sqlc.Queries, ev audit.Event) error {
 	if err != nil {
 		return fmt.Errorf("appending audit event: %w", err)
 	}
+	if err := enter(ctx, q, &r); err != nil {
+		return err
+	}
 	return noteReply(ctx, q, &ev)
 }
 

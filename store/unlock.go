@@ -37,7 +37,10 @@ func (d *DB) Unlock(ctx context.Context, key []byte) error {
 	if err := d.sealOld(ctx); err != nil {
 		return fmt.Errorf("encrypting personal fields: %w", err)
 	}
-	return d.hashKeys(ctx)
+	if err := d.hashKeys(ctx); err != nil {
+		return err
+	}
+	return d.indexOld(ctx)
 }
 
 // HasPersonalKey says whether a key was given to this database.
@@ -113,10 +116,12 @@ func sealable() []sealed {
 		{"phones", "ic:ic mobile:address"},
 		{"officer_requests", "ic:ic asked_by:actor asked_ic:ic reason:note"},
 		{"certificate_orders", "why:note actor:actor"},
-		{"account_resets", "asked_by:actor"},
+		{"account_resets", "asked_by:actor why:note"},
 		{"setup_mails", "reply:note"},
 		{"apps", "proposed_by:actor"},
 		{"app_credentials", "created_by:actor"},
+		{"audit_about", "ic:ic"},
+		{"refusals", "ic:ic"},
 		{"audit_events", "actor:actor object:object detail:detail prev:bytes hash:bytes"},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -169,13 +170,15 @@ type appointmentLine struct {
 func (c *adminListCmd) Run(e *env) error {
 	var list []enrol.Account
 	err := gateway.Administrators(e.ctx, c.Data, e.now, func(a *enrol.Accounts) error {
-		all, err := a.Appointments(e.ctx, enrol.Actor{Name: operator()}, true)
-		for _, x := range all { // those of one account are neighbours
-			if n := len(list); n == 0 || list[n-1].ID != x.Account.ID {
-				list = append(list, x.Account)
+		all, err := a.Appointments(e.ctx, enrol.Actor{Name: operator()}, enrol.AppointmentFilter{State: enrol.AppointmentsAny})
+		at := map[string]int{}
+		for _, x := range slices.Backward(all) { // the oldest first, each person once
+			k, known := at[x.Account.ID]
+			if !known {
+				k = len(list)
+				at[x.Account.ID], list = k, append(list, x.Account)
 			}
-			of := &list[len(list)-1]
-			of.Appointments = append(of.Appointments, x.Appointment)
+			list[k].Appointments = append(list[k].Appointments, x.Appointment)
 		}
 		return err
 	})

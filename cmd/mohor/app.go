@@ -182,7 +182,7 @@ func (c *appListCmd) Run(e *env) error {
 	err := all.with(e, func(a *enrol.Apps, by enrol.Actor) error {
 		const page = 1000
 		for after, n := "", page; n == page; {
-			list, err := a.List(e.ctx, by, after, page)
+			list, err := a.List(e.ctx, by, enrol.AppQuery{After: after, Limit: page})
 			if err != nil {
 				return err
 			}

@@ -10,11 +10,12 @@ import (
 
 type reportCmd struct {
 	acting
-	Name   string `arg:"" enum:"users,officers,expiring,pending,signatures,no-ap,rollout" help:"users, officers, expiring, pending, signatures, no-ap or rollout."`
+	Name   string `arg:"" enum:"users,officers,expiring,pending,signatures,no-ap,rollout,daily,calendar,channels,refusals" help:"users, officers, expiring, pending, signatures, no-ap, rollout, daily, calendar, channels or refusals."`
 	System string `help:"Of one ICT system."`
 	Agency string `help:"Of one agency."`
-	Days   int    `default:"30" help:"Of expiring: how many days ahead."`
-	Months int    `default:"12" help:"Of signatures: how many months, this one included."`
+	Days   int    `default:"30" help:"Of expiring: how many days ahead; of daily, and channels by day: how many days, today included."`
+	Months int    `default:"12" help:"Of signatures, channels and refusals: how many months, this one included."`
+	By     string `enum:"day,week,month," default:"" help:"Of channels: day or month; of calendar: week or month."`
 	CSV    bool   `name:"csv" xor:"format" help:"Write CSV (UTF-8)."`
 	XLSX   bool   `name:"xlsx" xor:"format" help:"Write an XLSX workbook."`
 	JSON   bool   `name:"json" xor:"format" help:"Write JSON."`
@@ -26,7 +27,7 @@ func (c *reportCmd) Run(e *env) error {
 		return err
 	}
 	defer i.Close()
-	r, err := i.Desk.Report(e.ctx, by, enrol.ReportQuery{Name: c.Name, System: c.System, Agency: c.Agency, Days: c.Days, Months: c.Months})
+	r, err := i.Desk.Report(e.ctx, by, enrol.ReportQuery{Name: c.Name, System: c.System, Agency: c.Agency, Days: c.Days, Months: c.Months, By: c.By})
 	if err != nil {
 		return err
 	}

@@ -206,7 +206,7 @@ func benchPIN(dir string) (secret.Text, error) {
 func (b *bench) keepFew() error {
 	part := b.few() + ".part"
 	err := errors.Join(os.RemoveAll(part), os.MkdirAll(filepath.Join(part, "tmp"), 0o700))
-	for _, name := range []string{ConfigFile, "secrets", "token", sealFile, "root.pem"} {
+	for _, name := range []string{ConfigFile, "secrets", "token", SealFile, "root.pem"} {
 		err = errors.Join(err, os.Symlink(filepath.Join("..", filepath.Base(b.Dir), name), filepath.Join(part, name)))
 	}
 	for _, path := range []string{b.Config.Database, b.Config.Audit.Heads} {

@@ -127,7 +127,7 @@ func (d *doctor) audit(ctx context.Context) {
 		return
 	}
 	if _, err := readSeal(d.Dir); err != nil {
-		d.fault(cause(err), "without it no signed head can be verified", "mohor init --data "+d.Dir+" writes "+sealFile+" again")
+		d.fault(cause(err), "without it no signed head can be verified", "mohor init --data "+d.Dir+" writes "+SealFile+" again")
 		return
 	}
 	if !d.unlock(ctx) {

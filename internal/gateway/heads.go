@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -158,6 +159,87 @@ func (w *headWriter) write(ctx context.Context) error {
 	}
 	w.last = h
 	return nil
+}
+
+// Head implements enrol.Heads: heads stand in the file in the order of their records, so the one
+// wanted is found by halving.
+func (w *headWriter) Head(ctx context.Context, seq int64) (audit.Head, error) {
+	w.mu.Lock()
+	last, broken := w.last.Seq, w.broken
+	w.mu.Unlock()
+	if broken {
+		return audit.Head{}, &audit.BrokenError{Seq: seq, What: "the chain was found broken, and no heads are signed any more"}
+	}
+	if last < seq {
+		if err := w.write(ctx); err != nil {
+			return audit.Head{}, err
+		}
+	}
+	pub, err := readSeal(w.i.Dir)
+	if err != nil {
+		return audit.Head{}, err
+	}
+	f, err := os.Open(w.i.Config.Audit.Heads)
+	if err != nil {
+		return audit.Head{}, fmt.Errorf("reading audit heads: %w", err)
+	}
+	defer f.Close()
+	end, err := wholeLines(f)
+	if err != nil {
+		return audit.Head{}, fmt.Errorf("reading audit heads: %w", err)
+	}
+	h, err := headFrom(f, end, seq)
+	if err != nil {
+		return h, fmt.Errorf("reading audit heads: %w", err)
+	}
+	if h.Seq < seq {
+		return h, &audit.BrokenError{Seq: seq, What: "no signed head stands at it or behind it"}
+	}
+	return h, h.Verify(pub)
+}
+
+// headFrom is the first head of a file of end bytes whose record is not before seq; the last where
+// there is none.
+func headFrom(f io.ReaderAt, end, seq int64) (h audit.Head, err error) {
+	read := func(from int64) *bufio.Reader { return bufio.NewReader(io.NewSectionReader(f, from, end-from)) }
+	low := int64(0) // a line begins here, and all before it are of records before seq
+	for high := end; high-low > 4096; {
+		mid := low + (high-low)/2
+		r := read(mid)
+		skipped, err := r.ReadBytes('\n')
+		if err != nil {
+			return h, err
+		}
+		start := mid + int64(len(skipped))
+		if start >= high {
+			high = mid
+			continue
+		}
+		line, err := r.ReadBytes('\n')
+		if err == nil {
+			err = json.Unmarshal(line, &h)
+		}
+		if err != nil {
+			return h, err
+		}
+		if h.Seq < seq {
+			low = start
+		} else {
+			high = mid
+		}
+	}
+	for r := read(low); ; {
+		line, err := r.ReadBytes('\n')
+		if err == io.EOF {
+			return h, nil
+		}
+		if err == nil {
+			err = json.Unmarshal(line, &h)
+		}
+		if err != nil || h.Seq >= seq {
+			return h, err
+		}
+	}
 }
 
 // appendLine adds a line durably. What a crash left of an unfinished line is

@@ -341,8 +341,8 @@ func serviceSigners(c *Config) map[string]hsm.Algorithm {
 		ca.TSA: hsm.ECDSAP256, ca.Responder: hsm.ECDSAP256}
 }
 
-// sealFile holds the public half of the audit-seal key.
-const sealFile = "audit-seal.pem"
+// SealFile holds the public half of the audit-seal key.
+const SealFile = "audit-seal.pem"
 
 func (o *InitOptions) writeSeal(m *hsm.Module) error {
 	seal, err := m.Signer(sealKey)
@@ -353,10 +353,10 @@ func (o *InitOptions) writeSeal(m *hsm.Module) error {
 	if err != nil {
 		return fmt.Errorf("encoding audit-seal key: %w", err)
 	}
-	made, err := once(filepath.Join(o.Dir, sealFile), 0o644, func() ([]byte, error) {
+	made, err := once(filepath.Join(o.Dir, SealFile), 0o644, func() ([]byte, error) {
 		return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
 	})
-	o.Report(sealFile, made)
+	o.Report(SealFile, made)
 	return err
 }
 

@@ -239,6 +239,32 @@ func verifyAudit(ctx context.Context, db *store.DB, c *Config, dir, copyPath str
 	return rep, err
 }
 
+// VerifyExport checks an export of the audit with the public key of the seal, and against a copy of
+// the heads when copyPath is not "". Errors: audit.ErrBroken, audit.ErrExport.
+func VerifyExport(path, seal, copyPath string) (rep audit.ExportReport, err error) {
+	pub, err := readSealFile(seal)
+	if err != nil {
+		return rep, err
+	}
+	var heads []audit.Head
+	if copyPath != "" {
+		f, err := os.Open(copyPath)
+		if err != nil {
+			return rep, fmt.Errorf("reading audit heads: %w", err)
+		}
+		heads, err = audit.ReadHeads(f, pub)
+		if err := errors.Join(err, f.Close()); err != nil {
+			return rep, err
+		}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return rep, fmt.Errorf("reading an export of the audit: %w", err)
+	}
+	defer f.Close()
+	return audit.CheckExport(f, pub, heads, nil)
+}
+
 // DataPath joins a name to the data folder.
 func (i *Installation) DataPath(name string) string { return filepath.Join(i.Dir, name) }
 

@@ -178,13 +178,17 @@ func keysError(err error) error {
 
 // readSeal reads the audit-seal public key of a data folder.
 func readSeal(dir string) (*ecdsa.PublicKey, error) {
-	raw, err := os.ReadFile(filepath.Join(dir, sealFile))
+	return readSealFile(filepath.Join(dir, SealFile))
+}
+
+func readSealFile(path string) (*ecdsa.PublicKey, error) {
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading audit-seal key: %w", err)
 	}
 	b, _ := pem.Decode(raw)
 	if b == nil {
-		return nil, fmt.Errorf("reading audit-seal key: %s is not PEM", sealFile)
+		return nil, fmt.Errorf("reading audit-seal key: %s is not PEM", path)
 	}
 	pub, err := x509.ParsePKIXPublicKey(b.Bytes)
 	if err != nil {

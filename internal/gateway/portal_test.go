@@ -322,7 +322,7 @@ func TestOwnAppsAreNobodyElses(t *testing.T) {
 	var id string
 	check(t, opened(t, g).QueryRow("SELECT id FROM apps WHERE person IS NOT NULL").Scan(&id))
 	machine := enrol.Actor{Name: "cli:test"}
-	list, err := g.Server.Apps.List(t.Context(), machine, "", 100)
+	list, err := g.Server.Apps.List(t.Context(), machine, enrol.AppQuery{})
 	check(t, err)
 	for _, a := range list {
 		if a.ID == id || a.Person != "" {

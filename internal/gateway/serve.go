@@ -19,6 +19,7 @@ import (
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/batch"
 	"github.com/mohor-sign/mohor/ca"
+	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/hsm"
 	"github.com/mohor-sign/mohor/internal/ident"
 	"github.com/mohor-sign/mohor/internal/sandbox"
@@ -203,7 +204,7 @@ func (s *Server) wire() error {
 	s.Accounts = s.accounts(newLoginCodes(codes, s.db.LoginCodes(), s.logins))
 	secure := strings.HasPrefix(c.BaseURL, "https://")
 	records := &publicRecords{s.db, s.packs, s.ca, s.others, s.tsas, s.now, recordURL}
-	router, doc := api.New(api.Config{Certificates: records, MaxPublic: min(c.Limits.PublicMegabytes, c.Limits.PDFMegabytes) << 20, Signer: s.Signer, Runner: s.Runner, Batches: s.batches, Documents: s.db, CA: s.ca, Apps: s.Apps, Accounts: s.Accounts, Desk: s.Desk, Kept: s.Kept(), Webhooks: s.Webhooks(), Subject: s.db, Codes: s.db.CodeSends, People: s.db, Replies: s.db,
+	router, doc := api.New(api.Config{Certificates: records, MaxPublic: min(c.Limits.PublicMegabytes, c.Limits.PDFMegabytes) << 20, Signer: s.Signer, Runner: s.Runner, Batches: s.batches, Documents: s.db, CA: s.ca, Apps: s.Apps, Accounts: s.Accounts, Desk: s.Desk, Kept: s.Kept(), Auditors: &enrol.Auditors{Records: s.db, Heads: s.heads, Now: s.now}, Webhooks: s.Webhooks(), Subject: s.db, Codes: s.db.CodeSends, People: s.db, Replies: s.db,
 		SecureCookies: secure, SigningURL: func(token string) string { return c.BaseURL + "/sign/" + token },
 		Trust: func(ctx context.Context) (verify.Options, error) {
 			return trust(ctx, s.ca, s.others, s.tsas, s.now())

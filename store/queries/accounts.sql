@@ -46,6 +46,20 @@ WHERE id = @id AND state <> 'ENDED';
 -- name: AcceptStep :execrows
 UPDATE accounts SET totp_step = @step WHERE id = @id AND state = 'ACTIVE' AND totp_step < @step;
 
+-- Appointments with their person, the newest first: ENDED, AWAITING a second person, IN_FORCE
+-- (also those to come), ANY, or those that have not ended ("").
+-- name: AppointmentsBy :many
+SELECT sqlc.embed(p), sqlc.embed(a) FROM appointments p JOIN accounts a ON a.id = p.account_id
+WHERE (p.from_at < @before OR p.from_at = @before AND p.id < @id)
+    AND (CAST(@role AS TEXT) = '' OR p.role = @role) AND (CAST(@agency AS TEXT) = '' OR p.agency = @agency) AND (CAST(@system AS TEXT) = '' OR p.system = @system)
+    AND (CAST(@any_ic AS BIGINT) = 1 OR a.ic = @ic)
+    AND (CAST(@state AS TEXT) = 'ANY' OR (@state = 'ENDED') = (p.until_at <> 0 AND p.until_at <= @now))
+    AND (@state <> 'AWAITING' OR p.awaits = 1) AND (@state <> 'IN_FORCE' OR p.awaits = 0)
+ORDER BY p.from_at DESC, p.id DESC LIMIT @lim;
+
+-- name: SetupMail :one
+SELECT account_id, due_at, attempts, mailed_at, reply FROM setup_mails WHERE account_id = @account_id;
+
 -- name: AddAppointment :exec
 INSERT INTO appointments (account_id, role, agency, system, from_at, until_at, id, document, appointed_by, appointed_ic, awaits)
 VALUES (@account_id, @role, @agency, @system, @from_at, @until_at, @id, @document, @appointed_by, @appointed_ic, @awaits);
@@ -105,11 +119,14 @@ UPDATE accounts SET setup = @setup, setup_until = @until WHERE id = @id AND stat
 UPDATE setup_mails SET due_at = @due_at, reply = @reply WHERE account_id = @account_id AND attempts = @attempts;
 
 -- name: AskReset :exec
-INSERT INTO account_resets (account_id, asked_by, asked_at) VALUES (@account_id, @asked_by, @at)
-ON CONFLICT (account_id) DO UPDATE SET asked_by = excluded.asked_by, asked_at = excluded.asked_at;
+INSERT INTO account_resets (account_id, asked_by, asked_at, why) VALUES (@account_id, @asked_by, @at, @why)
+ON CONFLICT (account_id) DO UPDATE SET asked_by = excluded.asked_by, asked_at = excluded.asked_at, why = excluded.why;
 
 -- name: ResetAsked :one
-SELECT account_id, asked_by, asked_at FROM account_resets WHERE account_id = @account_id;
+SELECT account_id, asked_by, asked_at, why FROM account_resets WHERE account_id = @account_id;
+
+-- name: Resets :many
+SELECT account_id, asked_by, asked_at, why FROM account_resets WHERE asked_at > @after ORDER BY asked_at DESC, account_id LIMIT 500;
 
 -- name: DropReset :execrows
 DELETE FROM account_resets WHERE account_id = @account_id AND asked_by = @asked_by;

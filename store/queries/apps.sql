@@ -21,6 +21,15 @@ WHERE app_credentials.hash = @hash AND app_credentials.kind = @kind;
 -- name: AppCredentials :many
 SELECT * FROM app_credentials WHERE app_id = @app_id ORDER BY created_at, id;
 
+-- What the credentials of the apps behind one id, up to another, come to.
+-- name: AppCredentialSums :many
+SELECT c.app_id,
+    COUNT(CASE WHEN c.awaits = 0 AND c.revoked_at = 0 AND (c.expires_at = 0 OR c.expires_at > @now) THEN 1 END) AS live,
+    COUNT(CASE WHEN c.awaits = 1 AND c.revoked_at = 0 AND (c.expires_at = 0 OR c.expires_at > @now) THEN 1 END) AS awaiting,
+    CAST(COALESCE(MIN(CASE WHEN c.awaits = 0 AND c.revoked_at = 0 AND c.expires_at > @now THEN c.expires_at END), 0) AS BIGINT) AS ends_at,
+    CAST(MAX(c.last_used) AS BIGINT) AS last_used
+FROM app_credentials c WHERE c.app_id > @after AND c.app_id <= @last GROUP BY c.app_id;
+
 -- name: PutAppCredential :exec
 INSERT INTO app_credentials (id, app_id, kind, hash, public, awaits, created_by, created_at, expires_at, revoked_at, replaces, replaces_until, last_used)
 VALUES (@id, @app_id, @kind, @hash, @public, @awaits, @created_by, @created_at, @expires_at, 0, @replaces, @replaces_until, 0);

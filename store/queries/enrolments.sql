@@ -5,6 +5,22 @@ ON CONFLICT (code) DO UPDATE SET name = excluded.name, personal_mail = excluded.
 -- name: Agencies :many
 SELECT code, name, personal_mail, created_at FROM agencies ORDER BY code;
 
+-- name: PutOffice :exec
+INSERT INTO agency_offices (agency, code, name, phase, created_at) VALUES (@agency, @code, @name, @phase, @created_at)
+ON CONFLICT (agency, code) DO UPDATE SET name = excluded.name, phase = excluded.phase;
+
+-- name: DropOffice :execrows
+DELETE FROM agency_offices WHERE agency = @agency AND code = @code;
+
+-- name: Offices :many
+SELECT agency, code, name, phase, created_at FROM agency_offices WHERE agency = @agency ORDER BY code;
+
+-- What enrolments call offices that are registered neither by that code nor by that name.
+-- name: StrayOffices :many
+SELECT e.office, COUNT(*) AS officers FROM enrolments e
+WHERE e.agency = @agency AND e.office <> '' AND NOT EXISTS (SELECT 1 FROM agency_offices o WHERE o.agency = e.agency AND (o.code = e.office OR o.name = e.office))
+GROUP BY e.office ORDER BY e.office LIMIT 200;
+
 -- name: PutSystem :exec
 INSERT INTO systems (code, title, agency, token_ends, created_at) VALUES (@code, @title, @agency, @token_ends, @created_at)
 ON CONFLICT (code) DO UPDATE SET title = excluded.title, agency = excluded.agency, token_ends = excluded.token_ends;
@@ -24,6 +40,10 @@ SELECT code, title, agency, token_ends, created_at, logo, logo_type, notice, hea
 -- Without the logos, which are up to 64 KiB each.
 -- name: Systems :many
 SELECT code, title, agency, token_ends, notice, header_template FROM systems ORDER BY code;
+
+-- Who still holds a token for a system.
+-- name: CountTokens :one
+SELECT COUNT(*) FROM media WHERE system = @system AND medium = 'TOKEN';
 
 -- name: NewOfficer :execrows
 INSERT INTO officers (ic, name, email, created_at) VALUES (@ic, @name, @email, @created_at) ON CONFLICT (ic) DO NOTHING;

@@ -117,3 +117,22 @@ UPDATE idempotency SET lease_until = 0 WHERE status = 0;
 
 -- name: SecurityImage :one
 SELECT image FROM credentials WHERE ic = @ic AND image <> '' AND status IN ('ACTIVE', 'SUSPENDED') ORDER BY created_at DESC, id DESC LIMIT 1;
+
+-- Whom an event is about that does not name them.
+-- name: OfficerOfTransaction :one
+SELECT ic, system FROM transactions WHERE id = @id;
+
+-- name: OfficerOfCredential :one
+SELECT ic, system FROM credentials WHERE id = @id;
+
+-- name: OfficerOfEnrolment :one
+SELECT ic, system FROM enrolments WHERE id = @id;
+
+-- name: OfficerOfCertificate :one
+SELECT c.ic, c.system FROM certificates x JOIN credentials c ON c.id = x.credential_id WHERE x.serial = @serial;
+
+-- name: PutAbout :exec
+INSERT INTO audit_about (ic, seq, looked) VALUES (@ic, @seq, @looked) ON CONFLICT DO NOTHING;
+
+-- name: PutRefusal :exec
+INSERT INTO refusals (seq, at, ic, system, code) VALUES (@seq, @at, @ic, @system, @code) ON CONFLICT DO NOTHING;

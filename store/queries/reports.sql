@@ -63,3 +63,61 @@ FROM enrolled e
 JOIN holders h ON h.ic = e.ic AND h.system = e.system
 WHERE (CAST(@system AS TEXT) = '' OR e.system = @system) AND (CAST(@agency AS TEXT) = '' OR e.agency = @agency)
 GROUP BY e.system, e.phase, e.agency, e.office ORDER BY e.system, e.phase, e.agency, e.office;
+
+-- name: ReportDaily :many
+SELECT CAST((i.created_at + @zone) / 86400000000 AS BIGINT) AS day, t.system, COUNT(DISTINCT t.ic) AS officers, COUNT(DISTINCT i.id) AS authorisations,
+    COUNT(CASE WHEN d.state = 'signed' THEN 1 END) AS signatures, COUNT(CASE WHEN d.state = 'refused' THEN 1 END) AS refused
+FROM intents i
+JOIN transactions t ON t.id = i.transaction_id
+JOIN items d ON d.batch_id = i.batch_id AND d.intent_id = i.id
+LEFT JOIN enrolled e ON e.ic = t.ic AND e.system = t.system
+WHERE i.created_at >= @start AND i.created_at < @stop
+    AND (CAST(@system AS TEXT) = '' OR t.system = @system) AND (CAST(@agency AS TEXT) = '' OR e.agency = @agency)
+GROUP BY 1, 2 ORDER BY 1, 2;
+
+-- name: ReportCalendar :many
+SELECT CAST((h.not_after + @zone) / 86400000000 AS BIGINT) AS day, h.system, COUNT(*) AS certificates
+FROM holders h
+WHERE h.not_after > @now AND h.not_after < @until AND h.status IN ('ACTIVE', 'SUSPENDED')
+    AND (CAST(@system AS TEXT) = '' OR h.system = @system) AND (CAST(@agency AS TEXT) = '' OR h.agency = @agency)
+GROUP BY 1, 2 ORDER BY 1, 2;
+
+-- name: ReportChannels :many
+SELECT CAST((s.sent_at + @zone) / 86400000000 AS BIGINT) AS day, t.system, s.channel, COUNT(*) AS codes,
+    COUNT(CASE WHEN s.delivery = 'sent' THEN 1 END) AS delivered, COUNT(CASE WHEN s.delivery IN ('refused', 'bounced') THEN 1 END) AS failed,
+    COUNT(CASE WHEN s.delivery NOT IN ('sent', 'refused', 'bounced') THEN 1 END) AS unknown, COUNT(CASE WHEN s.redeemed = 1 THEN 1 END) AS used
+FROM code_sends s
+JOIN transactions t ON t.id = s.transaction_id
+LEFT JOIN enrolled e ON e.ic = t.ic AND e.system = t.system
+WHERE s.sent_at >= @start AND s.sent_at < @stop
+    AND (CAST(@system AS TEXT) = '' OR t.system = @system) AND (CAST(@agency AS TEXT) = '' OR e.agency = @agency)
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+
+-- name: ReportRefusals :many
+SELECT CAST((r.at + @zone) / 86400000000 AS BIGINT) AS day, r.system, r.code AS reason, COUNT(*) AS refusals
+FROM refusals r
+WHERE r.at >= @start AND r.at < @stop
+    AND (CAST(@system AS TEXT) = '' OR r.system = @system)
+    AND (CAST(@agency AS TEXT) = '' OR EXISTS (SELECT 1 FROM enrolled e WHERE e.ic = r.ic AND e.system = r.system AND e.agency = @agency))
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+
+-- name: ReportRefusedDocuments :many
+SELECT CAST((i.created_at + @zone) / 86400000000 AS BIGINT) AS day, t.system, d.code AS reason, COUNT(*) AS refusals
+FROM intents i
+JOIN transactions t ON t.id = i.transaction_id
+JOIN items d ON d.batch_id = i.batch_id AND d.intent_id = i.id AND d.state = 'refused'
+LEFT JOIN enrolled e ON e.ic = t.ic AND e.system = t.system
+WHERE i.created_at >= @start AND i.created_at < @stop
+    AND (CAST(@system AS TEXT) = '' OR t.system = @system) AND (CAST(@agency AS TEXT) = '' OR e.agency = @agency)
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+
+-- Rows of lists for batches: of a system once somebody is asked to sign them.
+-- name: ReportRefusedRows :many
+SELECT CAST((b.created_at + @zone) / 86400000000 AS BIGINT) AS day, CAST(COALESCE(t.system, '') AS TEXT) AS system, r.code AS reason, COUNT(*) AS refusals
+FROM batches b
+JOIN refused_rows r ON r.batch_id = b.id
+LEFT JOIN transactions t ON t.id = (SELECT n.id FROM transactions n WHERE n.batch_id = b.id ORDER BY n.created_at DESC, n.id DESC LIMIT 1)
+LEFT JOIN enrolled e ON e.ic = t.ic AND e.system = t.system
+WHERE b.created_at >= @start AND b.created_at < @stop
+    AND (CAST(@system AS TEXT) = '' OR t.system = @system) AND (CAST(@agency AS TEXT) = '' OR e.agency = @agency)
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;

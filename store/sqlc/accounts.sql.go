@@ -424,19 +424,116 @@ func (q *Queries) Appointments(ctx context.Context, accountID string) ([]Appoint
 	return items, nil
 }
 
+const appointmentsBy = `-- name: AppointmentsBy :many
+SELECT p.account_id, p.role, p.agency, p.system, p.from_at, p.until_at, p.id, p.document, p.appointed_by, p.appointed_ic, p.awaits, p.ended_by, p.end_document, a.id, a.kind, a.ic, a.email, a.name, a.state, a.password, a.totp, a.totp_step, a.epoch, a.setup, a.setup_until, a.created_at FROM appointments p JOIN accounts a ON a.id = p.account_id
+WHERE (p.from_at < ?1 OR p.from_at = ?1 AND p.id < ?2)
+    AND (CAST(?3 AS TEXT) = '' OR p.role = ?3) AND (CAST(?4 AS TEXT) = '' OR p.agency = ?4) AND (CAST(?5 AS TEXT) = '' OR p.system = ?5)
+    AND (CAST(?6 AS BIGINT) = 1 OR a.ic = ?7)
+    AND (CAST(?8 AS TEXT) = 'ANY' OR (?8 = 'ENDED') = (p.until_at <> 0 AND p.until_at <= ?9))
+    AND (?8 <> 'AWAITING' OR p.awaits = 1) AND (?8 <> 'IN_FORCE' OR p.awaits = 0)
+ORDER BY p.from_at DESC, p.id DESC LIMIT ?10
+`
+
+type AppointmentsByParams struct {
+	Before int64
+	ID     string
+	Role   string
+	Agency string
+	System string
+	AnyIc  int64
+	Ic     *personal.IC
+	State  string
+	Now    int64
+	Lim    int64
+}
+
+type AppointmentsByRow struct {
+	Appointment Appointment
+	Account     Account
+}
+
+// Appointments with their person, the newest first: ENDED, AWAITING a second person, IN_FORCE
+// (also those to come), ANY, or those that have not ended ("").
+func (q *Queries) AppointmentsBy(ctx context.Context, arg AppointmentsByParams) ([]AppointmentsByRow, error) {
+	rows, err := q.db.QueryContext(ctx, appointmentsBy,
+		arg.Before,
+		arg.ID,
+		arg.Role,
+		arg.Agency,
+		arg.System,
+		arg.AnyIc,
+		arg.Ic,
+		arg.State,
+		arg.Now,
+		arg.Lim,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AppointmentsByRow
+	for rows.Next() {
+		var i AppointmentsByRow
+		if err := rows.Scan(
+			&i.Appointment.AccountID,
+			&i.Appointment.Role,
+			&i.Appointment.Agency,
+			&i.Appointment.System,
+			&i.Appointment.FromAt,
+			&i.Appointment.UntilAt,
+			&i.Appointment.ID,
+			&i.Appointment.Document,
+			&i.Appointment.AppointedBy,
+			&i.Appointment.AppointedIc,
+			&i.Appointment.Awaits,
+			&i.Appointment.EndedBy,
+			&i.Appointment.EndDocument,
+			&i.Account.ID,
+			&i.Account.Kind,
+			&i.Account.Ic,
+			&i.Account.Email,
+			&i.Account.Name,
+			&i.Account.State,
+			&i.Account.Password,
+			&i.Account.Totp,
+			&i.Account.TotpStep,
+			&i.Account.Epoch,
+			&i.Account.Setup,
+			&i.Account.SetupUntil,
+			&i.Account.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const askReset = `-- name: AskReset :exec
-INSERT INTO account_resets (account_id, asked_by, asked_at) VALUES (?1, ?2, ?3)
-ON CONFLICT (account_id) DO UPDATE SET asked_by = excluded.asked_by, asked_at = excluded.asked_at
+INSERT INTO account_resets (account_id, asked_by, asked_at, why) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (account_id) DO UPDATE SET asked_by = excluded.asked_by, asked_at = excluded.asked_at, why = excluded.why
 `
 
 type AskResetParams struct {
 	AccountID string
 	AskedBy   personal.Actor
 	At        int64
+	Why       personal.Note
 }
 
 func (q *Queries) AskReset(ctx context.Context, arg AskResetParams) error {
-	_, err := q.db.ExecContext(ctx, askReset, arg.AccountID, arg.AskedBy, arg.At)
+	_, err := q.db.ExecContext(ctx, askReset,
+		arg.AccountID,
+		arg.AskedBy,
+		arg.At,
+		arg.Why,
+	)
 	return err
 }
 
@@ -1020,14 +1117,51 @@ func (q *Queries) ReserveLoginTry(ctx context.Context, arg ReserveLoginTryParams
 }
 
 const resetAsked = `-- name: ResetAsked :one
-SELECT account_id, asked_by, asked_at FROM account_resets WHERE account_id = ?1
+SELECT account_id, asked_by, asked_at, why FROM account_resets WHERE account_id = ?1
 `
 
 func (q *Queries) ResetAsked(ctx context.Context, accountID string) (AccountReset, error) {
 	row := q.db.QueryRowContext(ctx, resetAsked, accountID)
 	var i AccountReset
-	err := row.Scan(&i.AccountID, &i.AskedBy, &i.AskedAt)
+	err := row.Scan(
+		&i.AccountID,
+		&i.AskedBy,
+		&i.AskedAt,
+		&i.Why,
+	)
 	return i, err
+}
+
+const resets = `-- name: Resets :many
+SELECT account_id, asked_by, asked_at, why FROM account_resets WHERE asked_at > ?1 ORDER BY asked_at DESC, account_id LIMIT 500
+`
+
+func (q *Queries) Resets(ctx context.Context, after int64) ([]AccountReset, error) {
+	rows, err := q.db.QueryContext(ctx, resets, after)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AccountReset
+	for rows.Next() {
+		var i AccountReset
+		if err := rows.Scan(
+			&i.AccountID,
+			&i.AskedBy,
+			&i.AskedAt,
+			&i.Why,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const sameAppointment = `-- name: SameAppointment :one
@@ -1197,6 +1331,23 @@ func (q *Queries) SetupDue(ctx context.Context, now int64) (string, error) {
 	var account_id string
 	err := row.Scan(&account_id)
 	return account_id, err
+}
+
+const setupMail = `-- name: SetupMail :one
+SELECT account_id, due_at, attempts, mailed_at, reply FROM setup_mails WHERE account_id = ?1
+`
+
+func (q *Queries) SetupMail(ctx context.Context, accountID string) (SetupMail, error) {
+	row := q.db.QueryRowContext(ctx, setupMail, accountID)
+	var i SetupMail
+	err := row.Scan(
+		&i.AccountID,
+		&i.DueAt,
+		&i.Attempts,
+		&i.MailedAt,
+		&i.Reply,
+	)
+	return i, err
 }
 
 const setupMailed = `-- name: SetupMailed :one

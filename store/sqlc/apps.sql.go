@@ -195,6 +195,59 @@ func (q *Queries) AppCredential(ctx context.Context, arg AppCredentialParams) (A
 	return i, err
 }
 
+const appCredentialSums = `-- name: AppCredentialSums :many
+SELECT c.app_id,
+    COUNT(CASE WHEN c.awaits = 0 AND c.revoked_at = 0 AND (c.expires_at = 0 OR c.expires_at > ?1) THEN 1 END) AS live,
+    COUNT(CASE WHEN c.awaits = 1 AND c.revoked_at = 0 AND (c.expires_at = 0 OR c.expires_at > ?1) THEN 1 END) AS awaiting,
+    CAST(COALESCE(MIN(CASE WHEN c.awaits = 0 AND c.revoked_at = 0 AND c.expires_at > ?1 THEN c.expires_at END), 0) AS BIGINT) AS ends_at,
+    CAST(MAX(c.last_used) AS BIGINT) AS last_used
+FROM app_credentials c WHERE c.app_id > ?2 AND c.app_id <= ?3 GROUP BY c.app_id
+`
+
+type AppCredentialSumsParams struct {
+	Now   int64
+	After string
+	Last  string
+}
+
+type AppCredentialSumsRow struct {
+	AppID    string
+	Live     int64
+	Awaiting int64
+	EndsAt   int64
+	LastUsed int64
+}
+
+// What the credentials of the apps behind one id, up to another, come to.
+func (q *Queries) AppCredentialSums(ctx context.Context, arg AppCredentialSumsParams) ([]AppCredentialSumsRow, error) {
+	rows, err := q.db.QueryContext(ctx, appCredentialSums, arg.Now, arg.After, arg.Last)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AppCredentialSumsRow
+	for rows.Next() {
+		var i AppCredentialSumsRow
+		if err := rows.Scan(
+			&i.AppID,
+			&i.Live,
+			&i.Awaiting,
+			&i.EndsAt,
+			&i.LastUsed,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const appCredentials = `-- name: AppCredentials :many
 SELECT id, app_id, kind, hash, public, awaits, created_by, created_at, expires_at, revoked_at, replaces, replaces_until, last_used FROM app_credentials WHERE app_id = ?1 ORDER BY created_at, id
 `

@@ -400,6 +400,18 @@ func (q *Queries) CountSystemEnrolments(ctx context.Context, arg CountSystemEnro
 	return count, err
 }
 
+const countTokens = `-- name: CountTokens :one
+SELECT COUNT(*) FROM media WHERE system = ?1 AND medium = 'TOKEN'
+`
+
+// Who still holds a token for a system.
+func (q *Queries) CountTokens(ctx context.Context, system string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countTokens, system)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const decisionEvents = `-- name: DecisionEvents :many
 SELECT seq, at, actor, action, object, verdict, request_id, detail, prev, hash
 FROM audit_events WHERE object = ?1 AND action IN ('enrol.list', 'enrol.replace', 'enrol.correct', 'enrol.apply', 'enrol.validate', 'enrol.approve', 'enrol.renew', 'enrol.rekey', 'enrol.rekey.apply', 'enrol.rekey.confirm') AND verdict = 'accepted' ORDER BY seq
@@ -470,6 +482,23 @@ func (q *Queries) DropApplicationKey(ctx context.Context, enrolmentID string) ([
 		return nil, err
 	}
 	return items, nil
+}
+
+const dropOffice = `-- name: DropOffice :execrows
+DELETE FROM agency_offices WHERE agency = ?1 AND code = ?2
+`
+
+type DropOfficeParams struct {
+	Agency string
+	Code   string
+}
+
+func (q *Queries) DropOffice(ctx context.Context, arg DropOfficeParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, dropOffice, arg.Agency, arg.Code)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const dueReminder = `-- name: DueReminder :one
@@ -1015,6 +1044,39 @@ func (q *Queries) NewOfficer(ctx context.Context, arg NewOfficerParams) (int64, 
 	return result.RowsAffected()
 }
 
+const offices = `-- name: Offices :many
+SELECT agency, code, name, phase, created_at FROM agency_offices WHERE agency = ?1 ORDER BY code
+`
+
+func (q *Queries) Offices(ctx context.Context, agency string) ([]AgencyOffice, error) {
+	rows, err := q.db.QueryContext(ctx, offices, agency)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AgencyOffice
+	for rows.Next() {
+		var i AgencyOffice
+		if err := rows.Scan(
+			&i.Agency,
+			&i.Code,
+			&i.Name,
+			&i.Phase,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const putAgency = `-- name: PutAgency :exec
 INSERT INTO agencies (code, name, personal_mail, created_at) VALUES (?1, ?2, ?3, ?4)
 ON CONFLICT (code) DO UPDATE SET name = excluded.name, personal_mail = excluded.personal_mail
@@ -1127,6 +1189,30 @@ func (q *Queries) PutEnrolmentLink(ctx context.Context, arg PutEnrolmentLinkPara
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const putOffice = `-- name: PutOffice :exec
+INSERT INTO agency_offices (agency, code, name, phase, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT (agency, code) DO UPDATE SET name = excluded.name, phase = excluded.phase
+`
+
+type PutOfficeParams struct {
+	Agency    string
+	Code      string
+	Name      string
+	Phase     string
+	CreatedAt int64
+}
+
+func (q *Queries) PutOffice(ctx context.Context, arg PutOfficeParams) error {
+	_, err := q.db.ExecContext(ctx, putOffice,
+		arg.Agency,
+		arg.Code,
+		arg.Name,
+		arg.Phase,
+		arg.CreatedAt,
+	)
+	return err
 }
 
 const putSystem = `-- name: PutSystem :exec
@@ -1323,6 +1409,41 @@ func (q *Queries) Standing(ctx context.Context, arg StandingParams) (StandingRow
 		&i.Live,
 	)
 	return i, err
+}
+
+const strayOffices = `-- name: StrayOffices :many
+SELECT e.office, COUNT(*) AS officers FROM enrolments e
+WHERE e.agency = ?1 AND e.office <> '' AND NOT EXISTS (SELECT 1 FROM agency_offices o WHERE o.agency = e.agency AND (o.code = e.office OR o.name = e.office))
+GROUP BY e.office ORDER BY e.office LIMIT 200
+`
+
+type StrayOfficesRow struct {
+	Office   string
+	Officers int64
+}
+
+// What enrolments call offices that are registered neither by that code nor by that name.
+func (q *Queries) StrayOffices(ctx context.Context, agency string) ([]StrayOfficesRow, error) {
+	rows, err := q.db.QueryContext(ctx, strayOffices, agency)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []StrayOfficesRow
+	for rows.Next() {
+		var i StrayOfficesRow
+		if err := rows.Scan(&i.Office, &i.Officers); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const supersede = `-- name: Supersede :many

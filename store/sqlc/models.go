@@ -30,6 +30,7 @@ type AccountReset struct {
 	AccountID string
 	AskedBy   personal.Actor
 	AskedAt   int64
+	Why       personal.Note
 }
 
 type AddressChange struct {
@@ -60,6 +61,14 @@ type Agency struct {
 	Name         string
 	PersonalMail int64
 	CreatedAt    int64
+}
+
+type AgencyOffice struct {
+	Agency    string
+	Code      string
+	Name      string
+	Phase     string
+	CreatedAt int64
 }
 
 type App struct {
@@ -153,6 +162,12 @@ type ArchivePerson struct {
 type ArchiveReference struct {
 	ArchiveID string
 	Reference personal.Object
+}
+
+type AuditAbout struct {
+	Ic     personal.IC
+	Seq    int64
+	Looked int64
 }
 
 type AuditEvent struct {
@@ -584,6 +599,14 @@ type Phone struct {
 	Ic        personal.IC
 	Mobile    personal.Address
 	ChangedAt int64
+}
+
+type Refusal struct {
+	Seq    int64
+	At     int64
+	Ic     personal.IC
+	System string
+	Code   string
 }
 
 type RefusedRow struct {

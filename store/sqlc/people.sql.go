@@ -604,6 +604,86 @@ func (q *Queries) Officer(ctx context.Context, ic personal.IC) (Officer, error) 
 	return i, err
 }
 
+const officerOfCertificate = `-- name: OfficerOfCertificate :one
+SELECT c.ic, c.system FROM certificates x JOIN credentials c ON c.id = x.credential_id WHERE x.serial = ?1
+`
+
+type OfficerOfCertificateRow struct {
+	Ic     personal.IC
+	System string
+}
+
+func (q *Queries) OfficerOfCertificate(ctx context.Context, serial string) (OfficerOfCertificateRow, error) {
+	row := q.db.QueryRowContext(ctx, officerOfCertificate, serial)
+	var i OfficerOfCertificateRow
+	err := row.Scan(&i.Ic, &i.System)
+	return i, err
+}
+
+const officerOfCredential = `-- name: OfficerOfCredential :one
+SELECT ic, system FROM credentials WHERE id = ?1
+`
+
+type OfficerOfCredentialRow struct {
+	Ic     personal.IC
+	System string
+}
+
+func (q *Queries) OfficerOfCredential(ctx context.Context, id string) (OfficerOfCredentialRow, error) {
+	row := q.db.QueryRowContext(ctx, officerOfCredential, id)
+	var i OfficerOfCredentialRow
+	err := row.Scan(&i.Ic, &i.System)
+	return i, err
+}
+
+const officerOfEnrolment = `-- name: OfficerOfEnrolment :one
+SELECT ic, system FROM enrolments WHERE id = ?1
+`
+
+type OfficerOfEnrolmentRow struct {
+	Ic     personal.IC
+	System string
+}
+
+func (q *Queries) OfficerOfEnrolment(ctx context.Context, id string) (OfficerOfEnrolmentRow, error) {
+	row := q.db.QueryRowContext(ctx, officerOfEnrolment, id)
+	var i OfficerOfEnrolmentRow
+	err := row.Scan(&i.Ic, &i.System)
+	return i, err
+}
+
+const officerOfTransaction = `-- name: OfficerOfTransaction :one
+SELECT ic, system FROM transactions WHERE id = ?1
+`
+
+type OfficerOfTransactionRow struct {
+	Ic     personal.IC
+	System string
+}
+
+// Whom an event is about that does not name them.
+func (q *Queries) OfficerOfTransaction(ctx context.Context, id string) (OfficerOfTransactionRow, error) {
+	row := q.db.QueryRowContext(ctx, officerOfTransaction, id)
+	var i OfficerOfTransactionRow
+	err := row.Scan(&i.Ic, &i.System)
+	return i, err
+}
+
+const putAbout = `-- name: PutAbout :exec
+INSERT INTO audit_about (ic, seq, looked) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING
+`
+
+type PutAboutParams struct {
+	Ic     personal.IC
+	Seq    int64
+	Looked int64
+}
+
+func (q *Queries) PutAbout(ctx context.Context, arg PutAboutParams) error {
+	_, err := q.db.ExecContext(ctx, putAbout, arg.Ic, arg.Seq, arg.Looked)
+	return err
+}
+
 const putCredential = `-- name: PutCredential :exec
 INSERT INTO credentials (id, ic, system, algorithm, version, sealed, serial, image, status, created_at, remind_at)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'ACTIVE', ?9, ?10)
@@ -686,6 +766,29 @@ func (q *Queries) PutOfficer(ctx context.Context, arg PutOfficerParams) error {
 		arg.Name,
 		arg.Email,
 		arg.CreatedAt,
+	)
+	return err
+}
+
+const putRefusal = `-- name: PutRefusal :exec
+INSERT INTO refusals (seq, at, ic, system, code) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING
+`
+
+type PutRefusalParams struct {
+	Seq    int64
+	At     int64
+	Ic     personal.IC
+	System string
+	Code   string
+}
+
+func (q *Queries) PutRefusal(ctx context.Context, arg PutRefusalParams) error {
+	_, err := q.db.ExecContext(ctx, putRefusal,
+		arg.Seq,
+		arg.At,
+		arg.Ic,
+		arg.System,
+		arg.Code,
 	)
 	return err
 }

@@ -11,6 +11,191 @@ import (
 	"github.com/mohor-sign/mohor/store/personal"
 )
 
+const reportCalendar = `-- name: ReportCalendar :many
+SELECT CAST((h.not_after + ?1) / 86400000000 AS BIGINT) AS day, h.system, COUNT(*) AS certificates
+FROM holders h
+WHERE h.not_after > ?2 AND h.not_after < ?3 AND h.status IN ('ACTIVE', 'SUSPENDED')
+    AND (CAST(?4 AS TEXT) = '' OR h.system = ?4) AND (CAST(?5 AS TEXT) = '' OR h.agency = ?5)
+GROUP BY 1, 2 ORDER BY 1, 2
+`
+
+type ReportCalendarParams struct {
+	Zone   int64
+	Now    int64
+	Until  int64
+	System string
+	Agency string
+}
+
+type ReportCalendarRow struct {
+	Day          int64
+	System       string
+	Certificates int64
+}
+
+func (q *Queries) ReportCalendar(ctx context.Context, arg ReportCalendarParams) ([]ReportCalendarRow, error) {
+	rows, err := q.db.QueryContext(ctx, reportCalendar,
+		arg.Zone,
+		arg.Now,
+		arg.Until,
+		arg.System,
+		arg.Agency,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReportCalendarRow
+	for rows.Next() {
+		var i ReportCalendarRow
+		if err := rows.Scan(&i.Day, &i.System, &i.Certificates); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportChannels = `-- name: ReportChannels :many
+SELECT CAST((s.sent_at + ?1) / 86400000000 AS BIGINT) AS day, t.system, s.channel, COUNT(*) AS codes,
+    COUNT(CASE WHEN s.delivery = 'sent' THEN 1 END) AS delivered, COUNT(CASE WHEN s.delivery IN ('refused', 'bounced') THEN 1 END) AS failed,
+    COUNT(CASE WHEN s.delivery NOT IN ('sent', 'refused', 'bounced') THEN 1 END) AS unknown, COUNT(CASE WHEN s.redeemed = 1 THEN 1 END) AS used
+FROM code_sends s
+JOIN transactions t ON t.id = s.transaction_id
+LEFT JOIN enrolled e ON e.ic = t.ic AND e.system = t.system
+WHERE s.sent_at >= ?2 AND s.sent_at < ?3
+    AND (CAST(?4 AS TEXT) = '' OR t.system = ?4) AND (CAST(?5 AS TEXT) = '' OR e.agency = ?5)
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+`
+
+type ReportChannelsParams struct {
+	Zone   int64
+	Start  int64
+	Stop   int64
+	System string
+	Agency string
+}
+
+type ReportChannelsRow struct {
+	Day       int64
+	System    string
+	Channel   string
+	Codes     int64
+	Delivered int64
+	Failed    int64
+	Unknown   int64
+	Used      int64
+}
+
+func (q *Queries) ReportChannels(ctx context.Context, arg ReportChannelsParams) ([]ReportChannelsRow, error) {
+	rows, err := q.db.QueryContext(ctx, reportChannels,
+		arg.Zone,
+		arg.Start,
+		arg.Stop,
+		arg.System,
+		arg.Agency,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReportChannelsRow
+	for rows.Next() {
+		var i ReportChannelsRow
+		if err := rows.Scan(
+			&i.Day,
+			&i.System,
+			&i.Channel,
+			&i.Codes,
+			&i.Delivered,
+			&i.Failed,
+			&i.Unknown,
+			&i.Used,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportDaily = `-- name: ReportDaily :many
+SELECT CAST((i.created_at + ?1) / 86400000000 AS BIGINT) AS day, t.system, COUNT(DISTINCT t.ic) AS officers, COUNT(DISTINCT i.id) AS authorisations,
+    COUNT(CASE WHEN d.state = 'signed' THEN 1 END) AS signatures, COUNT(CASE WHEN d.state = 'refused' THEN 1 END) AS refused
+FROM intents i
+JOIN transactions t ON t.id = i.transaction_id
+JOIN items d ON d.batch_id = i.batch_id AND d.intent_id = i.id
+LEFT JOIN enrolled e ON e.ic = t.ic AND e.system = t.system
+WHERE i.created_at >= ?2 AND i.created_at < ?3
+    AND (CAST(?4 AS TEXT) = '' OR t.system = ?4) AND (CAST(?5 AS TEXT) = '' OR e.agency = ?5)
+GROUP BY 1, 2 ORDER BY 1, 2
+`
+
+type ReportDailyParams struct {
+	Zone   int64
+	Start  int64
+	Stop   int64
+	System string
+	Agency string
+}
+
+type ReportDailyRow struct {
+	Day            int64
+	System         string
+	Officers       int64
+	Authorisations int64
+	Signatures     int64
+	Refused        int64
+}
+
+func (q *Queries) ReportDaily(ctx context.Context, arg ReportDailyParams) ([]ReportDailyRow, error) {
+	rows, err := q.db.QueryContext(ctx, reportDaily,
+		arg.Zone,
+		arg.Start,
+		arg.Stop,
+		arg.System,
+		arg.Agency,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReportDailyRow
+	for rows.Next() {
+		var i ReportDailyRow
+		if err := rows.Scan(
+			&i.Day,
+			&i.System,
+			&i.Officers,
+			&i.Authorisations,
+			&i.Signatures,
+			&i.Refused,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const reportExpiring = `-- name: ReportExpiring :many
 SELECT h.ic, h.name, h.agency, h.office, h.system, h.status, h.serial, h.not_after
 FROM holders h
@@ -206,6 +391,185 @@ func (q *Queries) ReportPending(ctx context.Context, arg ReportPendingParams) ([
 			&i.Month,
 			&i.Older,
 			&i.Oldest,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportRefusals = `-- name: ReportRefusals :many
+SELECT CAST((r.at + ?1) / 86400000000 AS BIGINT) AS day, r.system, r.code AS reason, COUNT(*) AS refusals
+FROM refusals r
+WHERE r.at >= ?2 AND r.at < ?3
+    AND (CAST(?4 AS TEXT) = '' OR r.system = ?4)
+    AND (CAST(?5 AS TEXT) = '' OR EXISTS (SELECT 1 FROM enrolled e WHERE e.ic = r.ic AND e.system = r.system AND e.agency = ?5))
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+`
+
+type ReportRefusalsParams struct {
+	Zone   int64
+	Start  int64
+	Stop   int64
+	System string
+	Agency string
+}
+
+type ReportRefusalsRow struct {
+	Day      int64
+	System   string
+	Reason   string
+	Refusals int64
+}
+
+func (q *Queries) ReportRefusals(ctx context.Context, arg ReportRefusalsParams) ([]ReportRefusalsRow, error) {
+	rows, err := q.db.QueryContext(ctx, reportRefusals,
+		arg.Zone,
+		arg.Start,
+		arg.Stop,
+		arg.System,
+		arg.Agency,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReportRefusalsRow
+	for rows.Next() {
+		var i ReportRefusalsRow
+		if err := rows.Scan(
+			&i.Day,
+			&i.System,
+			&i.Reason,
+			&i.Refusals,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportRefusedDocuments = `-- name: ReportRefusedDocuments :many
+SELECT CAST((i.created_at + ?1) / 86400000000 AS BIGINT) AS day, t.system, d.code AS reason, COUNT(*) AS refusals
+FROM intents i
+JOIN transactions t ON t.id = i.transaction_id
+JOIN items d ON d.batch_id = i.batch_id AND d.intent_id = i.id AND d.state = 'refused'
+LEFT JOIN enrolled e ON e.ic = t.ic AND e.system = t.system
+WHERE i.created_at >= ?2 AND i.created_at < ?3
+    AND (CAST(?4 AS TEXT) = '' OR t.system = ?4) AND (CAST(?5 AS TEXT) = '' OR e.agency = ?5)
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+`
+
+type ReportRefusedDocumentsParams struct {
+	Zone   int64
+	Start  int64
+	Stop   int64
+	System string
+	Agency string
+}
+
+type ReportRefusedDocumentsRow struct {
+	Day      int64
+	System   string
+	Reason   string
+	Refusals int64
+}
+
+func (q *Queries) ReportRefusedDocuments(ctx context.Context, arg ReportRefusedDocumentsParams) ([]ReportRefusedDocumentsRow, error) {
+	rows, err := q.db.QueryContext(ctx, reportRefusedDocuments,
+		arg.Zone,
+		arg.Start,
+		arg.Stop,
+		arg.System,
+		arg.Agency,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReportRefusedDocumentsRow
+	for rows.Next() {
+		var i ReportRefusedDocumentsRow
+		if err := rows.Scan(
+			&i.Day,
+			&i.System,
+			&i.Reason,
+			&i.Refusals,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportRefusedRows = `-- name: ReportRefusedRows :many
+SELECT CAST((b.created_at + ?1) / 86400000000 AS BIGINT) AS day, CAST(COALESCE(t.system, '') AS TEXT) AS system, r.code AS reason, COUNT(*) AS refusals
+FROM batches b
+JOIN refused_rows r ON r.batch_id = b.id
+LEFT JOIN transactions t ON t.id = (SELECT n.id FROM transactions n WHERE n.batch_id = b.id ORDER BY n.created_at DESC, n.id DESC LIMIT 1)
+LEFT JOIN enrolled e ON e.ic = t.ic AND e.system = t.system
+WHERE b.created_at >= ?2 AND b.created_at < ?3
+    AND (CAST(?4 AS TEXT) = '' OR t.system = ?4) AND (CAST(?5 AS TEXT) = '' OR e.agency = ?5)
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+`
+
+type ReportRefusedRowsParams struct {
+	Zone   int64
+	Start  int64
+	Stop   int64
+	System string
+	Agency string
+}
+
+type ReportRefusedRowsRow struct {
+	Day      int64
+	System   string
+	Reason   string
+	Refusals int64
+}
+
+// Rows of lists for batches: of a system once somebody is asked to sign them.
+func (q *Queries) ReportRefusedRows(ctx context.Context, arg ReportRefusedRowsParams) ([]ReportRefusedRowsRow, error) {
+	rows, err := q.db.QueryContext(ctx, reportRefusedRows,
+		arg.Zone,
+		arg.Start,
+		arg.Stop,
+		arg.System,
+		arg.Agency,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReportRefusedRowsRow
+	for rows.Next() {
+		var i ReportRefusedRowsRow
+		if err := rows.Scan(
+			&i.Day,
+			&i.System,
+			&i.Reason,
+			&i.Refusals,
 		); err != nil {
 			return nil, err
 		}

@@ -306,7 +306,17 @@ func (h *House) hands(t *testing.T) {
 	wants(t, "nobody asked", db.ConfirmReset(ctx, a.ID, "account:one", h.ev("x", "")), enrol.ErrUnknown)
 	ask := h.ev("x", "")
 	ask.Actor = "account:one"
-	must(t, db.AskReset(ctx, a.ID, ask))
+	must(t, db.AskReset(ctx, a.ID, "rang up", ask))
+	if list, err := db.Resets(ctx, ask.At.Add(-time.Second)); err != nil || len(list) != 1 || list[0].Account.ID != a.ID || list[0].By != "account:one" || list[0].Why != "rang up" || !list[0].At.Equal(ask.At) {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if list, err := db.Resets(ctx, ask.At); err != nil || len(list) != 0 {
+		t.Errorf("after its time %+v, %v", list, err)
+	}
+	wants(t, "the wish of nobody", db.CancelReset(ctx, a.ID, "account:two", h.ev("x", "")), enrol.ErrUnknown)
+	must(t, db.CancelReset(ctx, a.ID, "account:one", h.ev("x", "")))
+	wants(t, "a wish that was cancelled", db.ConfirmReset(ctx, a.ID, "account:one", h.ev("x", "")), enrol.ErrUnknown)
+	must(t, db.AskReset(ctx, a.ID, "rang up", ask))
 	if who, at, err := db.ResetAsked(ctx, a.ID); err != nil || who != "account:one" || !at.Equal(ask.At) {
 		t.Errorf("%s, %v, %v", who, at, err)
 	}

@@ -72,6 +72,14 @@ func appCredentials(t *testing.T, h *House) {
 	if _, got, _ := db.AppBySecret(ctx, enrol.KindKey, c.Hash); !got.ExpiresAt.IsZero() {
 		t.Errorf("the old one ends at %v before the new one is confirmed", got.ExpiresAt)
 	}
+	sum := func(at time.Time) enrol.CredentialSum {
+		all, err := db.SumAppCredentials(ctx, "", h.App.ID, at)
+		must(t, err)
+		return all[h.App.ID]
+	}
+	if got := sum(now); got != (enrol.CredentialSum{Live: 4, Awaiting: 1, LastUsed: day.UTC()}) {
+		t.Errorf("in sum %+v", got)
+	}
 	must(t, db.ConfirmAppCredential(ctx, h.App.ID, next.ID, h.ev("confirm", next.ID)))
 	wants(t, "confirmed again", db.ConfirmAppCredential(ctx, h.App.ID, next.ID, h.ev("confirm", next.ID)), enrol.ErrUnknown)
 	if _, got, _ := db.AppBySecret(ctx, enrol.KindKey, c.Hash); !got.ExpiresAt.Equal(now.Add(time.Hour)) {
@@ -93,6 +101,15 @@ func appCredentials(t *testing.T, h *House) {
 	all, err := db.AppCredentials(ctx, h.App.ID)
 	if err != nil || len(all) != 6 || all[2].RevokedAt.IsZero() || all[2].Public != "CN=x" {
 		t.Errorf("%+v, %v", all, err)
+	}
+	if got := sum(now); got.Live != 5 || got.Awaiting != 0 || !got.EndsAt.Equal(now.Add(time.Hour)) {
+		t.Errorf("in sum %+v", got)
+	}
+	if got := sum(now.Add(time.Hour)); got.Live != 4 || !got.EndsAt.IsZero() {
+		t.Errorf("in sum, an hour later %+v", got)
+	}
+	if none, err := db.SumAppCredentials(ctx, h.App.ID, "zz", now); err != nil || len(none) != 0 {
+		t.Errorf("behind the app %+v, %v", none, err)
 	}
 	id := [32]byte{9}
 	must(t, db.UseAssertion(ctx, h.App.ID, id, now, now.Add(time.Minute)))

@@ -92,6 +92,7 @@ func enrolmentRegister(t *testing.T, h *House) {
 	page(enrol.Filter{State: enrol.Listed, Until: first.Since, Limit: 9}, newcomer)
 	page(enrol.Filter{State: enrol.Listed, System: "EP", Until: h.Clock.Now(), Limit: 9})
 	page(enrol.Filter{State: enrol.Listed, Agency: "JANM", Until: h.Clock.Now(), Limit: 9}, newcomer, "880101145679")
+	enrolmentQueues(t, h, page)
 	if got, err := db.EnrolmentsOf(ctx, newcomer); err != nil || len(got) != 1 {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -100,6 +101,41 @@ func enrolmentRegister(t *testing.T, h *House) {
 	}
 	_, err = db.Stale(ctx, enrol.Listed, first.Since)
 	wants(t, "nothing stale", err, enrol.ErrUnknown)
+}
+
+// enrolmentQueues: of a system, an agency or all the same are found, counted and waiting.
+func enrolmentQueues(t *testing.T, h *House, page func(enrol.Filter, ...string) []enrol.Enrolment) {
+	t.Helper()
+	now := h.Clock.Now()
+	for _, scope := range []enrol.Scope{{}, {System: System}, {Agency: "JANM"}, {System: System, Agency: "JANM"}, {System: "EP"}, {Agency: "JPK"}} {
+		all := []string{newcomer, "880101145679"}
+		if scope.System == "EP" || scope.Agency == "JPK" {
+			all = nil
+		}
+		for kind, none := range map[string]bool{"": false, "FIRST": false, enrol.NotRekey: false, "REKEY": true, "RENEWAL": true, "TRANSFER": true} {
+			f := enrol.Filter{State: enrol.Listed, System: scope.System, Agency: scope.Agency, Kind: kind, Until: now, Limit: 9}
+			want := all
+			if none {
+				want = nil
+			}
+			page(f, want...)
+			n, err := h.DB.CountEnrolments(t.Context(), f)
+			if must(t, err); n != len(want) {
+				t.Errorf("%+v: %d counted", f, n)
+			}
+			f.Office = "none"
+			page(f)
+			f.Office, f.Phase = "", "none"
+			page(f)
+		}
+		for most, want := range map[int]int{1: min(1, len(all)), 9: len(all)} {
+			for kind, n := range map[string]int{"": want, enrol.NotRekey: want, string(enrol.Rekey): 0} {
+				if got, err := h.DB.Waiting(t.Context(), scope, enrol.Listed, kind, most); err != nil || got != n {
+					t.Errorf("%+v %q: %d of at most %d, %v", scope, kind, got, most, err)
+				}
+			}
+		}
+	}
 }
 
 func enrolmentClaims(t *testing.T, h *House) {

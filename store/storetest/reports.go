@@ -81,6 +81,45 @@ func (h *House) report(t *testing.T, r enrol.ReportRead) []string {
 	return rows
 }
 
+// timed are the reports that count by day, week and month, in Malaysia.
+func (h *House) timed(t *testing.T, at, end time.Time) {
+	t.Helper()
+	here := func(t time.Time) time.Time { return t.UTC().Add(8 * time.Hour) }
+	monday := here(end)
+	for monday.Weekday() != time.Monday {
+		monday = monday.AddDate(0, 0, -1)
+	}
+	span := enrol.ReportRead{From: at.Add(-time.Hour), To: at.Add(time.Hour), By: enrol.ByMonth}
+	for _, c := range []struct {
+		name, by, agency, system string
+		to                       time.Time
+		want                     string
+	}{
+		{name: enrol.ReportDaily, want: here(at).Format("2006-01-02") + " IGFMAS 1 1 2 1"},
+		{name: enrol.ReportDaily, agency: "JPK"}, {name: enrol.ReportDaily, system: "EP"}, {name: enrol.ReportDaily, to: at.Add(-time.Minute)},
+		{name: enrol.ReportCalendar, to: end.Add(time.Second), want: here(end).Format("2006-01") + " IGFMAS 1"},
+		{name: enrol.ReportCalendar, to: end.Add(time.Second), by: enrol.ByWeek, want: monday.Format("2006-01-02") + " IGFMAS 1"},
+		{name: enrol.ReportCalendar, to: end.Add(time.Second), agency: "JPK"}, {name: enrol.ReportCalendar, to: end},
+		{name: enrol.ReportChannels, want: here(at).Format("2006-01") + " IGFMAS email 1 0 0 1 1"},
+		{name: enrol.ReportChannels, by: enrol.ByDay, want: here(at).Format("2006-01-02") + " IGFMAS email 1 0 0 1 1"},
+		{name: enrol.ReportChannels, agency: "JPK"},
+		{name: enrol.ReportRefusals, want: here(at).Format("2006-01") + " IGFMAS document:internal_error 1"},
+		{name: enrol.ReportRefusals, agency: "JPK"},
+	} {
+		r := span
+		r.Name, r.Agency, r.System = c.name, c.agency, c.system
+		if c.by != "" {
+			r.By = c.by
+		}
+		if !c.to.IsZero() {
+			r.To = c.to
+		}
+		if got := strings.Join(h.report(t, r), "|"); got != c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+}
+
 func reports(t *testing.T, h *House) {
 	h.population(t)
 	at := h.Clock.Now()
@@ -121,6 +160,7 @@ func reports(t *testing.T, h *House) {
 			t.Errorf("%+v:\n%q, want\n%q", c.read, got, c.want)
 		}
 	}
+	h.timed(t, at, c.NotAfter)
 	err = h.DB.Report(context.Background(), enrol.ReportRead{Name: "x"}, nil)
 	wants(t, "no such report", err, enrol.ErrUnknown)
 	stop := errors.New("stop")

@@ -111,6 +111,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"RepliesCutOff", repliesCutOff},
 		{"Meta", meta},
 		{"AuditChain", auditChain},
+		{"AuditSearch", auditSearch},
 		{"NoAuditNoAction", noAuditNoAction},
 		{"TextThatCannotBe", strangeText},
 	} {

@@ -11,6 +11,7 @@ import (
 
 // Person is who is logged in in this browser.
 type Person struct {
+	Account string `json:"account_id"`
 	IC      string `json:"ic"`
 	Name    string `json:"name"`
 	Email   string `json:"email"`
@@ -20,7 +21,8 @@ type Person struct {
 		Method    string    `json:"method"` // "password+code", "password+totp" or "webauthn"
 		CreatedAt time.Time `json:"created_at"`
 	} `json:"session"`
-	Appointments []Appointment `json:"appointments"` // of administrators
+	Appointments []Appointment `json:"appointments"`         // of administrators
+	Factorless   bool          `json:"second_factor_needed"` // an officer who was appointed and has none
 }
 
 // Appointment is what an administrator may decide about.

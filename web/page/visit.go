@@ -182,9 +182,12 @@ func proven(r *http.Request, form string) bool {
 const MaxForm = 64 << 10
 
 // Form is the middleware of POSTs without files: a form of ours, for this browser, parsed.
-func (s *Site) Form(next http.HandlerFunc) http.HandlerFunc {
+func (s *Site) Form(next http.HandlerFunc) http.HandlerFunc { return s.LongForm(MaxForm, next) }
+
+// LongForm is Form for one that brings more back: up to so many bytes.
+func (s *Site) LongForm(most int64, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, MaxForm)
+		r.Body = http.MaxBytesReader(w, r.Body, most)
 		if r.ParseForm() != nil || !proven(r, r.PostForm.Get("form")) {
 			s.Stray(w, r)
 			return

@@ -20,6 +20,7 @@ func Routes(r chi.Router, s *page.Site, images Images) {
 	d := &desk{s, images}
 	r = r.With(s.Pages, page.Private)
 	d.loginRoutes(r)
+	d.setupRoutes(r)
 	r.Get(batchesPath+"/{id}/events", d.batchEvents) // it tells by itself that a session has ended
 	r = r.With(s.SignedIn)
 	r.Get("/portal", d.home)
@@ -29,4 +30,5 @@ func Routes(r chi.Router, s *page.Site, images Images) {
 	d.historyRoutes(r)
 	d.certificateRoutes(r)
 	d.profileRoutes(r)
+	d.factorRoutes(r)
 }

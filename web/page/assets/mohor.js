@@ -7,6 +7,7 @@ const each = (selector, f, root = document) => root.querySelectorAll(selector).f
 // A form is sent once, however often its button is pressed.
 addEventListener("submit", (e) => {
   const form = e.target;
+  if (form.hasAttribute("data-file-comes")) return; // the page stays: a file is the answer
   if (form.dataset.sent) {
     e.preventDefault();
     return;

@@ -1,0 +1,155 @@
+//go:build !race
+
+package journeys_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/gatewaytest"
+)
+
+// recruits are officers who are listed, confirm their address and apply, over HTTP.
+type recruits struct {
+	*office
+	card string
+	ctx  func() context.Context
+}
+
+// row is the nth of a list of officers of several offices in two phases.
+func (o *recruits) row(n int) []string {
+	names := []string{"AMINAH BINTI HASSAN", "TAN WEI MING", "MUTHU A/L SUBRAMANIAM", "SITI NURHALIZA BINTI ABDUL RAHMAN", "JOSEPH ANAK JUGAH"}
+	offices := []string{"Pejabat Perakaunan Negeri Selangor", "Pejabat Perakaunan Negeri Johor", "Pejabat Perakaunan Cawangan Kota Kinabalu", "Ibu Pejabat JANM"}
+	return []string{fmt.Sprintf("80%02d%02d14%04d", 1+n/28%12, 1+n%28, n), names[n%len(names)], fmt.Sprintf("pegawai%d@janm.gov.my", n), "JANM", o.g.Dev.System, offices[n%len(offices)], fmt.Sprintf("Fasa %d", 1+n%2), "HD-2026-0412"}
+}
+
+// list has n officers, three of whom are entered wrongly: an IC of 11 digits, an agency that
+// there is not, an address that is none.
+func (o *recruits) list(n int) string {
+	out := []string{"no_kp,nama,emel,agensi,sistem,pejabat_perakaunan,fasa,tiket"}
+	for k := range n {
+		r := o.row(k)
+		switch k {
+		case 118:
+			r[0] = r[0][:11]
+		case 249:
+			r[3] = "JANN"
+		case 400:
+			r[2] = "pegawai400(at)janm.gov.my"
+		}
+		out = append(out, strings.Join(r, ","))
+	}
+	return strings.Join(out, "\n") + "\n"
+}
+
+// newest finds something in the newest mail to an address.
+func (o *recruits) newest(to, pattern string) (string, error) {
+	var mails []struct {
+		Text string `json:"text"`
+	}
+	r := o.g.Do(http.MethodGet, "/dev/mailbox.json?to="+to, "", nil)
+	if err := json.Unmarshal(r.Raw, &mails); err != nil || len(mails) == 0 {
+		return "", fmt.Errorf("no mail to %s: %w", to, err)
+	}
+	found := regexp.MustCompile(pattern).FindStringSubmatch(mails[0].Text)
+	if found == nil {
+		return "", fmt.Errorf("no %s in %q", pattern, mails[0].Text)
+	}
+	return found[1], nil
+}
+
+func (o *recruits) mailed() error {
+	for {
+		if did, err := o.g.Server.Desk.Once(o.ctx()); err != nil || !did {
+			return err
+		}
+	}
+}
+
+// confirm opens the link that the officer was mailed.
+func (o *recruits) confirm(email string) error {
+	link, err := o.newest(email, `(/e/[A-Za-z0-9_-]{22})`)
+	if err != nil {
+		return err
+	}
+	if r := o.g.Do(http.MethodPost, link, "application/x-www-form-urlencoded", []byte{}, "X-API-Key", ""); r.Status != http.StatusOK {
+		return fmt.Errorf("confirming: %d %s", r.Status, r.Raw)
+	}
+	return nil
+}
+
+// apply opens the officer's account, logs in and applies.
+func (o *recruits) apply(ic, email string, withCard bool) error {
+	code, err := o.newest(email, `((?:[0-9A-Z]{4}-){3}[0-9A-Z]{4})`)
+	if err != nil {
+		return err
+	}
+	const password = "payung biru di stesen"
+	if r := o.g.Do(http.MethodPost, "/v1/account", "", map[string]string{"code": code, "password": password}, "X-API-Key", ""); r.Status != http.StatusOK {
+		return fmt.Errorf("opening the account: %s", r.Raw)
+	}
+	mark := o.g.Server.Mailbox.Mark()
+	begun := o.g.Do(http.MethodPost, "/v1/sessions", "", map[string]string{"ic": ic, "password": password}, "X-API-Key", "")
+	in := o.g.Do(http.MethodPost, "/v1/sessions/"+begun.Text("session_id")+"/code", "", map[string]string{"code": o.g.Code(email, mark), "token": "bearer"}, "X-API-Key", "")
+	form := map[string]any{"code": code, "pin": "Rusa-Sambar-7", "pin_again": "Rusa-Sambar-7", "algorithm": "ECDSA-P256", "address": "Aras 1, Kompleks Kementerian Kewangan", "postcode": "62594",
+		"state": "W.P. Putrajaya", "phone": "03-8882 1000", "mobile": "+60 12-345 6789", "mail_kind": "official", "image": "wau", "declaration": enrol.DeclarationVersion}
+	if withCard {
+		form["mykad"] = o.card
+	}
+	if r := o.g.Do(http.MethodPost, "/v1/me/application", "", form, "X-API-Key", "", "Authorization", "Bearer "+in.Text("token")); r.Status != http.StatusCreated {
+		return fmt.Errorf("applying: %s%s", in.Raw, r.Raw)
+	}
+	return nil
+}
+
+// A list of 500 officers with three wrong rows, mended on the page, admitted at once; some of them
+// confirm and apply, are validated by keyboard and approved at once.
+func TestJourneyConsoleQueue(t *testing.T) {
+	g := gatewaytest.New(t)
+	o := &recruits{newOffice(t, g), card(t, 900, 570, false), t.Context}
+	joins := func(argument json.RawMessage) (any, error) {
+		var in struct{ From, Confirm, Apply int }
+		if err := json.Unmarshal(argument, &in); err != nil {
+			return nil, err
+		}
+		if err := o.mailed(); err != nil {
+			return nil, err
+		}
+		for k := range in.Confirm {
+			if err := o.confirm(o.row(in.From + k)[2]); err != nil {
+				return nil, err
+			}
+		}
+		if err := o.mailed(); err != nil {
+			return nil, err
+		}
+		for k := range in.Apply {
+			r := o.row(in.From + k)
+			if err := o.apply(r[0], r[2], k == 0); err != nil {
+				return nil, err
+			}
+		}
+		return true, nil
+	}
+	who := func(ic string) map[string]string { return map[string]string{"ic": ic, "password": o.password} }
+	r := run(t, g, "console_queue", given{"list": o.list(500), "jdn": who("700101105551"), "sap": who("700101105552"), "ap": who("700101105554")}, acts{
+		"joins": joins,
+		"totp": func(argument json.RawMessage) (any, error) {
+			var ic string
+			if err := json.Unmarshal(argument, &ic); err != nil {
+				return nil, err
+			}
+			return o.totp(ic)
+		},
+	})
+	if r["issued"] != 12.0 {
+		t.Errorf("%v certificates were issued", r["issued"])
+	}
+	t.Logf("500 officers from the empty form to the list: %v", r["upload"])
+}

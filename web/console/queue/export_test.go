@@ -1,0 +1,45 @@
+package queue
+
+import (
+	"io"
+	"net/url"
+)
+
+// What tests see of lists and of the rollout.
+type (
+	Sheet    = sheet
+	Fault    = fault
+	Progress = progress
+	Piece    = piece
+)
+
+var (
+	Open          = open
+	Unpack        = unpack
+	ErrUnreadable = errUnreadable
+)
+
+// Shown is how many refused rows a page shows.
+const Shown = shown
+
+func (s *sheet) Pack() string                             { return s.pack() }
+func (s *sheet) Mend(form url.Values)                     { s.mend(form) }
+func (s *sheet) Only(keep map[int]bool) *sheet            { return s.only(keep) }
+func (s *sheet) Write(w io.Writer, refused []fault) error { return s.write(w, refused) }
+func (p *progress) Bar() []piece                          { return p.bar() }
+func (p *progress) Share() int64                          { return p.share() }
+
+// Place is a row as the page of refused rows shows it.
+type Place struct {
+	Row, Faults int
+	Gap         bool
+}
+
+// Places are the rows that are shown of a list in which so many are refused, and how many are not.
+func Places(s *sheet, count int, refused []fault) (out []Place, left int) {
+	m := &mending{sheet: s, report: report{Count: count, Refused: refused}}
+	for _, p := range m.places() {
+		out = append(out, Place{p.Row, len(p.Faults), p.Gap})
+	}
+	return out, m.left()
+}
