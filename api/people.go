@@ -3,10 +3,12 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/secret"
 )
@@ -110,7 +112,7 @@ func (s *server) people(kind string, next http.Handler) http.Handler {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="mohor people"`)
 			err = errNoSession
 		case err == nil && kind == "administrator" && len(p.Actor.Appointments) == 0:
-			err = errNotAppointed
+			err = errors.Join(errNotAppointed, s.keptOut(r, &p))
 		}
 		if err != nil {
 			writeProblem(w, ctx, s.logged(ctx, err))
@@ -119,6 +121,19 @@ func (s *server) people(kind string, next http.Handler) http.Handler {
 		next.ServeHTTP(w, r.WithContext(context.WithValue(ctx, keyPerson, &p)))
 	})
 	return s.cross.Handler(admit)
+}
+
+// keptOut records that somebody without an appointment tried what administrators do. What it was
+// about is not told: nothing of that was looked at.
+func (s *server) keptOut(r *http.Request, p *enrol.Person) error {
+	ev := audit.Event{At: s.Now(), Actor: p.Actor.Name, Action: "account.enter", Object: "administration", Verdict: audit.Refused, RequestID: requestIDOf(r.Context()), Detail: map[string]string{"code": "forbidden"}}
+	if op := s.operation(r); op != nil {
+		ev.Detail["operation"] = op.OperationID
+	}
+	if err := s.Signer.Records.Audit(context.WithoutCancel(r.Context()), ev); err != nil {
+		return fmt.Errorf("recording who was kept out: %w: %w", audit.ErrNotRecorded, err)
+	}
+	return nil
 }
 
 // crossOrigin refuses what other sites' pages send.

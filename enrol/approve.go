@@ -314,7 +314,11 @@ func (d *Desk) Open(ctx context.Context, a Actor, id string) (Dossier, error) {
 	if err != nil {
 		return Dossier{}, err
 	}
-	out := Dossier{Enrolment: e, HasCopy: len(f.Copy) > 0}
+	shown := []Enrolment{e}
+	if err := d.conceal(ctx, &a, shown); err != nil {
+		return Dossier{}, err
+	}
+	out := Dossier{Enrolment: shown[0], HasCopy: len(f.Copy) > 0}
 	if len(f.Form) > 0 {
 		if out.Form, err = d.form(ctx, &f); err != nil {
 			return Dossier{}, err

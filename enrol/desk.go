@@ -392,6 +392,9 @@ func (d *Desk) Find(ctx context.Context, a Actor, f Filter, count bool) (out []E
 			return nil, 0, fmt.Errorf("counting enrolments: %w", err)
 		}
 	}
+	if err := d.conceal(ctx, &a, out); err != nil {
+		return nil, 0, err
+	}
 	ev.Detail["found"] = fmt.Sprint(len(out))
 	return out, n, d.Records.Audit(ctx, ev)
 }

@@ -36,7 +36,7 @@ func pages(t *testing.T, g *gatewaytest.Gateway) (get, post []string) {
 
 // filled is a route with something in its place of each variable.
 func filled(route string) string {
-	return strings.NewReplacer("{token}", strings.Repeat("A", 22), "{id}", strings.Repeat("A", 22), "{index}", "0", "{session}", "se_x", "{passkey}", "AAAA", "{serial}", "1", "{system}", "IGFMAS", "{name}", "x").Replace(route)
+	return strings.NewReplacer("{token}", strings.Repeat("A", 22), "{id}", strings.Repeat("A", 22), "{index}", "0", "{session}", "se_x", "{passkey}", "AAAA", "{serial}", "1", "{system}", "IGFMAS", "{name}", "x", "{ic}", "790308109903", "{code}", "JANM", "{credential}", "x", "{event}", "x", "{office}", "x", "{seq}", "1", "{version}", "1").Replace(route)
 }
 
 // No form is taken from another site, from another browser, or from nowhere: not one of all the pages'.
@@ -102,7 +102,7 @@ func TestEveryPageIsHardened(t *testing.T) {
 	}
 	for _, route := range shown {
 		stranger := look(route)
-		if !strings.HasPrefix(route, "/portal") {
+		if !strings.HasPrefix(route, "/portal") && !strings.HasPrefix(route, "/admin") {
 			continue
 		}
 		personal++
@@ -119,7 +119,7 @@ func TestEveryPageIsHardened(t *testing.T) {
 	}
 	want(t, m.do("DELETE", "/v1/me/sessions/current", "", nil), 204, "")
 	for _, route := range shown {
-		if strings.HasPrefix(route, "/portal") {
+		if strings.HasPrefix(route, "/portal") || strings.HasPrefix(route, "/admin") {
 			if r := look(route, m.header[2:]...); !strings.Contains(string(r.Raw), `action="/login"`) {
 				t.Errorf("%s after the log-out: %d %.200s", route, r.Status, r.Raw)
 			}

@@ -77,6 +77,9 @@ func Asset(name string) string {
 	return a.url
 }
 
+// HasAsset says whether there is a file of that name for [Asset].
+func HasAsset(name string) bool { return shelf()[name] != nil }
+
 // AssetRoutes adds GET and HEAD of all embedded files.
 func AssetRoutes(r chi.Router) {
 	for _, a := range shelf() {

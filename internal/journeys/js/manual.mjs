@@ -1,6 +1,7 @@
-// Pictures of the officer's manual from those that the journeys took: node manual.mjs, after
-// `make journeys`. Each is cut as web/manual/chapters.json says, and written as WebP.
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+// Pictures of the manuals from those that the journeys took: node manual.mjs, after
+// `make journeys`. Each is cut as web/manual/chapters.json and
+// admin.json say, and written as WebP; what no journey took is named and left out.
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,9 +14,14 @@ const assets = join(root, 'web/page/assets/manual');
 rmSync(assets, { recursive: true, force: true });
 for (const lang of ['ms', 'en']) {
   mkdirSync(join(assets, lang), { recursive: true });
-  for (const { pictures = [] } of JSON.parse(readFileSync(join(root, 'web/manual/chapters.json')))) {
+  for (const { pictures = [] } of ['chapters', 'admin'].flatMap((book) => JSON.parse(readFileSync(join(root, `web/manual/${book}.json`))))) {
     for (const { name, shot, top = 0, height = 0 } of pictures) {
-      const png = readFileSync(join(root, `bin/screenshots/${lang}-desktop/${shot}.png`)).toString('base64');
+      const taken = join(root, `bin/screenshots/${lang}-desktop/${shot}.png`);
+      if (!existsSync(taken)) {
+        console.error(`no picture: ${taken}`);
+        continue;
+      }
+      const png = readFileSync(taken).toString('base64');
       const webp = await page.evaluate(async ({ png, top, height }) => {
         const img = new Image();
         img.src = `data:image/png;base64,${png}`;
