@@ -145,7 +145,7 @@ type requestBody struct {
 	Kind    string    `json:"kind" enum:"RESET,DELETE,REVOKE" doc:"RESET of a forgotten password, DELETE of the account, REVOKE of a certificate, which is suspended meanwhile"`
 	State   string    `json:"state" enum:"PENDING,DONE,CANCELLED,EXPIRED"`
 	AskedBy string    `json:"asked_by"`
-	Name    string    `json:"asked_by_name,omitempty" doc:"Of an account"`
+	Asker   string    `json:"asked_by_name,omitempty" doc:"Of an account"`
 	Own     bool      `json:"own" doc:"You asked for it: somebody else confirms"`
 	AskedAt time.Time `json:"asked_at"`
 	Until   time.Time `json:"until"`
@@ -355,7 +355,7 @@ func (s *server) requestOut(ctx context.Context, r *enrol.OfficerRequest) (reque
 		if err != nil && !errors.Is(err, enrol.ErrUnknown) {
 			return b, err
 		}
-		b.Name = a.Name
+		b.Asker = a.Name
 	}
 	return b, nil
 }

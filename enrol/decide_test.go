@@ -149,8 +149,18 @@ func TestDecideMatrix(t *testing.T) {
 	allowed[enrol.ConfirmAppCredential] = allowed[enrol.ConfirmApp]
 	allowed[enrol.SetWebhook], allowed[enrol.DropWebhook] = allowed[enrol.ChangeApp], allowed[enrol.ChangeApp]
 	allowed[enrol.TestWebhook], allowed[enrol.Redeliver], allowed[enrol.SeeWebhook] = allowed[enrol.SuspendApp], allowed[enrol.SuspendApp], allowed[enrol.ReadApps]
+	allowed[enrol.ReadBatches] = slices.Concat(everyJDN, sap, []string{"AUDITOR"})
+	allowed[enrol.ReadLooks] = allowed[enrol.ReadBatches]
+	for _, act := range []enrol.Action{enrol.PauseBatch, enrol.ResumeBatch, enrol.CancelBatch, enrol.RetryBatch} {
+		allowed[act] = slices.Concat(everyJDN, sap)
+	}
+	allowed[enrol.ReadOutbox] = append([]string{"AUDITOR"}, everyJDN...)
+	allowed[enrol.RetryLetter], allowed[enrol.DropLetter] = everyJDN, everyJDN
+	for _, act := range []enrol.Action{enrol.ProposeLook, enrol.ConfirmLook, enrol.RejectLook} {
+		allowed[act] = []string{"JDN", "JDN, validated it"}
+	}
 	// What nobody does about herself.
-	byOthers := map[enrol.Action]bool{enrol.LiftHold: true, enrol.Propose: true, enrol.Dispose: true, enrol.CancelDisposal: true, enrol.ConfirmReset: true, enrol.CancelReset: true, enrol.ConfirmApp: true, enrol.ConfirmAppCredential: true, enrol.ResetAccount: true, enrol.EndOfAccount: true}
+	byOthers := map[enrol.Action]bool{enrol.ProposeLook: true, enrol.ConfirmLook: true, enrol.RejectLook: true, enrol.LiftHold: true, enrol.Propose: true, enrol.Dispose: true, enrol.CancelDisposal: true, enrol.ConfirmReset: true, enrol.CancelReset: true, enrol.ConfirmApp: true, enrol.ConfirmAppCredential: true, enrol.ResetAccount: true, enrol.EndOfAccount: true}
 	for _, r := range []enrol.Role{enrol.JDN, enrol.SAP, enrol.SA, enrol.AP, enrol.Auditor} {
 		byOthers[enrol.Appointing(r)], byOthers[enrol.Seconding(r)], byOthers[enrol.Ending(r)] = r != enrol.AP, true, true
 	}

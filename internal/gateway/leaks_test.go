@@ -198,7 +198,7 @@ func rowsOf(t *testing.T, g *gatewaytest.Gateway) (keys []string) {
 		delete(known, key)
 	})
 	for _, key := range known {
-		t.Logf("adminTable has a row for %s, which is no operation", key)
+		t.Errorf("adminTable has a row for %s, which is no operation", key)
 	}
 	slices.Sort(keys)
 	return keys
@@ -431,7 +431,8 @@ func (l *leaks) admitted(key string, c *caller) {
 
 // gone says whether a row's thing is not there in the realm.
 func (r *adminRow) gone(key string) bool {
-	return slices.Contains([]string{"DELETE /v1/admin/systems/{system}/logo", "POST /v1/admin/apps/{app}/deliveries/{event}/redeliver"}, key)
+	return strings.Contains(key, "{letter}") || strings.Contains(key, "{version}") ||
+		slices.Contains([]string{"DELETE /v1/admin/systems/{system}/logo", "POST /v1/admin/apps/{app}/deliveries/{event}/redeliver"}, key)
 }
 
 // stranger sees that nothing was done about a row that is another's.

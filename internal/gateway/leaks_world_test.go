@@ -8,7 +8,6 @@ import (
 	"image"
 	"image/png"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -51,17 +50,21 @@ func newRealm(t *testing.T) *realm {
 	disposal := "di_n7hkz3xq6v2wdy5btcml4ajsrd"
 	at := g.Clock.Now().UnixMicro()
 	query(t, g, `INSERT INTO disposals (id, state, kept_before, proposed_by, proposed_ic, proposed_at, until_at) VALUES (?, 'PROPOSED', ?, 'cli:test', '', ?, ?)`, disposal, at, at, at+1e15)
+	alarm := "al_n7hkz3xq6v2wdy5btcml4ajsrd"
+	query(t, g, `INSERT INTO alarms (id, kind, node, object, code, args, raised_at, seen_at) VALUES (?, 'clock', '', '', 'clock', '{}', ?, ?)`, alarm, at, at)
 	for _, s := range []*side{w.a, w.b} {
-		s.things["hold"], s.things["disposal"], s.things["seq"] = hold.Text("hold_id"), disposal, "1"
+		s.things["hold"], s.things["disposal"], s.things["seq"], s.things["alarm"] = hold.Text("hold_id"), disposal, "1", alarm
 	}
 	w.none = &side{agency: "TIADA", system: "TIADA", things: map[string]string{
 		"account": "ac_h6t2vq7nkz3wdy5bxcml4ajprd", "change": "ad_q3xw6vn7hkz2dy5btcml4ajsrd", "appointment": "ap_2xq6vn7hkz3wdy5btcml4ajsrd", "app": "tiada", "credential": "ck_x6vn7hkz3q2wdy5btcml4ajsrd",
 		"event": "ev_t4wz6n2kq7hy3cx5vdlm2baojd", "proposal": "pr_x6vn7hkz3q2wdy5btcml4ajsrd", "enrolment": "en_v3dq6m2hbk7yz5ntwxac4pljsd", "listed": "en_v3dq6m2hbk7yz5ntwxac4pljsd",
 		"request": "rq_7hkz3xq6vn2wdy5btcml4ajsrd", "officer": "830505105599", "serial": "274877906944001", "hold": "ho_z3xq6vn7hk2wdy5btcml4ajsrd", "disposal": "di_z3xq6vn7hk2wdy5btcml4ajsrd"}}
-	w.none.things["seq"] = "999999999"
+	for k, v := range map[string]string{"seq": "999999999", "office": "P00", "alarm": "al_z3xq6vn7hk2wdy5btcml4ajsrd", "batch": "ba_c3wz6n2kq7hy4tx5vdlm2baope"} {
+		w.none.things[k] = v
+	}
 	for _, s := range []*side{w.a, w.b, w.none} {
-		// Of these there is none on any side.
-		for k, v := range map[string]string{"office": "P00", "alarm": "al_tiada", "batch": "ba_c3wz6n2kq7hy4tx5vdlm2baope"} {
+		// Of letters and versions there is none on any side, and of templates one for all.
+		for k, v := range map[string]string{"letter": "nt_c3wz6n2kq7hy4tx5vdlm2baope", "version": "7", "template": "umum"} {
 			s.things[k] = v
 		}
 		s.things["agency"], s.things["system"] = s.agency, s.system
@@ -115,20 +118,23 @@ func (w *realm) side(t *testing.T, o sideOf) *side {
 	want(t, w.second.do("POST", "/v1/admin/apps/"+app+"/confirm", map[string]any{"proposal_id": program.Body["proposal"].(map[string]any)["proposal_id"]}), 200, "")
 	key := w.jdn.do("POST", "/v1/admin/apps/"+app+"/credentials", map[string]any{"kind": "api_key"})
 	want(t, key, 201, "")
+	batch := w.Do("POST", "/v1/batches", "", map[string]string{"name": "Kelompok " + o.agency, "kind": "digest"}, "X-API-Key", key.Text("secret"))
+	want(t, batch, 201, "")
+	want(t, w.jdn.do("PUT", "/v1/admin/agencies/"+o.agency+"/offices/P01", map[string]any{"name": "PEJABAT " + o.agency}), 200, "")
 	want(t, w.jdn.do("POST", "/v1/admin/apps/"+app+"/webhook", map[string]string{"url": "http://127.0.0.1:1025/" + o.agency}), 200, "")
 	ping := w.jdn.do("POST", "/v1/admin/apps/"+app+"/webhook/test", nil)
 	want(t, ping, 202, "")
 	changed := w.jdn.do("PATCH", "/v1/admin/apps/"+app, map[string]any{"pin_entry": "app"})
 	want(t, changed, 200, "")
 
-	for k, v := range map[string]string{"officer": holder.ic, "serial": serial, "change": change.Text("change_id"), "request": request.Text("request_id"), "appointment": appointmentID(made), "app": app,
+	for k, v := range map[string]string{"officer": holder.ic, "serial": serial, "change": change.Text("change_id"), "request": request.Text("request_id"), "appointment": appointmentID(made), "app": app, "batch": batch.Text("batch_id"), "office": "P01",
 		"credential": key.Body["credential"].(map[string]any)["credential_id"].(string), "event": ping.Text("event_id"), "proposal": changed.Body["proposal"].(map[string]any)["proposal_id"].(string)} {
 		if v == "" {
 			t.Fatalf("%s has no %s", o.agency, k)
 		}
 		s.things[k] = v
 	}
-	for _, k := range []string{"account", "serial", "change", "request", "appointment", "app", "credential", "event", "proposal", "enrolment", "listed"} {
+	for _, k := range []string{"account", "serial", "change", "request", "appointment", "app", "credential", "event", "proposal", "enrolment", "listed", "batch"} {
 		s.marks = append(s.marks, s.things[k])
 	}
 	for _, p := range []person{holder, applicant, listed, candidate} {
@@ -215,17 +221,4 @@ func (s *side) filled(text string) string {
 		text = strings.ReplaceAll(text, "{"+k+"}", v)
 	}
 	return text
-}
-
-// escaped is filled for an address.
-func (s *side) escaped(text string) string {
-	path, q, found := strings.Cut(s.filled(text), "?")
-	if !found {
-		return path
-	}
-	v, err := url.ParseQuery(q)
-	if err != nil {
-		panic(err)
-	}
-	return path + "?" + v.Encode()
 }

@@ -154,8 +154,6 @@ func (s *scope) key() string {
 	return "all"
 }
 
-func (s *scope) whole() bool { return s.System == "" && s.Agency == "" }
-
 func (s *scope) line(name string) *line {
 	for k := range s.Queues {
 		if s.Queues[k].Name == name {
