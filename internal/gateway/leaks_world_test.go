@@ -118,9 +118,15 @@ func (w *realm) side(t *testing.T, o sideOf) *side {
 	want(t, w.second.do("POST", "/v1/admin/apps/"+app+"/confirm", map[string]any{"proposal_id": program.Body["proposal"].(map[string]any)["proposal_id"]}), 200, "")
 	key := w.jdn.do("POST", "/v1/admin/apps/"+app+"/credentials", map[string]any{"kind": "api_key"})
 	want(t, key, 201, "")
-	batch := w.Do("POST", "/v1/batches", "", map[string]string{"name": "Kelompok " + o.agency, "kind": "digest"}, "X-API-Key", key.Text("secret"))
+	second := w.jdn.do("POST", "/v1/admin/apps/"+app+"/credentials", map[string]any{"kind": "api_key"})
+	want(t, second, 201, "")
+	credential := second.Body["credential"].(map[string]any)["credential_id"].(string)
+	if r := w.second.do("POST", "/v1/admin/apps/"+app+"/credentials/"+credential+"/confirm", nil); r.Status >= 300 {
+		t.Fatalf("%d %s", r.Status, r.Raw)
+	}
+	batch := w.Do("POST", "/v1/batches", "", map[string]string{"name": "Kelompok " + o.agency, "kind": "digest"}, "X-API-Key", second.Text("secret"))
 	want(t, batch, 201, "")
-	want(t, w.jdn.do("PUT", "/v1/admin/agencies/"+o.agency+"/offices/P01", map[string]any{"name": "PEJABAT " + o.agency}), 200, "")
+	want(t, w.jdn.do("PUT", "/v1/admin/agencies/"+o.agency+"/offices/P01", map[string]any{"name": "Pejabat Berdaftar"}), 200, "")
 	want(t, w.jdn.do("POST", "/v1/admin/apps/"+app+"/webhook", map[string]string{"url": "http://127.0.0.1:1025/" + o.agency}), 200, "")
 	ping := w.jdn.do("POST", "/v1/admin/apps/"+app+"/webhook/test", nil)
 	want(t, ping, 202, "")
