@@ -148,7 +148,7 @@ func TestJourneyConsoleQueue(t *testing.T) {
 			return o.totp(ic)
 		},
 	})
-	if r["issued"] != 12.0 {
+	if r["issued"] != 11.0 { // of twelve, one was given back
 		t.Errorf("%v certificates were issued", r["issued"])
 	}
 	t.Logf("500 officers from the empty form to the list: %v", r["upload"])

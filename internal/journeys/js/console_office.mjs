@@ -300,8 +300,8 @@ await journey(async () => {
     await v.end();
   });
   // Each language and each size once here; the rest of ms-desktop is below.
-  await everywhere({ langs: ['ms'], sizes: ['phone'] }, pages);
-  await everywhere({ langs: ['en'], sizes: ['desktop'] }, pages);
+  await everywhere({ langs: ['ms'], sizes: ['desktop'] }, pages);
+  await everywhere({ langs: ['en'], sizes: ['phone'] }, pages);
   await alone('appointed by two, set up, by passkey', {}, appoint);
   await alone('an officer becomes AP', {}, helper);
   await alone('reset by two', {}, resetAccount);

@@ -16,9 +16,10 @@ for (const lang of ['ms', 'en']) {
   mkdirSync(join(assets, lang), { recursive: true });
   for (const { pictures = [] } of ['chapters', 'admin'].flatMap((book) => JSON.parse(readFileSync(join(root, `web/manual/${book}.json`))))) {
     for (const { name, shot, top = 0, height = 0 } of pictures) {
-      const taken = join(root, `bin/screenshots/${lang}-desktop/${shot}.png`);
-      if (!existsSync(taken)) {
-        console.error(`no picture: ${taken}`);
+      // Where a journey looked at a page in Malay alone, that has to do.
+      const taken = [lang, 'ms'].map((l) => join(root, `bin/screenshots/${l}-desktop/${shot}.png`)).find(existsSync);
+      if (!taken) {
+        console.error(`no picture: ${lang} ${shot}`);
         continue;
       }
       const png = readFileSync(taken).toString('base64');
