@@ -123,12 +123,15 @@ func (s *server) showOutbox(ctx context.Context, in *outboxInput) (*outboxOutput
 }
 
 func letterOut(l *enrol.Notice) letterBody {
-	v := letterBody{ID: l.ID, IC: l.IC, Name: l.Name, Kind: l.Kind, State: l.State, Reply: l.Reply, Attempts: l.Attempts, At: l.At, DueAt: when(l.DueAt), FailedAt: when(l.FailedAt), Actions: []string{"drop"}}
+	v := letterBody{ID: l.ID, IC: l.IC, Name: l.Name, Kind: l.Kind, State: l.State, Reply: l.Reply, Attempts: l.Attempts, At: l.At, DueAt: when(l.DueAt), FailedAt: when(l.FailedAt), Actions: []string{}}
 	if l.Email != "" {
 		v.SentTo = signer.MaskEmail(l.Email)
 	}
 	if l.Attempts > 0 {
-		v.Actions = []string{"retry", "drop"}
+		v.Actions = append(v.Actions, "retry")
+	}
+	if l.State == enrol.LetterFailed {
+		v.Actions = append(v.Actions, "drop")
 	}
 	return v
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -47,7 +48,7 @@ type DirectoryRecords interface {
 // directoryIdle is for how long an unused directory stays in memory.
 const directoryIdle = 30 * time.Minute
 
-// directoryChunk is how many officers are read at once.
+// directoryChunk is how many changed officers are read at once.
 const directoryChunk = 4000
 
 // Directory holds names and addresses of all officers in memory, in the order of their names: the
@@ -62,6 +63,7 @@ type Directory struct {
 	sorted  []*DirectoryEntry
 	seq     int64
 	idle    *time.Timer
+	used    time.Time         // when it was last brought up to date
 	words   map[string]string // codes that many entries share
 }
 
@@ -73,7 +75,7 @@ func compareEntries(a, b *DirectoryEntry) int {
 // folded is a name as it is compared: letters of one case, single spaces.
 func folded(name string) string { return strings.ToUpper(strings.Join(strings.Fields(name), " ")) }
 
-// current brings the directory up to date.
+// current brings the directory up to date. What there is stays until the new one is whole.
 func (x *Directory) current(ctx context.Context, r DirectoryRecords) error {
 	x.loading.Lock()
 	defer x.loading.Unlock()
@@ -82,15 +84,16 @@ func (x *Directory) current(ctx context.Context, r DirectoryRecords) error {
 	x.mu.RUnlock()
 	var all []*DirectoryEntry
 	for {
-		list, last, gone, err := r.ChangedOfficers(ctx, seq, directoryChunk)
+		limit := directoryChunk
+		if seq == 0 {
+			limit = math.MaxInt32 // in one look: nobody goes between two parts of it
+		}
+		list, last, gone, err := r.ChangedOfficers(ctx, seq, limit)
 		if err != nil {
 			return fmt.Errorf("reading the directory: %w", err)
 		}
-		if gone && !fresh { // it begins anew
+		if gone && seq > 0 { // it begins anew
 			seq, fresh, all = 0, true, nil
-			x.mu.Lock()
-			x.drop()
-			x.mu.Unlock()
 			continue
 		}
 		if last == seq {
@@ -103,19 +106,28 @@ func (x *Directory) current(ctx context.Context, r DirectoryRecords) error {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if fresh { // it may have been given up meanwhile
+	if fresh {
 		x.drop()
 	}
 	x.put(all, seq)
+	x.used = time.Now()
 	if x.idle != nil {
 		x.idle.Stop()
 	}
-	x.idle = time.AfterFunc(directoryIdle, func() {
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		x.drop()
-	})
+	x.idle = time.AfterFunc(directoryIdle, x.giveUp)
 	return nil
+}
+
+// giveUp drops what nobody has asked for long enough; not while it is brought up to date, nor just
+// after.
+func (x *Directory) giveUp() {
+	x.loading.Lock()
+	defer x.loading.Unlock()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if time.Since(x.used) >= directoryIdle {
+		x.drop()
+	}
 }
 
 func (x *Directory) drop() { x.byIC, x.sorted, x.seq, x.words = nil, nil, 0, nil }

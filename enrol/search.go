@@ -283,8 +283,24 @@ func (d *Desk) SearchOfficers(ctx context.Context, a Actor, q OfficerQuery) (out
 	for k := range out {
 		shown[k] = out[k].IC
 	}
-	ev.Detail["found"], ev.Detail["shown"] = fmt.Sprint(len(out)), strings.Join(shown, " ")
+	ev.Detail["found"] = fmt.Sprint(len(out))
+	name(ev.Detail, shown)
 	return out, more, d.Records.Audit(ctx, ev)
+}
+
+// namedAtOnce is how many ICs one text of an event has room for.
+const namedAtOnce = 15
+
+// name has an event's detail name all who were shown, in as many texts as that takes: each of them
+// finds it under the own name.
+func name(detail map[string]string, ics []string) {
+	for n := range slices.Chunk(ics, namedAtOnce) {
+		key := "shown"
+		if detail[key] != "" {
+			key += "." + fmt.Sprint(len(detail))
+		}
+		detail[key] = strings.Join(n, " ")
+	}
 }
 
 // pick goes through the directory until a page is full.

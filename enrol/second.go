@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/ca"
@@ -22,11 +23,14 @@ const (
 const RequestRevoke = "REVOKE"
 
 // byTwo says whether a revocation waits for a second person. One for a compromised key never does,
-// nor the officer's own, nor that by the operator of the machine; one to come can be taken back
-// until it comes.
+// nor the officer's own, nor that by the operator of the machine; one a day or more ahead can be
+// taken back until it comes.
 func (d *Desk) byTwo(a *Actor, r *StatusOrder) bool {
-	return d.Policy.RevokeByTwo && !a.machine() && a.IC != r.IC && r.Reason != "keyCompromise" && r.At.IsZero()
+	return d.Policy.RevokeByTwo && !a.machine() && a.IC != r.IC && r.Reason != "keyCompromise" && (r.At.IsZero() || r.At.Before(d.Now().Add(timeToObject)))
 }
+
+// timeToObject is how far ahead a revocation must be that one administrator orders.
+const timeToObject = 24 * time.Hour
 
 // askRevocation suspends an officer's certificate at once and asks another administrator for the
 // word by which it is revoked. Cut off between the two it is suspended, and asked for again.

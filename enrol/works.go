@@ -115,7 +115,7 @@ type WorkRecords interface {
 	Letters(ctx context.Context, q LetterQuery) ([]Notice, error)
 	LettersByKind(ctx context.Context) ([]LetterCount, error)
 	Letter(ctx context.Context, id string) (Notice, error)
-	// RetryLetter makes a letter that was tried due now, DropLetter forgets it; ErrState when it was
+	// RetryLetter makes a letter that was tried due now, DropLetter forgets one that was given up; ErrState when it was
 	// tried again, or is gone, since it was read.
 	RetryLetter(ctx context.Context, l Notice, ev audit.Event) error
 	DropLetter(ctx context.Context, l Notice, ev audit.Event) error
@@ -273,7 +273,8 @@ func (s *Works) letter(ctx context.Context, by Actor, act Action, id, why string
 	if no := reasonGiven(&why, auditReason); no != nil {
 		return l, refuse(ctx, s.Records, ev, no)
 	}
-	if act == RetryLetter && l.Attempts == 0 {
+	// Whoever did what a letter tells of may not keep it from who is told.
+	if act == RetryLetter && l.Attempts == 0 || act == DropLetter && l.State != LetterFailed {
 		return l, refuse(ctx, s.Records, ev, refusal("letter_state", ErrState))
 	}
 	ev.Detail["why"] = why

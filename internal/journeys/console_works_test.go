@@ -4,6 +4,7 @@ package journeys_test
 
 import (
 	"bytes"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -69,6 +70,16 @@ func TestJourneyConsoleWorks(t *testing.T) {
 		t.Fatal(err)
 	}
 	acts := acts{
+		// gaveUp has all letters given up, as the desk does after five days.
+		"gaveUp": func(json.RawMessage) (any, error) {
+			db, err := sql.Open("sqlite", "file:"+filepath.Join(g.Dir, "mohor.db")+"?_pragma=busy_timeout(15000)")
+			if err != nil {
+				return nil, err
+			}
+			defer db.Close()
+			_, err = db.Exec("UPDATE notices SET attempts = 5, due_at = 9223372036854775807, failed_at = created_at")
+			return true, err
+		},
 		"totp": func(argument json.RawMessage) (any, error) {
 			var ic string
 			_ = json.Unmarshal(argument, &ic)

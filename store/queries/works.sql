@@ -60,7 +60,7 @@ SELECT id, ic, name, email, kind, created_at, due_at, attempts, reply, failed_at
 UPDATE notices SET due_at = @due_at, failed_at = 0 WHERE id = @id AND attempts = @attempts AND attempts > 0;
 
 -- name: DropLetter :execrows
-DELETE FROM notices WHERE id = @id AND attempts = @attempts;
+DELETE FROM notices WHERE id = @id AND attempts = @attempts AND failed_at > 0;
 
 -- name: FailNotice :execrows
 UPDATE notices SET due_at = 9223372036854775807, failed_at = @now, reply = @reply WHERE id = @id AND attempts = @attempts;

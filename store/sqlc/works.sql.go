@@ -171,7 +171,7 @@ func (q *Queries) DecideLook(ctx context.Context, arg DecideLookParams) (int64, 
 }
 
 const dropLetter = `-- name: DropLetter :execrows
-DELETE FROM notices WHERE id = ?1 AND attempts = ?2
+DELETE FROM notices WHERE id = ?1 AND attempts = ?2 AND failed_at > 0
 `
 
 type DropLetterParams struct {
