@@ -338,11 +338,15 @@ func TestEnrolmentMisuse(t *testing.T) {
 				t.Errorf("%s, %s: %d %s", c.what, step, r.Status, r.Raw)
 			}
 		}
-		for _, path := range []string{at, at + "/mykad", "/v1/admin/officers/" + newcomerIC, "/v1/admin/officers/790308109911", "/v1/admin/enrolments?state=APPLIED"} {
+		for _, path := range []string{at, at + "/mykad", "/v1/admin/officers/" + newcomerIC, "/v1/admin/officers/790308109911", "/v1/admin/enrolments?state=APPLIED&agency=JANM"} {
 			if r := c.who.do(http.MethodGet, path, nil); r.Status != c.status || r.Code() != c.code {
 				t.Errorf("%s, %s: %d %s", c.what, path, r.Status, r.Raw)
 			}
 		}
+	}
+	// Whoever looks after one agency alone, and names none, sees that one.
+	if r := m.other.do(http.MethodGet, "/v1/admin/enrolments?state=APPLIED", nil); r.Status != 200 || len(r.Body["enrolments"].([]any)) != 0 {
+		t.Errorf("another agency's queue: %d %s", r.Status, r.Raw)
 	}
 	app := newBrowser(t, m.Gateway)
 	app.header["X-API-Key"] = string(m.Dev.APIKey.Reveal())
