@@ -108,7 +108,7 @@ func (s *Apps) may(ctx context.Context, by Actor, act Action, id string, shapes 
 }
 
 // decideApp is decide for an app: whoever acts for a system must do so for each that the app
-// serves, in each of its shapes; to read the registration, or its batches, one is enough.
+// serves, in each of its shapes; to read the registration one is enough.
 func decideApp(ctx context.Context, r recorder, now time.Time, by Actor, act Action, id string, shapes ...*App) (audit.Event, error) {
 	o := object{name: "app:" + id}
 	all := map[string]bool{}
@@ -117,7 +117,7 @@ func decideApp(ctx context.Context, r recorder, now time.Time, by Actor, act Act
 			all[sys] = true
 		}
 	}
-	reads := act == ReadApps || act == ReadBatches
+	reads := act == ReadApps
 	for _, sys := range slices.Sorted(maps.Keys(all)) {
 		o.system = sys
 		_, no := judge(now, &by, rules()[act], &o)

@@ -25,6 +25,11 @@ const (
 // helped an officer that has left does so no more; a listing alone, which names whatever
 // agency it likes, gives power over nobody.
 func (d *Desk) of(ctx context.Context, a *Actor, act Action, ic string) (object, error) {
+	return d.ofSystem(ctx, a, act, ic, "")
+}
+
+// ofSystem is [Desk.of] by enrolments for one system alone; "" for any.
+func (d *Desk) ofSystem(ctx context.Context, a *Actor, act Action, ic, system string) (object, error) {
 	o := object{name: "officer:" + ic, officer: ic, detail: map[string]string{"officer": ic}}
 	all, err := d.Records.EnrolmentsOf(ctx, ic)
 	if err != nil {
@@ -42,7 +47,7 @@ func (d *Desk) of(ctx context.Context, a *Actor, act Action, ic string) (object,
 	if e := helps(all, media, func(e *Enrolment) bool {
 		scoped := within(e)
 		by, _ := d.judge(a, rules()[act], &scoped)
-		return by != ""
+		return by != "" && (system == "" || system == e.System)
 	}); e != nil {
 		return within(e), nil
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/mohor-sign/mohor/audit"
@@ -259,9 +258,17 @@ func (d *Desk) Requests(ctx context.Context, a Actor, ic string) ([]OfficerReque
 	if err != nil {
 		return nil, fmt.Errorf("reading requests: %w", err)
 	}
-	if ev.Detail["by"] == string(SAP) { // passwords and accounts are the agency's
-		list = slices.DeleteFunc(list, func(r OfficerRequest) bool { return r.Kind != RequestRevoke })
+	seen := list[:0]
+	r, _ := d.reach(&a)
+	for k := range list {
+		switch theirs, err := d.shows(ctx, &a, &r, &list[k]); {
+		case err != nil:
+			return nil, err
+		case theirs:
+			seen = append(seen, list[k])
+		}
 	}
+	list = seen
 	for k := range list {
 		list[k].Password = nil
 		if list[k].State == RequestPending && !d.Now().Before(list[k].Until) {
@@ -269,6 +276,20 @@ func (d *Desk) Requests(ctx context.Context, a Actor, ic string) ([]OfficerReque
 		}
 	}
 	return list, d.Records.Audit(ctx, ev)
+}
+
+// shows says whether a request is one that a may see: a revocation with the certificate's system and
+// the agency there, all else, which are passwords and accounts, with the officer's agency.
+func (d *Desk) shows(ctx context.Context, a *Actor, r *reach, q *OfficerRequest) (bool, error) {
+	if r.all {
+		return true, nil
+	}
+	act, system := CancelRequest, ""
+	if q.Kind == RequestRevoke {
+		act, system = CancelRevocation, q.System
+	}
+	o, err := d.ofSystem(ctx, a, act, q.IC, system)
+	return o.system != "", err
 }
 
 // OpenRequests lists what waits for a second person about officers within somebody's scope, the
@@ -288,13 +309,9 @@ func (d *Desk) OpenRequests(ctx context.Context, a Actor, after time.Time, id st
 		}
 		for _, q := range list {
 			after, id, q.Password = q.AskedAt, q.ID, nil
-			theirs := r.all
-			if !theirs {
-				of, err := d.of(ctx, &a, SeeRequests, q.IC)
-				if err != nil {
-					return nil, err
-				}
-				theirs = of.system != "" && (q.Kind == RequestRevoke || r.agencies != nil)
+			theirs, err := d.shows(ctx, &a, &r, &q)
+			if err != nil {
+				return nil, err
 			}
 			if theirs && len(out) < limit {
 				out = append(out, q)
@@ -314,18 +331,15 @@ func (d *Desk) CancelRequest(ctx context.Context, a Actor, id string) error {
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return fmt.Errorf("reading request: %w", err)
 	}
-	act, o, unknown := CancelRequest, object{name: id}, err != nil
-	if r.Kind == RequestRevoke {
-		act = CancelRevocation
+	act, system, o, unknown := CancelRequest, "", object{name: id}, err != nil
+	if r.Kind == RequestRevoke { // the certificate's system is what counts, and the agency there
+		act, system = CancelRevocation, r.System
 	}
 	if !unknown {
-		if o, err = d.of(ctx, &a, act, r.IC); err != nil {
+		if o, err = d.ofSystem(ctx, &a, act, r.IC, system); err != nil {
 			return err
 		}
 		o.name = id
-		if r.Kind == RequestRevoke && o.system != "" { // that of the certificate is what counts
-			o.system = r.System
-		}
 	}
 	ev, err := d.decide(ctx, a, act, o)
 	if err == nil && unknown {

@@ -157,13 +157,21 @@ func (s *Works) Batches(ctx context.Context, by Actor) (apps []string, ev audit.
 			return nil, ev, fmt.Errorf("reading apps: %w", err)
 		}
 		for k := range list {
-			if after = list[k].ID; s.Apps.sees(&by, &list[k]) {
+			if after = list[k].ID; s.holds(&by, &list[k]) {
 				apps = append(apps, after)
 			}
 		}
 		more = len(list) == page
 	}
 	return apps, ev, nil
+}
+
+// holds says whether by may see the batches of an app: they name officers of each of its systems.
+func (s *Works) holds(by *Actor, a *App) bool {
+	return len(a.Systems) > 0 && !slices.ContainsFunc(a.Systems, func(system string) bool {
+		_, no := judge(s.Now(), by, rules()[ReadBatches], &object{system: system})
+		return no != nil
+	})
 }
 
 // appointment finds one in force whose role may do act somewhere.
