@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -329,11 +330,20 @@ func (s *server) previewItem(ctx context.Context, in *previewInput) (*previewOut
 	out := &previewOutput{ContentType: "application/pdf", Disposition: "inline", Cache: "no-store", Body: page}
 	if in.Format == "png" {
 		out.ContentType = "image/png"
-		if out.Body, err = raster.PNG(ctx, bytes.NewReader(page), in.Page, previewDPI); err != nil {
+		if out.Body, err = picture(ctx, page, in.Page); err != nil {
 			return nil, s.fail(ctx, err)
 		}
 	}
 	return out, nil
+}
+
+// picture draws a page of a certificate, the first being 1.
+func picture(ctx context.Context, pdf []byte, page int) ([]byte, error) {
+	out, err := raster.PNG(ctx, bytes.NewReader(pdf), page, previewDPI)
+	if errors.Is(err, raster.ErrNoPage) {
+		return nil, fixed("page", "There is no such page.", "Tiada halaman itu.")
+	}
+	return out, err
 }
 
 func (s *server) cancelBatch(ctx context.Context, in *batchInput) (*struct{}, error) {

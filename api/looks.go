@@ -20,7 +20,6 @@ import (
 
 	"github.com/mohor-sign/mohor/ecert"
 	"github.com/mohor-sign/mohor/enrol"
-	"github.com/mohor-sign/mohor/internal/raster"
 )
 
 // commonLook is the name of what all certificates share; the other templates are named by level.
@@ -467,7 +466,7 @@ func (s *server) previewLook(ctx context.Context, in *previewLookInput) (*previe
 	out := &previewOutput{ContentType: "application/pdf", Disposition: "inline", Cache: "no-store", Body: page}
 	if b.Format == "png" {
 		out.ContentType = "image/png"
-		if out.Body, err = raster.PNG(ctx, bytes.NewReader(page), b.Page, previewDPI); err != nil {
+		if out.Body, err = picture(ctx, page, b.Page); err != nil {
 			return nil, s.fail(ctx, err)
 		}
 	}

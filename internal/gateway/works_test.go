@@ -172,6 +172,7 @@ func TestLookOfCertificates(t *testing.T) {
 			t.Errorf("%s: %s", field, got.Raw)
 		}
 	}
+	want(t, s.jdn.do("POST", at+"/skm-1/preview", map[string]any{"page": 2}), 400, "invalid_request")
 	want(t, s.jdn.do("POST", at+"/umum/preview", map[string]any{"texts": []any{map[string]any{"key": "tiada", "ms": "", "en": ""}}}), 400, "invalid_request")
 	want(t, s.jdn.do("POST", at+"/skm-1/preview", map[string]any{"texts": []any{map[string]any{"key": "heading", "ms": "", "en": "x"}}}), 422, "template_invalid")
 

@@ -17,6 +17,12 @@ import (
 // ErrAbsent means that pdftoppm is not installed.
 var ErrAbsent = errors.New("pdftoppm is not installed")
 
+// ErrNoPage means that the document has not so many pages.
+var ErrNoPage = errors.New("there is no such page")
+
+// wrongPages is how pdftoppm exits when it is asked for a page that there is not.
+const wrongPages = 99
+
 // Bounds of a run.
 const (
 	maxTime    = 20 * time.Second
@@ -47,12 +53,23 @@ func PNG(ctx context.Context, pdf io.Reader, page, dpi int) ([]byte, error) {
 	out, complaint := limited{left: maxPicture}, limited{left: 1 << 10}
 	c.Stdout, c.Stderr = &out, &complaint
 	if err := c.Run(); err != nil {
+		if exited(c) == wrongPages {
+			err = ErrNoPage
+		}
 		return nil, fmt.Errorf("drawing page: %w: %q", errors.Join(err, ctx.Err()), complaint.String())
 	}
 	if !bytes.HasPrefix(out.Bytes(), []byte("\x89PNG")) {
-		return nil, errors.New("drawing page: there is no such page")
+		return nil, fmt.Errorf("drawing page: %w", ErrNoPage)
 	}
 	return out.Bytes(), nil
+}
+
+// exited is how a program exited, -1 if it did not run.
+func exited(c *exec.Cmd) int {
+	if c.ProcessState == nil {
+		return -1
+	}
+	return c.ProcessState.ExitCode()
 }
 
 // limited keeps what is written, up to a bound.
