@@ -241,7 +241,7 @@ func TestFailuresHoldUpStrangersAlone(t *testing.T) {
 	if !right(device) {
 		t.Error("a stranger locked the officer out")
 	}
-	for _, forged := range []string{device[:len(device)-2] + "AA", "AAAA", device + "A", strings.Repeat("A", len(device))} {
+	for _, forged := range []string{device[:len(device)-4] + "AAAA", "AAAA", device + "A", strings.Repeat("A", len(device))} {
 		if right(forged) {
 			t.Errorf("a forged device opened the door: %q", forged)
 		}

@@ -102,7 +102,8 @@ func (d *Desk) holdFor(ctx context.Context, a Actor, s scope, r *StatusOrder) (o
 }
 
 // confirmRevocation is the second word about q: not that of who asked, of the officer, or of one
-// hand with who asked. The order is kept and the request spent at once; then it is done.
+// hand with who asked. The order is kept and the request spent at once; then it is done. Where that
+// was cut off, and the certificate is suspended still, the word is given once more.
 func (d *Desk) confirmRevocation(ctx context.Context, a Actor, q *OfficerRequest, how string) error {
 	r := StatusOrder{IC: q.IC, System: q.System, Reason: q.CRLReason, Why: q.Reason}
 	s, err := d.within(ctx, a, ConfirmRevocation, &r)
@@ -111,11 +112,12 @@ func (d *Desk) confirmRevocation(ctx context.Context, a Actor, q *OfficerRequest
 	}
 	s.held = slices.DeleteFunc(s.held, func(h Held) bool { return h.Serial != q.Serial })
 	no := reasonGiven(&how, auditReason)
+	cut := q.State == RequestDone && len(s.held) > 0 && s.held[0].Status == "SUSPENDED"
 	switch {
 	case a.IC == "" || a.IC == q.AskedIC:
 		no = refusal("same_person", ErrForbidden)
 	case no != nil:
-	case q.State != RequestPending || !d.Now().Before(q.Until) || len(s.held) == 0:
+	case q.State != RequestPending && !cut || !d.Now().Before(q.Until) || len(s.held) == 0:
 		no = refusal("enrolment_changed", ErrState)
 	}
 	if no != nil {
@@ -124,7 +126,10 @@ func (d *Desk) confirmRevocation(ctx context.Context, a Actor, q *OfficerRequest
 	if err := oneHand(ctx, d.Records, s.ev, &a, q.AskedBy); err != nil {
 		return err
 	}
-	s.request, s.ev.Detail["request"], s.ev.Detail["how"] = q.ID, q.ID, how
+	s.ev.Detail["request"], s.ev.Detail["how"] = q.ID, how
+	if !cut {
+		s.request = q.ID
+	}
 	_, late, err := d.revoke(ctx, a, s, &r)
 	if errors.Is(err, ErrState) {
 		return d.refuse(ctx, s.ev, refusal("enrolment_changed", ErrState))

@@ -78,6 +78,32 @@ func TestTwoRevokeACertificate(t *testing.T) {
 	o.sound(t)
 }
 
+// Whoever confirmed, and was cut off before the CA heard of it, confirms again; one that was released
+// meanwhile is not revoked by that.
+func TestConfirmationThatWasCutOff(t *testing.T) {
+	for _, released := range []bool{false, true} {
+		o, sa, order := certified(t)
+		out, err := o.Revoke(ctx, o.ap, order)
+		must(t, err)
+		held, err := o.House.DB.Held(ctx, newIC, storetest.System)
+		must(t, err)
+		ev := audit.Event{At: o.House.Clock.Now(), Actor: sa.Name, Action: "certificate.revoke.confirm", Object: "officer:" + newIC, Verdict: audit.Accepted}
+		must(t, o.House.DB.PutOrder(ctx, enrol.Order{Serials: []string{held[0].Serial}, Reason: 5, Why: order.Why, Request: out.Request}, ev))
+		if released {
+			_, err := o.Release(ctx, sa, order)
+			must(t, err)
+			refused(t, "after a release", o.ConfirmRequest(ctx, sa, out.Request, "surat berhenti dilihat"), "enrolment_changed")
+			continue
+		}
+		refused(t, "who asked", o.ConfirmRequest(ctx, o.ap, out.Request, "surat berhenti dilihat"), "same_person")
+		must(t, o.ConfirmRequest(ctx, sa, out.Request, "surat berhenti dilihat"))
+		if o.standing(t) != "REVOKED" {
+			t.Error(o.standing(t))
+		}
+		o.sound(t)
+	}
+}
+
 // What may not wait does not: a compromised key, the officer's own wish, the operator of the machine.
 func TestWhatNeverWaitsForASecondPerson(t *testing.T) {
 	for name, by := range map[string]func(o *office, r *enrol.StatusOrder) enrol.Actor{

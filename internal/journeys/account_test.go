@@ -35,20 +35,7 @@ func newOffice(t *testing.T, g *gatewaytest.Gateway) *office {
 	t.Helper()
 	o := &office{g, "tujuh belas kerusi rotan", map[string]string{}}
 	for ic, x := range map[string]enrol.Appointment{"700101105551": {Role: enrol.JDN}, "700101105552": {Role: enrol.SAP, System: g.Dev.System}, "700101105554": {Role: enrol.AP, Agency: "JANM"}} {
-		x.From = g.Clock.Now()
-		_, code, err := g.Server.Accounts.CreateAdministrator(t.Context(), enrol.Actor{Name: "cli:test"}, enrol.Officer{IC: ic, Name: "PENTADBIR " + ic[11:], Email: "p" + ic + "@jdn.gov.my"}, x)
-		if err != nil {
-			t.Fatal(err)
-		}
-		set := map[string]string{"code": string(code.Reveal()), "password": o.password}
-		seed := g.Do(http.MethodPost, "/v1/setup", "", map[string]string{"code": set["code"]}, "X-API-Key", "")
-		o.seeds[ic] = seed.Text("secret")
-		if set["totp"], err = o.totp(ic); err != nil {
-			t.Fatal(err)
-		}
-		if r := g.Do(http.MethodPost, "/v1/setup/complete", "", set, "X-API-Key", ""); r.Status != http.StatusNoContent {
-			t.Fatalf("%s %s", seed.Raw, r.Raw)
-		}
+		o.seat(t, ic, "PENTADBIR "+ic[11:], x)
 	}
 	for _, x := range []struct {
 		path string
@@ -63,6 +50,24 @@ func newOffice(t *testing.T, g *gatewaytest.Gateway) *office {
 		}
 	}
 	return o
+}
+
+// seat makes an administrator who can log in.
+func (o *office) seat(t *testing.T, ic, name string, x enrol.Appointment) {
+	t.Helper()
+	x.From = o.g.Clock.Now()
+	_, code, err := o.g.Server.Accounts.CreateAdministrator(t.Context(), enrol.Actor{Name: "cli:test"}, enrol.Officer{IC: ic, Name: name, Email: "p" + ic + "@jdn.gov.my"}, x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := map[string]string{"code": string(code.Reveal()), "password": o.password}
+	o.seeds[ic] = o.g.Do(http.MethodPost, "/v1/setup", "", map[string]string{"code": set["code"]}, "X-API-Key", "").Text("secret")
+	if set["totp"], err = o.totp(ic); err != nil {
+		t.Fatal(err)
+	}
+	if r := o.g.Do(http.MethodPost, "/v1/setup/complete", "", set, "X-API-Key", ""); r.Status != http.StatusNoContent {
+		t.Fatalf("%s", r.Raw)
+	}
 }
 
 // totp is a code that was not used before.

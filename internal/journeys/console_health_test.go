@@ -41,19 +41,7 @@ func TestJourneyConsoleHealth(t *testing.T) {
 	g.Start()
 	o := newOffice(t, g)
 	auditor := "700101105556"
-	_, code, err := g.Server.Accounts.CreateAdministrator(t.Context(), enrol.Actor{Name: "cli:test"}, enrol.Officer{IC: auditor, Name: "JURUAUDIT", Email: "audit@jdn.gov.my"}, enrol.Appointment{Role: enrol.Auditor, From: g.Clock.Now()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	seed := g.Do(http.MethodPost, "/v1/setup", "", map[string]string{"code": string(code.Reveal())}, "X-API-Key", "")
-	o.seeds[auditor] = seed.Text("secret")
-	totp, err := o.totp(auditor)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r := g.Do(http.MethodPost, "/v1/setup/complete", "", map[string]string{"code": string(code.Reveal()), "password": o.password, "totp": totp}, "X-API-Key", ""); r.Status != http.StatusNoContent {
-		t.Fatalf("%s", r.Raw)
-	}
+	o.seat(t, auditor, "JURUAUDIT", enrol.Appointment{Role: enrol.Auditor})
 	tokens, err := tokenFolder()
 	if err != nil {
 		t.Fatal(err)

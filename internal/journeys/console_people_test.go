@@ -12,24 +12,6 @@ import (
 	"github.com/mohor-sign/mohor/internal/gatewaytest"
 )
 
-// appoint makes an administrator whom newOffice has not.
-func (o *office) appoint(t *testing.T, ic, name string, x enrol.Appointment) {
-	t.Helper()
-	x.From = o.g.Clock.Now()
-	_, code, err := o.g.Server.Accounts.CreateAdministrator(t.Context(), enrol.Actor{Name: "cli:test"}, enrol.Officer{IC: ic, Name: name, Email: "p" + ic + "@jpk.gov.my"}, x)
-	if err != nil {
-		t.Fatal(err)
-	}
-	set := map[string]string{"code": string(code.Reveal()), "password": o.password}
-	o.seeds[ic] = o.g.Do(http.MethodPost, "/v1/setup", "", map[string]string{"code": set["code"]}, "X-API-Key", "").Text("secret")
-	if set["totp"], err = o.totp(ic); err != nil {
-		t.Fatal(err)
-	}
-	if r := o.g.Do(http.MethodPost, "/v1/setup/complete", "", set, "X-API-Key", ""); r.Status != http.StatusNoContent {
-		t.Fatalf("%s", r.Raw)
-	}
-}
-
 // certify brings the nth of the list from listing to a certificate.
 func (o *recruits) certify(n int) error {
 	r := o.row(n)
@@ -60,7 +42,7 @@ func (o *recruits) certify(n int) error {
 func TestJourneyConsolePeople(t *testing.T) {
 	g := gatewaytest.New(t)
 	o := &recruits{newOffice(t, g), "", t.Context}
-	o.appoint(t, "700101105556", "PENTADBIR AGENSI LAIN", enrol.Appointment{Role: enrol.AP, Agency: "JPK"})
+	o.seat(t, "700101105556", "PENTADBIR AGENSI LAIN", enrol.Appointment{Role: enrol.AP, Agency: "JPK"})
 	if _, err := o.as("700101105551", http.MethodPut, "/v1/admin/agencies/JPK", map[string]any{"name": "Jabatan Pembangunan Kemahiran"}, 200); err != nil {
 		t.Fatal(err)
 	}

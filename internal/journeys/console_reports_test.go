@@ -21,24 +21,6 @@ import (
 // bait is a reason that a spreadsheet would compute.
 const bait = `=HYPERLINK("http://jahat.example","klik")`
 
-// inOffice appoints one more administrator.
-func (o *office) inOffice(t *testing.T, ic, name string, x enrol.Appointment) {
-	t.Helper()
-	x.From = o.g.Clock.Now()
-	_, code, err := o.g.Server.Accounts.CreateAdministrator(t.Context(), enrol.Actor{Name: "cli:test"}, enrol.Officer{IC: ic, Name: name, Email: "p" + ic + "@jdn.gov.my"}, x)
-	if err != nil {
-		t.Fatal(err)
-	}
-	set := map[string]string{"code": string(code.Reveal()), "password": o.password}
-	o.seeds[ic] = o.g.Do(http.MethodPost, "/v1/setup", "", map[string]string{"code": set["code"]}, "X-API-Key", "").Text("secret")
-	if set["totp"], err = o.totp(ic); err != nil {
-		t.Fatal(err)
-	}
-	if r := o.g.Do(http.MethodPost, "/v1/setup/complete", "", set, "X-API-Key", ""); r.Status != http.StatusNoContent {
-		t.Fatalf("%s", r.Raw)
-	}
-}
-
 // happenings are what the reports and the audit tell of.
 func happenings(t *testing.T, g *gatewaytest.Gateway, o *office) {
 	t.Helper()
@@ -116,7 +98,7 @@ func TestJourneyConsoleReports(t *testing.T) {
 	g := gatewaytest.New(t)
 	o := newOffice(t, g)
 	auditor := "700101105558"
-	o.inOffice(t, auditor, "AUDREY ANAK JALONG", enrol.Appointment{Role: enrol.Auditor})
+	o.seat(t, auditor, "AUDREY ANAK JALONG", enrol.Appointment{Role: enrol.Auditor})
 	happenings(t, g, o)
 	mohor := filepath.Join(t.TempDir(), "mohor")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", mohor, "../../cmd/mohor").CombinedOutput(); err != nil {

@@ -17,25 +17,6 @@ import (
 	"github.com/mohor-sign/mohor/internal/gatewaytest"
 )
 
-// hire adds an administrator to an office.
-func (o *office) hire(t *testing.T, ic, name string, x enrol.Appointment) {
-	t.Helper()
-	x.From = o.g.Clock.Now()
-	_, code, err := o.g.Server.Accounts.CreateAdministrator(t.Context(), enrol.Actor{Name: "cli:test"}, enrol.Officer{IC: ic, Name: name, Email: "p" + ic + "@jdn.gov.my"}, x)
-	if err != nil {
-		t.Fatal(err)
-	}
-	set := map[string]string{"code": string(code.Reveal()), "password": o.password}
-	seed := o.g.Do(http.MethodPost, "/v1/setup", "", map[string]string{"code": set["code"]}, "X-API-Key", "")
-	o.seeds[ic] = seed.Text("secret")
-	if set["totp"], err = o.totp(ic); err != nil {
-		t.Fatal(err)
-	}
-	if r := o.g.Do(http.MethodPost, "/v1/setup/complete", "", set, "X-API-Key", ""); r.Status != http.StatusNoContent {
-		t.Fatalf("%s %s", seed.Raw, r.Raw)
-	}
-}
-
 const listOfThree = "no_kp,nama,no_sijil,kod_program,nama_program,tahap,kod_pusat,nama_pusat,kelompok,tahun,bahasa\n" +
 	"800101149001,NUR AISYAH BINTI ABDULLAH,S102200001,TP-021-3:2013,PENYELENGGARAAN,SKM 3,L01234,PUSAT LATIHAN,2026/01,072026,ms\n" +
 	"800101149002,RAJU A/L MUTHU,S102200002,TP-021-3:2013,PENYELENGGARAAN,SKM 3,L01234,PUSAT LATIHAN,2026/01,072026,ms\n" +
@@ -55,8 +36,8 @@ func openedBatch(t *testing.T, g *gatewaytest.Gateway, name, kind, contentType s
 func TestJourneyConsoleWorks(t *testing.T) {
 	g := gatewaytest.New(t)
 	o := newOffice(t, g)
-	o.hire(t, "700101105557", "NORAINI BINTI OTHMAN", enrol.Appointment{Role: enrol.JDN})
-	o.hire(t, "700101105558", "CHONG SIEW LAN", enrol.Appointment{Role: enrol.Auditor})
+	o.seat(t, "700101105557", "NORAINI BINTI OTHMAN", enrol.Appointment{Role: enrol.JDN})
+	o.seat(t, "700101105558", "CHONG SIEW LAN", enrol.Appointment{Role: enrol.Auditor})
 	list := openedBatch(t, g, "Sijil Kemahiran April 2026, kelompok khas pemulihan zon utara", "ecert", "text/csv", []byte(listOfThree))
 	var lines bytes.Buffer
 	for k := range 6000 {

@@ -16,24 +16,6 @@ import (
 	"github.com/mohor-sign/mohor/internal/gatewaytest"
 )
 
-// seat makes another administrator, who can log in.
-func (o *office) seat(t *testing.T, ic, name string, x enrol.Appointment) {
-	t.Helper()
-	x.From = o.g.Clock.Now()
-	_, code, err := o.g.Server.Accounts.CreateAdministrator(t.Context(), enrol.Actor{Name: "cli:test"}, enrol.Officer{IC: ic, Name: name, Email: "p" + ic + "@jdn.gov.my"}, x)
-	if err != nil {
-		t.Fatal(err)
-	}
-	set := map[string]string{"code": string(code.Reveal()), "password": o.password}
-	o.seeds[ic] = o.g.Do(http.MethodPost, "/v1/setup", "", map[string]string{"code": set["code"]}, "X-API-Key", "").Text("secret")
-	if set["totp"], err = o.totp(ic); err != nil {
-		t.Fatal(err)
-	}
-	if r := o.g.Do(http.MethodPost, "/v1/setup/complete", "", set, "X-API-Key", ""); r.Status != http.StatusNoContent {
-		t.Fatalf("%s", r.Raw)
-	}
-}
-
 // Administrators are appointed, set up, reset and ended; agencies and offices; what is kept.
 func TestJourneyConsoleOffice(t *testing.T) {
 	g := gatewaytest.New(t)
