@@ -108,38 +108,40 @@ func (o *recruits) apply(ic, email string, withCard bool) error {
 	return nil
 }
 
+// joins has officers of the list confirm their address, and some of them apply.
+func (o *recruits) joins(argument json.RawMessage) (any, error) {
+	var in struct{ From, Confirm, Apply int }
+	if err := json.Unmarshal(argument, &in); err != nil {
+		return nil, err
+	}
+	if err := o.mailed(); err != nil {
+		return nil, err
+	}
+	for k := range in.Confirm {
+		if err := o.confirm(o.row(in.From + k)[2]); err != nil {
+			return nil, err
+		}
+	}
+	if err := o.mailed(); err != nil {
+		return nil, err
+	}
+	for k := range in.Apply {
+		r := o.row(in.From + k)
+		if err := o.apply(r[0], r[2], k == 0 && o.card != ""); err != nil {
+			return nil, err
+		}
+	}
+	return true, nil
+}
+
 // A list of 500 officers with three wrong rows, mended on the page, admitted at once; some of them
 // confirm and apply, are validated by keyboard and approved at once.
 func TestJourneyConsoleQueue(t *testing.T) {
 	g := gatewaytest.New(t)
 	o := &recruits{newOffice(t, g), card(t, 900, 570, false), t.Context}
-	joins := func(argument json.RawMessage) (any, error) {
-		var in struct{ From, Confirm, Apply int }
-		if err := json.Unmarshal(argument, &in); err != nil {
-			return nil, err
-		}
-		if err := o.mailed(); err != nil {
-			return nil, err
-		}
-		for k := range in.Confirm {
-			if err := o.confirm(o.row(in.From + k)[2]); err != nil {
-				return nil, err
-			}
-		}
-		if err := o.mailed(); err != nil {
-			return nil, err
-		}
-		for k := range in.Apply {
-			r := o.row(in.From + k)
-			if err := o.apply(r[0], r[2], k == 0); err != nil {
-				return nil, err
-			}
-		}
-		return true, nil
-	}
 	who := func(ic string) map[string]string { return map[string]string{"ic": ic, "password": o.password} }
 	r := run(t, g, "console_queue", given{"list": o.list(500), "jdn": who("700101105551"), "sap": who("700101105552"), "ap": who("700101105554")}, acts{
-		"joins": joins,
+		"joins": o.joins,
 		"totp": func(argument json.RawMessage) (any, error) {
 			var ic string
 			if err := json.Unmarshal(argument, &ic); err != nil {

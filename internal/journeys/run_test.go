@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -32,7 +33,7 @@ type given map[string]any
 type acts map[string]func(argument json.RawMessage) (any, error)
 
 // limit is more than a journey ever takes.
-const limit = 5 * time.Minute
+var limit = flag.Duration("journey.limit", 5*time.Minute, "how long a journey may take")
 
 // run takes js/<script>.mjs through g and returns its results by name. While it runs,
 // the gateway's clock goes as fast as the browser's. Whatever the script finds wrong
@@ -108,7 +109,7 @@ func play(t *testing.T, script string, c config, does acts) (results map[string]
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	ctx, cancel := context.WithTimeout(t.Context(), *limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, node, filepath.Join("js", script+".mjs"))
 	cmd.Stdin = bytes.NewReader(in)
