@@ -49,7 +49,7 @@ func table() map[string]string {
 		"web/console/reports": "internal/myt web/page",
 		"web/console/works":   "web/page",
 		"web/joining":         "web/page",
-		"web/page":            "internal/myt",
+		"web/page":            "internal/mykad internal/myt",
 		"web/portal":          "internal/myt internal/secret internal/table web/page",
 		"web/public":          "web/page",
 		"web/signing":         "internal/myt internal/secret web/page",

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/text/language"
 	"gopkg.in/yaml.v3"
 
+	"github.com/mohor-sign/mohor/internal/mykad"
 	"github.com/mohor-sign/mohor/internal/myt"
 )
 
@@ -103,6 +104,9 @@ func Day(ctx context.Context, t time.Time) string {
 func Moment(ctx context.Context, t time.Time) string {
 	return Day(ctx, t) + t.In(myt.Zone).Format(", 15:04:05 MST")
 }
+
+// IC writes an identity card number as it is printed, 900101-14-5678; what is none, as it is.
+func IC(ic string) string { return mykad.Number(ic).Dashed() }
 
 // Number writes a whole number with commas at the thousands, as both languages do.
 func Number[N int | int64 | uint32](n N) string {

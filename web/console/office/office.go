@@ -52,14 +52,6 @@ func plainIC(text string) string {
 	return strings.Join(strings.FieldsFunc(text, func(c rune) bool { return c == ' ' || c == '-' }), "")
 }
 
-// hyphened is an identity card number as people write it.
-func hyphened(ic string) string {
-	if len(ic) != 12 {
-		return ic
-	}
-	return ic[:6] + "-" + ic[6:8] + "-" + ic[8:]
-}
-
 // day is a date of a form, as the beginning of that day in Malaysia.
 func day(text string) (time.Time, bool) {
 	t, err := time.ParseInLocation(time.DateOnly, text, myt.Zone)

@@ -46,7 +46,7 @@ type hold struct {
 // what is what it keeps.
 func (h *hold) what() string {
 	if h.IC != "" {
-		return hyphened(h.IC)
+		return page.IC(h.IC)
 	}
 	return h.Reference
 }

@@ -498,7 +498,7 @@ func who(p *person) templ.Component {
 						}()
 					}
 					ctx = templ.InitializeContext(ctx)
-					templ_7745c5c3_Err = page.Mono(hyphened(p.IC)).Render(ctx, templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = page.Mono(page.IC(p.IC)).Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}

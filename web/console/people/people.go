@@ -68,14 +68,6 @@ func withQuery(path string, pairs ...string) string {
 	return path + "?" + q.Encode()
 }
 
-// hyphened is an identity card number as people write it.
-func hyphened(ic string) string {
-	if len(ic) != 12 {
-		return ic
-	}
-	return ic[:6] + "-" + ic[6:8] + "-" + ic[8:]
-}
-
 // line is what an officer is with one ICT system.
 type line struct {
 	System    string     `json:"system"`
