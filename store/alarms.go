@@ -23,7 +23,7 @@ import (
 const confirmEvery = time.Minute
 
 func alarm(r sqlc.OpenAlarmsRow) health.Alarm {
-	a := health.Alarm{ID: r.ID, Check: r.Kind, Node: r.Node, Object: string(r.Object), Code: r.Code, RaisedAt: instant(r.RaisedAt), ClearedAt: instant(r.ClearedAt),
+	a := health.Alarm{ID: r.ID, Check: r.Kind, Node: r.Node, Object: string(r.Object), Code: r.Code, RaisedAt: instant(r.RaisedAt), HeldAt: instant(r.SeenAt), ClearedAt: instant(r.ClearedAt),
 		By: string(r.AckedBy), SeenAt: instant(r.AckedAt), Note: string(r.Note)}
 	_ = json.Unmarshal([]byte(r.Args), &a.Args) // words without them are better than no alarm
 	return a
@@ -132,6 +132,13 @@ func (d *DB) ConfirmAlarms(ctx context.Context, node string, at time.Time) error
 	}
 	return d.tx(ctx, func(q *sqlc.Queries) error {
 		return q.ConfirmAlarms(ctx, sqlc.ConfirmAlarmsParams{At: micros(at), Node: node, Before: before})
+	})
+}
+
+// HoldAlarm implements health.Records.
+func (d *DB) HoldAlarm(ctx context.Context, id string, at time.Time) error {
+	return d.tx(ctx, func(q *sqlc.Queries) error {
+		return q.HoldAlarm(ctx, sqlc.HoldAlarmParams{At: micros(at), ID: id})
 	})
 }
 

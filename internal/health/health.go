@@ -44,7 +44,8 @@ type Finding struct {
 // Check looks at one part.
 type Check struct {
 	ID, Group string
-	// Shared: all gateways of one database would find the same.
+	// Shared: it is of a thing that all gateways of one database have in common. They have one
+	// alarm about it, which lasts for as long as one of them sees the fault.
 	Shared bool
 	// Every is the time between two looks, Within how long one may take.
 	Every, Within time.Duration
@@ -72,6 +73,7 @@ type Alarm struct {
 	Code      string
 	Args      map[string]string
 	RaisedAt  time.Time
+	HeldAt    time.Time // when a gateway said last that it sees the fault, by its clock
 	ClearedAt time.Time // zero while it lasts
 	By        string    // who acknowledged it; "" for nobody yet
 	SeenAt    time.Time // when that was
@@ -95,6 +97,9 @@ type Records interface {
 	ClearAlarm(ctx context.Context, id string, ev audit.Event) error
 	// ConfirmAlarms notes that the node still sees its alarms, at most once a minute.
 	ConfirmAlarms(ctx context.Context, node string, at time.Time) error
+	// HoldAlarm notes that a gateway sees the fault of an alarm that all share; nothing when it
+	// does not last.
+	HoldAlarm(ctx context.Context, id string, at time.Time) error
 	// DesertedAlarms lists those that their node has not confirmed since before.
 	DesertedAlarms(ctx context.Context, before time.Time) ([]Alarm, error)
 	// TellAlarms puts a mail to each of to into the outbox for each alarm that was not told yet.

@@ -22,6 +22,10 @@ const (
 	inARow = 2
 	// deserted is after how long the alarm of a gateway that says nothing any more ends.
 	deserted = 24 * time.Hour
+	// holdEvery is how often gateways say that they see the fault of a shared alarm; when none has
+	// for released, who sees the part well ends it.
+	holdEvery = time.Minute
+	released  = 3 * time.Minute
 )
 
 // Monitor looks at the parts of one gateway. Set its fields, then Run.
@@ -38,7 +42,13 @@ type Monitor struct {
 	mu     sync.Mutex
 	states map[string]*state
 	open   int
+
+	holds map[string]hold // by shared alarm; for settle alone
 }
+
+// hold is what was last said of a shared alarm, and since when nothing else was, by this gateway's
+// clock: clocks that differ may be why gateways disagree.
+type hold struct{ said, since time.Time }
 
 // state is what is known of one check. It is under Monitor.mu.
 type state struct {
@@ -207,7 +217,10 @@ func (m *Monitor) settle(ctx context.Context) {
 	defer cancel()
 	open, err := m.Records.OpenAlarms(ctx)
 	if err == nil {
+		m.follow(open)
 		err = m.keep(ctx, open)
+	} else {
+		m.holds = nil // the others may have been kept from saying anything as well
 	}
 	if err == nil {
 		err = m.Records.TellAlarms(ctx, m.AlarmTo, m.Now())
@@ -217,51 +230,97 @@ func (m *Monitor) settle(ctx context.Context) {
 	}
 }
 
+// follow notes what gateways say of the alarms that they share.
+func (m *Monitor) follow(open []Alarm) {
+	now, holds := m.Now(), make(map[string]hold)
+	for _, a := range open {
+		if a.Node != "" || a.Object != "" {
+			continue
+		}
+		h, known := m.holds[a.ID]
+		if !known || !h.said.Equal(a.HeldAt) {
+			h = hold{a.HeldAt, now}
+		}
+		holds[a.ID] = h
+	}
+	m.holds = holds
+}
+
 // standing is a check that is to have an alarm, or has one and is not to any more.
 type standing struct {
 	id, node string
 	due      *Report
 	over     time.Time
 	well     bool
+	sees     bool      // the fault, as of the last look that could tell
+	since    time.Time // of the state
 }
+
+// ended: this gateway sees no fault any more.
+func (x *standing) ended() bool { return x.due != nil && !x.over.IsZero() || x.due == nil && x.well }
 
 func (m *Monitor) keep(ctx context.Context, open []Alarm) error {
 	type key struct{ check, node string }
-	lasting := map[key]string{}
+	lasting := map[key]*Alarm{}
 	news := 0
-	for _, a := range open {
+	for k := range open {
+		a := &open[k]
 		if a.Object == "" {
-			lasting[key{a.Check, a.Node}] = a.ID
+			lasting[key{a.Check, a.Node}] = a
 		}
 		if a.By == "" {
 			news++
 		}
 	}
 	for _, x := range m.standings(news) {
-		id, there := lasting[key{x.id, x.node}]
-		if x.due != nil && !there {
-			a := Alarm{ID: ident.New("al", 16), Check: x.id, Node: x.node, Code: x.due.Code, Args: x.due.Args, RaisedAt: x.due.Since}
-			if err := m.Records.RaiseAlarm(ctx, a, m.event("alarm.raise", a)); err != nil {
-				return err
-			}
-			m.Log.Error("alarm", "alarm", a.ID, "check", a.Check, "node", a.Node, "code", a.Code)
-			id, there = a.ID, true
-		}
-		if there && (x.due != nil && !x.over.IsZero() || x.due == nil && x.well) {
-			ev := m.event("alarm.clear", Alarm{ID: id, Check: x.id, Node: x.node})
-			if !x.over.IsZero() {
-				ev.At = x.over
-			}
-			if err := m.Records.ClearAlarm(ctx, id, ev); err != nil {
-				return err
-			}
-			m.Log.Info("alarm is over", "alarm", id, "check", x.id, "node", x.node)
+		if err := m.keepOne(ctx, &x, lasting[key{x.id, x.node}]); err != nil {
+			return err
 		}
 		if !x.over.IsZero() {
 			m.forget(x.id, x.over)
 		}
 	}
 	return m.others(ctx)
+}
+
+// keepOne raises, holds or clears a check's alarm; a is nil when none lasts.
+func (m *Monitor) keepOne(ctx context.Context, x *standing, a *Alarm) error {
+	quiet := time.Duration(-1) // how long nobody has held a shared alarm
+	switch {
+	case a != nil && x.node == "":
+		quiet = m.Now().Sub(m.holds[a.ID].since)
+	case a == nil && x.due != nil:
+		a = &Alarm{ID: ident.New("al", 16), Check: x.id, Node: x.node, Code: x.due.Code, Args: x.due.Args, RaisedAt: x.due.Since}
+		if err := m.Records.RaiseAlarm(ctx, *a, m.event("alarm.raise", *a)); err != nil {
+			return err
+		}
+		m.Log.Error("alarm", "alarm", a.ID, "check", a.Check, "node", a.Node, "code", a.Code)
+	}
+	switch {
+	case a == nil:
+		return nil
+	case x.ended() && (quiet < 0 || quiet >= released):
+		return m.clear(ctx, x, a)
+	case x.sees && quiet >= holdEvery:
+		return m.Records.HoldAlarm(ctx, a.ID, m.Now())
+	}
+	return nil
+}
+
+// clear ends an alarm as of when the fault was over: not before it was last seen by any.
+func (m *Monitor) clear(ctx context.Context, x *standing, a *Alarm) error {
+	ev := m.event("alarm.clear", Alarm{ID: a.ID, Check: x.id, Node: x.node})
+	switch {
+	case x.node == "" && !x.since.Before(a.HeldAt) && x.since.Before(ev.At):
+		ev.At = x.since
+	case x.node != "" && !x.over.IsZero():
+		ev.At = x.over
+	}
+	if err := m.Records.ClearAlarm(ctx, a.ID, ev); err != nil {
+		return err
+	}
+	m.Log.Info("alarm is over", "alarm", a.ID, "check", x.id, "node", x.node)
+	return nil
 }
 
 func (m *Monitor) standings(news int) (out []standing) {
@@ -273,7 +332,7 @@ func (m *Monitor) standings(news int) (out []standing) {
 		if s == nil {
 			continue
 		}
-		x := standing{id: c.ID, node: m.Node, due: s.due, over: s.over, well: s.good >= inARow}
+		x := standing{id: c.ID, node: m.Node, due: s.due, over: s.over, well: s.good >= inARow, sees: s.due != nil && s.good == 0, since: s.report.Since}
 		if c.Shared {
 			x.node = ""
 		}

@@ -35,6 +35,7 @@ func (r *records) OpenAlarms(context.Context) (out []health.Alarm, err error) {
 
 func (r *records) RaiseAlarm(_ context.Context, a health.Alarm, ev audit.Event) error {
 	if r.away == nil {
+		a.HeldAt = ev.At
 		r.all, r.acts = append(r.all, a), append(r.acts, ev.Action)
 	}
 	return r.away
@@ -45,6 +46,15 @@ func (r *records) ClearAlarm(_ context.Context, id string, ev audit.Event) error
 		if r.all[k].ID == id {
 			r.all[k].ClearedAt = ev.At
 			r.acts = append(r.acts, ev.Action)
+		}
+	}
+	return r.away
+}
+
+func (r *records) HoldAlarm(_ context.Context, id string, at time.Time) error {
+	for k := range r.all {
+		if r.all[k].ID == id && r.away == nil {
+			r.all[k].HeldAt = at
 		}
 	}
 	return r.away
@@ -165,6 +175,34 @@ func TestAlarmsOfAnOutageOfTheDatabase(t *testing.T) {
 		look()
 		if len(r.all) != 1 {
 			t.Errorf("%+v", r.all)
+		}
+	})
+}
+
+// While the database is away no gateway can say what it sees: that is no end of a shared alarm.
+func TestSharedAlarmOutlastsAnOutageOfTheDatabase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &records{}
+		gateway := func(state health.State) *health.Monitor {
+			return monitor(r, health.Check{ID: "crl", Shared: true, Ask: func(context.Context) health.Finding {
+				return health.Finding{State: state, Code: "crl.stale"}
+			}})
+		}
+		bad, well := gateway(health.Fail), gateway(health.OK)
+		rounds := func(n int) {
+			for range n {
+				well.Round(t.Context()) // who would end it comes first
+				bad.Round(t.Context())
+				time.Sleep(30 * time.Second)
+			}
+		}
+		rounds(4)
+		r.away = errors.New("away")
+		rounds(20)
+		r.away = nil
+		rounds(20)
+		if !slices.Equal(r.acts, []string{"alarm.raise"}) {
+			t.Errorf("%v", r.acts)
 		}
 	})
 }

@@ -1,9 +1,9 @@
 -- name: OpenAlarms :many
-SELECT id, kind, node, object, code, args, raised_at, cleared_at, acked_by, acked_at, note FROM alarms
+SELECT id, kind, node, object, code, args, raised_at, seen_at, cleared_at, acked_by, acked_at, note FROM alarms
 WHERE cleared_at = 0 ORDER BY CASE WHEN object = '' THEN 0 ELSE 1 END, raised_at DESC, id DESC LIMIT 200;
 
 -- name: ClearedAlarms :many
-SELECT id, kind, node, object, code, args, raised_at, cleared_at, acked_by, acked_at, note FROM alarms
+SELECT id, kind, node, object, code, args, raised_at, seen_at, cleared_at, acked_by, acked_at, note FROM alarms
 WHERE cleared_at > 0 AND (cleared_at < @before OR cleared_at = @before AND id < @before_id)
 ORDER BY cleared_at DESC, id DESC LIMIT @lim;
 
@@ -16,6 +16,9 @@ UPDATE alarms SET cleared_at = @at WHERE id = @id AND cleared_at = 0;
 
 -- name: ConfirmAlarms :exec
 UPDATE alarms SET seen_at = @at WHERE node = @node AND cleared_at = 0 AND seen_at < @before;
+
+-- name: HoldAlarm :exec
+UPDATE alarms SET seen_at = @at WHERE id = @id AND cleared_at = 0;
 
 -- name: UnconfirmedAlarms :one
 SELECT COUNT(*) FROM alarms WHERE node = @node AND cleared_at = 0 AND seen_at < @before;

@@ -112,7 +112,7 @@ func (q *Queries) BatchesStopped(ctx context.Context) (BatchesStoppedRow, error)
 }
 
 const clearedAlarms = `-- name: ClearedAlarms :many
-SELECT id, kind, node, object, code, args, raised_at, cleared_at, acked_by, acked_at, note FROM alarms
+SELECT id, kind, node, object, code, args, raised_at, seen_at, cleared_at, acked_by, acked_at, note FROM alarms
 WHERE cleared_at > 0 AND (cleared_at < ?1 OR cleared_at = ?1 AND id < ?2)
 ORDER BY cleared_at DESC, id DESC LIMIT ?3
 `
@@ -131,6 +131,7 @@ type ClearedAlarmsRow struct {
 	Code      string
 	Args      string
 	RaisedAt  int64
+	SeenAt    int64
 	ClearedAt int64
 	AckedBy   personal.Actor
 	AckedAt   int64
@@ -154,6 +155,7 @@ func (q *Queries) ClearedAlarms(ctx context.Context, arg ClearedAlarmsParams) ([
 			&i.Code,
 			&i.Args,
 			&i.RaisedAt,
+			&i.SeenAt,
 			&i.ClearedAt,
 			&i.AckedBy,
 			&i.AckedAt,
@@ -248,8 +250,22 @@ func (q *Queries) EndAlarm(ctx context.Context, arg EndAlarmParams) (int64, erro
 	return result.RowsAffected()
 }
 
+const holdAlarm = `-- name: HoldAlarm :exec
+UPDATE alarms SET seen_at = ?1 WHERE id = ?2 AND cleared_at = 0
+`
+
+type HoldAlarmParams struct {
+	At int64
+	ID string
+}
+
+func (q *Queries) HoldAlarm(ctx context.Context, arg HoldAlarmParams) error {
+	_, err := q.db.ExecContext(ctx, holdAlarm, arg.At, arg.ID)
+	return err
+}
+
 const openAlarms = `-- name: OpenAlarms :many
-SELECT id, kind, node, object, code, args, raised_at, cleared_at, acked_by, acked_at, note FROM alarms
+SELECT id, kind, node, object, code, args, raised_at, seen_at, cleared_at, acked_by, acked_at, note FROM alarms
 WHERE cleared_at = 0 ORDER BY CASE WHEN object = '' THEN 0 ELSE 1 END, raised_at DESC, id DESC LIMIT 200
 `
 
@@ -261,6 +277,7 @@ type OpenAlarmsRow struct {
 	Code      string
 	Args      string
 	RaisedAt  int64
+	SeenAt    int64
 	ClearedAt int64
 	AckedBy   personal.Actor
 	AckedAt   int64
@@ -284,6 +301,7 @@ func (q *Queries) OpenAlarms(ctx context.Context) ([]OpenAlarmsRow, error) {
 			&i.Code,
 			&i.Args,
 			&i.RaisedAt,
+			&i.SeenAt,
 			&i.ClearedAt,
 			&i.AckedBy,
 			&i.AckedAt,

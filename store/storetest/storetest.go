@@ -38,6 +38,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"NoticesOfDeeds", noticesOfDeeds},
 		{"AlarmsOfDisowned", alarms},
 		{"AlarmsOfHealth", healthAlarms},
+		{"AlarmsDisagree", alarmsDisagree},
 		{"OutboxLeases", outbox},
 		{"WebhookEvents", webhookEvents},
 		{"WebhookOutbox", webhookOutbox},
