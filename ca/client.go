@@ -51,7 +51,15 @@ type Client struct {
 	mu     sync.Mutex
 	recent *list.List // of *fetched, the latest used in front
 	kept   map[string]*list.Element
+
+	sources map[string]*source // by kind and host
 }
+
+// Kinds of sources.
+const (
+	kindOCSP = "ocsp"
+	kindCRL  = "crl"
+)
 
 // maxFetched is how many answers are kept, at most 256 MB and mostly less than 1.
 const maxFetched = 256
@@ -95,13 +103,13 @@ func (c *Client) OCSP(ctx context.Context, cert, issuer *x509.Certificate) ([]by
 }
 
 func (c *Client) ocspSince(ctx context.Context, cert, issuer *x509.Certificate, since time.Time) ([]byte, error) {
-	return c.first(ctx, "ocsp", cert, issuer, cert.OCSPServer, since, c.askOCSP)
+	return c.first(ctx, kindOCSP, cert, issuer, cert.OCSPServer, since, c.askOCSP)
 }
 
 // CRL fetches the list that cert names (RFC 5280, Section 5), complete, direct and
 // fresh.
 func (c *Client) CRL(ctx context.Context, cert, issuer *x509.Certificate) ([]byte, error) {
-	return c.first(ctx, "crl", cert, issuer, cert.CRLDistributionPoints, time.Time{}, c.fetchCRL)
+	return c.first(ctx, kindCRL, cert, issuer, cert.CRLDistributionPoints, time.Time{}, c.fetchCRL)
 }
 
 // ask gets one answer and says when it ends.
@@ -131,6 +139,7 @@ func (c *Client) first(ctx context.Context, what string, cert, issuer *x509.Cert
 			}
 			asked := c.now()
 			der, next, err := f(context.WithoutCancel(ctx), cert, issuer, address)
+			c.note(what, u.Host, address, cert, issuer, asked, next, err, true)
 			if err == nil {
 				c.put(key, der, asked, next)
 				return der, nil

@@ -58,16 +58,22 @@ func NewRemoteTSAs(now func() time.Time, units ...*RemoteTSA) *RemoteTSAs {
 	return r
 }
 
-// Out is how many of how many units are left out now.
-func (r *RemoteTSAs) Out() (out, all int) {
-	for _, b := range r.servers {
+// Server is a unit as those who asked it last have seen it.
+type Server struct {
+	Host string
+	Out  bool      // left out now
+	Good time.Time // of its last token; zero for none
+}
+
+// Seen lists the units in their order.
+func (r *RemoteTSAs) Seen() []Server {
+	list := make([]Server, len(r.servers))
+	for k, b := range r.servers {
 		b.mu.Lock()
-		if b.wait > 0 {
-			out++
-		}
+		list[k] = Server{b.name(), b.wait > 0, b.good}
 		b.mu.Unlock()
 	}
-	return out, len(r.servers)
+	return list
 }
 
 // TokenSize is the largest of all.
@@ -143,6 +149,7 @@ type breaker struct {
 	until    time.Time // when open: nobody before
 	wait     time.Duration
 	trying   bool // one request tries whether it serves again
+	good     time.Time
 }
 
 // name is the server without what its address may hold besides.
@@ -184,7 +191,7 @@ func (b *breaker) settle(now time.Time, trial bool, err error) (changed bool) {
 	defer b.mu.Unlock()
 	if err == nil {
 		changed = b.wait > 0
-		b.failures, b.wait = 0, 0
+		b.failures, b.wait, b.good = 0, 0, now
 		b.trying = b.trying && !trial
 		return changed
 	}

@@ -26,6 +26,23 @@ type Health struct {
 // and migrates nothing, so it may be used beside a running gateway and on a
 // damaged file.
 func Inspect(ctx context.Context, path string) (h Health, err error) {
+	return inspect(ctx, path, "mode=ro", nil)
+}
+
+// InspectCopy is Inspect of a copy that nobody else has open, of the file without what lies beside
+// it; seq and hash are of its last audit record.
+func InspectCopy(ctx context.Context, path string) (h Health, seq int64, hash []byte, err error) {
+	h, err = inspect(ctx, path, "mode=ro&immutable=1", func(db *sql.DB) error {
+		err := db.QueryRowContext(ctx, "SELECT seq, hash FROM audit_events ORDER BY seq DESC LIMIT 1").Scan(&seq, &hash)
+		if err != nil {
+			return fmt.Errorf("reading its audit head: %w", err)
+		}
+		return nil
+	})
+	return h, seq, hash, err
+}
+
+func inspect(ctx context.Context, path, how string, more func(*sql.DB) error) (h Health, err error) {
 	if _, err := os.Stat(path); err != nil {
 		return h, fmt.Errorf("opening database: %w", err)
 	}
@@ -33,7 +50,7 @@ func Inspect(ctx context.Context, path string) (h Health, err error) {
 		return h, err
 	}
 	u := url.URL{Scheme: "file", Path: path}
-	db, err := sql.Open("sqlite", u.String()+"?mode=ro&_pragma=busy_timeout(5000)&_pragma=query_only(1)")
+	db, err := sql.Open("sqlite", u.String()+"?"+how+"&_pragma=busy_timeout(5000)&_pragma=query_only(1)")
 	if err != nil {
 		return h, fmt.Errorf("opening database: %w", err)
 	}
@@ -55,7 +72,10 @@ func Inspect(ctx context.Context, path string) (h Health, err error) {
 			h.Damage = append(h.Damage, line)
 		}
 	}
-	return h, rows.Err()
+	if err := rows.Err(); err != nil || more == nil {
+		return h, err
+	}
+	return h, more(db)
 }
 
 // InspectPostgres does so with a PostgreSQL database; damage is the server's to

@@ -421,6 +421,18 @@ func (d *DB) AuditRecords(ctx context.Context, after int64, f func(audit.Record)
 	}
 }
 
+// NextRecord gives the first audit record behind after; one without a number when there is none.
+func (d *DB) NextRecord(ctx context.Context, after int64) (audit.Record, error) {
+	rows, err := d.q.EventsAfter(ctx, sqlc.EventsAfterParams{After: after, Lim: 1})
+	if err != nil || len(rows) == 0 {
+		if err != nil {
+			err = fmt.Errorf("reading audit: %w", err)
+		}
+		return audit.Record{}, err
+	}
+	return record(rows[0])
+}
+
 // allSealed refuses records in clear that are not about the token.
 func (d *DB) allSealed(ctx context.Context, rows []sqlc.AuditEvent) error {
 	if len(rows) == 0 {

@@ -60,6 +60,7 @@ type cli struct {
 	Archive    archiveCmd      `cmd:"" help:"Archives of what was signed long ago."`
 	Hold       holdCmd         `cmd:"" help:"Legal holds."`
 	Disposal   disposalCmd     `cmd:"" help:"Destruction of what is kept no longer, by two."`
+	Backup     backupCmd       `cmd:"" help:"Notes of backups."`
 	Webhook    webhookCmd      `cmd:"" help:"What apps are told: address, secret, deliveries."`
 	Doctor     doctorCmd       `cmd:"" help:"Name each fault of an installation, with its fix."`
 	DoctorPart doctorPartCmd   `cmd:"" hidden:""`

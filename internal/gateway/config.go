@@ -61,6 +61,7 @@ type Config struct {
 	Limits               LimitConfig   `yaml:"limits"`
 	Batch                BatchConfig   `yaml:"batch"`
 	Audit                AuditConfig   `yaml:"audit"`
+	Backup               BackupConfig  `yaml:"backup"`
 
 	Retention RetentionConfig `yaml:"retention"`
 	Enrolment EnrolmentConfig `yaml:"enrolment"`
@@ -352,7 +353,7 @@ func decodeConfig(raw []byte, strict bool) (Config, error) {
 	p := enrol.DefaultPINPolicy()
 	c := Config{PIN: PINConfig{MinLength: p.MinLength, MaxLength: p.MaxLength, RefuseCommon: p.RefuseCommon}, CA: CAConfig{TSAPolicy: ca.DefaultTSAPolicy, Time: TimeConfig{MaxOffset: 500 * time.Millisecond, MaxAge: 30 * time.Minute, Accuracy: ca.DefaultProfile().Accuracy}, External: ExternalCAConfig{Timeout: 20 * time.Second}},
 		Timestamps: TimestampConfig{From: stampsOwn, Outage: outageWaits, Patience: time.Minute}, S3: defaultS3(),
-		Limits: LimitConfig{PDFRefuse: string(pdf.Danger), PublicMegabytes: 25}, Channels: defaultChannels(), Sessions: defaultSessions(), Renewal: defaultRenewal(), Retention: defaultRetention(), Enrolment: defaultEnrolment(), Batch: defaultBatch()}
+		Limits: LimitConfig{PDFRefuse: string(pdf.Danger), PublicMegabytes: 25}, Channels: defaultChannels(), Sessions: defaultSessions(), Renewal: defaultRenewal(), Retention: defaultRetention(), Enrolment: defaultEnrolment(), Batch: defaultBatch(), Backup: defaultBackup()}
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(strict)
 	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
@@ -425,6 +426,9 @@ func (c *Config) check() error {
 		return bad(field, want)
 	}
 	if field, want := c.CA.Time.check(); field != "" {
+		return bad(field, want)
+	}
+	if field, want := c.Backup.check(); field != "" {
 		return bad(field, want)
 	}
 	switch {

@@ -60,9 +60,11 @@ func (s *Server) newMonitor() *health.Monitor {
 		{ID: "documents", Group: partData, Every: seldom, Within: 20 * time.Second, Ask: v.documents},
 		{ID: "disk", Group: partData, Every: 9 * time.Second, Within: 5 * time.Second, Ask: v.disk},
 		{ID: "audit", Group: partData, Every: 29 * time.Second, Within: 5 * time.Second, Ask: v.audit},
+		{ID: "backup", Group: partData, Shared: true, Every: seldom, Within: 5 * time.Second, Ask: v.backup},
 		{ID: "mail", Group: partMail, Every: often, Within: 10 * time.Second, Ask: v.mail},
 		{ID: "outbox", Group: partMail, Shared: true, Every: 29 * time.Second, Within: 10 * time.Second, Ask: v.outbox},
 		{ID: "crl", Group: partTrust, Shared: true, Every: seldom, Within: 5 * time.Second, Ask: v.lists},
+		{ID: "ocsp", Group: partTrust, Every: seldom, Within: 10 * time.Second, Ask: v.responders},
 		{ID: "certificates", Group: partTrust, Every: seldom, Within: 5 * time.Second, Ask: v.certificates},
 		{ID: "stamps", Group: partTrust, Every: often, Within: 5 * time.Second, Ask: v.stampers},
 		{ID: "clock", Group: partMachine, Every: often, Within: 5 * time.Second, Ask: v.clock},
@@ -72,6 +74,9 @@ func (s *Server) newMonitor() *health.Monitor {
 	}
 	if s.Config.CA.External.configured() {
 		checks = append(checks, health.Check{ID: "issuer", Group: partTrust, Every: seldom, Within: 5 * time.Second, Ask: v.issuer})
+	}
+	if len(s.others.roots)+len(s.tsas) > 0 { // whose certificates others answer for
+		checks = append(checks, health.Check{ID: "sources", Group: partTrust, Every: seldom, Within: time.Minute, Ask: v.sources})
 	}
 	return &health.Monitor{Node: s.nodeName(), Checks: checks, Records: s.db, AlarmTo: s.Config.Mail.AlarmTo, Now: s.now, Log: s.log}
 }

@@ -139,17 +139,16 @@ func (v *vitals) certificates(ctx context.Context) health.Finding {
 			judge(health.Warn, "certificates.authority", x.Name, cert.NotAfter)
 		}
 	}
-	for _, name := range unitNames() {
-		row, err := v.db.AuthorityCertificate(ctx, name)
-		if err != nil && !errors.Is(err, ca.ErrUnknown) {
-			return v.unasked("certificates", err)
-		}
-		cert, perr := x509.ParseCertificate(row.DER)
-		if err != nil || perr != nil || now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
-			judge(health.Fail, "certificates.unit", name, now)
-			continue
-		}
-		left(name, cert.NotAfter)
+	// The responder's has a check of its own.
+	row, err := v.db.AuthorityCertificate(ctx, ca.TSA)
+	if err != nil && !errors.Is(err, ca.ErrUnknown) {
+		return v.unasked("certificates", err)
+	}
+	cert, perr := x509.ParseCertificate(row.DER)
+	if err != nil || perr != nil || now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
+		judge(health.Fail, "certificates.unit", ca.TSA, now)
+	} else {
+		left(ca.TSA, cert.NotAfter)
 	}
 	if cert := v.ownTLS(); cert != nil {
 		left("tls", cert.NotAfter)
@@ -189,8 +188,18 @@ func (v *vitals) stampers(context.Context) health.Finding {
 	if !ok {
 		return health.Finding{State: health.OK, Code: "stamps.own"}
 	}
-	out, all := remote.Out()
-	f := health.Finding{State: health.OK, Code: "stamps.ok", Values: []health.Value{health.Number("servers", all, ""), health.Number("servers_out", out, "")}}
+	list, out := remote.Seen(), 0
+	f := health.Finding{State: health.OK, Code: "stamps.ok"}
+	for _, x := range list {
+		if x.Out {
+			out++
+		}
+		if !x.Good.IsZero() {
+			f.Values = append(f.Values, health.At("stamped_at", x.Good).About(x.Host))
+		}
+	}
+	all := len(list)
+	f.Values = append([]health.Value{health.Number("servers", all, ""), health.Number("servers_out", out, "")}, f.Values...)
 	switch {
 	case out == all && remote.Own == nil:
 		f.State, f.Code = health.Fail, "stamps.fails"

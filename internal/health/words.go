@@ -58,7 +58,7 @@ func sayings() map[string]words {
 		"broken": {ms: "Tidak diketahui: pemeriksaan ini sendiri gagal.", en: "Not known: this check itself failed.", fixMS: "Hantar log get laluan kepada pembekal.", fixEN: "Send the gateway's log to the supplier.", command: "journalctl -u mohor | grep 'health check failed'"},
 		"asked":  {ms: "Tidak diketahui: {reason}.", en: "Not known: {reason}."},
 	}
-	for _, part := range []map[string]words{tokenWords(), dataWords(), mailWords(), trustWords(), machineWords(), eventWords()} {
+	for _, part := range []map[string]words{tokenWords(), dataWords(), backupWords(), mailWords(), trustWords(), machineWords(), eventWords()} {
 		for code, w := range part {
 			all[code] = w
 		}
@@ -109,6 +109,20 @@ func dataWords() map[string]words {
 	}
 }
 
+func backupWords() map[string]words {
+	const mark = "mohor backup mark --data {data} {how}"
+	const fixMS = "Buat sandaran token, rahsia, pangkalan data dan dokumen seperti dalam docs/operating.md, kemudian catatkannya:"
+	const fixEN = "Back up token, secrets, database and documents as docs/operating.md says, then note it:"
+	return map[string]words{
+		"backup.sandbox":    {ms: "Kotak pasir tidak memerlukan sandaran.", en: "A sandbox needs no backup."},
+		"backup.off":        {ms: "Umur sandaran tidak dipantau (backup.max_age).", en: "The age of backups is not watched (backup.max_age)."},
+		"backup.ok":         {ms: "Sandaran terakhir baharu dan telah disahkan.", en: "The last backup is recent and was verified."},
+		"backup.unverified": {ms: "Sandaran terakhir ({made}) belum disahkan: mungkin ia tidak dapat dipulihkan.", en: "The last backup ({made}) was not verified: it may be that it cannot be put back.", fixMS: "Semak salinan itu, kemudian catatkannya:", fixEN: "Check the copy, then note it:", command: mark},
+		"backup.none":       {ms: "Tiada sandaran pernah dicatat. Jika token atau pangkalan data hilang, semua kunci pegawai hilang.", en: "No backup was ever noted. If token or database is lost, every officer's key is.", fixMS: fixMS, fixEN: fixEN, command: mark},
+		"backup.old":        {ms: "Sandaran terakhir dibuat {made}, lebih {limit} jam yang lalu.", en: "The last backup was made {made}, more than {limit} hours ago.", fixMS: fixMS, fixEN: fixEN, command: mark},
+	}
+}
+
 func mailWords() map[string]words {
 	return map[string]words{
 		"mail.ok": {ms: "E-mel dihantar keluar.", en: "Mail goes out."},
@@ -123,14 +137,25 @@ func mailWords() map[string]words {
 
 func trustWords() map[string]words {
 	return map[string]words{
-		"crl.ok":          {ms: "Senarai pembatalan (CRL) adalah baharu.", en: "The revocation lists (CRLs) are fresh."},
-		"crl.stale":       {ms: "CRL bagi {ca} tidak diperbaharui dan tamat {until}.", en: "The CRL of {ca} is not renewed and ends {until}.", fixMS: "Biasanya HSM puncanya. Terbitkan dengan tangan selepas HSM pulih:", fixEN: "The HSM is the usual cause. When it is back, publish by hand:", command: "mohor ca crl --data {data} --publish {ca}"},
+		"crl.ok":    {ms: "Senarai pembatalan (CRL) adalah baharu.", en: "The revocation lists (CRLs) are fresh."},
+		"crl.stale": {ms: "CRL bagi {ca} tidak diperbaharui dan tamat {until}.", en: "The CRL of {ca} is not renewed and ends {until}.", fixMS: "Biasanya HSM puncanya. Terbitkan dengan tangan selepas HSM pulih:", fixEN: "The HSM is the usual cause. When it is back, publish by hand:", command: "mohor ca crl --data {data} --publish {ca}"},
+		"ocsp.ok":   {ms: "Penjawab OCSP memberi jawapan baharu yang dapat disahkan.", en: "The OCSP responder gives fresh answers that verify."},
+		"ocsp.late": {ms: "Sijil penjawab OCSP bagi {ca} tidak diperbaharui dan tamat {until}.", en: "The OCSP responder's certificate of {ca} is not renewed and ends {until}.",
+			fixMS: "Get laluan memperbaharuinya sendiri setiap enam jam dan apabila dimulakan; HSM atau jam biasanya puncanya. Lihat log, kemudian mulakan semula get laluan:", fixEN: "The gateway renews it by itself, each six hours and at a start; HSM or clock is the usual cause. Look into the log, then start the gateway again:", command: "journalctl -u mohor | grep 'OCSP responder'\nsystemctl restart mohor"},
+		"ocsp.unit": {ms: "Penjawab OCSP bagi {ca} tiada sijil yang sah; pertanyaan OCSP tidak dijawab.", en: "The OCSP responder of {ca} has no valid certificate; OCSP requests get no answer.",
+			fixMS: "Get laluan membuatnya apabila dimulakan, kecuali sijil kunci itu pernah dibatalkan atau jam salah. Lihat log:", fixEN: "A start makes one, unless a certificate of its key was revoked or the clock is wrong. Look into the log:", command: "journalctl -u mohor | grep 'OCSP responder'"},
+		"ocsp.fails": {ms: "Penjawab OCSP bagi {ca} tidak memberi jawapan yang boleh dipercayai: {reason}. Dokumen peringkat B-LT dan ke atas menunggu.", en: "The OCSP responder of {ca} gives no answer that can be relied on: {reason}. Documents of B-LT and above wait.",
+			fixMS: "Kunci ocsp dalam token atau pangkalan data biasanya puncanya. Semak dengan:", fixEN: "The key ocsp in the token, or the database, is the usual cause. Try with:", command: "mohor doctor --data {data}"},
+		"sources.none": {ms: "Belum ada pelayan OCSP atau CRL luar yang ditanya.", en: "No OCSP responder or CRL of others was asked lately."},
+		"sources.ok":   {ms: "Pelayan OCSP dan CRL luar menjawab.", en: "OCSP responders and CRLs of others answer."},
+		"sources.fails": {ms: "{source} tidak memberi jawapan yang sah sejak {since}: {reason}. Dokumen peringkat B-LT dan ke atas yang memerlukannya menunggu.", en: "{source} has given no valid answer since {since}: {reason}. Documents of B-LT and above that need it wait.",
+			fixMS: "Hubungi pengendalinya, atau benarkan sambungan melalui tembok api. Jika alamatnya di rangkaian dalaman, benarkan dalam mohor.yaml:", fixEN: "Ask its operator, or let the firewall through. If its address is on an inner network, allow it in mohor.yaml:", command: "outbound:\n  hosts: [{host}]"},
 		"certificates.ok": {ms: "Sijil perkhidmatan dan pihak berkuasa masih sah.", en: "The certificates of services and authorities are valid."},
 		"certificates.authority": {ms: "Sijil CA {name} tamat dalam {days} hari ({until}).", en: "The certificate of the CA {name} ends in {days} days ({until}).",
 			fixMS: "Buat CA baharu di sebelahnya dan biarkan ia mengeluarkan sijil; beri akarnya kepada semua yang mempercayai CA lama sebelum itu.", fixEN: "Make another CA beside it and have it issue; give its root to all who trust this one before.", command: "mohor ca init --data {data}\nmohor ca rollover --data {data}"},
 		"certificates.ended": {ms: "Sijil CA {name} telah tamat ({until}). Sijil pegawai di bawahnya tidak dapat disahkan.", en: "The certificate of the CA {name} has ended ({until}). Officers' certificates below it do not verify.",
 			fixMS: "Buat CA baharu dan keluarkan semula sijil:", fixEN: "Make another CA and issue anew:", command: "mohor ca init --data {data}\nmohor ca rollover --data {data}"},
-		"certificates.unit": {ms: "{name} tiada sijil yang sah; setem masa atau jawapan OCSP tidak diberi.", en: "{name} has no valid certificate; time-stamps or OCSP answers are not given.",
+		"certificates.unit": {ms: "{name} tiada sijil yang sah; setem masa tidak diberi.", en: "{name} has no valid certificate; time-stamps are not given.",
 			fixMS: "Get laluan membuatnya apabila dimulakan, kecuali sijil kunci itu pernah dibatalkan atau jam salah. Lihat log:", fixEN: "A start makes one, unless a certificate of its key was revoked or the clock is wrong. Look into the log:", command: "journalctl -u mohor | grep 'OCSP responder'"},
 		"certificates.tls": {ms: "Sijil TLS get laluan tamat dalam {days} hari ({until}).", en: "The gateway's TLS certificate ends in {days} days ({until}).",
 			fixMS: "Perbaharui sijil dalam tls.cert dan tls.key, kemudian mulakan semula get laluan:", fixEN: "Renew what tls.cert and tls.key name, then start the gateway again:", command: "systemctl restart mohor"},
