@@ -111,7 +111,7 @@ func dataWords() map[string]words {
 
 func backupWords() map[string]words {
 	const mark = "mohor backup mark --data {data} {how}"
-	const fixMS = "Buat sandaran token, rahsia, pangkalan data dan dokumen seperti dalam docs/operating.md, kemudian catatkannya:"
+	const fixMS = "Buat sandaran token, fail rahsia (secrets), pangkalan data dan dokumen seperti dalam docs/operating.md, kemudian catatkannya:"
 	const fixEN = "Back up token, secrets, database and documents as docs/operating.md says, then note it:"
 	return map[string]words{
 		"backup.sandbox":    {ms: "Kotak pasir tidak memerlukan sandaran.", en: "A sandbox needs no backup."},

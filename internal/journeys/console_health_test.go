@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/gateway"
 	"github.com/mohor-sign/mohor/internal/gatewaytest"
 	"github.com/mohor-sign/mohor/store/ephemeral/redistest"
 )
@@ -58,6 +59,15 @@ func TestJourneyConsoleHealth(t *testing.T) {
 		},
 		// look is what the gateway does each few seconds.
 		"look":      func(json.RawMessage) (any, error) { g.Server.Monitor().Round(t.Context()); return true, nil },
+		// earnest has it taken for a real installation, which needs backups; backup notes one.
+		"earnest": func(argument json.RawMessage) (any, error) {
+			g.Server.Sandbox = string(argument) != "true"
+			return true, nil
+		},
+		"backup": func(json.RawMessage) (any, error) {
+			_, err := g.Server.MarkBackup(t.Context(), "cli:test", gateway.Backup{Verified: true}, "")
+			return true, err
+		},
 		"redisGone": func(json.RawMessage) (any, error) { return true, redis.Kill() },
 		"redisBack": func(json.RawMessage) (any, error) { return true, redis.Run() },
 		"tokenGone": func(json.RawMessage) (any, error) { return true, os.Rename(tokens, tokens+"-away") },

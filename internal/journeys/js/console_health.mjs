@@ -37,6 +37,18 @@ async function faults(v) {
     is('verdict', await verdict(v), v.t('Semuanya baik', 'All is well'));
     await scan(v, 'console-health-well');
   });
+  await step('a real installation without a backup', async () => {
+    await act('earnest', true);
+    await until(v, 'backup', true);
+    has('the fault', await fault(v, 'backup').innerText(), v.t('Tiada sandaran pernah dicatat', 'No backup was ever noted'));
+    has('what to do', await fault(v, 'backup').innerText(), `mohor backup mark --data ${dir} --copy`);
+    await scan(v, 'console-health-backup');
+    await act('backup');
+    await until(v, 'backup', false);
+    has('the backup', await v.page.locator('#kesihatan-semua').innerText(), v.t('Sandaran terakhir baharu dan telah disahkan', 'The last backup is recent and was verified'));
+    await act('earnest', false);
+    await act('look');
+  });
   await step('Redis goes while somebody looks', async () => {
     await act('redisGone');
     await act('look');
