@@ -124,9 +124,11 @@ async function over(v) {
     await act('mailBack');
     await until(v, 'hsm', false);
     await until(v, 'mail', false);
-    await act('look');
-    await act('look');
-    await board(v);
+    for (const end = Date.now() + 30_000; Date.now() < end;) { // a part that comes back may fail once more
+      await act('look');
+      await board(v);
+      if (!await v.page.locator('tr[data-alarm], .health-fault').count()) break;
+    }
     is('verdict', await verdict(v), v.t('Semuanya baik', 'All is well'));
     is('alarms', await v.page.locator('tr[data-alarm]').count(), 0);
   });
