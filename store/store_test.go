@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -206,6 +207,47 @@ func TestRecordsAroundADamagedOneAreRead(t *testing.T) {
 		exec(t, edit, "DELETE FROM audit_events")
 		exec(t, edit, "INSERT INTO audit_events SELECT * FROM kept")
 		exec(t, edit, "DROP TABLE kept")
+	}
+}
+
+// Who an old chain is about is entered at an Unlock, and the next one goes on where it ended.
+func TestIndexOfAnOldChainGoesOn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mohor.db")
+	h := storetest.NewHouse(t, open(t, path))
+	for range 3 {
+		if err := h.DB.Audit(t.Context(), audit.Event{At: h.Clock.Now(), Actor: "test", Action: "t.read", Object: "officer:790308100009"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := storetest.Chain(t, h.DB)
+	end := all[len(all)-1].Seq
+	edit := raw(t, path)
+	state := func() (left string, entered []int64) {
+		t.Helper()
+		if err := edit.QueryRow("SELECT COALESCE((SELECT value FROM meta WHERE name = 'audit_unindexed'), '')").Scan(&left); err != nil {
+			t.Fatal(err)
+		}
+		seqs, _, err := h.DB.SearchAudit(t.Context(), enrol.AuditRead{About: "790308100009", Limit: 50})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return left, seqs
+	}
+	exec(t, edit, "DELETE FROM audit_about")
+	exec(t, edit, "INSERT INTO meta (name, value) VALUES ('audit_unindexed', ?)", fmt.Sprint(end))
+	exec(t, edit, "CREATE TABLE kept AS SELECT * FROM audit_events WHERE seq = ?", end)
+	exec(t, edit, "UPDATE audit_events SET object = 'x' WHERE seq = ?", end)
+	open(t, path)
+	if left, entered := state(); left != fmt.Sprintf("%d %d", end, end-1) || !slices.Equal(entered, []int64{end - 1, end - 2}) {
+		t.Errorf("before what cannot be read: %q, %v of %d", left, entered, end)
+	}
+	// What was entered is not read again.
+	exec(t, edit, "DELETE FROM audit_about")
+	exec(t, edit, "DELETE FROM audit_events WHERE seq = ?", end)
+	exec(t, edit, "INSERT INTO audit_events SELECT * FROM kept")
+	open(t, path)
+	if left, entered := state(); left != "" || !slices.Equal(entered, []int64{end}) {
+		t.Errorf("at the end: %q, %v of %d", left, entered, end)
 	}
 }
 

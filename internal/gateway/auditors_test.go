@@ -244,6 +244,11 @@ func TestADamagedRecordIsShownAsOne(t *testing.T) {
 		if bad, _ := r.Body["unreadable"].(map[string]any); r.Status != 200 || bad["code"] != kind || proof["in_chain"] != false || proof["broken_at"] != float64(damaged) {
 			t.Errorf("%s: the record: %d %s", kind, r.Status, r.Raw)
 		}
+		for path, says := range map[string]string{"/admin/audit?action=enrol.read": `data-unreadable="`, "/admin/audit/looks?about=" + officer: `data-unreadable="`, "/admin/audit/" + numeral(float64(damaged)): "Rekod ini tidak dapat dibaca"} {
+			if r := auditor.do(http.MethodGet, path, nil); r.Status != 200 || !bytes.Contains(r.Raw, []byte(says)) || !bytes.Contains(r.Raw, []byte(auditText(kind))) {
+				t.Errorf("%s: %s: %d lacks %s", kind, path, r.Status, says)
+			}
+		}
 		var broken *audit.BrokenError
 		r = auditor.do(http.MethodGet, "/v1/admin/audit/export?action=enrol.read", nil)
 		rep, err := audit.CheckExport(bytes.NewReader(r.Raw), pub, nil, nil)
@@ -274,4 +279,9 @@ func TestADamagedRecordIsShownAsOne(t *testing.T) {
 	if _, err := gateway.VerifyAudit(t.Context(), g.Dir, ""); err != nil {
 		t.Errorf("the chain as it was: %v", err)
 	}
+}
+
+// auditText is how the words for a kind of damage begin.
+func auditText(kind string) string {
+	return map[string]string{"sealed": "Bahagian rekod yang disulitkan tidak dapat dibuka", "columns": "Isi rekod ini rosak", "edited": "Kandungan rekod tidak sepadan dengan cincangnya"}[kind]
 }
