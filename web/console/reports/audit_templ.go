@@ -781,7 +781,7 @@ func unreadable(e *event, columns int) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = page.Tag(page.Bad, page.T(ctx, "audit.unreadable")).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = page.Tag(page.Bad, page.T(ctx, "audit.unreadable.tag")).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
