@@ -39,23 +39,49 @@ type auditSearchInput struct {
 
 // AuditRow is a record as an auditor reads it.
 type AuditRow struct {
-	Seq       int64             `json:"seq" doc:"Its number in the chain"`
-	At        time.Time         `json:"at"`
-	Actor     string            `json:"actor"`
-	Name      string            `json:"actor_name,omitempty" doc:"Of a person who logged in as an administrator or officer"`
-	Action    string            `json:"action"`
-	Object    string            `json:"object"`
-	Verdict   string            `json:"verdict"`
-	RequestID string            `json:"request_id"`
-	Detail    map[string]string `json:"detail" doc:"by: the role it was done in; address: where from; reason, code: why it was refused"`
+	Seq        int64             `json:"seq" doc:"Its number in the chain"`
+	At         *time.Time        `json:"at,omitempty"`
+	Actor      string            `json:"actor"`
+	Name       string            `json:"actor_name,omitempty" doc:"Of a person who logged in as an administrator or officer"`
+	Action     string            `json:"action"`
+	Object     string            `json:"object"`
+	Verdict    string            `json:"verdict"`
+	RequestID  string            `json:"request_id"`
+	Detail     map[string]string `json:"detail" doc:"by: the role it was done in; address: where from; reason, code: why it was refused"`
+	Unreadable *auditFault       `json:"unreadable,omitempty" doc:"The record cannot be believed: nothing but its number is told of it here"`
 }
 
-func auditRowOf(r *audit.Record, name string) AuditRow {
+// auditFault is why a record cannot be believed by itself.
+type auditFault struct {
+	Code string `json:"code" enum:"sealed,clear,columns,edited,missing" doc:"sealed: a part of it does not open; clear: a part is not encrypted; columns: it is no record; edited: its content does not match its hash; missing: there is none of its number"`
+	Text string `json:"text" doc:"In the language of Accept-Language"`
+}
+
+func auditRowOf(ctx context.Context, r *audit.Record, name string, bad *audit.BrokenError) AuditRow {
 	d := r.Detail
 	if d == nil {
 		d = map[string]string{}
 	}
-	return AuditRow{r.Seq, r.At, r.Actor, name, r.Action, r.Object, r.Verdict, r.RequestID, d}
+	row := AuditRow{r.Seq, when(r.At), r.Actor, name, r.Action, r.Object, r.Verdict, r.RequestID, d, nil}
+	if bad != nil && bad.Kind != "" && bad.Seq == r.Seq {
+		row.Unreadable = &auditFault{bad.Kind, auditFaultText(bad.Kind, english(ctx))}
+	}
+	return row
+}
+
+// auditFaultText says why a record cannot be believed, and what to do.
+func auditFaultText(kind string, en bool) string {
+	words := map[string][2]string{
+		audit.Sealed:  {"Bahagian rekod yang disulitkan tidak dapat dibuka: ia diubah, dipindahkan, atau disulitkan dengan kunci lain.", "The encrypted part of the record does not open: it was edited, moved, or encrypted under another key."},
+		audit.Clear:   {"Rekod ini tidak disulitkan: seseorang menulisnya terus ke pangkalan data.", "The record is not encrypted: somebody wrote it straight into the database."},
+		audit.Columns: {"Isi rekod ini rosak dan bukan lagi rekod audit.", "What stands in this record's place is damaged, and no record of the audit any more."},
+		audit.Edited:  {"Kandungan rekod tidak sepadan dengan cincangnya: ia telah diubah.", "The record's content does not match its hash: it was edited."},
+		audit.Missing: {"Rekod dengan nombor ini tiada: ia telah dibuang.", "There is no record of this number: it was taken away."},
+	}
+	if en {
+		return words[kind][1]
+	}
+	return words[kind][0]
 }
 
 type auditSearchOutput struct {
@@ -148,7 +174,7 @@ func (s *server) searchAudit(ctx context.Context, in *auditSearchInput) (*auditS
 	out.Body.Next, out.Body.Records = page.Next, []AuditRow{}
 	for k := range page.Records {
 		r := &page.Records[k]
-		out.Body.Records = append(out.Body.Records, auditRowOf(r, page.Names[r.Actor]))
+		out.Body.Records = append(out.Body.Records, auditRowOf(ctx, r, page.Names[r.Actor], page.Broken[r.Seq]))
 	}
 	return out, nil
 }
@@ -159,7 +185,7 @@ func (s *server) auditRecord(ctx context.Context, in *auditRecordInput) (*auditR
 		return nil, s.fail(ctx, err)
 	}
 	out := &auditRecordOutput{}
-	out.Body.AuditRow = auditRowOf(&p.Record, p.Name)
+	out.Body.AuditRow = auditRowOf(ctx, &p.Record, p.Name, p.Broken)
 	proof := &out.Body.Proof
 	proof.InChain, proof.Hash, proof.Prev, proof.Links = p.Broken == nil, p.Record.Hash[:], p.Record.Prev[:], p.Links
 	if p.Broken != nil {
@@ -216,7 +242,10 @@ func writeAudit(ctx context.Context, x *enrol.AuditExport, w io.Writer, format s
 	if err := t.Row("no", "masa", "pelaku", "nama_pelaku", "peranan", "tindakan", "objek", "keputusan", "sebab", "dari", "id_permintaan", "butiran"); err != nil {
 		return err
 	}
-	err = x.Each(ctx, func(r audit.Record, name string) error {
+	err = x.Each(ctx, func(r audit.Record, name string, bad *audit.BrokenError) error {
+		if bad != nil {
+			return t.Row(strconv.FormatInt(r.Seq, 10), "", "", "", "", "", "", "tidak dapat dibaca", auditFaultText(bad.Kind, false), "", "", "")
+		}
 		detail, err := json.Marshal(r.Detail)
 		if err != nil {
 			return err

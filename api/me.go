@@ -31,6 +31,7 @@ type meOutput struct {
 		Kind         string            `json:"kind" enum:"officer,administrator"`
 		Appointments []appointmentBody `json:"appointments" doc:"Those in force, with a second factor"`
 		Factorless   bool              `json:"second_factor_needed" doc:"Appointed, and without effect until there is a second factor: /v1/me/second-factor"`
+		Alarms       *int              `json:"open_alarms,omitempty" doc:"How many alarms last that nobody has acknowledged, as of the last seconds; absent for who may not see them"`
 		Session      sessionBody       `json:"session"`
 	}
 }
@@ -119,6 +120,10 @@ func (s *server) whoAmI(ctx context.Context, _ *struct{}) (*meOutput, error) {
 	b := &out.Body
 	b.IC, b.Name, b.Email, b.Kind, b.Session = p.Account.IC, p.Account.Name, p.Account.Email, p.Account.Kind, sessionOut(&p.Session, p.Session.ID)
 	b.Account, b.Factorless, b.Appointments = p.Account.ID, p.Account.Factorless(s.Now()), []appointmentBody{}
+	if len(p.Actor.Appointments) > 0 && s.Alarms.Sees(p.Actor) {
+		n := s.Health.Open() // the monitor has counted them: no question to the database
+		b.Alarms = &n
+	}
 	for _, x := range p.Actor.Appointments {
 		b.Appointments = append(b.Appointments, appointmentBody{string(x.Role), x.Agency, x.System, x.From.UTC(), when(x.Until)})
 	}

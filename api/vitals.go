@@ -15,8 +15,9 @@ import (
 
 // AlarmsKept is where alarms are read.
 type AlarmsKept interface {
-	// OpenAlarms lists those that last, two hundred at most.
-	OpenAlarms(ctx context.Context) ([]health.Alarm, error)
+	// RaisedAlarms lists those that last, those of parts before those of events, each the newest
+	// first, behind the one raised at before with the id.
+	RaisedAlarms(ctx context.Context, event bool, before time.Time, id string, limit int) ([]health.Alarm, error)
 	// ClearedAlarms lists those that are over, the latest first, behind the one cleared at before
 	// with the id.
 	ClearedAlarms(ctx context.Context, before time.Time, id string, limit int) ([]health.Alarm, error)
@@ -82,8 +83,8 @@ type alarmBody struct {
 }
 
 type alarmsInput struct {
-	State string `query:"state" enum:"raised,cleared" default:"raised" doc:"Those that last, at most 200, or those that are over, the latest first"`
-	Limit int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Of cleared ones"`
+	State string `query:"state" enum:"raised,cleared" default:"raised" doc:"Those that last, of parts and then of events, the newest first, or those that are over, the latest first"`
+	Limit int    `query:"limit" minimum:"1" maximum:"200" default:"20"`
 	After string `query:"after" maxLength:"120" doc:"next of the page before"`
 }
 
@@ -205,23 +206,28 @@ func (s *server) alarms(ctx context.Context, in *alarmsInput) (*alarmsOutput, er
 	}
 	out := &alarmsOutput{CacheControl: "no-store"}
 	out.Body.Alarms = []alarmBody{}
+	at, ok := alarmAfter(in.After)
+	if !ok {
+		return nil, s.fail(ctx, &invalid{"after", "it is next of a page before", "ia ialah next halaman sebelumnya"})
+	}
 	var list []health.Alarm
 	var err error
 	if in.State == "cleared" {
-		before, id, ok := alarmAfter(in.After)
-		if !ok {
-			return nil, s.fail(ctx, &invalid{"after", "it is next of a page before", "ia ialah next halaman sebelumnya"})
-		}
-		if list, err = s.AlarmsKept.ClearedAlarms(ctx, before, id, in.Limit+1); err == nil && len(list) > in.Limit {
-			list = list[:in.Limit]
-			last := list[in.Limit-1]
-			out.Body.Next = base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(last.ClearedAt.UnixMicro(), 10) + " " + last.ID))
-		}
+		list, err = s.AlarmsKept.ClearedAlarms(ctx, at.before, at.id, in.Limit+1)
 	} else {
-		list, err = s.AlarmsKept.OpenAlarms(ctx)
+		list, err = s.AlarmsKept.RaisedAlarms(ctx, at.event, at.before, at.id, in.Limit+1)
 	}
 	if err != nil {
 		return nil, s.fail(ctx, err)
+	}
+	if len(list) > in.Limit {
+		list = list[:in.Limit]
+		last := &list[in.Limit-1]
+		at = alarmPlace{last.Object != "", last.RaisedAt, last.ID}
+		if in.State == "cleared" {
+			at.before = last.ClearedAt
+		}
+		out.Body.Next = at.String()
 	}
 	for k := range list {
 		a := &list[k]
@@ -238,20 +244,40 @@ func (s *server) alarms(ctx context.Context, in *alarmsInput) (*alarmsOutput, er
 	return out, nil
 }
 
-// alarmAfter reads what next says.
-func alarmAfter(next string) (before time.Time, id string, ok bool) {
+// alarmPlace is a place in a list of alarms.
+type alarmPlace struct {
+	event  bool // the alarm is about one
+	before time.Time
+	id     string
+}
+
+// String is what next says.
+func (p alarmPlace) String() string {
+	kind := "part"
+	if p.event {
+		kind = "event"
+	}
+	return base64.RawURLEncoding.EncodeToString([]byte(kind + " " + strconv.FormatInt(p.before.UnixMicro(), 10) + " " + p.id))
+}
+
+// alarmAfter reads it.
+func alarmAfter(next string) (p alarmPlace, ok bool) {
 	if next == "" {
-		return before, "", true
+		return p, true
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(next)
-	us, id, cut := strings.Cut(string(raw), " ")
-	n, nerr := strconv.ParseInt(us, 10, 64)
-	return time.UnixMicro(n), id, err == nil && nerr == nil && cut && n > 0
+	parts := strings.SplitN(string(raw), " ", 3)
+	if err != nil || len(parts) != 3 || parts[0] != "part" && parts[0] != "event" {
+		return p, false
+	}
+	n, err := strconv.ParseInt(parts[1], 10, 64)
+	return alarmPlace{parts[0] == "event", time.UnixMicro(n), parts[2]}, err == nil && n > 0
 }
 
 func (s *server) acknowledge(ctx context.Context, in *acknowledgeInput) (*struct{}, error) {
 	if err := s.Alarms.Acknowledge(ctx, personOf(ctx).Actor, in.ID, in.Body.Note); err != nil {
 		return nil, s.fail(ctx, err)
 	}
+	s.Health.Acknowledged()
 	return nil, nil
 }

@@ -226,7 +226,18 @@ var ErrBroken = errors.New("audit chain broken")
 type BrokenError struct {
 	Seq  int64  // the first record that cannot be believed
 	What string // what is wrong with it
+	// Kind is why the record by itself cannot be believed; "" where it is its place that does not fit.
+	Kind string
 }
+
+// Kinds of faults of a record by itself, by which words are chosen.
+const (
+	Sealed  = "sealed"  // a part of it does not open: edited, moved, or under another key
+	Clear   = "clear"   // a part of it is not encrypted
+	Columns = "columns" // what stands in its place is no record
+	Edited  = "edited"  // its content does not match its hash
+	Missing = "missing" // there is none of its number
+)
 
 func (e *BrokenError) Error() string {
 	return fmt.Sprintf("audit chain broken at record %d: %s", e.Seq, e.What)
@@ -256,18 +267,18 @@ func NewVerifierFrom(h Head) *Verifier { return &Verifier{seq: h.Seq, hash: h.Ha
 func (v *Verifier) Add(r Record) error {
 	switch {
 	case r.Seq != v.seq+1:
-		return &BrokenError{v.seq + 1, fmt.Sprintf("found record %d in its place (deleted or reordered)", r.Seq)}
+		return &BrokenError{Seq: v.seq + 1, What: fmt.Sprintf("found record %d in its place (deleted or reordered)", r.Seq), Kind: Missing}
 	case r.Prev != v.hash:
-		return &BrokenError{r.Seq, "it does not link to the record before it"}
+		return &BrokenError{Seq: r.Seq, What: "it does not link to the record before it"}
 	case !r.Intact():
-		return &BrokenError{r.Seq, "its content does not match its hash (edited)"}
+		return &BrokenError{Seq: r.Seq, What: "its content does not match its hash (edited)", Kind: Edited}
 	}
 	v.seq, v.hash = r.Seq, r.Hash
 	for len(v.heads) > 0 && v.heads[0].Seq <= v.seq {
 		h := v.heads[0]
 		v.heads = v.heads[1:]
 		if h.Seq == v.seq && h.Hash != v.hash {
-			return &BrokenError{r.Seq, "it is not the record whose hash was signed at " + h.At.UTC().Format(time.RFC3339) + " (chain rewritten)"}
+			return &BrokenError{Seq: r.Seq, What: "it is not the record whose hash was signed at " + h.At.UTC().Format(time.RFC3339) + " (chain rewritten)"}
 		}
 	}
 	return nil
@@ -277,7 +288,7 @@ func (v *Verifier) Add(r Record) error {
 // Add (truncation), and returns the last record's number and hash.
 func (v *Verifier) Finish() (seq int64, hash [32]byte, err error) {
 	if len(v.heads) > 0 {
-		return v.seq, v.hash, &BrokenError{v.seq + 1, fmt.Sprintf("missing; a head signed at %s covers %d records (truncated)",
+		return v.seq, v.hash, &BrokenError{Seq: v.seq + 1, What: fmt.Sprintf("missing; a head signed at %s covers %d records (truncated)",
 			v.heads[0].At.UTC().Format(time.RFC3339), v.heads[len(v.heads)-1].Seq)}
 	}
 	return v.seq, v.hash, nil

@@ -21,10 +21,12 @@ const ExportFormat = "mohor audit export v1"
 //	{"record": {…}, "beside": true}             one of version 1 or 2 between, which cannot be hidden
 //	{"hidden": {"seq": 9, "commitment": "…"}}   one between: see Link
 //	{"head": {…}}                               a signed head, and the end of a run
+//	{"broken": {"seq": 9, "what": "…"}}         where the chain is broken: the end of a run without a head
 //	{"end": {"records": 2}}
 //
 // A run goes from a record that was asked for to the first signed head at or behind it, without
-// gaps; whatever was asked for meanwhile is part of it.
+// gaps; whatever was asked for meanwhile is part of it. Of a run that ends where the chain is broken
+// nothing shows that its records stand in the chain; "asked" says that the broken one was asked for.
 type Exporter struct {
 	enc   *json.Encoder
 	w     *bufio.Writer
@@ -45,6 +47,7 @@ type exportLine struct {
 	Beside bool          `json:"beside,omitempty"`
 	Hidden *exportHidden `json:"hidden,omitempty"`
 	Head   *Head         `json:"head,omitempty"`
+	Broken *exportBroken `json:"broken,omitempty"`
 	End    *exportEnd    `json:"end,omitempty"`
 }
 
@@ -58,6 +61,12 @@ type exportRecord struct {
 type exportHidden struct {
 	Seq        int64  `json:"seq"`
 	Commitment []byte `json:"commitment"`
+}
+
+type exportBroken struct {
+	Seq   int64  `json:"seq"`
+	What  string `json:"what"`
+	Asked bool   `json:"asked,omitempty"`
 }
 
 type exportEnd struct {
@@ -92,6 +101,12 @@ func (x *Exporter) Record(r *Record, shown bool) error {
 // Head ends a run.
 func (x *Exporter) Head(h Head) error { return x.enc.Encode(exportLine{Head: &h}) }
 
+// Broken ends a run, or what would be one, where the chain is broken. asked: the record itself was to
+// be shown, and cannot be.
+func (x *Exporter) Broken(at *BrokenError, asked bool) error {
+	return x.enc.Encode(exportLine{Broken: &exportBroken{at.Seq, at.What, asked}})
+}
+
 // Close ends the export; it does not close what it is written to.
 func (x *Exporter) Close() error {
 	if err := x.enc.Encode(exportLine{End: &exportEnd{x.shown}}); err != nil {
@@ -108,6 +123,17 @@ type ExportReport struct {
 	Others   int       // records between, of which only the link was checked
 	Newest   time.Time // when the last head was signed
 	Compared int       // heads of the copy that were compared
+	// Unproved are the numbers of those that were asked for whose content is what their hash was made
+	// of, and that no signed head vouches for: the chain behind them is broken.
+	Unproved []int64 `json:",omitempty"`
+	Breaks   []Break `json:",omitempty"` // where the chain is broken, in order
+}
+
+// Break is where whoever made an export found the chain broken.
+type Break struct {
+	Seq   int64
+	What  string
+	Asked bool // the record was asked for, and is not in the export
 }
 
 // ErrExport is matched by what is not a whole export.
@@ -118,7 +144,10 @@ type exportCheck struct {
 	pub     *ecdsa.PublicKey
 	copies  []Head
 	rep     ExportReport
-	seq     int64 // of the last record
+	run     []int64 // what was asked for in this run
+	shown   int     // of all that was asked for
+	cut     bool    // the run before was ended by a break
+	seq     int64   // of the last record
 	hash    [32]byte
 	running bool // behind it a head is still to come
 	ended   bool
@@ -152,6 +181,9 @@ func CheckExport(r io.Reader, pub *ecdsa.PublicKey, copies []Head, f func(Record
 	if !c.ended {
 		return c.rep, fmt.Errorf("%w: its end is missing", ErrExport)
 	}
+	if n := len(c.rep.Breaks); n > 0 {
+		return c.rep, &BrokenError{Seq: c.rep.Breaks[0].Seq, What: c.rep.Breaks[0].What}
+	}
 	return c.rep, nil
 }
 
@@ -165,7 +197,7 @@ func (c *exportCheck) line(l *exportLine, f func(Record) error) error {
 		return c.record(l, f)
 	case l.Hidden != nil:
 		if !c.running || l.Hidden.Seq != c.seq+1 || len(l.Hidden.Commitment) != 32 {
-			return &BrokenError{l.Hidden.Seq, "it is not the next record of a run"}
+			return &BrokenError{Seq: l.Hidden.Seq, What: "it is not the next record of a run"}
 		}
 		c.rep.Others++
 		return c.linked(l.Hidden.Seq, Link(c.hash, [32]byte(l.Hidden.Commitment)))
@@ -174,16 +206,24 @@ func (c *exportCheck) line(l *exportLine, f func(Record) error) error {
 		case err != nil:
 			return err
 		case !c.running || l.Head.Seq != c.seq || l.Head.Hash != c.hash:
-			return &BrokenError{l.Head.Seq, "the head signed at " + l.Head.At.UTC().Format(time.RFC3339) + " is of another chain"}
+			return &BrokenError{Seq: l.Head.Seq, What: "the head signed at " + l.Head.At.UTC().Format(time.RFC3339) + " is of another chain"}
 		}
 		c.running, c.rep.Newest = false, l.Head.At
+		c.rep.Records, c.run = c.rep.Records+len(c.run), nil
 		c.rep.Runs++
+	case l.Broken != nil:
+		if l.Broken.Seq < c.seq {
+			return &BrokenError{Seq: l.Broken.Seq, What: fmt.Sprintf("it stands behind record %d", c.seq)}
+		}
+		c.running, c.cut = false, true
+		c.rep.Unproved, c.run = append(c.rep.Unproved, c.run...), nil
+		c.rep.Breaks = append(c.rep.Breaks, Break{l.Broken.Seq, tidy(l.Broken.What), l.Broken.Asked}) // it is going to be printed
 	case l.End != nil:
 		switch {
 		case c.running:
-			return &BrokenError{c.seq, "no signed head stands behind it"}
-		case l.End.Records != c.rep.Records:
-			return fmt.Errorf("%w: %d records of %d", ErrExport, c.rep.Records, l.End.Records)
+			return &BrokenError{Seq: c.seq, What: "no signed head stands behind it"}
+		case l.End.Records != c.shown:
+			return fmt.Errorf("%w: %d records of %d", ErrExport, c.shown, l.End.Records)
 		}
 		c.ended = true
 	default:
@@ -202,17 +242,18 @@ func (c *exportCheck) record(l *exportLine, f func(Record) error) error {
 		Salt: l.Record.Salt, Seq: b.Seq, Prev: [32]byte(l.Record.Prev), Hash: [32]byte(l.Record.Hash)}
 	switch {
 	case c.running && r.Seq != c.seq+1, r.Seq <= c.seq:
-		return &BrokenError{r.Seq, fmt.Sprintf("it stands behind record %d", c.seq)}
-	case r.Seq == c.seq+1 && c.seq > 0 && r.Prev != c.hash:
-		return &BrokenError{r.Seq, "it does not link to the record before it"}
+		return &BrokenError{Seq: r.Seq, What: fmt.Sprintf("it stands behind record %d", c.seq)}
+	case r.Seq == c.seq+1 && c.seq > 0 && !c.cut && r.Prev != c.hash:
+		return &BrokenError{Seq: r.Seq, What: "it does not link to the record before it"}
 	case !r.Intact():
-		return &BrokenError{r.Seq, "its content does not match its hash (edited)"}
+		return &BrokenError{Seq: r.Seq, What: "its content does not match its hash (edited)", Kind: Edited}
 	}
-	c.running = true
+	c.running, c.cut = true, false
 	if l.Beside {
 		c.rep.Others++
 	} else {
-		c.rep.Records++
+		c.shown++
+		c.run = append(c.run, r.Seq)
 	}
 	if err := c.linked(r.Seq, r.Hash); err != nil || l.Beside || f == nil {
 		return err
@@ -230,7 +271,7 @@ func (c *exportCheck) linked(seq int64, hash [32]byte) error {
 			continue
 		}
 		if c.rep.Compared++; h.Hash != hash {
-			return &BrokenError{seq, "it is not the record whose hash was signed at " + h.At.UTC().Format(time.RFC3339) + " (chain rewritten)"}
+			return &BrokenError{Seq: seq, What: "it is not the record whose hash was signed at " + h.At.UTC().Format(time.RFC3339) + " (chain rewritten)"}
 		}
 	}
 	return nil

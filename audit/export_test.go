@@ -115,3 +115,60 @@ func TestExportIsChecked(t *testing.T) {
 		t.Errorf("of nothing: %+v, %v", rep, err)
 	}
 }
+
+// An export that tells of a broken chain is not believed as a whole; what it says of each record is:
+// who stands behind the break is proved, who stands before it is not, whatever the exporter writes.
+func TestExportOfABrokenChain(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := chain(20)
+	head, err := audit.SignHead(key, 20, records[19].Hash, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(broken func(x *audit.Exporter) error, second int) []byte {
+		var b bytes.Buffer
+		x, err := audit.NewExporter(&b, audit.ExportHeader{At: start})
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps := []func() error{
+			func() error { return x.Record(&records[2], true) },
+			func() error { return x.Record(&records[3], false) },
+			func() error { return broken(x) },
+		}
+		for k := second; k < 20; k++ {
+			steps = append(steps, func() error { return x.Record(&records[k], k == second || k == 15) })
+		}
+		steps = append(steps, func() error { return x.Head(head) }, x.Close)
+		for _, do := range steps {
+			if err := do(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return b.Bytes()
+	}
+	at := &audit.BrokenError{Seq: 5, What: "it does not open\x1b[2J", Kind: audit.Sealed}
+	raw := write(func(x *audit.Exporter) error { return x.Broken(at, true) }, 5)
+	var broken *audit.BrokenError
+	rep, err := audit.CheckExport(bytes.NewReader(raw), &key.PublicKey, []audit.Head{head}, nil)
+	if !errors.As(err, &broken) || broken.Seq != 5 {
+		t.Fatalf("%+v, %v", rep, err)
+	}
+	if rep.Records != 2 || rep.Runs != 1 || rep.Compared != 1 || !slices.Equal(rep.Unproved, []int64{3}) || !slices.Equal(rep.Breaks, []audit.Break{{Seq: 5, What: "it does not open\uFFFD[2J", Asked: true}}) {
+		t.Errorf("%+v", rep)
+	}
+	// The same without saying that it is broken, and what is edited behind the break.
+	for what, raw := range map[string][]byte{
+		"unsaid": write(func(*audit.Exporter) error { return nil }, 5),
+		"edited": bytes.Replace(raw, []byte(`"object":"tx_15"`), []byte(`"object":"tx_99"`), 1),
+		"moved":  bytes.Replace(raw, []byte(`"broken":{"seq":5`), []byte(`"broken":{"seq":1`), 1),
+	} {
+		rep, err := audit.CheckExport(bytes.NewReader(raw), &key.PublicKey, nil, nil)
+		if !errors.Is(err, audit.ErrBroken) || rep.Records != 0 {
+			t.Errorf("%s: %+v, %v", what, rep, err)
+		}
+	}
+}

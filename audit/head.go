@@ -43,7 +43,7 @@ func SignHead(seal crypto.Signer, seq int64, hash [32]byte, at time.Time) (Head,
 // Verify checks the head's signature with the audit-seal public key.
 func (h *Head) Verify(pub *ecdsa.PublicKey) error {
 	if !ecdsa.VerifyASN1(pub, h.digest(), h.Signature) {
-		return &BrokenError{h.Seq, "the signature of the head is wrong"}
+		return &BrokenError{Seq: h.Seq, What: "the signature of the head is wrong"}
 	}
 	return nil
 }
@@ -95,7 +95,7 @@ func ReadHeads(r io.Reader, pub *ecdsa.PublicKey) ([]Head, error) {
 			return nil, fmt.Errorf("reading audit heads: line %d: %w", n, err)
 		}
 		if len(heads) > 0 && h.Seq < heads[len(heads)-1].Seq {
-			return nil, fmt.Errorf("reading audit heads: line %d: %w", n, &BrokenError{h.Seq, "the head is older than the one before it (rolled back)"})
+			return nil, fmt.Errorf("reading audit heads: line %d: %w", n, &BrokenError{Seq: h.Seq, What: "the head is older than the one before it (rolled back)"})
 		}
 		heads = append(heads, h)
 	}

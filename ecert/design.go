@@ -62,6 +62,25 @@ type factRow struct {
 	steps       []step
 }
 
+// lacking is a character that a typeface has not.
+type lacking struct {
+	font string
+	char rune
+}
+
+func (l *lacking) Error() string {
+	return fmt.Sprintf("typeface %s lacks %q (%U)", l.font, l.char, l.char)
+}
+
+// undrawn is where in the templates something cannot be drawn, and why.
+type undrawn struct {
+	*TemplateError
+	cause error
+}
+
+// Unwrap gives both.
+func (u undrawn) Unwrap() []error { return []error{u.TemplateError, u.cause} }
+
 // makeDesign compiles a level's layout.
 func (t *Templates) makeDesign(in Language, level Level, units, photo, sandbox bool) (*design, error) {
 	name := t.Layout(level, in, units)
@@ -95,7 +114,7 @@ func (t *Templates) makeDesign(in Language, level Level, units, photo, sandbox b
 		for page, on := range [2]bool{e.Pages != "next", e.Pages == "next" || e.Pages == "all"} {
 			if on {
 				if err := d.add(t, in, level, page, e); err != nil {
-					return nil, &TemplateError{"layouts/" + name + ".yaml", e.line, fmt.Sprintf("elements[%d]", i), err.Error()}
+					return nil, undrawn{&TemplateError{"layouts/" + name + ".yaml", e.line, fmt.Sprintf("elements[%d]", i), err.Error()}, err}
 				}
 			}
 		}
@@ -144,7 +163,7 @@ func (d *design) uses(fontName, s string) error {
 			d.variable[fontName] = true
 			d.variable["serif-bold"] = true // in whose place it stands for letters that it lacks
 		case !d.fonts[fontName].Has(r):
-			return fmt.Errorf("typeface %s lacks %q (%U)", fontName, r, r)
+			return &lacking{fontName, r}
 		default:
 			set[r] = true
 		}

@@ -104,8 +104,27 @@ func (t *Templates) With(l Look) (*Templates, error) {
 	return n, nil
 }
 
+// undrawable says what cannot be drawn, and where in the templates that stands; what the templates
+// say of themselves is for who looks after their files.
 func undrawable(err error) *LookError {
-	return &LookError{"", "Sijil tidak dapat dilukis seperti ini: " + err.Error(), "The certificate cannot be drawn like this: " + err.Error()}
+	ms, en := "Sijil tidak dapat dilukis seperti ini", "The certificate cannot be drawn like this"
+	var lacks *lacking
+	if errors.As(err, &lacks) {
+		ms += fmt.Sprintf(": fon %s tiada aksara %q, gantikan aksara itu", lacks.font, lacks.char)
+		en += fmt.Sprintf(": the typeface %s lacks the character %q, take another", lacks.font, lacks.char)
+	}
+	var bad *TemplateError
+	if errors.As(err, &bad) {
+		atMS, atEN := bad.File, bad.File
+		if bad.Line > 0 {
+			atMS, atEN = fmt.Sprintf("%s, baris %d", bad.File, bad.Line), fmt.Sprintf("%s, line %d", bad.File, bad.Line)
+		}
+		if bad.Field != "" {
+			atMS, atEN = atMS+" ("+bad.Field+")", atEN+" ("+bad.Field+")"
+		}
+		ms, en = ms+". Tempatnya dalam templat: "+atMS, en+". The place in the templates: "+atEN
+	}
+	return &LookError{"", ms + ".", en + "."}
 }
 
 func (t *Templates) setWords(l *Look) error {

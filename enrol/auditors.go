@@ -97,8 +97,11 @@ type Auditors struct {
 // AuditPage is an answer.
 type AuditPage struct {
 	Records []audit.Record
-	Names   map[string]string // of actors who are people
-	Next    int64             // what Before is for the rest; 0: there is none
+	// Broken are those of Records that cannot be believed by themselves, by number: nothing else is
+	// told of these.
+	Broken map[int64]*audit.BrokenError
+	Names  map[string]string // of actors who are people
+	Next   int64             // what Before is for the rest; 0: there is none
 }
 
 // detail is what the chain tells of a question.
@@ -228,17 +231,37 @@ func (s *Auditors) Search(ctx context.Context, a Actor, q AuditQuery) (AuditPage
 	if err != nil {
 		return AuditPage{}, err
 	}
-	p := AuditPage{Next: next, Records: make([]audit.Record, 0, len(seqs))}
+	p := AuditPage{Next: next, Records: make([]audit.Record, 0, len(seqs)), Broken: map[int64]*audit.BrokenError{}}
 	var actors []string
 	for _, seq := range seqs {
-		rec, err := s.Records.AuditRecord(ctx, seq)
+		rec, bad, err := s.one(ctx, seq)
 		if err != nil {
-			return AuditPage{}, fmt.Errorf("reading record %d: %w", seq, err)
+			return AuditPage{}, err
+		}
+		if bad != nil {
+			p.Records, p.Broken[seq] = append(p.Records, audit.Record{Seq: seq}), bad
+			continue
 		}
 		p.Records, actors = append(p.Records, rec), append(actors, rec.Actor)
 	}
 	p.Names, err = s.Records.ActorNames(ctx, actors)
 	return p, err
+}
+
+// one reads a record; bad is why it cannot be believed by itself.
+func (s *Auditors) one(ctx context.Context, seq int64) (rec audit.Record, bad *audit.BrokenError, err error) {
+	rec, err = s.Records.AuditRecord(ctx, seq)
+	switch {
+	case errors.Is(err, ErrUnknown): // somebody took it away since it was found
+		return rec, &audit.BrokenError{Seq: seq, What: "there is none of this number (deleted)", Kind: audit.Missing}, nil
+	case errors.As(err, &bad):
+		return rec, bad, nil
+	case err != nil:
+		return rec, nil, fmt.Errorf("reading record %d: %w", seq, err)
+	case !rec.Intact():
+		return rec, &audit.BrokenError{Seq: seq, What: "its content does not match its hash (edited)", Kind: audit.Edited}, nil
+	}
+	return rec, nil, nil
 }
 
 // AuditProof tells of a record's place in the chain.
@@ -348,10 +371,13 @@ func (s *Auditors) Export(ctx context.Context, a Actor, q AuditQuery) (*AuditExp
 	if q.Seq > 0 {
 		x.seqs = []int64{q.Seq}
 		_, err := s.Records.AuditRecord(ctx, q.Seq)
-		if errors.Is(err, ErrUnknown) {
+		switch {
+		case errors.Is(err, ErrUnknown):
 			return nil, refuse(ctx, s.Records, ev, refusal("not_found", ErrUnknown))
+		case err != nil && !errors.Is(err, audit.ErrBroken): // a broken one the export tells of
+			return nil, err
 		}
-		return x, err
+		return x, nil
 	}
 	r, err := s.read(ctx, &q)
 	if err != nil {
@@ -374,12 +400,11 @@ func (s *Auditors) Export(ctx context.Context, a Actor, q AuditQuery) (*AuditExp
 	return x, nil
 }
 
-// errUnproved ends an export where the chain does not verify.
-var errUnproved = errors.New("the chain does not verify")
-
-// Proof streams the records with what proves them (audit.Exporter).
+// Proof streams the records with what proves them (audit.Exporter). Where the chain is broken the
+// export says so, and goes on with the next record that was asked for.
 func (x *AuditExport) Proof(ctx context.Context, w *audit.Exporter) error {
 	for k := 0; k < len(x.seqs); {
+		from := k
 		head, err := x.s.run(ctx, x.seqs[k], func(r *audit.Record) error {
 			shown := k < len(x.seqs) && x.seqs[k] == r.Seq
 			if shown {
@@ -387,29 +412,58 @@ func (x *AuditExport) Proof(ctx context.Context, w *audit.Exporter) error {
 			}
 			return w.Record(r, shown)
 		})
-		if errors.Is(err, audit.ErrBroken) {
-			return fmt.Errorf("%w: %w", errUnproved, err)
+		var at *audit.BrokenError
+		switch {
+		case err == nil:
+			err = w.Head(head)
+		case !errors.As(err, &at):
+		case k == from:
+			err = x.alone(ctx, w, x.seqs[k], at)
+			k++
+		case k < len(x.seqs) && x.seqs[k] == at.Seq && at.Kind != "":
+			err = w.Broken(at, true)
+			k++
+		default:
+			err = w.Broken(at, false)
 		}
 		if err != nil {
-			return err
-		}
-		if err := w.Head(head); err != nil {
 			return err
 		}
 	}
 	return w.Close()
 }
 
+// alone writes a record that nothing shows to be in the chain, or that it cannot be read.
+func (x *AuditExport) alone(ctx context.Context, w *audit.Exporter, seq int64, why *audit.BrokenError) error {
+	rec, bad, err := x.s.one(ctx, seq)
+	switch {
+	case err != nil:
+		return err
+	case bad != nil:
+		return w.Broken(bad, true)
+	}
+	if err := w.Record(&rec, true); err != nil {
+		return err
+	}
+	return w.Broken(why, false)
+}
+
 // Header is what a proof begins with.
 func (x *AuditExport) Header() audit.ExportHeader { return x.head }
 
-// Each hands over the records, the oldest first.
-func (x *AuditExport) Each(ctx context.Context, f func(r audit.Record, name string) error) error {
+// Each hands over the records, the oldest first; bad is why one cannot be believed by itself: of
+// that there is nothing but the number.
+func (x *AuditExport) Each(ctx context.Context, f func(r audit.Record, name string, bad *audit.BrokenError) error) error {
 	names := map[string]string{}
 	for _, seq := range x.seqs {
-		r, err := x.s.Records.AuditRecord(ctx, seq)
+		r, bad, err := x.s.one(ctx, seq)
+		if err == nil && bad != nil {
+			if err = f(audit.Record{Seq: seq}, "", bad); err == nil {
+				continue
+			}
+		}
 		if err != nil {
-			return fmt.Errorf("reading record %d: %w", seq, err)
+			return err
 		}
 		if _, ok := names[r.Actor]; !ok {
 			found, err := x.s.Records.ActorNames(ctx, []string{r.Actor})
@@ -418,7 +472,7 @@ func (x *AuditExport) Each(ctx context.Context, f func(r audit.Record, name stri
 			}
 			names[r.Actor] = found[r.Actor]
 		}
-		if err := f(r, names[r.Actor]); err != nil {
+		if err := f(r, names[r.Actor], nil); err != nil {
 			return err
 		}
 	}

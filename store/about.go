@@ -14,8 +14,8 @@ import (
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
-// metaUnindexed is the last record that was in the chain before audit_about was; absent: all are
-// entered.
+// metaUnindexed is the last record that was in the chain before audit_about was and, behind a space,
+// the last of these that is entered; absent: all are.
 const metaUnindexed = "audit_unindexed"
 
 // enter notes whom a record is about, and a refusal to sign. What is about the token's keys names
@@ -130,20 +130,21 @@ func slug(reason string) string {
 	}, reason), "_")
 }
 
-// indexOld enters what was in the chain before there was a place for it, however long that takes;
-// interrupted, the next Unlock begins anew. A chain that cannot be read is for whoever verifies
-// it to tell of.
+// indexOld enters what was in the chain before there was a place for it, however long that takes; the
+// next Unlock goes on where one was interrupted. It is a part of Unlock, not beside it: until the end
+// "who looked at this officer" would leave out what it does not say it leaves out. A chain that
+// cannot be read is for whoever verifies it to tell of.
 func (d *DB) indexOld(ctx context.Context) error {
-	last, err := d.Meta(ctx, metaUnindexed)
-	if err != nil || last == "" {
+	left, err := d.Meta(ctx, metaUnindexed)
+	if err != nil || left == "" {
 		return err
 	}
-	end, err := strconv.ParseInt(last, 10, 64)
+	after, end, err := unindexed(left)
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", metaUnindexed, err)
+		return err
 	}
 	const page = 500
-	for after := int64(0); after < end; {
+	for after < end {
 		var list []audit.Record
 		stop := errors.New("page")
 		err := d.AuditRecords(ctx, after, func(r audit.Record) error {
@@ -152,30 +153,53 @@ func (d *DB) indexOld(ctx context.Context) error {
 			}
 			return nil
 		})
-		if errors.Is(err, audit.ErrBroken) {
-			return nil
-		}
-		if err != nil && !errors.Is(err, stop) {
+		broken := errors.Is(err, audit.ErrBroken)
+		if err != nil && !broken && !errors.Is(err, stop) {
 			return err
+		}
+		if len(list) > 0 {
+			after = list[len(list)-1].Seq
+			if err := d.indexPage(ctx, list, end); err != nil {
+				return err
+			}
+		}
+		if broken {
+			return nil
 		}
 		if len(list) == 0 {
 			break
 		}
-		err = d.tx(ctx, func(q *sqlc.Queries) error {
-			for k := range list {
-				if err := enter(ctx, q, &list[k]); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		after = list[len(list)-1].Seq
 	}
 	return d.change(ctx, func(t sqlc.DBTX) error {
 		_, err := t.ExecContext(ctx, "DELETE FROM meta WHERE name = '"+metaUnindexed+"'")
+		return err
+	})
+}
+
+// unindexed reads metaUnindexed: up to where, and, once some are entered, behind which.
+func unindexed(left string) (after, end int64, err error) {
+	last, done, begun := strings.Cut(left, " ")
+	end, err = strconv.ParseInt(last, 10, 64)
+	if err == nil && begun {
+		after, err = strconv.ParseInt(done, 10, 64)
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("reading %s: %w", metaUnindexed, err)
+	}
+	return after, end, nil
+}
+
+// indexPage enters some records, and that they are. Of two that do so at once the slower may set the
+// place back: entering again changes nothing.
+func (d *DB) indexPage(ctx context.Context, list []audit.Record, end int64) error {
+	return d.change(ctx, func(t sqlc.DBTX) error {
+		q := d.queries(t)
+		for k := range list {
+			if err := enter(ctx, q, &list[k]); err != nil {
+				return err
+			}
+		}
+		_, err := t.ExecContext(ctx, fmt.Sprintf("UPDATE meta SET value = '%d %d' WHERE name = '%s'", end, list[len(list)-1].Seq, metaUnindexed))
 		return err
 	})
 }

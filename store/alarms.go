@@ -42,6 +42,24 @@ func (d *DB) OpenAlarms(ctx context.Context) ([]health.Alarm, error) {
 	return out, nil
 }
 
+// RaisedAlarms lists those that last in the order of OpenAlarms, behind the one that was raised at
+// before with the id (the zero time and "": from the start); event: that one is about an event.
+func (d *DB) RaisedAlarms(ctx context.Context, event bool, before time.Time, id string, limit int) ([]health.Alarm, error) {
+	from := micros(before)
+	if before.IsZero() {
+		from = 1 << 62
+	}
+	rows, err := d.q.RaisedAlarms(ctx, sqlc.RaisedAlarmsParams{Event: flag(event), Before: from, BeforeID: id, Lim: int64(limit)})
+	if err != nil {
+		return nil, fmt.Errorf("reading alarms: %w", err)
+	}
+	out := make([]health.Alarm, len(rows))
+	for k, r := range rows {
+		out[k] = alarm(sqlc.OpenAlarmsRow(r))
+	}
+	return out, nil
+}
+
 // ClearedAlarms lists those that are over, the latest first, behind the one that was cleared at
 // before with the id (the zero time and "": from the start).
 func (d *DB) ClearedAlarms(ctx context.Context, before time.Time, id string, limit int) ([]health.Alarm, error) {

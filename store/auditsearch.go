@@ -94,7 +94,7 @@ func (d *DB) firstAt(ctx context.Context, at time.Time, end int64) (int64, error
 		mid := low + (high-low)/2
 		var when int64
 		err := d.reader().QueryRowContext(ctx, "SELECT at FROM audit_events WHERE seq = ?1", mid).Scan(&when)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) { // a gap is for whoever verifies
+		if err != nil && !errors.Is(err, sql.ErrNoRows) && !misread(err) { // a gap is for whoever verifies
 			return 0, fmt.Errorf("searching the audit: %w", err)
 		}
 		if err == nil && when < micros(at) {
@@ -198,8 +198,8 @@ func (d *DB) searchIn(ctx context.Context, r *enrol.AuditRead, action string, lo
 // AuditRecord implements enrol.AuditRecords.
 func (d *DB) AuditRecord(ctx context.Context, seq int64) (audit.Record, error) {
 	rows, err := d.q.EventsAfter(ctx, sqlc.EventsAfterParams{After: seq - 1, Lim: 1})
-	if edited(err) {
-		return audit.Record{}, &audit.BrokenError{Seq: seq, What: err.Error() + " (edited)"}
+	if misread(err) {
+		return audit.Record{}, unread(seq, err)
 	}
 	if err != nil {
 		return audit.Record{}, fmt.Errorf("reading audit: %w", err)
@@ -207,7 +207,11 @@ func (d *DB) AuditRecord(ctx context.Context, seq int64) (audit.Record, error) {
 	if len(rows) == 0 || rows[0].Seq != seq {
 		return audit.Record{}, enrol.ErrUnknown
 	}
-	if err := d.allSealed(ctx, rows); err != nil {
+	clear, err := d.firstClear(ctx, rows)
+	if err == nil && clear == seq {
+		err = inClear(seq)
+	}
+	if err != nil {
 		return audit.Record{}, err
 	}
 	return record(rows[0])

@@ -392,20 +392,24 @@ func (d *DB) AuditRecords(ctx context.Context, after int64, f func(audit.Record)
 	page := 1000
 	for {
 		rows, err := d.q.EventsAfter(ctx, sqlc.EventsAfterParams{After: after, Lim: int64(page)})
-		if edited(err) && page > 1 {
+		if misread(err) && page > 1 {
 			page = 1 // which of them it is
 			continue
 		}
-		if edited(err) {
-			return &audit.BrokenError{Seq: after + 1, What: err.Error() + " (edited)"}
+		if misread(err) {
+			return unread(after+1, err)
 		}
 		if err != nil {
 			return fmt.Errorf("reading audit: %w", err)
 		}
-		if err := d.allSealed(ctx, rows); err != nil {
+		clear, err := d.firstClear(ctx, rows)
+		if err != nil {
 			return err
 		}
-		for _, e := range rows {
+		for _, e := range rows { // those before one that cannot be believed are handed over
+			if e.Seq == clear {
+				return inClear(clear)
+			}
 			r, err := record(e)
 			if err != nil {
 				return err
@@ -433,19 +437,21 @@ func (d *DB) NextRecord(ctx context.Context, after int64) (audit.Record, error) 
 	return record(rows[0])
 }
 
-// allSealed refuses records in clear that are not about the token.
-func (d *DB) allSealed(ctx context.Context, rows []sqlc.AuditEvent) error {
+// firstClear is the number of the first of some records that is in clear and not about the token;
+// 0 when there is none.
+func (d *DB) firstClear(ctx context.Context, rows []sqlc.AuditEvent) (int64, error) {
 	if len(rows) == 0 {
-		return nil
+		return 0, nil
 	}
 	seq, err := d.q.ClearEvent(ctx, sqlc.ClearEventParams{After: rows[0].Seq - 1, Last: rows[len(rows)-1].Seq})
 	if err != nil {
-		return fmt.Errorf("reading audit: %w", err)
+		return 0, fmt.Errorf("reading audit: %w", err)
 	}
-	if seq != 0 {
-		return &audit.BrokenError{Seq: seq, What: "it is not encrypted (edited)"}
-	}
-	return nil
+	return seq, nil
+}
+
+func inClear(seq int64) error {
+	return &audit.BrokenError{Seq: seq, What: "it is not encrypted (edited)", Kind: audit.Clear}
 }
 
 // edited says whether a read failed because a column is not what was sealed.
@@ -453,11 +459,29 @@ func edited(err error) bool {
 	return errors.Is(err, personal.ErrSealed) || errors.Is(err, personal.ErrClear)
 }
 
+// misread says whether a record was not read because of what stands in its columns: that is not what
+// was sealed, or not of their type, for which package sql has no error of its own.
+func misread(err error) bool {
+	return edited(err) || err != nil && !errors.Is(err, personal.ErrLocked) && strings.HasPrefix(err.Error(), "sql: Scan error on column")
+}
+
+// unread is the fault of a record that was misread.
+func unread(seq int64, err error) error {
+	b := &audit.BrokenError{Seq: seq, What: "its columns cannot be read (edited)", Kind: audit.Columns}
+	switch {
+	case errors.Is(err, personal.ErrSealed):
+		b.What, b.Kind = personal.ErrSealed.Error()+" (edited)", audit.Sealed
+	case errors.Is(err, personal.ErrClear):
+		b.What, b.Kind = personal.ErrClear.Error()+" (edited)", audit.Clear
+	}
+	return b
+}
+
 // record reads a row; *audit.BrokenError when it cannot be one of the chain.
 func record(e sqlc.AuditEvent) (audit.Record, error) {
 	r := audit.Record{Seq: e.Seq, Event: audit.Event{At: instant(e.At), Actor: string(e.Actor), Action: e.Action, Object: string(e.Object), Verdict: e.Verdict, RequestID: e.RequestID}}
 	if len(e.Prev.V) != 32 || len(e.Hash.V) != 32 || readDetail(string(e.Detail), &r) != nil {
-		return r, &audit.BrokenError{Seq: e.Seq, What: "its columns cannot be read (edited)"}
+		return r, &audit.BrokenError{Seq: e.Seq, What: "its columns cannot be read (edited)", Kind: audit.Columns}
 	}
 	r.Prev, r.Hash = [32]byte(e.Prev.V), [32]byte(e.Hash.V)
 	return r, nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -121,6 +122,7 @@ func TestAuditChainFindsEditedRows(t *testing.T) {
 	edit := raw(t, path)
 	for _, statement := range []string{
 		"UPDATE audit_events SET at = at + 1 WHERE seq = 3",
+		"UPDATE audit_events SET at = 'x' WHERE seq = 3",
 		"UPDATE audit_events SET actor = actor || 'x' WHERE seq = 3",
 		"UPDATE audit_events SET action = 'x' WHERE seq = 3",
 		"UPDATE audit_events SET object = '' WHERE seq = 3",
@@ -157,6 +159,95 @@ func TestAuditChainFindsEditedRows(t *testing.T) {
 		exec(t, edit, "INSERT INTO audit_events SELECT * FROM kept")
 		exec(t, edit, "DROP TABLE kept")
 		storetest.Chain(t, h.DB) // control
+	}
+}
+
+// What is damaged keeps nobody from reading what stands before it and behind it, and has a kind by
+// which words are chosen; the chain stays broken.
+func TestRecordsAroundADamagedOneAreRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mohor.db")
+	h := storetest.NewHouse(t, open(t, path))
+	all := storetest.Chain(t, h.DB)
+	at := all[len(all)/2].Seq
+	edit := raw(t, path)
+	for statement, kind := range map[string]string{
+		"UPDATE audit_events SET object = '~object:AAAA' WHERE seq = ?1":   audit.Sealed,
+		"UPDATE audit_events SET object = 'officer:nobody' WHERE seq = ?1": audit.Clear,
+		"UPDATE audit_events SET at = 'x' WHERE seq = ?1":                  audit.Columns,
+		"UPDATE audit_events SET hash = zeroblob(0) WHERE seq = ?1":        audit.Columns,
+		"UPDATE audit_events SET action = action || '.x' WHERE seq = ?1":   audit.Edited,
+		"UPDATE audit_events SET seq = 100000 + ?1 WHERE seq = ?1":         audit.Missing,
+	} {
+		exec(t, edit, "CREATE TABLE kept AS SELECT * FROM audit_events")
+		exec(t, edit, statement, at)
+		var broken *audit.BrokenError
+		n := int64(0)
+		v := audit.NewVerifier(nil)
+		err := h.DB.AuditRecords(t.Context(), 0, func(r audit.Record) error {
+			if err := v.Add(r); err != nil {
+				return err
+			}
+			n = r.Seq
+			return nil
+		})
+		if !errors.As(err, &broken) || broken.Seq != at || broken.Kind != kind || n != at-1 {
+			t.Errorf("%s: read up to %d of %d, then %v (%+v)", statement, n, at, err, broken)
+		}
+		rec, err := h.DB.AuditRecord(t.Context(), at)
+		if broken = nil; kind != audit.Edited && kind != audit.Missing && (!errors.As(err, &broken) || broken.Seq != at || broken.Kind != kind) ||
+			kind == audit.Edited && (err != nil || rec.Intact()) || kind == audit.Missing && !errors.Is(err, enrol.ErrUnknown) {
+			t.Errorf("%s: %v", statement, err)
+		}
+		if rec, err := h.DB.AuditRecord(t.Context(), at+1); err != nil || !rec.Intact() {
+			t.Errorf("%s: the one behind it: %v", statement, err)
+		}
+		if _, _, err := h.DB.SearchAudit(t.Context(), enrol.AuditRead{From: all[0].At, Limit: 50}); err != nil {
+			t.Errorf("%s: searching: %v", statement, err)
+		}
+		exec(t, edit, "DELETE FROM audit_events")
+		exec(t, edit, "INSERT INTO audit_events SELECT * FROM kept")
+		exec(t, edit, "DROP TABLE kept")
+	}
+}
+
+// Who an old chain is about is entered at an Unlock, and the next one goes on where it ended.
+func TestIndexOfAnOldChainGoesOn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mohor.db")
+	h := storetest.NewHouse(t, open(t, path))
+	for range 3 {
+		if err := h.DB.Audit(t.Context(), audit.Event{At: h.Clock.Now(), Actor: "test", Action: "t.read", Object: "officer:790308100009"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := storetest.Chain(t, h.DB)
+	end := all[len(all)-1].Seq
+	edit := raw(t, path)
+	state := func() (left string, entered []int64) {
+		t.Helper()
+		if err := edit.QueryRow("SELECT COALESCE((SELECT value FROM meta WHERE name = 'audit_unindexed'), '')").Scan(&left); err != nil {
+			t.Fatal(err)
+		}
+		seqs, _, err := h.DB.SearchAudit(t.Context(), enrol.AuditRead{About: "790308100009", Limit: 50})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return left, seqs
+	}
+	exec(t, edit, "DELETE FROM audit_about")
+	exec(t, edit, "INSERT INTO meta (name, value) VALUES ('audit_unindexed', ?)", fmt.Sprint(end))
+	exec(t, edit, "CREATE TABLE kept AS SELECT * FROM audit_events WHERE seq = ?", end)
+	exec(t, edit, "UPDATE audit_events SET object = 'x' WHERE seq = ?", end)
+	open(t, path)
+	if left, entered := state(); left != fmt.Sprintf("%d %d", end, end-1) || !slices.Equal(entered, []int64{end - 1, end - 2}) {
+		t.Errorf("before what cannot be read: %q, %v of %d", left, entered, end)
+	}
+	// What was entered is not read again.
+	exec(t, edit, "DELETE FROM audit_about")
+	exec(t, edit, "DELETE FROM audit_events WHERE seq = ?", end)
+	exec(t, edit, "INSERT INTO audit_events SELECT * FROM kept")
+	open(t, path)
+	if left, entered := state(); left != "" || !slices.Equal(entered, []int64{end}) {
+		t.Errorf("at the end: %q, %v of %d", left, entered, end)
 	}
 }
 

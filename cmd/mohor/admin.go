@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mohor-sign/mohor/enrol"
@@ -202,6 +204,11 @@ func (c *auditVerifyCmd) export(e *env) error {
 	if errors.Is(err, os.ErrNotExist) {
 		return hinted{err, "audit-seal.pem is the public key of the gateway that made the export: --seal"}
 	}
+	if len(rep.Breaks) > 0 {
+		if werr := c.broken(e, &rep); werr != nil {
+			return werr
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -211,6 +218,42 @@ func (c *auditVerifyCmd) export(e *env) error {
 	fmt.Fprintf(e.stdout, "export proved: %d records, each unchanged and linked to one of %d signed heads; %d others between, %d heads of the copy compared\n",
 		rep.Records, rep.Runs, rep.Others, rep.Compared)
 	return nil
+}
+
+// broken tells what of an export is proved though the chain is broken, and what is not; the command
+// fails all the same.
+func (c *auditVerifyCmd) broken(e *env, rep *gateway.AuditExportReport) error {
+	if c.JSON {
+		return json.NewEncoder(e.stdout).Encode(rep)
+	}
+	fmt.Fprintf(e.stdout, "export NOT whole: the chain is broken at %d places\n", len(rep.Breaks))
+	for _, b := range rep.Breaks {
+		lost := ""
+		if b.Asked {
+			lost = "; it was asked for, and is not in the export"
+		}
+		fmt.Fprintf(e.stdout, "  record %d: %s%s\n", b.Seq, b.What, lost)
+	}
+	fmt.Fprintf(e.stdout, "proved: %d records, each unchanged and linked to one of %d signed heads\n", rep.Records, rep.Runs)
+	if len(rep.Unproved) > 0 {
+		fmt.Fprintf(e.stdout, "not proved: %d records, unchanged but with no signed head behind them: %s\n", len(rep.Unproved), strings.Join(numbers(rep.Unproved), ", "))
+	}
+	return nil
+}
+
+// numbers writes ascending numbers, those that follow on one another as a range.
+func numbers(list []int64) (out []string) {
+	for k := 0; k < len(list); {
+		first := k
+		for k++; k < len(list) && list[k] == list[k-1]+1; k++ {
+		}
+		s := strconv.FormatInt(list[first], 10)
+		if k-1 > first {
+			s += "-" + strconv.FormatInt(list[k-1], 10)
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 type auditVerifyCmd struct {

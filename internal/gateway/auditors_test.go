@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/x509"
+	"database/sql"
 	"encoding/pem"
 	"errors"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/gateway"
 	"github.com/mohor-sign/mohor/internal/gatewaytest"
 	"github.com/mohor-sign/mohor/internal/table"
 )
@@ -183,4 +186,102 @@ func exported(t *testing.T, g *gatewaytest.Gateway, auditor *browser, officer st
 	if len(deeds(r)) != 4 {
 		t.Errorf("the exports in the audit: %q", deeds(r))
 	}
+}
+
+// A record that cannot be read is shown as one, beside the others, and is a fault of the chain all the
+// same: the export says which records are proved, and no verification passes.
+func TestADamagedRecordIsShownAsOne(t *testing.T) {
+	g, _ := withPassword(t)
+	officer := g.Dev.Officers[0].IC
+	auditor := inRole(t, g, "700101105562", "AUDREY ANAK JALONG", enrol.Appointment{Role: enrol.Auditor})
+	jdn := inRole(t, g, "700101105570", "ROSLAN BIN AHMAD", enrol.Appointment{Role: enrol.JDN})
+	var seqs []int64
+	look := func() {
+		t.Helper()
+		want(t, jdn.do(http.MethodGet, "/v1/admin/officers/"+officer, nil), 200, "")
+		list, _ := auditor.do(http.MethodGet, "/v1/admin/audit?limit=1&action=enrol.read", nil).Body["records"].([]any)
+		seqs = append(seqs, int64(list[0].(map[string]any)["seq"].(float64)))
+	}
+	look()
+	look()
+	look()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(g.Dir, "mohor.db")+"?_pragma=busy_timeout(15000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	pub, damaged := sealOf(t, g), seqs[1]
+	for kind, edit := range map[string]string{
+		"sealed":  "UPDATE audit_events SET detail = (SELECT detail || 'AAAA' FROM audit_events WHERE seq = ?1) WHERE seq = ?1",
+		"columns": "UPDATE audit_events SET at = 'x' WHERE seq = ?1",
+		"edited":  "UPDATE audit_events SET verdict = 'noted' WHERE seq = ?1",
+	} {
+		for _, do := range []string{"DROP TABLE IF EXISTS kept", "CREATE TABLE kept AS SELECT * FROM audit_events WHERE seq = ?1", edit} {
+			if _, err := db.Exec(do, damaged); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, q := range []string{"?action=enrol.read&limit=3", "?looks=true&about=" + officer, "?from=2026-01-01&action=enrol.read"} {
+			r := auditor.do(http.MethodGet, "/v1/admin/audit"+q, nil)
+			rows := map[int64]map[string]any{}
+			list, _ := r.Body["records"].([]any)
+			for _, x := range list {
+				m := x.(map[string]any)
+				rows[int64(m["seq"].(float64))] = m
+			}
+			bad, _ := rows[damaged]["unreadable"].(map[string]any)
+			if r.Status != 200 || bad["code"] != kind || bad["text"] == "" || rows[damaged]["actor"] != "" || rows[damaged]["at"] != nil || len(rows[damaged]["detail"].(map[string]any)) != 0 {
+				t.Fatalf("%s, %s: %d %v", kind, q, r.Status, rows[damaged])
+			}
+			for _, seq := range []int64{seqs[0], seqs[2]} {
+				if rows[seq]["unreadable"] != nil || rows[seq]["actor_name"] != "ROSLAN BIN AHMAD" {
+					t.Errorf("%s, %s: the others: %v", kind, q, rows[seq])
+				}
+			}
+		}
+		r := auditor.do(http.MethodGet, "/v1/admin/audit/"+numeral(float64(damaged)), nil)
+		proof, _ := r.Body["proof"].(map[string]any)
+		if bad, _ := r.Body["unreadable"].(map[string]any); r.Status != 200 || bad["code"] != kind || proof["in_chain"] != false || proof["broken_at"] != float64(damaged) {
+			t.Errorf("%s: the record: %d %s", kind, r.Status, r.Raw)
+		}
+		for path, says := range map[string]string{"/admin/audit?action=enrol.read": `data-unreadable="`, "/admin/audit/looks?about=" + officer: `data-unreadable="`, "/admin/audit/" + numeral(float64(damaged)): "Rekod ini tidak dapat dibaca"} {
+			if r := auditor.do(http.MethodGet, path, nil); r.Status != 200 || !bytes.Contains(r.Raw, []byte(says)) || !bytes.Contains(r.Raw, []byte(auditText(kind))) {
+				t.Errorf("%s: %s: %d lacks %s", kind, path, r.Status, says)
+			}
+		}
+		var broken *audit.BrokenError
+		r = auditor.do(http.MethodGet, "/v1/admin/audit/export?action=enrol.read", nil)
+		rep, err := audit.CheckExport(bytes.NewReader(r.Raw), pub, nil, nil)
+		if r.Status != 200 || !errors.As(err, &broken) || broken.Seq != damaged || rep.Records != 1 || !slices.Equal(rep.Unproved, seqs[:1]) || len(rep.Breaks) != 1 || !rep.Breaks[0].Asked {
+			t.Errorf("%s: export: %d %+v, %v\n%s", kind, r.Status, rep, err, r.Raw)
+		}
+		one := auditor.do(http.MethodGet, "/v1/admin/audit/export?seq="+numeral(float64(damaged)), nil)
+		if rep, err := audit.CheckExport(bytes.NewReader(one.Raw), pub, nil, nil); one.Status != 200 || !errors.Is(err, audit.ErrBroken) || rep.Records != 0 {
+			t.Errorf("%s: export of it alone: %d %+v, %v", kind, one.Status, rep, err)
+		}
+		behind := auditor.do(http.MethodGet, "/v1/admin/audit/export?seq="+numeral(float64(seqs[2])), nil)
+		if rep, err := audit.CheckExport(bytes.NewReader(behind.Raw), pub, nil, nil); err != nil || rep.Records != 1 {
+			t.Errorf("%s: export of one behind it: %+v, %v", kind, rep, err)
+		}
+		c := auditor.do(http.MethodGet, "/v1/admin/audit/export?format=csv&action=enrol.read", nil)
+		if c.Status != 200 || !bytes.Contains(c.Raw, []byte(numeral(float64(damaged))+`,"","","","","","","tidak dapat dibaca",`)) || !bytes.Contains(c.Raw, []byte(numeral(float64(seqs[2]))+",20")) {
+			t.Errorf("%s: %d %s", kind, c.Status, c.Raw)
+		}
+		if _, err := gateway.VerifyAudit(t.Context(), g.Dir, ""); !errors.As(err, &broken) || broken.Seq != damaged {
+			t.Errorf("%s: the whole chain: %v", kind, err)
+		}
+		for _, do := range []string{"DELETE FROM audit_events WHERE seq = ?1", "INSERT INTO audit_events SELECT * FROM kept"} {
+			if _, err := db.Exec(do, damaged); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, err := gateway.VerifyAudit(t.Context(), g.Dir, ""); err != nil {
+		t.Errorf("the chain as it was: %v", err)
+	}
+}
+
+// auditText is how the words for a kind of damage begin.
+func auditText(kind string) string {
+	return map[string]string{"sealed": "Bahagian rekod yang disulitkan tidak dapat dibuka", "columns": "Isi rekod ini rosak", "edited": "Kandungan rekod tidak sepadan dengan cincangnya"}[kind]
 }

@@ -228,3 +228,6 @@ func SignHead(ctx context.Context, s *Server) error { return s.heads.write(ctx) 
 
 // InEarnest has the checks take a gateway for a real installation.
 func InEarnest(s *Server) { s.Sandbox = false }
+
+// Tell records an event.
+func Tell(ctx context.Context, s *Server, ev audit.Event) error { return s.db.Audit(ctx, ev) }

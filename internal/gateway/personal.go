@@ -118,6 +118,9 @@ func (c *Config) openUnlocked(ctx context.Context) (*store.DB, error) {
 // AuditRecord is a record of the audit chain.
 type AuditRecord = audit.Record
 
+// AuditExportReport is what [VerifyExport] found.
+type AuditExportReport = audit.ExportReport
+
 // ReadAudit calls f for every audit record of dir whose action begins with action, in order, also
 // beside a running gateway. It needs the token; that it was asked, and by whom, is audited.
 // Whether the records are believed is for f to judge (audit.Verifier).

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -92,6 +93,10 @@ func TestStatusOverHTTP(t *testing.T) {
 	listed := m.ap.do(http.MethodGet, "/v1/admin/revocations?agency=JANM", nil)
 	if s := string(listed.Raw); !strings.Contains(s, serial) || !strings.Contains(s, "bersara wajib") || !strings.Contains(s, "cessationOfOperation") {
 		t.Errorf("%s", s)
+	}
+	// The console, which lists several agencies together, makes such places itself.
+	if r := m.ap.do(http.MethodGet, "/v1/admin/revocations?agency=JANM&limit=1", nil); r.Text("next") != fmt.Sprintf("%d.%s", at.UnixMicro(), serial) {
+		t.Errorf("the next page: %s", r.Raw)
 	}
 	want(t, officer.do(http.MethodPost, "/v1/me/certificate/renew", map[string]any{"system": m.Dev.System, "pin": newcomerPIN}), 409, "certificate_leaving")
 	cancel := "/v1/admin/revocations/" + serial + "?why=kontrak+disambung"

@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/enrol"
 	"github.com/mohor-sign/mohor/internal/gateway"
 	"github.com/mohor-sign/mohor/internal/gatewaytest"
@@ -376,5 +378,74 @@ func TestEventsRaiseAlarms(t *testing.T) {
 	}
 	if r := w.jdn.do("GET", "/v1/admin/alarms?state=cleared", nil); len(r.Body["alarms"].([]any)) != 1 {
 		t.Errorf("%s", r.Raw)
+	}
+}
+
+// Each of hundreds of alarms is reached, in the API and on the page, and can be acknowledged there.
+func TestHundredsOfAlarmsArePaged(t *testing.T) {
+	g := gatewaytest.New(t)
+	w := newWard(t, g)
+	const events = 230
+	for k := range events {
+		check(t, gateway.Tell(t.Context(), g.Server, audit.Event{At: time.Now(), Actor: "gateway", Action: "signer.alarm", Object: fmt.Sprintf("tx_%03d", k), Verdict: audit.Noted}))
+	}
+	gateway.Look(t.Context(), g.Server)
+	marked := func(who *browser) (int, bool) {
+		t.Helper()
+		m := regexp.MustCompile(`<span class="alarms"[^>]*>\s*([0-9+]+)`).FindStringSubmatch(string(who.do(http.MethodGet, "/admin", nil).Raw))
+		n, told := who.do(http.MethodGet, "/v1/me", nil).Body["open_alarms"].(float64)
+		if (n > 0) != (m != nil && m[1] == "99+") {
+			t.Errorf("%v alarms, the mark in the menu: %q", n, m)
+		}
+		return int(n), told
+	}
+	if n, _ := marked(w.jdn); n < 200 {
+		t.Errorf("%d alarms in the menu", n)
+	}
+	if _, told := marked(appointed(t, g, "700202105566", enrol.SAP, "", g.Dev.System)); told {
+		t.Error("a SAP is told of alarms")
+	}
+	seen := map[string]bool{}
+	last := ""
+	for after, pages := "", 0; ; pages++ {
+		r := w.jdn.do(http.MethodGet, "/v1/admin/alarms?limit=100&after="+after, nil)
+		want(t, r, 200, "")
+		for _, x := range r.Body["alarms"].([]any) {
+			last = x.(map[string]any)["id"].(string)
+			seen[last] = true
+		}
+		if after = r.Text("next"); after == "" {
+			break
+		}
+		if pages > 10 {
+			t.Fatal("it does not end")
+		}
+	}
+	if len(seen) != events {
+		t.Errorf("%d alarms in the API", len(seen))
+	}
+	want(t, w.jdn.do(http.MethodGet, "/v1/admin/alarms?after=eA", nil), 400, "invalid_request")
+	rows, next := regexp.MustCompile(`data-alarm="([^"]+)"`), regexp.MustCompile(`href="(/admin/health\?after=[A-Za-z0-9_-]+)"`)
+	shown := map[string]bool{}
+	for path := "/admin/health"; path != ""; {
+		body := string(w.jdn.do(http.MethodGet, path, nil).Raw)
+		for _, m := range rows.FindAllStringSubmatch(body, -1) {
+			shown[m[1]] = true
+		}
+		path = ""
+		if m := next.FindStringSubmatch(body); m != nil && len(shown) <= events {
+			path = m[1]
+		}
+	}
+	if len(shown) != events {
+		t.Errorf("%d alarms on the page", len(shown))
+	}
+	if r := w.jdn.do(http.MethodGet, "/admin/health/alarms/"+last, nil); r.Status != 200 || !strings.Contains(string(r.Raw), `name="note"`) {
+		t.Errorf("the last one's page: %d", r.Status)
+	}
+	before, _ := marked(w.jdn)
+	want(t, w.jdn.do(http.MethodPost, "/v1/admin/alarms/"+last+"/acknowledge", map[string]string{"note": "disiasat oleh JDN"}), 204, "")
+	if after, _ := marked(w.jdn); after != before-1 {
+		t.Errorf("%d alarms before one was acknowledged, %d then", before, after)
 	}
 }

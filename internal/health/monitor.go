@@ -210,6 +210,13 @@ func (m *Monitor) Open() int {
 	return m.open
 }
 
+// Acknowledged has Open count one less before the next look does.
+func (m *Monitor) Acknowledged() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.open = max(0, m.open-1)
+}
+
 // settle raises and clears alarms. What the database does not take now it is told the next
 // time, with the times at which it was.
 func (m *Monitor) settle(ctx context.Context) {

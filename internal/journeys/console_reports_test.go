@@ -4,6 +4,7 @@ package journeys_test
 
 import (
 	"bytes"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -104,7 +105,33 @@ func TestJourneyConsoleReports(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", mohor, "../../cmd/mohor").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(g.Dir, "mohor.db")+"?_pragma=busy_timeout(15000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	all := func(statements ...string) error {
+		for _, s := range statements {
+			if _, err := db.ExecContext(t.Context(), s); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	acts := acts{
+		// damaged spoils the first record of a look at an officer, mended puts it back.
+		"damaged": func(json.RawMessage) (any, error) {
+			err := all("CREATE TABLE kept AS SELECT a.* FROM audit_events a JOIN audit_about x ON x.seq = a.seq WHERE a.action = 'enrol.read' AND x.looked = 1 ORDER BY a.seq LIMIT 1",
+				"UPDATE audit_events SET detail = detail || 'AAAA' WHERE seq = (SELECT seq FROM kept)")
+			if err != nil {
+				return nil, err
+			}
+			var seq int64
+			return &seq, db.QueryRowContext(t.Context(), "SELECT seq FROM kept").Scan(&seq)
+		},
+		"mended": func(json.RawMessage) (any, error) {
+			return nil, all("UPDATE audit_events SET detail = (SELECT detail FROM kept) WHERE seq = (SELECT seq FROM kept)", "DROP TABLE kept")
+		},
 		"totp": func(argument json.RawMessage) (any, error) {
 			var ic string
 			if err := json.Unmarshal(argument, &ic); err != nil {

@@ -2,6 +2,13 @@
 SELECT id, kind, node, object, code, args, raised_at, seen_at, cleared_at, acked_by, acked_at, note FROM alarms
 WHERE cleared_at = 0 ORDER BY CASE WHEN object = '' THEN 0 ELSE 1 END, raised_at DESC, id DESC LIMIT 200;
 
+-- Those that last behind a place in the same order.
+-- name: RaisedAlarms :many
+SELECT id, kind, node, object, code, args, raised_at, seen_at, cleared_at, acked_by, acked_at, note FROM alarms
+WHERE cleared_at = 0 AND (CASE WHEN object = '' THEN 0 ELSE 1 END > CAST(@event AS BIGINT)
+    OR CASE WHEN object = '' THEN 0 ELSE 1 END = @event AND (raised_at < @before OR raised_at = @before AND id < @before_id))
+ORDER BY CASE WHEN object = '' THEN 0 ELSE 1 END, raised_at DESC, id DESC LIMIT @lim;
+
 -- name: ClearedAlarms :many
 SELECT id, kind, node, object, code, args, raised_at, seen_at, cleared_at, acked_by, acked_at, note FROM alarms
 WHERE cleared_at > 0 AND (cleared_at < @before OR cleared_at = @before AND id < @before_id)

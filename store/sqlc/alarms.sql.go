@@ -336,6 +336,77 @@ func (q *Queries) OutboxWaits(ctx context.Context) (OutboxWaitsRow, error) {
 	return i, err
 }
 
+const raisedAlarms = `-- name: RaisedAlarms :many
+SELECT id, kind, node, object, code, args, raised_at, seen_at, cleared_at, acked_by, acked_at, note FROM alarms
+WHERE cleared_at = 0 AND (CASE WHEN object = '' THEN 0 ELSE 1 END > CAST(?1 AS BIGINT)
+    OR CASE WHEN object = '' THEN 0 ELSE 1 END = ?1 AND (raised_at < ?2 OR raised_at = ?2 AND id < ?3))
+ORDER BY CASE WHEN object = '' THEN 0 ELSE 1 END, raised_at DESC, id DESC LIMIT ?4
+`
+
+type RaisedAlarmsParams struct {
+	Event    int64
+	Before   int64
+	BeforeID string
+	Lim      int64
+}
+
+type RaisedAlarmsRow struct {
+	ID        string
+	Kind      string
+	Node      string
+	Object    personal.Object
+	Code      string
+	Args      string
+	RaisedAt  int64
+	SeenAt    int64
+	ClearedAt int64
+	AckedBy   personal.Actor
+	AckedAt   int64
+	Note      personal.Note
+}
+
+// Those that last behind a place in the same order.
+func (q *Queries) RaisedAlarms(ctx context.Context, arg RaisedAlarmsParams) ([]RaisedAlarmsRow, error) {
+	rows, err := q.db.QueryContext(ctx, raisedAlarms,
+		arg.Event,
+		arg.Before,
+		arg.BeforeID,
+		arg.Lim,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RaisedAlarmsRow
+	for rows.Next() {
+		var i RaisedAlarmsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Kind,
+			&i.Node,
+			&i.Object,
+			&i.Code,
+			&i.Args,
+			&i.RaisedAt,
+			&i.SeenAt,
+			&i.ClearedAt,
+			&i.AckedBy,
+			&i.AckedAt,
+			&i.Note,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const unconfirmedAlarms = `-- name: UnconfirmedAlarms :one
 SELECT COUNT(*) FROM alarms WHERE node = ?1 AND cleared_at = 0 AND seen_at < ?2
 `

@@ -201,6 +201,18 @@ func healthAlarms(t *testing.T, h *House) {
 	if err != nil || len(list) != 3 || list[2].Check != "signing" || list[2].Object != "tx_changed" {
 		t.Fatalf("%+v, %v", list, err)
 	}
+	// One by one it is the same list, the parts' before the events'.
+	next := health.Alarm{}
+	for k := range list {
+		one, err := h.DB.RaisedAlarms(ctx, next.Object != "", next.RaisedAt, next.ID, 1)
+		if err != nil || len(one) != 1 || one[0].ID != list[k].ID {
+			t.Fatalf("alarm %d: %+v, %v", k, one, err)
+		}
+		next = one[0]
+	}
+	if rest, err := h.DB.RaisedAlarms(ctx, true, next.RaisedAt, next.ID, 1); err != nil || len(rest) != 0 {
+		t.Errorf("behind the last: %+v, %v", rest, err)
+	}
 	if err := h.DB.AcknowledgeAlarm(ctx, list[2].ID, "disiasat oleh JDN", event("alarm.acknowledge", list[2].ID)); err != nil {
 		t.Fatal(err)
 	}

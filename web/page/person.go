@@ -23,6 +23,7 @@ type Person struct {
 	} `json:"session"`
 	Appointments []Appointment `json:"appointments"`         // of administrators
 	Factorless   bool          `json:"second_factor_needed"` // an officer who was appointed and has none
+	Alarms       int           `json:"open_alarms"`          // that nobody has seen to; 0 for who may not see them
 }
 
 // Appointment is what an administrator may decide about.

@@ -71,6 +71,25 @@ async function audit(v) {
   await scan(v, 'console-reports-search-none');
 }
 
+// damaged: a record that somebody spoiled in the database is shown as one, beside the others.
+async function damaged(v) {
+  const seq = await act('damaged');
+  try {
+    for (const [path, name] of [[`/admin/audit/looks?about=${officer.ic}`, 'looked'], ['/admin/audit?action=enrol.read', 'search']]) {
+      await v.page.goto(path);
+      const bad = v.page.locator(`tr[data-unreadable="${seq}"]`);
+      await bad.getByText(v.t('Tidak dapat dibaca', 'Unreadable')).waitFor();
+      if (await v.page.locator('table.rows tbody tr').count() < 2) problem(`${path}: the others are not there`);
+      await scan(v, `console-reports-damaged-${name}`);
+    }
+    await v.page.locator(`tr[data-unreadable="${seq}"] a`).click();
+    await v.page.getByText(v.t('Simpan semuanya seperti sedia ada', 'Keep everything as it is')).waitFor();
+    await scan(v, 'console-reports-damaged-record');
+  } finally {
+    await act('mended');
+  }
+}
+
 async function evidence(v) {
   await v.page.goto(`/admin/audit/looks?about=${officer.ic}`);
   await v.page.locator('table.rows tbody tr', { hasText: 'Melihat maklumat pegawai' }).first().locator('a').first().click();
@@ -95,6 +114,7 @@ await journey(async () => {
     await enter(v, auditor);
     await step('reports', () => reports(v));
     await step('audit', () => audit(v));
+    await step('damaged', () => damaged(v));
     if (v.lang === 'ms' && v.size === 'desktop') await step('evidence', () => evidence(v));
   };
   await everywhere({ langs: ['ms'], sizes: ['desktop'] }, both);

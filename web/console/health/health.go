@@ -95,8 +95,9 @@ type alarms struct {
 // board is what the page shows.
 type board struct {
 	vitals
-	Raised []alarm
-	Said   string
+	Raised      []alarm
+	First, Next string // addresses of the pages of alarms, "" for none
+	Said        string
 }
 
 // mayAcknowledge: the others are shown no button.
@@ -106,9 +107,11 @@ func (d *desk) now(w http.ResponseWriter, r *http.Request) {
 	b := board{}
 	err := d.Call(r, http.MethodGet, "/v1/admin/health", nil, &b.vitals)
 	if err == nil && !b.Brief {
+		after := r.URL.Query().Get("after")
 		var list alarms
-		err = d.Call(r, http.MethodGet, "/v1/admin/alarms", nil, &list)
+		list, err = d.alarms(r, "raised", "50", after)
 		b.Raised = list.Alarms
+		b.First, b.Next = around(path, after, list.Next)
 	}
 	if err != nil {
 		d.Failed(w, r, err)
@@ -118,38 +121,52 @@ func (d *desk) now(w http.ResponseWriter, r *http.Request) {
 	d.Show(w, r, http.StatusOK, boardPage(&b))
 }
 
-func (d *desk) history(w http.ResponseWriter, r *http.Request) {
-	after := r.URL.Query().Get("after")
-	var list alarms
-	q := url.Values{"state": {"cleared"}, "limit": {"20"}}
+// alarms asks for a page of them.
+func (d *desk) alarms(r *http.Request, state, limit, after string) (list alarms, err error) {
+	q := url.Values{"state": {state}, "limit": {limit}}
 	if after != "" {
 		q.Set("after", after)
 	}
-	if err := d.Call(r, http.MethodGet, "/v1/admin/alarms?"+q.Encode(), nil, &list); err != nil {
+	return list, d.Call(r, http.MethodGet, "/v1/admin/alarms?"+q.Encode(), nil, &list)
+}
+
+// around are the addresses of a list's first page and of the next one, "" for none.
+func around(path, after, follows string) (first, next string) {
+	if after != "" {
+		first = path
+	}
+	if follows != "" {
+		next = path + "?" + url.Values{"after": {follows}}.Encode()
+	}
+	return first, next
+}
+
+func (d *desk) history(w http.ResponseWriter, r *http.Request) {
+	after := r.URL.Query().Get("after")
+	list, err := d.alarms(r, "cleared", "20", after)
+	if err != nil {
 		d.Failed(w, r, err)
 		return
 	}
-	first, next := "", ""
-	if after != "" {
-		first = alarmsPath
-	}
-	if list.Next != "" {
-		next = alarmsPath + "?" + url.Values{"after": {list.Next}}.Encode()
-	}
+	first, next := around(alarmsPath, after, list.Next)
 	d.Show(w, r, http.StatusOK, historyPage(list.Alarms, first, next))
 }
 
 // raised finds an alarm that lasts; nil when it does not.
 func (d *desk) raised(r *http.Request) (*alarm, error) {
-	var list alarms
-	if err := d.Call(r, http.MethodGet, "/v1/admin/alarms", nil, &list); err != nil {
-		return nil, err
+	for after := ""; ; {
+		list, err := d.alarms(r, "raised", "200", after)
+		if err != nil {
+			return nil, err
+		}
+		k := slices.IndexFunc(list.Alarms, func(a alarm) bool { return a.ID == chi.URLParam(r, "id") })
+		if k >= 0 {
+			return &list.Alarms[k], nil
+		}
+		if after = list.Next; after == "" {
+			return nil, nil
+		}
 	}
-	k := slices.IndexFunc(list.Alarms, func(a alarm) bool { return a.ID == chi.URLParam(r, "id") })
-	if k < 0 {
-		return nil, nil
-	}
-	return &list.Alarms[k], nil
 }
 
 func (d *desk) one(w http.ResponseWriter, r *http.Request) {

@@ -1,9 +1,13 @@
 package people
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,30 +40,52 @@ func scopes(r *http.Request) [][2]string {
 	p := page.Who(r.Context())
 	var out [][2]string
 	for _, a := range p.Appointments {
+		s := [2]string{"agency", a.Agency}
 		switch a.Role {
 		case "JDN", "AUDITOR":
 			return [][2]string{{"", ""}}
 		case "SAP":
-			out = append(out, [2]string{"system", a.System})
-		default:
-			out = append(out, [2]string{"agency", a.Agency})
+			s = [2]string{"system", a.System}
+		}
+		if !slices.Contains(out, s) {
+			out = append(out, s)
 		}
 	}
 	return out
 }
 
+// perPage is how many revocations a page has.
+const perPage = 50
+
+// revocations is a page of those of all scopes together, the next ones first.
 func (d desk) revocations(r *http.Request, after string) (out []leaving, next string, err error) {
-	for _, s := range scopes(r) {
+	all := scopes(r)
+	more := false
+	for _, s := range all {
 		var got struct {
 			Revocations []leaving `json:"revocations"`
 			Next        string    `json:"next"`
 		}
-		if err := d.Call(r, http.MethodGet, withQuery("/v1/admin/revocations", s[0], s[1], "after", after, "limit", "50"), nil, &got); err != nil {
+		if err := d.Call(r, http.MethodGet, withQuery("/v1/admin/revocations", s[0], s[1], "after", after, "limit", strconv.Itoa(perPage)), nil, &got); err != nil {
 			return nil, "", err
 		}
-		out, next = append(out, got.Revocations...), got.Next
+		out, next, more = append(out, got.Revocations...), got.Next, more || got.Next != ""
 	}
-	return out, next, nil
+	if len(all) < 2 {
+		return out, next, nil
+	}
+	// One that is of several scopes stands in the page once.
+	slices.SortFunc(out, func(a, b leaving) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Serial, b.Serial)) })
+	out = slices.CompactFunc(out, func(a, b leaving) bool { return a.Serial == b.Serial })
+	if len(out) > perPage {
+		out, more = out[:perPage], true
+	}
+	if !more || len(out) == 0 {
+		return out, "", nil
+	}
+	// The API's place in the list is the last one's time and serial number, in each scope alike.
+	last := out[len(out)-1]
+	return out, fmt.Sprintf("%d.%s", last.At.UnixMicro(), last.Serial), nil
 }
 
 func (d desk) upcoming(w http.ResponseWriter, r *http.Request) {

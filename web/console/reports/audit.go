@@ -23,7 +23,14 @@ type event struct {
 	Verdict   string            `json:"verdict"`
 	RequestID string            `json:"request_id"`
 	Detail    map[string]string `json:"detail"`
+	// Unreadable: the record cannot be believed, and this is why.
+	Unreadable *struct {
+		Text string `json:"text"`
+	} `json:"unreadable"`
 }
+
+// said: the record's content is told.
+func (e *event) said() bool { return e.Unreadable == nil || e.Action != "" }
 
 // who names an actor in words.
 func (e *event) who(ctx context.Context) string {

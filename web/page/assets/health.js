@@ -25,7 +25,7 @@ async function look() {
   if (!paused.hidden) return;
   let fresh = null;
   try {
-    const answer = await fetch(location.pathname, { headers: { Accept: "text/html" }, redirect: "error", cache: "no-store" });
+    const answer = await fetch(location.pathname + location.search, { headers: { Accept: "text/html" }, redirect: "error", cache: "no-store" });
     if (answer.ok) fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   } catch { /* said below */ }
   const parts = fresh ? fresh.querySelectorAll("[data-part]") : [];
