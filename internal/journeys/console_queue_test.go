@@ -139,8 +139,7 @@ func (o *recruits) joins(argument json.RawMessage) (any, error) {
 func TestJourneyConsoleQueue(t *testing.T) {
 	g := gatewaytest.New(t)
 	o := &recruits{newOffice(t, g), card(t, 900, 570, false), t.Context}
-	who := func(ic string) map[string]string { return map[string]string{"ic": ic, "password": o.password} }
-	r := run(t, g, "console_queue", given{"list": o.list(500), "jdn": who("700101105551"), "sap": who("700101105552"), "ap": who("700101105554")}, acts{
+	r := run(t, g, "console_queue", given{"list": o.list(500), "jdn": o.who("700101105551"), "sap": o.who("700101105552"), "ap": o.who("700101105554")}, acts{
 		"joins": o.joins,
 		"totp": func(argument json.RawMessage) (any, error) {
 			var ic string

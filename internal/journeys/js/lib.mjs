@@ -406,6 +406,20 @@ export async function mail(who, pick, since) {
   }
 }
 
+// enter logs an administrator in, who has ic and password: at leads to a page, without it to the
+// console's first. The test has the act totp, or totp says where else the second factor's code is from.
+export async function enter(v, { ic, password }, at = '', totp = () => act('totp', ic)) {
+  await v.page.goto(at ? `/login?next=${encodeURIComponent(at)}` : '/login');
+  await v.page.fill('#ic', ic);
+  await v.page.fill('#password', password);
+  await v.page.click('#masuk');
+  await v.page.locator('#code').waitFor();
+  await v.page.fill('#code', await totp());
+  await v.page.click('#masuk');
+  const { pathname } = new URL(at || '/admin', config.base);
+  await v.page.waitForURL((u) => u.pathname === pathname);
+}
+
 // code waits for a one-time code; link for the first link that matches (a RegExp).
 export const code = (who, since) => mail(who, (m) => m.code, since);
 export const link = (who, pattern, since) => mail(who, (m) => pattern.exec(m.text)?.[0], since);
