@@ -191,7 +191,10 @@ func fields(t *testing.T) (out []string) {
 		}
 	}
 	slices.Sort(out)
-	return slices.Compact(out)
+	if out = slices.Compact(out); len(out) < 90 {
+		t.Fatalf("only %d fields: %q", len(out), out)
+	}
+	return out
 }
 
 // source is a file of the tree.
@@ -226,7 +229,10 @@ func namesAsked(t *testing.T) (out []string) {
 		}
 	}
 	slices.Sort(out)
-	return slices.Compact(out)
+	if out = slices.Compact(out); len(out) < 30 {
+		t.Fatalf("only %d names: %q", len(out), out)
+	}
+	return out
 }
 
 // routes are the pages of the console.
