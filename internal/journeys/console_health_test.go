@@ -58,7 +58,7 @@ func TestJourneyConsoleHealth(t *testing.T) {
 			return o.totp(ic)
 		},
 		// look is what the gateway does each few seconds.
-		"look":      func(json.RawMessage) (any, error) { g.Server.Monitor().Round(t.Context()); return true, nil },
+		"look": func(json.RawMessage) (any, error) { g.Server.Monitor().Round(t.Context()); return true, nil },
 		// earnest has it taken for a real installation, which needs backups; backup notes one.
 		"earnest": func(argument json.RawMessage) (any, error) {
 			g.Server.Sandbox = string(argument) != "true"
