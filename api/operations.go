@@ -94,10 +94,10 @@ func operationCodes() map[string]string {
 		"askDeletion": codesRequest, "officerRequests": "not_registered", "cancelOfficerRequest": codesRequest, "confirmOfficerRequest": "no_certificate" + codesRequest + codesNewPIN,
 		"exportOfficer": "session_not_fresh reason_missing not_registered", "placeHold": codesHold, "liftHold": "own_case" + codesHold,
 		// Administrators: apps and systems.
-		"registerApp": "app_invalid app_exists" + codesApp, "app": "not_registered", "changeApp": "app_invalid session_not_fresh" + codesApp, "confirmApp": codesApp, "suspendApp": codesApp, "resumeApp": "session_not_fresh" + codesApp, "endApp": "session_not_fresh" + codesApp,
+		"registerApp": "app_invalid app_exists" + codesApp, "app": "not_registered", "changeApp": "app_invalid session_not_fresh" + codesApp, "confirmApp": codesApp, "suspendApp": "reason_missing" + codesApp, "resumeApp": "session_not_fresh reason_missing" + codesApp, "endApp": "session_not_fresh reason_missing" + codesApp,
 		"addAppCredential": "credential_invalid session_not_fresh" + codesApp, "confirmAppCredential": codesApp, "revokeAppCredential": codesApp,
 		"webhook": "not_registered", "setWebhook": "webhook_invalid webhook_registered session_not_fresh" + codesApp, "dropWebhook": "session_not_fresh webhook_registered" + codesApp, "testWebhook": codesApp, "deliveries": "not_registered", "redeliver": codesApp,
-		"system": "not_registered", "showSystem": "registry_invalid not_registered", "setLogo": "registry_invalid not_registered", "dropLogo": "not_registered",
+		"system": "not_registered", "showSystem": "registry_invalid not_registered", "tryHeader": "registry_invalid not_registered", "setLogo": "registry_invalid not_registered", "dropLogo": "not_registered",
 		"acknowledgeAlarm": "alarm_acknowledged not_found reason_missing", "proposeDisposal": codesDispose, "confirmDisposal": codesDispose, "cancelDisposal": codesDispose, "disposal": "not_found", "disposalCSV": "not_found",
 		"worksBatches": "", "worksBatch": "not_registered", "worksRefusals": "not_registered", "worksProgress": "not_registered", "letter": "not_registered", "pauseAnyBatch": "not_registered reason_missing batch_not_signing",
 		"resumeAnyBatch": "not_registered reason_missing batch_not_paused", "cancelAnyBatch": "not_registered reason_missing batch_sealed batch_busy",

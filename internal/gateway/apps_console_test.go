@@ -80,6 +80,8 @@ func TestAppsForTheConsole(t *testing.T) {
 	want(t, other.do(http.MethodPost, system+"/header", try), 403, "forbidden")
 	want(t, auditor.do(http.MethodPost, system+"/header", try), 403, "forbidden")
 	want(t, jdn.do(http.MethodPost, "/v1/admin/systems/NONE/header", try), 404, "not_found")
+	try["header_template"] = "{siapa}"
+	want(t, sap.do(http.MethodPost, system+"/header", try), 422, "registry_invalid")
 	if r := auditor.do(http.MethodGet, system+"/tokens", nil); r.Status != 200 || r.Body["officers"] != 0.0 {
 		t.Errorf("%d %s", r.Status, r.Raw)
 	}

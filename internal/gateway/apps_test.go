@@ -87,6 +87,9 @@ func TestAppsOverTheAPI(t *testing.T) {
 	if want(t, page, 200, ""); page.Text("next") != "lejar" {
 		t.Errorf("%s", page.Raw)
 	}
+	for _, what := range []string{"suspend", "resume", "end"} {
+		want(t, jdn.do("POST", path+"/lejar/"+what, map[string]any{"reason": " x "}), 422, "reason_missing")
+	}
 	want(t, sap.do("POST", path+"/lejar/suspend", map[string]any{"reason": "kunci bocor"}), 200, "")
 	want(t, g.Do("GET", read, "", nil, "X-API-Key", key), 401, "unauthenticated")
 	want(t, sap.do("POST", path+"/lejar/resume", map[string]any{"reason": "kunci ditukar"}), 403, "forbidden")

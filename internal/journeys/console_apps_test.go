@@ -105,7 +105,7 @@ func TestJourneyConsoleApps(t *testing.T) {
 			return hook.taken, nil
 		},
 	}
-	run(t, g, "console_apps", given{"password": o.password, "jdn": "700101105551", "sap": "700101105552", "ap": "700101105554", "hook": takes.URL + "/acara", "back": takes.URL + "/kembali",
+	run(t, g, "console_apps", given{"jdn": o.who("700101105551"), "sap": o.who("700101105552"), "ap": o.who("700101105554"), "hook": takes.URL + "/acara", "back": takes.URL + "/kembali",
 		"key": string(key.Reveal()), "logo": logo}, acts)
 	log := g.Log.String()
 	for _, s := range secrets {

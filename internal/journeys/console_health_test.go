@@ -94,8 +94,8 @@ func TestJourneyConsoleHealth(t *testing.T) {
 			return true, nil
 		},
 	}
-	run(t, g, "console_health", given{"admin": map[string]string{"ic": "700101105551", "password": o.password}, "helper": map[string]string{"ic": "700101105552", "password": o.password},
-		"auditor": map[string]string{"ic": auditor, "password": o.password}, "dir": g.Dir}, does)
+	run(t, g, "console_health", given{"admin": o.who("700101105551"), "helper": o.who("700101105552"),
+		"auditor": o.who(auditor), "dir": g.Dir}, does)
 }
 
 // atWork has the gateway do in the background what it does when it serves.

@@ -60,8 +60,7 @@ func TestJourneyConsolePeople(t *testing.T) {
 		}
 		people = append(people, map[string]string{"ic": r[0], "name": r[1], "email": r[2], "serial": media[0].Serial, "credential": media[0].Credential})
 	}
-	who := func(ic string) map[string]string { return map[string]string{"ic": ic, "password": o.password} }
-	run(t, g, "console_people", given{"people": people, "jdn": who("700101105551"), "sap": who("700101105552"), "ap": who("700101105554"), "other": who("700101105556")}, acts{
+	run(t, g, "console_people", given{"people": people, "jdn": o.who("700101105551"), "sap": o.who("700101105552"), "ap": o.who("700101105554"), "other": o.who("700101105556")}, acts{
 		"totp": func(argument json.RawMessage) (any, error) {
 			var ic string
 			if err := json.Unmarshal(argument, &ic); err != nil {

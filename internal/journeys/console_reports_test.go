@@ -189,6 +189,6 @@ func TestJourneyConsoleReports(t *testing.T) {
 			return nil, fmt.Errorf("the reason is not there as text: %q", cells)
 		},
 	}
-	run(t, g, "console_reports", given{"auditor": map[string]string{"ic": auditor, "password": o.password}, "jdn": "PENTADBIR 1",
-		"ap": map[string]string{"ic": "700101105554", "password": o.password}}, acts)
+	run(t, g, "console_reports", given{"auditor": o.who(auditor), "jdn": "PENTADBIR 1",
+		"ap": o.who("700101105554")}, acts)
 }

@@ -78,7 +78,7 @@ func TestJourneyConsoleWorks(t *testing.T) {
 			return true, nil
 		},
 	}
-	run(t, g, "console_works", given{"password": o.password, "jdn": "700101105551", "second": "700101105557", "auditor": "700101105558", "sap": "700101105552", "list": list, "signs": signs, "crest": crestFile}, acts)
+	run(t, g, "console_works", given{"jdn": o.who("700101105551"), "second": o.who("700101105557"), "auditor": o.who("700101105558"), "sap": o.who("700101105552"), "list": list, "signs": signs, "crest": crestFile}, acts)
 	after := openedBatch(t, g, "Selepas", "ecert", "text/csv", []byte(strings.ReplaceAll(listOfThree, "S1022", "S1033")))
 	if r, err := o.as("700101105551", "GET", "/v1/admin/batches/"+after, nil, 200); err != nil || r.Body["template_version"] != 1.0 {
 		t.Errorf("%v %s", err, r.Raw)

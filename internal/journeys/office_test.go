@@ -34,7 +34,7 @@ func TestJourneyConsoleOffice(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	run(t, g, "console_office", given{"base": base, "password": o.password, "second": "700101105558", "first": "700101105551", "sa": "700101105560", "auditor": "700101105561"}, acts{
+	run(t, g, "console_office", given{"base": base, "second": o.who("700101105558"), "first": o.who("700101105551"), "sa": o.who("700101105560"), "auditor": o.who("700101105561")}, acts{
 		"totp": func(argument json.RawMessage) (any, error) {
 			var ic string
 			if err := json.Unmarshal(argument, &ic); err != nil {

@@ -2,22 +2,11 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { act, advance, browser, code, config, journey, mark, problem, result, shot, step, visit } from './lib.mjs';
+import { act, active, advance, browser, code, config, journey, mark, plain, problem, result, shot, step, visit } from './lib.mjs';
 
 const { given } = config;
 const officer = config.dev.officers[0];
 const ours = new URL(config.base).origin;
-const plain = (text) => text.replace(/[\s\u0000\ufeff]+/g, '');
-
-// active is what of a payload is more than text in a page.
-const active = (p) => p.evaluate(() => {
-  const out = [...document.querySelectorAll('[data-serang], iframe, object, embed, base, math, meta[http-equiv=refresh], a[href^="javascript:" i], [href*="evil.example"], [src*="evil.example"], [action*="evil.example"], [hx-get="/logout"]')].map((e) => e.outerHTML.slice(0, 120));
-  for (const e of document.querySelectorAll('*')) {
-    for (const a of e.attributes) if (/^(on|hx-on)/i.test(a.name) || a.name === 'style' && /%|none/.test(a.value) && e.namespaceURI !== 'http://www.w3.org/2000/svg' && /display:none/.test(a.value)) out.push(`${e.tagName} ${a.name}`);
-  }
-  if (window.__x !== undefined) out.push('a script ran');
-  return out;
-});
 
 async function stored() {
   const seen = Object.fromEntries(Object.keys(given.texts).map((f) => [f, new Set()]));

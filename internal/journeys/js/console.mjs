@@ -1,6 +1,6 @@
 // The office in one story: an administrator is appointed, lists officers, others validate and approve
 // them; a certificate is revoked by two; an app gets its keys; the auditor asks who looked.
-import { act, config, journey, mail, mark, problem, result, scan, step, visit } from './lib.mjs';
+import { act, config, enter, journey, mail, mark, problem, result, scan, step, visit } from './lib.mjs';
 
 const { password, jdn, second, ap, auditor, list, officers, person, lang } = config.given;
 const sap = { ic: '790308109903', name: 'NORAINI BINTI OTHMAN', email: 'noraini@janm.gov.my', password: 'lembing perak di dinding' };
@@ -15,16 +15,9 @@ const submit = (v) => v.page.locator('main form button[type=submit]').last().cli
 const spent = { clicks: 0, typed: 0, seconds: 0 };
 
 // as has somebody log in, do f and go; counted says that it is work on the list of officers.
-async function as(ic, at, f, { counted = false, word = password, totp = () => act('totp', ic) } = {}) {
+async function as(ic, at, f, { counted = false, word = password, totp } = {}) {
   const v = await visit({ lang });
-  await v.page.goto(`/login?next=${encodeURIComponent(at)}`);
-  await v.page.fill('#ic', ic);
-  await v.page.fill('#password', word);
-  await v.page.click('#masuk');
-  await v.page.locator('#code').waitFor();
-  await v.page.fill('#code', await totp());
-  await v.page.click('#masuk');
-  await v.page.waitForURL((u) => u.pathname === at.split('?')[0]);
+  await enter(v, { ic, password: word }, at, totp);
   const out = await f(v);
   if (counted) {
     spent.clicks += v.count.clicks;

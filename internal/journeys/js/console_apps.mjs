@@ -1,7 +1,7 @@
 // Apps, their credentials and events, and ICT systems, as administrators keep them.
-import { act, advance, api, code, config, everywhere, journey, mark, problem, scan, step, visit } from './lib.mjs';
+import { act, advance, api, code, config, enter, everywhere, journey, mark, problem, scan, step, visit } from './lib.mjs';
 
-const { password, jdn, sap, ap, hook, back, key, logo } = config.given;
+const { jdn, sap, ap, hook, back, key, logo } = config.given;
 const officer = config.dev.officers[0];
 const system = config.dev.system;
 const id = 'lejar-pukal';
@@ -11,17 +11,6 @@ const press = (v, ms, en) => v.page.getByRole('main').getByRole('button', { name
 const follow = (v, ms, en) => v.page.getByRole('main').getByRole('link', { name: v.t(ms, en) }).first().click();
 const said = (v, ms, en) => v.page.getByRole('status').getByText(v.t(ms, en)).waitFor();
 const title = (v, ms, en) => v.page.getByRole('heading', { level: 1, name: v.t(ms, en) }).waitFor();
-
-async function enter(v, ic, at = '/login') {
-  await v.page.goto(at);
-  await v.page.fill('#ic', ic);
-  await v.page.fill('#password', password);
-  await v.page.click('#masuk');
-  await v.page.locator('#code').waitFor();
-  await v.page.fill('#code', await act('totp', ic));
-  await v.page.click('#masuk');
-  await v.page.waitForURL((u) => u.pathname.startsWith('/admin'));
-}
 
 // shown takes the secret from the page that shows it.
 async function shown(v) {
@@ -321,10 +310,10 @@ async function stale(j) {
   await j.page.goto(`/admin/apps/${id}/credentials/new?kind=basic`);
   await title(j, 'Log masuk sekali lagi dahulu', 'Log in once more first');
   await press(j, 'Log masuk semula', 'Log in again');
-  await j.page.fill('#ic', jdn);
-  await j.page.fill('#password', password);
+  await j.page.fill('#ic', jdn.ic);
+  await j.page.fill('#password', jdn.password);
   await j.page.click('#masuk');
-  await j.page.fill('#code', await act('totp', jdn));
+  await j.page.fill('#code', await act('totp', jdn.ic));
   await j.page.click('#masuk');
   await j.page.getByRole('button', { name: j.t('Buat kata laluan Basic', 'Make a Basic password') }).waitFor();
 }

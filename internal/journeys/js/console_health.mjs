@@ -1,20 +1,9 @@
 // How the gateway is, as administrators see it: faults that are real, each with what to do.
-import { act, config, everywhere, journey, problem, scan, step, visit } from './lib.mjs';
+import { act, config, enter, everywhere, journey, problem, scan, step, visit } from './lib.mjs';
 
 const { admin, helper, auditor, dir } = config.given;
 const is = (what, got, want) => { if (got !== want) problem(`${what}: ${got}, not ${want}`); };
 const has = (what, text, part) => { if (!text.includes(part)) problem(`${what}: “${text}” lacks “${part}”`); };
-
-async function enter(v, who) {
-  await v.page.goto('/login');
-  await v.page.fill('#ic', who.ic);
-  await v.page.fill('#password', who.password);
-  await v.page.click('#masuk');
-  await v.page.locator('#code').waitFor();
-  await v.page.fill('#code', await act('totp', who.ic));
-  await v.page.click('#masuk');
-  await v.page.waitForURL((u) => /^\/(portal|admin)/.test(u.pathname));
-}
 
 const verdict = (v) => v.page.locator('#kesihatan-ringkas h1').innerText();
 const fault = (v, id) => v.page.locator(`.health-fault[data-check="${id}"]`);

@@ -1,8 +1,8 @@
 // Administrators are appointed by two, set themselves up in the browser, log in by passkey; lost
 // log-ins, agencies and offices, holds and disposals.
-import { act, config, everywhere, journey, mail, mark, noOverflow, problem, result, scan, step, visit } from './lib.mjs';
+import { act, config, enter, everywhere, journey, mail, mark, noOverflow, problem, result, scan, step, visit } from './lib.mjs';
 
-const { first, second, sa, auditor, password } = config.given;
+const { first, second, sa, auditor } = config.given;
 const one = config.dev.officers[0];
 const is = (what, got, want) => { if (got !== want) problem(`${what}: ${got}, not ${want}`); };
 const press = (v, ms, en) => v.page.getByRole('button', { name: v.t(ms, en), exact: true }).click();
@@ -12,19 +12,8 @@ const said = (v) => v.page.locator('[role=status] .note').waitFor();
 const submit = (v) => v.page.locator('main form button[type=submit]').last().click();
 const setupOf = (to, since) => mail({ email: to }, (m) => /setup_[a-z2-7]{26}/.exec(m.text)?.[0], since);
 
-async function enter(v, ic, at = '/admin', totp = () => act('totp', ic), word = password) {
-  await v.page.goto(`/login?next=${encodeURIComponent(at)}`);
-  await v.page.fill('#ic', ic);
-  await v.page.fill('#password', word);
-  await v.page.click('#masuk');
-  await v.page.locator('#code').waitFor();
-  await v.page.fill('#code', await totp());
-  await v.page.click('#masuk');
-  await v.page.waitForURL((u) => u.pathname === at);
-}
-
 const leave = (v) => press(v, 'Log keluar', 'Log out').then(() => v.page.waitForURL(/\/login/));
-const change = async (v, ic, at) => { await leave(v); await enter(v, ic, at); };
+const change = async (v, who, at) => { await leave(v); await enter(v, who, at); };
 
 // What is shown once in each language and size.
 async function pages(v) {
@@ -139,7 +128,7 @@ async function appoint(v) {
   const cdp = await v.context.newCDPSession(v.page);
   await cdp.send('WebAuthn.enable');
   await cdp.send('WebAuthn.addVirtualAuthenticator', { options: { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true } });
-  await enter(v, newcomer.ic, '/portal/profile/passkeys', () => act('shown', seed), newcomer.password);
+  await enter(v, newcomer, '/portal/profile/passkeys', () => act('shown', seed));
   await v.page.fill('#label', 'Komputer riba pejabat');
   await press(v, 'Buat kunci laluan', 'Make the passkey');
   await seen(v, 'Komputer riba pejabat', 'Komputer riba pejabat');
@@ -189,7 +178,7 @@ async function helper(v) {
   await v.page.fill('#totp', await act('shown', seed));
   await submit(v);
   await v.page.locator('.verdict.good').waitFor();
-  await enter(v, one.ic, '/admin', () => act('shown', seed), one.password);
+  await enter(v, one, '/admin', () => act('shown', seed));
 }
 
 async function resetAccount(v) {
@@ -221,7 +210,7 @@ async function resetAccount(v) {
   await leave(v);
   newcomer.password = 'gunung ledang di waktu pagi';
   const seed = await setUp(v, newcomer, setup, false);
-  await enter(v, newcomer.ic, '/admin', () => act('shown', seed), newcomer.password);
+  await enter(v, newcomer, '/admin', () => act('shown', seed));
 }
 
 async function registry(v) {

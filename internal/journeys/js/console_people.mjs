@@ -1,5 +1,5 @@
 // Officers in the administrator's console: who calls, what is wrong, what is done about it.
-import { act, config, everywhere, journey, problem, scan, step, visit } from './lib.mjs';
+import { act, config, enter, everywhere, journey, problem, scan, step, visit } from './lib.mjs';
 
 const { people: [one, two, three], jdn, sap, ap, other } = config.given;
 const is = (what, got, want) => { if (got !== want) problem(`${what}: ${got}, not ${want}`); };
@@ -8,20 +8,9 @@ const follow = (v, ms, en) => v.page.locator('main').getByRole('link', { name: v
 const see = (v, ms, en) => v.page.locator('main').getByText(v.t(ms, en)).first().waitFor();
 const heading = (v, text) => v.page.getByRole('heading', { level: 1, name: text }).waitFor();
 
-async function logIn(v, who, at) {
-  await v.page.goto(`/login?next=${encodeURIComponent(at)}`);
-  await v.page.fill('#ic', who.ic);
-  await v.page.fill('#password', who.password);
-  await v.page.click('#masuk');
-  await v.page.locator('#code').waitFor();
-  await v.page.fill('#code', await act('totp', who.ic));
-  await v.page.click('#masuk');
-  await v.page.waitForURL((u) => u.pathname.startsWith('/admin'));
-}
-
 const as = async (who, at, f, options = {}) => {
   const v = await visit(options);
-  await logIn(v, who, at);
+  await enter(v, who, at);
   await f(v);
   await v.end();
 };
@@ -137,7 +126,7 @@ await journey(async () => {
   }));
   await step('in English, and on a phone', () => everywhere({ langs: ['en', 'ms'], sizes: ['phone', 'desktop'] }, async (v) => {
     if (v.lang === 'ms' && v.size === 'desktop') return;
-    await logIn(v, sap, '/admin/officers');
+    await enter(v, sap, '/admin/officers');
     await scan(v, 'console-people-list');
     await v.page.goto(`/admin/officers/${one.ic}`);
     await scan(v, 'console-people-officer');

@@ -1,5 +1,5 @@
 // An administrator's work queues: a list with wrong rows, what waits for whom, many at once by keyboard.
-import { act, config, everywhere, journey, problem, result, scan, step, visit } from './lib.mjs';
+import { act, config, enter, everywhere, journey, problem, result, scan, step, visit } from './lib.mjs';
 
 const { jdn, sap, ap, list } = config.given;
 const is = (what, got, want) => { if (got !== want) problem(`${what}: ${got}, not ${want}`); };
@@ -8,20 +8,9 @@ const press = (v, ms, en) => v.page.getByRole('button', { name: v.t(ms, en) }).f
 const see = (v, ms, en) => v.page.getByText(v.t(ms, en)).first().waitFor();
 const tile = (v, ms, en) => v.page.locator('.tile', { hasText: v.t(ms, en) }).locator('.figure').innerText();
 
-async function logIn(v, who, at) {
-  await v.page.goto(`/login?next=${encodeURIComponent(at)}`);
-  await v.page.fill('#ic', who.ic);
-  await v.page.fill('#password', who.password);
-  await v.page.click('#masuk');
-  await v.page.locator('#code').waitFor();
-  await v.page.fill('#code', await act('totp', who.ic));
-  await v.page.click('#masuk');
-  await v.page.waitForURL((u) => u.pathname.startsWith('/admin'));
-}
-
 const as = async (who, at, f, options = {}) => {
   const v = await visit(options);
-  await logIn(v, who, at);
+  await enter(v, who, at);
   await f(v);
   await v.end();
 };
@@ -132,7 +121,7 @@ await journey(async () => {
   }));
 
   await step('everywhere', () => everywhere({}, async (v) => {
-    await logIn(v, jdn, '/admin/rollout');
+    await enter(v, jdn, '/admin/rollout');
     await scan(v, 'console-queue-rollout');
     await v.page.goto('/admin/queue?tab=apply');
     await scan(v, 'console-queue-waiting');

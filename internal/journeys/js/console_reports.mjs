@@ -1,20 +1,9 @@
 // The auditor's questions, and reports.
-import { act, config, everywhere, journey, problem, scan, step, visit } from './lib.mjs';
+import { act, config, enter, everywhere, journey, problem, scan, step, visit } from './lib.mjs';
 
 const [officer] = config.dev.officers;
 const { auditor, ap, jdn } = config.given;
 const is = (what, got, want) => { if (got !== want) problem(`${what}: ${got}, not ${want}`); };
-
-async function enter(v, who) {
-  await v.page.goto('/login');
-  await v.page.fill('#ic', who.ic);
-  await v.page.fill('#password', who.password);
-  await v.page.click('#masuk');
-  await v.page.locator('#code').waitFor();
-  await v.page.fill('#code', await act('totp', who.ic));
-  await v.page.click('#masuk');
-  await v.page.waitForURL((u) => u.pathname.startsWith('/admin'));
-}
 
 async function taken(v, link) {
   const coming = v.page.waitForEvent('download');

@@ -1,23 +1,12 @@
 // Batches, the outbox and templates of eCertificates, as administrators work with them.
-import { act, config, everywhere, journey, problem, scan, step, visit } from './lib.mjs';
+import { act, config, enter, everywhere, journey, problem, scan, step, visit } from './lib.mjs';
 
-const { password, jdn, second, auditor, sap, list, signs, crest } = config.given;
+const { jdn, second, auditor, sap, list, signs, crest } = config.given;
 
 const press = (v, ms, en) => v.page.getByRole('main').getByRole('button', { name: v.t(ms, en), exact: true }).click();
 const follow = (v, ms, en) => v.page.getByRole('main').getByRole('link', { name: v.t(ms, en), exact: true }).first().click();
 const said = (v, ms, en) => v.page.getByRole('status').getByText(v.t(ms, en)).waitFor();
 const title = (v, ms, en) => v.page.getByRole('heading', { level: 1, name: v.t(ms, en) }).waitFor();
-
-async function enter(v, ic) {
-  await v.page.goto('/login');
-  await v.page.fill('#ic', ic);
-  await v.page.fill('#password', password);
-  await v.page.click('#masuk');
-  await v.page.locator('#code').waitFor();
-  await v.page.fill('#code', await act('totp', ic));
-  await v.page.click('#masuk');
-  await v.page.waitForURL((u) => u.pathname.startsWith('/admin'));
-}
 
 // drawn waits for the picture of the page.
 const drawn = (v) => v.page.waitForFunction(() => [...document.querySelectorAll('.works-sheet img')].every((i) => { i.loading = 'eager'; return i.complete && i.naturalWidth > 0; }));

@@ -406,6 +406,62 @@ export async function mail(who, pick, since) {
   }
 }
 
+// plain is a text without what a page may show otherwise.
+export const plain = (text) => text.replace(/[\s\u0000\ufeff]+/g, '');
+
+// harm is what of a payload of attack_test.go is more than text in a document.
+function harm(d) {
+  const out = [...d.querySelectorAll('[data-serang], iframe, object, embed, base, math, meta[http-equiv=refresh], [hx-get="/logout"]')].map((e) => e.outerHTML.slice(0, 120));
+  for (const e of d.querySelectorAll('*')) {
+    for (const a of e.attributes) {
+      if (/^(on|hx-on)/i.test(a.name) || a.name === 'style' && /%|none/.test(a.value) && e.namespaceURI !== 'http://www.w3.org/2000/svg' && /display:none/.test(a.value)) out.push(`${e.tagName} ${a.name}`);
+      // In the query of an address of ours it is text.
+      if (!/^(href|src|srcset|action|formaction|data|poster|ping|xlink:href|hx-(get|post|put|patch|delete))$/i.test(a.name) || !URL.canParse(a.value, document.baseURI)) continue;
+      const u = new URL(a.value, document.baseURI);
+      if (/(^|\.)evil\.example$/.test(u.hostname) || /^(javascript|vbscript):$/.test(u.protocol) || u.protocol === 'data:' && !(e.localName === 'img' && u.pathname.startsWith('image/'))) out.push(`${e.tagName} ${a.name}=${a.value.slice(0, 80)}`);
+    }
+  }
+  if (window.__x !== undefined) out.push('a script ran');
+  return out;
+}
+
+// active is that of the page that is shown.
+export const active = (x) => page(x).evaluate(`(${harm})(document)`);
+
+// parsed asks for pages as the page that is shown would: of each { path, status, type, active, text, main, next }, where text
+// is all that it says, and its fields and titles hold, and next leads on in a list. A path may be { path, body }, a
+// form that is sent; atOnce are under way together.
+export const parsed = (x, paths, atOnce = 3) => page(x).evaluate(`(async (paths) => {
+  const harm = ${harm};
+  const ask = async (x) => {
+    const { path, body } = x.path ? x : { path: x };
+    const r = await fetch(path, body ? { method: 'POST', body: new URLSearchParams(body) } : { headers: { Accept: 'text/html' } });
+    const type = r.headers.get('Content-Type') ?? '';
+    const raw = await r.text();
+    if (!type.startsWith('text/html')) return { path, status: r.status, type, active: [], text: raw.slice(0, 100000), main: raw.slice(0, 400), next: '' };
+    const d = new DOMParser().parseFromString(raw, 'text/html');
+    return { path, status: r.status, type, active: harm(d), text: d.title + d.body.textContent + [...d.querySelectorAll('input,textarea,[title]')].map((e) => e.value ?? e.title).join(' '), main: (d.querySelector('main')?.textContent ?? '').slice(0, 400), next: d.querySelector('main a[rel=next]')?.getAttribute('href') ?? '' };
+  };
+  const out = [];
+  const todo = paths.entries();
+  await Promise.all(Array.from({ length: ${atOnce} }, async () => { for (const [k, path] of todo) out[k] = await ask(path); }));
+  return out;
+})(${JSON.stringify(paths)})`);
+
+// enter logs an administrator in, who has ic and password: at leads to a page, without it to the
+// console's first. The test has the act totp, or totp says where else the second factor's code is from.
+export async function enter(v, { ic, password }, at = '', totp = () => act('totp', ic)) {
+  await v.page.goto(at ? `/login?next=${encodeURIComponent(at)}` : '/login');
+  await v.page.fill('#ic', ic);
+  await v.page.fill('#password', password);
+  await v.page.click('#masuk');
+  await v.page.locator('#code').waitFor();
+  await v.page.fill('#code', await totp());
+  await v.page.click('#masuk');
+  const { pathname } = new URL(at || '/admin', config.base);
+  await v.page.waitForURL((u) => u.pathname === pathname);
+}
+
 // code waits for a one-time code; link for the first link that matches (a RegExp).
 export const code = (who, since) => mail(who, (m) => m.code, since);
 export const link = (who, pattern, since) => mail(who, (m) => pattern.exec(m.text)?.[0], since);
