@@ -18,10 +18,13 @@ async function open(v, path) {
   judge(path, r.status(), await active(v.page), false);
 }
 
-// read asks for many pages, some at a time, for a gateway lets nobody ask for all at once.
+const speak = (v, lang) => v.context.addCookies([{ name: 'mohor-lang', value: lang, url: config.base }]);
+
+// read asks for many pages, in one language and the other, some at a time, for a gateway lets nobody ask for all at once.
 async function read(v, paths, refused, look = () => {}) {
   for (let k = 0; k < paths.length; k += 60) {
     const some = paths.slice(k, k + 60);
+    await speak(v, k % 120 ? 'en' : 'ms');
     await advance(60);
     for (const a of await parsed(v.page, some, some[0].path ? 1 : 3)) {
       counts.read++;
@@ -35,7 +38,7 @@ const file = /\.(png|csv)$|\/(file|csv|sample\.png)(\?|$)/; // which a browser d
 
 async function pages(v) {
   for (const lang of ['ms', 'en']) {
-    await v.context.addCookies([{ name: 'mohor-lang', value: lang, url: config.base }]);
+    await speak(v, lang);
     await step(`opened in ${lang}`, async () => {
       for (const path of new Set([...lists, ...shown.filter((x) => x.real).map((x) => x.path)])) if (!file.test(path)) await open(v, path);
     });
@@ -119,6 +122,7 @@ async function rows(v) {
     for (let column = -1; column < 8; column++) {
       const good = (k) => [`8201011490${String(k).padStart(2, '0')}`, 'NORMAH BINTI ALI', `r${k}@janm.gov.my`, 'JANN', config.dev.system, '', '', ''];
       const lines = column < 0 ? [`${head},${marks.map(cell).join(',')}`, good(0).join(',')] : [head, ...texts.slice(-48).map((t, k) => good(k).map((x, c) => (c === column ? cell(t) : x)).join(','))];
+      await speak(v, column % 2 ? 'en' : 'ms');
       await v.page.goto('/admin/list');
       await v.page.setInputFiles('#file', { name: `${marks[0]}.csv`, mimeType: 'text/csv', buffer: Buffer.from(lines.join('\n')) });
       await v.page.locator('main form button[type=submit]').first().click();
