@@ -64,9 +64,9 @@ SELECT CAST((i.created_at + @zone) / 86400000000 AS BIGINT) AS day, t.system, CO
 FROM intents i
 JOIN transactions t ON t.id = i.transaction_id
 JOIN items d ON d.batch_id = i.batch_id AND d.intent_id = i.id
-LEFT JOIN enrolled e ON e.ic = t.ic AND e.system = t.system
 WHERE i.created_at >= @start AND i.created_at < @stop
-    AND (CAST(@system AS TEXT) = '' OR t.system = @system) AND (CAST(@agency AS TEXT) = '' OR e.agency = @agency)
+    AND (CAST(@system AS TEXT) = '' OR t.system = @system)
+    AND (CAST(@agency AS TEXT) = '' OR EXISTS (SELECT 1 FROM enrolled e WHERE e.ic = t.ic AND e.system = t.system AND e.agency = @agency))
 GROUP BY 1, 2 ORDER BY 1, 2;
 
 -- name: ReportCalendar :many
@@ -86,9 +86,9 @@ SELECT CAST((s.sent_at + @zone) / 86400000000 AS BIGINT) AS day, t.system, s.cha
     COUNT(CASE WHEN s.delivery NOT IN ('sent', 'refused', 'bounced') THEN 1 END) AS unknown, COUNT(CASE WHEN s.redeemed = 1 THEN 1 END) AS used
 FROM code_sends s
 JOIN transactions t ON t.id = s.transaction_id
-LEFT JOIN enrolled e ON e.ic = t.ic AND e.system = t.system
 WHERE s.sent_at >= @start AND s.sent_at < @stop
-    AND (CAST(@system AS TEXT) = '' OR t.system = @system) AND (CAST(@agency AS TEXT) = '' OR e.agency = @agency)
+    AND (CAST(@system AS TEXT) = '' OR t.system = @system)
+    AND (CAST(@agency AS TEXT) = '' OR EXISTS (SELECT 1 FROM enrolled e WHERE e.ic = t.ic AND e.system = t.system AND e.agency = @agency))
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 
 -- name: ReportRefusals :many
@@ -104,9 +104,9 @@ SELECT CAST((i.created_at + @zone) / 86400000000 AS BIGINT) AS day, t.system, d.
 FROM intents i
 JOIN transactions t ON t.id = i.transaction_id
 JOIN items d ON d.batch_id = i.batch_id AND d.intent_id = i.id AND d.state = 'refused'
-LEFT JOIN enrolled e ON e.ic = t.ic AND e.system = t.system
 WHERE i.created_at >= @start AND i.created_at < @stop
-    AND (CAST(@system AS TEXT) = '' OR t.system = @system) AND (CAST(@agency AS TEXT) = '' OR e.agency = @agency)
+    AND (CAST(@system AS TEXT) = '' OR t.system = @system)
+    AND (CAST(@agency AS TEXT) = '' OR EXISTS (SELECT 1 FROM enrolled e WHERE e.ic = t.ic AND e.system = t.system AND e.agency = @agency))
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 
 -- Rows of lists for batches: of a system once somebody is asked to sign them.

@@ -72,9 +72,9 @@ SELECT CAST((s.sent_at + ?1) / 86400000000 AS BIGINT) AS day, t.system, s.channe
     COUNT(CASE WHEN s.delivery NOT IN ('sent', 'refused', 'bounced') THEN 1 END) AS unknown, COUNT(CASE WHEN s.redeemed = 1 THEN 1 END) AS used
 FROM code_sends s
 JOIN transactions t ON t.id = s.transaction_id
-LEFT JOIN enrolled e ON e.ic = t.ic AND e.system = t.system
 WHERE s.sent_at >= ?2 AND s.sent_at < ?3
-    AND (CAST(?4 AS TEXT) = '' OR t.system = ?4) AND (CAST(?5 AS TEXT) = '' OR e.agency = ?5)
+    AND (CAST(?4 AS TEXT) = '' OR t.system = ?4)
+    AND (CAST(?5 AS TEXT) = '' OR EXISTS (SELECT 1 FROM enrolled e WHERE e.ic = t.ic AND e.system = t.system AND e.agency = ?5))
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 `
 
@@ -141,9 +141,9 @@ SELECT CAST((i.created_at + ?1) / 86400000000 AS BIGINT) AS day, t.system, COUNT
 FROM intents i
 JOIN transactions t ON t.id = i.transaction_id
 JOIN items d ON d.batch_id = i.batch_id AND d.intent_id = i.id
-LEFT JOIN enrolled e ON e.ic = t.ic AND e.system = t.system
 WHERE i.created_at >= ?2 AND i.created_at < ?3
-    AND (CAST(?4 AS TEXT) = '' OR t.system = ?4) AND (CAST(?5 AS TEXT) = '' OR e.agency = ?5)
+    AND (CAST(?4 AS TEXT) = '' OR t.system = ?4)
+    AND (CAST(?5 AS TEXT) = '' OR EXISTS (SELECT 1 FROM enrolled e WHERE e.ic = t.ic AND e.system = t.system AND e.agency = ?5))
 GROUP BY 1, 2 ORDER BY 1, 2
 `
 
@@ -479,9 +479,9 @@ SELECT CAST((i.created_at + ?1) / 86400000000 AS BIGINT) AS day, t.system, d.cod
 FROM intents i
 JOIN transactions t ON t.id = i.transaction_id
 JOIN items d ON d.batch_id = i.batch_id AND d.intent_id = i.id AND d.state = 'refused'
-LEFT JOIN enrolled e ON e.ic = t.ic AND e.system = t.system
 WHERE i.created_at >= ?2 AND i.created_at < ?3
-    AND (CAST(?4 AS TEXT) = '' OR t.system = ?4) AND (CAST(?5 AS TEXT) = '' OR e.agency = ?5)
+    AND (CAST(?4 AS TEXT) = '' OR t.system = ?4)
+    AND (CAST(?5 AS TEXT) = '' OR EXISTS (SELECT 1 FROM enrolled e WHERE e.ic = t.ic AND e.system = t.system AND e.agency = ?5))
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 `
 
