@@ -44,7 +44,7 @@ type DirectoryRecords interface {
 	// CertificateHolder says of whom, for which system, an officer's certificate of that decimal
 	// serial number is, or was; ErrUnknown.
 	CertificateHolder(ctx context.Context, serial string) (ic, system string, err error)
-	// UnreachedOfficers are the ICs of those whose newest code, of which it is known, did not arrive.
+	// UnreachedOfficers are the ICs, some more than once, of those whose newest code, of which it is known, did not arrive.
 	UnreachedOfficers(ctx context.Context) ([]string, error)
 }
 

@@ -199,12 +199,13 @@ func (q *Queries) ChangedOfficers(ctx context.Context, arg ChangedOfficersParams
 }
 
 const unreachedOfficers = `-- name: UnreachedOfficers :many
-SELECT DISTINCT s.ic FROM code_sends s
+SELECT s.ic FROM code_sends s
 WHERE s.delivery IN ('deferred', 'refused', 'bounced') AND s.delivery <> 'deferred'
     AND NOT EXISTS (SELECT 1 FROM code_sends n WHERE n.ic = s.ic AND n.sent_at > s.sent_at AND n.delivery <> '')
 `
 
-// The condition on delivery is that of an index, of few among many.
+// The condition on delivery is that of an index, of few among many; with DISTINCT, SQLite would go by
+// another one through all.
 func (q *Queries) UnreachedOfficers(ctx context.Context) ([]personal.IC, error) {
 	rows, err := q.db.QueryContext(ctx, unreachedOfficers)
 	if err != nil {
