@@ -13,8 +13,9 @@ import (
 
 // Way is an enrolment as the directory has it.
 type Way struct {
-	System, Agency, Office string
-	State                  State
+	System, Agency, Office, Phase string
+	State                         State
+	First                         bool // to the first certificate; else to another one
 }
 
 // Holding is a medium of an officer, with the newest certificate where there is one.
@@ -43,6 +44,8 @@ type DirectoryRecords interface {
 	// CertificateHolder says of whom, for which system, an officer's certificate of that decimal
 	// serial number is, or was; ErrUnknown.
 	CertificateHolder(ctx context.Context, serial string) (ic, system string, err error)
+	// UnreachedOfficers are the ICs, some more than once, of those whose newest code, of which it is known, did not arrive.
+	UnreachedOfficers(ctx context.Context) ([]string, error)
 }
 
 // directoryIdle is for how long an unused directory stays in memory.
@@ -185,6 +188,7 @@ func (x *Directory) share(e *DirectoryEntry) {
 		one(&w.System)
 		one(&w.Agency)
 		one(&w.Office)
+		one(&w.Phase)
 	}
 	for k := range e.Holdings {
 		h := &e.Holdings[k]

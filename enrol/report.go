@@ -77,15 +77,16 @@ type ReportRead struct {
 	From, To             time.Time // of those with a By
 	By                   string
 	Months               []time.Time // of ReportSignatures: beginnings of months, and the end of the last
+	Limit                int         // of lists: who reads will want no more; 0: all
 }
 
 // Report is a report that its reader may have; the audit tells of it already.
 type Report struct {
 	Columns []ReportColumn
 
-	read    ReportRead
-	records Enrolments
-	limit   int
+	read  ReportRead
+	desk  *Desk
+	limit int
 }
 
 // columns are those of each report, in the order of its rows.
@@ -125,7 +126,7 @@ func (d *Desk) Report(ctx context.Context, a Actor, q ReportQuery) (*Report, err
 	if q.Months == 0 {
 		q.Months = 12
 	}
-	r := &Report{Columns: columns(q.Name), records: d.Records, limit: q.Limit, read: ReportRead{Name: q.Name, Now: d.Now()}}
+	r := &Report{Columns: columns(q.Name), desk: d, limit: q.Limit, read: ReportRead{Name: q.Name, Now: d.Now(), Limit: q.Limit}}
 	if r.Columns == nil {
 		r.read.Name = "unknown" // what was typed is not for the audit
 	}
@@ -225,7 +226,11 @@ func (d *Desk) narrow(a *Actor, q *ReportQuery) (several bool) {
 // Each hands over the rows: strings and int64s in the order of Columns. Times are
 // RFC 3339 in Malaysian time.
 func (r *Report) Each(ctx context.Context, f func(row ...any) error) error {
-	err := r.records.Report(ctx, r.read, func(row ...any) error {
+	read := r.desk.Records.Report
+	if r.read.Name == ReportRollout {
+		read = r.desk.rollout
+	}
+	err := read(ctx, r.read, func(row ...any) error {
 		for k, cell := range row {
 			if t, ok := cell.(time.Time); ok && t.IsZero() {
 				row[k] = ""

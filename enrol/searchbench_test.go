@@ -56,7 +56,8 @@ func BenchmarkSearchOfficers(b *testing.B) {
 	took := time.Since(began)
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	b.Logf("%d officers: the directory is made in %v and takes %d MB", n, took.Round(time.Millisecond), (int64(after.HeapAlloc)-int64(before.HeapAlloc))>>20)
+	grown := float64(after.HeapAlloc) - float64(before.HeapAlloc)
+	b.Logf("%d officers: the directory is made in %v and takes %.1f MB", n, took.Round(time.Millisecond), grown/(1<<20))
 	for _, c := range []struct {
 		name string
 		a    enrol.Actor
@@ -83,6 +84,7 @@ func BenchmarkSearchOfficers(b *testing.B) {
 			}
 			slices.Sort(times)
 			b.ReportMetric(float64(times[len(times)*99/100].Microseconds())/1000, "p99-ms")
+			b.ReportMetric(grown/float64(n), "B/officer")
 		})
 	}
 }

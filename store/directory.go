@@ -35,7 +35,7 @@ func (d *DB) ChangedOfficers(ctx context.Context, after int64, limit int) (list 
 		}
 		for _, w := range ways {
 			e := &list[at[string(w.Ic)]]
-			e.Ways = append(e.Ways, enrol.Way{System: w.System, Agency: w.Agency, Office: w.Office, State: enrol.State(w.State)})
+			e.Ways = append(e.Ways, enrol.Way{System: w.System, Agency: w.Agency, Office: w.Office, Phase: w.Phase, State: enrol.State(w.State), First: w.Kind == ""})
 		}
 		return holdings(ctx, q, after, last, list, at)
 	})
@@ -81,4 +81,17 @@ func (d *DB) CertificateHolder(ctx context.Context, serial string) (ic, system s
 		return "", "", absent(err, enrol.ErrUnknown)
 	}
 	return string(h.Ic), h.System, nil
+}
+
+// UnreachedOfficers implements enrol.DirectoryRecords.
+func (d *DB) UnreachedOfficers(ctx context.Context) ([]string, error) {
+	rows, err := d.q.UnreachedOfficers(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading whom no code reached: %w", err)
+	}
+	out := make([]string, len(rows))
+	for k, ic := range rows {
+		out[k] = string(ic)
+	}
+	return out, nil
 }

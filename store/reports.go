@@ -10,10 +10,18 @@ import (
 	"github.com/mohor-sign/mohor/store/sqlc"
 )
 
-// reportPage is how many rows of a list are read at once.
+// reportPage is how many rows of a list are read at once, at most.
 const reportPage = 5000
 
-// Report implements enrol.Enrolments. Lists are read page by page, so that no reader
+// reportRows is as many of them as are wanted, and one more.
+func reportRows(r *enrol.ReportRead) int64 {
+	if r.Limit > 0 {
+		return int64(min(reportPage, r.Limit+1))
+	}
+	return reportPage
+}
+
+// Report implements enrol.Enrolments for all but [enrol.ReportRollout]. Lists are read page by page, so that no reader
 // holds the write-ahead log for long; counts in one statement each.
 func (d *DB) Report(ctx context.Context, r enrol.ReportRead, f func(row ...any) error) error {
 	switch r.Name {
@@ -46,11 +54,6 @@ func (d *DB) Report(ctx context.Context, r enrol.ReportRead, f func(row ...any) 
 		return each(rows, err, func(x *sqlc.ReportWithoutAPRow) error {
 			return f(x.Code, x.Name, x.Officers, x.Waiting, instant(x.Ended))
 		})
-	case enrol.ReportRollout:
-		rows, err := d.q.ReportRollout(ctx, sqlc.ReportRolloutParams{Now: micros(r.Now), System: r.System, Agency: r.Agency})
-		return each(rows, err, func(x *sqlc.ReportRolloutRow) error {
-			return f(x.System, x.Phase, x.Agency, x.Office, x.Listed, x.Confirmed, x.Applied, x.Issued, x.Ready, x.Ended)
-		})
 	case enrol.ReportDaily, enrol.ReportCalendar, enrol.ReportChannels, enrol.ReportRefusals:
 		return d.reportTimes(ctx, &r, f)
 	}
@@ -67,28 +70,28 @@ func each[T any](rows []T, err error, f func(*T) error) error {
 }
 
 func (d *DB) reportOfficers(ctx context.Context, r *enrol.ReportRead, f func(row ...any) error) error {
-	p := sqlc.ReportOfficersParams{Now: micros(r.Now), System: r.System, Agency: r.Agency, Lim: reportPage}
+	p := sqlc.ReportOfficersParams{Now: micros(r.Now), System: r.System, Agency: r.Agency, Lim: reportRows(r)}
 	for {
 		rows, err := d.q.ReportOfficers(ctx, p)
 		err = each(rows, err, func(x *sqlc.ReportOfficersRow) error {
 			p.AfterIc, p.AfterSystem = x.Ic, x.System
 			return f(x.Ic, x.Name, x.Agency, x.Office, x.System, x.Medium, x.Status, x.Serial, instant(x.NotAfter))
 		})
-		if err != nil || len(rows) < reportPage {
+		if err != nil || int64(len(rows)) < p.Lim {
 			return err
 		}
 	}
 }
 
 func (d *DB) reportExpiring(ctx context.Context, r *enrol.ReportRead, f func(row ...any) error) error {
-	p := sqlc.ReportExpiringParams{Now: micros(r.Now), Until: micros(r.Until), System: r.System, Agency: r.Agency, Lim: reportPage}
+	p := sqlc.ReportExpiringParams{Now: micros(r.Now), Until: micros(r.Until), System: r.System, Agency: r.Agency, Lim: reportRows(r)}
 	for {
 		rows, err := d.q.ReportExpiring(ctx, p)
 		err = each(rows, err, func(x *sqlc.ReportExpiringRow) error {
 			p.AfterEnd, p.AfterSerial = x.NotAfter, x.Serial
 			return f(x.Ic, x.Name, x.Agency, x.Office, x.System, x.Status, x.Serial, instant(x.NotAfter))
 		})
-		if err != nil || len(rows) < reportPage {
+		if err != nil || int64(len(rows)) < p.Lim {
 			return err
 		}
 	}

@@ -60,7 +60,7 @@ func (q *Queries) ChangedCredentials(ctx context.Context, arg ChangedCredentials
 }
 
 const changedEnrolments = `-- name: ChangedEnrolments :many
-SELECT e.ic, e.system, e.agency, e.office, e.state
+SELECT e.ic, e.system, e.agency, e.office, e.phase, e.kind, e.state
 FROM officer_changes h JOIN enrolments e ON e.ic = h.ic
 WHERE h.seq > ?1 AND h.seq <= ?2 ORDER BY h.seq, e.listed_at, e.id
 `
@@ -75,6 +75,8 @@ type ChangedEnrolmentsRow struct {
 	System string
 	Agency string
 	Office string
+	Phase  string
+	Kind   string
 	State  string
 }
 
@@ -92,6 +94,8 @@ func (q *Queries) ChangedEnrolments(ctx context.Context, arg ChangedEnrolmentsPa
 			&i.System,
 			&i.Agency,
 			&i.Office,
+			&i.Phase,
+			&i.Kind,
 			&i.State,
 		); err != nil {
 			return nil, err
@@ -184,6 +188,37 @@ func (q *Queries) ChangedOfficers(ctx context.Context, arg ChangedOfficersParams
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const unreachedOfficers = `-- name: UnreachedOfficers :many
+SELECT s.ic FROM code_sends s
+WHERE s.delivery IN ('deferred', 'refused', 'bounced') AND s.delivery <> 'deferred'
+    AND NOT EXISTS (SELECT 1 FROM code_sends n WHERE n.ic = s.ic AND n.sent_at > s.sent_at AND n.delivery <> '')
+`
+
+// The condition on delivery is that of an index, of few among many; with DISTINCT, SQLite would go by
+// another one through all.
+func (q *Queries) UnreachedOfficers(ctx context.Context) ([]personal.IC, error) {
+	rows, err := q.db.QueryContext(ctx, unreachedOfficers)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []personal.IC
+	for rows.Next() {
+		var ic personal.IC
+		if err := rows.Scan(&ic); err != nil {
+			return nil, err
+		}
+		items = append(items, ic)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err

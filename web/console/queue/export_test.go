@@ -43,3 +43,11 @@ func Places(s *sheet, count int, refused []fault) (out []Place, left int) {
 	}
 	return out, m.left()
 }
+
+// Turn is the page of a rollout of so many rows that an address asks for: how many are shown, and
+// the addresses of the first and the next; false where there is no such page.
+func Turn(count int, query url.Values) (shown int, first, next string, ok bool) {
+	c := &chart{Rows: make([]progress, count), Choice: chosen(query)}
+	ok = c.turn()
+	return len(c.Shown), c.first(), c.next(), ok
+}

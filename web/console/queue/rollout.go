@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 
 	"github.com/mohor-sign/mohor/web/page"
 )
@@ -68,6 +69,8 @@ type chart struct {
 	Phases  []string
 	Total   progress
 	ByPhase []progress
+	Shown   []progress // of Rows, by page
+	from    int        // the first of them
 	reg     registry
 }
 
@@ -93,7 +96,54 @@ func (d *desk) rollout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.sum()
+	if !c.turn() {
+		page.See(w, r, c.at(0))
+		return
+	}
 	d.Show(w, r, http.StatusOK, c.page())
+}
+
+// turn opens the page that was asked for: there are thousands of rows where each agency's officers
+// are of many offices. False when there is no such page any more.
+func (c *chart) turn() bool {
+	if c.Choice.After != "" {
+		n, err := strconv.Atoi(c.Choice.After)
+		if err != nil || n < 0 || n >= len(c.Rows) {
+			return false
+		}
+		c.from = n
+	}
+	c.Shown = c.Rows[c.from:min(len(c.Rows), c.from+rows)]
+	return true
+}
+
+// at is the address of the page that begins with a row.
+func (c *chart) at(row int) string {
+	q := url.Values{"scope": {c.Choice.Scope}, "system": {c.Choice.System}, "agency": {c.Choice.Agency}, "phase": {c.Choice.Phase}}
+	if row > 0 {
+		q.Set("after", strconv.Itoa(row))
+	}
+	for name, v := range q {
+		if v[0] == "" {
+			q.Del(name)
+		}
+	}
+	return rolloutPath + "?" + q.Encode()
+}
+
+// first and next are the addresses of pages, "" for none.
+func (c *chart) first() string {
+	if c.from == 0 {
+		return ""
+	}
+	return c.at(0)
+}
+
+func (c *chart) next() string {
+	if c.from+rows >= len(c.Rows) {
+		return ""
+	}
+	return c.at(c.from + rows)
 }
 
 // sum adds up what is shown, phase by phase, and leaves the other phases out.

@@ -144,3 +144,32 @@ func TestBarIsWhole(t *testing.T) {
 		}
 	}
 }
+
+// The pages of a rollout follow each other to its end, with what was chosen.
+func TestRolloutPages(t *testing.T) {
+	for _, count := range []int{0, 1, 100, 101, 250} {
+		at, seen := "/admin/rollout?phase=2", 0
+		for at != "" && seen <= count {
+			u, err := url.Parse(at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if u.Path != "/admin/rollout" || u.Query().Get("phase") != "2" {
+				t.Fatalf("%d rows: %s", count, at)
+			}
+			shown, first, next, ok := queue.Turn(count, u.Query())
+			if !ok || shown > 100 || (first == "") != (seen == 0) {
+				t.Fatalf("%d rows, %s: %d, %q, %v", count, at, shown, first, ok)
+			}
+			seen, at = seen+shown, next
+		}
+		if seen != count {
+			t.Errorf("%d of %d rows", seen, count)
+		}
+	}
+	for _, after := range []string{"250", "-1", "x", "99999999999999999999"} {
+		if _, _, _, ok := queue.Turn(250, url.Values{"after": {after}}); ok {
+			t.Errorf("a page after %s", after)
+		}
+	}
+}

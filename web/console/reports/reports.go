@@ -20,7 +20,7 @@ const (
 )
 
 // shownRows is how many rows of a report a page shows; a file has all.
-const shownRows = 500
+const shownRows = 250
 
 // desk serves the pages.
 type desk struct{ *page.Site }
