@@ -27,14 +27,14 @@ func (c *sower) write(query string, args ...any) {
 	}
 }
 
-// listed are the columns of an enrolment, and of a list of them.
-var listed = []string{"ic", "name", "email", "agency", "system", "office", "phase", "ticket"}
+// listedFields are the columns of an enrolment, and of a list of them.
+var listedFields = []string{"ic", "name", "email", "agency", "system", "office", "phase", "ticket"}
 
 // enrolments of officers, one by one and by lists.
 func (c *sower) enrolments() {
 	n := 1000
 	for _, text := range c.all {
-		for _, field := range listed {
+		for _, field := range listedFields {
 			n++
 			body := m{"ic": number(n), "name": "NORMAH BINTI ALI", "email": fmt.Sprintf("n%d@janm.gov.my", n), "agency": "JANM", "system": c.g.Dev.System}
 			body[field] = text
@@ -68,8 +68,8 @@ func (c *sower) enrolments() {
 			c.put("bulk filter."+f, text, adminJDN, http.MethodPost, "/v1/admin/enrolments/bulk", m{"step": "admit", "filter": m{f: text, "count": 1, "until": c.g.Clock.Now()}})
 		}
 	}
-	for k := range listed {
-		c.did("rows of a list", listed[k], c.ask(adminSAP, http.MethodPost, "/v1/admin/enrolments/list?good_only=true", c.lines(k, 4000+100*k)))
+	for k := range listedFields {
+		c.did("rows of a list", listedFields[k], c.ask(adminSAP, http.MethodPost, "/v1/admin/enrolments/list?good_only=true", c.lines(k, 4000+100*k)))
 	}
 	c.at("", "", "/admin/queue", "/admin/queue?tab=admit", "/admin/rollout", "/admin/rollout?by=office", "/admin/agencies/JANM", "/admin/list", "/admin/list/one", "/admin/list/template.csv")
 }
