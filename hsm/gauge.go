@@ -79,8 +79,10 @@ func version(v pkcs11.Version) string { return fmt.Sprintf("%d.%d", v.Major, v.M
 // Gauge is [Module.Gauge].
 func (p *Process) Gauge(ctx context.Context) (Gauge, error) {
 	var reply wireGauge
-	err := p.ask(ctx, "Gauge", &wireNothing{}, &reply, &reply.Err)
-	return reply.Gauge, err
+	if err := p.ask(ctx, "Gauge", &wireNothing{}, &reply, &reply.Err); err != nil {
+		return Gauge{}, err // the answer may still come, and be written into reply
+	}
+	return reply.Gauge, nil
 }
 
 // Gauge is [Module.Gauge].

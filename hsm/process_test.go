@@ -300,6 +300,29 @@ func TestProcessTriesTheTokenPINOnce(t *testing.T) {
 
 // TestProcessKeepsTheModuleOut: neither the library nor anything of the token PIN is in the command
 // line, environment or memory map of the wrong process.
+// Who has given up waiting reads nothing of an answer that comes late (the race detector tells).
+func TestGaugeThatWasGivenUp(t *testing.T) {
+	p, ps := openProcess(t)
+	for late := 0; late < 5; {
+		if err := ps.last().Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		g, err := p.Gauge(ctx) // a few may be quicker than the signal
+		cancel()
+		if err != nil {
+			late++
+		}
+		if err != nil && g != (hsm.Gauge{}) {
+			t.Errorf("Gauge of a stopped process = %+v, %v", g, err)
+		}
+		if err := ps.last().Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, func() error { _, err := p.Gauge(t.Context()); return err })
+	}
+}
+
 func TestProcessKeepsTheModuleOut(t *testing.T) {
 	_, ps := openProcess(t)
 	proc := filepath.Join("/proc", strconv.Itoa(ps.last().Pid))
