@@ -36,7 +36,8 @@ func (v *vitals) mail(ctx context.Context) health.Finding {
 	if err != nil || !failed.IsZero() {
 		every = greetAgain
 	}
-	if time.Since(greeted) >= every && (!failed.IsZero() || v.now().Sub(accepted) >= greetEvery) {
+	// A mail that was taken since says nothing of a greeting that failed: that is made again.
+	if time.Since(greeted) >= every && (err != nil || !failed.IsZero() || v.now().Sub(accepted) >= greetEvery) {
 		greeted = time.Now()
 		err = v.greet(ctx)
 		v.mu.Lock()

@@ -11,7 +11,7 @@ const board = (v) => v.page.goto('/admin/health');
 
 // until looks and loads the page anew until a check is, or is not, among the faults.
 async function until(v, id, there) {
-  for (const end = Date.now() + 90_000; Date.now() < end;) {
+  for (const end = Date.now() + 30_000; Date.now() < end;) {
     await act('look');
     await board(v);
     if (await fault(v, id).count() === (there ? 1 : 0)) return;
@@ -22,7 +22,7 @@ async function until(v, id, there) {
 // well looks until nothing is wrong: on a busy machine a part may be slow, and one that comes back
 // fail once more.
 async function well(v) {
-  for (const end = Date.now() + 90_000; Date.now() < end;) {
+  for (const end = Date.now() + 30_000; Date.now() < end;) {
     await act('look');
     await board(v);
     if (!await v.page.locator('tr[data-alarm], .health-fault').count()) return;
