@@ -17,7 +17,7 @@ import (
 	"github.com/mohor-sign/mohor/internal/gatewaytest"
 )
 
-var applicants = flag.Int("journey.officers", 6, "how many of the 500 listed officers confirm, apply and are given a certificate")
+var applicants = flag.Int("journey.officers", 6, "how many of the 500 listed officers confirm, apply and are given a certificate (the sandbox keeps so many mails and no more: about 200)")
 
 // The office in one story, in each language: see js/console.mjs.
 func TestJourneyConsole(t *testing.T) {
