@@ -143,7 +143,10 @@ func TestNodes(t *testing.T) {
 	t.Run("share a batch, the second started in the midst", func(t *testing.T) {
 		b.stop(t)
 		j := c.began(t, a, 1500)
+		c.Set(t, "slow 400 C_Sign 1+") // it is not over before the second serves
 		b.start(t)
+		eventually(t, "the second signs too", func() bool { return c.runs(t, j) == 2 })
+		c.Set(t, "slow 40 C_Sign 1+")
 		within(t, b, j, "SIGNED")
 		e := c.sound(t, a, j)
 		if by := signers(e); len(by) != 2 || len(e.intents) != 1 {
