@@ -271,6 +271,7 @@ type Held struct {
 	Subject                       string // common name
 	NotAfter                      time.Time
 	EndsAt                        time.Time // a revocation to come; zero: none
+	RevocationDate                time.Time // since when it is suspended or revoked, to the second (RFC 5280, 5.1.2.6); zero: it is not
 }
 
 // Reminder is a credential whose officer is to be told that it ends.

@@ -103,7 +103,8 @@ func (d *Desk) holdFor(ctx context.Context, a Actor, s scope, r *StatusOrder) (o
 
 // confirmRevocation is the second word about q: not that of who asked, of the officer, or of one
 // hand with who asked. The order is kept and the request spent at once; then it is done. Where that
-// was cut off, and the certificate is suspended still, the word is given once more.
+// was cut off, and the certificate is suspended still as it was when it was asked for, the word is
+// given once more: a release, and a suspension after it, were decided without either of them.
 func (d *Desk) confirmRevocation(ctx context.Context, a Actor, q *OfficerRequest, how string) error {
 	r := StatusOrder{IC: q.IC, System: q.System, Reason: q.CRLReason, Why: q.Reason}
 	s, err := d.within(ctx, a, ConfirmRevocation, &r)
@@ -112,7 +113,7 @@ func (d *Desk) confirmRevocation(ctx context.Context, a Actor, q *OfficerRequest
 	}
 	s.held = slices.DeleteFunc(s.held, func(h Held) bool { return h.Serial != q.Serial })
 	no := reasonGiven(&how, auditReason)
-	cut := q.State == RequestDone && len(s.held) > 0 && s.held[0].Status == "SUSPENDED"
+	cut := q.State == RequestDone && len(s.held) > 0 && s.held[0].Status == "SUSPENDED" && !s.held[0].RevocationDate.After(q.AskedAt)
 	switch {
 	case a.IC == "" || a.IC == q.AskedIC:
 		no = refusal("same_person", ErrForbidden)

@@ -93,6 +93,10 @@ func TestConfirmationThatWasCutOff(t *testing.T) {
 			_, err := o.Release(ctx, sa, order)
 			must(t, err)
 			refused(t, "after a release", o.ConfirmRequest(ctx, sa, out.Request, "surat berhenti dilihat"), "enrolment_changed")
+			o.House.Clock.Advance(time.Minute)
+			_, err = o.Suspend(ctx, sa, order)
+			must(t, err)
+			refused(t, "suspended for another cause", o.ConfirmRequest(ctx, sa, out.Request, "surat berhenti dilihat"), "enrolment_changed")
 			continue
 		}
 		refused(t, "who asked", o.ConfirmRequest(ctx, o.ap, out.Request, "surat berhenti dilihat"), "same_person")

@@ -48,7 +48,7 @@ func (d *DB) Held(ctx context.Context, ic, system string) ([]enrol.Held, error) 
 	}
 	out := make([]enrol.Held, len(rows))
 	for k, r := range rows {
-		out[k] = enrol.Held{Credential: r.ID, System: system, Algorithm: r.Algorithm, Serial: r.Serial, Issuer: r.Issuer, Status: r.Status, Subject: commonName(r.Der.V), NotAfter: instant(r.NotAfter), EndsAt: instant(r.EndsAt)}
+		out[k] = enrol.Held{Credential: r.ID, System: system, Algorithm: r.Algorithm, Serial: r.Serial, Issuer: r.Issuer, Status: r.Status, Subject: commonName(r.Der.V), NotAfter: instant(r.NotAfter), EndsAt: instant(r.EndsAt), RevocationDate: instant(r.RevokedAt)}
 	}
 	return out, nil
 }

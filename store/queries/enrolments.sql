@@ -233,7 +233,7 @@ UPDATE applications SET sealed = substr(sealed, 1, 0), copy = CASE length(copy) 
 WHERE enrolment_id = @enrolment_id AND length(sealed) > 0 RETURNING credential_id, version;
 
 -- name: Held :many
-SELECT c.id, c.algorithm, c.status, c.serial, x.issuer, x.not_after, x.der, CAST(COALESCE(s.due_at, 0) AS BIGINT) AS ends_at
+SELECT c.id, c.algorithm, c.status, c.serial, x.issuer, x.not_after, x.revoked_at, x.der, CAST(COALESCE(s.due_at, 0) AS BIGINT) AS ends_at
 FROM credentials c JOIN certificates x ON x.serial = c.serial LEFT JOIN scheduled_revocations s ON s.serial = c.serial
 WHERE c.ic = @ic AND c.system = @system AND c.status <> 'SUPERSEDED' ORDER BY CASE c.status WHEN 'REVOKED' THEN 1 ELSE 0 END, c.created_at DESC, c.id;
 

@@ -852,7 +852,7 @@ func (q *Queries) EnrolmentsOf(ctx context.Context, ic personal.IC) ([]Enrolment
 }
 
 const held = `-- name: Held :many
-SELECT c.id, c.algorithm, c.status, c.serial, x.issuer, x.not_after, x.der, CAST(COALESCE(s.due_at, 0) AS BIGINT) AS ends_at
+SELECT c.id, c.algorithm, c.status, c.serial, x.issuer, x.not_after, x.revoked_at, x.der, CAST(COALESCE(s.due_at, 0) AS BIGINT) AS ends_at
 FROM credentials c JOIN certificates x ON x.serial = c.serial LEFT JOIN scheduled_revocations s ON s.serial = c.serial
 WHERE c.ic = ?1 AND c.system = ?2 AND c.status <> 'SUPERSEDED' ORDER BY CASE c.status WHEN 'REVOKED' THEN 1 ELSE 0 END, c.created_at DESC, c.id
 `
@@ -869,6 +869,7 @@ type HeldRow struct {
 	Serial    string
 	Issuer    string
 	NotAfter  int64
+	RevokedAt int64
 	Der       personal.Bytes
 	EndsAt    int64
 }
@@ -889,6 +890,7 @@ func (q *Queries) Held(ctx context.Context, arg HeldParams) ([]HeldRow, error) {
 			&i.Serial,
 			&i.Issuer,
 			&i.NotAfter,
+			&i.RevokedAt,
 			&i.Der,
 			&i.EndsAt,
 		); err != nil {
