@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"io"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -28,6 +29,11 @@ func Idempotent(c Config, app enrol.App, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.idempotent(next).ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), keyApp, &app)))
 	})
+}
+
+// Logged writes an error of a request to the log.
+func Logged(ctx context.Context, log *slog.Logger, err error) {
+	_ = (&server{Config: Config{Log: log}}).logged(ctx, err)
 }
 
 // FieldOf is the field that a client is told of err, and the words.

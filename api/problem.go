@@ -256,8 +256,13 @@ func (s *server) fail(ctx context.Context, err error) error {
 	return newProblem(ctx, s.logged(ctx, err))
 }
 
-// logged writes unmapped and 503 errors and alarms to the log, with the request id.
+// logged writes unmapped and 503 errors and alarms to the log, with the request id; that a client
+// left before its answer is no fault.
 func (s *server) logged(ctx context.Context, err error) error {
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		s.Log.Info("client left", "request_id", requestIDOf(ctx))
+		return err
+	}
 	m, ok := meaningOf(err)
 	if !ok || m.status == http.StatusServiceUnavailable || errors.Is(err, signer.ErrKeyVersion) {
 		s.Log.Error("request failed", "request_id", requestIDOf(ctx), "error", err)

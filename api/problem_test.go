@@ -1,7 +1,11 @@
 package api_test
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/mohor-sign/mohor/api"
@@ -31,6 +35,23 @@ func TestUploadsRefusedWholeSayWhy(t *testing.T) {
 		ms, en := api.Explain(fmt.Errorf("taking in: %w", &batch.InputError{EN: "two lists", MS: "dua senarai", Field: "name", Kind: kind}))
 		if ms.Detail != "dua senarai" || en.Detail != "two lists" || ms.Field != "name" || ms.Code != code {
 			t.Errorf("%+v, %+v", ms, en)
+		}
+	}
+}
+
+// A client that leaves is no fault of the gateway; work that was cancelled under one that waits is.
+func TestClientsThatLeaveAreNoFaults(t *testing.T) {
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for _, c := range []struct {
+		ctx  context.Context
+		err  error
+		want string
+	}{{gone, context.Canceled, "level=INFO"}, {t.Context(), context.Canceled, "level=ERROR"}, {gone, context.DeadlineExceeded, "level=ERROR"}} {
+		var out bytes.Buffer
+		api.Logged(c.ctx, slog.New(slog.NewTextHandler(&out, nil)), fmt.Errorf("drawing: %w", c.err))
+		if !strings.Contains(out.String(), c.want) {
+			t.Errorf("%v, the request's %v: %q", c.err, c.ctx.Err(), out.String())
 		}
 	}
 }
