@@ -133,6 +133,7 @@ func (d *doctor) audit(ctx context.Context) {
 	if !d.unlock(ctx) {
 		return
 	}
+	d.backup(ctx)
 	heads := d.config.Audit.Heads
 	w := &headWriter{i: &Installation{Dir: d.Dir, Config: d.config, db: d.db}}
 	err := w.believe(ctx)
@@ -164,6 +165,28 @@ func (d *doctor) audit(ctx context.Context) {
 		d.warning(fmt.Sprintf("%d audit records are under no signed head", seq-w.last.Seq), "they could be cut off unseen", "start the gateway, which signs a head at once")
 	default:
 		d.ok("%d records are under signed heads, the newest from %s", w.last.Seq, day(w.last.At))
+	}
+}
+
+// backup: how old the last one is that was noted.
+func (d *doctor) backup(ctx context.Context) {
+	limit := d.config.Backup.MaxAge
+	if d.sandbox || limit == 0 {
+		return
+	}
+	const why, fix = "what was made since is lost with the disk", "back up, and note it: mohor backup mark"
+	b, marked, err := (&Installation{db: d.db}).lastBackup(ctx)
+	switch age := d.Now().Sub(b.Made); {
+	case err != nil:
+		d.fault("the last backup cannot be told: "+err.Error(), "nobody knows what a lost disk would take", fix)
+	case !marked:
+		d.warning("no backup was ever noted", "everything is lost with the disk", fix)
+	case age > limit:
+		d.fault(fmt.Sprintf("the last backup that was noted is of %s, more than %v old", b.Made.Format(time.RFC3339), limit), why, fix)
+	case !b.Verified:
+		d.warning(fmt.Sprintf("the last backup, of %s, was not verified", b.Made.Format(time.RFC3339)), "it may not be one that can be put back", fix+" with --copy or --verified")
+	default:
+		d.ok("the last backup is of %s, verified", b.Made.Format(time.RFC3339))
 	}
 }
 
