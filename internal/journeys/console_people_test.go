@@ -41,7 +41,7 @@ func (o *recruits) certify(n int) error {
 // administrators decide, and nothing for another agency.
 func TestJourneyConsolePeople(t *testing.T) {
 	g := gatewaytest.New(t)
-	o := &recruits{newOffice(t, g), "", t.Context}
+	o := &recruits{newOffice(t, g), "", t.Context, nil}
 	o.seat(t, "700101105556", "PENTADBIR AGENSI LAIN", enrol.Appointment{Role: enrol.AP, Agency: "JPK"})
 	if _, err := o.as("700101105551", http.MethodPut, "/v1/admin/agencies/JPK", map[string]any{"name": "Jabatan Pembangunan Kemahiran"}, 200); err != nil {
 		t.Fatal(err)

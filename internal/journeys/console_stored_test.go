@@ -323,7 +323,7 @@ var unseen = map[string]string{
 func TestJourneyConsoleStoredText(t *testing.T) {
 	g := gatewaytest.New(t)
 	p := &planter{t: t, g: g, o: g.Dev.Officers[0], done: map[string]*planted{}}
-	c := &sower{planter: p, o: &recruits{newOffice(t, g), "", t.Context}, all: evil(), open: map[string]bearer{}}
+	c := &sower{planter: p, o: &recruits{newOffice(t, g), "", t.Context, nil}, all: evil(), open: map[string]bearer{}}
 	c.o.seat(t, adminOther, "LIM MEI HUA", enrol.Appointment{Role: enrol.JDN})
 	began := time.Now()
 	for _, plant := range []func(){c.registry, c.appointments, c.apps, c.works, c.enrolments, c.applications, c.orders, c.desk, c.kept, c.records} {

@@ -24,13 +24,13 @@ func TestJourneyConsole(t *testing.T) {
 	for _, lang := range []string{"ms", "en"} {
 		t.Run(lang, func(t *testing.T) {
 			g := gatewaytest.New(t)
-			o := &recruits{newOffice(t, g), "", t.Context}
+			o := &recruits{newOffice(t, g), "", t.Context, nil}
 			o.seat(t, "700101105558", "LIM MEI HUA", enrol.Appointment{Role: enrol.JDN})
 			o.seat(t, "700101105561", "SITI HAJAR BINTI YUSOF", enrol.Appointment{Role: enrol.Auditor})
 			person := o.row(1)
 			r := run(t, g, "console", given{"lang": lang, "password": o.password, "jdn": "700101105551", "second": "700101105558", "ap": "700101105554", "auditor": "700101105561",
-				"list": o.list(listed), "officers": *applicants, "person": map[string]string{"ic": person[0]}, "looked": []string{"PENTADBIR 1", "PENTADBIR 4"}}, o.story())
-			t.Logf("%d listed, %d with certificates: %v", listed, *applicants, r["office"])
+				"list": o.list(rows), "officers": *applicants, "person": map[string]string{"ic": person[0]}, "looked": []string{"PENTADBIR 1", "PENTADBIR 4"}}, o.story())
+			t.Logf("%d listed, %d with certificates: %v", rows, *applicants, r["office"])
 		})
 	}
 }
