@@ -132,7 +132,7 @@ func TestRunEndsWithItsLease(t *testing.T) {
 		if redis {
 			shares = storetest.NewShares(h.Clock.Now)
 		}
-		n, s := h.gateway("a", shares, time.Second)
+		n, s := h.gateway("a", shares, 5*time.Second)
 		h.s = s
 		id := h.sealed(t, 60)
 		a := h.authorize(t, id)
@@ -142,7 +142,11 @@ func TestRunEndsWithItsLease(t *testing.T) {
 		ended := make(chan error)
 		r := runner(s, 1, 5)
 		go func() { ended <- r.Run(ctx, a) }()
-		<-deaf
+		select {
+		case <-deaf:
+		case err := <-ended:
+			t.Fatalf("ended before it was deaf: %v", err)
+		}
 		must(t, h.DB.PauseBatch(ctx, id, audit.Event{At: h.Clock.Now(), Action: "pause"}))
 		if err := <-ended; !errors.Is(err, signer.ErrLease) {
 			t.Errorf("ended with %v", err)

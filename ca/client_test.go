@@ -82,7 +82,7 @@ func (x *abroad) issue(t testing.TB, cn string, edit func(*x509.Certificate)) (*
 func (x *abroad) clock() time.Time { return x.now }
 
 func (x *abroad) client() *ca.Client {
-	return ca.NewClient(dialguard.New(dialguard.Config{Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Timeout: time.Second}), x.clock)
+	return ca.NewClient(dialguard.New(dialguard.Config{Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Timeout: 20 * time.Second}), x.clock)
 }
 
 // send answers with a body of a type.

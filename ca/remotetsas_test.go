@@ -134,8 +134,9 @@ func by(t testing.TB, token []byte) string {
 // Whatever the first does, the second's token is had; the errors say what it was.
 func TestRemoteTSAsGoOn(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	client := loopback(500 * time.Millisecond)
+	client, hurried := loopback(time.Minute), loopback(500*time.Millisecond)
 	defer client.CloseIdleConnections()
+	defer hurried.CloseIdleConnections()
 	second := newUnit(t, nil)
 	defer second.srv.Close()
 	digest := make([]byte, 32)
@@ -153,7 +154,7 @@ func TestRemoteTSAsGoOn(t *testing.T) {
 		"dead":     {does: func(u *unit) answer { u.srv.Close(); return nil }, want: "connection refused"},
 		"hangs": {does: func(*unit) answer {
 			return func(_ http.ResponseWriter, r *http.Request, _ []byte) { <-r.Context().Done() }
-		}, want: "Client.Timeout"},
+		}, client: func(c *ca.RemoteTSA) { c.HTTP = hurried }, want: "Client.Timeout"},
 		"500":          {does: func(*unit) answer { return status(500) }, want: "status 500"},
 		"wants a name": {does: func(*unit) answer { return status(401) }, want: "status 401"},
 		"sends elsewhere": {does: func(*unit) answer {

@@ -279,7 +279,7 @@ func TestPostfixBounces(t *testing.T) {
 // awaitFile waits for one file of that pattern.
 func awaitFile(t *testing.T, pattern, log string) string {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -418,7 +418,7 @@ func TestPostfix(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []byte
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for got == nil {

@@ -52,7 +52,7 @@ func mailer(t *testing.T, addr string, change func(*notify.Config)) *notify.Mail
 	ap := netip.MustParseAddrPort(addr)
 	cfg := notify.Config{
 		Host: ap.Addr().String(), Port: int(ap.Port()), TLS: notify.TLSNone,
-		From: "Gerbang Tandatangan Digital <no-reply@sign.gov.my>", BaseURL: "https://sign.gov.my", Timeout: 5 * time.Second,
+		From: "Gerbang Tandatangan Digital <no-reply@sign.gov.my>", BaseURL: "https://sign.gov.my", Timeout: time.Minute,
 	}
 	change(&cfg)
 	m, err := notify.New(cfg, func() time.Time { return sentAt })

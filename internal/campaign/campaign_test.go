@@ -19,13 +19,13 @@ import (
 var (
 	times  = flag.Int("campaign", 1, "how often each fault is injected")
 	size   = flag.Int("campaign.items", 200, "documents in a batch")
-	limit  = flag.Duration("campaign.limit", 15*time.Second, "after a fault is over the batch must be at its end in this time")
+	limit  = flag.Duration("campaign.limit", time.Minute, "after a fault is over the batch must be at its end in this time")
 	inside = flag.Bool("campaign.inside", false, "the token in the gateway's own process: crashes and hangs are not contained")
 	only   = flag.String("campaign.fault", ".*", "inject faults whose names match this regular expression")
 )
 
 // probeLimit: whatever the module does, the gateway answers in this time.
-const probeLimit = 12 * time.Second
+const probeLimit = 30 * time.Second
 
 // result is what became of one batch.
 type result struct {
@@ -202,7 +202,7 @@ func (r *rig) probe(ctx context.Context, t *testing.T) {
 		method, path string
 		body         any
 		within       time.Duration
-	}{{"GET", "/healthz", nil, time.Second}, {"POST", "/v1/transactions", ask, probeLimit}, {"GET", "/readyz", nil, probeLimit}} {
+	}{{"GET", "/healthz", nil, 10 * time.Second}, {"POST", "/v1/transactions", ask, probeLimit}, {"GET", "/readyz", nil, probeLimit}} {
 		from := time.Now()
 		_, err := r.do(ctx, q.method, q.path, q.body, nil)
 		if d := time.Since(from); ctx.Err() == nil && (err != nil || d > q.within) {

@@ -184,7 +184,7 @@ func (r *rig) die(t *testing.T, p point) (res result) {
 
 // passed waits a little: the last points come when the batch is signed already.
 func (r *rig) passed(ctx context.Context) bool {
-	within, cancel := context.WithTimeout(ctx, 5*time.Second)
+	within, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

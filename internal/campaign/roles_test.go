@@ -28,7 +28,7 @@ func (c *cluster) turn(ctx context.Context, n *rig, officer, credential int, rol
 	if d.asked.status != http.StatusCreated {
 		return d
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var err error
 	if d.code, err = n.code(ctx, o.Email, from); err != nil {

@@ -249,7 +249,7 @@ func (g *Gateway) Ask(rest map[string]any) (*Reply, string) {
 // Code waits for the newest code mailed to an address after mark.
 func (g *Gateway) Code(email string, mark uint64) string {
 	g.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	m, err := g.Server.Mailbox.WaitFor(ctx, email, mark)
 	if err != nil {

@@ -391,7 +391,7 @@ export async function mark(who) {
 export async function mail(who, pick, since) {
   const to = address(who);
   const from = since ?? taken.get(to) ?? 0;
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 60_000;
   for (;;) {
     const all = await mails(to);
     for (const [k, m] of all.slice(0, all.length - from).entries()) {
