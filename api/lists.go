@@ -91,7 +91,7 @@ func rowsOf(text string) (map[int]bool, error) {
 		return nil, nil
 	}
 	bad := fixed("rows", "It must be row numbers and ranges, such as 2,5-9.", "Ia mesti nombor baris dan julat, misalnya 2,5-9.")
-	rows := map[int]bool{}
+	rows, named := map[int]bool{}, uint64(0)
 	for part := range strings.SplitSeq(text, ",") {
 		first, last, ranged := strings.Cut(part, "-")
 		if !ranged {
@@ -102,11 +102,11 @@ func rowsOf(text string) (map[int]bool, error) {
 		if err != nil || terr != nil || from > to || to-from >= enrol.MaxListRows {
 			return nil, bad
 		}
+		if named += to - from + 1; named > enrol.MaxListRows {
+			return nil, bad
+		}
 		for n := from; n <= to; n++ {
 			rows[int(n)] = true
-		}
-		if len(rows) > enrol.MaxListRows {
-			return nil, bad
 		}
 	}
 	return rows, nil

@@ -91,7 +91,7 @@ func operationCodes() map[string]string {
 		"appointments": "not_registered", "appointment": "not_registered", "resets": "not_registered", "cancelReset": codesAppoint, "appoint": codesAppoint, "confirmAppointment": codesAppoint, "endAppointment": codesAppoint, "resendSetup": "resend_too_soon" + codesAppoint,
 		"askReset": codesAppoint, "confirmReset": codesAppoint, "codesSent": "not_registered", "unlockPIN": "own_case not_registered reason_missing same_person", "unlockLogin": "own_case not_registered reason_missing same_person",
 		"changeAddress": codesChange, "addresses": "not_registered", "cancelAddress": codesChange, "vouchAddress": "own_case same_person" + codesChange,
-		"askDeletion": codesRequest, "officerRequests": "not_registered", "cancelOfficerRequest": codesRequest, "confirmOfficerRequest": "no_certificate" + codesRequest + codesNewPIN,
+		"askDeletion": codesRequest, "officerRequests": "not_registered", "cancelOfficerRequest": codesRequest, "confirmOfficerRequest": "no_certificate certificates_elsewhere" + codesRequest + codesNewPIN,
 		"exportOfficer": "session_not_fresh reason_missing not_registered", "placeHold": codesHold, "liftHold": "own_case" + codesHold,
 		// Administrators: apps and systems.
 		"registerApp": "app_invalid app_exists" + codesApp, "app": "not_registered", "changeApp": "app_invalid session_not_fresh" + codesApp, "confirmApp": codesApp, "suspendApp": "reason_missing" + codesApp, "resumeApp": "session_not_fresh reason_missing" + codesApp, "endApp": "session_not_fresh reason_missing" + codesApp,
@@ -113,7 +113,7 @@ func operationCodes() map[string]string {
 func finerCodes() map[string]int {
 	out := map[string]int{}
 	for status, list := range map[int]string{
-		403: "own_case same_person not_appointed webhook_registered",
+		403: "own_case certificates_elsewhere same_person not_appointed webhook_registered",
 		404: "not_registered not_scheduled",
 		409: "app_exists app_changed app_state app_ended enrolment_changed already_applied record_changed account_exists account_ended person_conflict already_appointed setup_done " +
 			"enrolment_open enrolment_kind change_pending request_pending certificate_missing certificate_missing_pin certificate_leaving rekey_too_often " +

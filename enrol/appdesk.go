@@ -316,7 +316,7 @@ func (s *Apps) Confirm(ctx context.Context, by Actor, id, proposal string) (App,
 		return App{}, err
 	}
 	// Credentials that one person made for an app without power are not those of one with it.
-	awaits := a.State != AppProposed && !a.powerful() && n.powerful()
+	awaits := !a.powerful() && n.powerful()
 	noted(&ev, &n, p)
 	ev.Detail["proposed_by"] = p.By
 	return s.set(ctx, n, awaits, ev)

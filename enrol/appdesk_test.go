@@ -68,6 +68,23 @@ func TestAppsAreRegistered(t *testing.T) {
 		t.Fatalf("%+v, %v", p, err)
 	}
 
+	// A credential from before a proposal is judged again with it: one person made it.
+	_, err = apps.Add(ctx, o.sap, plainApp("tumbuh"))
+	must(t, err)
+	key, text, err := apps.AddCredential(ctx, o.jdn, "tumbuh", enrol.NewCredential{Kind: enrol.KindKey})
+	must(t, err)
+	text.Wipe()
+	if key.Awaits {
+		t.Error("a credential of an app without power waits")
+	}
+	p, err = apps.Change(ctx, o.jdn, "tumbuh", func(a *enrol.App) { a.Grants, a.PINEntry = append(a.Grants, enrol.GrantRAW), enrol.PINInApp })
+	must(t, err)
+	must(t, second(apps.Confirm(ctx, o.jd2, "tumbuh", p.Proposal.ID)))
+	_, all, err := apps.Show(ctx, o.jdn, "tumbuh")
+	if err != nil || len(all) != 1 || !all[0].Awaits {
+		t.Errorf("one person's credential of an app with power: %+v, %v", all, err)
+	}
+
 	// Each of what is powerful wants two, and nothing of it holds before.
 	for what, edit := range map[string]func(*enrol.App){
 		"raw": func(a *enrol.App) { a.Grants = []string{enrol.GrantSign, enrol.GrantRAW} }, "csc": func(a *enrol.App) { a.Grants = []string{enrol.GrantExplicit} },
@@ -120,7 +137,7 @@ func TestAppsAreRegistered(t *testing.T) {
 	if err != nil || len(list) != 2 || list[0].ID != "cadangan" {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if list, err = apps.List(ctx, o.sap, enrol.AppQuery{After: "cadangan"}); err != nil || len(list) != 7 { // and the house's own
+	if list, err = apps.List(ctx, o.sap, enrol.AppQuery{After: "cadangan"}); err != nil || len(list) != 8 { // and the house's own
 		t.Errorf("%d, %v", len(list), err)
 	}
 	_, err = apps.List(ctx, o.ap, enrol.AppQuery{})

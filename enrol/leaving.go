@@ -351,6 +351,28 @@ func (d *Desk) CancelRequest(ctx context.Context, a Actor, id string) error {
 	return d.stands(ctx, ev, d.Records.CancelOfficerRequest(ctx, id, ev))
 }
 
+// allTheirs refuses an administrator who may not end all that an officer signs with: what an
+// officer has of another agency is ended by that agency, or everything by JDN. ev is the deed's.
+func (d *Desk) allTheirs(ctx context.Context, ev audit.Event, a *Actor, ic string) error {
+	_, media, err := d.Registrar.Records.Officer(ctx, ic)
+	if err != nil && !errors.Is(err, ErrUnknown) {
+		return fmt.Errorf("reading officer: %w", err)
+	}
+	for _, m := range media {
+		if m.KeyStatus != "ACTIVE" && m.KeyStatus != "SUSPENDED" {
+			continue
+		}
+		o, err := d.ofSystem(ctx, a, ConfirmDeletion, ic, m.System)
+		if err != nil {
+			return err
+		}
+		if by, _ := d.judge(a, rules()[ConfirmDeletion], &o); by == "" {
+			return d.refuse(ctx, ev, refusal("certificates_elsewhere", ErrForbidden))
+		}
+	}
+	return nil
+}
+
 // ConfirmRequest is the word of an administrator who did not ask, is not the officer, and did
 // not choose the mailbox that a password was asked for from, nor is one hand with these: the account is deleted, or the officer has the password. how, of 5 to 200 characters,
 // says how that was made sure. A certificate is revoked, as it was asked for: late is as that of
@@ -387,6 +409,11 @@ func (d *Desk) ConfirmRequest(ctx context.Context, a Actor, id, how string) erro
 		return d.refuse(ctx, ev, no)
 	case r.State != RequestPending || !d.Now().Before(r.Until):
 		return d.refuse(ctx, ev, refusal("enrolment_changed", ErrState))
+	}
+	if r.Kind == RequestDelete && r.AskedIC != r.IC {
+		if err := d.allTheirs(ctx, ev, &a, r.IC); err != nil {
+			return err
+		}
 	}
 	others := []string{r.AskedBy}
 	if r.Kind == RequestReset { // which a mailed code began

@@ -27,6 +27,8 @@ func sentences(code string) (ms, en string) {
 		return "permohonan anda sendiri diputuskan oleh orang lain", "somebody else decides about your own case"
 	case "same_person":
 		return "langkah ini perlu orang kedua: minta pentadbir lain", "this step needs a second person: ask another administrator"
+	case "certificates_elsewhere":
+		return "pegawai ini mempunyai sijil agensi lain: agensi itu menamatkannya dahulu, atau JDN mengesahkan penghapusan ini", "the officer has another agency's certificate: that agency ends it first, or JDN confirms this deletion"
 	case "enrolment_changed":
 		return "pendaftaran ini baru sahaja diubah: muat semula dan cuba lagi", "the enrolment has just been changed: look again"
 	case "link_invalid":

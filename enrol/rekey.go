@@ -152,8 +152,9 @@ func (d *Desk) ConfirmRekey(ctx context.Context, a Actor, id, how string) (*x509
 // Replace revokes an officer's certificate for a system and enrols the officer anew: the
 // key is compromised or doubted, and so may be the mailbox. What is under way in its place
 // is ended. The address is proved again, and the application decided by two people again.
-// reason is keyCompromise, superseded or unspecified; why stands in the audit. Whoever is
-// cut off asks again: what is done stays done.
+// reason is keyCompromise, superseded or unspecified, and keyCompromise alone (known or suspected:
+// RFC 5280, 5.3.1) where another would make a second administrator's word needed for the revocation.
+// why stands in the audit. Whoever is cut off asks again: what is done stays done.
 func (d *Desk) Replace(ctx context.Context, a Actor, ic, system, reason, why string) (Enrolment, error) {
 	e, _, err := d.lastOf(ctx, a, Replace, ic, system)
 	if err != nil {
@@ -166,6 +167,10 @@ func (d *Desk) Replace(ctx context.Context, a Actor, ic, system, reason, why str
 	no := reasonGiven(&why, decisionReason)
 	if no == nil && !slices.Contains([]string{"keyCompromise", "superseded", "unspecified"}, reason) {
 		no = entered("revocation_reason", "reason", "sebab mestilah keyCompromise, superseded atau unspecified", "the reason must be keyCompromise, superseded or unspecified")
+	}
+	if no == nil && d.byTwo(&a, &StatusOrder{IC: ic, Reason: reason}) {
+		no = entered("revocation_reason", "reason", "bagi sebab ini pembatalan memerlukan dua orang: batalkan sijil dahulu, kemudian senaraikan pegawai semula; jika kunci diragui, pilih keyCompromise",
+			"for this reason two people revoke: have the certificate revoked, then list the officer again; if the key is doubted, choose keyCompromise")
 	}
 	if no != nil {
 		return Enrolment{}, d.refuse(ctx, ev, no)
@@ -191,7 +196,7 @@ func (d *Desk) Replace(ctx context.Context, a Actor, ic, system, reason, why str
 			return Enrolment{}, fmt.Errorf("revoking certificate: %w", err)
 		}
 	}
-	if err := d.endPending(ctx, a, ic, system, why); err != nil {
+	if err := errors.Join(d.answered(ctx, ic, system, ev), d.endPending(ctx, a, ic, system, why)); err != nil {
 		return Enrolment{}, err
 	}
 	e.State, e.DueAt = Confirming, d.Now()

@@ -40,6 +40,9 @@ func (d *Desk) askRevocation(ctx context.Context, a Actor, r StatusOrder) (Statu
 		return StatusOutcome{}, err
 	}
 	no := d.judgeOrder(&a, &r)
+	if no == nil && r.System == "" { // a request is about one certificate
+		no = entered("system_unknown", "system", "nyatakan sistem sijil itu", "name the certificate's system")
+	}
 	if no == nil && len(s.held) == 0 {
 		no = refusal("no_certificate", ErrState)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mohor-sign/mohor/audit"
 	"github.com/mohor-sign/mohor/enrol"
+	"github.com/mohor-sign/mohor/internal/secret"
 	"github.com/mohor-sign/mohor/store/storetest"
 )
 
@@ -106,6 +107,64 @@ func TestConfirmationThatWasCutOff(t *testing.T) {
 		}
 		o.sound(t)
 	}
+}
+
+// A replacement revokes, too: one person replaces what is compromised, and nothing else. That ends
+// what was asked for.
+func TestReplacementIsNoWayAroundTheSecond(t *testing.T) {
+	o, sa, order := certified(t)
+	for _, reason := range []string{"superseded", "unspecified"} {
+		_, err := o.Replace(ctx, o.ap, newIC, storetest.System, reason, "sijil baharu")
+		refused(t, reason, err, "revocation_reason")
+	}
+	if o.standing(t) != "ACTIVE" {
+		t.Fatal(o.standing(t))
+	}
+	out, err := o.Revoke(ctx, o.ap, order)
+	must(t, err)
+	must(t, second(o.Replace(ctx, o.ap, newIC, storetest.System, "keyCompromise", "telefon dicuri")))
+	refused(t, "asked for before", o.ConfirmRequest(ctx, sa, out.Request, "surat berhenti dilihat"), "enrolment_changed")
+	o.sound(t)
+}
+
+// A request is about one certificate, and a release ends it whether or not it names the system.
+func TestARequestIsAboutOneCertificate(t *testing.T) {
+	o, sa, order := certified(t)
+	any := order
+	any.System = ""
+	_, err := o.Revoke(ctx, o.ap, any)
+	refused(t, "of all systems", err, "system_unknown")
+	if o.standing(t) != "ACTIVE" {
+		t.Fatal(o.standing(t))
+	}
+	out, err := o.Revoke(ctx, o.ap, order)
+	must(t, err)
+	must(t, second(o.Release(ctx, sa, any)))
+	refused(t, "after a release", o.ConfirmRequest(ctx, sa, out.Request, "surat berhenti dilihat"), "enrolment_changed")
+	if o.standing(t) != "ACTIVE" {
+		t.Error(o.standing(t))
+	}
+	o.sound(t)
+}
+
+// An agency deletes nobody who holds another's certificate; JDN does, and officers by their own wish.
+func TestDeletionLeavesOtherAgenciesTheirCertificates(t *testing.T) {
+	o, sa, _ := certified(t)
+	person := enrol.Officer{IC: newIC, Name: "AISYAH BINTI OMAR", Email: "aisyah@anm.gov.my"}
+	must(t, o.House.Registrar.AddOfficer(ctx, "test", person, "EP"))
+	_, _, err := o.House.Registrar.IssueCredential(ctx, "test", person, "EP", "ECDSA-P256", secret.New(storetest.PIN))
+	must(t, err)
+	q, err := o.AskDeletion(ctx, o.ap, newIC, "sudah bersara")
+	must(t, err)
+	refused(t, "by the agency", o.ConfirmRequest(ctx, sa, q.ID, "surat bersara dilihat"), "certificates_elsewhere")
+	if o.standing(t) != "ACTIVE" {
+		t.Fatal(o.standing(t))
+	}
+	must(t, o.ConfirmRequest(ctx, o.jdn, q.ID, "surat kedua-dua agensi dilihat"))
+	if o.standing(t) != "REVOKED" {
+		t.Error(o.standing(t))
+	}
+	storetest.Chain(t, o.House.DB)
 }
 
 // What may not wait does not: a compromised key, the officer's own wish, the operator of the machine.

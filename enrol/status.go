@@ -229,7 +229,9 @@ func (d *Desk) hold(ctx context.Context, a Actor, act Action, from string, r Sta
 		}
 	}
 	if act == Releasing {
-		late = errors.Join(late, d.answered(ctx, r.IC, r.System, s.ev))
+		for _, h := range s.held {
+			late = errors.Join(late, d.answered(ctx, r.IC, h.System, s.ev))
+		}
 	}
 	return out, late
 }

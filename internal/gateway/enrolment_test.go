@@ -407,6 +407,7 @@ func TestListOverHTTP(t *testing.T) {
 		"a form":         {url, "multipart/form-data; boundary=x", []byte("--x--"), 400, "invalid_request"},
 		"rows":           {url + "?rows=5-2", "text/csv", bad, 400, "invalid_request"},
 		"too many rows":  {url + "?rows=1-999999999", "text/csv", bad, 400, "invalid_request"},
+		"rows twice":     {url + "?rows=1-99999,1-99999", "text/csv", bad, 400, "invalid_request"},
 		"empty":          {url, "text/csv", []byte{}, 422, "list_invalid"},
 		"another column": {url, "text/csv", []byte("no_kp,nama,emel,agensi,sistem,gaji\n"), 422, "list_invalid"},
 		"no UTF-8":       {url, "text/csv", append(list(), 0xff, 0xfe, '\n'), 422, "list_invalid"},

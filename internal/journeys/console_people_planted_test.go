@@ -189,7 +189,7 @@ func (c *sower) requested() {
 	api, page := "/v1/admin/officers/"+who, "/admin/officers/"+who
 	texts := c.few()
 	asked := func(text string) (string, bool) {
-		r, ok := c.put("revokeCertificate why", text, adminJDN, http.MethodPost, api+"/certificate/revoke", m{"system": system, "reason": "superseded", "why": text})
+		r, ok := c.put("revokeCertificate why", text, adminJDN, http.MethodPost, api+"/certificate/revoke", m{"system": system, "reason": "keyCompromise", "why": text})
 		return r.Text("request_id"), ok
 	}
 	for _, text := range texts {

@@ -67,7 +67,7 @@ func allDeeds() []deed {
 			api: post("certificate/revoke", "system", "reason", "why", "at")},
 		{name: "suspend", danger: true, status: []string{"ACTIVE"}, fields: []string{"why"}, api: post("certificate/suspend", "system", "why")},
 		{name: "release", status: []string{"SUSPENDED"}, fields: []string{"why"}, api: post("certificate/release", "system", "why")},
-		{name: "replace", danger: true, status: can, fields: []string{"reason", "why"}, reason: []string{"superseded", "keyCompromise", "unspecified"}, api: post("certificate/replace", "system", "reason", "why")},
+		{name: "replace", danger: true, status: can, fields: []string{"reason", "why"}, reason: []string{"keyCompromise", "superseded", "unspecified"}, api: post("certificate/replace", "system", "reason", "why")},
 		{name: "retire", danger: true, status: can, whole: true, fields: []string{"when", "at", "why"}, api: post("retire", "system", "why", "at")},
 		{name: "transfer", danger: true, status: can, fields: []string{"agency", "when", "at", "why"}, api: post("transfer", "system", "agency", "why", "at")},
 		{name: "unlock", fields: []string{"why"}, api: post("unlock", "why>reason"), places: map[string]string{"reason": "why"}},

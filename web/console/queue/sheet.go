@@ -45,9 +45,9 @@ func open(file io.Reader) (*sheet, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &sheet{}
+	s, none := &sheet{}, []string(nil)
 	for {
-		fields, at, err := rows.Next(64)
+		fields, at, err := rows.Next(maxColumns)
 		if errors.Is(err, io.EOF) {
 			return s, nil
 		}
@@ -59,7 +59,7 @@ func open(file io.Reader) (*sheet, error) {
 			cells[k] = strings.TrimSpace(string(f))
 		}
 		if s.Head == nil {
-			s.Head = cells
+			s.Head, none = cells, make([]string, len(cells))
 			continue
 		}
 		if extra := len(cells) - len(s.Head); extra > 0 && strings.Join(cells[len(s.Head):], "") != "" {
@@ -67,7 +67,7 @@ func open(file io.Reader) (*sheet, error) {
 		}
 		// A workbook leaves empty rows out; with them each row has the number that people see.
 		for format.Encoding == table.Workbook && len(s.Rows) < at-2 && len(s.Rows) < maxRows {
-			s.Rows = append(s.Rows, make([]string, len(s.Head)))
+			s.Rows = append(s.Rows, none)
 		}
 		if len(s.Rows) >= maxRows {
 			return nil, table.Refuse(at, 0, fmt.Sprintf("more than %d rows", maxRows), fmt.Sprintf("lebih daripada %d baris", maxRows))
@@ -78,8 +78,8 @@ func open(file io.Reader) (*sheet, error) {
 	}
 }
 
-// maxRows is the most rows that the API takes.
-const maxRows = 100_000
+// maxRows and maxColumns are the most that the API takes.
+const maxRows, maxColumns = 100_000, 64
 
 // csv is the list as the API reads it.
 func (s *sheet) csv() []byte {
@@ -116,11 +116,20 @@ func unpack(text string) (*sheet, error) {
 	if err != nil || len(raw) > maxList {
 		return nil, errUnreadable
 	}
-	all, err := csv.NewReader(bytes.NewReader(raw)).ReadAll() // each row as wide as the head
-	if err != nil || len(all) == 0 || len(all) > maxRows+1 {
+	s, rows := &sheet{}, csv.NewReader(bytes.NewReader(raw)) // each row as wide as the head
+	if s.Head, err = rows.Read(); err != nil || len(s.Head) > maxColumns {
 		return nil, errUnreadable
 	}
-	return &sheet{all[0], all[1:]}, nil
+	for {
+		row, err := rows.Read()
+		if errors.Is(err, io.EOF) {
+			return s, nil
+		}
+		if err != nil || len(s.Rows) >= maxRows {
+			return nil, errUnreadable
+		}
+		s.Rows = append(s.Rows, row)
+	}
 }
 
 // mend takes what was typed into the fields of a page, c-<row>-<column>, but for the rows of
@@ -132,6 +141,7 @@ func (s *sheet) mend(form url.Values) {
 		row, rerr := strconv.Atoi(at)
 		k, cerr := strconv.Atoi(col)
 		if ours && rerr == nil && cerr == nil && row >= 2 && row-2 < len(s.Rows) && k >= 0 && k < len(s.Head) {
+			s.Rows[row-2] = slices.Clone(s.Rows[row-2]) // empty rows are one
 			s.Rows[row-2][k] = strings.TrimSpace(v[0])
 		}
 	}

@@ -35,7 +35,9 @@ func TestSheetTravels(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, bad := range []string{"", "x", "AAAA", (&queue.Sheet{}).Pack(), strings.TrimRight(s.Pack(), "A")[:9]} {
+	long := &queue.Sheet{Head: []string{"a"}, Rows: slices.Repeat([][]string{{"b"}}, 100_001)}
+	wide := &queue.Sheet{Head: slices.Repeat([]string{"a"}, 65)}
+	for _, bad := range []string{"", "x", "AAAA", (&queue.Sheet{}).Pack(), long.Pack(), wide.Pack(), strings.TrimRight(s.Pack(), "A")[:9]} {
 		if _, err := queue.Unpack(bad); !errors.Is(err, queue.ErrUnreadable) {
 			t.Errorf("%q: %v", bad, err)
 		}
@@ -71,6 +73,9 @@ func TestSheetNumbersRowsOfAWorkbook(t *testing.T) {
 	}
 	s := opened(t, b.String())
 	if len(s.Rows) != 3 || s.Rows[2][1] != "C" || strings.Join(s.Rows[1], "") != "" {
+		t.Errorf("%q", s.Rows)
+	}
+	if s.Mend(url.Values{"c-3-0": {"2"}}); s.Rows[1][0] != "2" || s.Rows[0][0] != "1" {
 		t.Errorf("%q", s.Rows)
 	}
 }
