@@ -189,7 +189,7 @@ func (c *sower) requested() {
 	api, page := "/v1/admin/officers/"+who, "/admin/officers/"+who
 	texts := c.few()
 	asked := func(text string) (string, bool) {
-		r, ok := c.put("revokeCertificate why", text, adminJDN, http.MethodPost, api+"/certificate/revoke", m{"system": system, "reason": "keyCompromise", "why": text})
+		r, ok := c.put("revokeCertificate why", text, adminJDN, http.MethodPost, api+"/certificate/revoke", m{"system": system, "reason": "superseded", "why": text})
 		return r.Text("request_id"), ok
 	}
 	for _, text := range texts {
@@ -263,7 +263,7 @@ func (c *sower) rekeyed() {
 	})
 	api := "/v1/admin/officers/" + ic
 	c.first(texts, func(text string) bool {
-		r, ok := c.put("replaceCertificate why", text, adminJDN, http.MethodPost, api+"/certificate/replace", m{"system": c.g.Dev.System, "reason": "superseded", "why": text})
+		r, ok := c.put("replaceCertificate why", text, adminJDN, http.MethodPost, api+"/certificate/replace", m{"system": c.g.Dev.System, "reason": "keyCompromise", "why": text})
 		c.at("", "", "/admin/enrolments/"+r.Text("enrolment_id"))
 		return ok
 	})
